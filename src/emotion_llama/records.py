@@ -1,0 +1,522 @@
+"""The data that flows: frozen records from a clip to its analysis.
+
+Notation: N video frames in time order, T audio frames (10 ms hop), U action units. Times are seconds from the start of
+the file (`pts_seconds`), boxes are `x1, y1, x2, y2` in pixels of the upright frame, intensities are 0..5.
+A thing that could not be measured is None with a `Missing` beside it, or NaN inside an array; never a default.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any, Literal, TypeVar
+
+import numpy as np
+import numpy.typing as npt
+
+Float = npt.NDArray[np.floating[Any]]
+Bool = npt.NDArray[np.bool_]
+UInt8 = npt.NDArray[np.uint8]
+K = TypeVar("K")
+V = TypeVar("V")
+
+# The 17 units whose intensity OpenFace reports (Baltrusaitis et al., FG 2018); AU45 is the blink.
+AU_NAMES: tuple[str, ...] = (
+    "AU01", "AU02", "AU04", "AU05", "AU06", "AU07", "AU09", "AU10", "AU12",
+    "AU14", "AU15", "AU17", "AU20", "AU23", "AU25", "AU26", "AU45",
+)  # fmt: skip
+AU_DESCRIPTIONS: Mapping[str, str] = MappingProxyType(
+    {
+        "AU01": "inner brow raiser",
+        "AU02": "outer brow raiser",
+        "AU04": "brow lowerer",
+        "AU05": "upper lid raiser",
+        "AU06": "cheek raiser",
+        "AU07": "lid tightener",
+        "AU09": "nose wrinkler",
+        "AU10": "upper lip raiser",
+        "AU12": "lip corner puller",
+        "AU14": "dimpler",
+        "AU15": "lip corner depressor",
+        "AU17": "chin raiser",
+        "AU20": "lip stretcher",
+        "AU23": "lip tightener",
+        "AU25": "lips part",
+        "AU26": "jaw drop",
+        "AU45": "blink",
+    }
+)
+
+
+def _require(condition: bool, message: str) -> None:
+    if not condition:
+        raise ValueError(message)
+
+
+def _frozen(mapping: Mapping[K, V]) -> Mapping[K, V]:
+    return MappingProxyType(dict(mapping))
+
+
+# --- media ----------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class VideoInfo:
+    """What a file's first video stream is, measured upright (rotation applied)."""
+
+    width: int
+    height: int
+    fps: float  # average frames per second
+    is_variable_frame_rate: bool
+    rotation_degrees: int  # 0, 90, 180 or 270, clockwise turn that makes the picture upright
+    codec: str
+    pixel_format: str
+
+
+@dataclass(frozen=True)
+class AudioInfo:
+    """What a file's first audio stream is."""
+
+    sample_rate_hz: int
+    channels: int
+    codec: str
+
+
+@dataclass(frozen=True)
+class Clip:
+    """One readable media file: at least one of `video` and `audio` is there."""
+
+    path: Path
+    sha256: str
+    duration_seconds: float
+    video: VideoInfo | None
+    audio: AudioInfo | None
+
+    def __post_init__(self) -> None:
+        _require(self.video is not None or self.audio is not None, f"a clip needs a stream: {self.path}")
+        _require(self.duration_seconds > 0, f"duration must be positive: {self.duration_seconds = }")
+
+
+@dataclass(frozen=True, repr=False)
+class Frames:
+    """A chunk of upright RGB frames: images [N, H, W, 3] uint8, pts_seconds [N], index [N] in the whole stream."""
+
+    images: UInt8
+    pts_seconds: Float
+    index: npt.NDArray[np.int64]
+
+    def __post_init__(self) -> None:
+        _require(
+            self.images.ndim == 4 and self.images.shape[3] == 3 and self.images.dtype == np.uint8,
+            f"frames must be [N, H, W, 3] uint8: {self.images.shape = }, {self.images.dtype = }",
+        )
+        _require(
+            len(self.pts_seconds) == len(self.images) == len(self.index),
+            f"one time and index a frame: {self.images.shape = }, {self.pts_seconds.shape = }",
+        )
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+    def __repr__(self) -> str:
+        return f"Frames({list(self.images.shape)}, {_span(self.pts_seconds)})"
+
+
+@dataclass(frozen=True, repr=False)
+class Waveform:
+    """Mono sound: samples [S] float32 in -1..1, starting `start_seconds` after the file's start."""
+
+    samples: Float
+    sample_rate_hz: int = 16_000
+    start_seconds: float = 0.0
+
+    def __post_init__(self) -> None:
+        _require(
+            self.samples.ndim == 1 and self.samples.dtype == np.float32,
+            f"a waveform must be [S] float32: {self.samples.shape = }, {self.samples.dtype = }",
+        )
+
+    @property
+    def duration_seconds(self) -> float:
+        """Length of the samples."""
+        return len(self.samples) / self.sample_rate_hz
+
+    def __repr__(self) -> str:
+        return f"Waveform([{len(self.samples)}] @ {self.sample_rate_hz} Hz from {self.start_seconds:.2f} s)"
+
+
+# --- face -----------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, repr=False)
+class FaceObservation:
+    """One face in one frame, as a backend sees it.
+
+    `landmarks` is [478, 3] float32 in pixels (x right, y down, z towards the camera negative, on the scale of x: the
+    FaceMesh convention), or None where the backend finds boxes only.
+    """
+
+    box_xyxy: tuple[float, float, float, float]
+    score: float
+    landmarks: Float | None
+
+    def __repr__(self) -> str:
+        return f"FaceObservation(box={tuple(round(v) for v in self.box_xyxy)}, score={self.score:.2f})"
+
+
+@dataclass(frozen=True, repr=False)
+class FaceTrack:
+    """One person over all N analysed frames; rows where `valid` is False are NaN.
+
+    Attributes:
+        track_id: 0, 1, ... in order of first appearance.
+        pts_seconds: [N].
+        frame_index: [N] index of each analysed frame in the stream.
+        valid: [N] the person's face was seen and meshed.
+        boxes_xyxy: [N, 4].
+        scores: [N] detection confidence 0..1.
+        points: [N, 5, 2] right eye, left eye, nose tip, right and left mouth corner, pixels (right = the person's).
+        head_pose_degrees: [N, 3] pitch (up +), yaw (to the person's left +), roll (clockwise in the image +).
+        shape_features: [N, F] pose- and size-normalised measurements of the mesh (face/geometry.py names them).
+        appearance: [D] descriptor that let the tracker join the parts across cuts.
+    """
+
+    track_id: int
+    pts_seconds: Float
+    frame_index: npt.NDArray[np.int64]
+    valid: Bool
+    boxes_xyxy: Float
+    scores: Float
+    points: Float
+    head_pose_degrees: Float
+    shape_features: Float
+    appearance: Float
+
+    def __post_init__(self) -> None:
+        n = len(self.pts_seconds)
+        for name in ("frame_index", "valid", "boxes_xyxy", "scores", "points", "head_pose_degrees", "shape_features"):
+            _require(len(getattr(self, name)) == n, f"{name} must have {n} rows, has {len(getattr(self, name))}")
+
+    def __repr__(self) -> str:
+        return f"FaceTrack({self.track_id}, {int(self.valid.sum())} of {len(self.valid)} frames)"
+
+
+@dataclass(frozen=True, repr=False)
+class ActionUnits:
+    """Facial action unit intensities over time.
+
+    Attributes:
+        names: U unit names, "AU01" style.
+        pts_seconds: [N].
+        intensity: [N, U] 0..5; NaN where the face was not seen.
+        confidence: [N] 0..1; 0 where the face was not seen.
+        is_blink: [N] AU45 (and the lid units with it) moves because of a blink.
+        is_speech: [N] the mouth moves because the person talks.
+        neutral: what zero means: the person's own neutral face, or the population's.
+        source: which backend measured it.
+    """
+
+    names: tuple[str, ...]
+    pts_seconds: Float
+    intensity: Float
+    confidence: Float
+    is_blink: Bool
+    is_speech: Bool
+    neutral: Literal["person", "population", "backend"]
+    source: str
+
+    def __post_init__(self) -> None:
+        n, u = len(self.pts_seconds), len(self.names)
+        _require(self.intensity.shape == (n, u), f"intensity must be [{n}, {u}]: {self.intensity.shape = }")
+        for name in ("confidence", "is_blink", "is_speech"):
+            _require(getattr(self, name).shape == (n,), f"{name} must be [{n}]: {getattr(self, name).shape}")
+        seen = self.intensity[np.isfinite(self.intensity)]
+        _require(bool(np.all((seen >= 0) & (seen <= 5))), "intensities must be within 0..5 or NaN")
+
+    @property
+    def valid(self) -> Bool:
+        """[N] frames with a measurement."""
+        return np.asarray((self.confidence > 0) & np.isfinite(self.intensity).any(axis=1))
+
+    def column(self, name: str) -> Float:
+        """[N] intensity of one unit."""
+        return self.intensity[:, self.names.index(name)]
+
+    def between(self, start_seconds: float, end_seconds: float) -> ActionUnits:
+        """The same, from `start_seconds` up to, not including, `end_seconds`."""
+        keep = (self.pts_seconds >= start_seconds) & (self.pts_seconds < end_seconds)
+        return ActionUnits(
+            self.names, self.pts_seconds[keep], self.intensity[keep], self.confidence[keep],
+            self.is_blink[keep], self.is_speech[keep], self.neutral, self.source,
+        )  # fmt: skip
+
+    def __repr__(self) -> str:
+        return f"ActionUnits([{self.intensity.shape[0]}, {self.intensity.shape[1]}], {_span(self.pts_seconds)})"
+
+
+@dataclass(frozen=True)
+class PeakFrame:
+    """The frame of strongest expression, and why it was chosen.
+
+    `rule` is "all" (largest sum of all units) or "label" (largest sum of the label's units); `units` holds the
+    intensities at the frame, strongest first, only those above the reporting threshold.
+    """
+
+    row: int  # row in the ActionUnits
+    pts_seconds: float
+    score: float
+    rule: Literal["all", "label"]
+    label: str | None
+    units: Mapping[str, float]
+    why: str
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "units", _frozen(self.units))
+
+
+# --- speech ---------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, repr=False)
+class VoiceTrack:
+    """Sound measured frame by frame (T frames, 10 ms hop).
+
+    Attributes:
+        times_seconds: [T] centre of each frame.
+        f0_hz: [T] pitch; NaN where unvoiced.
+        loudness_db: [T] level, dB re full scale (0 dB = sine of amplitude 1).
+        harmonicity_db: [T] harmonics-to-noise ratio; NaN where unvoiced.
+        tilt_db: [T] level below 1 kHz minus level of 1-5 kHz (large = soft, dark voice); NaN where silent.
+        is_speech: [T] voice activity.
+        envelope: [T, 2] lowest and highest sample in the frame, for drawing.
+    """
+
+    times_seconds: Float
+    f0_hz: Float
+    loudness_db: Float
+    harmonicity_db: Float
+    tilt_db: Float
+    is_speech: Bool
+    envelope: Float
+
+    def __post_init__(self) -> None:
+        n = len(self.times_seconds)
+        for name in ("f0_hz", "loudness_db", "harmonicity_db", "tilt_db", "is_speech", "envelope"):
+            _require(len(getattr(self, name)) == n, f"{name} must have {n} rows, has {len(getattr(self, name))}")
+
+    def between(self, start_seconds: float, end_seconds: float) -> VoiceTrack:
+        """The same, from `start_seconds` up to, not including, `end_seconds`."""
+        keep = (self.times_seconds >= start_seconds) & (self.times_seconds < end_seconds)
+        return VoiceTrack(
+            self.times_seconds[keep], self.f0_hz[keep], self.loudness_db[keep], self.harmonicity_db[keep],
+            self.tilt_db[keep], self.is_speech[keep], self.envelope[keep],
+        )  # fmt: skip
+
+    def __repr__(self) -> str:
+        return f"VoiceTrack([{len(self.times_seconds)}], {_span(self.times_seconds)})"
+
+
+@dataclass(frozen=True)
+class Prosody:
+    """How a stretch of speech sounds. Any figure the sound does not support is None.
+
+    Semitones are relative to 27.5 Hz (A0), as in eGeMAPS (Eyben et al., 2016).
+    """
+
+    speech_seconds: float
+    voiced_seconds: float
+    pitch_median_hz: float | None
+    pitch_median_semitones: float | None
+    pitch_range_semitones: float | None  # 10th to 90th percentile
+    pitch_slope_semitones_per_second: float | None  # median slope within voiced runs
+    loudness_median_db: float | None  # re full scale, speech frames
+    loudness_range_db: float | None  # 10th to 90th percentile
+    syllables_per_second: float | None  # over the speech span, pauses included
+    articulation_rate: float | None  # syllables per second of speech, pauses excluded
+    pause_count: int | None
+    pause_share: float | None  # share of the speech span that is pause
+    harmonicity_db: float | None
+    pitch_perturbation_percent: float | None  # jitter-like, from 10 ms pitch values
+    loudness_perturbation_db: float | None  # shimmer-like
+    tremor_depth_percent: float | None  # pitch modulation of 3-10 Hz in steady voiced runs
+    tilt_db: float | None
+    backend: str
+
+
+@dataclass(frozen=True)
+class Tone:
+    """Prosody in words: `phrase` is e.g. "low-pitched, quiet, slow voice", `words` says which figure gave each."""
+
+    phrase: str
+    words: Mapping[str, str]  # word -> the measurement behind it, with its unit
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "words", _frozen(self.words))
+
+
+@dataclass(frozen=True)
+class TranscriptLine:
+    """A line of speech; times are None when the source has none (a plain subtitle)."""
+
+    text: str
+    start_seconds: float | None = None
+    end_seconds: float | None = None
+    speaker: str | None = None
+
+
+@dataclass(frozen=True)
+class Transcript:
+    """What was said, and where the words came from ("given", a file name, or a recogniser)."""
+
+    lines: tuple[TranscriptLine, ...]
+    source: str
+    language: str | None = None
+
+    @property
+    def text(self) -> str:
+        """All lines, joined by spaces."""
+        return " ".join(line.text for line in self.lines)
+
+    def between(self, start_seconds: float, end_seconds: float) -> Transcript | None:
+        """Lines that overlap the span; a line without times belongs everywhere. None when nothing is left."""
+        kept = tuple(
+            line
+            for line in self.lines
+            if line.start_seconds is None
+            or (line.start_seconds < end_seconds and (line.end_seconds or line.start_seconds) >= start_seconds)
+        )
+        return Transcript(kept, self.source, self.language) if kept else None
+
+
+# --- what comes out -------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Missing:
+    """A measurement that could not be made: `what` names the Evidence field, `reason` says why."""
+
+    what: str
+    reason: str
+
+
+@dataclass(frozen=True, repr=False)
+class Evidence:
+    """All that was measured of one person in one segment: numbers first, phrases derived from them."""
+
+    action_units: ActionUnits | None = None
+    peak_frame: PeakFrame | None = None
+    prosody: Prosody | None = None
+    tone: Tone | None = None
+    transcript: Transcript | None = None
+    missing: tuple[Missing, ...] = ()
+
+    def why_missing(self, what: str) -> str | None:
+        """The reason why the field `what` is None, if it is."""
+        return next((m.reason for m in self.missing if m.what == what), None)
+
+    def __repr__(self) -> str:
+        there = [n for n in ("action_units", "peak_frame", "prosody", "tone", "transcript") if getattr(self, n)]
+        return f"Evidence({', '.join(there) or 'none'})"
+
+
+@dataclass(frozen=True)
+class Cue:
+    """One piece of evidence and what it speaks for.
+
+    Attributes:
+        source: "face", "voice" or "words".
+        text: what was measured, readable: "cheek raiser (AU06) 2.1 of 5".
+        weights: label -> log-odds that the cue adds (negative: it speaks against).
+        origin: the published table, or the project's own, that the weights come from.
+    """
+
+    source: Literal["face", "voice", "words"]
+    text: str
+    weights: Mapping[str, float]
+    origin: str
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "weights", _frozen(self.weights))
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """An answer about one person in one segment.
+
+    `label` and `probabilities` are None exactly when `problem` says why there is no answer.
+    """
+
+    label: str | None
+    probabilities: Mapping[str, float] | None
+    reasoning: str
+    raw_text: str
+    model: str
+    cues: tuple[Cue, ...] = ()
+    problem: str | None = None
+
+    def __post_init__(self) -> None:
+        if self.probabilities is not None:
+            total = sum(self.probabilities.values())
+            _require(abs(total - 1.0) < 1e-6, f"probabilities must sum to 1, got {total}")
+            object.__setattr__(self, "probabilities", _frozen(self.probabilities))
+        _require(
+            (self.label is None) == (self.problem is not None),
+            f"either a label or a problem: {self.label = }, {self.problem = }",
+        )
+
+    @property
+    def probability(self) -> float | None:
+        """Probability of `label`."""
+        if self.label is None or self.probabilities is None:
+            return None
+        return self.probabilities[self.label]
+
+
+@dataclass(frozen=True)
+class Segment:
+    """One person in one stretch of time."""
+
+    start_seconds: float
+    end_seconds: float
+    evidence: Evidence
+    prediction: Prediction
+
+
+@dataclass(frozen=True, repr=False)
+class PersonAnalysis:
+    """One person of a clip. A voice without a visible face is a person too (`track` is None)."""
+
+    person_id: int
+    is_main: bool
+    why: str  # why this person is, or is not, the main one
+    track: FaceTrack | None
+    segments: tuple[Segment, ...]
+
+    def __repr__(self) -> str:
+        return f"PersonAnalysis({self.person_id}, main={self.is_main}, {len(self.segments)} segments)"
+
+
+@dataclass(frozen=True, repr=False)
+class Analysis:
+    """Everything that was found in one clip; the main person is the first of `people`."""
+
+    clip: Clip
+    people: tuple[PersonAnalysis, ...]
+    voice: VoiceTrack | None
+    model: str
+    settings: Mapping[str, object] = field(default_factory=dict)  # options as given, for the record
+    warnings: tuple[str, ...] = ()
+    seconds_by_stage: Mapping[str, float] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        for name in ("settings", "seconds_by_stage"):
+            object.__setattr__(self, name, _frozen(getattr(self, name)))
+
+    def __repr__(self) -> str:
+        return f"Analysis({self.clip.path.name!r}, {len(self.people)} people, model={self.model!r})"
+
+
+def _span(times: Float) -> str:
+    return f"{times[0]:.2f}..{times[-1]:.2f} s" if len(times) else "empty"
