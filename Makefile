@@ -1,0 +1,52 @@
+# The project's jobs. `make demo` and `make test` work from a clean clone with Python 3.10-3.12 and make.
+PYTHON ?= python3
+VENV   ?= .venv
+BIN    := $(VENV)/bin
+PIP    := $(BIN)/python -m pip --disable-pip-version-check --quiet
+
+.PHONY: demo test lint types check bench lock example clean help
+
+help: ## list the jobs
+	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 10
+
+$(VENV)/.base: constraints.txt pyproject.toml
+	$(PYTHON) -m venv $(VENV)
+	$(PIP) install --constraint constraints.txt --editable .
+	# MediaPipe declares jax and an OpenCV that needs libGL and imports neither: see docs/install.md
+	$(PIP) install --constraint constraints.txt --no-deps mediapipe
+	@touch $@
+
+$(VENV)/.dev: $(VENV)/.base
+	$(PIP) install --constraint constraints.txt --editable '.[dev,opensmile]'
+	@touch $@
+
+demo: $(VENV)/.base ## set up and analyse the example clip
+	@mkdir -p out
+	$(BIN)/emotion-llama analyze examples/clips/astronaut.mp4 --html out/astronaut.html
+	@echo "Open out/astronaut.html in a browser to see the whole report."
+
+test: $(VENV)/.dev ## set up and run all tests
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest $(PYTEST_ARGS)
+
+lint: $(VENV)/.dev ## ruff
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: $(VENV)/.dev ## mypy, strict
+	$(BIN)/mypy
+
+check: lint types test ## lint, types and tests
+
+bench: $(VENV)/.dev ## speed and memory of the evidence, the table of all units, agreement of the voice backends
+	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/evidence_speed.py
+	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/action_units_table.py
+	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/prosody_agreement.py
+
+example: $(VENV)/.dev ## make the example clip again (needs espeak-ng)
+	$(BIN)/python examples/clips/make_astronaut.py
+
+lock: ## resolve the versions in constraints.txt anew
+	scripts/lock
+
+clean: ## remove what the jobs made
+	rm -rf $(VENV) out .pytest_cache .mypy_cache .ruff_cache
