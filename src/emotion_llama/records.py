@@ -289,6 +289,7 @@ class VoiceTrack:
         loudness_db: [T] level, dB re full scale (0 dB = sine of amplitude 1).
         harmonicity_db: [T] harmonics-to-noise ratio; NaN where unvoiced.
         tilt_db: [T] level below 1 kHz minus level of 1-5 kHz (large = soft, dark voice); NaN where silent.
+        sonority_db: [T] level within 300-3300 Hz, dB re full scale: rises and falls with the syllables.
         is_speech: [T] voice activity.
         envelope: [T, 2] lowest and highest sample in the frame, for drawing.
     """
@@ -298,12 +299,13 @@ class VoiceTrack:
     loudness_db: Float
     harmonicity_db: Float
     tilt_db: Float
+    sonority_db: Float
     is_speech: Bool
     envelope: Float
 
     def __post_init__(self) -> None:
         n = len(self.times_seconds)
-        for name in ("f0_hz", "loudness_db", "harmonicity_db", "tilt_db", "is_speech", "envelope"):
+        for name in ("f0_hz", "loudness_db", "harmonicity_db", "tilt_db", "sonority_db", "is_speech", "envelope"):
             _require(len(getattr(self, name)) == n, f"{name} must have {n} rows, has {len(getattr(self, name))}")
 
     def between(self, start_seconds: float, end_seconds: float) -> VoiceTrack:
@@ -311,7 +313,7 @@ class VoiceTrack:
         keep = (self.times_seconds >= start_seconds) & (self.times_seconds < end_seconds)
         return VoiceTrack(
             self.times_seconds[keep], self.f0_hz[keep], self.loudness_db[keep], self.harmonicity_db[keep],
-            self.tilt_db[keep], self.is_speech[keep], self.envelope[keep],
+            self.tilt_db[keep], self.sonority_db[keep], self.is_speech[keep], self.envelope[keep],
         )  # fmt: skip
 
     def __repr__(self) -> str:
