@@ -1,0 +1,1 @@
+"""Rendered clips whose truth is known: faces from a mesh, voices of known pitch."""
