@@ -13,7 +13,7 @@ FLOORS = (
     {"media", "face", "speech", "prompts", "answers", "documents"},
     {"models", "data", "annotators", "checkpoints"},
     {"pipeline"},
-    {"merr", "train", "evaluation", "report", "synthetic"},
+    {"merr", "train", "evaluation", "report", "synthetic", "doctor", "batch"},
     {"cli", "serve", "__main__"},
 )
 FLOOR_OF = {room: floor for floor, rooms in enumerate(FLOORS) for room in rooms}

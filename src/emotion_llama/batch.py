@@ -1,0 +1,218 @@
+"""Many clips, one run: each done, skipped or failed with its reason; interrupted and resumed without loss.
+
+A result file is written whole or not at all, under a name of its own, and says which clip (sha256), settings and
+version it is of. Resuming skips exactly the clips whose result file still says so.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+from emotion_llama import __version__
+from emotion_llama.errors import EmotionLlamaError, InputError
+
+if TYPE_CHECKING:
+    from emotion_llama.pipeline import Analyzer
+    from emotion_llama.pipeline.options import Options
+    from emotion_llama.records import Analysis
+
+RESULT_SUFFIX = ".emotion.json"  # after the clip's whole name, so that talk.mp4 and talk.wav do not collide
+
+# position of the clip, its name, stage, share of the stage 0..1
+Progress = Callable[[int, str, str, float], None]
+
+
+@dataclass(frozen=True)
+class Job:
+    """One clip to analyse, and the path under an output folder that its results take."""
+
+    path: Path
+    relative: Path
+
+
+@dataclass(frozen=True)
+class Outputs:
+    """Which files a clip's results are written to; with one named clip (`single`) `html` is a file, else a folder."""
+
+    html: Path | None = None
+    out_dir: Path | None = None
+    beside: bool = False
+    curves: bool = True
+    single: bool = True
+
+    def result_path(self, job: Job) -> Path | None:
+        """The clip's own result file, when there is to be one."""
+        if self.out_dir is not None:
+            return self.out_dir / job.relative.with_name(job.relative.name + RESULT_SUFFIX)
+        if self.beside:
+            return job.path.with_name(job.path.name + RESULT_SUFFIX)
+        return None
+
+    def page_path(self, job: Job) -> Path | None:
+        """The clip's HTML file, when there is to be one."""
+        if self.html is None or self.single:
+            return self.html
+        return self.html / job.relative.with_name(job.relative.name + ".html")
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of one clip."""
+
+    path: Path
+    status: Literal["done", "skipped", "failed"]
+    analysis: Analysis | None = None
+    document: str | None = None  # the JSON, on one line; of a skipped clip the stored one
+    error: str | None = None
+    written: tuple[Path, ...] = ()
+
+
+@dataclass
+class Tally:
+    """Counts of a run."""
+
+    done: int = 0
+    skipped: int = 0
+    failed: list[str] = field(default_factory=list)
+
+    def add(self, outcome: Outcome) -> None:
+        """Count one outcome."""
+        if outcome.status == "failed":
+            self.failed.append(outcome.error or str(outcome.path))
+        elif outcome.status == "skipped":
+            self.skipped += 1
+        else:
+            self.done += 1
+
+    def text(self) -> str:
+        """`12 done, 3 skipped (already done), 1 failed`."""
+        return f"{self.done} done, {self.skipped} skipped (already done), {len(self.failed)} failed"
+
+
+def collect_jobs(paths: Sequence[str | Path]) -> list[Job]:
+    """Files as named, and every media file below named folders; each file once.
+
+    Raises:
+        InputError: nothing to do: a folder without media files, or no paths at all.
+    """
+    from emotion_llama.media.discover import find_media
+
+    jobs: dict[Path, Job] = {}
+    for given in map(Path, paths):
+        found = find_media([given])
+        if not found:
+            raise InputError(f"{given}: no video or sound files in this folder")
+        for path in found:
+            relative = path.relative_to(given) if given.is_dir() else Path(path.name)
+            jobs.setdefault(Path(os.path.abspath(path)), Job(path, relative))  # noqa: PTH100  links stay as named
+    if not jobs:
+        raise InputError("no clips given: expected files, folders, or a list of paths on standard input")
+    return _without_collisions(list(jobs.values()))
+
+
+def _without_collisions(jobs: list[Job]) -> list[Job]:
+    """Same names from different folders (`a/x.mp4 b/x.mp4`) get their folder's name in front."""
+    taken: set[Path] = set()
+    result = []
+    for job in jobs:
+        relative, parents = job.relative, list(job.path.absolute().parent.parts)
+        while relative in taken and len(parents) > 1:
+            relative = Path(parents.pop()) / relative
+        taken.add(relative)
+        result.append(Job(job.path, relative))
+    return result
+
+
+def analyze_jobs(
+    analyzer: Analyzer,
+    jobs: Sequence[Job],
+    outputs: Outputs,
+    options: Options,
+    *,
+    resume: bool = False,
+    progress: Progress | None = None,
+) -> Iterator[Outcome]:
+    """Analyse `jobs` one after the other, write what `outputs` asks for, and yield each outcome as it is there.
+
+    Args:
+        analyzer: does the work.
+        jobs: from `collect_jobs`.
+        outputs: where results go.
+        options: what is asked of each clip.
+        resume: skip a clip whose result file is of the same clip, settings and version.
+        progress: called often while a clip is worked on.
+    """
+    for position, job in enumerate(jobs):
+        stage = _stage_progress(progress, position, job)
+        try:
+            yield _one(analyzer, job, outputs, options, resume, stage)
+        except (EmotionLlamaError, OSError) as error:
+            text = str(error) if isinstance(error, EmotionLlamaError) else f"{job.path}: {error}"
+            yield Outcome(job.path, "failed", error=text)
+
+
+def _one(
+    analyzer: Analyzer,
+    job: Job,
+    outputs: Outputs,
+    options: Options,
+    resume: bool,
+    progress: Callable[[str, float], None] | None,
+) -> Outcome:
+    from emotion_llama.documents import analysis_document
+
+    result, page = outputs.result_path(job), outputs.page_path(job)
+    if resume and result is not None and (page is None or page.exists()):
+        stored = _finished_document(result, analyzer, job, options)
+        if stored is not None:
+            return Outcome(job.path, "skipped", document=stored)
+    analysis = analyzer.run(job.path, options, progress=progress)
+    document = analysis_document(analysis, curves=outputs.curves)
+    written = []
+    if page is not None:
+        from emotion_llama.report.analysis_page import render_page
+        from emotion_llama.report.pictures import peak_pictures
+
+        written.append(_write_whole(page, render_page(analysis, peak_pictures(analyzer, analysis))))
+    if result is not None:
+        # Last of the clip's files: its presence says that the clip is finished.
+        written.append(_write_whole(result, document.model_dump_json(indent=1) + "\n"))
+    return Outcome(job.path, "done", analysis, document.model_dump_json(), written=tuple(written))
+
+
+def _finished_document(result: Path, analyzer: Analyzer, job: Job, options: Options) -> str | None:
+    """The stored document when it is of this clip, these settings and this version; None: do it again."""
+    from emotion_llama.media.probe import file_sha256
+
+    try:
+        document = json.loads(result.read_text(encoding="utf-8"))
+        known = (document["generator"], document["clip"]["sha256"], document["settings"])
+    except (FileNotFoundError, ValueError, KeyError, TypeError):
+        return None
+    settings = json.loads(json.dumps(analyzer.settings(job.path, options)))
+    if known != (f"emotion-llama {__version__}", file_sha256(job.path), settings):
+        return None
+    return json.dumps(document, ensure_ascii=False, separators=(",", ":"))
+
+
+def _stage_progress(progress: Progress | None, position: int, job: Job) -> Callable[[str, float], None] | None:
+    if progress is None:
+        return None
+    return lambda stage, share: progress(position, job.path.name, stage, share)
+
+
+def _write_whole(path: Path, text: str) -> Path:
+    """Write `text` so that `path` is the old file or the new one, never half of it."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    half = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        half.write_text(text, encoding="utf-8")
+        half.replace(path)
+    finally:
+        half.unlink(missing_ok=True)
+    return path

@@ -1,0 +1,250 @@
+"""The verb `analyze`: clips in; verdict, evidence and reports out."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from emotion_llama.errors import InputError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from rich.console import Console
+
+    from emotion_llama.batch import Job, Outcome, Outputs
+    from emotion_llama.pipeline import Analyzer
+
+EXAMPLES = """examples:
+  emotion-llama analyze talk.mp4
+  emotion-llama analyze talk.mp4 --subtitle "Are you really stupid or just pretending?"
+  emotion-llama analyze talk.mp4 --json - --no-curves | jq .people[0].segments[0].prediction
+  emotion-llama analyze interview.mkv --people all --segment auto --html interview.html
+  emotion-llama analyze videos/ --out results/ --resume
+  find . -name '*.webm' | emotion-llama analyze - --json all.jsonl
+
+A subtitle file beside the clip (talk.srt, talk.vtt) is read without being asked for.
+The reader 'rules' is a baseline: documented rules over measured cues, without learned weights; its
+probabilities are not calibrated. Do not decide about people with it."""
+
+
+def add_parser(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Add the verb and its options."""
+    parser = verbs.add_parser(
+        "analyze",
+        help="who feels what in a clip, and on which evidence",
+        description="Measure faces, action units, voice and words of clips, and say what they are evidence of.",
+        epilog=EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    add = parser.add_argument
+    add("inputs", nargs="+", metavar="CLIP", help="video or sound files, folders, or - for a list of paths on stdin")
+    add("--json", metavar="FILE", help="write the analysis as JSON; - is stdout; several clips make JSON Lines")
+    add("--html", metavar="FILE", help="write the report as one HTML file; with several clips: a folder")
+    add("--out", metavar="DIR", type=Path, help="write one JSON file a clip into DIR")
+    add("--resume", action="store_true", help="keep results next to the clips (or in --out) and skip finished clips")
+    add("--no-curves", dest="curves", action="store_false", help="leave frame-by-frame values out of the JSON")
+    words = parser.add_mutually_exclusive_group()
+    words.add_argument("--subtitle", metavar="TEXT", help="what the person says, for one clip")
+    words.add_argument("--transcript", metavar="FILE", type=Path, help=".srt, .vtt, .txt, or .csv with name,sentence")
+    words.add_argument("--asr", metavar="DIR", type=Path, help="recognise speech with the Whisper model in DIR")
+    add("--people", choices=("main", "all"), default="main", help="whom to report (default: %(default)s)")
+    add("--segment", type=_segment, default="none", metavar="none|auto|SECONDS", help="whole clip, by pauses, or fixed")
+    add("--model", default="rules", metavar="NAME", help="who reads the evidence (default and only one yet: rules)")
+    add("--faces", default="mediapipe_mesh", metavar="BACKEND", help="face mesh backend (default: %(default)s)")
+    add("--face-model", metavar="FILE", type=Path, help="model file of the backend mediapipe_tasks")
+    add("--units", metavar="FILE|BACKEND", help="action units from an OpenFace or py-feat CSV, or openface_binary")
+    add("--voice", choices=("librosa", "opensmile"), default="librosa", help="voice backend (default: %(default)s)")
+    add("--peak", choices=("all", "label"), default="all", help="peak frame by the sum of all or the label's units")
+    add("--max-side", type=_positive, default=640, metavar="PIXELS", help="longest side of analysed frames (640)")
+    add("--quiet", "-q", action="store_true", help="no progress and no tables")
+    parser.set_defaults(run=run)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Analyse all inputs; 0 when every one was done, else 1."""
+    from emotion_llama.batch import collect_jobs
+
+    jobs = collect_jobs(_paths(args.inputs))
+    if args.subtitle is not None and len(jobs) > 1:
+        raise InputError(f"--subtitle is for one clip, got {len(jobs)}; use --transcript FILE.csv with name,sentence")
+    outputs = _outputs(args, single=len(jobs) == 1 and not Path(args.inputs[0]).is_dir() and args.inputs != ["-"])
+    console = _console(args)
+    return _run_jobs(_analyzer(args), jobs, outputs, console, args)
+
+
+def _run_jobs(
+    analyzer: Analyzer, jobs: list[Job], outputs: Outputs, console: Console | None, args: argparse.Namespace
+) -> int:
+    from emotion_llama.batch import Tally, analyze_jobs
+    from emotion_llama.pipeline.options import Options
+
+    tally = Tally()
+    sink = JsonSink(args.json, single=outputs.single)
+    alone = len(jobs) == 1
+    options = Options(args.subtitle, args.transcript, args.asr, args.people, args.segment, args.peak)
+    try:
+        with _progress(len(jobs), enabled=not args.quiet) as progress:
+            for outcome in analyze_jobs(analyzer, jobs, outputs, options, resume=args.resume, progress=progress):
+                tally.add(outcome)
+                progress.clear()
+                sink.add(outcome)
+                _report(outcome, console, alone)
+    finally:
+        if not alone and not args.quiet:
+            sys.stderr.write(tally.text() + "\n")
+    return 1 if tally.failed else 0
+
+
+def _report(outcome: Outcome, console: Console | None, alone: bool) -> None:
+    if outcome.error is not None:
+        sys.stderr.write(f"emotion-llama: {outcome.error}\n")
+    if console is None:
+        return
+    from emotion_llama.report import terminal
+
+    if outcome.analysis is None:
+        if outcome.status == "skipped":
+            console.print(f"{outcome.path.name}: already done", highlight=False, markup=False)
+        return
+    if alone:
+        terminal.print_analysis(outcome.analysis, console)
+    else:
+        terminal.print_line(outcome.analysis, console)
+    for path in outcome.written:
+        console.print(f"wrote {path}", highlight=False, markup=False, soft_wrap=True)
+
+
+def _analyzer(args: argparse.Namespace) -> Analyzer:
+    from emotion_llama.pipeline import Analyzer
+
+    return Analyzer.load(
+        args.model,
+        faces=args.faces,
+        face_model=args.face_model,
+        units=args.units,
+        voice=args.voice,
+        max_side=args.max_side,
+    )
+
+
+def _outputs(args: argparse.Namespace, *, single: bool) -> Outputs:
+    from emotion_llama.batch import Outputs
+
+    return Outputs(
+        html=None if args.html is None else Path(args.html),
+        out_dir=args.out,
+        beside=args.resume and args.out is None,
+        curves=args.curves,
+        single=single,
+    )
+
+
+def _paths(inputs: Iterable[str]) -> list[str]:
+    """Inputs with - replaced by the lines of standard input."""
+    paths: list[str] = []
+    for item in inputs:
+        paths += [line.strip() for line in sys.stdin if line.strip()] if item == "-" else [item]
+    return paths
+
+
+def _console(args: argparse.Namespace) -> Console | None:
+    """Where tables go: stdout, unless it carries JSON; None when nobody wants them."""
+    if args.quiet or args.json == "-":
+        return None
+    from rich.console import Console
+
+    # Tables are laid out for at most 80 columns, and for 80 when the output is a file or a pipe.
+    console = Console()
+    return Console(width=min(console.width, 80) if console.is_terminal else 80)
+
+
+def _progress(total: int, *, enabled: bool) -> ProgressLine:
+    return ProgressLine(total, enabled=enabled and sys.stderr.isatty())
+
+
+class ProgressLine:
+    """One line on stderr that says how far the run is; a context manager, silent when stderr is no terminal."""
+
+    def __init__(self, total: int, *, enabled: bool) -> None:
+        self._total = total
+        self._enabled = enabled
+        self._shown = False
+
+    def __enter__(self) -> ProgressLine:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self.clear()
+
+    def __call__(self, position: int, name: str, stage: str, share: float) -> None:
+        """Show: clip `position` (from 0) is at `share` (0..1) of `stage`."""
+        if not self._enabled:
+            return
+        count = f"[{position + 1}/{self._total}] " if self._total > 1 else ""
+        line = f"{count}{name[:40]}  {stage} {100 * share:3.0f} %"
+        sys.stderr.write(f"\r\x1b[K{line[:79]}")
+        sys.stderr.flush()
+        self._shown = True
+
+    def clear(self) -> None:
+        """Take the line away."""
+        if self._shown:
+            sys.stderr.write("\r\x1b[K")
+            sys.stderr.flush()
+            self._shown = False
+
+
+class JsonSink:
+    """`--json`: stdout or a file; one indented document for one clip, else a document a line as each is done."""
+
+    def __init__(self, target: str | None, *, single: bool) -> None:
+        self._target = target
+        self._single = single
+        self._started = False
+
+    def add(self, outcome: Outcome) -> None:
+        """Write the outcome's document, if it has one."""
+        if self._target is None or outcome.document is None:
+            return
+        text = outcome.document
+        if self._single:
+            text = json.dumps(json.loads(text), ensure_ascii=False, indent=1)
+        if self._target == "-":
+            sys.stdout.write(text + "\n")
+            sys.stdout.flush()
+            return
+        path = Path(self._target)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with path.open("a" if self._started else "w", encoding="utf-8") as file:
+            file.write(text + "\n")
+        self._started = True
+
+
+def _segment(text: str) -> str | float:
+    if text in ("none", "auto"):
+        return text
+    return _positive_seconds(text)
+
+
+def _positive_seconds(text: str) -> float:
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = -1.0
+    if not 0.5 <= seconds < float("inf"):
+        raise argparse.ArgumentTypeError(f"expected none, auto or seconds of at least 0.5, got {text!r}")
+    return seconds
+
+
+def _positive(text: str) -> int:
+    try:
+        value = int(text)
+    except ValueError:
+        value = 0
+    if value < 64:
+        raise argparse.ArgumentTypeError(f"expected a number of pixels, 64 or more, got {text!r}")
+    return value

@@ -1,0 +1,57 @@
+"""Entry point of `emotion-llama`: choose the verb, translate errors into one line and an exit code.
+
+Exit codes: 0 all done; 1 something failed, and the rest was done; 2 the command was not understood; 130 interrupted.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Sequence
+
+from emotion_llama import __version__
+from emotion_llama.cli import analyze, doctor
+from emotion_llama.errors import EmotionLlamaError
+
+VERBS = (analyze, doctor)
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """The whole command line; importing and building it loads nothing heavy."""
+    parser = argparse.ArgumentParser(
+        prog="emotion-llama",
+        description="A video of people goes in; who feels what, how sure, on which evidence, and why, comes out.",
+        epilog="examples:\n  emotion-llama analyze talk.mp4\n  emotion-llama doctor\n\n"
+        "'emotion-llama VERB --help' explains a verb.",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--version", action="version", version=f"emotion-llama {__version__}")
+    verbs = parser.add_subparsers(title="verbs", metavar="VERB", required=True)
+    for verb in VERBS:
+        verb.add_parser(verbs)
+    return parser
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command; returns the exit code."""
+    args = build_parser().parse_args(argv)
+    try:
+        code: int = args.run(args)
+        sys.stdout.flush()
+        return code
+    except EmotionLlamaError as error:
+        sys.stderr.write(f"emotion-llama: {error}\n")
+        return 1
+    except KeyboardInterrupt:
+        sys.stderr.write("emotion-llama: interrupted\n")
+        return 130
+    except BrokenPipeError:
+        # The reader of a pipe (head, less) has gone: not an error. Keep the interpreter's exit from flushing again.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+
+
+def entry_point() -> None:
+    """What the installed script calls."""
+    sys.exit(main())

@@ -1,0 +1,146 @@
+"""What this installation can do: versions, devices, and each backend tried for real."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import importlib.util
+import os
+import platform
+import shutil
+from collections.abc import Callable, Iterable
+from dataclasses import asdict, dataclass
+from typing import Literal
+
+from emotion_llama import __version__
+
+MEDIAPIPE_INSTALL = "pip install --no-deps mediapipe==0.10.21"
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One line of the report.
+
+    Attributes:
+        name: what was looked at.
+        status: "ready"; "optional": not here, and not needed unless asked for; "broken": the base needs it.
+        detail: version, path or what it is for.
+        remedy: the command or step that makes it ready; empty when it is.
+    """
+
+    name: str
+    status: Literal["ready", "optional", "broken"]
+    detail: str
+    remedy: str = ""
+
+    def as_dict(self) -> dict[str, str]:
+        """For JSON."""
+        return asdict(self)
+
+
+def examine() -> list[Finding]:
+    """Look at everything; takes about two seconds because the face mesh is really started."""
+    findings = [_system(), _devices()]
+    findings += [_package(name, needed_for) for name, needed_for in _BASE]
+    findings.append(_tried("face mesh: mediapipe_mesh", _start_face_mesh, MEDIAPIPE_INSTALL))
+    findings.append(
+        Finding("face mesh: mediapipe_tasks", "optional", "blendshapes", "give a .task file: --face-model FILE")
+    )
+    findings.append(_openface())
+    findings.append(
+        Finding(
+            "action units: py-feat",
+            "optional",
+            "its packages (torchvision) do not fit beside ours",
+            "run it in an environment of its own, then: --units RESULT.csv",
+        )
+    )
+    findings += [_extra(*extra) for extra in _EXTRAS]
+    return findings
+
+
+def findings_text(findings: Iterable[Finding], width: int = 80) -> str:
+    """The findings as lines of at most `width` columns."""
+    import textwrap
+
+    marks = {"ready": "ok  ", "optional": "-   ", "broken": "FAIL"}
+    lines = []
+    for f in findings:
+        head = f"{marks[f.status]} {f.name}"
+        lines += textwrap.wrap(f"{head:<32} {f.detail}", width, subsequent_indent=" " * 33)
+        if f.remedy:
+            lines += textwrap.wrap(f"-> {f.remedy}", width, initial_indent=" " * 5, subsequent_indent=" " * 8)
+    return "\n".join(lines)
+
+
+# What the base imports, and what for; names as on the package index.
+_BASE = (
+    ("av", "decoding"),
+    ("numpy", "arrays"),
+    ("opencv-python-headless", "image geometry"),
+    ("librosa", "pitch"),
+    ("scipy", "signals, assignment"),
+    ("pydantic", "JSON"),
+    ("rich", "terminal tables"),
+)
+# Import name, what it is for, extra.
+_EXTRAS = (
+    ("opensmile", "voice: eGeMAPS features (--voice opensmile)", "opensmile"),
+    ("faster_whisper", "speech recognition (--asr MODEL_DIR)", "asr"),
+)
+
+
+def _system() -> Finding:
+    python = f"Python {platform.python_version()} on {platform.system()} {platform.machine()}"
+    return Finding(f"emotion-llama {__version__}", "ready", python)
+
+
+def _devices() -> Finding:
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    detail = f"{cores} CPU cores; the evidence needs no GPU"
+    if importlib.util.find_spec("torch") is not None:
+        import torch
+
+        names = [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())]
+        detail = f"{cores} CPU cores, {', '.join(names) if names else 'no GPU'}"
+    return Finding("devices", "ready", detail)
+
+
+def _package(name: str, needed_for: str) -> Finding:
+    try:
+        return Finding(name, "ready", f"{importlib.metadata.version(name)} ({needed_for})")
+    except importlib.metadata.PackageNotFoundError:
+        return Finding(name, "broken", f"missing; needed for {needed_for}", f"pip install {name}")
+
+
+def _extra(module: str, needed_for: str, extra: str) -> Finding:
+    if importlib.util.find_spec(module) is None:
+        return Finding(module, "optional", needed_for, f"pip install 'emotion-llama[{extra}]'")
+    return Finding(module, "ready", f"{importlib.metadata.version(module.replace('_', '-'))} ({needed_for})")
+
+
+def _tried(name: str, start: Callable[[], str], remedy: str) -> Finding:
+    """Run `start`; whatever it raises is the finding, because a broken backend must not end the report."""
+    try:
+        return Finding(name, "ready", start())
+    except Exception as error:  # noqa: BLE001  the edge of the process: any failure of foreign code is a finding
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        return Finding(name, "broken", reason, remedy)
+
+
+def _start_face_mesh() -> str:
+    import numpy as np
+
+    from emotion_llama.face.backends import load_backend
+
+    with load_backend("mediapipe_mesh") as backend:
+        backend.observe(np.zeros((1, 64, 64, 3), np.uint8))
+    return f"mediapipe {importlib.metadata.version('mediapipe')}, started"
+
+
+def _openface() -> Finding:
+    path = os.environ.get("OPENFACE_EXECUTABLE") or shutil.which("FeatureExtraction")
+    if path and os.access(path, os.X_OK):
+        return Finding("action units: OpenFace", "ready", path)
+    named = f"OPENFACE_EXECUTABLE={path} is not a program; " if path else ""
+    remedy = "build OpenFace 2.2 and set OPENFACE_EXECUTABLE=/path/to/FeatureExtraction"
+    return Finding("action units: OpenFace", "optional", f"{named}--units openface_binary", remedy)

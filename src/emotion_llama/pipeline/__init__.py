@@ -1,0 +1,5 @@
+"""From a file to its analysis: the one raw-video path of command line, Python, server and dataset builder."""
+
+from emotion_llama.pipeline.analyzer import Analyzer
+
+__all__ = ["Analyzer"]

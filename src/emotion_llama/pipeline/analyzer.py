@@ -1,0 +1,280 @@
+"""Analyzer: path in, Analysis out; composes media, face, speech and a reader."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from emotion_llama.pipeline.evidence import Sound, gather
+from emotion_llama.pipeline.options import Options, check_choice, file_and_hash
+from emotion_llama.pipeline.people import Voiced, attribute_voice, main_first
+from emotion_llama.pipeline.sight import Seen, Sight, look
+from emotion_llama.pipeline.spans import spans_of
+from emotion_llama.pipeline.words import find_words
+from emotion_llama.records import Analysis, Clip, Missing, PersonAnalysis, Prosody, Segment, Transcript, VoiceTrack
+
+if TYPE_CHECKING:
+    from emotion_llama.annotators.reader import Reader
+    from emotion_llama.face.backends import MeshBackend
+
+StageProgress = Callable[[str, float], None]  # stage, share done 0..1
+
+
+class Analyzer:
+    """Reads clips: who feels what, how sure, on which evidence.
+
+    One Analyzer holds its models and is used for many clips, one after the other. It is not safe to share between
+    threads; make one a thread.
+
+    Example:
+        >>> from emotion_llama import Analyzer
+        >>> analysis = Analyzer.load("rules").analyze("talk.mp4", subtitle="How nice to see you!")
+        >>> analysis.people[0].segments[0].prediction.label
+        'happy'
+    """
+
+    def __init__(
+        self,
+        reader: Reader,
+        *,
+        faces: str = "mediapipe_mesh",
+        face_model: Path | None = None,
+        units: str | Path | None = None,
+        voice: Literal["librosa", "opensmile"] = "librosa",
+        max_side: int = 640,
+        max_fps: float = 30.0,
+    ) -> None:
+        check_choice("voice", voice, ("librosa", "opensmile"))
+        self.reader = reader
+        self._faces = faces
+        self._face_model = face_model
+        self._units = units
+        self._voice_backend = voice
+        self._max_side = max_side
+        self._max_fps = max_fps
+        self._mesh: MeshBackend | None = None
+
+    @classmethod
+    def load(cls, model: str = "rules", **options: Any) -> Analyzer:
+        """An Analyzer that reads evidence with `model`; `options` as the constructor's.
+
+        Raises:
+            InputError: no reader has that name.
+        """
+        from emotion_llama.annotators import load_reader
+
+        return cls(load_reader(model), **options)
+
+    def close(self) -> None:
+        """Let the face backend go; the next clip starts it again."""
+        if self._mesh is not None:
+            self._mesh.close()
+            self._mesh = None
+
+    def __enter__(self) -> Analyzer:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self.close()
+
+    def mesh_backend(self) -> MeshBackend:
+        """The face backend, started at first use."""
+        if self._mesh is None:
+            from emotion_llama.face.backends import load_backend
+
+            options = {} if self._face_model is None else {"model_path": self._face_model}
+            self._mesh = load_backend(self._faces, **options)
+        return self._mesh
+
+    def analyze(
+        self,
+        path: str | Path,
+        *,
+        subtitle: str | None = None,
+        transcript: str | Path | None = None,
+        asr_model: str | Path | None = None,
+        people: Literal["main", "all"] = "main",
+        segment: Literal["none", "auto"] | float = "none",
+        peak_rule: Literal["all", "label"] = "all",
+        progress: StageProgress | None = None,
+    ) -> Analysis:
+        """Measure one file and read the evidence.
+
+        Args:
+            path: a video or sound file.
+            subtitle: what is said, as plain text.
+            transcript: a .srt, .vtt, .txt or .csv file with what is said; without it, one beside the clip is used.
+            asr_model: folder of a Whisper model to recognise speech with.
+            people: the main person only, or everybody in view.
+            segment: one segment for the whole clip, segments by pauses, or of so many seconds.
+            peak_rule: strongest frame by the sum of all units, or of the label's units (MERR's two published rules).
+            progress: called with the stage's name and its share done.
+
+        Raises:
+            MediaError: the file cannot be read.
+            InputError: an option or a side file cannot be used.
+            MissingDependency: an optional backend was asked for and is not installed.
+        """
+        options = Options(
+            subtitle,
+            None if transcript is None else Path(transcript),
+            None if asr_model is None else Path(asr_model),
+            people,
+            segment,
+            peak_rule,
+        )
+        return self.run(path, options, progress=progress)
+
+    def run(self, path: str | Path, options: Options, *, progress: StageProgress | None = None) -> Analysis:
+        """`analyze` with its choices in one record."""
+        from emotion_llama.media.probe import probe
+
+        clip = probe(path)
+        clock = _Clock(progress)
+        warnings: list[str] = []
+        with clock.stage("words"):
+            words = find_words(clip, options)
+        with clock.stage("voice") as report:
+            sound = self._listen(clip, warnings, report)
+        with clock.stage("faces") as report:
+            sight = self._look(clip, report)
+        warnings += sight.warnings
+        with clock.stage("reading"):
+            spans = spans_of(options.segment, clip.duration_seconds, sound.voice)
+            persons = self._read_people(sight, sound, words, spans, options)
+        settings = self.settings(clip.path, options)
+        return Analysis(clip, persons, sound.voice, self.reader.name, settings, tuple(warnings), clock.seconds)
+
+    def settings(self, path: Path, options: Options) -> dict[str, object]:
+        """Everything but the clip's own bytes that an analysis depends on, as JSON values.
+
+        Two analyses of one clip with equal settings and version are equal: resuming a run relies on that. Files are
+        named with their hash.
+        """
+        return {
+            "model": self.reader.name,
+            "faces": self._faces,
+            "face_model": file_and_hash(self._face_model),
+            "units": None if self._units is None else file_and_hash(self._units_file(path)) or str(self._units),
+            "voice": self._voice_backend,
+            "max_side": self._max_side,
+            "max_fps": self._max_fps,
+            **options.record(path),
+        }
+
+    # --- the stages -------------------------------------------------------------------------------------------------
+
+    def _look(self, clip: Clip, progress: Callable[[float], None]) -> Sight:
+        if self._units is not None:
+            from emotion_llama.pipeline.sight import read_units
+
+            return read_units(clip, self._units_file(clip.path), str(self._units))
+        if clip.video is None:  # do not start the face backend for a sound file
+            return Sight((), None, 0, "the file has no video")
+        return look(clip, self.mesh_backend(), max_side=self._max_side, max_fps=self._max_fps, progress=progress)
+
+    def _units_file(self, clip_path: Path) -> Path | None:
+        """The CSV of units for this clip: the file given, or the one of the clip's name in the folder given."""
+        if self._units is None or not Path(self._units).exists():
+            return None
+        given = Path(self._units)
+        return given / f"{clip_path.stem}.csv" if given.is_dir() else given
+
+    def _listen(self, clip: Clip, warnings: list[str], progress: Callable[[float], None]) -> Sound:
+        from emotion_llama.media.audio import iter_audio
+        from emotion_llama.speech.voice_track import measure_voice
+
+        summarise = self._summariser(clip)
+        if clip.audio is None:
+            return Sound(None, "the file has no sound", summarise)
+        chunks = _reported(iter_audio(clip, warnings=warnings), clip.duration_seconds, progress)
+        voice = measure_voice(chunks)
+        if not len(voice.times_seconds):
+            return Sound(None, "the sound track holds no samples", summarise)
+        return Sound(voice, "", summarise)
+
+    def _summariser(self, clip: Clip) -> Callable[[VoiceTrack, float, float], Prosody]:
+        from emotion_llama.speech.prosody import summarise
+
+        if self._voice_backend == "librosa":
+            return lambda voice, start, end: summarise(voice)
+        from emotion_llama.media.audio import read_audio
+        from emotion_llama.speech.egemaps import summarise_egemaps
+
+        return lambda voice, start, end: summarise_egemaps(
+            read_audio(clip, start_seconds=start, end_seconds=end), voice
+        )
+
+    def _read_people(
+        self,
+        sight: Sight,
+        sound: Sound,
+        words: Transcript | Missing,
+        spans: list[tuple[float, float]],
+        options: Options,
+    ) -> tuple[PersonAnalysis, ...]:
+        ranked = main_first(sight, sound.voice)
+        whole = sound.summarise(sound.voice, 0.0, spans[-1][1]) if sound.voice is not None and len(spans) > 1 else None
+        voiced = [attribute_voice(ranked, sound.voice, span) for span in spans]
+        chosen = ranked if options.people == "all" else ranked[:1]
+        return tuple(
+            PersonAnalysis(
+                person.person_id,
+                is_main=i == 0,
+                why=person.why,
+                track=person.seen.track if person.seen is not None else None,
+                segments=tuple(
+                    self._read(person.seen, sight, sound, words, span, voices, person.person_id, whole, options)
+                    for span, voices in zip(spans, voiced, strict=True)
+                ),
+            )
+            for i, person in enumerate(chosen)
+        )
+
+    def _read(
+        self,
+        seen: Seen | None,
+        sight: Sight,
+        sound: Sound,
+        words: Transcript | Missing,
+        span: tuple[float, float],
+        voices: Voiced,
+        person_id: int,
+        whole: Prosody | None,
+        options: Options,
+    ) -> Segment:
+        silent_because = voices.why_not(person_id)
+        evidence = gather(seen, sight.why_nobody, sound, words, span, silent_because=silent_because, reference=whole)
+        prediction = self.reader.read(evidence)
+        if options.peak_rule == "label" and prediction.label is not None:
+            from emotion_llama.pipeline.evidence import with_label_peak
+
+            evidence = with_label_peak(evidence, prediction.label)
+        return Segment(span[0], span[1], evidence, prediction)
+
+
+class _Clock:
+    """Seconds by stage, and the stage's progress handed on."""
+
+    def __init__(self, progress: StageProgress | None) -> None:
+        self._progress = progress
+        self.seconds: dict[str, float] = {}
+
+    @contextmanager
+    def stage(self, name: str) -> Iterator[Callable[[float], None]]:
+        start = time.perf_counter()
+        report = self._progress
+        if report is not None:
+            report(name, 0.0)
+        yield (lambda share: None) if report is None else (lambda share: report(name, share))
+        self.seconds[name] = time.perf_counter() - start
+
+
+def _reported(chunks: Iterator[Any], duration_seconds: float, progress: Callable[[float], None]) -> Iterator[Any]:
+    """The same chunks; `progress` hears how far they are."""
+    for chunk in chunks:
+        yield chunk
+        progress(min(1.0, (chunk.start_seconds + chunk.duration_seconds) / duration_seconds))
