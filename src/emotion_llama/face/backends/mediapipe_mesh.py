@@ -90,7 +90,7 @@ class MediapipeMesh:
                 f"{max_faces = }, {detect_every = }, {min_score = }"
             )
         self._max_faces, self._detect_every = max_faces, detect_every
-        with _silent_stderr():
+        with silent_stderr():
             self._mesh, self._detector, self._rectangle = _build(min_score)
             # The first run prints as well: let it happen while the terminal is shielded.
             blank = np.zeros((64, 64, 3), np.uint8)
@@ -191,7 +191,7 @@ def _build(min_score: float) -> tuple[Any, Any, Any]:
 
 
 @contextmanager
-def _silent_stderr() -> Iterator[None]:
+def silent_stderr() -> Iterator[None]:
     """Keeps what MediaPipe's C++ side writes to file descriptor 2 off the terminal."""
     kept, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
     try:

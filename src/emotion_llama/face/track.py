@@ -1,0 +1,167 @@
+"""Joins the faces seen in single frames into one FaceTrack per person, over cuts, misses and crossings.
+
+Two steps. Within a shot, faces are followed by position, size and looks (`tracklets.match`). At the end, the pieces
+that look alike and never share a frame become one person (`tracklets.group`): so a person comes back to the same track
+after a cut to somebody else, and somebody new does not continue an old one. A wrongly seen cut costs nothing but the
+second step.
+"""
+
+from __future__ import annotations
+
+from array import array
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+from emotion_llama.errors import InputError
+from emotion_llama.face import appearance, geometry
+from emotion_llama.face.cuts import CutDetector
+from emotion_llama.face.tracklets import MAX_GAP_SECONDS, Candidate, Tracklet, group, match
+from emotion_llama.records import FaceObservation, FaceTrack, Float, Frames, UInt8
+
+# Mean looks nearer than this are one person. On drawn people under other light, size, pose and background, 99 % of
+# the pairs of one person are below 0.36 and 99 % of the pairs of two people above 0.40 (tests/face/test_track.py);
+# means over many frames lie closer together than single frames do.
+_SAME_PERSON_DISTANCE = 0.36
+# A face that was measured in fewer frames is a mistake of the detector, or too short to say anything about.
+_LEAST_FRAMES = 5
+_LEAST_SHARE = 0.5  # in very short clips: of all frames
+
+# Columns of a compact row: box, score, points, head pose, shape features.
+_BOX, _SCORE, _POINTS, _POSE, _FEATURES = slice(0, 4), 4, slice(5, 15), slice(15, 18), slice(18, None)
+
+
+class DroppedTrack(NamedTuple):
+    """A face that was seen but did not become a track, and why."""
+
+    first_seconds: float
+    last_seconds: float
+    num_frames: int
+    reason: str
+
+
+class _Seen(NamedTuple):
+    candidate: Candidate
+    row: Float | None  # None: a box without a mesh
+
+
+class Tracker:
+    """Takes chunks of frames with the faces seen in them; gives the people at the end.
+
+    Holds about 0.3 kB for each face and frame; no pictures and no meshes.
+
+    Args:
+        frame_size: width and height of the upright video in pixels: the coordinates of the tracks. The frames given
+            may be smaller.
+    """
+
+    def __init__(self, frame_size: tuple[int, int]) -> None:
+        if min(frame_size) < 1:
+            raise InputError(f"frame_size must be (width, height) in pixels, got {frame_size}")
+        self.dropped: tuple[DroppedTrack, ...] = ()
+        self._frame_size = frame_size
+        self._cuts = CutDetector()
+        self._pts_seconds, self._frame_index = array("d"), array("q")
+        self._following: list[Tracklet] = []
+        self._ended: list[Tracklet] = []
+
+    def update(self, frames: Frames, observations: Sequence[Sequence[FaceObservation]]) -> None:
+        """Takes the next frames and, for each, the faces seen in it (in pixels of these images).
+
+        Raises:
+            InputError: not one group of observations a frame.
+        """
+        if len(frames) != len(observations):
+            raise InputError(f"one group of faces a frame: {len(frames)} frames, {len(observations)} groups")
+        height, width = frames.images.shape[1:3]
+        scale = np.array([self._frame_size[0] / width, self._frame_size[1] / height])
+        for i, faces in enumerate(observations):
+            if self._cuts.is_cut(frames.images[i]):
+                self._end_shot()
+            seen = [_see(frames.images[i], face, scale) for face in faces]
+            self._follow(seen, float(frames.pts_seconds[i]), len(self._pts_seconds))
+            self._pts_seconds.append(float(frames.pts_seconds[i]))
+            self._frame_index.append(int(frames.index[i]))
+
+    def finish(self) -> tuple[FaceTrack, ...]:
+        """The people, in order of first appearance; each track has a row for every frame given.
+
+        What was seen too shortly is left out and listed in `dropped`.
+        """
+        self._end_shot()
+        self._ended.sort(key=lambda tracklet: tracklet.first_seconds)
+        least = max(1, min(_LEAST_FRAMES, int(_LEAST_SHARE * len(self._pts_seconds))))
+        kept, dropped = [], []
+        for members in group(self._ended, _SAME_PERSON_DISTANCE):
+            num_frames = sum(len(tracklet.positions) for tracklet in members)
+            if num_frames >= least:
+                kept.append(members)
+            else:
+                dropped.append(_why_dropped(members, num_frames, least))
+        self.dropped = tuple(dropped)
+        return tuple(self._track(track_id, members) for track_id, members in enumerate(kept))
+
+    def _end_shot(self) -> None:
+        self._ended += self._following
+        self._following = []
+
+    def _follow(self, seen: list[_Seen], pts_seconds: float, position: int) -> None:
+        lost = [t for t in self._following if pts_seconds - t.last_seconds > MAX_GAP_SECONDS]
+        self._ended += lost
+        self._following = [t for t in self._following if t not in lost]
+        candidates = [face.candidate for face in seen]
+        owner: dict[int, Tracklet] = {}
+        for i, j in match(self._following, candidates, pts_seconds):
+            owner[j] = self._following[i]
+            owner[j].follow(candidates[j], pts_seconds)
+        for j, face in enumerate(seen):
+            if j not in owner:
+                owner[j] = Tracklet(face.candidate, pts_seconds)
+                self._following.append(owner[j])
+            if face.row is not None:
+                owner[j].append(position, face.row)
+
+    def _track(self, track_id: int, members: list[Tracklet]) -> FaceTrack:
+        n = len(self._pts_seconds)
+        positions = np.concatenate([np.frombuffer(t.positions, np.int64) for t in members])
+        values = np.concatenate([np.frombuffer(t.values, np.float32) for t in members]).reshape(len(positions), -1)
+        rows = np.full((n, values.shape[1]), np.nan, np.float32)
+        rows[positions] = values
+        looks = appearance.MeanDescriptor()
+        for tracklet in members:
+            looks.merge(tracklet.looks)
+        return FaceTrack(
+            track_id=track_id,
+            frame_size=self._frame_size,
+            pts_seconds=np.array(self._pts_seconds),
+            frame_index=np.array(self._frame_index, np.int64),
+            valid=np.isfinite(rows[:, _SCORE]),
+            boxes_xyxy=rows[:, _BOX],
+            scores=rows[:, _SCORE],
+            points=rows[:, _POINTS].reshape(n, 5, 2),
+            head_pose_degrees=rows[:, _POSE],
+            shape_features=rows[:, _FEATURES],
+            appearance=looks.mean,
+        )
+
+
+def _see(image: UInt8, face: FaceObservation, scale: Float) -> _Seen:
+    """Measures one face; `scale` [2] takes pixels of `image` to pixels of the video."""
+    box = np.array(face.box_xyxy) * np.tile(scale, 2)
+    size = float(np.sqrt(max((box[2] - box[0]) * (box[3] - box[1]), 1.0)))
+    descriptor = appearance.describe(image, face.box_xyxy, face.landmarks)
+    candidate = Candidate((box[:2] + box[2:]) / 2, size, descriptor)
+    if face.landmarks is None:
+        return _Seen(candidate, None)
+    # z is on the scale of x.
+    measured = geometry.measure(face.landmarks * np.array([scale[0], scale[1], scale[0]], np.float32))
+    parts = [box, [face.score], measured.points.ravel(), measured.head_pose_degrees, measured.shape_features]
+    return _Seen(candidate, np.concatenate(parts))
+
+
+def _why_dropped(members: list[Tracklet], num_frames: int, least: int) -> DroppedTrack:
+    first, last = min(t.first_seconds for t in members), max(t.last_seconds for t in members)
+    if num_frames == 0:
+        return DroppedTrack(first, last, 0, "a face was found but no mesh could be laid on it")
+    return DroppedTrack(first, last, num_frames, f"seen in {num_frames} frames, fewer than {least}")
