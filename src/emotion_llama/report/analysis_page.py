@@ -1,0 +1,180 @@
+"""The HTML page of an analysis: one file that asks nothing of any network.
+
+The page carries a content security policy that forbids every request (only `data:` pictures and inline style), no
+script, and no link that loads anything.
+"""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Mapping, Sequence
+from importlib import resources
+
+from emotion_llama import __version__
+from emotion_llama.records import Analysis, PersonAnalysis
+from emotion_llama.report.evidence_section import voice_figure
+from emotion_llama.report.markup import Html, element, join
+from emotion_llama.report.person_section import Context, most_telling, person_section
+from emotion_llama.report.pictures import PeakPicture
+from emotion_llama.report.series import TimeAxis
+from emotion_llama.report.tables import bullet_list, clip_facts, details, facts, stage_facts
+from emotion_llama.report.voice_chart import pauses_of
+from emotion_llama.report.wording import Headline, caveat, person_headline, person_name
+
+POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'"
+PICTURE_BYTES = 700_000  # all pictures of a page together, base64
+POINTS = 60_000  # all points of a page's curves together, about 9 bytes each
+MOST_POINTS, LEAST_POINTS = 800, 60  # of one curve
+CURVES_PER_SEGMENT = 20  # 17 units, waveform (both sides), pitch
+
+LIMITS = (
+    "This page describes expressions: what a face, a voice and words show in one recording. What a person feels is "
+    "not visible in them; people scowl in concentration and smile in embarrassment, and differ by culture, habit and "
+    "situation (Barrett et al., 2019, Psychological Science in the Public Interest 20).",
+    "Action units are estimated from the geometry of a face mesh. Head turns, glasses, beards, hands, poor light, low "
+    "resolution and talking all change them.",
+    "A label is one of a short list. A state that is not on the list cannot be found, and mixed states are forced "
+    "into shares.",
+    "Do not base decisions about people on it: not on hiring, schooling, policing, health, credit or asylum. In the "
+    "European Union, inferring emotions at work and in education is prohibited except for medical or safety reasons "
+    "(Regulation (EU) 2024/1689, Article 5).",
+)
+
+
+def render_page(
+    analysis: Analysis,
+    pictures: Mapping[tuple[int, int], PeakPicture],
+    *,
+    versions: Mapping[str, str] | None = None,
+    max_detailed_segments: int = 12,
+) -> str:
+    """The whole page as HTML text, to be written as UTF-8.
+
+    Args:
+        analysis: what is shown.
+        pictures: the face at the peak frame, by (person_id, index of the segment). One that is missing is explained.
+        versions: name -> version of what made the analysis, for the record.
+        max_detailed_segments: how many segments are shown in full; the others are rows of a table. The most telling
+            come first: one of each person, then by probability.
+    """
+    detailed = choose_detailed(analysis.people, max_detailed_segments)
+    context = Context(
+        analysis,
+        choose_pictures(pictures, detailed),
+        pauses_of(analysis.voice) if analysis.voice is not None else (),
+        frozenset(detailed),
+        points_per_curve(len(detailed) + sum(len(person.segments) > 1 for person in analysis.people)),
+    )
+    body = element(
+        "main",
+        _summary(analysis),
+        *(person_section(context, person) for person in analysis.people),
+        _unowned_sound(context),
+        _record(analysis, versions or {}),
+        _limits(),
+    )
+    return f"<!doctype html>\n{element('html', _head(analysis), element('body', body), lang='en')}\n"
+
+
+def choose_detailed(people: Sequence[PersonAnalysis], most: int) -> list[tuple[int, int]]:
+    """(person_id, segment index) of the segments that are shown in full, the most telling first, people in turn."""
+    queues = [(person.person_id, most_telling(person)) for person in people]
+    longest = max((len(queue) for _, queue in queues), default=0)
+    in_turn = [(person_id, queue[i]) for i in range(longest) for person_id, queue in queues if i < len(queue)]
+    return in_turn[: max(most, 0)]
+
+
+def choose_pictures(
+    pictures: Mapping[tuple[int, int], PeakPicture], detailed: Sequence[tuple[int, int]]
+) -> dict[tuple[int, int], PeakPicture]:
+    """The pictures of the detailed segments, in their order, as long as they fit PICTURE_BYTES."""
+    chosen: dict[tuple[int, int], PeakPicture] = {}
+    left = PICTURE_BYTES
+    for key in detailed:
+        if key in pictures:
+            left -= len(base64.b64encode(pictures[key].jpeg))
+            if left < 0:
+                break
+            chosen[key] = pictures[key]
+    return chosen
+
+
+def points_per_curve(charts: int) -> int:
+    """How many points a curve may have when a page shows that many groups of CURVES_PER_SEGMENT curves."""
+    return min(MOST_POINTS, max(LEAST_POINTS, POINTS // (CURVES_PER_SEGMENT * max(charts, 1))))
+
+
+def _head(analysis: Analysis) -> Html:
+    style = resources.files("emotion_llama.report").joinpath("style.css").read_text(encoding="utf-8")
+    return element(
+        "head",
+        element("meta", charset="utf-8"),
+        element("meta", http_equiv="Content-Security-Policy", content=POLICY),
+        element("meta", name="viewport", content="width=device-width, initial-scale=1"),
+        element("meta", name="color-scheme", content="light dark"),
+        element("meta", name="referrer", content="no-referrer"),
+        element("title", f"{analysis.clip.path.name} · emotion analysis"),
+        element("style", Html(style)),
+    )
+
+
+def _summary(analysis: Analysis) -> Html:
+    """File, verdict and how sure it is: what one has to know after a second."""
+    if analysis.people:
+        main = person_headline(analysis.people[0])
+    else:
+        main = Headline(
+            "No answer", "No person was found: " + ("; ".join(analysis.warnings) or "no face and no voice.")
+        )
+    others = analysis.people[1:]
+    listed = [
+        element(
+            "li",
+            element("a", person_name(person), href=f"#person-{person.person_id}"),
+            f": {person_headline(person).title}",
+        )
+        for person in others
+    ]
+    parts = [
+        element("p", "Emotion analysis", class_="kicker"),
+        element("h1", analysis.clip.path.name, dir="auto"),
+        element("p", main.title, class_="verdict"),
+        element("p", main.detail, class_="detail"),
+        element("ul", *listed, class_="others") if listed else "",
+        element("p", caveat(analysis.model), class_="caveat"),
+    ]
+    if analysis.warnings:
+        parts.append(element("div", element("h2", "Warnings"), bullet_list(analysis.warnings), class_="warnings"))
+    return element("header", *parts)
+
+
+def _unowned_sound(context: Context) -> Html:
+    """The sound of a recording in which nobody was found, so that it is not lost."""
+    voice = context.analysis.voice
+    if context.analysis.people or voice is None or not len(voice.times_seconds):
+        return Html()
+    axis = TimeAxis(0.0, context.analysis.clip.duration_seconds)
+    drawn = voice_figure(voice, axis, context.pauses, None, context.most_points)
+    return element("section", element("h2", "Sound"), drawn)
+
+
+def _record(analysis: Analysis, versions: Mapping[str, str]) -> Html:
+    """File, settings, versions and time taken."""
+    settings = [(name, _setting(value)) for name, value in analysis.settings.items()]
+    parts = [element("h2", "For the record"), clip_facts(analysis.clip)]
+    shown = {"model": analysis.model, "emotion-llama": __version__, **versions}
+    parts.append(details("Model and versions", facts(shown.items())))
+    if settings:
+        parts.append(details("Settings", facts(settings)))
+    if analysis.seconds_by_stage:
+        parts.append(details("Time taken by each stage", stage_facts(analysis.seconds_by_stage)))
+    return element("section", *parts, class_="record")
+
+
+def _setting(value: object) -> str:
+    return "not given" if value is None else str(value)
+
+
+def _limits() -> Html:
+    head = element("h2", "What this can and cannot know")
+    return element("section", head, join(element("p", sentence) for sentence in LIMITS), class_="limits")
