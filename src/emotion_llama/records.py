@@ -172,6 +172,7 @@ class FaceTrack:
 
     Attributes:
         track_id: 0, 1, ... in order of first appearance.
+        frame_size: width, height of the analysed frames, to whose pixels boxes and points refer.
         pts_seconds: [N].
         frame_index: [N] index of each analysed frame in the stream.
         valid: [N] the person's face was seen and meshed.
@@ -184,6 +185,7 @@ class FaceTrack:
     """
 
     track_id: int
+    frame_size: tuple[int, int]
     pts_seconds: Float
     frame_index: npt.NDArray[np.int64]
     valid: Bool
@@ -289,7 +291,7 @@ class VoiceTrack:
         loudness_db: [T] level, dB re full scale (0 dB = sine of amplitude 1).
         harmonicity_db: [T] harmonics-to-noise ratio; NaN where unvoiced.
         tilt_db: [T] level below 1 kHz minus level of 1-5 kHz (large = soft, dark voice); NaN where silent.
-        sonority_db: [T] level within 300-3300 Hz, dB re full scale: rises and falls with the syllables.
+        sonority_db: [T] level within 200-3300 Hz, dB re full scale: rises and falls with the syllables.
         is_speech: [T] voice activity.
         envelope: [T, 2] lowest and highest sample in the frame, for drawing.
     """

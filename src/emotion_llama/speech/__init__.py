@@ -1,0 +1,1 @@
+"""Voice and words: sound to measurements with units, measurements to words, speech to text."""
