@@ -76,10 +76,11 @@ class Tracker:
             raise InputError(f"one group of faces a frame: {len(frames)} frames, {len(observations)} groups")
         height, width = frames.images.shape[1:3]
         scale = np.array([self._frame_size[0] / width, self._frame_size[1] / height])
+        rows = iter(_measure([face for faces in observations for face in faces], scale))
         for i, faces in enumerate(observations):
             if self._cuts.is_cut(frames.images[i]):
                 self._end_shot()
-            seen = [_see(frames.images[i], face, scale) for face in faces]
+            seen = [_Seen(_candidate(frames.images[i], face, scale), next(rows)) for face in faces]
             self._follow(seen, float(frames.pts_seconds[i]), len(self._pts_seconds))
             self._pts_seconds.append(float(frames.pts_seconds[i]))
             self._frame_index.append(int(frames.index[i]))
@@ -146,18 +147,27 @@ class Tracker:
         )
 
 
-def _see(image: UInt8, face: FaceObservation, scale: Float) -> _Seen:
-    """Measures one face; `scale` [2] takes pixels of `image` to pixels of the video."""
+def _candidate(image: UInt8, face: FaceObservation, scale: Float) -> Candidate:
+    """What is compared of one face; `scale` [2] takes pixels of `image` to pixels of the tracks."""
     box = np.array(face.box_xyxy) * np.tile(scale, 2)
     size = float(np.sqrt(max((box[2] - box[0]) * (box[3] - box[1]), 1.0)))
-    descriptor = appearance.describe(image, face.box_xyxy, face.landmarks)
-    candidate = Candidate((box[:2] + box[2:]) / 2, size, descriptor)
-    if face.landmarks is None:
-        return _Seen(candidate, None)
+    return Candidate((box[:2] + box[2:]) / 2, size, appearance.describe(image, face.box_xyxy, face.landmarks))
+
+
+def _measure(faces: Sequence[FaceObservation], scale: Float) -> list[Float | None]:
+    """The compact row of each face; None for those without a mesh. All meshes are measured at once, which is faster."""
+    rows: list[Float | None] = [None] * len(faces)
+    meshed = [i for i, face in enumerate(faces) if face.landmarks is not None]
+    if not meshed:
+        return rows
     # z is on the scale of x.
-    measured = geometry.measure(face.landmarks * np.array([scale[0], scale[1], scale[0]], np.float32))
-    parts = [box, [face.score], measured.points.ravel(), measured.head_pose_degrees, measured.shape_features]
-    return _Seen(candidate, np.concatenate(parts))
+    meshes = np.stack([np.asarray(faces[i].landmarks) for i in meshed]) * np.array([scale[0], scale[1], scale[0]])
+    measured = geometry.measure_many(meshes)
+    for k, i in enumerate(meshed):
+        box = np.array(faces[i].box_xyxy) * np.tile(scale, 2)
+        points, pose, features = measured.points[k].ravel(), measured.head_pose_degrees[k], measured.shape_features[k]
+        rows[i] = np.concatenate([box, [faces[i].score], points, pose, features])
+    return rows
 
 
 def _why_dropped(members: list[Tracklet], num_frames: int, least: int) -> DroppedTrack:

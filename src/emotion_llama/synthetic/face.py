@@ -7,16 +7,16 @@ perspective: one scale for the whole face. Everything is a function of its argum
 
 from __future__ import annotations
 
-import io
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from importlib import resources
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
+from emotion_llama.face.geometry import canonical_mesh
 from emotion_llama.records import Float, UInt8
 
 Colour = tuple[int, int, int]  # RGB
@@ -100,17 +100,12 @@ class Rendered(NamedTuple):
 
 
 @lru_cache(maxsize=1)
-def canonical_vertices() -> Float:
-    """[468, 3] the canonical mesh, cm (read-only)."""
-    text = resources.files("emotion_llama.face").joinpath("data/canonical_mesh.csv").read_text("ascii")
-    return _frozen(np.loadtxt(io.StringIO(text), delimiter=",", skiprows=1))
-
-
-@lru_cache(maxsize=1)
 def canonical_triangles() -> npt.NDArray[np.int64]:
     """[852, 3] vertex numbers of the mesh's triangles; the eyes and the mouth are holes (read-only)."""
     text = resources.files("emotion_llama.face").joinpath("data/mesh_triangles.csv").read_text("ascii")
-    return _frozen(np.loadtxt(io.StringIO(text), np.int64, delimiter=",", skiprows=1))
+    triangles = np.loadtxt(text.splitlines(), np.int64, delimiter=",", skiprows=1)
+    triangles.flags.writeable = False
+    return triangles
 
 
 def rotation_matrix(pitch: float, yaw: float, roll: float) -> Float:
@@ -124,7 +119,7 @@ def rotation_matrix(pitch: float, yaw: float, roll: float) -> Float:
 
 def shape_of(identity: Identity) -> Float:
     """[468, 3] the neutral mesh of a person, cm."""
-    vertices: Float = canonical_vertices() * np.asarray(identity.proportions)
+    vertices: Float = canonical_mesh() * np.asarray(identity.proportions)
     at_eyes = np.exp(-(((vertices[:, 1] - 2.5) / 1.6) ** 2))
     at_jaw = 1.0 / (1.0 + np.exp((vertices[:, 1] + 4.0) * 1.5))
     vertices[:, 0] *= 1.0 + (identity.eye_spacing - 1.0) * at_eyes + (identity.jaw_width - 1.0) * at_jaw
@@ -300,7 +295,7 @@ def _unit(vectors: Float) -> Float:
 @lru_cache(maxsize=1)
 def _lip_triangles() -> npt.NDArray[np.bool_]:
     """[852] triangles between the outer and the inner lip contour."""
-    y_x = canonical_vertices()[:, :2]
+    y_x = canonical_mesh()[:, :2]
     import cv2
 
     contour = y_x[list(_OUTER_LIPS)].astype(np.float32)
@@ -316,8 +311,3 @@ def _mirrored(right_side: Float) -> Float:
 def _shade(colour: Colour, factor: float) -> Colour:
     red, green, blue = (int(min(255, channel * factor)) for channel in colour)
     return red, green, blue
-
-
-def _frozen(table: npt.NDArray[Any]) -> npt.NDArray[Any]:
-    table.flags.writeable = False
-    return table
