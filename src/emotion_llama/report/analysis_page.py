@@ -6,26 +6,22 @@ script, and no link that loads anything.
 
 from __future__ import annotations
 
-import base64
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from importlib import resources
 
 from emotion_llama import __version__
-from emotion_llama.records import Analysis, PersonAnalysis
+from emotion_llama.records import Analysis
 from emotion_llama.report.evidence_section import voice_figure
 from emotion_llama.report.markup import Html, element, join
-from emotion_llama.report.person_section import Context, most_telling, person_section
+from emotion_llama.report.person_section import Context, person_section
 from emotion_llama.report.pictures import PeakPicture
+from emotion_llama.report.selection import MOST_DETAILED, choose_detailed, points_per_curve, within_budget
 from emotion_llama.report.series import TimeAxis
 from emotion_llama.report.tables import bullet_list, clip_facts, details, facts, stage_facts
-from emotion_llama.report.voice_chart import pauses_of
-from emotion_llama.report.wording import Headline, caveat, person_headline, person_name
+from emotion_llama.report.wording import Headline, caveat, is_answered, person_headline, person_name, sentence
+from emotion_llama.speech.pauses import pauses
 
 POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'"
-PICTURE_BYTES = 700_000  # all pictures of a page together, base64
-POINTS = 60_000  # all points of a page's curves together, about 9 bytes each
-MOST_POINTS, LEAST_POINTS = 800, 60  # of one curve
-CURVES_PER_SEGMENT = 20  # 17 units, waveform (both sides), pitch
 
 LIMITS = (
     "This page describes expressions: what a face, a voice and words show in one recording. What a person feels is "
@@ -46,7 +42,7 @@ def render_page(
     pictures: Mapping[tuple[int, int], PeakPicture],
     *,
     versions: Mapping[str, str] | None = None,
-    max_detailed_segments: int = 12,
+    max_detailed_segments: int = MOST_DETAILED,
 ) -> str:
     """The whole page as HTML text, to be written as UTF-8.
 
@@ -58,10 +54,12 @@ def render_page(
             come first: one of each person, then by probability.
     """
     detailed = choose_detailed(analysis.people, max_detailed_segments)
+    # Base64 writes four characters for three bytes.
+    sizes = {key: 4 * len(picture.jpeg) // 3 for key, picture in pictures.items()}
     context = Context(
         analysis,
-        choose_pictures(pictures, detailed),
-        pauses_of(analysis.voice) if analysis.voice is not None else (),
+        {key: pictures[key] for key in within_budget(sizes, detailed)},
+        pauses(analysis.voice) if analysis.voice is not None else (),
         frozenset(detailed),
         points_per_curve(len(detailed) + sum(len(person.segments) > 1 for person in analysis.people)),
     )
@@ -74,34 +72,6 @@ def render_page(
         _limits(),
     )
     return f"<!doctype html>\n{element('html', _head(analysis), element('body', body), lang='en')}\n"
-
-
-def choose_detailed(people: Sequence[PersonAnalysis], most: int) -> list[tuple[int, int]]:
-    """(person_id, segment index) of the segments that are shown in full, the most telling first, people in turn."""
-    queues = [(person.person_id, most_telling(person)) for person in people]
-    longest = max((len(queue) for _, queue in queues), default=0)
-    in_turn = [(person_id, queue[i]) for i in range(longest) for person_id, queue in queues if i < len(queue)]
-    return in_turn[: max(most, 0)]
-
-
-def choose_pictures(
-    pictures: Mapping[tuple[int, int], PeakPicture], detailed: Sequence[tuple[int, int]]
-) -> dict[tuple[int, int], PeakPicture]:
-    """The pictures of the detailed segments, in their order, as long as they fit PICTURE_BYTES."""
-    chosen: dict[tuple[int, int], PeakPicture] = {}
-    left = PICTURE_BYTES
-    for key in detailed:
-        if key in pictures:
-            left -= len(base64.b64encode(pictures[key].jpeg))
-            if left < 0:
-                break
-            chosen[key] = pictures[key]
-    return chosen
-
-
-def points_per_curve(charts: int) -> int:
-    """How many points a curve may have when a page shows that many groups of CURVES_PER_SEGMENT curves."""
-    return min(MOST_POINTS, max(LEAST_POINTS, POINTS // (CURVES_PER_SEGMENT * max(charts, 1))))
 
 
 def _head(analysis: Analysis) -> Html:
@@ -139,9 +109,9 @@ def _summary(analysis: Analysis) -> Html:
         element("p", "Emotion analysis", class_="kicker"),
         element("h1", analysis.clip.path.name, dir="auto"),
         element("p", main.title, class_="verdict"),
-        element("p", main.detail, class_="detail"),
+        element("p", sentence(main.detail), class_="detail"),
         element("ul", *listed, class_="others") if listed else "",
-        element("p", caveat(analysis.model), class_="caveat"),
+        element("p", caveat(analysis.model), class_="caveat") if is_answered(analysis.people) else "",
     ]
     if analysis.warnings:
         parts.append(element("div", element("h2", "Warnings"), bullet_list(analysis.warnings), class_="warnings"))

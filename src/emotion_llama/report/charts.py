@@ -12,19 +12,20 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from emotion_llama.records import Float, Segment
-from emotion_llama.report.markup import Attribute, Html, element, join
+from emotion_llama.report.markup import Attribute, Html, element, join, number
 from emotion_llama.report.series import UNITS, TimeAxis, tick_label
 from emotion_llama.report.wording import percent, ranked, span
 
 BAR_ROW = 26  # height of a row of probability bars, pixels
+LONGEST_NAME = 18  # characters of a label beside its bar
 LANE = 30  # height of a lane of the timeline, pixels
 AXIS = 22  # height of the time axis below a chart, pixels
 
 
-def drawing(height: int, title: str, description: str, *children: str) -> Html:
+def drawing(height: int, title: str, description: str, *children: str, style: str | None = None) -> Html:
     """An SVG of the full width of its column and `height` pixels, with the text that screen readers read out."""
     head = (element("title", title), element("desc", description))
-    return element("svg", *head, *children, class_="plot", role="img", width="100%", height=height)
+    return element("svg", *head, *children, class_="plot", role="img", width="100%", height=height, style=style)
 
 
 def figure(caption: str, picture: Html, *below: str, class_: str | None = None) -> Html:
@@ -76,19 +77,15 @@ def time_axis(axis: TimeAxis, top: float, bottom: float) -> Html:
     for tick in ticks:
         x = axis.percent(tick)
         parts.append(element("line", x1=x, x2=x, y1=top, y2=bottom, class_="grid"))
-        parts.append(text(tick_label(tick, step), x, bottom + 15, "tick", anchor_at(axis.share(tick))))
+        parts.append(text(tick_label(tick, step), x, bottom + 15, "tick", "middle"))
     return join(parts)
 
 
-def anchor_at(share: float) -> str | None:
-    """The text anchor that keeps a label at position 0..1 inside the chart."""
-    if share < 0.06:
-        return None
-    return "end" if share > 0.94 else "middle"
-
-
 def probability_bars(probabilities: Mapping[str, float], label: str | None) -> Html:
-    """All labels by falling probability, with numbers; a dashed line where an even guess over them would be."""
+    """All labels by falling probability, with numbers; a dashed line where an even guess over them would be.
+
+    The margin for the names is as wide as the longest one needs; names of an open vocabulary are cut.
+    """
     ranking = ranked(probabilities)
     height = BAR_ROW * len(ranking)
     guess = f"{100 / len(ranking):.2f}%"
@@ -96,7 +93,7 @@ def probability_bars(probabilities: Mapping[str, float], label: str | None) -> H
     for row, (name, share) in enumerate(ranking):
         y = BAR_ROW * row
         chosen = name == label
-        rows.append(text(name, -10, y + 17, "name chosen" if chosen else "name", "end"))
+        rows.append(text(_short(name), -10, y + 17, "name chosen" if chosen else "name", "end"))
         rows.append(
             element("rect", x=0, y=y + 4, width=f"{100 * share:.2f}%", height=BAR_ROW - 8, rx=2,
                     class_="bar chosen" if chosen else "bar")
@@ -104,7 +101,12 @@ def probability_bars(probabilities: Mapping[str, float], label: str | None) -> H
         rows.append(text(percent(share), f"{100 * share:.2f}%", y + 17, "value chosen" if chosen else "value", dx=8))
     line = element("line", x1=guess, x2=guess, y1=0, y2=height, class_="guess")
     words = "; ".join(f"{name} {percent(share)}" for name, share in ranking)
-    return drawing(height, "Probability of each label", words + ".", line, *rows)
+    margin = f"--gutter:{number(1.2 + 0.56 * max(len(_short(pair.label)) for pair in ranking))}rem"
+    return drawing(height, "Probability of each label", words + ".", line, *rows, style=margin)
+
+
+def _short(name: str) -> str:
+    return name if len(name) <= LONGEST_NAME else name[: LONGEST_NAME - 1] + "…"
 
 
 def timeline(segments: Sequence[Segment], axis: TimeAxis) -> Html:
@@ -122,7 +124,7 @@ def timeline(segments: Sequence[Segment], axis: TimeAxis) -> Html:
     for row, lane in enumerate(rows):
         bottom = LANE * (row + 1)
         parts.append(element("line", x1=0, x2="100%", y1=bottom, y2=bottom, class_="rule"))
-        parts.append(text(lane or "no answer", -10, bottom - 9, "name", "end"))
+        parts.append(text(_short(lane or "no answer"), -10, bottom - 9, "name", "end"))
         parts.extend(_block(s, axis, bottom) for s in segments if s.prediction.label == lane)
     listed = "; ".join(f"{lane} for {total[lane]:.0f} s" for lane in lanes)
     return drawing(height + AXIS, "Labels over time", f"{len(segments)} segments: {listed or 'no answer'}.", *parts)

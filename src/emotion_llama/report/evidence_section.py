@@ -99,9 +99,9 @@ def _transcript(transcript: Transcript) -> Html:
     return element("figure", source, element("blockquote", *lines), class_="transcript")
 
 
-def missing_evidence(evidence: Evidence) -> list[Html]:
+def missing_evidence(evidence: Evidence, heading: str) -> list[Html]:
     """What could not be measured, and why."""
     if not evidence.missing:
         return []
     items = [sentence(f"{field_name(missing.what)}: {missing.reason}") for missing in evidence.missing]
-    return [element("h4", "What could not be measured"), bullet_list(items, "missing")]
+    return [element(heading, "What could not be measured", class_="small-heading"), bullet_list(items, "missing")]

@@ -17,7 +17,6 @@ from emotion_llama.report.series import TimeAxis
 from emotion_llama.report.tables import cue_table, details, probability_table, segment_table
 from emotion_llama.report.wording import (
     clock,
-    lead_segment,
     person_headline,
     person_name,
     prediction_headline,
@@ -53,7 +52,7 @@ def person_section(context: Context, person: PersonAnalysis) -> Html:
         element("p", sentence(person.why), class_="why"),
     ]
     if len(context.analysis.people) > 1 or not person.segments:
-        head.append(element("p", element("strong", headline.title), ". ", headline.detail))
+        head.append(element("p", element("strong", headline.title), ". ", sentence(headline.detail)))
     if len(person.segments) > 1:
         head.extend(_overview(context, person))
     shown = [i for i in range(len(person.segments)) if (person.person_id, i) in context.detailed]
@@ -103,7 +102,7 @@ def segment_section(context: Context, person: PersonAnalysis, index: int) -> Htm
     if several:
         when = span(segment.start_seconds, segment.end_seconds)
         parts.append(element("h3", element("span", when, class_="when"), " ", headline.title))
-        parts.append(element("p", headline.detail))
+        parts.append(element("p", sentence(headline.detail)))
     answer = _answer(segment)
     parts.append(
         element("div", _portrait_figure(context, person, index), element("div", *answer), class_="side-by-side")
@@ -112,7 +111,7 @@ def segment_section(context: Context, person: PersonAnalysis, index: int) -> Htm
         parts.append(cue_table(segment.prediction.cues))
     parts.extend(face_evidence(segment, context.most_points))
     parts.extend(voice_evidence(segment, context.analysis.voice, context.pauses, context.most_points))
-    parts.extend(missing_evidence(segment.evidence))
+    parts.extend(missing_evidence(segment.evidence, "h4" if several else "h3"))
     return element("article" if several else "div", *parts, class_="segment")
 
 
@@ -129,7 +128,9 @@ def _answer(segment: Segment) -> list[Html]:
             )
         )
     if prediction.label is None:
-        parts.append(element("p", element("strong", "No answer. "), prediction.problem or "", class_="problem"))
+        parts.append(
+            element("p", element("strong", "No answer. "), sentence(prediction.problem or ""), class_="problem")
+        )
     if prediction.reasoning.strip():
         parts.append(element("p", prediction.reasoning, class_="reasoning"))
     return parts
@@ -172,14 +173,3 @@ def _unit_levels(peak: PeakFrame) -> Html:
         for name, value in peak.units.items()
     ]
     return element("ul", *rows, class_="levels") if rows else Html()
-
-
-def most_telling(person: PersonAnalysis) -> list[int]:
-    """Segment indices in the order in which they deserve room: the lead first, then by probability."""
-    lead = lead_segment(person)
-
-    def share(index: int) -> float:
-        prediction = person.segments[index].prediction
-        return (prediction.probabilities or {}).get(prediction.label or "", 0.0)
-
-    return sorted(range(len(person.segments)), key=lambda index: (index != lead, -share(index)))

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
 from emotion_llama.errors import BackendError, InputError
-from emotion_llama.records import Float, UInt8
+from emotion_llama.records import Analysis, Float, UInt8
+from emotion_llama.report.selection import Key, choose_detailed
+
+if TYPE_CHECKING:
+    from emotion_llama.pipeline import Analyzer
 
 MARGIN = 0.25  # room around the box on each side, as a share of its longer side
 JPEG_QUALITY = 82
@@ -56,6 +60,26 @@ def crop_around(box_xyxy: tuple[float, float, float, float], frame_size: tuple[i
     left = min(max(0, round((x1 + x2 - side) / 2)), max(0, width - side))
     top = min(max(0, round((y1 + y2 - side) / 2)), max(0, height - side))
     return Crop(left, top, min(width, left + side), min(height, top + side))
+
+
+def peak_pictures(analyzer: Analyzer, analysis: Analysis) -> dict[Key, PeakPicture]:
+    """The pictures that a page of this analysis shows, each read from the clip again; by (person_id, segment index).
+
+    Raises:
+        MediaError: the clip can no longer be read.
+    """
+    from emotion_llama.pipeline.peak_view import peak_view
+
+    people = {person.person_id: person for person in analysis.people}
+    found: dict[Key, PeakPicture] = {}
+    for person_id, index in choose_detailed(analysis.people):
+        person = people[person_id]
+        if person.track is None or person.segments[index].evidence.peak_frame is None:
+            continue  # nothing to look for: do not start the face backend
+        view = peak_view(analysis, person, person.segments[index], analyzer.mesh_backend())
+        if view is not None:
+            found[person_id, index] = make_peak_picture(view.frame_rgb, view.box_xyxy, view.landmarks)
+    return found
 
 
 def make_peak_picture(

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from emotion_llama.records import AU_DESCRIPTIONS, ActionUnits, Float, PeakFrame
-from emotion_llama.report.charts import AXIS, anchor_at, drawing, path, shade, stretched, text, time_axis
+from emotion_llama.report.charts import AXIS, drawing, path, shade, stretched, text, time_axis
 from emotion_llama.report.markup import Html, element, join
 from emotion_llama.report.series import Series, TimeAxis, covered, decimate, runs_of_values, spans
 from emotion_llama.report.wording import clock, figure
@@ -16,6 +16,8 @@ ROW = 28  # height of a unit's row, pixels
 HEAD = 22  # room for the peak's time above the rows, pixels
 STRIP = 18  # height of the two strips that say when the person talks and blinks, pixels
 UNITS_HIGH = 200  # vertical resolution of a row
+MOST_SPANS = 500  # blinks, gaps and stretches of speech that are closer than this share of the axis are drawn as one
+LONGEST_SHADED = 60.0  # seconds; on a longer axis the shades would run together, and only the strips remain
 LEAST_SCALE = 2.0  # a row never shows less than 0..2 of 5, so that a resting face looks at rest
 
 
@@ -43,12 +45,13 @@ def unit_chart(units: ActionUnits, peaks: Sequence[PeakFrame], axis: TimeAxis, *
     scale = scale_of(units)
     top = HEAD + STRIP
     bottom = top + ROW * len(units.names)
-    gaps = covered(spans(~units.valid, units.pts_seconds), axis, 300)
-    blinks = covered(spans(units.is_blink, units.pts_seconds), axis, 300)
-    talks = covered(spans(units.is_speech, units.pts_seconds), axis, 300)
+    gaps = covered(spans(~units.valid, units.pts_seconds), axis, MOST_SPANS)
+    blinks = covered(spans(units.is_blink, units.pts_seconds), axis, MOST_SPANS)
+    talks = covered(spans(units.is_speech, units.pts_seconds), axis, MOST_SPANS)
     parts = [
-        shade(axis, talks, top, bottom - top, "talk faint"),
-        shade(axis, blinks, top, bottom - top, "blink faint"),
+        *(shade(axis, talks, top, bottom - top, "talk faint"), shade(axis, blinks, top, bottom - top, "blink faint"))
+        if axis.end_seconds - axis.start_seconds <= LONGEST_SHADED
+        else (),
         shade(axis, gaps, HEAD, bottom - HEAD, "gap"),
         shade(axis, talks, HEAD, STRIP / 2 - 2, "talk"),
         shade(axis, blinks, HEAD + STRIP / 2, STRIP / 2 - 2, "blink"),
@@ -87,7 +90,7 @@ def _peak_marks(peaks: Sequence[PeakFrame], axis: TimeAxis, bottom: int) -> Html
         if number == 0:
             more = " (first)" if len(peaks) > 1 else ""
             label = f"peak {clock(peak.pts_seconds)}{more}"
-            parts.append(text(label, x, HEAD - 9, "peak-label", anchor_at(axis.share(peak.pts_seconds))))
+            parts.append(text(label, x, HEAD - 9, "peak-label", "middle"))
     return join(parts)
 
 

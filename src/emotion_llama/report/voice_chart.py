@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from itertools import pairwise
 
 import numpy as np
 
 from emotion_llama.records import Float, Transcript, VoiceTrack
 from emotion_llama.report.charts import AXIS, drawing, path, shade, stretched, text, time_axis
 from emotion_llama.report.markup import Html, element, join
-from emotion_llama.report.series import Series, TimeAxis, covered, decimate, envelope, runs_of_values, spans
+from emotion_llama.report.series import Series, TimeAxis, covered, decimate, envelope, runs_of_values
 from emotion_llama.report.wording import figure
 
 WAVE = 72  # height of the waveform, pixels
@@ -19,7 +18,6 @@ PITCH = 112  # height of the pitch, pixels
 GAP = 10  # between the two, pixels
 WORDS = 24  # height of the strip of words, pixels
 UNITS_HIGH = 1000
-LEAST_PAUSE = 0.2  # seconds; shorter ones are mostly stop consonants
 PITCH_TICKS_HZ = (50, 75, 100, 150, 200, 300, 400, 600, 800)
 
 
@@ -54,13 +52,6 @@ def pitch_share(f0_hz: Float, low_hz: float, high_hz: float) -> Float:
     return np.asarray(np.log(f0_hz / low_hz) / math.log(high_hz / low_hz))
 
 
-def pauses_of(voice: VoiceTrack) -> list[tuple[float, float]]:
-    """Silences of at least LEAST_PAUSE seconds between the first and the last speech."""
-    speech = spans(voice.is_speech, voice.times_seconds)
-    between = [(before[1], after[0]) for before, after in pairwise(speech)]
-    return [(start, end) for start, end in between if end - start >= LEAST_PAUSE - 1e-9]
-
-
 def voice_chart(
     voice: VoiceTrack,
     axis: TimeAxis,
@@ -72,7 +63,7 @@ def voice_chart(
     """The sound over `axis`. Words without times are left out here; the page lists them below."""
     timed = [line for line in transcript.lines if line.start_seconds is not None] if transcript else []
     bottom = WAVE + GAP + PITCH + (WORDS if timed else 0)
-    shown = covered(list(pauses), axis, 300)
+    shown = covered(list(pauses), axis, 500)
     parts = [
         shade(axis, shown, 0, WAVE + GAP + PITCH, "pause"),
         time_axis(axis, 0, bottom),

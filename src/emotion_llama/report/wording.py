@@ -70,7 +70,9 @@ def clock(seconds: float) -> str:
 
 def span(start_seconds: float, end_seconds: float) -> str:
     """A stretch of time: "1.20 – 4.25 s"."""
-    return f"{clock(start_seconds).removesuffix(f'{NBSP}s')} – {clock(end_seconds)}"
+    start, end = clock(start_seconds), clock(end_seconds)
+    unit = f"{NBSP}s"
+    return f"{start.removesuffix(unit) if end.endswith(unit) else start} – {end}"
 
 
 def figure(value: float | None, decimals: int = 1) -> str | None:
@@ -110,6 +112,11 @@ def caveat(model: str) -> str:
             "they rank the labels, and do not say how often such an answer is right."
         )
     return f"Made by the model “{model}”. The percentages say how it weighs the labels, not how often it is right."
+
+
+def is_answered(people: Sequence[PersonAnalysis]) -> bool:
+    """Whether any segment of anybody has an answer."""
+    return any(segment.prediction.label is not None for person in people for segment in person.segments)
 
 
 def prediction_headline(prediction: Prediction) -> Headline:
@@ -167,7 +174,12 @@ def person_headline(person: PersonAnalysis) -> Headline:
 
 def person_name(person: PersonAnalysis) -> str:
     """What the person is called in a report: "Person 1" for id 0."""
-    return f"Person {person.person_id + 1}" if person.track is not None else "Voice without a visible face"
+    evidence = [segment.evidence for segment in person.segments]
+    if person.track is not None or any(e.action_units is not None for e in evidence):
+        return f"Person {person.person_id + 1}"
+    if any(e.prosody is not None or e.transcript is not None for e in evidence):
+        return "Voice without a visible face"
+    return "Nobody seen or heard"
 
 
 def lead_segment(person: PersonAnalysis) -> int | None:
