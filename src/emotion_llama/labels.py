@@ -48,26 +48,77 @@ DFEW7 = LabelSpace("dfew7", ("happy", "sad", "neutral", "angry", "surprise", "di
 
 LABEL_SPACES: dict[str, LabelSpace] = {space.name: space for space in (MERR9, MER6, DFEW7)}
 
-# A word -> labels it may mean, the closest first. Only plain names of the same state: a near neighbour
-# ("terrified" -> "worried") would be a judgement, not a synonym.
+# A word -> labels it may mean, the closest first. Only plain names of the same state, in the forms a model writes them
+# (noun, adjective, adverb, participle). A near neighbour ("terrified" -> "worried") would be a judgement, not a
+# synonym, so it is left out: what a space lacks is `convert`'s business.
 SYNONYMS: dict[str, tuple[str, ...]] = {
-    "anger": ("angry",),
-    "mad": ("angry",),
-    "happiness": ("happy",),
-    "joy": ("happy",),
-    "joyful": ("happy",),
-    "sadness": ("sad",),
-    "sorrow": ("sad",),
-    "sorrowful": ("sad",),
-    "worry": ("worried",),
-    "anxious": ("worried",),
-    "anxiety": ("worried",),
-    "surprised": ("surprise",),
-    "afraid": ("fear",),
-    "fearful": ("fear",),
-    "scared": ("fear",),
-    "contemptuous": ("contempt",),
-    "doubtful": ("doubt",),
-    "disgusted": ("disgust",),
-    "calm": ("neutral",),
+    word: labels
+    for labels, words in (
+        (("neutral",), "neutrality neutrally calm calmness emotionless impassive unemotional composed expressionless"),
+        (("angry",), "anger angrily angered angrier mad madness rage enraged furious fury irate outraged outrage"),
+        (("happy",), "happiness happily happier joy joyful joyfully joyous joyfulness delighted delight cheerful glad"),
+        (("sad",), "sadness sadly saddened sadder sorrow sorrowful unhappy unhappiness grief mournful"),
+        (("worried",), "worry worries worrying worriedly anxious anxiety anxiously anxiousness apprehensive"),
+        (("surprise",), "surprised surprises surprising surprisingly astonished astonishment amazed amazement shocked"),
+        (("fear",), "fearful fearfully fearing fears afraid scared frightened terrified terror"),
+        (("contempt",), "contemptuous contemptuously contemptible scorn scornful disdain disdainful"),
+        (("doubt",), "doubtful doubtfully doubting doubts doubted skeptical sceptical skepticism scepticism dubious"),
+        (("disgust",), "disgusted disgusting disgustedly revulsion repulsed"),
+    )
+    for word in words.split()
 }
+
+# Label -> the label of another space that names the same state, None where nothing corresponds. An identity is written
+# out too, so that a table answers for every label of its source space. MER 2023 and DFEW publish no such table;
+# "fear" is not folded into "worried", nor "contempt" into "angry" or "disgust": these are different states with
+# different action units, and an evaluation that folds them has to say so itself.
+_MAPPINGS: dict[tuple[str, str], dict[str, str | None]] = {
+    ("merr9", "mer6"): {
+        "neutral": "neutral", "angry": "angry", "happy": "happy", "sad": "sad", "worried": "worried",
+        "surprise": "surprise", "fear": None, "contempt": None, "doubt": None,
+    },
+    ("merr9", "dfew7"): {
+        "neutral": "neutral", "angry": "angry", "happy": "happy", "sad": "sad", "worried": None,
+        "surprise": "surprise", "fear": "fear", "contempt": None, "doubt": None,
+    },
+    ("mer6", "merr9"): {
+        "neutral": "neutral", "angry": "angry", "happy": "happy", "sad": "sad", "worried": "worried",
+        "surprise": "surprise",
+    },
+    ("mer6", "dfew7"): {
+        "neutral": "neutral", "angry": "angry", "happy": "happy", "sad": "sad", "worried": None,
+        "surprise": "surprise",
+    },
+    ("dfew7", "merr9"): {
+        "happy": "happy", "sad": "sad", "neutral": "neutral", "angry": "angry", "surprise": "surprise",
+        "disgust": None, "fear": "fear",
+    },
+    ("dfew7", "mer6"): {
+        "happy": "happy", "sad": "sad", "neutral": "neutral", "angry": "angry", "surprise": "surprise",
+        "disgust": None, "fear": None,
+    },
+}  # fmt: skip
+
+
+def convert(label: str, source: LabelSpace, target: LabelSpace) -> str | None:
+    """The label of `target` that names the same state as `label` of `source`; None when there is none.
+
+    Raises:
+        InputError: `label` is not in `source`, or no table leads from one space to the other.
+    """
+    source.index(label)
+    if source == target:
+        return label
+    try:
+        return _MAPPINGS[source.name, target.name][label]
+    except KeyError:
+        known = "; ".join(f"{a} to {b}" for a, b in _MAPPINGS)
+        raise InputError(f"no table maps {source.name} to {target.name} (there are: {known})") from None
+
+
+def label_space(name: str) -> LabelSpace:
+    """The space called `name`; InputError lists the names when there is none."""
+    try:
+        return LABEL_SPACES[name]
+    except KeyError:
+        raise InputError(f"no label space {name!r} (there are: {', '.join(LABEL_SPACES)})") from None
