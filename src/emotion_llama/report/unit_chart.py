@@ -48,10 +48,11 @@ def unit_chart(units: ActionUnits, peaks: Sequence[PeakFrame], axis: TimeAxis, *
     gaps = covered(spans(~units.valid, units.pts_seconds), axis, MOST_SPANS)
     blinks = covered(spans(units.is_blink, units.pts_seconds), axis, MOST_SPANS)
     talks = covered(spans(units.is_speech, units.pts_seconds), axis, MOST_SPANS)
-    parts = [
-        *(shade(axis, talks, top, bottom - top, "talk faint"), shade(axis, blinks, top, bottom - top, "blink faint"))
-        if axis.end_seconds - axis.start_seconds <= LONGEST_SHADED
-        else (),
+    parts = []
+    if axis.end_seconds - axis.start_seconds <= LONGEST_SHADED:
+        parts += [shade(axis, talks, top, bottom - top, "talk faint")]
+        parts += [shade(axis, blinks, top, bottom - top, "blink faint")]
+    parts += [
         shade(axis, gaps, HEAD, bottom - HEAD, "gap"),
         shade(axis, talks, HEAD, STRIP / 2 - 2, "talk"),
         shade(axis, blinks, HEAD + STRIP / 2, STRIP / 2 - 2, "blink"),
