@@ -19,7 +19,7 @@ from skimage import data
 
 from emotion_llama.media.audio import read_audio
 from emotion_llama.media.probe import probe
-from emotion_llama.synthetic.clips import write_clip
+from emotion_llama.synthetic.clips import ClipFormat, write_clip
 
 HERE = Path(__file__).parent
 SENTENCES = ((0.4, "What a wonderful day!"), (2.6, "I am so happy, I can't wait to fly."))
@@ -79,7 +79,12 @@ def srt_time(seconds: float) -> str:
 def main() -> None:
     """Write both files beside this script."""
     sound, lines = voice()
-    write_clip(HERE / "astronaut.mp4", frames(), fps=FPS, audio=sound, sample_rate_hz=SAMPLE_RATE_HZ)
+    stored = ClipFormat(
+        video_options={"preset": "veryslow", "crf": "24"}, container_options={"movflags": "faststart"}
+    )
+    write_clip(
+        HERE / "astronaut.mp4", frames(), fps=FPS, audio=sound, sample_rate_hz=SAMPLE_RATE_HZ, stored=stored
+    )
     blocks = [f"{i}\n{srt_time(a)} --> {srt_time(b)}\n{text}\n" for i, (a, b, text) in enumerate(lines, 1)]
     (HERE / "astronaut.srt").write_text("\n".join(blocks), encoding="utf-8")
 

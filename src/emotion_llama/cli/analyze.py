@@ -20,15 +20,15 @@ if TYPE_CHECKING:
 
 EXAMPLES = """examples:
   emotion-llama analyze talk.mp4
-  emotion-llama analyze talk.mp4 --subtitle "Are you really stupid or just pretending?"
-  emotion-llama analyze talk.mp4 --json - --no-curves | jq .people[0].segments[0].prediction
-  emotion-llama analyze interview.mkv --people all --segment auto --html interview.html
+  emotion-llama analyze talk.mp4 --subtitle "Are you stupid or just pretending?"
+  emotion-llama analyze talk.mp4 --json - --no-curves | jq .people[0].segments
+  emotion-llama analyze debate.mkv --people all --segment auto --html debate.html
   emotion-llama analyze videos/ --out results/ --resume
   find . -name '*.webm' | emotion-llama analyze - --json all.jsonl
 
-A subtitle file beside the clip (talk.srt, talk.vtt) is read without being asked for.
-The reader 'rules' is a baseline: documented rules over measured cues, without learned weights; its
-probabilities are not calibrated. Do not decide about people with it."""
+A subtitle file beside the clip (talk.srt, talk.vtt) is read without being asked
+for. The reader 'rules' is a baseline: documented rules over measured cues, no
+learned weights, probabilities not calibrated. Do not decide about people with it."""
 
 
 def add_parser(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -36,7 +36,7 @@ def add_parser(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> No
     parser = verbs.add_parser(
         "analyze",
         help="who feels what in a clip, and on which evidence",
-        description="Measure faces, action units, voice and words of clips, and say what they are evidence of.",
+        description="Measure faces, action units, voice and words of clips, and say what\nthey are evidence of.",
         epilog=EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )

@@ -21,7 +21,7 @@ def build_parser() -> argparse.ArgumentParser:
     """The whole command line; importing and building it loads nothing heavy."""
     parser = argparse.ArgumentParser(
         prog="emotion-llama",
-        description="A video of people goes in; who feels what, how sure, on which evidence, and why, comes out.",
+        description="A video of people goes in; who feels what, how sure, on which evidence,\nand why, comes out.",
         epilog="examples:\n  emotion-llama analyze talk.mp4\n  emotion-llama doctor\n\n"
         "'emotion-llama VERB --help' explains a verb.",
         formatter_class=argparse.RawDescriptionHelpFormatter,

@@ -8,13 +8,13 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from emotion_llama.pipeline.evidence import Sound, gather
+from emotion_llama.pipeline.evidence import Scene, Sound, gather, with_label_peak
 from emotion_llama.pipeline.options import Options, check_choice, file_and_hash
-from emotion_llama.pipeline.people import Voiced, attribute_voice, main_first
-from emotion_llama.pipeline.sight import Seen, Sight, look
+from emotion_llama.pipeline.people import Person, Voiced, main_first, whose_voice
+from emotion_llama.pipeline.sight import Sight, look
 from emotion_llama.pipeline.spans import spans_of
 from emotion_llama.pipeline.words import find_words
-from emotion_llama.records import Analysis, Clip, Missing, PersonAnalysis, Prosody, Segment, Transcript, VoiceTrack
+from emotion_llama.records import Analysis, Clip, PersonAnalysis, Prosody, Segment, VoiceTrack
 
 if TYPE_CHECKING:
     from emotion_llama.annotators.reader import Reader
@@ -132,19 +132,23 @@ class Analyzer:
         """`analyze` with its choices in one record."""
         from emotion_llama.media.probe import probe
 
-        clip = probe(path)
-        clock = _Clock(progress)
         warnings: list[str] = []
+        clip = probe(path, warn=warnings.append)
+        clock = _Clock(progress)
         with clock.stage("words"):
             words = find_words(clip, options)
         with clock.stage("voice") as report:
-            sound = self._listen(clip, warnings, report)
+            sound = self._listen(clip, warnings.append, report)
         with clock.stage("faces") as report:
-            sight = self._look(clip, report)
-        warnings += sight.warnings
+            sight = self._look(clip, warnings.append, report)
         with clock.stage("reading"):
             spans = spans_of(options.segment, clip.duration_seconds, sound.voice)
-            persons = self._read_people(sight, sound, words, spans, options)
+            usual = (
+                sound.summarise(sound.voice, 0.0, clip.duration_seconds)
+                if sound.voice is not None and len(spans) > 1
+                else None
+            )
+            persons = self._read_people(Scene(sight, sound, words, usual), spans, options)
         settings = self.settings(clip.path, options)
         return Analysis(clip, persons, sound.voice, self.reader.name, settings, tuple(warnings), clock.seconds)
 
@@ -167,14 +171,21 @@ class Analyzer:
 
     # --- the stages -------------------------------------------------------------------------------------------------
 
-    def _look(self, clip: Clip, progress: Callable[[float], None]) -> Sight:
+    def _look(self, clip: Clip, warn: Callable[[str], None], progress: Callable[[float], None]) -> Sight:
         if self._units is not None:
             from emotion_llama.pipeline.sight import read_units
 
             return read_units(clip, self._units_file(clip.path), str(self._units))
         if clip.video is None:  # do not start the face backend for a sound file
             return Sight((), None, 0, "the file has no video")
-        return look(clip, self.mesh_backend(), max_side=self._max_side, max_fps=self._max_fps, progress=progress)
+        return look(
+            clip,
+            self.mesh_backend(),
+            max_side=self._max_side,
+            max_fps=self._max_fps,
+            warn=warn,
+            progress=progress,
+        )
 
     def _units_file(self, clip_path: Path) -> Path | None:
         """The CSV of units for this clip: the file given, or the one of the clip's name in the folder given."""
@@ -183,14 +194,14 @@ class Analyzer:
         given = Path(self._units)
         return given / f"{clip_path.stem}.csv" if given.is_dir() else given
 
-    def _listen(self, clip: Clip, warnings: list[str], progress: Callable[[float], None]) -> Sound:
+    def _listen(self, clip: Clip, warn: Callable[[str], None], progress: Callable[[float], None]) -> Sound:
         from emotion_llama.media.audio import iter_audio
         from emotion_llama.speech.voice_track import measure_voice
 
         summarise = self._summariser(clip)
         if clip.audio is None:
             return Sound(None, "the file has no sound", summarise)
-        chunks = _reported(iter_audio(clip, warnings=warnings), clip.duration_seconds, progress)
+        chunks = _reported(iter_audio(clip, warn=warn), clip.duration_seconds, progress)
         voice = measure_voice(chunks)
         if not len(voice.times_seconds):
             return Sound(None, "the sound track holds no samples", summarise)
@@ -209,17 +220,11 @@ class Analyzer:
         )
 
     def _read_people(
-        self,
-        sight: Sight,
-        sound: Sound,
-        words: Transcript | Missing,
-        spans: list[tuple[float, float]],
-        options: Options,
+        self, scene: Scene, spans: list[tuple[float, float]], options: Options
     ) -> tuple[PersonAnalysis, ...]:
-        ranked = main_first(sight, sound.voice)
-        whole = sound.summarise(sound.voice, 0.0, spans[-1][1]) if sound.voice is not None and len(spans) > 1 else None
-        voiced = [attribute_voice(ranked, sound.voice, span) for span in spans]
-        chosen = ranked if options.people == "all" else ranked[:1]
+        everybody = main_first(scene.sight, scene.sound.voice)
+        voiced = [whose_voice(everybody, scene.sound.voice, span) for span in spans]
+        chosen = everybody if options.people == "all" else everybody[:1]
         return tuple(
             PersonAnalysis(
                 person.person_id,
@@ -227,31 +232,18 @@ class Analyzer:
                 why=person.why,
                 track=person.seen.track if person.seen is not None else None,
                 segments=tuple(
-                    self._read(person.seen, sight, sound, words, span, voices, person.person_id, whole, options)
-                    for span, voices in zip(spans, voiced, strict=True)
+                    self._read(scene, person, span, voices, options) for span, voices in zip(spans, voiced, strict=True)
                 ),
             )
             for i, person in enumerate(chosen)
         )
 
     def _read(
-        self,
-        seen: Seen | None,
-        sight: Sight,
-        sound: Sound,
-        words: Transcript | Missing,
-        span: tuple[float, float],
-        voices: Voiced,
-        person_id: int,
-        whole: Prosody | None,
-        options: Options,
+        self, scene: Scene, person: Person, span: tuple[float, float], voices: Voiced, options: Options
     ) -> Segment:
-        silent_because = voices.why_not(person_id)
-        evidence = gather(seen, sight.why_nobody, sound, words, span, silent_because=silent_because, reference=whole)
+        evidence = gather(scene, person.seen, span, voices.why_not(person.person_id))
         prediction = self.reader.read(evidence)
         if options.peak_rule == "label" and prediction.label is not None:
-            from emotion_llama.pipeline.evidence import with_label_peak
-
             evidence = with_label_peak(evidence, prediction.label)
         return Segment(span[0], span[1], evidence, prediction)
 

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from emotion_llama.pipeline.sight import Seen
-from emotion_llama.records import Evidence, Missing, PeakFrame, Prosody, Tone, Transcript, VoiceTrack
+from emotion_llama.pipeline.sight import Seen, Sight
+from emotion_llama.records import ActionUnits, Evidence, Missing, PeakFrame, Prosody, Tone, Transcript, VoiceTrack
 
 
 @dataclass(frozen=True)
@@ -18,57 +18,72 @@ class Sound:
     summarise: Callable[[VoiceTrack, float, float], Prosody]
 
 
-def gather(
-    seen: Seen | None,
-    why_unseen: str,
-    sound: Sound,
-    words: Transcript | Missing,
-    span: tuple[float, float],
-    *,
-    silent_because: str | None,
-    reference: Prosody | None = None,
-) -> Evidence:
-    """Everything of `seen` (None: a voice without a face) within `span` seconds.
+@dataclass(frozen=True)
+class Scene:
+    """All of a clip that was measured: what is seen, heard and said.
+
+    `usual` is how the voice sounds over the whole clip, for words such as "louder than usual"; None when the clip is
+    one segment.
+    """
+
+    sight: Sight
+    sound: Sound
+    words: Transcript | Missing
+    usual: Prosody | None = None
+
+
+def gather(scene: Scene, seen: Seen | None, span: tuple[float, float], silent_because: str | None) -> Evidence:
+    """Everything of one person within `span`, start and end in seconds.
 
     Args:
-        seen: the person in view.
-        why_unseen: the reason when `seen` is None.
-        sound: the clip's sound.
-        words: the clip's words.
-        span: start and end in seconds.
+        scene: what was measured of the clip.
+        seen: the person in view; None for a voice without a face.
+        span: start and end.
         silent_because: why voice and words of this span are somebody else's; None when they are this person's.
-        reference: how the same voice sounds over the whole clip, for words such as "quieter than usual".
     """
     missing: list[Missing] = []
-    units = seen.units.between(*span) if seen is not None and seen.units is not None else None
-    peak: PeakFrame | None = None
-    if seen is None:
-        missing.append(Missing("action_units", why_unseen))
-    elif units is None:
-        missing.append(Missing("action_units", seen.why_no_units))
-    elif not units.valid.any():
-        units = None
-        missing.append(Missing("action_units", "the face was not seen in this segment"))
-    if units is not None:
-        from emotion_llama.face.peak import find_peak
-
-        peak = find_peak(units)
-    if peak is None:
-        missing.append(Missing("peak_frame", missing[0].reason if missing else "no frame could be measured"))
-    prosody, tone = _voice(sound, span, silent_because, reference, missing)
-    spoken = _words(words, span, silent_because, missing)
+    units, peak = _face(scene.sight, seen, span, missing)
+    prosody, tone = _voice(scene, span, silent_because, missing)
+    spoken = _words(scene.words, span, silent_because, missing)
     return Evidence(units, peak, prosody, tone, spoken, tuple(missing))
 
 
+def with_label_peak(evidence: Evidence, label: str) -> Evidence:
+    """The same with the peak frame of the label's units; unchanged where the label has none, or they never moved."""
+    from emotion_llama.face.label_units import PUBLISHED
+    from emotion_llama.face.peak import find_peak
+
+    if evidence.action_units is None or label not in PUBLISHED:
+        return evidence
+    peak = find_peak(evidence.action_units, rule="label", label=label)
+    return evidence if peak is None else replace(evidence, peak_frame=peak)
+
+
+def _face(
+    sight: Sight, seen: Seen | None, span: tuple[float, float], missing: list[Missing]
+) -> tuple[ActionUnits | None, PeakFrame | None]:
+    from emotion_llama.face.peak import find_peak
+
+    units = seen.units.between(*span) if seen is not None and seen.units is not None else None
+    peak = find_peak(units) if units is not None and units.valid.any() else None
+    if peak is not None:
+        return units, peak
+    if seen is None:
+        reason = sight.why_nobody
+    elif units is None:
+        reason = seen.why_no_units
+    else:
+        reason = "the face was not seen in this segment"
+    missing += [Missing("action_units", reason), Missing("peak_frame", reason)]
+    return None, None
+
+
 def _voice(
-    sound: Sound,
-    span: tuple[float, float],
-    silent_because: str | None,
-    reference: Prosody | None,
-    missing: list[Missing],
+    scene: Scene, span: tuple[float, float], silent_because: str | None, missing: list[Missing]
 ) -> tuple[Prosody | None, Tone | None]:
     from emotion_llama.speech.tone import describe_tone
 
+    sound = scene.sound
     if sound.voice is None:
         missing.append(Missing("prosody", sound.why_none))
         return None, None
@@ -80,7 +95,7 @@ def _voice(
         missing.append(Missing("prosody", "no speech was heard in this segment"))
         return None, None
     prosody = sound.summarise(stretch, *span)
-    tone = describe_tone(prosody, reference)
+    tone = describe_tone(prosody, scene.usual)
     if tone is None:
         missing.append(Missing("tone", f"only {prosody.speech_seconds:.1f} s of speech: too little to describe"))
     return prosody, tone

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
+from emotion_llama.errors import InputError
 from emotion_llama.records import ActionUnits, Clip, FaceTrack
 
 if TYPE_CHECKING:
@@ -37,16 +39,21 @@ class Sight:
     frame_size: tuple[int, int] | None
     num_frames: int
     why_nobody: str
-    warnings: tuple[str, ...] = ()
 
 
 def look(
-    clip: Clip, backend: MeshBackend, *, max_side: int, max_fps: float, progress: Callable[[float], None]
+    clip: Clip,
+    backend: MeshBackend,
+    *,
+    max_side: int,
+    max_fps: float,
+    warn: Callable[[str], None],
+    progress: Callable[[float], None],
 ) -> Sight:
     """Find, follow and measure every face of `clip`.
 
     Frames are taken at their own times up to `max_fps`, at that rate above it; they are scaled so that the longer side
-    is at most `max_side` pixels.
+    is at most `max_side` pixels. `warn` is told of damage in the file, `progress` the share of the clip that is done.
     """
     from emotion_llama.face import action_units
     from emotion_llama.face.track import Tracker
@@ -56,11 +63,10 @@ def look(
         return Sight((), None, 0, "the file has no video")
     # A little above the limit still counts as the limit: 30 fps material is often 30.02.
     rate = max_fps if clip.video.fps > 1.05 * max_fps else None
-    warnings: list[str] = []
     tracker: Tracker | None = None
     count, size = 0, None
     backend.reset()
-    for frames in iter_frames(clip, fps=rate, max_side=max_side, warnings=warnings):
+    for frames in iter_frames(clip, fps=rate, max_side=max_side, warn=warn):
         if tracker is None:
             size = (frames.images.shape[2], frames.images.shape[1])
             tracker = Tracker(frame_size=size)
@@ -68,7 +74,44 @@ def look(
         count += len(frames)
         progress(min(1.0, float(frames.pts_seconds[-1]) / clip.duration_seconds))
     if tracker is None:
-        return Sight((), None, 0, "the video has no readable frame", tuple(warnings))
+        return Sight((), None, 0, "the video has no readable frame")
     tracks = tracker.finish()
     people = tuple(Seen(track.track_id, track, action_units.estimate(track)) for track in tracks)
-    return Sight(people, size, count, f"no face was found in {count} frames", tuple(warnings))
+    for lost in tracker.dropped:
+        warn(lost.reason)
+    return Sight(people, size, count, f"no face was found in {count} frames")
+
+
+def read_units(clip: Clip, table: Path | None, backend: str) -> Sight:
+    """The people of another program's measurement: of the CSV `table`, or of running `backend` on the clip.
+
+    Raises:
+        InputError: the table is missing or is not one of the known formats, or no backend has that name.
+        MissingDependency, BackendError: the backend is not installed, or failed.
+    """
+    from emotion_llama.face.backends import load_unit_reader
+
+    if table is None:
+        people = load_unit_reader(backend).read(clip.path)
+    else:
+        people = load_unit_reader(units_format(table)).read(table)
+    seen = tuple(Seen(person.person_id, None, person.units) for person in people)
+    source = backend if table is None else table.name
+    return Sight(seen, None, max((len(p.units.pts_seconds) for p in people), default=0), f"no person in {source}")
+
+
+def units_format(table: Path) -> str:
+    """Which unit reader a CSV is for, by its header: OpenFace's columns are `AU01_r`, py-feat's `AU01`.
+
+    Raises:
+        InputError: no such file, or the header has neither.
+    """
+    if not table.is_file():
+        raise InputError(f"{table}: no such file; expected a CSV with action units, or a backend's name")
+    with table.open(encoding="utf-8", errors="replace") as file:
+        names = {name.strip() for name in file.readline().split(",")}
+    if "AU01_r" in names:
+        return "openface_csv"
+    if "AU01" in names:
+        return "pyfeat"
+    raise InputError(f"{table}: expected a column AU01_r (OpenFace) or AU01 (py-feat) in its first line; found neither")

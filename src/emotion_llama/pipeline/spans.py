@@ -32,9 +32,9 @@ def spans_of(
     if segment == "auto":
         if voice is None or not voice.is_speech.any():
             return _fixed(duration_seconds, AUTO_SECONDS_WITHOUT_VOICE)
-        from emotion_llama.speech.prosody import split_at_pauses
+        from emotion_llama.speech.pauses import split_at_pauses
 
-        return split_at_pauses(voice, duration_seconds)
+        return split_at_pauses(voice, duration_seconds=duration_seconds)
     return _fixed(duration_seconds, segment)
 
 
