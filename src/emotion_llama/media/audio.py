@@ -1,0 +1,214 @@
+"""Stream the sound of a clip: mono float32 at one rate, at its right time, in bounded chunks."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Iterator
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from emotion_llama.errors import InputError, MediaError
+from emotion_llama.media.container import Media, Warn, log_warning, open_media
+from emotion_llama.media.frames import check_span
+from emotion_llama.media.reader import StreamReader
+from emotion_llama.records import Clip, Waveform
+
+if TYPE_CHECKING:
+    from av.audio.frame import AudioFrame
+    from av.audio.resampler import AudioResampler
+
+Samples = npt.NDArray[np.float32]
+
+# Stored times that differ by less from a running count of samples are rounding; sound and picture that are this far
+# apart pass unnoticed (45 ms: ITU-R BT.1359-1, detectability of sound that comes early).
+_TIME_TOLERANCE_SECONDS = 0.045
+_SEEK_FROM_SECONDS = 10.0  # decoding sound is so cheap that a nearer start is reached by decoding
+_SEEK_MARGIN_SECONDS = 1.0  # codecs need some packets before their output is right (Opus 80 ms, AAC 2 frames)
+_RESAMPLER_MARGIN_SECONDS = 0.25
+_SILENCE_PIECE_SECONDS = 10.0
+
+
+class _Block(NamedTuple):
+    """Decoded sound: mono samples at their own rate; `is_exact` asks to place them where their time says."""
+
+    start_seconds: float | None
+    sample_rate_hz: int
+    samples: Samples
+    is_exact: bool
+
+
+def iter_audio(
+    clip: Clip,
+    *,
+    sample_rate_hz: int = 16_000,
+    chunk_seconds: float = 30.0,
+    start_seconds: float = 0.0,
+    end_seconds: float | None = None,
+    warn: Warn = log_warning,
+) -> Iterator[Waveform]:
+    """Decode the sound of [start, end) as chunks that follow each other without a gap.
+
+    Channels are averaged (each counts the same, whatever its place), then resampled by the SoX resampler ("HQ": 20 bit,
+    pass band to 0.91 of the new Nyquist frequency). Sound that begins after the file's start is preceded by silence, a
+    gap in its times is filled with silence, and samples whose time has passed already are left out.
+
+    Args:
+        clip: what `probe` returned.
+        sample_rate_hz: rate of the result.
+        chunk_seconds: length of all chunks but the last.
+        start_seconds: time of the first sample.
+        end_seconds: time of the end; None for the end of the sound.
+        warn: is given one line when a part of the sound could not be read; by default it is logged.
+
+    Raises:
+        InputError: an option is out of range.
+        MediaError: the clip has no sound, the file cannot be opened, or nothing of its sound can be decoded.
+    """
+    if sample_rate_hz < 1:
+        raise InputError(f"sample_rate_hz must be above 0, got {sample_rate_hz}")
+    if not chunk_seconds * sample_rate_hz >= 1:
+        raise InputError(f"chunk_seconds must hold a sample or more, got {chunk_seconds}")
+    check_span(start_seconds, end_seconds)
+    if clip.audio is None:
+        raise MediaError(clip.path, "it has video but no sound", "ask for its pictures only")
+    return _chunks(clip, sample_rate_hz, round(chunk_seconds * sample_rate_hz), start_seconds, end_seconds, warn)
+
+
+def read_audio(
+    clip: Clip,
+    *,
+    sample_rate_hz: int = 16_000,
+    start_seconds: float = 0.0,
+    end_seconds: float | None = None,
+    warn: Warn = log_warning,
+) -> Waveform:
+    """The sound of [start, end) as one waveform, empty where the clip has none in the span; see `iter_audio`."""
+    chunks = iter_audio(
+        clip, sample_rate_hz=sample_rate_hz, start_seconds=start_seconds, end_seconds=end_seconds, warn=warn
+    )
+    samples = [np.empty(0, np.float32), *(chunk.samples for chunk in chunks)]
+    return Waveform(np.concatenate(samples), sample_rate_hz, start_seconds)
+
+
+def _chunks(
+    clip: Clip, rate: int, size: int, start_seconds: float, end_seconds: float | None, warn: Warn
+) -> Iterator[Waveform]:
+    # Decoding begins on a whole second before the start: the resampler then sees what was before, and its input and
+    # output grids meet, so that a part of the sound equals that part of the whole.
+    begin_seconds = max(math.floor(start_seconds - _RESAMPLER_MARGIN_SECONDS), 0)
+    skip = round((start_seconds - begin_seconds) * rate)
+    most = None if end_seconds is None else round((end_seconds - start_seconds) * rate)
+    given, held, held_samples = 0, list[Samples](), 0
+    with open_media(clip.path) as media:
+        blocks = _blocks(clip, media, begin_seconds, warn)
+        last_seconds = clip.duration_seconds if end_seconds is None else end_seconds + _RESAMPLER_MARGIN_SECONDS
+        for piece in _resampled(_placed(blocks, begin_seconds, last_seconds), rate):
+            kept = piece[skip:]
+            skip -= len(piece) - len(kept)
+            if most is not None:
+                kept = kept[: most - given - held_samples]
+            held.append(kept)
+            held_samples += len(kept)
+            while held_samples >= size:
+                joined = np.concatenate(held)
+                yield Waveform(joined[:size].copy(), rate, start_seconds + given / rate)
+                given += size
+                held, held_samples = [joined[size:]], len(joined) - size
+            if most is not None and given + held_samples >= most:
+                break
+    if held_samples:
+        yield Waveform(np.concatenate(held), rate, start_seconds + given / rate)
+
+
+def _blocks(clip: Clip, media: Media, begin_seconds: float, warn: Warn) -> Iterator[_Block]:
+    """Decoded mono sound from the given time, or from before it, to the end."""
+    if media.audio is None:
+        raise MediaError(clip.path, "it had sound when it was probed, and has none now", "probe it again")
+    reader: StreamReader[AudioFrame] = StreamReader(media, media.audio)
+    if media.is_indexed and begin_seconds >= _SEEK_FROM_SECONDS:
+        reader.seek(begin_seconds - _SEEK_MARGIN_SECONDS)
+    to_float = _ToFloat()
+    samples, end = 0, 0.0
+    for seconds, frame in reader.frames():
+        is_exact = samples == 0 or reader.damage.since_last_frame
+        most = _true_length(frame) if "mov" in media.format_names else frame.samples
+        for mono in (part[:most] for part in to_float(frame)):
+            start = None if seconds is None else float(seconds)
+            yield _Block(start, frame.sample_rate, mono, is_exact)
+            samples += len(mono)
+            end = end if start is None else start + len(mono) / frame.sample_rate
+    reader.check_end()
+    if samples == 0 and begin_seconds == 0:
+        raise MediaError(clip.path, "nothing of its sound can be decoded", "copy or download it again")
+    damage = reader.damage.describe("sound", end, f"{end:.1f} s")
+    if damage:
+        warn(damage)
+
+
+def _true_length(frame: AudioFrame) -> int:
+    """Samples of a frame that are content: MP4 gives the last packet a length without the encoder's padding."""
+    if not frame.duration or frame.time_base is None:
+        return frame.samples
+    return min(round(frame.duration * frame.time_base * frame.sample_rate), frame.samples)
+
+
+class _ToFloat:
+    """Converts decoded sound of any sample format to the mean of its channels, float32 in -1..1."""
+
+    def __init__(self) -> None:
+        self._resampler: AudioResampler | None = None
+        self._key: tuple[str, str, int] | None = None
+
+    def __call__(self, frame: AudioFrame) -> Iterator[Samples]:
+        from av.audio.resampler import AudioResampler
+
+        key = (frame.format.name, frame.layout.name, frame.sample_rate)
+        if self._resampler is None or key != self._key:  # a stream may change on its way
+            self._resampler, self._key = AudioResampler("fltp", frame.layout, frame.sample_rate), key
+        for converted in self._resampler.resample(frame):
+            # The mean is taken here: swresample's own mixing keeps power, not amplitude, and weighs by position.
+            yield converted.to_ndarray().mean(axis=0, dtype=np.float32)
+
+
+def _placed(blocks: Iterable[_Block], begin_seconds: float, last_seconds: float) -> Iterator[_Block]:
+    """Blocks that follow each other from `begin_seconds` on without gap or overlap; no silence after `last_seconds`."""
+    rate, count = 0, 0  # the present rate, and samples since it began
+    for block in blocks:
+        if block.sample_rate_hz != rate:
+            begin_seconds, count, rate = begin_seconds + (count / rate if rate else 0), 0, block.sample_rate_hz
+        expected = begin_seconds + count / rate
+        ahead = 0.0 if block.start_seconds is None else block.start_seconds - expected
+        ahead = min(ahead, max(last_seconds - expected, 0.0))  # a later time is an error of the file
+        shift = round(ahead * rate) if block.is_exact or abs(ahead) > _TIME_TOLERANCE_SECONDS else 0
+        for size in _pieces(shift, round(_SILENCE_PIECE_SECONDS * rate)):
+            yield _Block(None, rate, np.zeros(size, np.float32), False)
+        samples = block.samples[max(-shift, 0) :]
+        if len(samples):
+            yield _Block(None, rate, samples, False)
+        count += max(shift, 0) + len(samples)
+
+
+def _pieces(total: int, most: int) -> Iterator[int]:
+    while total > 0:
+        yield min(total, most)
+        total -= most
+
+
+def _resampled(blocks: Iterable[_Block], rate: int) -> Iterator[Samples]:
+    """Samples at the new rate; a change of the old rate ends one run of the resampler and begins another."""
+    import soxr  # type: ignore[import-untyped]
+
+    stream: soxr.ResampleStream | None = None
+    old_rate = 0
+    nothing = np.empty(0, np.float32)
+    for block in blocks:
+        if block.sample_rate_hz != old_rate:
+            if stream is not None:
+                yield stream.resample_chunk(nothing, last=True)
+            old_rate = block.sample_rate_hz
+            stream = None if old_rate == rate else soxr.ResampleStream(old_rate, rate, 1, dtype="float32", quality="HQ")
+        yield block.samples if stream is None else stream.resample_chunk(block.samples)
+    if stream is not None:
+        yield stream.resample_chunk(nothing, last=True)

@@ -1,0 +1,246 @@
+"""Stream the pictures of a clip: upright RGB chunks at their own times, all of them or at a chosen rate."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from fractions import Fraction
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+
+from emotion_llama.errors import InputError, MediaError
+from emotion_llama.media.container import Media, Warn, log_warning, open_media
+from emotion_llama.media.reader import StreamReader
+from emotion_llama.media.sampling import EPSILON_SECONDS, fit_size, pick_nearest
+from emotion_llama.records import Clip, Frames, UInt8, VideoInfo
+
+if TYPE_CHECKING:
+    from av.video.frame import VideoFrame
+
+_CHUNK_BYTES = 256 * 1024 * 1024  # a chunk of large pictures holds fewer of them
+_DECODE_FROM_START_SECONDS = 1.0  # a start earlier than this is not worth a seek
+
+
+class _Picture(NamedTuple):
+    """A decoded picture before its conversion, and its place among the stream's pictures."""
+
+    stream_index: int
+    frame: VideoFrame
+
+
+def iter_frames(
+    clip: Clip,
+    *,
+    fps: float | None = None,
+    max_side: int | None = None,
+    start_seconds: float = 0.0,
+    end_seconds: float | None = None,
+    chunk_size: int = 32,
+    warn: Warn = log_warning,
+) -> Iterator[Frames]:
+    """Decode the pictures whose time is in [start, end), in time order, chunk by chunk.
+
+    Times are the pictures' own, from the file's start, and strictly grow: a picture that does not come after the one
+    before it is left out, with a warning. A picture's index counts all pictures of the stream from its beginning. Two
+    chunks at most and the decoder's own pictures are in memory at a time.
+
+    Args:
+        clip: what `probe` returned.
+        fps: pictures a second, as `sampling.pick_nearest` picks them; None for every picture.
+        max_side: the longer side after scaling, in pixels; smaller pictures keep their size. None for full size.
+        start_seconds: time of the first picture wanted.
+        end_seconds: time before which the last one lies; None for the clip's end.
+        chunk_size: pictures a chunk; fewer where they would take more than 256 MiB.
+        warn: is given one line when a part of the file could not be read; by default it is logged.
+
+    Raises:
+        InputError: an option is out of range.
+        MediaError: the clip has no video, the file cannot be opened, or no picture of it can be decoded.
+    """
+    if fps is not None and not fps > 0:
+        raise InputError(f"fps must be above 0, got {fps}; leave it out for every frame")
+    if max_side is not None and max_side < 1:
+        raise InputError(f"max_side must be 1 pixel or more, got {max_side}; leave it out for full size")
+    if chunk_size < 1:
+        raise InputError(f"chunk_size must be 1 frame or more, got {chunk_size}")
+    check_span(start_seconds, end_seconds)
+    video = video_of(clip)
+    return _chunks(clip, video, fps, max_side, start_seconds, end_seconds, chunk_size, warn)
+
+
+def frame_at(clip: Clip, pts_seconds: float, *, max_side: int | None = None, warn: Warn = log_warning) -> Frames:
+    """The picture that is shown at a time: the last one that begins at or before it, or the first of all.
+
+    Returns:
+        One frame, at full size unless `max_side` limits it.
+
+    Raises:
+        InputError: the time is outside the clip.
+        MediaError: as `iter_frames`.
+    """
+    video = video_of(clip)
+    if not 0 <= pts_seconds <= clip.duration_seconds + EPSILON_SECONDS:
+        raise InputError(
+            f"{clip.path}: no frame at {pts_seconds} s; the clip lasts from 0 to {clip.duration_seconds:.3f} s"
+        )
+    shown: tuple[float, _Picture] | None = None
+    with _open_video(clip) as media:
+        for seconds, picture in _pictures(clip, media, pts_seconds, warn):
+            if shown is not None and seconds > pts_seconds + EPSILON_SECONDS:
+                break
+            shown = seconds, picture
+        if shown is None:
+            raise MediaError(clip.path, "no picture can be decoded", "copy or download it again")
+        converter = _Converter(video, max_side)
+        images = np.empty((1, *converter.shape), np.uint8)
+        converter.write(shown[1].frame, images[0])
+    return Frames(images, np.array([shown[0]]), np.array([shown[1].stream_index], np.int64))
+
+
+def check_span(start_seconds: float, end_seconds: float | None) -> None:
+    """Raise InputError unless 0 <= start < end, all finite."""
+    if not (start_seconds >= 0 and math.isfinite(start_seconds)):
+        raise InputError(f"start_seconds must be 0 or more, got {start_seconds}")
+    if end_seconds is not None and not end_seconds > start_seconds:
+        raise InputError(f"end_seconds must be after the start ({start_seconds} s), got {end_seconds}")
+
+
+def video_of(clip: Clip) -> VideoInfo:
+    """The clip's video, or MediaError where it has none."""
+    if clip.video is None:
+        raise MediaError(clip.path, "it has sound but no video", "ask for its sound only")
+    return clip.video
+
+
+def _chunks(
+    clip: Clip,
+    video: VideoInfo,
+    fps: float | None,
+    max_side: int | None,
+    start_seconds: float,
+    end_seconds: float | None,
+    chunk_size: int,
+    warn: Warn,
+) -> Iterator[Frames]:
+    converter = _Converter(video, max_side)
+    size = max(1, min(chunk_size, _CHUNK_BYTES // math.prod(converter.shape)))
+    images, times, indices = np.empty((size, *converter.shape), np.uint8), list[float](), list[int]()
+    with _open_video(clip) as media:
+        # One wanted time earlier, so that the first picture in the span is judged beside the one before it.
+        timed = _pictures(clip, media, start_seconds - (1 / fps if fps else 0), warn)
+        for seconds, picture in timed if fps is None else pick_nearest(timed, fps):
+            if end_seconds is not None and seconds >= end_seconds - EPSILON_SECONDS:
+                break
+            if seconds < start_seconds - EPSILON_SECONDS:
+                continue
+            converter.write(picture.frame, images[len(times)])
+            times.append(seconds)
+            indices.append(picture.stream_index)
+            if len(times) == size:
+                yield Frames(images, np.array(times), np.array(indices, np.int64))
+                images, times, indices = np.empty((size, *converter.shape), np.uint8), [], []
+    if times:
+        yield Frames(images[: len(times)].copy(), np.array(times), np.array(indices, np.int64))
+
+
+@contextmanager
+def _open_video(clip: Clip) -> Iterator[Media]:
+    with open_media(clip.path) as media:
+        if media.video is None:
+            raise MediaError(clip.path, "it had video when it was probed, and has none now", "probe it again")
+        yield media
+
+
+def _pictures(clip: Clip, media: Media, start_seconds: float, warn: Warn) -> Iterator[tuple[float, _Picture]]:
+    """Pictures from the last key frame at or before the start to the end, with strictly growing times."""
+    assert media.video is not None
+    assert clip.video is not None
+    reader: StreamReader[VideoFrame] = StreamReader(media, media.video)
+    frames: Iterator[tuple[Fraction | None, VideoFrame]] = reader.frames()
+    index = 0
+    if media.is_indexed and start_seconds > _DECODE_FROM_START_SECONDS:
+        reader.seek(start_seconds)
+        first = next(frames, None)
+        if first is None or first[0] is None or first[0] > start_seconds:
+            reader.seek(0)  # the file's index is wrong, or the video begins late: decode from the beginning
+            frames = reader.frames()
+        else:
+            index = _count_before(clip, first[0])
+            frames = itertools.chain([first], frames)
+    usual_gap = Fraction(1) / Fraction(clip.video.fps).limit_denominator(100_000)
+    latest: Fraction | None = None
+    count, out_of_order = 0, 0
+    for seconds, frame in frames:
+        now = seconds
+        if now is None:
+            now = Fraction(0) if latest is None else latest + usual_gap
+        if latest is None or now > latest:
+            latest = now
+            count += 1
+            yield float(now), _Picture(index, frame)
+        else:
+            out_of_order += 1
+        index += 1
+    reader.check_end()
+    _report(clip, reader, count, out_of_order, float(latest or 0), start_seconds, warn)
+
+
+def _report(
+    clip: Clip,
+    reader: StreamReader[VideoFrame],
+    count: int,
+    out_of_order: int,
+    latest_seconds: float,
+    start_seconds: float,
+    warn: Warn,
+) -> None:
+    if count == 0 and start_seconds <= _DECODE_FROM_START_SECONDS:
+        raise MediaError(clip.path, "no picture can be decoded", "copy or download it again")
+    damage = reader.damage.describe("video", latest_seconds, f"{count} frames")
+    if damage:
+        warn(damage)
+    if out_of_order:
+        warn(f"video: {out_of_order} frames have the time of another frame, or an earlier one, and were left out")
+
+
+def _count_before(clip: Clip, seconds: Fraction) -> int:
+    """Number of the stream's pictures before this time: packets are counted, which needs no decoding."""
+    from av.error import FFmpegError
+
+    count = 0
+    with _open_video(clip) as media, suppress(FFmpegError):  # after damage the count is what was readable
+        assert media.video is not None
+        for packet in media.container.demux(media.video):
+            if packet.dts is None or packet.time_base is None:
+                continue
+            if packet.dts * packet.time_base - media.zero_seconds >= seconds:
+                break  # packets come by decoding time, which is never after the time of showing
+            time = packet.dts if packet.pts is None else packet.pts
+            count += time * packet.time_base - media.zero_seconds < seconds and not packet.is_discard
+    return count
+
+
+class _Converter:
+    """Turns decoded pictures into upright RGB of one size, scaling and changing colour space in one pass."""
+
+    def __init__(self, video: VideoInfo, max_side: int | None) -> None:
+        from av.video.reformatter import VideoReformatter
+
+        width, height = fit_size(video.width, video.height, max_side)
+        self.shape = (height, width, 3)
+        self._quarter_turns = video.rotation_degrees // 90
+        self._stored_size = (height, width) if self._quarter_turns % 2 else (width, height)
+        self._reformatter = VideoReformatter()
+
+    def write(self, frame: VideoFrame, out: UInt8) -> None:
+        """Fill `out` [H, W, 3] from a decoded frame."""
+        width, height = self._stored_size
+        # AREA averages the pixels that fall together, so that a smaller picture does not alias; it is also the
+        # cheapest of swscale's kinds that do not.
+        rgb = self._reformatter.reformat(frame, width, height, "rgb24", interpolation="AREA", threads=1)
+        plane = rgb.planes[0]
+        rows = np.frombuffer(memoryview(plane), np.uint8).reshape(-1, plane.line_size)[:height, : width * 3]
+        out[...] = np.rot90(rows.reshape(height, width, 3), -self._quarter_turns)
