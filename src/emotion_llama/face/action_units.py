@@ -1,0 +1,155 @@
+"""Action unit intensities of one person over time, from the shape features of the tracked mesh.
+
+Legend: N frames, F shape features, B feature names with the sides joined, U = 17 units (`records.AU_NAMES`).
+What each unit measures, its scale and its sources: `unit_formulas.UNIT_FORMULAS`; what zero means: `neutral`.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from emotion_llama.errors import InputError
+from emotion_llama.face import geometry, neutral, rhythms
+from emotion_llama.face.unit_formulas import UNIT_FORMULAS, Moved
+from emotion_llama.records import AU_NAMES, ActionUnits, Bool, FaceTrack, Float
+
+SOURCE = "mesh geometry"
+MAX_INTENSITY = 5.0
+LINEAR_UP_TO = 4.0  # above, intensity nears 5 without reaching it: two strong frames stay distinguishable
+SMOOTH_MAX_STEP_SECONDS = 0.05  # frames further apart are not smoothed: at 20 fps and more nothing real lasts one frame
+# Up to 25 degrees of yaw both sides count alike, which cancels most of what a wrong depth does; at 45 only the near
+# side does, the far one being guessed by the network.
+SIDES_EQUAL_DEGREES, NEAR_SIDE_ONLY_DEGREES = 25.0, 45.0
+CONFIDENT_TURN_DEGREES, LOST_TURN_DEGREES = 30.0, 70.0  # confidence 1 up to, and its floor from
+CONFIDENT_EYES_PIXELS, LOST_EYES_PIXELS = 30.0, 8.0  # distance of the eyes; 1 px is then 0.2 cm, or 0.8
+EYES_CM = 6.3  # distance of the eyes' middles on the canonical face
+JUMP_CM_PER_SECOND = 30.0  # median feature speed that no face reaches (a full smile takes 0.3 s for 1 cm)
+MIN_CONFIDENCE = 0.05  # of a frame that was measured at all
+
+_SIDED_COUNT = sum(name.endswith("_right") for name in geometry.FEATURE_NAMES)
+_JOINED_NAMES = (
+    *(name.removesuffix("_right") for name in geometry.FEATURE_NAMES[: 2 * _SIDED_COUNT : 2]),
+    *geometry.FEATURE_NAMES[2 * _SIDED_COUNT :],
+)
+_LIDS = tuple(i for i, name in enumerate(geometry.FEATURE_NAMES) if name.startswith("lid_"))
+
+
+def estimate(track: FaceTrack) -> ActionUnits:
+    """Measure the 17 units of one person.
+
+    Zero is the person's own resting face where at least `neutral.PERSON_SECONDS` of the track can tell it, else the
+    canonical face (`ActionUnits.neutral` says which). Gaps stay gaps: frames without a face are NaN with confidence 0.
+
+    Raises:
+        InputError: the track's shape features are not those of `geometry.FEATURE_NAMES`.
+    """
+    features = np.asarray(track.shape_features, dtype=np.float64)
+    if features.shape[1:] != (len(geometry.FEATURE_NAMES),):
+        raise InputError(
+            f"shape features must be [N, {len(geometry.FEATURE_NAMES)}] as geometry.measure gives them, "
+            f"got {list(features.shape)}; measure the landmarks again with this version"
+        )
+    times = np.asarray(track.pts_seconds, dtype=np.float64)
+    seen = np.asarray(track.valid) & np.isfinite(features).all(axis=1)
+    features = np.where(seen[:, None], features, np.nan)
+    is_blink = rhythms.find_blinks(times, *(_aperture(features, side) for side in geometry.SIDES))
+    is_speech = rhythms.find_speech(times, features[:, geometry.FEATURE_NAMES.index("lip_gap")])
+    rest = neutral.estimate_neutral(features, _restful(track, seen, is_blink, is_speech), rhythms.typical_step(times))
+    intensity = _intensities(_smoothed(times, features), rest.features, np.asarray(track.head_pose_degrees))
+    return ActionUnits(
+        AU_NAMES,
+        track.pts_seconds,
+        intensity,
+        _confidence(track, seen, features),
+        is_blink,
+        is_speech,
+        rest.whose,
+        SOURCE,
+    )
+
+
+def _aperture(features: Float, side: str) -> Float:
+    upper, lower = (geometry.FEATURE_NAMES.index(f"lid_{lid}_y_{side}") for lid in ("upper", "lower"))
+    return np.asarray(features[:, upper] - features[:, lower])
+
+
+def _restful(track: FaceTrack, seen: Bool, is_blink: Bool, is_speech: Bool) -> Bool:
+    """[N] frames that may define the resting face; talking ones only where nothing else is left."""
+    with np.errstate(invalid="ignore"):
+        facing = np.all(np.abs(track.head_pose_degrees[:, :2]) <= neutral.MAX_TURN_DEGREES, axis=1)
+    calm = seen & facing & ~is_blink
+    silent = calm & ~is_speech
+    enough = silent.sum() * rhythms.typical_step(track.pts_seconds) >= neutral.PERSON_SECONDS
+    return np.asarray(silent if enough else calm)
+
+
+def _smoothed(times: Float, features: Float) -> Float:
+    """Median of three over frames that are neighbours in time: takes out single-frame jumps, moves no peak.
+
+    Lids are left alone, because a blink may be two frames long.
+    """
+    if len(times) < 3:
+        return features
+    close = np.diff(times) <= SMOOTH_MAX_STEP_SECONDS
+    inner = close[:-1] & close[1:]
+    triple = np.stack([features[:-2], features[1:-1], features[2:]])
+    inner &= np.isfinite(triple).all(axis=(0, 2))
+    out = features.copy()
+    middle = np.where(inner[:, None], np.median(triple, axis=0), features[1:-1])
+    out[1:-1] = middle
+    out[:, _LIDS] = features[:, _LIDS]
+    return out
+
+
+def _intensities(features: Float, rest: Float, head_pose_degrees: Float) -> Float:
+    """[N, U] 0..5."""
+    near_right = _right_weight(head_pose_degrees[:, 1])
+    moved = Moved(_JOINED_NAMES, _joined(features - rest, near_right), _joined(rest[None], np.array([0.5]))[0])
+    measures = np.stack([UNIT_FORMULAS[name].measure(moved) / UNIT_FORMULAS[name].full_cm for name in AU_NAMES], axis=1)
+    return _limited(MAX_INTENSITY * measures)
+
+
+def _limited(values: Float) -> Float:
+    """0 below 0, linear up to LINEAR_UP_TO, then towards MAX_INTENSITY with the same slope at the joint."""
+    room = MAX_INTENSITY - LINEAR_UP_TO
+    over = np.maximum(values - LINEAR_UP_TO, 0.0)
+    return np.asarray(np.clip(values, 0.0, LINEAR_UP_TO) + room * (1 - np.exp(-over / room)))
+
+
+def _right_weight(yaw_degrees: Float) -> Float:
+    """[N] share of the person's right side; a face turned to its left shows its right."""
+    turn = np.clip((np.abs(yaw_degrees) - SIDES_EQUAL_DEGREES) / (NEAR_SIDE_ONLY_DEGREES - SIDES_EQUAL_DEGREES), 0, 1)
+    return np.asarray(0.5 + 0.5 * turn * np.sign(yaw_degrees))
+
+
+def _joined(features: Float, right_weight: Float) -> Float:
+    """[N, F] with sides -> [N, B] without."""
+    sided = features[:, : 2 * _SIDED_COUNT].reshape(len(features), _SIDED_COUNT, 2)
+    joined = sided[..., 0] * right_weight[:, None] + sided[..., 1] * (1 - right_weight[:, None])
+    return np.concatenate([joined, features[:, 2 * _SIDED_COUNT :]], axis=1)
+
+
+def _confidence(track: FaceTrack, seen: Bool, features: Float) -> Float:
+    """[N] detection score x pose x size x steadiness, at least MIN_CONFIDENCE where seen and 0 elsewhere."""
+    pose = np.nan_to_num(np.asarray(track.head_pose_degrees, dtype=np.float64))
+    turn = np.hypot(pose[:, 0], pose[:, 1])
+    facing = np.clip((LOST_TURN_DEGREES - turn) / (LOST_TURN_DEGREES - CONFIDENT_TURN_DEGREES), 0, 1)
+    # Yaw brings the eyes nearer in the picture; the face is not smaller for it.
+    eyes = np.linalg.norm(np.nan_to_num(track.points[:, 1] - track.points[:, 0]), axis=1)
+    eyes = eyes / np.clip(np.cos(np.radians(pose[:, 1])), 0.3, 1)
+    size = np.clip((eyes - LOST_EYES_PIXELS) / (CONFIDENT_EYES_PIXELS - LOST_EYES_PIXELS), 0, 1)
+    score = np.clip(np.nan_to_num(np.asarray(track.scores, dtype=np.float64)), 0, 1)
+    product = score * facing * size * _steadiness(np.asarray(track.pts_seconds), features)
+    return np.where(seen, np.clip(product, MIN_CONFIDENCE, 1.0), 0.0)
+
+
+def _steadiness(times: Float, features: Float) -> Float:
+    """[N] 1 for a face that moves as faces do, less where the mesh jumps away from both its neighbours."""
+    out = np.ones(len(times))
+    if len(times) < 3:
+        return out
+    steps = np.maximum(np.diff(times), 1e-3)[:, None]
+    speed = np.median(np.abs(np.diff(features, axis=0)) / steps, axis=1)
+    jump = np.minimum(np.nan_to_num(speed[:-1]), np.nan_to_num(speed[1:]))
+    out[1:-1] = np.clip(2 - jump / JUMP_CM_PER_SECOND, 0.1, 1.0)
+    return out

@@ -1,0 +1,75 @@
+"""What a person's face looks like at rest: the zero of the action units.
+
+Legend: N frames, F shape features (`geometry.FEATURE_NAMES`), cm.
+The population's neutral is the canonical face. A person's is where each feature dwells: the densest quarter of its
+values, pulled to the population's where two places are equally dense, and never further from it than faces differ
+(`unit_formulas.NEUTRAL_SPREAD_CM`, about one standard deviation). So somebody who smiles from the first frame to the
+last still measures as smiling: only the part of the smile that could be the shape of a face is taken for it.
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import Literal, NamedTuple
+
+import numpy as np
+
+from emotion_llama.face import geometry
+from emotion_llama.face.unit_formulas import NEUTRAL_SPREAD_CM
+from emotion_llama.records import Bool, Float
+
+PERSON_SECONDS = 3.0  # shorter tracks hold too little rest to tell a face from its expression
+DWELL_SHARE = 0.25  # of the frames: somebody at rest for a quarter of the time is measured against that rest
+PRIOR_WEIGHT = 0.1  # a window this much closer to the population may be wider by a tenth of that
+MAX_TURN_DEGREES = 30.0  # frames turned further do not define the rest
+
+
+class Neutral(NamedTuple):
+    """Resting values [F] cm, and whose they are."""
+
+    features: Float
+    whose: Literal["person", "population"]
+
+
+@lru_cache(maxsize=1)
+def population_neutral() -> Float:
+    """[F] features of the canonical face, cm; do not write to it."""
+    pixels = geometry.canonical_mesh() * [1.0, -1.0, -1.0]
+    features = geometry.measure(pixels).shape_features
+    features.flags.writeable = False
+    return features
+
+
+@lru_cache(maxsize=1)
+def _spread() -> tuple[Float, Float]:
+    """[F] how far below and above the population's a person's neutral may lie."""
+    names = [name.removesuffix("_right").removesuffix("_left") for name in geometry.FEATURE_NAMES]
+    below, above = zip(*(NEUTRAL_SPREAD_CM[name] for name in names))
+    return np.array(below), np.array(above)
+
+
+def estimate_neutral(features: Float, usable: Bool, seconds_per_frame: float) -> Neutral:
+    """The neutral face of one person.
+
+    Args:
+        features: [N, F] cm; NaN in rows that are not usable.
+        usable: [N] frames that may define the rest: seen, not turned far, no blink, little speech.
+        seconds_per_frame: typical time a frame stands for.
+    """
+    population = population_neutral()
+    if usable.sum() * seconds_per_frame < PERSON_SECONDS:
+        return Neutral(population, "population")
+    below, above = _spread()
+    dwell = _densest(features[usable], population)
+    return Neutral(np.clip(dwell, population - below, population + above), "person")
+
+
+def _densest(values: Float, prior: Float) -> Float:
+    """[F] mean of the narrowest window that holds DWELL_SHARE of the values [N, F], by feature."""
+    ordered = np.sort(values, axis=0)
+    size = max(2, int(np.ceil(DWELL_SHARE * len(ordered))))
+    width = ordered[size - 1 :] - ordered[: len(ordered) - size + 1]
+    total = np.vstack([np.zeros(ordered.shape[1]), np.cumsum(ordered, axis=0)])
+    mean = (total[size:] - total[:-size]) / size
+    best = np.argmin(width + PRIOR_WEIGHT * np.abs(mean - prior), axis=0)
+    return np.asarray(np.take_along_axis(mean, best[None], axis=0)[0])
