@@ -9,8 +9,8 @@ from emotion_llama.report.wording import lead_segment
 
 Key = tuple[int, int]  # person_id, index of the segment
 MOST_DETAILED = 12
-PICTURE_BYTES = 700_000  # all pictures of a page together, base64
-POINTS = 60_000  # all points of a page's curves together, about 9 bytes each
+PICTURE_BYTES = 600_000  # all pictures of a page together, base64
+POINTS = 40_000  # all points of a page's curves together, about 9 bytes each
 MOST_POINTS, LEAST_POINTS = 800, 60  # of one curve
 CURVES_PER_SEGMENT = 20  # 17 units, both sides of the waveform, pitch
 
