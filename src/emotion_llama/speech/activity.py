@@ -20,7 +20,7 @@ LEAST_SHARE = 0.05
 ABOVE_FLOOR_DB = 6.0
 REACH_SECONDS = 0.20  # unvoiced sound this close to voicing belongs to it: [s], [t] and breath of a word
 BRIDGE_SECONDS = 0.10  # shorter gaps are closures of plosives, not pauses (Goldman-Eisler 1968 starts at 0.25)
-SHORTEST_SECONDS = 0.05  # shorter islands are clicks
+SHORTEST_SECONDS = 0.05  # shorter voiced runs are chance
 
 
 def is_audible(loudness_db: Float) -> Bool:
@@ -55,7 +55,10 @@ def _percentile_around(values: Float, use: Bool, percentile: float) -> Float:
 
 
 def find_speech(loudness_db: Float, voiced: Bool) -> Bool:
-    """[T] speech: voiced frames, loud frames up to 0.2 s from them, gaps under 0.1 s filled, islands < 0.05 s dropped."""
+    """[T] speech.
+
+    Voiced runs of at least 0.05 s; with them unvoiced frames above the noise up to 0.2 s away; gaps under 0.1 s filled.
+    """
     core = voiced.copy()
     for start, end in runs(core):
         if end - start < SHORTEST_SECONDS / HOP_SECONDS:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import numpy as np
 
 from emotion_llama.errors import InputError
@@ -15,7 +17,7 @@ Span = tuple[float, float]
 def pauses(voice: VoiceTrack, min_seconds: float = MIN_PAUSE_SECONDS) -> list[Span]:
     """(start, end) seconds of each silence of at least `min_seconds` between two stretches of speech."""
     spoken = runs(voice.is_speech)
-    gaps = [(end, start) for (_, end), (start, _) in zip(spoken, spoken[1:])]
+    gaps = [(end, start) for (_, end), (start, _) in pairwise(spoken)]
     edge = voice.times_seconds - HOP_SECONDS / 2
     # The comparison is in whole frames: 0.2 s must not be lost to rounding of times.
     least = round(min_seconds / HOP_SECONDS)
@@ -51,7 +53,7 @@ def split_at_pauses(
             edges.append(middle)
     edges.append(duration_seconds)
     found: list[Span] = []
-    for span in zip(edges, edges[1:]):
+    for span in pairwise(edges):
         found += _cut_long(voice, span, max_seconds, min_seconds)
     return found
 

@@ -18,18 +18,22 @@ from emotion_llama.records import Float
 
 SAMPLE_RATE_HZ = 16_000
 WINDOW = 800  # samples: 50 ms, three periods of the lowest pitch (Boersma 1993, section 4)
-FLOOR_HZ, CEILING_HZ = 60.0, 600.0
+FLOOR_HZ, CEILING_HZ = 60.0, 800.0
 FFT_LENGTH = 1080  # >= WINDOW + longest lag (267), so that no lag wraps round; 2^3 * 3^3 * 5
-LAG_OVERSAMPLING = 2  # autocorrelation at 32 kHz: parabolas through its peaks then err by < 0.1 % at 600 Hz
-LOWPASS_HZ = 1500.0
-RUMBLE_BINS = 3  # spectrum below 44 Hz is left out: hum of rooms and wind, no voice
+LAG_OVERSAMPLING = 2  # autocorrelation at 32 kHz: parabolas through its peaks then err by < 0.1 % at 800 Hz
 NUM_CANDIDATES = 6
 
-# Costs of Boersma (1993) as Praat sets them, except the octave cost (0.01 there): with 0.03 a perfectly regular
-# voice with a strong second period is not taken an octave down, and f0/2 still needs no more than r = 0.97 r(T).
+# Candidates come from a spectrum weighted by 1 / (1 + (f/1500)^2)^2: what tells a pitch lies low, noise lies high, and
+# cycles that fall between samples (a train of single pulses) only look irregular high up.
+LOWPASS_HZ = 1500.0
+RUMBLE_BINS = 3  # spectrum below 44 Hz is left out: hum of rooms and wind, no voice
+
+# Costs of Boersma (1993) as Praat sets them, except the octave cost (0.01 there): at 0.03 cycles that alternate a
+# little are not taken for half the pitch. Twice the pitch would need a correlation of 0.97 of the pitch's own.
 VOICING_THRESHOLD = 0.45
 SILENT_THRESHOLD = 2.0  # above any correlation: no voice in silence
 OCTAVE_COST = 0.03
+FREE_ABOVE_HZ = 600.0  # the pitch at which a candidate's strength is its correlation
 OCTAVE_JUMP_COST = 0.35
 VOICING_CHANGE_COST = 0.14
 PATH_BLOCK = 4096  # frames whose transition costs are held at once
@@ -40,8 +44,8 @@ class Candidates(NamedTuple):
 
     Attributes:
         f0_hz: [T, K].
-        correlation: [T, K] window-corrected autocorrelation at the candidate, 0..1.
-        strength: [T, K] correlation less the cost of a long period.
+        correlation: [T, K] window-corrected autocorrelation of the full spectrum at the candidate, up to 1.
+        strength: [T, K] that of the low spectrum, less the cost of a long period.
     """
 
     f0_hz: Float
@@ -86,17 +90,11 @@ def find_candidates(power: Float) -> Candidates:
     is_peak = (here > before) & (here >= after) & (here > 0)
     rough = np.where(is_peak, here - OCTAVE_COST * np.log2(np.arange(first, first + here.shape[1])), -np.inf)
     best = np.argpartition(-rough, NUM_CANDIDATES - 1, axis=1)[:, :NUM_CANDIDATES]
-    y0, y1, y2 = (np.take_along_axis(a, best, axis=1) for a in (before, here, after))
     is_used = np.take_along_axis(is_peak, best, axis=1)
-    bend = np.where(is_used, y0 - 2 * y1 + y2, -1.0)
-    shift = np.where(is_used, 0.5 * (y0 - y2) / bend, 0.0)
-    height = y1 - 0.25 * (y0 - y2) * shift
+    shift, height = _parabola(*(np.take_along_axis(a, best, axis=1) for a in (before, here, after)))
     f0_hz = SAMPLE_RATE_HZ * LAG_OVERSAMPLING / (best + first + shift)
-    # Short windows can push the corrected peak just above 1: mirror it (as Praat does), a tie stays a tie.
-    height = np.where(height > 1, 1 / np.maximum(height, 1), height)
-    strength = np.where(is_used, height - OCTAVE_COST * np.log2(CEILING_HZ / f0_hz), -np.inf)
-    correlation = _height_near(full, best + first)
-    return Candidates(np.where(is_used, f0_hz, np.nan), correlation, strength)
+    strength = np.where(is_used, height - OCTAVE_COST * np.log2(FREE_ABOVE_HZ / f0_hz), -np.inf)
+    return Candidates(np.where(is_used, f0_hz, np.nan), _height_near(full, best + first), strength)
 
 
 def _autocorrelation(power: Float) -> Float:
@@ -109,16 +107,35 @@ def _autocorrelation(power: Float) -> Float:
 
 @lru_cache(maxsize=1)
 def _emphasis() -> Float:
-    f = np.arange(FFT_LENGTH // 2 + 1) * SAMPLE_RATE_HZ / FFT_LENGTH
-    w = 1 / (1 + (f / LOWPASS_HZ) ** 2) ** 2
-    w[:RUMBLE_BINS] = 0
-    return w.astype(np.float32)
+    """[FFT_LENGTH // 2 + 1] weight of each bin of the power spectrum in the search for candidates."""
+    frequency_hz = np.arange(FFT_LENGTH // 2 + 1) * SAMPLE_RATE_HZ / FFT_LENGTH
+    weight = 1 / (1 + (frequency_hz / LOWPASS_HZ) ** 2) ** 2
+    weight[:RUMBLE_BINS] = 0
+    return np.asarray(weight, dtype=np.float32)
 
 
-def _height_near(lags: Float, index: Float) -> Float:
-    near = np.stack([np.take_along_axis(lags, np.clip(index + d, 1, lags.shape[1] - 1), axis=1) for d in (-1, 0, 1)])
-    h = near.max(axis=0)
-    return np.where(h > 1, 1 / np.maximum(h, 1), h)
+class _Vertex(NamedTuple):
+    shift: Float  # in lags, from the middle value
+    height: Float
+
+
+def _parabola(y0: Float, y1: Float, y2: Float) -> _Vertex:
+    """Top of the parabola through three neighbours; the middle value where they do not form a peak."""
+    bend = y0 - 2 * y1 + y2
+    is_peak = (bend < 0) & (y1 >= y0) & (y1 >= y2)
+    shift = np.where(is_peak, 0.5 * (y0 - y2) / np.where(is_peak, bend, -1.0), 0.0)
+    return _Vertex(shift, _mirrored(y1 - 0.25 * (y0 - y2) * shift))
+
+
+def _mirrored(height: Float) -> Float:
+    """A short window can push a corrected peak just above 1: mirror it, as Praat does, and a tie stays a tie."""
+    return np.where(height > 1, 1 / np.maximum(height, 1), height)
+
+
+def _height_near(lags: Float, index: npt.NDArray[np.int64]) -> Float:
+    """[T, K] height of the peak within one lag of `index`, where the low-passed spectrum has its own."""
+    taps = np.stack([np.take_along_axis(lags, np.clip(index + d, 0, lags.shape[1] - 1), axis=1) for d in range(-2, 3)])
+    return np.asarray(np.max([_parabola(*taps[d : d + 3]).height for d in range(3)], axis=0))
 
 
 def choose_path(candidates: Candidates, unvoiced_strength: Float) -> npt.NDArray[np.int64]:

@@ -7,7 +7,10 @@ Notation: T frames of 10 ms.
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import numpy as np
+import numpy.typing as npt
 
 from emotion_llama.records import Bool, Float, Prosody, VoiceTrack
 from emotion_llama.speech.activity import HOP_SECONDS, runs
@@ -23,8 +26,8 @@ MIN_SLOPE_RUN_SECONDS = 0.1
 MIN_PERTURBATION_RUN_SECONDS = 0.05
 RANGE_PERCENTILES = (10.0, 90.0)
 
-# Tremor: involuntary modulation of 3-10 Hz. A melody has swings of 3-5 Hz too, but they are not regular: only a sinusoid
-# that explains half of what the smooth contour leaves, over two and a half cycles, counts.
+# Tremor: involuntary modulation of 3-10 Hz. A melody has swings of 3-5 Hz too, but they are not regular: only a
+# sinusoid that explains half of what the smooth contour leaves, over two and a half cycles, counts.
 TREMOR_HZ = (3.0, 10.0)
 TREMOR_STEP_HZ = 0.25
 MIN_TREMOR_RUN_SECONDS = 0.5
@@ -65,7 +68,7 @@ def summarise(voice: VoiceTrack) -> Prosody:
     )
 
 
-def to_semitones(f0_hz: Float) -> Float:
+def to_semitones(f0_hz: npt.ArrayLike) -> Float:
     """Semitones above 27.5 Hz."""
     return np.asarray(12 * np.log2(np.asarray(f0_hz, dtype=np.float64) / SEMITONE_REFERENCE_HZ))
 
@@ -85,7 +88,7 @@ def _gestures(semitones: Float, voiced: Bool) -> list[tuple[int, int]]:
     for start, end in runs(voiced):
         jumps = np.flatnonzero(np.abs(np.diff(semitones[start:end])) > MAX_JUMP_SEMITONES) + 1
         edges = [start, *(start + jumps).tolist(), end]
-        found += list(zip(edges, edges[1:]))
+        found += list(pairwise(edges))
     return found
 
 

@@ -2,7 +2,7 @@
 
 N. H. de Jong & T. Wempe, "Praat script to detect syllable nuclei and measure speech rate automatically", Behavior
 Research Methods 41(2), 2009: peaks of intensity with a dip of 2 dB beside them, within 25 dB of the loudest, voiced.
-Here intensity is taken of 200-3300 Hz, so that [s] and hum neither make nor hide a syllable.
+Here intensity is taken of 60-3300 Hz, so that [s] and rumble neither make nor hide a syllable.
 """
 
 from __future__ import annotations

@@ -6,6 +6,7 @@ Notation: T frames, hop 10 ms, frame t is centred at (t + 1/2) hops; W samples o
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from itertools import chain
 from typing import NamedTuple
 
 import numpy as np
@@ -21,9 +22,9 @@ CONTEXT = (pitch.WINDOW - HOP) // 2  # samples of window before and after the fr
 BLOCK_FRAMES = 500  # analysed at once, whatever the chunks: 5 s, some 20 MB of work space
 MAX_SEAM_SECONDS = 0.005
 
-# Bands, Hz: the alpha ratio's of eGeMAPS (Eyben et al., IEEE TAC 7(2), 2016), and the telephone band for vowels.
+# Bands, Hz: the alpha ratio's of eGeMAPS (Eyben et al., IEEE TAC 7(2), 2016), and voice without rumble and [s].
 LOW_BAND_HZ, HIGH_BAND_HZ = (50.0, 1000.0), (1000.0, 5000.0)
-SONORITY_BAND_HZ = (200.0, 3300.0)
+SONORITY_BAND_HZ = (60.0, 3300.0)
 
 
 class _Block(NamedTuple):
@@ -46,30 +47,30 @@ def measure_voice(chunks: Iterable[Waveform]) -> VoiceTrack:
     Raises:
         InputError: a chunk has another rate, or does not start where the one before it ended.
     """
-    start_seconds = 0.0
-    blocks: list[_Block] = []
-    for start_seconds, frames in _frame_blocks(chunks):
-        blocks.append(_measure_frames(frames))
-    return _join(blocks, start_seconds)
+    following = iter(chunks)
+    first = next(following, None)
+    if first is None:
+        return _join([], 0.0)
+    blocks = [_measure_frames(frames) for frames in _frame_blocks(chain([first], following))]
+    return _join(blocks, first.start_seconds)
 
 
-def _frame_blocks(chunks: Iterable[Waveform]) -> Iterator[tuple[float, Float]]:
-    """Yield (start of the sound in seconds, frames [<= BLOCK_FRAMES, W]); edges of the sound are padded with zeros."""
-    start_seconds = end_seconds = 0.0
+def _frame_blocks(chunks: Iterable[Waveform]) -> Iterator[Float]:
+    """Yield frames [<= BLOCK_FRAMES, W]; the sound is padded with zeros at both ends."""
+    end_seconds: float | None = None
     pending = np.zeros(CONTEXT, dtype=np.float32)
     needed = (BLOCK_FRAMES - 1) * HOP + pitch.WINDOW
-    for number, chunk in enumerate(chunks):
-        if number == 0:
-            start_seconds = end_seconds = chunk.start_seconds
-        _check_chunk(chunk, end_seconds)
-        end_seconds += chunk.duration_seconds
+    for chunk in chunks:
+        expected_seconds = chunk.start_seconds if end_seconds is None else end_seconds
+        _check_chunk(chunk, expected_seconds)
+        end_seconds = expected_seconds + chunk.duration_seconds
         pending = np.concatenate([pending, chunk.samples])
         while len(pending) >= needed:
-            yield start_seconds, _frames(pending[:needed])
+            yield _frames(pending[:needed])
             pending = pending[BLOCK_FRAMES * HOP :]
     pending = np.concatenate([pending, np.zeros(CONTEXT, dtype=np.float32)])
     if len(pending) >= pitch.WINDOW:
-        yield start_seconds, _frames(pending)
+        yield _frames(pending)
 
 
 def _check_chunk(chunk: Waveform, expected_start_seconds: float) -> None:
