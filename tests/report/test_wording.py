@@ -54,6 +54,13 @@ def test_signed() -> None:
     assert [wording.signed(v) for v in (1.25, 0.0, -0.4)] == ["+1.2", "+0.0", "−0.4"]
 
 
+def test_weights_are_sorted_by_size_and_small_ones_left_out() -> None:
+    weights = {"sad": -0.9, "fear": 0.04, "happy": 1.9, "angry": -0.05}
+    assert wording.weights_in_words(weights).replace(wording.NBSP, " ") == "happy +1.9, sad −0.9, angry −0.1"
+    assert wording.weights_in_words(weights, "angry").startswith("angry")
+    assert wording.weights_in_words({"fear": -0.04}) == ""
+
+
 def test_printable_drops_what_could_forge_a_line() -> None:
     # ESC would start a terminal command, U+202E would show "gpj.exe" as "exe.jpg", a lone surrogate cannot be encoded.
     assert (

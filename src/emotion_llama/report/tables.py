@@ -8,7 +8,7 @@ import numpy as np
 
 from emotion_llama.records import AU_DESCRIPTIONS, ActionUnits, Clip, Cue, PeakFrame, Prosody, Segment
 from emotion_llama.report.markup import Html, element, join
-from emotion_llama.report.wording import clock, figure, percent, ranked, signed, span
+from emotion_llama.report.wording import clock, figure, percent, ranked, span, weights_in_words
 
 SOURCES: Mapping[str, str] = {"face": "Face", "voice": "Voice", "words": "Words"}
 
@@ -88,8 +88,7 @@ def cue_table(cues: Sequence[Cue]) -> Html:
 
 
 def _weights(weights: Mapping[str, float], *, speaks_for: bool) -> str:
-    kept = {label: w for label, w in weights.items() if (w > 0 if speaks_for else w < 0)}
-    return ", ".join(f"{label} {signed(kept[label])}" for label in sorted(kept, key=lambda k: -abs(kept[k]))) or "–"
+    return weights_in_words({label: w for label, w in weights.items() if (w > 0) == speaks_for}) or "–"
 
 
 def unit_table(units: ActionUnits, peak: PeakFrame | None) -> Html:

@@ -22,8 +22,8 @@ from emotion_llama.report.wording import (
     prediction_headline,
     ranked,
     sentence,
-    signed,
     span,
+    weights_in_words,
 )
 
 if TYPE_CHECKING:
@@ -216,6 +216,5 @@ def _cues(sheet: Sheet, cues: Sequence[Cue], label: str | None) -> None:
             sheet.line()
             sheet.line(Part(f"  {title}", "dim"))
         for cue in members:
-            weights = sorted(cue.weights.items(), key=lambda pair: (pair[0] != label, -abs(pair[1])))
-            shown = ", ".join(f"{name} {signed(value)}" for name, value in weights)
+            shown = weights_in_words(cue.weights, label) or "no weight"
             sheet.paragraph(f"{cue.text} → {shown}", first=f"    {SOURCES[cue.source]:<6} ")

@@ -90,6 +90,18 @@ def signed(value: float) -> str:
     return ("+" if value >= 0 else "−") + f"{abs(value):.1f}"
 
 
+def weights_in_words(weights: Mapping[str, float], first: str | None = None) -> str:
+    """Log-odds by falling size, the label `first` before all: "happy +1.9, sad −0.9".
+
+    Those that round to zero are left out.
+    """
+    shown = sorted(
+        ((label, value) for label, value in weights.items() if abs(value) >= 0.05),
+        key=lambda pair: (pair[0] != first, -abs(pair[1])),
+    )
+    return ", ".join(f"{label}{NBSP}{signed(value)}" for label, value in shown)
+
+
 def ranked(probabilities: Mapping[str, float] | None) -> tuple[Ranked, ...]:
     """Labels by falling probability; equal ones keep their order."""
     pairs = (Ranked(*pair) for pair in (probabilities or {}).items())
