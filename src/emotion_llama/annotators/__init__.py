@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from importlib import import_module
+from inspect import signature
 from typing import Any
 
 from emotion_llama.annotators.reader import Reader
@@ -10,9 +11,9 @@ from emotion_llama.errors import InputError
 
 __all__ = ["READERS", "Reader", "load_reader"]
 
-# Name -> module and class, imported when it is asked for.
-READERS: dict[str, tuple[str, str]] = {
-    "rules": ("emotion_llama.annotators.rules", "RulesReader"),
+# Name -> "module:class", imported when it is asked for.
+READERS: dict[str, str] = {
+    "rules": "emotion_llama.annotators.rules:RulesReader",
 }
 
 
@@ -28,9 +29,10 @@ def load_reader(name: str, **options: Any) -> Reader:
     """
     if name not in READERS:
         raise InputError(f"no reader {name!r} (there are: {', '.join(READERS)})")
-    module, attribute = READERS[name]
-    try:
-        reader: Reader = getattr(import_module(module), attribute)(**options)
-    except TypeError as error:
-        raise InputError(f"reader {name!r} does not take these options: {error}") from None
+    module, _, attribute = READERS[name].partition(":")
+    kind = getattr(import_module(module), attribute)
+    taken = set(signature(kind).parameters)
+    if unknown := sorted(set(options) - taken):
+        raise InputError(f"reader {name!r} takes no option {unknown[0]!r} (it takes: {', '.join(sorted(taken))})")
+    reader: Reader = kind(**options)
     return reader

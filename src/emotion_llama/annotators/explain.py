@@ -27,7 +27,7 @@ def coarse_sentence(evidence: Evidence, units: Mapping[str, float]) -> str:
         evidence: for tone and transcript.
         units: intensities that the expression is worded from; empty when no face was read.
     """
-    expression = ", ".join(expression_phrases(units)) or "a face at rest" if units else None
+    expression = ", ".join(expression_phrases(units)) or "no marked movement of the face" if units else None
     tone = None if evidence.tone is None else evidence.tone.phrase.strip().removesuffix(" voice").rstrip(".")
     saying = None if evidence.transcript is None else evidence.transcript.text.strip()
     clauses = [f"expression and actions include {expression}"] if expression else []
@@ -39,20 +39,17 @@ def coarse_sentence(evidence: Evidence, units: Mapping[str, float]) -> str:
 def explain(
     label: str, probabilities: Mapping[str, float], cues: Sequence[Cue], why_not: Mapping[str, str | None]
 ) -> str:
-    """Three to five sentences: what speaks for the label, what against it, how sure, and what this is.
+    """Three to five sentences: what speaks for the label, what against it, how sure, what is missing, what this is.
 
     Args:
         label: the answer.
-        probabilities: over all labels.
+        probabilities: over all labels, at least two.
         cues: with their weights as they were added.
         why_not: source -> why it gave no cue.
     """
-    ranked = sorted(probabilities.items(), key=lambda item: -item[1])
-    second, chance = ranked[1]
-    sentences = [_for(label, cues), _against(label, second, cues)]
-    verdict = f"{label.capitalize()} gets {probabilities[label]:.2f}"
-    sentences.append(f"{verdict} and the runner-up, {second}, {chance:.2f}{_silent(cues, why_not)}.")
-    sentences.append(CLOSING)
+    (_, best), (second, chance) = sorted(probabilities.items(), key=lambda item: -item[1])[:2]
+    sure = f"That gives {label} a probability of {best:.2f}; the runner-up is {second} with {chance:.2f}."
+    sentences = [_for(label, cues), _against(label, second, cues), sure, _silent(cues, why_not), CLOSING]
     return " ".join(sentence for sentence in sentences if sentence)
 
 
@@ -78,22 +75,28 @@ def disagreement(cues: Sequence[Cue]) -> Mapping[str, str]:
 def _for(label: str, cues: Sequence[Cue]) -> str:
     leading = _strongest(label, cues, sign=1)
     if not leading:
-        return f"No cue speaks for {label}; it is what the prior leaves when the cues speak against the rest."
-    return f"The evidence reads as {label}: {_named(label, leading)}."
+        return f"No cue speaks for {label}; it is what is left when the cues speak against the rest."
+    parts = [f"The {leading[0].source} {_verb('read', leading[0])} as {label}: {_named(label, leading[0])}"]
+    for cue in leading[1:]:
+        same = cue.source == leading[0].source
+        parts.append(_named(label, cue) if same else f"the {cue.source} {_verb('agree', cue)}: {_named(label, cue)}")
+    return "; ".join(parts) + "."
 
 
 def _against(label: str, second: str, cues: Sequence[Cue]) -> str:
-    split = disagreement(cues)
+    sides = disagreement(cues)
+    if sides:
+        parts = []
+        for source, top in sides.items():
+            leading = _strongest(top, [cue for cue in cues if cue.source == source], sign=1)[0]
+            named = "" if top == label else f", by {_named(top, leading)}"
+            parts.append(f"the {source} {_verb('speak', leading)} for {top}{named}")
+        return f"The cues disagree: {'; '.join(parts)}."
     opposing = _strongest(label, cues, sign=-1)
-    if split:
-        sides = ", ".join(f"the {source} for {top}" for source, top in split.items())
-        other = next((top for top in split.values() if top != label), second)
-        named = _named(other, _strongest(other, cues, sign=1)[:1])
-        return f"The cues disagree: {sides} ({named})."
     if opposing:
-        return f"Against it speaks {_named(label, opposing)}."
+        return f"Against it: {'; '.join(f'{cue.source}, {_named(label, cue)}' for cue in opposing)}."
     rival = _strongest(second, cues, sign=1)[:1]
-    return f"It is also consistent with {second}: {_named(second, rival)}." if rival else ""
+    return f"It is also consistent with {second}: {rival[0].source}, {_named(second, rival[0])}." if rival else ""
 
 
 def _strongest(label: str, cues: Sequence[Cue], *, sign: int) -> list[Cue]:
@@ -101,12 +104,15 @@ def _strongest(label: str, cues: Sequence[Cue], *, sign: int) -> list[Cue]:
     return sorted(fitting, key=lambda cue: -abs(cue.weights[label]))[:_MOST_CUES]
 
 
-def _named(label: str, cues: Sequence[Cue]) -> str:
-    return "; ".join(f"{cue.source}, {cue.text} ({cue.weights[label]:+.2f})" for cue in cues)
+def _named(label: str, cue: Cue) -> str:
+    return f"{cue.text}, {cue.weights[label]:+.2f} log-odds"
+
+
+def _verb(verb: str, cue: Cue) -> str:
+    return verb if cue.source == "words" else f"{verb}s"
 
 
 def _silent(cues: Sequence[Cue], why_not: Mapping[str, str | None]) -> str:
     heard = {cue.source for cue in cues}
-    silent = [f"the {source} says nothing" + (f" ({why_not.get(source)})" if why_not.get(source) else "") for source in
-              SOURCES if source not in heard]  # fmt: skip
-    return "; " + "; ".join(silent) if silent else ""
+    silent = [f"the {source} ({why_not.get(source) or 'not given'})" for source in SOURCES if source not in heard]
+    return f"Nothing could be read from {' and '.join(silent)}." if silent else ""

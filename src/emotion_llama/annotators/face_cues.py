@@ -140,11 +140,12 @@ def _cue(face: Face, rule: FaceRule, values: Float, weight: float) -> Cue:
     mean = float(np.mean([face.column(name)[row] for name in measured]))
     shown = sorted((n for n in measured if face.column(n)[row] >= PRESENT), key=lambda n: -face.column(n)[row])
     absent = [n for n in measured if n not in shown]
-    text = f"{degree(mean)}: {_listed(face, shown, row)}{_moment(face, row)}"
-    if absent and len(absent) < len(measured):
-        text += f", without {' and '.join(absent)}"
+    notes = [degree(mean)]
+    if absent:
+        notes.append(f"without {_joined(absent)}")
     if len(values) > 1:
-        text += f"; held {float((values > 0).mean()):.0%} of the visible time"
+        notes.append(f"held {100 * float((values > 0).mean()):.0f} % of the visible time")
+    text = f"{_listed(face, shown, row)}{_moment(face, row)} ({', '.join(notes)})"
     return Cue("face", text, _with_neutral({rule.label: weight}), rule.origin)
 
 
@@ -169,7 +170,7 @@ def _calm_cue(face: Face, table: FaceTable, values: Float, at_peak: Float, clari
     if share < MIN_CALM_SHARE or weight <= 0:
         return None
     what = "no unit reaches" if table.rest == "no unit" else "no combination of units reaches"
-    text = f"a face at rest: {what} {PRESENT} of 5 in {share:.0%} of the visible time"
+    text = f"a face at rest, where {what} {PRESENT} of 5 in {100 * share:.0f} % of the visible time"
     return Cue("face", text, {"neutral": weight}, OWN if table.rest == "no unit" else table.rules[0].origin)
 
 
@@ -179,7 +180,11 @@ def _with_neutral(weights: dict[str, float]) -> dict[str, float]:
 
 def _listed(face: Face, names: list[str], row: int) -> str:
     parts = [f"{AU_DESCRIPTIONS.get(n, 'unit')} ({n}) {face.column(n)[row]:.1f}" for n in names]
-    return (", ".join(parts[:-1]) + " and " if len(parts) > 1 else "") + parts[-1] + " of 5"
+    return f"{_joined(parts)} of 5"
+
+
+def _joined(parts: list[str]) -> str:
+    return (", ".join(parts[:-1]) + " and " if len(parts) > 1 else "") + parts[-1]
 
 
 def _moment(face: Face, row: int) -> str:

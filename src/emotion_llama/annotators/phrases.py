@@ -11,7 +11,7 @@ from types import MappingProxyType
 
 from emotion_llama.annotators.rule_tables import PRESENT
 
-ADVERBS: tuple[tuple[str, float], ...] = (("strongly", 3 * PRESENT), ("clearly", 2 * PRESENT), ("slightly", PRESENT))
+ADVERBS: tuple[tuple[str, float], ...] = (("strongly", 2.4), ("clearly", 1.6), ("slightly", PRESENT))
 
 # Units that are one gesture together, the largest first. A unit is worded once.
 COMBINATIONS: Mapping[tuple[str, ...], tuple[str, ...]] = MappingProxyType(

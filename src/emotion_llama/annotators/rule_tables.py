@@ -23,7 +23,7 @@ NEUTRAL_PRIOR = 0.3
 # No source may move a label by more than this: cues of one source are not independent of each other (the words of one
 # sentence, the figures of one voice), and a plain sum would count them twice. Voice is the weakest for telling
 # *which* emotion: its figures follow arousal (Banse & Scherer, JPSP 70(3), 1996: about half of 14 emotions recognised).
-SOURCE_CAPS: Mapping[str, float] = MappingProxyType({"face": 3.6, "voice": 1.5, "words": 2.6})
+SOURCE_CAPS: Mapping[str, float] = MappingProxyType({"face": 3.6, "voice": 2.0, "words": 2.6})
 
 # Below this, the largest movement of any label is no evidence at all (a lone question mark moves "doubt" by 0.25).
 EVIDENCE_FLOOR = 0.35
@@ -36,7 +36,7 @@ AGAINST_NEUTRAL = 0.5
 # Intensities from which a unit counts as present, and an expression as slight, moderate, strong: MER-Factory's
 # threshold of 0.8 and its two and three times.
 PRESENT = 0.8
-DEGREES: tuple[tuple[str, float], ...] = (("strong", 3 * PRESENT), ("moderate", 2 * PRESENT), ("slight", PRESENT))
+DEGREES: tuple[tuple[str, float], ...] = (("strong", 2.4), ("moderate", 1.6), ("slight", PRESENT))
 
 # The frame of strongest expression and the share of time an expression is held: MERR reads the peak frame alone, which
 # takes a twitch for a state.
@@ -96,15 +96,13 @@ class FaceTable:
     rest: Literal["no unit", "no rule"]
 
 
-_SMILE = {"AU12": 1.0}
-
 PUBLISHED = FaceTable(
     "published",
     (
         # AU12 alone holds the rule at half strength: a polite smile. AU06 makes it the felt one (Ekman, Davidson &
-        # Friesen, JPSP 58(2), 1990).
-        FaceRule("happy", ("AU06", "AU12"), 3.0, f"6+12: {MERR}; {EMFACS}", any_of=("AU12",)),
-        FaceRule("sad", ("AU01", "AU04", "AU15"), 3.0, f"1+4+15: {MERR}; {EMFACS}", against=_SMILE),
+        # Friesen, JPSP 58(2), 1990). AU14 is in MERR's filter for happy and in EMFACS's contempt: it takes little off.
+        FaceRule("happy", ("AU06", "AU12"), 3.0, f"6+12: {MERR}; {EMFACS}", any_of=("AU12",), against={"AU14": 0.3}),
+        FaceRule("sad", ("AU01", "AU04", "AU15"), 3.0, f"1+4+15: {MERR}; {EMFACS}", against={"AU12": 1.0, "AU05": 0.6}),
         FaceRule(
             "surprise", ("AU05", "AU26"), 2.2, f"5+26: {MERR}", any_of=("AU05",), against={"AU04": 0.8, "AU20": 0.6}
         ),
@@ -115,7 +113,7 @@ PUBLISHED = FaceTable(
             3.2,
             f"4+5+7+23: {MERR}; {EMFACS}",
             any_of=("AU04", "AU23"),
-            against=_SMILE,
+            against={"AU12": 1.0, "AU01": 0.8},  # an anger with raised inner brows is distress or fear
         ),
         # Four of the seven are surprise too, so that one of the two units that surprise lacks is asked for.
         FaceRule(
@@ -124,7 +122,7 @@ PUBLISHED = FaceTable(
             3.6,
             f"1+2+4+5+7+20+26: {EMFACS}; {MER_FACTORY}",
             any_of=("AU04", "AU20"),
-            against=_SMILE,
+            against={"AU12": 1.0},
         ),
         # EMFACS asks for one side only (R12A+R14A); sidedness is not measured here, hence the small weight.
         FaceRule(
@@ -143,7 +141,7 @@ PUBLISHED = FaceTable(
             2.6,
             f"1+4+20: {OWN} (AU20 from {MER_FACTORY})",
             any_of=("AU01", "AU20"),
-            against={"AU12": 1.0, "AU15": 0.6},
+            against={"AU12": 1.0, "AU15": 0.6, "AU05": 0.6},
         ),
         # Neither published table has doubt. 4+14+17 is the face of negation (Benitez-Quiroz, Wilbur & Martinez,
         # Cognition 150, 2016); a raised brow goes with uncertain answers (Swerts & Krahmer, J. Memory and Language
@@ -154,7 +152,7 @@ PUBLISHED = FaceTable(
             2.2,
             f"4+14+17: {OWN}, after the 'not face'",
             needs=0.6,
-            any_of=("AU14", "AU17"),
+            any_of=("AU04",),
             against={"AU15": 0.6},
         ),
         FaceRule(

@@ -5,8 +5,17 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from emotion_llama.annotators.rule_tables import OWN
-from emotion_llama.annotators.voice_tables import MIN_VOICED_SECONDS, ORDINARY, VOICE_ORIGIN, VOICE_RULES, VoiceRule
-from emotion_llama.records import Cue, Prosody
+from emotion_llama.annotators.voice_tables import (
+    MIN_VOICED_SECONDS,
+    ORDINARY,
+    TONE_WORD_DEVIATION,
+    TONE_WORDS,
+    UNUSUAL,
+    VOICE_ORIGIN,
+    VOICE_RULES,
+    VoiceRule,
+)
+from emotion_llama.records import Cue, Prosody, Tone
 
 _MIN_FIGURES = 3  # fewer than these are not enough to call a voice ordinary
 
@@ -18,10 +27,10 @@ class VoiceReading(NamedTuple):
     problem: str | None
 
 
-def read_voice(prosody: Prosody | None) -> VoiceReading:
-    """What the sound of the voice speaks for, figure by figure."""
+def read_voice(prosody: Prosody | None, tone: Tone | None = None) -> VoiceReading:
+    """What the sound of the voice speaks for, figure by figure; by the words of the tone where no figures came."""
     if prosody is None:
-        return VoiceReading((), None)
+        return _read_tone(tone)
     if prosody.voiced_seconds < MIN_VOICED_SECONDS:
         return VoiceReading((), f"only {prosody.voiced_seconds:.1f} s are voiced, {MIN_VOICED_SECONDS} s are needed")
     figures = [(rule, value) for rule in VOICE_RULES if (value := _figure(prosody, rule)) is not None]
@@ -49,11 +58,30 @@ def _figure(prosody: Prosody, rule: VoiceRule) -> float | None:
 
 
 def _cue(rule: VoiceRule, value: float, away: float) -> Cue:
-    weights, word, bound = (rule.above, rule.too_high, rule.high) if away > 0 else (rule.below, rule.too_low, rule.low)
+    word, bound = (rule.too_high, rule.high) if away > 0 else (rule.too_low, rule.low)
     side = "above" if away > 0 else "below"
-    text = f"{rule.name} {word}: {_number(value)} {rule.unit} ({side} {_number(bound)})"
-    return Cue("voice", text, {label: abs(away) * w for label, w in weights.items()}, VOICE_ORIGIN)
+    unit = f" {rule.unit}" if rule.unit else ""
+    text = f"{rule.name} {_number(value)}{unit}, {side} {_number(bound)} ({word})"
+    return Cue("voice", text, _weights(rule, away), VOICE_ORIGIN)
+
+
+def _weights(rule: VoiceRule, away: float) -> dict[str, float]:
+    weights = rule.above if away > 0 else rule.below
+    return {label: abs(away) * weight for label, weight in {**weights, "neutral": -UNUSUAL}.items()}
+
+
+def _read_tone(tone: Tone | None) -> VoiceReading:
+    if tone is None:
+        return VoiceReading((), None)
+    rules = {rule.field: rule for rule in VOICE_RULES}
+    cues = []
+    for word in tone.words or tone.phrase.replace(",", " ").split():
+        if word in TONE_WORDS:
+            figure, direction = TONE_WORDS[word]
+            weights = _weights(rules[figure], direction * TONE_WORD_DEVIATION)
+            cues.append(Cue("voice", f"a {word} voice", weights, VOICE_ORIGIN))
+    return VoiceReading(tuple(cues), None if cues else "no word of the tone is in the table")
 
 
 def _number(value: float) -> str:
-    return f"{value:.2f}" if abs(value) < 1 else f"{value:.1f}" if abs(value) < 100 else f"{value:.0f}"
+    return f"{value:.2f}" if abs(value) < 1 else f"{value:.1f}"

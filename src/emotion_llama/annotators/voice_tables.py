@@ -8,6 +8,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import NamedTuple
 
+from emotion_llama.speech.tone import NOISY_BELOW_DB, SCALES
+
 # Directions: Juslin & Laukka, Psychological Bulletin 129(5), 2003, table of cue patterns, and Scherer, Speech
 # Communication 40, 2003, table 2, for anger, fear, happiness and sadness; Murray & Arnott, JASA 93(2), 1993, for
 # surprise (wide range, rising). Own: worried is a weak fear; contempt slow, narrow and low; doubt slow, with pauses and
@@ -19,7 +21,7 @@ class VoiceRule(NamedTuple):
     """One figure of `Prosody`.
 
     Between `low` and `high` it is ordinary and says nothing; `step` beyond either bound its weights count in full,
-    nearer ones in proportion. The bounds are round figures for adults' conversation, this project's own.
+    nearer ones in proportion.
     """
 
     field: str
@@ -37,32 +39,58 @@ class VoiceRule(NamedTuple):
 VOICE_ORIGIN = "Juslin & Laukka 2003, Scherer 2003, Murray & Arnott 1993; weights of this project"
 # An altogether ordinary voice: log-odds for neutral; none left when the figures are a whole step outside in sum.
 ORDINARY = 0.6
+# Each figure a whole step outside speaks against neutral by this much.
+UNUSUAL = 0.2
 MIN_VOICED_SECONDS = 0.3
 
+# Where the tone has words for a figure, it is extraordinary from the same bounds on: a cue and a word go together.
+_SCALES = {scale.figure: scale for scale in SCALES}
+
+
+def _rule(field: str, step: float, below: Mapping[str, float], above: Mapping[str, float]) -> VoiceRule:
+    scale = _SCALES[field]
+    return VoiceRule(
+        field, scale.name, scale.unit, scale.low, scale.high, step, below, above,
+        scale.low_word or "low", scale.high_word or "high",
+    )  # fmt: skip
+
+
 VOICE_RULES: tuple[VoiceRule, ...] = (
-    VoiceRule(
-        "pitch_range_semitones", "pitch range", "semitones", 3.5, 9.0, 4.0,
+    _rule(
+        "pitch_range_semitones", 4.0,
         {"sad": 0.4, "contempt": 0.2, "fear": 0.1, "happy": -0.3, "surprise": -0.4},
-        {"surprise": 0.5, "happy": 0.4, "angry": 0.35, "sad": -0.4, "neutral": -0.3}, "narrow", "wide",
+        {"surprise": 0.5, "happy": 0.4, "angry": 0.35, "sad": -0.4},
     ),
-    VoiceRule(
-        "articulation_rate", "articulation rate", "syllables/s", 3.5, 6.0, 1.5,
+    _rule(
+        "articulation_rate", 1.5,
         {"sad": 0.4, "doubt": 0.35, "contempt": 0.25, "angry": -0.3, "fear": -0.3, "happy": -0.2},
-        {"fear": 0.4, "angry": 0.3, "happy": 0.3, "worried": 0.3, "surprise": 0.2, "sad": -0.4}, "slow", "fast",
+        {"fear": 0.4, "angry": 0.3, "happy": 0.3, "worried": 0.3, "surprise": 0.2, "sad": -0.4},
     ),
-    VoiceRule(
-        "pause_share", "share of pauses", "of the speech", 0.0, 0.3, 0.25,
-        {}, {"doubt": 0.4, "sad": 0.35, "contempt": 0.1, "angry": -0.2, "happy": -0.2}, "low", "high",
+    _rule(
+        "pause_share", 0.2, {},
+        {"doubt": 0.4, "sad": 0.35, "contempt": 0.1, "angry": -0.2, "happy": -0.2},
     ),
-    VoiceRule(
-        "pitch_slope_semitones_per_second", "pitch slope", "semitones/s", -10.0, 5.0, 10.0,
+    _rule(
+        "pitch_slope_semitones_per_second", 10.0,
         {"sad": 0.2, "contempt": 0.15, "surprise": -0.2},
-        {"surprise": 0.35, "doubt": 0.3, "happy": 0.15, "fear": 0.15}, "falling", "rising",
+        {"surprise": 0.35, "doubt": 0.3, "happy": 0.15, "fear": 0.15},
     ),
+    _rule("tremor_depth_percent", 3.0, {}, {"fear": 0.5, "worried": 0.3, "sad": 0.2}),
+    _rule(
+        "loudness_median_db", 10.0,
+        {"sad": 0.15, "worried": 0.1, "fear": 0.1},
+        {"angry": 0.2, "happy": 0.1},
+    ),
+    _rule(
+        "pitch_median_semitones", 4.0,
+        {"contempt": 0.15, "sad": 0.1},
+        {"fear": 0.2, "surprise": 0.2, "happy": 0.1, "angry": 0.1},
+    ),
+    # Figures without a word of their own; the bounds are this project's, round figures for conversation.
     VoiceRule(
         "tilt_db", "spectral tilt", "dB", 8.0, 20.0, 8.0,
         {"angry": 0.45, "happy": 0.15, "fear": 0.1, "sad": -0.3},
-        {"sad": 0.35, "worried": 0.1, "angry": -0.35}, "bright", "soft",
+        {"sad": 0.35, "worried": 0.1, "angry": -0.35}, "bright", "dark",
     ),
     VoiceRule(
         "loudness_range_db", "loudness range", "dB", 8.0, 25.0, 8.0,
@@ -70,25 +98,21 @@ VOICE_RULES: tuple[VoiceRule, ...] = (
         {"angry": 0.3, "surprise": 0.2, "fear": 0.15, "happy": 0.1}, "narrow", "wide",
     ),
     VoiceRule(
-        "loudness_median_db", "level", "dBFS", -45.0, -15.0, 10.0,
-        {"sad": 0.15, "worried": 0.1, "fear": 0.1},
-        {"angry": 0.2, "happy": 0.1}, "quiet", "loud",
-    ),
-    VoiceRule(
-        "pitch_median_hz", "pitch", "Hz", 85.0, 260.0, 60.0,
-        {"contempt": 0.15, "sad": 0.1},
-        {"fear": 0.2, "surprise": 0.2, "happy": 0.1, "angry": 0.1}, "low", "high",
-    ),
-    VoiceRule(
-        "tremor_depth_percent", "tremor", "% of the pitch", 0.0, 2.0, 3.0,
-        {}, {"fear": 0.5, "worried": 0.3, "sad": 0.2}, "low", "high",
-    ),
-    VoiceRule(
         "pitch_perturbation_percent", "pitch perturbation", "%", 0.0, 2.5, 3.0,
         {}, {"fear": 0.25, "angry": 0.15, "sad": 0.15, "happy": -0.15}, "low", "high",
     ),
     VoiceRule(
-        "harmonicity_db", "harmonicity", "dB", 5.0, 25.0, 5.0,
-        {"sad": 0.15, "angry": 0.1, "fear": 0.1}, {}, "breathy or rough", "clear",
+        "harmonicity_db", "harmonicity", "dB", NOISY_BELOW_DB, 40.0, 5.0,
+        {"sad": 0.15, "angry": 0.1, "fear": 0.1}, {}, "low", "high",
     ),
 )  # fmt: skip
+
+# Words of a Tone -> the figure they stand for and its direction, for evidence that brings a tone without figures (a
+# MERR record, an annotator's phrase). A word counts as half a step.
+TONE_WORDS: Mapping[str, tuple[str, int]] = {
+    word: (scale.figure, direction)
+    for scale in SCALES
+    for word, direction in ((scale.low_word, -1), (scale.high_word, 1))
+    if word is not None
+}
+TONE_WORD_DEVIATION = 0.5
