@@ -29,7 +29,7 @@ class CutDetector:
             return False
         difference = float(np.abs(thumbnail - last).mean())
         is_cut = difference > max(_CUT_DIFFERENCE, _TIMES_RECENT * self._recent)
-        self._recent = 0.0 if is_cut else 0.7 * self._recent + 0.3 * difference
+        self._recent = 0.7 * self._recent + 0.3 * difference
         return is_cut
 
 

@@ -126,6 +126,16 @@ def shape_of(identity: Identity) -> Float:
     return vertices
 
 
+def jaw_drop(gap_cm: float) -> Float:
+    """[468, 3] displacement that lowers the jaw so that the lips part by `gap_cm` more, fading towards the cheeks."""
+    x, y, _ = canonical_mesh().T
+    upper_lip, lower_lip = (float(y[i]) for i in (13, 14))  # inner rims, midline
+    below = np.clip((upper_lip - y) / (upper_lip - lower_lip), 0.0, 1.0)
+    # The lower lip and the chin go down in full; towards the cheeks the skin stretches.
+    sideways = np.clip(1.35 - np.abs(x) / 4.5, 0.0, 1.0)
+    return np.stack([np.zeros_like(x), -gap_cm * below * sideways, np.zeros_like(x)], axis=1)
+
+
 def render(size: tuple[int, int], faces: Sequence[DrawnFace], background: Colour | UInt8 = (96, 108, 116)) -> Rendered:
     """Draws `faces` in the order given (the last one is in front) on a `size` = (width, height) picture.
 

@@ -1,0 +1,317 @@
+"""One track per person: over misses, crossings, cuts and returns."""
+
+import itertools
+
+import numpy as np
+import pytest
+from scenes import FPS, SIZE, STREET, STUDIO, centers_x, follow, oracle
+
+from emotion_llama.errors import InputError
+from emotion_llama.face import appearance
+from emotion_llama.face.backends import load_backend
+from emotion_llama.face.cuts import CutDetector
+from emotion_llama.face.geometry import FEATURE_NAMES
+from emotion_llama.face.track import Tracker
+from emotion_llama.records import FaceObservation, Frames
+from emotion_llama.synthetic.face import ANNA, BEN, CLEO, DREW, DrawnFace, Placement, render
+
+
+def standing(identity, x, width=110.0, rotation=(0.0, 0.0, 0.0)):
+    return DrawnFace(identity, Placement((x, 170.0), width, rotation))
+
+
+def nodding(identity, x, frame):
+    return standing(identity, x, rotation=(8 * np.sin(frame / 6), 20 * np.sin(frame / 9), 4 * np.cos(frame / 7)))
+
+
+def test_two_people_keep_their_tracks_and_places() -> None:
+    tracks, tracker = follow(lambda i: ([nodding(ANNA, 180, i), nodding(BEN, 460, i)], STUDIO), 60)
+    assert [int(t.valid.sum()) for t in tracks] == [60, 60]
+    assert [t.track_id for t in tracks] == [0, 1]
+    by_x = sorted(tracks, key=lambda t: float(np.nanmean(centers_x(t))))
+    assert centers_x(by_x[0]) == pytest.approx(180, abs=15)
+    assert centers_x(by_x[1]) == pytest.approx(460, abs=15)
+    assert tracker.dropped == ()
+
+
+def test_rows_hold_what_was_measured() -> None:
+    """Box, score, points, pose and features of the drawn truth; pixels of the frame size given, times as given."""
+    (track,), _ = follow(lambda i: ([standing(ANNA, 300, 120, (5.0, -10.0, 3.0))], STUDIO), 20)
+    assert track.frame_size == SIZE
+    assert track.pts_seconds == pytest.approx(np.arange(20) / FPS)
+    assert track.frame_index.tolist() == list(range(20))
+    assert track.scores == pytest.approx(0.9)
+    assert track.head_pose_degrees == pytest.approx(np.tile([5.0, -10.0, 3.0], (20, 1)), abs=1.5)
+    truth = render(SIZE, [standing(ANNA, 300, 120, (5.0, -10.0, 3.0))]).landmarks[0]
+    right_eye = truth[[33, 133], :2].mean(0)
+    assert track.points[:, 0].mean(0) == pytest.approx(right_eye, abs=0.5)
+    assert track.boxes_xyxy[0] == pytest.approx([*truth[:, :2].min(0), *truth[:, :2].max(0)], abs=3)
+    assert track.shape_features.shape == (20, len(FEATURE_NAMES))
+    assert track.appearance.shape == (appearance.DESCRIPTOR_SIZE,)
+
+
+def test_small_frames_are_measured_in_pixels_of_the_frame_size() -> None:
+    """The same observation given with frames of half the size lands at twice the coordinates."""
+    image = render(SIZE, [standing(ANNA, 300)])
+    mesh = np.concatenate([image.landmarks[0], image.landmarks[0][:10]]).astype(np.float32)
+    observation = FaceObservation((250.0, 100.0, 350.0, 220.0), 1.0, mesh)
+    tracker = Tracker((1280, 720))
+    tracker.update(Frames(image.image[None], np.zeros(1), np.zeros(1, np.int64)), [(observation,)])
+    (track,) = tracker.finish()
+    assert track.boxes_xyxy[0].tolist() == [500.0, 200.0, 700.0, 440.0]
+    assert track.points[0, 3] == pytest.approx(2 * mesh[61, :2], abs=1e-3)
+
+
+def test_crossing_people_keep_their_tracks() -> None:
+    """Anna walks right, Ben left; for 8 frames around the middle Anna is hidden behind him."""
+    tracks, _ = follow(
+        lambda i: ([standing(ANNA, 120 + 5 * i, 100), standing(BEN, 520 - 5 * i, 110)], STUDIO),
+        80,
+        unseen=lambda frame, face: face == 0 and 36 <= frame < 44,
+    )
+    assert [int(t.valid.sum()) for t in tracks] == [72, 80]
+    for track, start, speed in zip(tracks, (120, 520), (5, -5)):
+        seen = np.flatnonzero(track.valid)
+        assert centers_x(track)[seen] == pytest.approx(start + speed * seen, abs=4)
+
+
+def test_person_hidden_for_ten_frames_stays_one_track() -> None:
+    tracks, _ = follow(
+        lambda i: ([standing(ANNA, 200 + 2 * i)], STUDIO), 60, unseen=lambda frame, face: 20 <= frame < 30
+    )
+    (track,) = tracks
+    assert np.flatnonzero(~track.valid).tolist() == list(range(20, 30))
+    for rows in (track.boxes_xyxy, track.scores, track.points, track.head_pose_degrees, track.shape_features):
+        assert np.isnan(rows[20:30]).all()
+        assert np.isfinite(rows[[0, 19, 30, 59]]).all()
+
+
+def test_person_away_for_three_seconds_is_known_by_looks() -> None:
+    """Longer than position can bridge (1 s): she leaves on the left and comes back on the right."""
+    tracks, _ = follow(lambda i: ([] if 20 <= i < 95 else [standing(ANNA, 150 if i < 20 else 480)], STUDIO), 120)
+    (track,) = tracks
+    assert int(track.valid.sum()) == 45
+
+
+def test_shot_and_reverse_shot() -> None:
+    """A-B-A-B with faces at the same place: two people, each in all of their shots, and nobody in the other's."""
+
+    def scene(i):
+        return ([nodding(ANNA, 300, i)], STUDIO) if (i // 20) % 2 == 0 else ([nodding(BEN, 310, i)], STREET)
+
+    tracks, _ = follow(scene, 80)
+    in_anna_shots = (np.arange(80) // 20) % 2 == 0
+    assert len(tracks) == 2
+    assert np.array_equal(tracks[0].valid, in_anna_shots)
+    assert np.array_equal(tracks[1].valid, ~in_anna_shots)
+
+
+def test_stranger_at_the_same_place_is_somebody_else_even_without_a_visible_cut() -> None:
+    """The picture changes too little for the cut detector, but not the face in it."""
+    tracks, _ = follow(lambda i: ([standing(ANNA if i < 30 else BEN, 300, 60)], STUDIO), 60)
+    assert [np.flatnonzero(t.valid).tolist() for t in tracks] == [list(range(30)), list(range(30, 60))]
+
+
+def test_person_who_leaves_and_one_who_stays() -> None:
+    tracks, _ = follow(lambda i: ([standing(ANNA, 200), standing(CLEO, 440 + 8 * i)], STUDIO), 60)
+    lengths = sorted(int(t.valid.sum()) for t in tracks)
+    # Cleo's box (half of 110 px to each side) is out of the picture when 440 + 8 i > 640 + 55.
+    assert lengths == pytest.approx([32, 60], abs=1)
+
+
+def test_ghosts_are_dropped_and_counted() -> None:
+    """A face in 3 of 60 frames is a mistake; the reason and its time are kept."""
+    tracks, tracker = follow(
+        lambda i: ([standing(ANNA, 180), standing(DREW, 500)], STUDIO),
+        60,
+        unseen=lambda frame, face: face == 1 and not 30 <= frame < 33,
+    )
+    assert [int(t.valid.sum()) for t in tracks] == [60]
+    (ghost,) = tracker.dropped
+    assert (ghost.num_frames, ghost.reason) == (3, "seen in 3 frames, fewer than 5")
+    assert (ghost.first_seconds, ghost.last_seconds) == pytest.approx((30 / FPS, 32 / FPS))
+
+
+def test_single_frame_counts_in_a_single_frame_clip() -> None:
+    tracks, _ = follow(lambda i: ([standing(ANNA, 300)], STUDIO), 1)
+    assert [int(t.valid.sum()) for t in tracks] == [1]
+
+
+def test_boxes_without_meshes_are_no_track_but_said() -> None:
+    image = render(SIZE, [standing(ANNA, 300)]).image
+    tracker = Tracker(SIZE)
+    for i in range(10):
+        frames = Frames(image[None], np.array([i / FPS]), np.array([i]))
+        tracker.update(frames, [(FaceObservation((250, 100, 350, 220), 0.8, None),)])
+    assert tracker.finish() == ()
+    assert [d.reason for d in tracker.dropped] == ["a face was found but no mesh could be laid on it"]
+
+
+def test_chunk_size_does_not_matter() -> None:
+    def scene(i):
+        return ([nodding(ANNA, 200, i), nodding(BEN, 450, i)], STUDIO if i < 15 else STREET)
+
+    one, _ = follow(scene, 30, chunk_size=1)
+    many, _ = follow(scene, 30, chunk_size=30)
+    for a, b in zip(one, many, strict=True):
+        assert np.array_equal(a.boxes_xyxy, b.boxes_xyxy)
+        assert np.allclose(a.shape_features, b.shape_features)
+
+
+def test_no_frames_and_no_faces() -> None:
+    assert Tracker(SIZE).finish() == ()
+    tracks, _ = follow(lambda i: ([], STUDIO), 10)
+    assert tracks == ()
+
+
+def test_wrong_arguments() -> None:
+    with pytest.raises(InputError, match=r"frame_size must be \(width, height\)"):
+        Tracker((0, 360))
+    frames = Frames(np.zeros((2, 36, 64, 3), np.uint8), np.zeros(2), np.zeros(2, np.int64))
+    with pytest.raises(InputError, match="2 frames, 1 groups"):
+        Tracker(SIZE).update(frames, [()])
+
+
+def test_memory_per_frame_is_small() -> None:
+    """What a tracklet keeps of a frame: one position (8 bytes) and one float32 row."""
+    tracker = Tracker(SIZE)
+    follow_rows = 18 + len(FEATURE_NAMES)
+    rng = np.random.default_rng(0)
+    rendered = render(SIZE, [standing(ANNA, 300)])
+    for i in range(5):
+        tracker.update(Frames(rendered.image[None], np.array([i / FPS]), np.array([i])), [oracle(rendered, rng)])
+    (tracklet,) = tracker._following
+    assert len(tracklet.values) == 5 * follow_rows
+    assert follow_rows * 4 + 8 < 400
+
+
+def test_through_mediapipe_cut_crossing_and_return() -> None:
+    """The same with the real backend: Anna and Ben cross, then a cut to Cleo, then back to both."""
+
+    def scene(i):
+        if 70 <= i < 90:
+            return [nodding(CLEO, 300, i)], STREET
+        x = min(i, 60) * 6
+        return [standing(ANNA, 130 + x, 100), standing(BEN, 510 - x, 110)], STUDIO
+
+    with load_backend("mediapipe_mesh") as backend:
+        tracks, _ = follow(scene, 110, backend=backend)
+    assert len(tracks) == 3
+    anna, ben, cleo = (
+        min(tracks, key=lambda t: abs(np.nan_to_num(centers_x(t)[frame], nan=1e9) - x))
+        for frame, x in ((0, 130), (0, 510), (80, 300))
+    )
+    assert len({anna.track_id, ben.track_id, cleo.track_id}) == 3
+    for track, start, end in ((anna, 130, 490), (ben, 510, 150)):
+        assert centers_x(track)[[0, 60, 69, 90, 109]] == pytest.approx([start, end, end, end, end], abs=10)
+        assert not track.valid[70:90].any()
+    assert np.flatnonzero(cleo.valid).tolist() == list(range(70, 90))
+    assert int(ben.valid.sum()) == 90  # in front, seen in all frames
+    assert int(anna.valid.sum()) >= 70  # hidden behind Ben for a while
+
+
+# --- looks and cuts ---------------------------------------------------------------------------------------------------
+
+
+def _looks(identity, rng, count):
+    """Descriptors of one person under other light, size, pose, place and background."""
+    found = []
+    for _ in range(count):
+        placement = Placement(
+            (float(rng.uniform(150, 490)), float(rng.uniform(140, 200))),
+            float(rng.uniform(60, 130)),
+            tuple(rng.uniform(-1, 1, 3) * [10, 25, 8]),
+        )
+        background = tuple(int(v) for v in rng.integers(30, 200, 3))
+        drawn = render(SIZE, [DrawnFace(identity, placement)], background)
+        image = np.clip(drawn.image * rng.uniform(0.9, 1.1) + rng.normal(0, 4, drawn.image.shape), 0, 255)
+        mesh = drawn.landmarks[0]
+        box = (*mesh[:, :2].min(0).tolist(), *mesh[:, :2].max(0).tolist())
+        found.append(appearance.describe(image.astype(np.uint8), box, mesh))
+    return found
+
+
+def test_looks_tell_people_apart() -> None:
+    """99 % of the pairs of one person are nearer than the joining distance, 99 % of the pairs of two are farther."""
+    rng = np.random.default_rng(1)
+    looks = {identity: _looks(identity, rng, 8) for identity in (ANNA, BEN, CLEO, DREW)}
+    same = [appearance.distance(a, b) for rows in looks.values() for a, b in itertools.combinations(rows, 2)]
+    other = [
+        appearance.distance(a, b)
+        for p, q in itertools.combinations(looks, 2)
+        for a, b in itertools.product(looks[p], looks[q])
+    ]
+    assert np.percentile(same, 99) < 0.36
+    assert np.percentile(other, 1) > 0.36
+
+
+def test_distance_of_equal_and_of_unseen() -> None:
+    rng = np.random.default_rng(0)
+    (row,) = _looks(ANNA, rng, 1)
+    assert appearance.distance(row, row) == pytest.approx(0, abs=1e-3)
+    nothing = np.full_like(row, np.nan)
+    assert np.isnan(appearance.distance(row, nothing))
+
+
+def test_distance_of_black_and_white_is_one() -> None:
+    """Without a mesh, and with no colour in common, nothing is alike but the (missing) colour of grey."""
+    box = (40.0, 40.0, 60.0, 60.0)
+    black = appearance.describe(np.zeros((100, 100, 3), np.uint8), box, None)
+    white = appearance.describe(np.full((100, 100, 3), 255, np.uint8), box, None)
+    # Lightness differs in full, colour (both grey) not at all: half of each histogram overlaps, sqrt(1 - 1/2).
+    assert appearance.distance(black, white) == pytest.approx(np.sqrt(0.5), abs=1e-6)
+
+
+def test_region_outside_the_picture_is_unknown() -> None:
+    image = np.full((100, 100, 3), 128, np.uint8)
+    row = appearance.describe(image, (30.0, 2.0, 70.0, 95.0), None)
+    hair, face, clothes = row[:72], row[72:144], row[144:216]
+    assert np.isnan(hair).all()
+    assert face.sum() == pytest.approx(1.0)
+    assert np.isnan(clothes).all()
+
+
+def test_mean_of_descriptors_is_over_the_rows_that_know() -> None:
+    mean = appearance.MeanDescriptor()
+    row = np.full(appearance.DESCRIPTOR_SIZE, 2.0)
+    half = np.where(np.arange(len(row)) < 72, np.nan, 4.0)
+    mean.add(row)
+    mean.add(half)
+    assert mean.mean[:72].tolist() == [2.0] * 72
+    assert mean.mean[72:].tolist() == [3.0] * (len(row) - 72)
+    assert np.isnan(appearance.MeanDescriptor().mean).all()
+
+
+def _cuts(images) -> list[int]:
+    detector = CutDetector()
+    return [i for i, image in enumerate(images) if detector.is_cut(image)]
+
+
+def test_cut_is_found_and_a_moving_head_is_none() -> None:
+    shots = [render(SIZE, [standing(ANNA, 150 + 8 * i)], STUDIO).image for i in range(10)]
+    shots += [render(SIZE, [standing(BEN, 450 - 8 * i)], STREET).image for i in range(10)]
+    assert _cuts(shots) == [10]
+
+
+def test_two_short_shots_are_two_cuts() -> None:
+    a, b = (render(SIZE, [standing(who, 320)], place).image for who, place in ((ANNA, STUDIO), (BEN, STREET)))
+    assert _cuts([a] * 10 + [b] * 6 + [a] * 6) == [10, 16]
+
+
+def test_camera_pan_is_no_cut() -> None:
+    rng = np.random.default_rng(0)
+    wall = np.kron(rng.integers(40, 215, (9, 40, 3)), np.ones((40, 40, 1))).astype(np.uint8)
+    assert _cuts(wall[:, 12 * i : 12 * i + 640] for i in range(40)) == []
+
+
+def test_tiny_pictures_can_be_cut_too() -> None:
+    assert _cuts([np.zeros((20, 20, 3), np.uint8), np.full((20, 20, 3), 255, np.uint8)]) == [1]
+
+
+def test_shaken_camera_is_no_cut_for_long() -> None:
+    """Every frame differs strongly from the last: the first jumps may pass for cuts, steady shaking may not.
+
+    Once, each cut made the detector forget the shaking before it, and every frame was a cut.
+    """
+    wall = np.kron(np.random.default_rng(0).integers(0, 255, (12, 20, 3)), np.ones((40, 40, 1))).astype(np.uint8)
+    assert len(_cuts(wall[:360, 40 * (i % 2) : 40 * (i % 2) + 640] for i in range(30))) <= 2
