@@ -206,6 +206,15 @@ def test_words_without_times_have_no_time(sound_only: Analysis) -> None:
     assert [s for s in page.named("rect") if s.get("class") == "words"] == []
 
 
+def test_a_turned_video_says_so(one_person: Analysis) -> None:
+    assert one_person.clip.video is not None
+    video = dataclasses.replace(one_person.clip.video, rotation_degrees=90, is_variable_frame_rate=True, fps=29.97)
+    turned = dataclasses.replace(one_person, clip=dataclasses.replace(one_person.clip, video=video))
+    shown = Page(render_page(turned, {})).text()
+    assert "29.97 fps, variable" in shown
+    assert "Turned upright by 90°" in shown
+
+
 def test_versions_and_settings_are_recorded(one_person: Analysis) -> None:
     shown = Page(render_page(one_person, {}, versions={"mediapipe": "0.10.21"})).text()
     assert "mediapipe 0.10.21" in shown
@@ -312,7 +321,7 @@ def test_ten_minutes_stay_under_a_megabyte_and_a_half(make_long: Callable[..., A
     assert len(page.named("article")) == 12  # of 200 segments
     # 600 kB of pictures at 80 kB each: seven.
     assert len(page.named("img")) == 7
-    assert "100 segments. 6 of them are shown in full below; the JSON holds all." in page.text()
+    assert "6 of 100 segments are shown in full below; the JSON holds all." in page.text()
     assert len(page.named("tr")) > 200
 
 

@@ -124,6 +124,15 @@ def test_unit_chart_marks_peak_gap_speech_and_blink() -> None:
     assert [e.get("class") for e in _all(root, "path")] == ["area fired", "area fired", "area", "area"]
 
 
+def test_many_peaks_are_marked_but_only_few_are_labelled() -> None:
+    units = _units({"AU12": [0.0, 1.0, 2.0, 1.0, 0.0]})
+    peaks = [PeakFrame(row, float(row), 1.0, "all", None, {}, "") for row in range(4)]
+    for count, labels in ((3, 3), (4, 0)):
+        root = _parse(unit_chart.unit_chart(units, peaks[:count], TimeAxis(0, 4)))
+        assert len(_all(root, "line", "peak")) == count
+        assert len(_all(root, "text", "peak-label")) == labels
+
+
 def test_unit_chart_without_any_face_shows_no_number() -> None:
     root = _parse(unit_chart.unit_chart(_units({"AU12": [NAN, NAN]}), [], TimeAxis(0, 2)))
     assert _all(root, "path") == []

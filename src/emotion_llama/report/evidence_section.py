@@ -25,14 +25,15 @@ def unit_figure(units: ActionUnits, peaks: Sequence[PeakFrame], axis: TimeAxis, 
         "p",
         f"Each row is 0 to {scale_of(units):.0f} of 5 high; the number at its end is its maximum. "
         f"Zero is {neutral}. Measured by {units.source}. ",
-        *(element("span", words, class_=f"key {kind}") for kind, words in _keys(units)),
+        *(element("span", words, class_=f"key {kind}") for kind, words in _keys(units, bool(peaks))),
         class_="note",
     )
     return figure(caption, unit_chart(units, peaks, axis, most_points=most), note, class_="chart")
 
 
-def _keys(units: ActionUnits) -> list[tuple[str, str]]:
+def _keys(units: ActionUnits, with_peaks: bool) -> list[tuple[str, str]]:
     present = (
+        ("peak-key", "peak", with_peaks),
         ("gap-key", "no face", bool((~units.valid).any())),
         ("talk-key", "talking", bool(units.is_speech.any())),
         ("blink-key", "blink", bool(units.is_blink.any())),

@@ -24,6 +24,8 @@ from emotion_llama.report.wording import (
     span,
 )
 
+MOST_PEAKS = 12  # marked in the chart of a whole recording
+
 
 class Context(NamedTuple):
     """What every section of one page shares.
@@ -67,12 +69,16 @@ def _overview(context: Context, person: PersonAnalysis) -> list[Html]:
                     timeline(person.segments, axis), class_="timeline")]  # fmt: skip
     units = _joined(person.segments)
     if units is not None:
-        parts.append(unit_figure(units, [], axis, context.most_points, "Action units over the whole recording"))
+        peaks = [s.evidence.peak_frame for s in person.segments if s.evidence.peak_frame is not None]
+        # With many segments the lines would hide the curves.
+        marked = peaks if len(peaks) <= MOST_PEAKS else []
+        parts.append(unit_figure(units, marked, axis, context.most_points, "Action units over the whole recording"))
     count = len(person.segments)
     shown = sum((person.person_id, i) in context.detailed for i in range(count))
-    rest = "" if shown == count else f" {shown} of them are shown in full below; the JSON holds all."
     parts.append(details(f"All {count} segments as a table", segment_table(person.segments)))
-    parts.append(element("p", f"{count} segments.{rest}", class_="note"))
+    if shown < count:
+        words = f"{shown} of {count} segments are shown in full below; the JSON holds all."
+        parts.append(element("p", words, class_="note"))
     return parts
 
 

@@ -18,6 +18,7 @@ STRIP = 18  # height of the two strips that say when the person talks and blinks
 UNITS_HIGH = 200  # vertical resolution of a row
 MOST_SPANS = 500  # blinks, gaps and stretches of speech that are closer than this share of the axis are drawn as one
 LONGEST_SHADED = 60.0  # seconds; on a longer axis the shades would run together, and only the strips remain
+MOST_PEAK_LABELS = 3  # more would run into each other on a phone
 LEAST_SCALE = 2.0  # a row never shows less than 0..2 of 5, so that a resting face looks at rest
 
 
@@ -40,7 +41,7 @@ def areas(axis: TimeAxis, series: Series, scale: float, most: int) -> list[Float
 
 
 def unit_chart(units: ActionUnits, peaks: Sequence[PeakFrame], axis: TimeAxis, *, most_points: int = 800) -> Html:
-    """All units over `axis`; units that fired at a peak stand out, and the first peak is marked with its time."""
+    """All units over `axis`; units that fired at a peak stand out, and every peak is marked."""
     fired = {name for peak in peaks for name in peak.units}
     scale = scale_of(units)
     top = HEAD + STRIP
@@ -85,13 +86,11 @@ def _row(units: ActionUnits, name: str, axis: TimeAxis, y: int, scale: float, mo
 
 def _peak_marks(peaks: Sequence[PeakFrame], axis: TimeAxis, bottom: int) -> Html:
     parts = []
-    for number, peak in enumerate(peaks):
+    for peak in peaks:
         x = axis.percent(peak.pts_seconds)
         parts.append(element("line", x1=x, x2=x, y1=HEAD - 4, y2=bottom, class_="peak"))
-        if number == 0:
-            more = " (first)" if len(peaks) > 1 else ""
-            label = f"peak {clock(peak.pts_seconds)}{more}"
-            parts.append(text(label, x, HEAD - 9, "peak-label", "middle"))
+        if len(peaks) <= MOST_PEAK_LABELS:
+            parts.append(text(f"peak {clock(peak.pts_seconds)}", x, HEAD - 9, "peak-label", "middle"))
     return join(parts)
 
 
