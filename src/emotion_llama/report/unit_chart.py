@@ -18,7 +18,7 @@ STRIP = 18  # height of the two strips that say when the person talks and blinks
 UNITS_HIGH = 200  # vertical resolution of a row
 MOST_SPANS = 500  # blinks, gaps and stretches of speech that are closer than this share of the axis are drawn as one
 LONGEST_SHADED = 60.0  # seconds; on a longer axis the shades would run together, and only the strips remain
-MOST_PEAK_LABELS = 3  # more would run into each other on a phone
+LABEL_SHARE = 0.26  # of the axis: what the label of a peak takes on a phone; one that is closer gets none
 LEAST_SCALE = 2.0  # a row never shows less than 0..2 of 5, so that a resting face looks at rest
 
 
@@ -86,10 +86,12 @@ def _row(units: ActionUnits, name: str, axis: TimeAxis, y: int, scale: float, mo
 
 def _peak_marks(peaks: Sequence[PeakFrame], axis: TimeAxis, bottom: int) -> Html:
     parts = []
+    labelled = -LABEL_SHARE
     for peak in peaks:
         x = axis.percent(peak.pts_seconds)
         parts.append(element("line", x1=x, x2=x, y1=HEAD - 4, y2=bottom, class_="peak"))
-        if len(peaks) <= MOST_PEAK_LABELS:
+        if axis.share(peak.pts_seconds) - labelled >= LABEL_SHARE:
+            labelled = axis.share(peak.pts_seconds)
             parts.append(text(f"peak {clock(peak.pts_seconds)}", x, HEAD - 9, "peak-label", "middle"))
     return join(parts)
 
