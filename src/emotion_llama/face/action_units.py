@@ -9,7 +9,7 @@ from __future__ import annotations
 import numpy as np
 
 from emotion_llama.errors import InputError
-from emotion_llama.face import geometry, neutral, rhythms
+from emotion_llama.face import geometry, neutral, perspective, rhythms
 from emotion_llama.face.unit_formulas import UNIT_FORMULAS, Moved
 from emotion_llama.records import AU_NAMES, ActionUnits, Bool, FaceTrack, Float
 
@@ -54,8 +54,16 @@ def estimate(track: FaceTrack) -> ActionUnits:
     features = np.where(seen[:, None], features, np.nan)
     is_blink = rhythms.find_blinks(times, *(_aperture(features, side) for side in geometry.SIDES))
     is_speech = rhythms.find_speech(times, features[:, geometry.FEATURE_NAMES.index("lip_gap")])
-    rest = neutral.estimate_neutral(features, _restful(track, seen, is_blink, is_speech), rhythms.typical_step(times))
-    intensity = _intensities(_smoothed(times, features), rest.features, np.asarray(track.head_pose_degrees))
+    pose, step = np.nan_to_num(np.asarray(track.head_pose_degrees, dtype=np.float64)), rhythms.typical_step(times)
+    calm = seen & ~is_blink & np.all(np.abs(pose[:, :2]) <= neutral.MAX_TURN_DEGREES, axis=1)
+    if calm.sum() * step >= neutral.PERSON_SECONDS:
+        nearness = perspective.estimate_nearness(features, pose, calm, step)
+        features = features - nearness * perspective.change_per_nearness(pose[:, 0], pose[:, 1])
+    silent = calm & ~is_speech
+    # A talking mouth tells little of the resting one; where somebody talks throughout, it has to.
+    restful = silent if silent.sum() * step >= neutral.PERSON_SECONDS else calm
+    rest = neutral.estimate_neutral(features, restful, step)
+    intensity = _intensities(_smoothed(times, features), rest.features, pose)
     return ActionUnits(
         AU_NAMES,
         track.pts_seconds,
@@ -71,16 +79,6 @@ def estimate(track: FaceTrack) -> ActionUnits:
 def _aperture(features: Float, side: str) -> Float:
     upper, lower = (geometry.FEATURE_NAMES.index(f"lid_{lid}_y_{side}") for lid in ("upper", "lower"))
     return np.asarray(features[:, upper] - features[:, lower])
-
-
-def _restful(track: FaceTrack, seen: Bool, is_blink: Bool, is_speech: Bool) -> Bool:
-    """[N] frames that may define the resting face; talking ones only where nothing else is left."""
-    with np.errstate(invalid="ignore"):
-        facing = np.all(np.abs(track.head_pose_degrees[:, :2]) <= neutral.MAX_TURN_DEGREES, axis=1)
-    calm = seen & facing & ~is_blink
-    silent = calm & ~is_speech
-    enough = silent.sum() * rhythms.typical_step(track.pts_seconds) >= neutral.PERSON_SECONDS
-    return np.asarray(silent if enough else calm)
 
 
 def _smoothed(times: Float, features: Float) -> Float:

@@ -2,9 +2,10 @@
 
 Legend: N frames, F shape features (`geometry.FEATURE_NAMES`), cm.
 The population's neutral is the canonical face. A person's is where each feature dwells: the densest quarter of its
-values, pulled to the population's where two places are equally dense, and never further from it than faces differ
-(`unit_formulas.NEUTRAL_SPREAD_CM`, about one standard deviation). So somebody who smiles from the first frame to the
-last still measures as smiling: only the part of the smile that could be the shape of a face is taken for it.
+values, pulled to the population's where two places are equally dense, and never further from what is usual for a face
+of that length than faces differ (`unit_formulas.NEUTRAL_SPREAD_CM`, about one standard deviation). So somebody who
+smiles from the first frame to the last still measures as smiling: only the part of the smile that could be the shape
+of a face is taken for it.
 """
 
 from __future__ import annotations
@@ -22,6 +23,12 @@ PERSON_SECONDS = 3.0  # shorter tracks hold too little rest to tell a face from 
 DWELL_SHARE = 0.25  # of the frames: somebody at rest for a quarter of the time is measured against that rest
 PRIOR_WEIGHT = 0.1  # a window this much closer to the population may be wider by a tenth of that
 MAX_TURN_DEGREES = 30.0  # frames turned further do not define the rest
+
+
+# A long nose goes with a long face (the heights of the face's thirds correlate: Farkas 1994), and no expression makes
+# a nose longer. So the person's length from eyes to subnasale sets how long all heights are expected to be, within
+# what two standard deviations of that length (51 +- 3 mm) are.
+LENGTH_RATIO = (0.87, 1.13)
 
 
 class Neutral(NamedTuple):
@@ -61,7 +68,16 @@ def estimate_neutral(features: Float, usable: Bool, seconds_per_frame: float) ->
         return Neutral(population, "population")
     below, above = _spread()
     dwell = _densest(features[usable], population)
-    return Neutral(np.clip(dwell, population - below, population + above), "person")
+    usual = _for_length(population, dwell)
+    return Neutral(np.clip(dwell, usual - below, usual + above), "person")
+
+
+def _for_length(population: Float, dwell: Float) -> Float:
+    """[F] the population's features with the heights stretched to this person's length of face."""
+    nose = geometry.FEATURE_NAMES.index("nose_base_y")
+    ratio = np.clip(dwell[nose] / population[nose], *LENGTH_RATIO)
+    heights = [("_y" in name or "_height" in name) and not name.startswith("lid") for name in geometry.FEATURE_NAMES]
+    return np.where(heights, population * ratio, population)
 
 
 def _densest(values: Float, prior: Float) -> Float:

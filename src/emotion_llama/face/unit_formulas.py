@@ -85,16 +85,16 @@ def _upper_lid_raiser(d: Moved) -> Float:
 
 def _cheek_raiser(d: Moved) -> Float:
     # AU09 lifts the cheek beside the nose too (FACS: "pulls the infraorbital triangle upwards"), but lifts the wing of
-    # the nose at least as much, which orbicularis oculi does not.
+    # the nose at least as much, which orbicularis oculi does not. AU12 pushes the cheek up by itself, a little.
     lifted = 0.7 * d("cheek_y") + 0.3 * d("infraorbital_y")
-    return np.asarray(lifted - 0.35 * _up(d("nose_wing_y")))
+    return np.asarray(lifted - 0.35 * _up(d("nose_wing_y")) - 0.06 * _up(_corner_rise(d)))
 
 
 def _lid_tightener(d: Moved) -> Float:
     # The lower lid rises. In a blink it rises too, about a tenth to a quarter of the upper lid's way; AU06 pushes it
     # up from below.
     blink = 0.28 * _up(-d("lid_upper_y"))
-    return np.asarray(d("lid_lower_y") - blink - 0.3 * _up(d("infraorbital_y")))
+    return np.asarray(_per_aperture(d, d("lid_lower_y") - blink - 0.3 * _up(d("infraorbital_y"))))
 
 
 def _nose_wrinkler(d: Moved) -> Float:
@@ -104,8 +104,9 @@ def _nose_wrinkler(d: Moved) -> Float:
 
 def _upper_lip_raiser(d: Moved) -> Float:
     # The philtrum gets shorter. When the lips merely part (AU25) or the chin pushes them (AU17), the upper lip follows
-    # the lower one by a fifth to a quarter.
-    return np.asarray(d("upper_lip_y") - 0.2 * _up(-d("lower_lip_y")) - 0.25 * _up(d("chin_pad_y")))
+    # the lower one by a fifth to a quarter; AU09 lifts it with the wings of the nose.
+    others = 0.2 * _up(-d("lower_lip_y")) + 0.25 * _up(d("chin_pad_y")) + 0.15 * _up(d("nose_wing_y"))
+    return np.asarray(d("upper_lip_y") - others)
 
 
 def _corner_rise(d: Moved) -> Float:
@@ -123,7 +124,7 @@ def _dimpler(d: Moved) -> Float:
     # Three signs, each beyond what stretching the mouth (AU12, AU20) does by itself: the corner sinks in; the skin
     # beside it comes nearer; the corner's lips narrow more than the middle of the lips does (AU23).
     stretch = _up(d("mouth_corner_x"))
-    sunk = -d("mouth_corner_z") - 0.8 * stretch
+    sunk = -d("mouth_corner_z") - 0.9 * stretch
     pinched = d("mouth_corner_x") - d("mouth_corner_skin_x") - 0.4 * stretch
     narrowed = -d("mouth_corner_height") - 0.8 * _up(_thinning(d))
     return np.asarray(sunk + pinched + narrowed)
@@ -131,9 +132,9 @@ def _dimpler(d: Moved) -> Float:
 
 def _lip_corner_depressor(d: Moved) -> Float:
     # Lower against the nose and against the middle of the upper lip: the first alone would fire on a long face or a
-    # dropping jaw, the second alone on a raised lip.
+    # dropping jaw, the second alone on a raised lip. The jaw takes the corners along by a tenth.
     corner = d("mouth_corner_y")
-    return np.asarray(np.minimum(-corner, d("upper_lip_y") - corner))
+    return np.asarray(np.minimum(-corner, d("upper_lip_y") - corner) - 0.1 * _up(-d("chin_y")))
 
 
 def _chin_raiser(d: Moved) -> Float:
@@ -142,8 +143,8 @@ def _chin_raiser(d: Moved) -> Float:
 
 
 def _lip_stretcher(d: Moved) -> Float:
-    # What AU12 widens (its pull is 45 degrees, with some margin) is taken off.
-    return np.asarray(d("mouth_corner_x") - 1.2 * _up(_corner_rise(d)))
+    # What AU12 widens (its pull is 45 degrees, with some margin) is taken off, and what AU14 does.
+    return np.asarray(d("mouth_corner_x") - 1.2 * _up(_corner_rise(d)) - 0.35 * _up(_dimpler(d)))
 
 
 def _thinning(d: Moved) -> Float:
@@ -169,8 +170,12 @@ def _jaw_drop(d: Moved) -> Float:
 def _blink(d: Moved) -> Float:
     # The upper lid's way down, as a share of the aperture the person has at rest (in units of the canonical aperture,
     # so that the full scale is one length): FaceMesh leaves a slit when an eye is shut, so 5 is 60 %, not 100 %.
+    return _per_aperture(d, -d("lid_upper_y"))
+
+
+def _per_aperture(d: Moved, way: Float) -> Float:
     aperture = max(d.at_rest("lid_upper_y") - d.at_rest("lid_lower_y"), 0.3)
-    return np.asarray(-d("lid_upper_y") * _CANONICAL_APERTURE_CM / aperture)
+    return np.asarray(way * _CANONICAL_APERTURE_CM / aperture)
 
 
 _CANONICAL_APERTURE_CM = 0.63  # mean of lid_upper_y - lid_lower_y on the canonical mesh
