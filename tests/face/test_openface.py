@@ -255,6 +255,8 @@ def test_pyfeat_wrong_tables_and_options(tmp_path: Path) -> None:
         load_unit_reader("pyfeat", fps=0)
     with pytest.raises(InputError, match=r"probabilities must be within 0\.\.1, found 0\.\.2"):
         load_unit_reader("pyfeat", fps=25).read(feat_csv(tmp_path / "f.csv", [{"frame": 0, "AU01": 2.0}]))
+    with pytest.raises(InputError, match=r"f\.csv: py-feat counts frames; give fps"):
+        load_unit_reader("pyfeat").read(tmp_path / "f.csv")
     other = tmp_path / "g.csv"
     other.write_text("frame,AU01\n0,0.5\n")
     with pytest.raises(

@@ -128,7 +128,10 @@ def test_ghosts_are_dropped_and_counted() -> None:
     )
     assert [int(t.valid.sum()) for t in tracks] == [60]
     (ghost,) = tracker.dropped
-    assert (ghost.num_frames, ghost.reason) == (3, "seen in 3 frames, fewer than 5")
+    assert (ghost.num_frames, ghost.reason) == (
+        3,
+        "a face at 1.20-1.28 s was left out: seen in 3 frames, fewer than 5",
+    )
     assert (ghost.first_seconds, ghost.last_seconds) == pytest.approx((30 / FPS, 32 / FPS))
 
 
@@ -144,7 +147,7 @@ def test_boxes_without_meshes_are_no_track_but_said() -> None:
         frames = Frames(image[None], np.array([i / FPS]), np.array([i]))
         tracker.update(frames, [(FaceObservation((250, 100, 350, 220), 0.8, None),)])
     assert tracker.finish() == ()
-    assert [d.reason for d in tracker.dropped] == ["a face was found but no mesh could be laid on it"]
+    assert [d.reason for d in tracker.dropped] == ["a face at 0.00-0.36 s was left out: no mesh could be laid on it"]
 
 
 def test_chunk_size_does_not_matter() -> None:

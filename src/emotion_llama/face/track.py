@@ -172,6 +172,5 @@ def _measure(faces: Sequence[FaceObservation], scale: Float) -> list[Float | Non
 
 def _why_dropped(members: list[Tracklet], num_frames: int, least: int) -> DroppedTrack:
     first, last = min(t.first_seconds for t in members), max(t.last_seconds for t in members)
-    if num_frames == 0:
-        return DroppedTrack(first, last, 0, "a face was found but no mesh could be laid on it")
-    return DroppedTrack(first, last, num_frames, f"seen in {num_frames} frames, fewer than {least}")
+    problem = f"seen in {num_frames} frames, fewer than {least}" if num_frames else "no mesh could be laid on it"
+    return DroppedTrack(first, last, num_frames, f"a face at {first:.2f}-{last:.2f} s was left out: {problem}")

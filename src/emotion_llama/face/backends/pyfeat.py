@@ -30,7 +30,7 @@ class PyFeat:
     """`read(path)` takes py-feat's CSV, or a video where py-feat is importable.
 
     Args:
-        fps: frames a second of the video. py-feat's table counts frames and holds no exact times.
+        fps: frames a second of the video, needed to read: py-feat's table counts frames and holds no exact times.
         least_face_score: frames whose FaceScore is below this are not seen.
 
     Raises:
@@ -39,8 +39,8 @@ class PyFeat:
 
     name = "pyfeat"
 
-    def __init__(self, fps: float, least_face_score: float = 0.5) -> None:
-        if not fps > 0:
+    def __init__(self, fps: float | None = None, least_face_score: float = 0.5) -> None:
+        if fps is not None and not fps > 0:
             raise InputError(f"fps must be positive, got {fps}; give the frame rate of the video py-feat analysed")
         self._fps, self._least_face_score = fps, least_face_score
 
@@ -48,16 +48,18 @@ class PyFeat:
         """Units of each person (py-feat's Identity, in order of first appearance).
 
         Raises:
-            InputError: missing columns, cells that are no numbers, probabilities outside 0..1, or several faces a
-                frame without an Identity column.
+            InputError: no fps was given, missing columns, cells that are no numbers, probabilities outside 0..1, or
+                several faces a frame without an Identity column.
             MissingDependency: a video was given and py-feat is not installed.
         """
+        if self._fps is None:
+            raise InputError(f"{path}: py-feat counts frames; give fps, the frame rate of the video it analysed")
         if Path(path).suffix.lower() != ".csv":
-            return self._run(Path(path))
+            return self._run(Path(path), self._fps)
         header, rows = read_csv(path)
-        return self._people(Path(path), header, rows)
+        return self._people(Path(path), header, rows, self._fps)
 
-    def _run(self, path: Path) -> tuple[PersonUnits, ...]:
+    def _run(self, path: Path, fps: float) -> tuple[PersonUnits, ...]:
         try:
             feat = importlib.import_module("feat")  # by name: its own dependencies are not this project's
         except ImportError as error:
@@ -67,9 +69,9 @@ class PyFeat:
             ) from error  # fmt: skip
         table = feat.Detector().detect(str(path), data_type="video")
         rows = [["" if cell is None else str(cell) for cell in row] for row in table.itertuples(index=False)]
-        return self._people(path, [str(column) for column in table.columns], rows)
+        return self._people(path, [str(column) for column in table.columns], rows, fps)
 
-    def _people(self, path: Path, header: list[str], rows: list[list[str]]) -> tuple[PersonUnits, ...]:
+    def _people(self, path: Path, header: list[str], rows: list[list[str]], fps: float) -> tuple[PersonUnits, ...]:
         names = ("frame", "FaceScore", *_COLUMN_OF.values())
         require_columns(path, header, names, "a table written by py-feat (Fex.to_csv)")
         others = tuple(name for name in ("AU11", "AU24", "AU28") if name in header)
@@ -83,10 +85,14 @@ class PyFeat:
                 "run py-feat with its identity model"
             )
         chosen = [np.array([other == who for other in identities]) for who in dict.fromkeys(identities)]
-        return tuple(self._person(path, i, table[mine], others) for i, mine in enumerate(chosen))
+        seconds = table[:, 0] / fps
+        return tuple(self._person(path, i, seconds[mine], table[mine], others) for i, mine in enumerate(chosen))
 
-    def _person(self, path: Path, person_id: int, table: Float, others: tuple[str, ...]) -> PersonUnits:
-        frame, score, probability = table[:, 0], table[:, 1], table[:, 2:]
+    def _person(
+        self, path: Path, person_id: int, pts_seconds: Float, table: Float, others: tuple[str, ...]
+    ) -> PersonUnits:
+        """`table` [N, 2 + 17 + others]: frame, face score, probabilities."""
+        score, probability = table[:, 1], table[:, 2:]
         known = probability[np.isfinite(probability)]
         if known.size and (known.min() < 0 or known.max() > 1):
             raise InputError(f"{path}: probabilities must be within 0..1, found {known.min():g}..{known.max():g}")
@@ -95,7 +101,7 @@ class PyFeat:
         nothing = np.zeros(len(table), bool)
         units = ActionUnits(
             names=AU_NAMES,
-            pts_seconds=frame / self._fps,
+            pts_seconds=pts_seconds,
             intensity=probability[:, : len(AU_NAMES)] * _INTENSITY_AT_CERTAINTY,
             confidence=np.where(seen, np.clip(np.nan_to_num(score), 0.0, 1.0), 0.0),
             is_blink=nothing,
