@@ -97,6 +97,28 @@ def test_stem_takes_any_ending_and_word_does_not(say: Callable[..., Transcript])
     assert read_words(say("An angrybird."), TINY).hits == ()
 
 
+def test_stance_is_negated_only_nearby(say: Callable[..., Transcript]) -> None:
+    # Not taken back: "not" is three words away.
+    assert weights(say("I don't want your pathetic advice."))["contempt"] == pytest.approx(2.0)
+    assert weights(say("That is not pathetic."))["contempt"] == pytest.approx(-1.48)
+
+
+def test_pattern_that_begins_a_sentence(say: Callable[..., Transcript]) -> None:
+    rows = [
+        {"pattern": "^ help me", "kind": "stance", "weights": "fear:1.0"},
+        {"pattern": "help", "kind": "stance", "weights": "fear:0.1"},
+    ]
+    lexicon = Lexicon(parse(rows, "tiny"))
+
+    def fear(text: str) -> float:
+        return sum(hit.weights["fear"] for hit in read_words(say(text), lexicon).hits)
+
+    assert fear("Help me.") == pytest.approx(1.0)
+    assert fear("It is dark. Oh please, help me.") == pytest.approx(1.0)
+    assert fear("Can you help me?") == pytest.approx(0.1)
+    assert [pattern.text for pattern in lexicon.patterns] == ["^ help me", "help"]
+
+
 def test_lines_of_a_subtitle_are_sentences(say: Callable[..., Transcript]) -> None:
     assert weights(say("I am not", "happy"))["happy"] == pytest.approx(1.0)
 
@@ -160,12 +182,12 @@ def test_doubled_row_is_named() -> None:
 def test_shipped_lexicon_is_written_as_the_tokeniser_writes() -> None:
     # A pattern that the tokeniser would split differently could never match.
     for pattern in english().patterns:
-        written = " ".join(t.text for t in tokens(pattern.text.replace("*", "")))
-        assert written == pattern.text.replace("*", ""), pattern.text
+        plain = pattern.text.replace("*", "").removeprefix("^ ")
+        assert " ".join(t.text for t in tokens(plain)) == plain
     labels = {label for pattern in english().patterns for label in pattern.weights}
     expected = {"neutral", "angry", "happy", "sad", "worried", "surprise", "fear", "contempt", "doubt", "disgust"}
     assert labels == expected
-    assert 600 <= len(english().patterns) <= 1000
+    assert 600 <= len(english().patterns) <= 1100
     assert all(0 < w <= 2 for p in english().patterns for w in p.weights.values())
 
 

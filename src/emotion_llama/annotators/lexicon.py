@@ -2,7 +2,8 @@
 
 The file has three columns and one row a pattern; it was written for this project, no other lexicon went into it.
 
-    pattern   lower-case tokens separated by blanks. A `*` at the end of a token stands for any ending ("annoy*").
+    pattern   lower-case tokens separated by blanks. A `*` at the end of a token stands for any ending ("annoy*"); a
+              `^` in front means that a sentence has to begin there ("^ help me", not "can you help me").
               Contractions are written out as `tokens` does ("do not", "can not"); a possessive keeps its "'s".
               Punctuation that carries something is a token of its own: `!`, `?`, `?!`, `...`, and so is an emoji.
     kind      `state`: the name of a feeling, which is the speaker's only when the speaker is the one who has it
@@ -51,6 +52,9 @@ _CONTRACTIONS: tuple[tuple[str, str], ...] = (
 )
 _EXPANSIONS = tuple((re.compile(pattern), plain) for pattern, plain in _CONTRACTIONS)
 _ELONGATED = re.compile(r"([a-z])\1{2,}")  # "sooooo" -> "so"
+_SENTENCE_ENDS = frozenset({".", "!", "?", "?!", "..."})
+# What may come before the beginning that a `^` asks for: "Oh please, help me".
+_OPENERS = frozenset({"oh", "please", "well", "and", "yeah", "yes", "no", "okay", "hey", "uh", "um", "ah", "now", ","})
 _TOKEN = re.compile(r"[:;]-?[()]|[a-z]+(?:'[a-z]+)?|\d+|\.{2,}|[!?]+|[.,;:]|[\u2600-\u27bf\U0001f300-\U0001faff]")
 
 
@@ -72,11 +76,12 @@ class Pattern(NamedTuple):
     tokens: tuple[str, ...]
     kind: Kind
     weights: Mapping[str, float]
+    begins_sentence: bool = False
 
     @property
     def text(self) -> str:
         """The row's pattern as the file spells it."""
-        return " ".join(self.tokens)
+        return "^ " * self.begins_sentence + " ".join(self.tokens)
 
 
 def tokens(text: str) -> tuple[Token, ...]:
@@ -113,7 +118,8 @@ def parse(rows: Iterable[Mapping[str, str]], source: str) -> tuple[Pattern, ...]
         if kind is None:
             raise InputError(f"{source}, line {number}: kind must be 'state' or 'stance', got {row.get('kind')!r}")
         seen.add(parts)
-        patterns.append(Pattern(parts, kind, _weights(row.get("weights") or "", f"{source}, line {number}")))
+        weights = _weights(row.get("weights") or "", f"{source}, line {number}")
+        patterns.append(Pattern(parts[parts[0] == "^" :], kind, weights, parts[0] == "^"))
     return tuple(patterns)
 
 
@@ -140,7 +146,9 @@ class Lexicon:
         """
         first = found[start].text
         stems = [p for p in self._stems if first.startswith(p.tokens[0][:-1])]
-        for pattern in sorted(self._exact.get(first, []) + stems, key=lambda p: -len(p.tokens)):
+        for pattern in sorted(self._exact.get(first, []) + stems, key=lambda p: (-len(p.tokens), -p.begins_sentence)):
+            if pattern.begins_sentence and not _begins_sentence(found, start):
+                continue
             end = _end_of(pattern.tokens, found, start, skip)
             if end is not None:
                 return pattern, end
@@ -153,6 +161,12 @@ def english() -> Lexicon:
     file = resources.files("emotion_llama.annotators").joinpath("data/lexicon_en.csv")
     rows = csv.DictReader(file.read_text(encoding="utf-8").splitlines())
     return Lexicon(parse(rows, "lexicon_en.csv"))
+
+
+def _begins_sentence(found: tuple[Token, ...], start: int) -> bool:
+    while start > 0 and found[start - 1].text in _OPENERS:
+        start -= 1
+    return start == 0 or found[start - 1].text in _SENTENCE_ENDS
 
 
 def _end_of(pattern: tuple[str, ...], found: tuple[Token, ...], start: int, skip: frozenset[str]) -> int | None:

@@ -41,7 +41,9 @@ EXCLAIMED = 1.15  # own: VADER adds 0.292 a mark, at most 4 marks
 BEFORE_BUT, AFTER_BUT = 0.5, 1.5  # VADER
 SOMEBODY_ELSE = 0.4  # own: "he was furious" says little of the speaker
 AGAINST_NEUTRAL = 0.35  # own: an emotion word speaks against "nothing much", by this share of its weight
-NEGATION_REACH = 4  # tokens before the word, within its clause
+# Tokens before the word, within its clause, where a negator counts. Shorter for a stance: "I don't need your stupid
+# advice" takes nothing back.
+NEGATION_REACH: Mapping[str, int] = {"state": 4, "stance": 2}
 
 # What else a negated word speaks for, as a share of its weight (own): "not happy" hints at sadness and anger,
 # "not afraid" at nothing much.
@@ -156,7 +158,8 @@ def _notes(found: tuple[Token, ...], start: int, end: int, pattern: Pattern) -> 
     clause = _clause_before(found, start)
     sentence_start, sentence_end = _sentence(found, start, end)
     rest = {t.text for t in found[end:sentence_end]}
-    is_negated, is_superlative = _negation(found, clause, sentence_start, sentence_end)
+    reach = NEGATION_REACH[pattern.kind]
+    is_negated, is_superlative = _negation(found, clause, reach, sentence_start, sentence_end)
     inside = {t.text for t in found[start:end]} - set(pattern.tokens)
     near = {t.text for t in clause[-2:]} | inside
     closing = found[sentence_end - 1].text
@@ -174,10 +177,10 @@ def _notes(found: tuple[Token, ...], start: int, end: int, pattern: Pattern) -> 
 
 
 def _negation(
-    found: tuple[Token, ...], clause: tuple[Token, ...], sentence_start: int, sentence_end: int
+    found: tuple[Token, ...], clause: tuple[Token, ...], reach: int, sentence_start: int, sentence_end: int
 ) -> tuple[bool, bool]:
     """(negated, turned into a superlative: "never been so disappointed")."""
-    near = [t.text for t in clause[-NEGATION_REACH:]]
+    near = [t.text for t in clause[-reach:]]
     negators = [
         i for i, word in enumerate(near) if word in NEGATORS and near[i + 1 : i + 2] not in (["only"], ["just"])
     ]
