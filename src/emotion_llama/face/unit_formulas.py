@@ -272,8 +272,8 @@ UNIT_FORMULAS: Mapping[str, UnitFormula] = {
 # (below, above), cm. About one standard deviation between adults (lengths of the lower and middle face vary by 5-6 %,
 # of lips and lids by 15-20 %: Farkas, Anthropometry of the Head and Face, 1994), widened downwards or upwards where
 # FaceMesh's real faces differ from its canonical one on one side only: real eyes are more open, real closed lips
-# leave no gap (the canonical mouth has a slit of 5 mm), real mouths are wider. Upwards of `lip_gap` there is nearly
-# none: lips at rest are closed.
+# leave no gap (the canonical mouth has a slit of 5 mm), real mouths are wider. Less than half a standard deviation is
+# allowed where the rest of the clip may be a smile: upwards for the cheek, the mouth's corner and the gap of the lips.
 NEUTRAL_SPREAD_CM: Mapping[str, tuple[float, float]] = {
     "brow_inner_y": (0.35, 0.35),
     "brow_inner_x": (0.20, 0.30),
@@ -282,13 +282,13 @@ NEUTRAL_SPREAD_CM: Mapping[str, tuple[float, float]] = {
     "lid_upper_y": (0.15, 0.45),
     "lid_lower_y": (0.15, 0.15),
     "lid_fold_y": (0.25, 0.70),
-    "infraorbital_y": (0.25, 0.15),
-    "cheek_y": (0.40, 0.20),
+    "infraorbital_y": (0.25, 0.08),
+    "cheek_y": (0.40, 0.08),
     "nose_wing_y": (0.30, 0.25),
     "nose_wing_x": (0.40, 0.60),
     "nose_side_y": (0.30, 0.25),
     "mouth_corner_x": (0.40, 0.40),
-    "mouth_corner_y": (0.30, 0.25),
+    "mouth_corner_y": (0.30, 0.15),
     "mouth_corner_z": (0.60, 0.40),
     "mouth_corner_height": (0.25, 0.25),
     "mouth_corner_skin_x": (0.40, 0.40),
