@@ -24,8 +24,7 @@ _REGIONS = (
     (0.2, 0.2, 0.8, 0.8),  # face
     (-0.4, 1.25, 1.4, 1.9),  # clothes
 )
-_REGION_WEIGHTS = (0.3, 0.2, 0.35)
-_SHAPE_WEIGHT = 0.15
+_WEIGHTS = np.array([0.3, 0.2, 0.35, 0.15])  # of the regions and of the skull's proportions
 _LEAST_VISIBLE = 0.25  # share of a region that must lie within the picture
 
 # Distances between points that the skull holds in place; lids, brows, lips and jaw are left out.
@@ -55,18 +54,20 @@ def distance(a: Float, b: Float) -> float:
     Histograms are compared by the Hellinger distance (the metric form of Bhattacharyya's coefficient), proportions
     by their root mean square difference.
     """
-    total = weights = 0.0
-    for i, weight in enumerate(_REGION_WEIGHTS):
-        p, q = a[i * _BLOCK : (i + 1) * _BLOCK], b[i * _BLOCK : (i + 1) * _BLOCK]
-        if not np.isnan(p[0] + q[0]):
-            overlap = float(np.sqrt(np.maximum(p * q, 0.0)).sum())
-            total += weight * np.sqrt(max(0.0, 1.0 - overlap))
-            weights += weight
-    p, q = a[-len(_BONE_PAIRS) :], b[-len(_BONE_PAIRS) :]
-    if not np.isnan(p[0] + q[0]):
-        total += _SHAPE_WEIGHT * min(1.0, float(np.sqrt(np.mean((p - q) ** 2))) / _SHAPE_SCALE)
-        weights += _SHAPE_WEIGHT
-    return total / weights if weights else float("nan")
+    return float(distances(a, b[None])[0])
+
+
+def distances(one: Float, many: Float) -> Float:
+    """[M] `distance` of `one` [D] to each row of `many` [M, D]."""
+    blocks = (len(many), len(_REGIONS), _BLOCK)
+    histograms = (one[None, : -len(_BONE_PAIRS)] * many[:, : -len(_BONE_PAIRS)]).reshape(blocks)
+    apart = np.sqrt(np.clip(1.0 - np.sqrt(histograms).sum(axis=2), 0.0, 1.0))  # NaN where either is unknown
+    skulls = np.sqrt(((one[-len(_BONE_PAIRS) :] - many[:, -len(_BONE_PAIRS) :]) ** 2).mean(axis=1)) / _SHAPE_SCALE
+    parts = np.concatenate([apart, np.minimum(skulls, 1.0)[:, None]], axis=1)
+    weights = np.where(np.isnan(parts), 0.0, _WEIGHTS)
+    total = weights.sum(axis=1)
+    mean = (np.nan_to_num(parts) * weights).sum(axis=1) / np.maximum(total, 1e-9)
+    return np.where(total > 0, mean, np.nan)
 
 
 class MeanDescriptor:

@@ -101,27 +101,27 @@ def group(tracklets: Sequence[Tracklet], max_distance: float) -> list[list[Track
     groups = [[tracklet] for tracklet in tracklets]
     looks = [_copy(tracklet.looks) for tracklet in tracklets]
     frames = [set(tracklet.positions) for tracklet in tracklets]
-    costs = np.full((len(groups), len(groups)), np.inf)
+    means = np.array([look.mean for look in looks])
+    costs = np.full((len(groups), len(groups)), np.inf)  # symmetric; infinite where two must not be joined
 
-    def compare(i: int, j: int) -> float:
-        apart = appearance.distance(looks[i].mean, looks[j].mean)
-        return np.inf if isnan(apart) or not frames[i].isdisjoint(frames[j]) else apart
+    def compare(i: int, others: list[int]) -> None:
+        for k, apart in zip(others, appearance.distances(means[i], means[others]).tolist()):
+            allowed = apart <= max_distance and frames[i].isdisjoint(frames[k])
+            costs[i, k] = costs[k, i] = apart if allowed else np.inf
 
-    for i in range(len(groups)):
-        for j in range(i):
-            costs[i, j] = compare(i, j)
+    for i in range(1, len(groups)):
+        compare(i, list(range(i)))
     while costs.size:
-        i, j = (int(k) for k in np.unravel_index(np.argmin(costs), costs.shape))
-        if not costs[i, j] <= max_distance:
+        i, j = sorted(int(k) for k in np.unravel_index(np.argmin(costs), costs.shape))
+        if costs[i, j] == np.inf:
             break
-        groups[j] += groups[i]
-        frames[j] |= frames[i]
-        looks[j].merge(looks[i])
-        groups[i] = []
-        costs[i, :] = costs[:, i] = np.inf
-        for k in range(len(groups)):
-            if groups[k] and k != j:
-                costs[max(j, k), min(j, k)] = compare(j, k)
+        groups[i] += groups[j]
+        frames[i] |= frames[j]
+        looks[i].merge(looks[j])
+        means[i] = looks[i].mean
+        groups[j] = []
+        costs[j, :] = costs[:, j] = np.inf
+        compare(i, [k for k in range(len(groups)) if groups[k] and k != i])
     return [members for members in groups if members]
 
 
