@@ -18,7 +18,7 @@ from emotion_llama.records import Bool, Float
 
 SAMPLE_RATE_HZ = 16_000
 HOP_SECONDS = 0.01
-OVERSAMPLING = 4  # the pulse's corner at closure aliases at 16 kHz; at 64 kHz the images fall below -60 dB
+OVERSAMPLING = 4  # the corner of the flow at closure aliases at 16 kHz; at 64 kHz the images lie below -60 dB
 
 # Vowel -> F1, F2, F3 (Peterson & Barney 1952, men) and a fourth of our own, Hz.
 FORMANTS_HZ: dict[str, tuple[float, float, float, float]] = {
@@ -151,7 +151,12 @@ def render_voice(spec: VoiceSpec) -> SyntheticVoice:
     f0_hz[np.interp(frames, times, voicing_db) < VOICED_ABOVE_DB] = np.nan
     count, speaking = len(syllables.nuclei), sum(end - start for start, end in spans)
     truth = VoiceTruth(
-        frames, f0_hz, tuple(map(float, syllables.nuclei)), spans, count / (spans[-1][1] - spans[0][0]), count / speaking
+        frames,
+        f0_hz,
+        tuple(map(float, syllables.nuclei)),
+        spans,
+        count / (spans[-1][1] - spans[0][0]),
+        count / speaking,
     )
     return SyntheticVoice(samples, truth)
 
@@ -240,18 +245,20 @@ def _glottal_source(spec: VoiceSpec, contour_hz: Float, rng: np.random.Generator
     periods *= np.diff(starts).sum() / periods.sum()
     phase = np.interp(times, np.concatenate([[starts[0]], starts[0] + np.cumsum(periods)]), np.arange(count))
     amplitude = 10 ** (sigma * spec.shimmer_db / 20 * rng.standard_normal(count))
-    pulse = _rosenberg_derivative(phase % 1.0) * amplitude[phase.astype(np.int64)]
-    source = np.asarray(resample_poly(pulse, 1, OVERSAMPLING))
+    # The flow is sampled, not its derivative, whose jumps would alias; dividing by the pitch keeps the derivative's
+    # level the same in a glide.
+    flow = _rosenberg_flow(phase % 1.0) * amplitude[phase.astype(np.int64)] / contour_hz
+    source = np.diff(resample_poly(flow, 1, OVERSAMPLING), prepend=0.0)
     if spec.softness_db <= 0:
         return source
     pole = _one_pole_for(spec.softness_db, 3000.0)
     return np.asarray(lfilter([1 - pole], [1, -pole], source))
 
 
-def _rosenberg_derivative(phase: Float) -> Float:
-    """Derivative by phase of Rosenberg's trigonometric flow pulse; phase 0..1."""
-    opening = 0.5 * np.pi / OPENING_SHARE * np.sin(np.pi * phase / OPENING_SHARE)
-    closing = -0.5 * np.pi / CLOSING_SHARE * np.sin(0.5 * np.pi * (phase - OPENING_SHARE) / CLOSING_SHARE)
+def _rosenberg_flow(phase: Float) -> Float:
+    """Rosenberg's trigonometric flow pulse; phase 0..1."""
+    opening = 0.5 * (1 - np.cos(np.pi * phase / OPENING_SHARE))
+    closing = np.cos(0.5 * np.pi * (phase - OPENING_SHARE) / CLOSING_SHARE)
     is_closing = (phase >= OPENING_SHARE) & (phase < OPENING_SHARE + CLOSING_SHARE)
     return np.where(phase < OPENING_SHARE, opening, np.where(is_closing, closing, 0.0))
 
@@ -302,5 +309,7 @@ def _mix(
     if spec.background_snr_db is not None:
         out += level * 10 ** (-spec.background_snr_db / 20) * noise[2]
     peak = float(np.abs(out).max())
-    _check(peak <= 1, f"loudness_db = {spec.loudness_db} clips (peak {peak:.2f}); take {20 * np.log10(peak):.0f} dB less")
+    _check(
+        peak <= 1, f"loudness_db = {spec.loudness_db} clips (peak {peak:.2f}); take {20 * np.log10(peak):.0f} dB less"
+    )
     return out.astype(np.float32)

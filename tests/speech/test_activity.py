@@ -1,0 +1,72 @@
+"""Voice activity: on masks made by hand, and on voices in noise."""
+
+import numpy as np
+import pytest
+from sounds import RATE, sine, spoken_for, waveform, white_noise
+
+from emotion_llama.speech.activity import find_speech, is_audible, runs
+from emotion_llama.speech.voice_track import measure_voice
+from emotion_llama.synthetic.voice import VoiceSpec, render_voice
+
+
+def test_runs():
+    assert runs(np.array([True, True, False, True])) == [(0, 2), (3, 4)]
+    assert runs(np.zeros(3, dtype=bool)) == []
+
+
+def test_closures_under_a_tenth_of_a_second_are_bridged_and_pauses_are_not():
+    voiced = spoken_for(0.5, 0.09, 0.5, 0.10, 0.5)
+    level = np.where(voiced, -20.0, -90.0)
+    assert runs(find_speech(level, voiced)) == [(0, 109), (119, 169)]
+
+
+def test_unvoiced_sound_beside_voicing_belongs_to_it_for_a_fifth_of_a_second():
+    voiced = spoken_for(0, 1.0, 0.5, 1.0)  # silence 1 s, voice 0.5 s, then 1 s of which 0.4 s are loud
+    level = np.where(voiced, -20.0, -80.0)
+    level[150:190] = -30.0
+    assert runs(find_speech(level, voiced)) == [(100, 170)]
+
+
+def test_voicing_of_less_than_50_ms_is_chance():
+    voiced = spoken_for(0, 1.0, 0.04, 1.0)
+    assert not find_speech(np.where(voiced, -20.0, -80.0), voiced).any()
+
+
+def test_audible_means_within_30_db_of_the_loud_parts_around():
+    level = np.repeat([-20.0, -49.0, -51.0], 300)
+    np.testing.assert_array_equal(is_audible(level), np.repeat([True, True, False], 300))
+
+
+def test_a_quiet_speaker_after_a_loud_one_is_heard():
+    loud, quiet = (render_voice(VoiceSpec(duration_seconds=20.0, loudness_db=db)).samples for db in (-15.0, -50.0))
+    found = measure_voice([waveform(np.concatenate([loud, quiet]))])
+    assert found.is_speech[:1990].mean() > 0.99
+    assert found.is_speech[2600:].mean() > 0.99  # 6 s on, the loud one has left the window
+
+
+@pytest.mark.parametrize("snr_db", [None, 30.0, 20.0, 10.0])
+def test_pauses_of_a_voice_in_noise_are_found_to_50_ms(snr_db):
+    spec = VoiceSpec(8.0, pauses=((2.0, 2.5), (4.0, 5.2)), background_snr_db=snr_db, dip_db=10.0)
+    found = measure_voice([waveform(render_voice(spec).samples)])
+    edges = np.array(runs(found.is_speech)) / 100
+    np.testing.assert_allclose(edges, [[0.0, 2.0], [2.5, 4.0], [5.2, 8.0]], atol=0.05)
+
+
+def test_consonants_count_as_speech():
+    spec = VoiceSpec(6.0, consonant_share=1.0, pauses=((2.5, 3.5),))
+    found = measure_voice([waveform(render_voice(spec).samples)])
+    assert found.is_speech[:245].mean() > 0.97
+    assert found.is_speech[355:].mean() > 0.97
+    assert not found.is_speech[260:340].any()
+
+
+def test_noise_bursts_without_voice_are_no_speech():
+    bursts = white_noise(4.0) * (np.arange(4 * RATE) // 4000 % 2)
+    assert not measure_voice([waveform(bursts)]).is_speech.any()
+
+
+def test_a_held_tone_counts_as_voice():
+    samples = np.concatenate([np.zeros(RATE), sine(220, 1.0), np.zeros(RATE)])
+    np.testing.assert_allclose(
+        np.array(runs(measure_voice([waveform(samples)]).is_speech)) / 100, [[1.0, 2.0]], atol=0.03
+    )

@@ -1,0 +1,67 @@
+"""Syllables counted without a transcript, within 10 % of how many were made."""
+
+import numpy as np
+import pytest
+from sounds import RATE, times, waveform, white_noise
+
+from emotion_llama.speech.prosody import summarise
+from emotion_llama.speech.tempo import find_nuclei
+from emotion_llama.speech.voice_track import measure_voice
+from emotion_llama.synthetic.voice import VoiceSpec, render_voice
+
+WAYS = {
+    "plain man": {},
+    "irregular": {"rhythm_percent": 25.0},
+    "shallow dips": {"dip_db": 4.0},
+    "woman in noise": {"pitch_points": ((0.0, 230.0), (8.0, 190.0)), "tract_scale": 1.17, "background_snr_db": 20.0},
+    "with consonants and pauses": {"consonant_share": 0.4, "pauses": ((2.0, 2.6), (4.0, 4.4)), "accent_semitones": 2.0},
+}
+
+
+@pytest.mark.parametrize("rate", [2.5, 3.0, 4.0, 5.0, 6.0])
+@pytest.mark.parametrize("way", WAYS)
+def test_tempo_is_within_10_percent(way, rate):
+    voice = render_voice(
+        VoiceSpec(
+            8.0, syllables_per_second=rate, seed=round(rate * 10), **({"pitch_points": ((0.0, 120.0),)} | WAYS[way])
+        )
+    )
+    prosody = summarise(measure_voice([waveform(voice.samples)]))
+    assert prosody.syllables_per_second == pytest.approx(voice.truth.syllables_per_second, rel=0.10)
+    assert prosody.articulation_rate == pytest.approx(voice.truth.articulation_rate, rel=0.10)
+
+
+def test_nuclei_lie_where_the_syllables_are_loudest():
+    voice = render_voice(VoiceSpec(6.0, syllables_per_second=4.0, vowels="a"))
+    nuclei = find_nuclei(measure_voice([waveform(voice.samples)]))
+    np.testing.assert_allclose(nuclei, voice.truth.nucleus_seconds, atol=0.04)
+
+
+@pytest.mark.parametrize("rate", [2.5, 4.0, 6.0])
+@pytest.mark.parametrize("pitch_hz", [120.0, 300.0])
+@pytest.mark.parametrize(
+    "shape",
+    [
+        lambda phase: 0.5 - 0.5 * np.cos(2 * np.pi * phase),
+        lambda phase: 0.7 - 0.3 * np.cos(2 * np.pi * phase),
+        lambda phase: np.where(phase < 0.6, 1.0, 0.0),
+    ],
+    ids=["raised cosine", "shallow", "gated"],
+)
+def test_a_modulated_tone_has_as_many_syllables_as_swells(shape, pitch_hz, rate):
+    t = times(8.0)
+    samples = 0.3 * np.sin(2 * np.pi * pitch_hz * t) * shape(rate * t % 1)
+    # The whole track ends inside a cycle at most: one swell more or less.
+    assert len(find_nuclei(measure_voice([waveform(samples)]))) == pytest.approx(8 * rate, abs=1)
+
+
+def test_hissing_between_syllables_is_no_syllable():
+    voice = render_voice(VoiceSpec(6.0, syllables_per_second=2.5, dip_db=40.0))
+    hiss = np.diff(white_noise(6.0, 0.02), prepend=0.0) * (np.arange(6 * RATE) % 6400 < 800)  # on every syllable's edge
+    nuclei = find_nuclei(measure_voice([waveform(voice.samples + hiss)]))
+    assert len(nuclei) == len(voice.truth.nucleus_seconds) == 15
+
+
+@pytest.mark.parametrize("samples", [np.zeros(RATE), white_noise()], ids=["silence", "noise"])
+def test_no_speech_no_nuclei(samples):
+    assert len(find_nuclei(measure_voice([waveform(samples)]))) == 0

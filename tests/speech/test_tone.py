@@ -1,0 +1,122 @@
+"""Words from figures: each word at its bound, each with its measurement."""
+
+from dataclasses import replace
+
+import pytest
+
+from emotion_llama.records import Prosody
+from emotion_llama.speech.prosody import to_semitones
+from emotion_llama.speech.tone import SCALES, describe_tone
+
+ORDINARY = Prosody(
+    speech_seconds=5.0, voiced_seconds=4.0, pitch_median_hz=140.0, pitch_median_semitones=float(to_semitones(140.0)),
+    pitch_range_semitones=5.0, pitch_slope_semitones_per_second=-3.0, loudness_median_db=-23.0, loudness_range_db=15.0,
+    syllables_per_second=4.0, articulation_rate=4.5, pause_count=1, pause_share=0.1, harmonicity_db=10.0,
+    pitch_perturbation_percent=0.3, loudness_perturbation_db=0.3, tremor_depth_percent=0.5, tilt_db=14.0,
+    backend="test",
+)  # fmt: skip
+
+
+def voice(**changed):
+    return replace(ORDINARY, **changed)
+
+
+def test_the_words_come_in_the_order_of_the_table():
+    tone = describe_tone(
+        voice(
+            pitch_median_hz=95.0, pitch_median_semitones=float(to_semitones(95.0)), loudness_median_db=-44.0,
+            articulation_rate=2.6, tremor_depth_percent=4.2,
+        )
+    )  # fmt: skip
+    assert tone.phrase == "low-pitched, quiet, slow, trembling voice"
+    assert dict(tone.words) == {
+        "low-pitched": "median pitch 95 Hz (21.5 semitones above 27.5 Hz)",
+        "quiet": "level -44.0 dB re full scale",
+        "slow": "articulation rate 2.6 syllables/s",
+        "trembling": "tremor 4.2 % of the pitch",
+    }
+
+
+@pytest.mark.parametrize(
+    ("figure", "inside", "outside", "word"),
+    [
+        ("pitch_median_semitones", to_semitones(101), to_semitones(99), "low-pitched"),
+        ("pitch_median_semitones", to_semitones(258), to_semitones(262), "high-pitched"),
+        ("pitch_range_semitones", 3.1, 2.9, "monotone"),
+        ("pitch_range_semitones", 9.9, 10.1, "lively"),
+        ("loudness_median_db", -39.0, -41.0, "quiet"),
+        ("loudness_median_db", -11.0, -9.0, "loud"),
+        ("articulation_rate", 3.1, 2.9, "slow"),
+        ("articulation_rate", 5.4, 5.6, "fast"),
+        ("tremor_depth_percent", 2.9, 3.1, "trembling"),
+        ("pitch_slope_semitones_per_second", -11.0, -13.0, "falling"),
+        ("pitch_slope_semitones_per_second", 4.9, 5.1, "rising"),
+    ],
+)
+def test_a_word_begins_at_its_bound(figure, inside, outside, word):
+    assert word not in describe_tone(voice(**{figure: float(inside)})).words
+    assert list(describe_tone(voice(**{figure: float(outside)})).words) == [word]
+
+
+def test_halting_needs_two_pauses():
+    assert "halting" not in describe_tone(voice(pause_share=0.5, pause_count=1)).words
+    assert describe_tone(voice(pause_share=0.5, pause_count=2)).words["halting"] == "share of pauses 50%"
+
+
+@pytest.mark.parametrize(("tilt_db", "word"), [(20.0, "breathy"), (12.0, "hoarse"), (5.0, "harsh")])
+def test_the_tilt_tells_what_kind_of_noise_is_in_the_voice(tilt_db, word):
+    assert describe_tone(voice(harmonicity_db=3.0, tilt_db=tilt_db)).words == {
+        word: f"harmonicity 3.0 dB, tilt {tilt_db:.1f} dB"
+    }
+    assert word not in describe_tone(voice(harmonicity_db=4.0, tilt_db=tilt_db)).words
+
+
+def test_an_ordinary_voice_is_even_and_moderate_with_its_figures():
+    tone = describe_tone(ORDINARY)
+    assert tone.phrase == "even, moderate voice"
+    assert tone.words["even"] == "pitch range 5.0 semitones, tremor 0.5 % of the pitch"
+    assert tone.words["moderate"] == (
+        "median pitch 140 Hz (28.2 semitones above 27.5 Hz), level -23.0 dB re full scale, "
+        "articulation rate 4.5 syllables/s"
+    )
+
+
+def test_a_woman_of_210_hz_and_a_man_of_120_hz_get_no_word_for_their_sex():
+    for hertz in (120.0, 210.0):
+        assert describe_tone(voice(pitch_median_semitones=float(to_semitones(hertz)))).phrase == "even, moderate voice"
+
+
+def test_beside_a_reference_the_same_figures_mean_something_else():
+    usual = voice(
+        pitch_median_semitones=30.0, loudness_median_db=-30.0, articulation_rate=5.0, pitch_range_semitones=4.0
+    )
+    now = voice(pitch_median_semitones=33.5, loudness_median_db=-23.0, articulation_rate=3.9, pitch_range_semitones=6.5)
+    tone = describe_tone(now, usual)
+    assert tone.phrase == "high-pitched, lively, loud, slow voice"
+    assert tone.words["loud"] == "level -23.0 dB re full scale against a usual -30.0 dB re full scale"
+    assert describe_tone(usual, usual).phrase == "even, moderate voice"
+
+
+def test_a_reference_without_the_figure_leaves_the_absolute_bound():
+    reference = voice(articulation_rate=None)
+    assert "slow" in describe_tone(voice(articulation_rate=2.5), reference).words
+
+
+def test_a_monotone_reference_is_no_division_by_zero():
+    assert "lively" not in describe_tone(voice(), voice(pitch_range_semitones=0.0)).words
+
+
+def test_figures_that_are_missing_earn_no_word():
+    tone = describe_tone(voice(loudness_median_db=None, tremor_depth_percent=None, pitch_range_semitones=None))
+    assert tone.phrase == "moderate voice"
+
+
+def test_no_voice_no_tone():
+    assert describe_tone(None) is None
+    assert describe_tone(voice(pitch_median_semitones=None, articulation_rate=None)) is None
+
+
+def test_every_scale_names_a_figure_of_prosody():
+    for scale in SCALES:
+        assert hasattr(ORDINARY, scale.figure)
+        assert scale.low < scale.high
