@@ -181,7 +181,8 @@ def _placed(blocks: Iterable[_Block], begin_seconds: float, last_seconds: float)
         expected = begin_seconds + count / rate
         ahead = 0.0 if block.start_seconds is None else block.start_seconds - expected
         ahead = min(ahead, max(last_seconds - expected, 0.0))  # a later time is an error of the file
-        shift = round(ahead * rate) if block.is_exact or abs(ahead) > _TIME_TOLERANCE_SECONDS else 0
+        is_exact = block.is_exact or count == 0
+        shift = round(ahead * rate) if is_exact or abs(ahead) > _TIME_TOLERANCE_SECONDS else 0
         for size in _pieces(shift, round(_SILENCE_PIECE_SECONDS * rate)):
             yield _Block(None, rate, np.zeros(size, np.float32), False)
         samples = block.samples[max(-shift, 0) :]

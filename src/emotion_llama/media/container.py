@@ -133,7 +133,10 @@ def explain(path: Path, error: Exception) -> MediaError:
         return MediaError(path, "no such file", "check the path")
     if isinstance(error, PermissionError):
         return MediaError(path, "permission denied", "make the file readable for this user")
-    if isinstance(error, OSError) and not hasattr(error, "log"):
+    from_ffmpeg = hasattr(error, "log")
+    if isinstance(error, ValueError) and not from_ffmpeg:
+        return MediaError(path, f"its name cannot be used ({error})", "rename it")
+    if isinstance(error, OSError) and not from_ffmpeg:
         return MediaError(path, f"the system cannot read it ({error.strerror or error})", "check the path and the disk")
     what = _looks_like(path)
     if what:

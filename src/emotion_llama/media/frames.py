@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
 _CHUNK_BYTES = 256 * 1024 * 1024  # a chunk of large pictures holds fewer of them
 _DECODE_FROM_START_SECONDS = 1.0  # a start earlier than this is not worth a seek
+_REORDER_PACKETS = 32  # a picture is stored at most 16 places from where it is shown (H.264, H.265)
+_SEEK_MARGINS_SECONDS = (0.0, 2.0, 12.0)
 
 
 class _Picture(NamedTuple):
@@ -159,17 +161,12 @@ def _pictures(clip: Clip, media: Media, start_seconds: float, warn: Warn) -> Ite
     assert media.video is not None
     assert clip.video is not None
     reader: StreamReader[VideoFrame] = StreamReader(media, media.video)
-    frames: Iterator[tuple[Fraction | None, VideoFrame]] = reader.frames()
     index = 0
-    if media.is_indexed and start_seconds > _DECODE_FROM_START_SECONDS:
-        reader.seek(start_seconds)
-        first = next(frames, None)
-        if first is None or first[0] is None or first[0] > start_seconds:
-            reader.seek(0)  # the file's index is wrong, or the video begins late: decode from the beginning
-            frames = reader.frames()
-        else:
-            index = _count_before(clip, first[0])
-            frames = itertools.chain([first], frames)
+    first = _seek(reader, start_seconds) if media.is_indexed else None
+    frames: Iterator[tuple[Fraction | None, VideoFrame]] = reader.frames()
+    if first is not None and first[0] is not None:
+        index = _count_before(clip, first[0])
+        frames = itertools.chain([first], frames)
     usual_gap = Fraction(1) / Fraction(clip.video.fps).limit_denominator(100_000)
     latest: Fraction | None = None
     count, out_of_order = 0, 0
@@ -186,6 +183,26 @@ def _pictures(clip: Clip, media: Media, start_seconds: float, warn: Warn) -> Ite
         index += 1
     reader.check_end()
     _report(clip, reader, count, out_of_order, float(latest or 0), start_seconds, warn)
+
+
+def _seek(reader: StreamReader[VideoFrame], seconds: float) -> tuple[Fraction | None, VideoFrame] | None:
+    """Go to the key frame at or before a time and give the first picture there; None: the reader is at the beginning.
+
+    The first picture may come later than asked, where pictures lean on the key frame before the one that the index
+    names, or the index is wrong; then an earlier key frame is tried.
+    """
+    tried = False
+    for margin in _SEEK_MARGINS_SECONDS:
+        if seconds - margin <= _DECODE_FROM_START_SECONDS:
+            break
+        tried = True
+        reader.seek(seconds - margin)
+        first = next(reader.frames(), None)
+        if first is not None and first[0] is not None and first[0] <= seconds:
+            return first
+    if tried:
+        reader.seek(0)
+    return None
 
 
 def _report(
@@ -210,16 +227,18 @@ def _count_before(clip: Clip, seconds: Fraction) -> int:
     """Number of the stream's pictures before this time: packets are counted, which needs no decoding."""
     from av.error import FFmpegError
 
-    count = 0
+    count, after = 0, 0
     with _open_video(clip) as media, suppress(FFmpegError):  # after damage the count is what was readable
         assert media.video is not None
         for packet in media.container.demux(media.video):
-            if packet.dts is None or packet.time_base is None:
-                continue
-            if packet.dts * packet.time_base - media.zero_seconds >= seconds:
-                break  # packets come by decoding time, which is never after the time of showing
             time = packet.dts if packet.pts is None else packet.pts
-            count += time * packet.time_base - media.zero_seconds < seconds and not packet.is_discard
+            if time is None or packet.is_discard:
+                continue
+            is_before = time * packet.time_base - media.zero_seconds < seconds
+            count += is_before
+            after = 0 if is_before else after + 1
+            if after > _REORDER_PACKETS:
+                break
     return count
 
 

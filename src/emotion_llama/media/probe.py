@@ -56,7 +56,7 @@ def probe(path: str | os.PathLike[str], *, warn: Warn = log_warning) -> Clip:
         duration = _duration_seconds(path, media, video)
     for problem in problems:
         warn(problem)
-    return Clip(path, _sha256(path), duration, video, audio)
+    return Clip(path, file_sha256(path), duration, video, audio)
 
 
 class _First:
@@ -202,7 +202,8 @@ def _measured_duration_seconds(path: Path, video: VideoInfo | None) -> float:
     return max(float(end), by_count)
 
 
-def _sha256(path: Path) -> str:
+def file_sha256(path: Path) -> str:
+    """SHA-256 of a file's bytes, 64 hex digits; the file is read piece by piece."""
     digest = hashlib.sha256()
     try:
         with path.open("rb") as file:

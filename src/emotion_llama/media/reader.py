@@ -70,7 +70,8 @@ class StreamReader(Generic[FrameT]):
         self._stream = stream
         # AVI stores no presentation times. Its pictures are shown in the order and at the pace in which they are
         # stored, so that the n-th shown picture has the n-th stored time.
-        self._stored_times: deque[Fraction | None] | None = deque() if "avi" in media.format_names else None
+        counted = "avi" in media.format_names and stream.type == "video"
+        self._stored_times: deque[Fraction | None] | None = deque() if counted else None
 
     def frames(self) -> Iterator[tuple[Fraction | None, FrameT]]:
         """All frames from where the container stands (see `seek`)."""

@@ -103,7 +103,7 @@ def write_clip(
         `path`.
 
     Raises:
-        InputError: there is nothing to write, or no codec is known for the suffix.
+        InputError: there is nothing to write, or no codec or channel layout is known for it.
     """
     import av
 
@@ -120,7 +120,9 @@ def write_clip(
             sources.append(_pictures(container, images, Fraction(fps), pts_seconds, video_codec, stored))
         if audio is not None and audio_codec:
             channels = np.atleast_2d(np.asarray(audio, np.float32))
-            layout = stored.audio_layout or _LAYOUTS[len(channels)]
+            layout = stored.audio_layout or _LAYOUTS.get(len(channels))
+            if layout is None:
+                raise InputError(f"no usual layout has {len(channels)} channels; name one (ClipFormat.audio_layout)")
             rate = _OPUS_RATE_HZ if audio_codec == "libopus" else sample_rate_hz
             stream = cast("AudioStream", container.add_stream(audio_codec, rate=rate, layout=layout))
             sources.append(_sound(stream, channels, layout, sample_rate_hz, audio_start_seconds))
@@ -156,7 +158,9 @@ def _pictures(
     if stored.rotation_degrees:
         stream.set_display_rotation(-stored.rotation_degrees)  # FFmpeg counts counter-clockwise
     turned = (np.ascontiguousarray(np.rot90(image, stored.rotation_degrees // 90)) for image in images)
-    first = next(turned)
+    first = next(turned, None)
+    if first is None:
+        raise InputError("a clip needs at least one picture; give None for a clip without video")
     stream.height, stream.width = first.shape[:2]
     ticks = itertools.count() if pts_seconds is None else (round(t / time_base) for t in pts_seconds)
     return _video_frames(stream, itertools.chain([first], turned), ticks, time_base)

@@ -1,0 +1,272 @@
+"""Sound at one rate: level, pitch, time, and how much is held at once."""
+
+import subprocess
+import sys
+from fractions import Fraction
+
+import av
+import numpy as np
+import pytest
+from marked import pictures, tone
+
+from emotion_llama.errors import InputError, MediaError
+from emotion_llama.media.audio import _Block, _placed, iter_audio, read_audio
+from emotion_llama.media.probe import probe
+from emotion_llama.synthetic.clips import ClipFormat, write_clip
+
+
+def _write_frames(path, frames, rate=44_100, codec="flac"):
+    """Sound whose pieces are (start sample, samples), so that times may jump."""
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream(codec, rate=rate, layout="mono")
+        for start, samples in frames:
+            for begin in range(0, len(samples), 4410):
+                part = av.AudioFrame.from_ndarray(samples[None, begin : begin + 4410].copy(), "fltp", "mono")
+                part.sample_rate, part.pts, part.time_base = rate, start + begin, Fraction(1, rate)
+                container.mux(stream.encode(part))
+        container.mux(stream.encode(None))
+    return path
+
+
+@pytest.mark.parametrize("rate", [8_000, 16_000, 22_050, 44_100, 48_000])
+def test_a_tone_keeps_level_pitch_and_place(tmp_path, rate):
+    clip = probe(write_clip(tmp_path / "a.wav", audio=tone(2, rate), sample_rate_hz=rate))
+    wave = read_audio(clip)
+    assert (wave.sample_rate_hz, wave.start_seconds, wave.samples.dtype) == (16_000, 0.0, np.float32)
+    assert abs(len(wave.samples) - 32_000) <= 1
+    middle = slice(1_000, 31_000)  # the ends of the file ring
+    assert np.abs(wave.samples[middle] - tone(2, 16_000)[middle]).max() < 2e-4
+
+
+def test_no_alias_of_what_the_new_rate_cannot_hold(tmp_path):
+    """10 kHz would come back as 6 kHz; below -100 dB of full scale (measured: -102 dB, the dither of 16 bits)."""
+    clip = probe(write_clip(tmp_path / "a.wav", audio=tone(2, hz=10_000, amplitude=0.9)))
+    alias = read_audio(clip).samples[1_000:-1_000]
+    assert 20 * np.log10(np.sqrt(np.mean(alias**2))) < -90
+
+
+def test_pass_band_reaches_seven_kilohertz(tmp_path):
+    clip = probe(write_clip(tmp_path / "a.wav", audio=tone(2, hz=7_000)))
+    middle = read_audio(clip).samples[1_000:31_000]
+    assert np.sqrt(2 * np.mean(middle**2)) == pytest.approx(0.5, rel=2e-3)
+
+
+def test_channels_are_averaged(tmp_path):
+    left, right = tone(1, amplitude=0.8), np.zeros(44_100, np.float32)
+    clip = probe(write_clip(tmp_path / "a.wav", audio=np.stack([left, right])))
+    assert clip.audio.channels == 2
+    peak = np.abs(read_audio(clip).samples[1_000:-1_000]).max()
+    assert peak == pytest.approx(0.4, abs=2e-3)
+
+
+@pytest.mark.parametrize("name", ["a.mkv", "a.avi"])
+def test_channels_without_a_named_layout_are_averaged(tmp_path, name):
+    both = np.stack([tone(1, amplitude=0.8), np.zeros(44_100, np.float32)])
+    path = write_clip(tmp_path / name, audio=both, stored=ClipFormat(audio_codec="pcm_s16le"))
+    with av.open(str(path)) as container:
+        assert container.streams.audio[0].layout.name == "2 channels"
+    assert np.abs(read_audio(probe(path)).samples[1_000:-1_000]).max() == pytest.approx(0.4, abs=2e-3)
+
+
+def test_equal_channels_keep_their_level(tmp_path):
+    both = np.stack([tone(1, amplitude=0.9)] * 2)
+    clip = probe(write_clip(tmp_path / "a.wav", audio=both))
+    assert np.abs(read_audio(clip).samples[1_000:-1_000]).max() == pytest.approx(0.9, abs=2e-3)
+
+
+def test_six_channels(tmp_path):
+    channels = np.zeros((6, 44_100), np.float32)
+    channels[2] = tone(1, amplitude=0.6)  # the centre, where films put speech
+    clip = probe(write_clip(tmp_path / "a.flac", audio=channels))
+    assert clip.audio.channels == 6
+    assert np.abs(read_audio(clip).samples[1_000:-1_000]).max() == pytest.approx(0.1, abs=2e-3)
+
+
+@pytest.mark.parametrize("codec", ["pcm_u8", "pcm_s16le", "pcm_s24le", "pcm_s32le", "pcm_f32le", "pcm_f64le"])
+def test_every_sample_format_has_one_scale(tmp_path, codec):
+    clip = probe(write_clip(tmp_path / "a.wav", audio=tone(1), stored=ClipFormat(audio_codec=codec)))
+    middle = slice(1_000, 15_000)
+    error = read_audio(clip).samples[middle] - tone(1, 16_000)[middle]
+    assert np.abs(error).max() < (0.01 if codec == "pcm_u8" else 2e-4)
+
+
+@pytest.mark.parametrize("name", ["a.mp4", "a.webm", "a.mp3", "a.ts"])
+def test_lossy_codecs_keep_level_and_length(tmp_path, name):
+    pcm = np.concatenate([tone(2), np.zeros(22_050, np.float32)])
+    images = None if name == "a.mp3" else pictures(63)
+    wave = read_audio(probe(write_clip(tmp_path / name, images, 25, pcm)))
+    assert wave.duration_seconds == pytest.approx(2.5, abs=0.05)
+    steady = wave.samples[8_000:24_000]
+    level = 0.475 if name == "a.mp3" else 0.5  # LAME turns the sound down by 5 % against clipping
+    assert np.sqrt(2 * np.mean(steady**2)) == pytest.approx(level, rel=0.03)
+    spectrum = np.abs(np.fft.rfft(steady * np.hanning(len(steady))))
+    assert spectrum.argmax() * 16_000 / len(steady) == pytest.approx(440, abs=1)
+
+
+def test_padding_of_the_last_packet_is_not_sound(tmp_path):
+    wave = read_audio(probe(write_clip(tmp_path / "a.m4a", audio=tone(2))))
+    assert len(wave.samples) == 32_000
+
+
+def test_sound_that_begins_late_is_preceded_by_silence(tmp_path):
+    clip = probe(write_clip(tmp_path / "a.mkv", pictures(50), 25, tone(1), audio_start_seconds=0.5))
+    wave = read_audio(clip)
+    assert len(wave.samples) == 24_000
+    assert np.abs(wave.samples[:7_900]).max() < 1e-3
+    np.testing.assert_allclose(wave.samples[9_000:23_000], tone(1, 16_000)[1_000:15_000], atol=2e-4)
+
+
+def test_sound_of_a_file_that_starts_at_ten_seconds_counts_from_its_start(tmp_path):
+    clip = probe(_write_frames(tmp_path / "a.mkv", [(441_000, tone(1))]))
+    wave = read_audio(clip)
+    assert len(wave.samples) == 16_000
+    np.testing.assert_allclose(wave.samples[1_000:15_000], tone(1, 16_000)[1_000:15_000], atol=2e-4)
+
+
+def test_a_gap_is_silence_and_what_follows_is_in_time(tmp_path):
+    clip = probe(_write_frames(tmp_path / "a.mkv", [(0, tone(1)), (66_150, tone(1))], codec="pcm_s16le"))
+    wave = read_audio(clip)
+    assert len(wave.samples) == 40_000
+    assert np.abs(wave.samples[16_200:23_800]).max() < 1e-3
+    np.testing.assert_allclose(wave.samples[25_000:39_000], tone(1, 16_000)[1_000:15_000], atol=2e-4)
+
+
+def test_rounded_times_make_no_gaps(tmp_path):
+    # Matroska rounds to milliseconds: 4608 samples at 44.1 kHz are 104.49 ms.
+    clip = probe(_write_frames(tmp_path / "a.mkv", [(0, tone(3))]))
+    np.testing.assert_allclose(read_audio(clip).samples[1_000:47_000], tone(3, 16_000)[1_000:47_000], atol=2e-4)
+
+
+def _place(*blocks, begin=0.0, last=100.0):
+    out = list(_placed([_Block(*block) for block in blocks], begin, last))
+    return np.concatenate([block.samples for block in out]), [block.sample_rate_hz for block in out]
+
+
+def test_samples_whose_time_has_passed_are_left_out():
+    one, two = np.full(100, 1, np.float32), np.full(100, 2, np.float32)
+    samples, _ = _place((0.0, 100, one, True), (0.5, 100, two, False))
+    assert samples.tolist() == [1] * 100 + [2] * 50
+
+
+def test_small_differences_of_time_are_rounding_except_after_damage():
+    one, two = np.full(1000, 1, np.float32), np.full(1000, 2, np.float32)
+    assert len(_place((0.0, 1000, one, True), (1.04, 1000, two, False))[0]) == 2000
+    assert len(_place((0.0, 1000, one, True), (1.04, 1000, two, True))[0]) == 2040
+
+
+def test_a_wild_time_does_not_make_hours_of_silence():
+    one = np.full(100, 1, np.float32)
+    samples, _ = _place((0.0, 100, one, True), (1e7, 100, one, False), last=3.0)
+    assert len(samples) == 400
+
+
+def test_a_new_rate_goes_on_where_the_old_one_ended():
+    one, two = np.full(100, 1, np.float32), np.full(500, 2, np.float32)
+    samples, rates = _place((0.0, 100, one, True), (2.0, 200, two, False))
+    assert samples.tolist() == [1] * 100 + [0] * 200 + [2] * 500  # a second of silence at the new rate
+    assert rates[0] == 100
+    assert set(rates[1:]) == {200}
+
+
+def test_blocks_without_times_follow_each_other():
+    one = np.full(100, 1, np.float32)
+    assert len(_place((None, 100, one, True), (None, 100, one, False))[0]) == 200
+
+
+def test_the_rate_may_change_within_a_file(tmp_path):
+    first = write_clip(tmp_path / "a.ts", audio=tone(1, 44_100), sample_rate_hz=44_100)
+    second = write_clip(tmp_path / "b.ts", audio=tone(1, 48_000), sample_rate_hz=48_000, audio_start_seconds=1.05)
+    both = tmp_path / "c.ts"
+    both.write_bytes(first.read_bytes() + second.read_bytes())
+    wave = read_audio(probe(both))
+    for part in (wave.samples[4_000:12_000], wave.samples[22_000:30_000]):
+        spectrum = np.abs(np.fft.rfft(part * np.hanning(len(part))))
+        assert spectrum.argmax() * 16_000 / len(part) == pytest.approx(440, abs=2)
+
+
+def test_chunks_join_without_a_seam(tmp_path):
+    clip = probe(write_clip(tmp_path / "a.wav", audio=tone(5)))
+    chunks = list(iter_audio(clip, chunk_seconds=1.5))
+    assert [len(chunk.samples) for chunk in chunks] == [24_000, 24_000, 24_000, 8_000]
+    assert [chunk.start_seconds for chunk in chunks] == [0.0, 1.5, 3.0, 4.5]
+    joined = np.concatenate([chunk.samples for chunk in chunks])
+    np.testing.assert_array_equal(joined, read_audio(clip).samples)
+
+
+def _sweep(path):
+    sweep = np.sin(2 * np.pi * np.cumsum(np.linspace(200, 900, 14 * 44_100)) / 44_100) / 2
+    return probe(write_clip(path, audio=sweep.astype(np.float32)))
+
+
+@pytest.mark.parametrize("start", [0.1, 3.21, 12.3])
+@pytest.mark.parametrize("name", ["a.wav", "a.mp4", "a.mp3", "a.flac"])
+def test_a_part_equals_that_part_of_the_whole(tmp_path, name, start):
+    """A start inside a packet once moved the sound by up to 45 ms: its time was taken for rounding."""
+    clip = _sweep(tmp_path / name)
+    part = read_audio(clip, start_seconds=start, end_seconds=start + 0.8)
+    assert part.start_seconds == start
+    assert len(part.samples) == 12_800
+    begin = round(start * 16_000)
+    np.testing.assert_allclose(part.samples, read_audio(clip).samples[begin : begin + 12_800], atol=2e-3)
+
+
+@pytest.mark.parametrize("name", ["a.mkv", "a.webm"])
+def test_a_late_part_of_matroska_is_within_its_millisecond(tmp_path, name):
+    clip = _sweep(tmp_path / name)
+    part = read_audio(clip, start_seconds=12.3, end_seconds=13.1).samples
+    whole = read_audio(clip).samples
+    errors = [np.abs(part - whole[196_800 + lag : 209_600 + lag]).max() for lag in range(-32, 33)]
+    assert abs(int(np.argmin(errors)) - 32) <= 16
+    assert min(errors) < 0.1  # the rest is less than one sample of lag
+
+
+def test_a_part_after_the_end_is_empty(tmp_path):
+    wave = read_audio(probe(write_clip(tmp_path / "a.wav", audio=tone(1))), start_seconds=5.0)
+    assert len(wave.samples) == 0
+    assert wave.start_seconds == 5.0
+
+
+def test_another_rate(tmp_path):
+    clip = probe(write_clip(tmp_path / "a.wav", audio=tone(1)))
+    wave = read_audio(clip, sample_rate_hz=44_100)
+    np.testing.assert_allclose(wave.samples, tone(1), atol=1e-4)  # the same rate: nothing is resampled
+
+
+def test_options_out_of_range(tmp_path):
+    clip = probe(write_clip(tmp_path / "a.wav", audio=tone(1)))
+    with pytest.raises(InputError, match="sample_rate_hz must be above 0, got 0"):
+        iter_audio(clip, sample_rate_hz=0)
+    with pytest.raises(InputError, match="chunk_seconds must hold a sample or more, got 0"):
+        iter_audio(clip, chunk_seconds=0)
+    with pytest.raises(InputError, match="start_seconds must be 0 or more"):
+        iter_audio(clip, start_seconds=-1)
+    with pytest.raises(InputError, match="end_seconds must be after the start"):
+        read_audio(clip, start_seconds=1, end_seconds=0.5)
+
+
+def test_a_clip_without_sound_says_so(tmp_path):
+    clip = probe(write_clip(tmp_path / "a.mp4", pictures(3), 25))
+    with pytest.raises(MediaError, match="it has video but no sound"):
+        iter_audio(clip)
+
+
+MEASURE = """
+import resource, sys
+from emotion_llama.media.audio import iter_audio
+from emotion_llama.media.probe import probe
+clip = probe(sys.argv[1])
+peak = lambda: resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+read = lambda **span: sum(len(c.samples) for c in iter_audio(clip, sample_rate_hz=96_000, chunk_seconds=5.0, **span))
+read(end_seconds=20.0)
+before = peak()
+print(read(), (peak() - before) // 1024)
+"""
+
+
+def test_memory_does_not_grow_with_length(tmp_path):
+    # Ten minutes at 96 kHz are 220 MiB; a chunk is 2 MiB.
+    path = write_clip(tmp_path / "a.flac", audio=np.zeros(600 * 8_000, np.float32), sample_rate_hz=8_000)
+    done = subprocess.run([sys.executable, "-c", MEASURE, path], capture_output=True, text=True, check=True)
+    count, growth_mib = map(int, done.stdout.split())
+    assert count == pytest.approx(600 * 96_000, abs=20)
+    assert growth_mib < 40
