@@ -136,15 +136,15 @@ def _from_json(plain: str) -> _Structured | None:
     if start < 0 or end < start:
         return None
     try:
-        value = json.loads(plain[start : end + 1])
+        value: dict[str, object] = json.loads(plain[start : end + 1])
     except json.JSONDecodeError:
         return None
-    if not isinstance(value, Mapping):
-        return None
-    fields = {str(key).lower().replace(" ", "_"): v for key, v in value.items()}
-    label = next((fields[k] for k in _LABEL_KEYS if isinstance(fields.get(k), str)), None)
-    reason = next((fields[k] for k in _REASON_KEYS if isinstance(fields.get(k), str)), None)
-    return _Structured(label, reason)
+    fields = {key.lower().replace(" ", "_"): field for key, field in value.items()}
+    return _Structured(_first_text(fields, _LABEL_KEYS), _first_text(fields, _REASON_KEYS))
+
+
+def _first_text(fields: Mapping[str, object], keys: tuple[str, ...]) -> str | None:
+    return next((text for key in keys if isinstance(text := fields.get(key), str)), None)
 
 
 def _last(pattern: re.Pattern[str], plain: str) -> str | None:

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from emotion_llama.annotators.face_cues import degree, read_face, saturating
-from emotion_llama.annotators.rule_tables import FACE_TABLES
+from emotion_llama.annotators.rule_tables import FACE_TABLES, FaceTable
 from emotion_llama.annotators.rules import RulesReader
 from emotion_llama.labels import DFEW7
 from emotion_llama.records import AU_NAMES, ActionUnits, Evidence, PeakFrame
@@ -71,23 +71,17 @@ def test_mer_factory_table_keeps_its_shares_and_threshold(
 
 
 def test_tables_hold_the_published_units() -> None:
-    def of(table: str, label: str) -> list[tuple[str, ...]]:
-        return [tuple(unit[2:] for unit in r.units) for r in FACE_TABLES[table].rules if r.label == label]
+    def of(table: FaceTable, label: str) -> list[str]:
+        return ["+".join(str(int(unit[2:])) for unit in rule.units) for rule in table.rules if rule.label == label]
 
-    # UPSTREAM's map text: surprise 5+26, happy 6+12, sad 1+4+15, angry 4+5+7+23.
-    assert ("05", "26") in of("published", "surprise")
-    assert of("published", "happy") == [("06", "12")]
-    assert of("published", "sad") == [("01", "04", "15")]
-    assert of("published", "angry") == [("04", "05", "07", "23")]
-    factory = {
-        label: of("mer-factory", label)[0] for label in ("happy", "sad", "surprise", "fear", "angry", "contempt")
-    }
-    assert factory == {
-        "happy": ("06", "12", "14"), "sad": ("01", "04", "15", "14"), "surprise": ("01", "02", "05", "26"),
-        "fear": ("01", "02", "04", "05", "07", "20", "26"), "angry": ("04", "05", "07", "23", "10", "17"),
-        "contempt": ("12", "10", "14", "17"),
+    assert {label: of(PUBLISHED, label)[0] for label in ("surprise", "happy", "sad", "angry")} == {
+        "surprise": "5+26", "happy": "6+12", "sad": "1+4+15", "angry": "4+5+7+23",
     }  # fmt: skip
-    assert {r.label for r in FACTORY.rules}.isdisjoint({"neutral", "doubt"})
+    assert of(FACTORY, "worried") == ["28+20"]
+    assert len(FACTORY.rules) == 8
+    # Neither published table has neutral or doubt; the published one gets a doubt of our own, which says so.
+    assert {rule.label for rule in FACTORY.rules}.isdisjoint({"neutral", "doubt"})
+    assert all("own rule" in rule.origin for rule in PUBLISHED.rules if rule.label in ("doubt", "worried"))
 
 
 def test_saturation_is_a_half_three_quarters_and_seven_eighths() -> None:

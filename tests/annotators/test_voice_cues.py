@@ -124,3 +124,9 @@ def test_figures_that_are_none_say_nothing(make_voice: Make) -> None:
 def test_too_little_voice(make_voice: Make) -> None:
     assert read_voice(make_voice(voiced_seconds=0.2)).problem == "only 0.2 s are voiced, 0.3 s are needed"
     assert read_voice(None).cues == ()
+
+
+def test_figures_of_another_backend_are_not_held_against_our_bounds(make_voice: Make) -> None:
+    # openSMILE's jitter of single cycles is 3 % and more in ordinary speech.
+    assert "fear" in sums(make_voice(pitch_perturbation_percent=5.0))
+    assert sums(make_voice(pitch_perturbation_percent=5.0, backend="opensmile")) == {"neutral": pytest.approx(0.6)}

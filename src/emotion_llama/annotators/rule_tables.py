@@ -14,6 +14,9 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Literal
 
+from emotion_llama.face.label_units import MER_FACTORY as FACTORY_UNITS
+from emotion_llama.face.label_units import PUBLISHED as MERR_UNITS
+
 # --- prior and limits -------------------------------------------------------------------------------------------------
 
 # What is believed before any cue: neutral gets more than its share because "nothing strong happens" is the commonest
@@ -101,15 +104,20 @@ PUBLISHED = FaceTable(
     (
         # AU12 alone holds the rule at half strength: a polite smile. AU06 makes it the felt one (Ekman, Davidson &
         # Friesen, JPSP 58(2), 1990). AU14 is in MERR's filter for happy and in EMFACS's contempt: it takes little off.
-        FaceRule("happy", ("AU06", "AU12"), 3.0, f"6+12: {MERR}; {EMFACS}", any_of=("AU12",), against={"AU14": 0.3}),
-        FaceRule("sad", ("AU01", "AU04", "AU15"), 3.0, f"1+4+15: {MERR}; {EMFACS}", against={"AU12": 1.0, "AU05": 0.6}),
+        FaceRule("happy", MERR_UNITS["happy"], 3.0, f"6+12: {MERR}; {EMFACS}", any_of=("AU12",), against={"AU14": 0.3}),
+        FaceRule("sad", MERR_UNITS["sad"], 3.0, f"1+4+15: {MERR}; {EMFACS}", against={"AU12": 1.0, "AU05": 0.6}),
         FaceRule(
-            "surprise", ("AU05", "AU26"), 2.2, f"5+26: {MERR}", any_of=("AU05",), against={"AU04": 0.8, "AU20": 0.6}
+            "surprise",
+            MERR_UNITS["surprise"],
+            2.2,
+            f"5+26: {MERR}",
+            any_of=("AU05",),
+            against={"AU04": 0.8, "AU20": 0.6},
         ),
         FaceRule("surprise", ("AU01", "AU02"), 1.2, f"1+2 of 1+2+5+26: {EMFACS}", needs=1.0, against={"AU04": 0.8}),
         FaceRule(
             "angry",
-            ("AU04", "AU05", "AU07", "AU23"),
+            MERR_UNITS["angry"],
             3.2,
             f"4+5+7+23: {MERR}; {EMFACS}",
             any_of=("AU04", "AU23"),
@@ -118,7 +126,7 @@ PUBLISHED = FaceTable(
         # Four of the seven are surprise too, so that one of the two units that surprise lacks is asked for.
         FaceRule(
             "fear",
-            ("AU01", "AU02", "AU04", "AU05", "AU07", "AU20", "AU26"),
+            FACTORY_UNITS["fear"],
             3.6,
             f"1+2+4+5+7+20+26: {EMFACS}; {MER_FACTORY}",
             any_of=("AU04", "AU20"),
@@ -165,7 +173,11 @@ PUBLISHED = FaceTable(
             against={"AU05": 0.8},
         ),
         FaceRule(
-            "disgust", ("AU09", "AU15"), 2.6, f"9+15: {EMFACS} (AU16 is not measured); {MER_FACTORY}", any_of=("AU09",)
+            "disgust",
+            FACTORY_UNITS["disgust"],
+            2.6,
+            f"9+15: {EMFACS} (AU16 is not measured); {MER_FACTORY}",
+            any_of=("AU09",),
         ),
     ),
     MappingProxyType(
@@ -190,24 +202,12 @@ PUBLISHED = FaceTable(
 )
 
 
-def _factory(label: str, *units: str) -> FaceRule:
-    return FaceRule(label, units, 3.0, MER_FACTORY, min_mean=PRESENT)
-
-
 # MER-Factory's table as it stands: half of the units present, their mean at least 0.8, "neutral" where no rule holds.
-# Presence is read off the intensity, since only OpenFace has a classifier for it; AU28 has no intensity.
+# Presence is read off the intensity, since only OpenFace has a classifier for it. AU28 has no intensity anywhere, which
+# leaves AU20 alone for worried, as in MER-Factory itself.
 MER_FACTORY_TABLE = FaceTable(
     "mer-factory",
-    (
-        _factory("happy", "AU06", "AU12", "AU14"),
-        _factory("sad", "AU01", "AU04", "AU15", "AU14"),
-        _factory("surprise", "AU01", "AU02", "AU05", "AU26"),
-        _factory("fear", "AU01", "AU02", "AU04", "AU05", "AU07", "AU20", "AU26"),
-        _factory("angry", "AU04", "AU05", "AU07", "AU23", "AU10", "AU17"),
-        _factory("contempt", "AU12", "AU10", "AU14", "AU17"),
-        _factory("worried", "AU20"),
-        _factory("disgust", "AU09", "AU15"),
-    ),
+    tuple(FaceRule(label, units, 3.0, MER_FACTORY, min_mean=PRESENT) for label, units in FACTORY_UNITS.items()),
     MappingProxyType({}),
     "no rule",
 )

@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 from emotion_llama.annotators.rule_tables import OWN
 from emotion_llama.annotators.voice_tables import (
+    BASE_BACKEND_FIGURES,
     MIN_VOICED_SECONDS,
     ORDINARY,
     TONE_WORD_DEVIATION,
@@ -16,6 +17,7 @@ from emotion_llama.annotators.voice_tables import (
     VoiceRule,
 )
 from emotion_llama.records import Cue, Prosody, Tone
+from emotion_llama.speech.prosody import BACKEND
 
 _MIN_FIGURES = 3  # fewer than these are not enough to call a voice ordinary
 
@@ -53,6 +55,8 @@ def deviation(rule: VoiceRule, value: float) -> float:
 
 
 def _figure(prosody: Prosody, rule: VoiceRule) -> float | None:
+    if rule.field in BASE_BACKEND_FIGURES and prosody.backend != BACKEND:
+        return None
     value = getattr(prosody, rule.field)
     return None if value is None else float(value)
 

@@ -107,6 +107,10 @@ VOICE_RULES: tuple[VoiceRule, ...] = (
     ),
 )  # fmt: skip
 
+# Figures that another backend measures differently (openSMILE's jitter is of single cycles): their bounds hold for the
+# base backend only.
+BASE_BACKEND_FIGURES = ("pitch_perturbation_percent", "harmonicity_db")
+
 # Words of a Tone -> the figure they stand for and its direction, for evidence that brings a tone without figures (a
 # MERR record, an annotator's phrase). A word counts as half a step.
 TONE_WORDS: Mapping[str, tuple[str, int]] = {

@@ -5,6 +5,10 @@ The modifiers follow VADER (Hutto & Gilbert, ICWSM 2014), which measured them on
 exclamation marks add, what follows "but" counts 1.5 times and what precedes it half. VADER's additive steps are
 ratios here. What a negated word speaks *for* ("not happy" is not only less happy) and how a feeling of somebody
 else is discounted are this project's own choices.
+
+How far it carries: on 127 consecutive lines of television dialogue (from the middle of the MELD development set,
+labelled by people who saw and heard the scene; looked at after the lexicon was finished), words alone gave 27 lines an
+emotion and 15 of these the annotated one. Most lines hold no word of the lexicon at all.
 """
 
 from __future__ import annotations
