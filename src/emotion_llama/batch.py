@@ -98,17 +98,15 @@ def collect_jobs(paths: Sequence[str | Path]) -> list[Job]:
     """Files as named, and every media file below named folders; each file once.
 
     Raises:
-        InputError: nothing to do: a folder without media files, or no paths at all.
+        InputError: there are no paths at all.
     """
     from emotion_llama.media.discover import find_media
 
     jobs: dict[Path, Job] = {}
     for given in map(Path, paths):
-        found = find_media([given])
-        if not found:
-            raise InputError(f"{given}: no video or sound files in this folder")
-        for path in found:
-            relative = path.relative_to(given) if given.is_dir() else Path(path.name)
+        for path in find_media([given]):
+            # A folder without media files comes back as itself, and fails as a job of its own.
+            relative = Path(path.name) if path == given else path.relative_to(given)
             jobs.setdefault(Path(os.path.abspath(path)), Job(path, relative))  # noqa: PTH100  links stay as named
     if not jobs:
         raise InputError("no clips given: expected files, folders, or a list of paths on standard input")
@@ -178,7 +176,8 @@ def _one(
         from emotion_llama.report.analysis_page import render_page
         from emotion_llama.report.pictures import peak_pictures
 
-        written.append(_write_whole(page, render_page(analysis, peak_pictures(analyzer, analysis))))
+        pictures = peak_pictures(analyzer, analysis)
+        written.append(_write_whole(page, render_page(analysis, pictures, versions=analysis.versions)))
     if result is not None:
         # Last of the clip's files: its presence says that the clip is finished.
         written.append(_write_whole(result, document.model_dump_json(indent=1) + "\n"))

@@ -237,6 +237,7 @@ class AnalysisDocument(_Document):
     clip: ClipDocument
     model: str
     settings: dict[str, Any]  # as the user gave them: strings, numbers, null
+    versions: dict[str, str]
     warnings: list[str]
     seconds_by_stage: dict[str, float]
     people: list[PersonDocument]
@@ -257,6 +258,7 @@ def analysis_document(analysis: Analysis, *, curves: bool = True) -> AnalysisDoc
         ),
         model=analysis.model,
         settings=dict(analysis.settings),
+        versions=dict(analysis.versions),
         warnings=list(analysis.warnings),
         seconds_by_stage={k: _rounded(v, 3) for k, v in analysis.seconds_by_stage.items()},
         people=[_person(person, curves) for person in analysis.people],

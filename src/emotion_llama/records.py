@@ -511,11 +511,12 @@ class Analysis:
     voice: VoiceTrack | None
     model: str
     settings: Mapping[str, object] = field(default_factory=dict)  # options as given, for the record
+    versions: Mapping[str, str] = field(default_factory=dict)  # of what measured it, package -> version
     warnings: tuple[str, ...] = ()
     seconds_by_stage: Mapping[str, float] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        for name in ("settings", "seconds_by_stage"):
+        for name in ("settings", "versions", "seconds_by_stage"):
             object.__setattr__(self, name, _frozen(getattr(self, name)))
 
     def __repr__(self) -> str:

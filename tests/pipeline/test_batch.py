@@ -122,9 +122,13 @@ def test_a_file_named_twice_is_done_once(sounds: Sounds) -> None:
     assert len(collect_jobs([clip, clip, clip.parent])) == 1
 
 
-def test_nothing_to_do_says_so(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="no video or sound files in this folder"):
-        collect_jobs([tmp_path])
+def test_a_folder_without_media_fails_as_a_clip_does(tmp_path: Path) -> None:
+    (outcome,) = _run(CountingAnalyzer(), tmp_path, Outputs(out_dir=tmp_path / "out", single=False))
+    assert outcome.status == "failed"
+    assert str(tmp_path) in (outcome.error or "")
+
+
+def test_no_paths_at_all_says_so() -> None:
     with pytest.raises(InputError, match="no clips given"):
         collect_jobs([])
 

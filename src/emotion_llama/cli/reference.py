@@ -23,7 +23,10 @@ def _help_page() -> str:
     os.environ["COLUMNS"] = "80"  # argparse wraps at the terminal's width: make the page independent of it
     parser = build_parser()
     verbs = next(a for a in parser._actions if isinstance(a, argparse._SubParsersAction))
-    parts = ["# Command line\n\nGenerated from the code by `scripts/generate-docs`.\n", _block("", parser.format_help())]
+    parts = [
+        "# Command line\n\nGenerated from the code by `scripts/generate-docs`.\n",
+        _block("", parser.format_help()),
+    ]
     parts += [_block(name, verb.format_help()) for name, verb in verbs.choices.items()]
     return "\n".join(parts)
 

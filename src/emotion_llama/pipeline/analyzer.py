@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -149,8 +149,16 @@ class Analyzer:
                 else None
             )
             persons = self._read_people(Scene(sight, sound, words, usual), spans, options)
-        settings = self.settings(clip.path, options)
-        return Analysis(clip, persons, sound.voice, self.reader.name, settings, tuple(warnings), clock.seconds)
+        return Analysis(
+            clip,
+            persons,
+            sound.voice,
+            self.reader.name,
+            self.settings(clip.path, options),
+            installed_versions(),
+            tuple(warnings),
+            clock.seconds,
+        )
 
     def settings(self, path: Path, options: Options) -> dict[str, object]:
         """Everything but the clip's own bytes that an analysis depends on, as JSON values.
@@ -246,6 +254,17 @@ class Analyzer:
         if options.peak_rule == "label" and prediction.label is not None:
             evidence = with_label_peak(evidence, prediction.label)
         return Segment(span[0], span[1], evidence, prediction)
+
+
+def installed_versions() -> dict[str, str]:
+    """Versions of this package and of what measures for it."""
+    from importlib.metadata import PackageNotFoundError, version
+
+    found = {}
+    for name in ("emotion-llama", "mediapipe", "av", "numpy", "opencv-python-headless"):
+        with suppress(PackageNotFoundError):  # running from a copied source tree
+            found[name] = version(name)
+    return found
 
 
 class _Clock:

@@ -50,10 +50,11 @@ def gather(scene: Scene, seen: Seen | None, span: tuple[float, float], silent_be
 
 def with_label_peak(evidence: Evidence, label: str) -> Evidence:
     """The same with the peak frame of the label's units; unchanged where the label has none, or they never moved."""
-    from emotion_llama.face.label_units import PUBLISHED
+    from emotion_llama.face.label_units import LABEL_UNIT_TABLES
     from emotion_llama.face.peak import find_peak
 
-    if evidence.action_units is None or label not in PUBLISHED:
+    has_units = any(label in table for table in LABEL_UNIT_TABLES.values())  # neutral and doubt have none
+    if evidence.action_units is None or not has_units:
         return evidence
     peak = find_peak(evidence.action_units, rule="label", label=label)
     return evidence if peak is None else replace(evidence, peak_frame=peak)

@@ -1,0 +1,195 @@
+"""`emotion-llama analyze`, as a user types it."""
+
+import io
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import jsonschema
+import pytest
+
+from emotion_llama.batch import RESULT_SUFFIX
+from emotion_llama.cli.main import main
+from emotion_llama.documents import analysis_schema
+from emotion_llama.pipeline import Analyzer
+from emotion_llama.synthetic.clips import write_clip
+from emotion_llama.synthetic.voice import VoiceSpec, render_voice
+
+Captured = pytest.CaptureFixture[str]
+
+
+@pytest.fixture
+def sounds(tmp_path: Path) -> Callable[[int], Path]:
+    def write(count: int) -> Path:
+        folder = tmp_path / "sounds"
+        folder.mkdir()
+        for i in range(count):
+            voice = render_voice(VoiceSpec(duration_seconds=1.2, pitch_points=((0.0, 110.0 + 10 * i),)))
+            write_clip(folder / f"{i}.wav", audio=voice.samples, sample_rate_hz=16_000)
+        return folder
+
+    return write
+
+
+def test_one_clip_prints_verdict_evidence_and_words_within_80_columns(talk: Path, capsys: Captured) -> None:
+    assert main(["analyze", str(talk)]) == 0
+    printed = capsys.readouterr()
+    assert printed.err == ""
+    assert "Reads as" in printed.out
+    assert talk.with_suffix(".srt").read_text().splitlines()[2] in printed.out.replace("\n         ", " ")
+    assert max(len(line) for line in printed.out.splitlines()) <= 80
+
+
+def test_json_on_stdout_is_the_published_document_and_nothing_else(talk: Path, capsys: Captured) -> None:
+    assert main(["analyze", str(talk), "--json", "-"]) == 0
+    document = json.loads(capsys.readouterr().out)
+    jsonschema.Draft202012Validator(analysis_schema()).validate(document)
+    (person,) = document["people"]
+    (segment,) = person["segments"]
+    assert person["face"]["num_frames_seen"] == person["face"]["num_frames"] == 20
+    assert segment["evidence"]["transcript"]["source"] == "talk.srt"
+    assert len(segment["evidence"]["action_units"]["curves"]["intensity"]) == 20
+    assert sum(segment["prediction"]["probabilities"].values()) == pytest.approx(1, abs=1e-5)
+    assert document["clip"]["video"]["width"] == 320
+
+
+def test_no_curves_leaves_only_summaries(talk: Path, tmp_path: Path, capsys: Captured) -> None:
+    file = tmp_path / "deep" / "talk.json"
+    assert main(["analyze", str(talk), "--json", str(file), "--no-curves", "--quiet"]) == 0
+    document = json.loads(file.read_text())
+    assert document["voice"] is None
+    assert document["people"][0]["segments"][0]["evidence"]["action_units"]["curves"] is None
+    assert file.stat().st_size < 20_000
+    assert capsys.readouterr() == ("", "")
+
+
+def test_a_given_subtitle_wins_over_the_file_beside_the_clip(talk: Path, capsys: Captured) -> None:
+    assert main(["analyze", str(talk), "--json", "-", "--subtitle", "I hate this."]) == 0
+    spoken = json.loads(capsys.readouterr().out)["people"][0]["segments"][0]["evidence"]["transcript"]
+    assert (spoken["source"], spoken["lines"][0]["text"]) == ("given", "I hate this.")
+
+
+def test_the_page_is_written(talk: Path, tmp_path: Path) -> None:
+    assert main(["analyze", str(talk), "--html", str(tmp_path / "talk.html"), "-q"]) == 0
+    page = (tmp_path / "talk.html").read_text()
+    assert page.startswith("<!doctype html>")
+    assert "data:image/jpeg;base64," in page
+
+
+def test_segments_cover_the_clip(talk: Path, capsys: Captured) -> None:
+    assert main(["analyze", str(talk), "--json", "-", "--no-curves", "--segment", "1"]) == 0
+    segments = json.loads(capsys.readouterr().out)["people"][0]["segments"]
+    assert [(s["start_seconds"], s["end_seconds"]) for s in segments] == [(0, 1), (1, 2)]
+
+
+def test_a_broken_file_among_others_is_one_line_and_exit_1(talk: Path, tmp_path: Path, capsys: Captured) -> None:
+    broken = tmp_path / "broken.mp4"
+    broken.write_text("this is not a video")
+    assert main(["analyze", str(broken), str(talk), str(tmp_path / "missing.mp4")]) == 1
+    printed = capsys.readouterr()
+    lines = printed.err.splitlines()
+    assert len(lines) == 3
+    assert lines[0].startswith(f"emotion-llama: {broken}: ")
+    assert lines[1].startswith(f"emotion-llama: {tmp_path / 'missing.mp4'}: ")
+    assert lines[2] == "1 done, 0 skipped (already done), 2 failed"
+    assert "talk.mp4" in printed.out
+
+
+def test_paths_come_from_stdin(talk: Path, capsys: Captured, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sys.stdin", io.StringIO(f"{talk}\n\n"))
+    assert main(["analyze", "-", "--json", "-", "--no-curves"]) == 0
+    assert len(capsys.readouterr().out.splitlines()) == 1  # JSON Lines, though it is one clip: a list was given
+
+
+def test_several_clips_make_json_lines(sounds: Callable[[int], Path], tmp_path: Path) -> None:
+    folder = sounds(2)
+    assert main(["analyze", str(folder), "--json", str(tmp_path / "all.jsonl"), "-q"]) == 0
+    documents = [json.loads(line) for line in (tmp_path / "all.jsonl").read_text().splitlines()]
+    assert [Path(d["clip"]["path"]).name for d in documents] == ["0.wav", "1.wav"]
+    assert all(d["people"][0]["face"] is None for d in documents)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--model", "llama-9"], "llama-9"),
+        (["--faces", "haar"], "haar"),
+        (["--units", "nowhere.csv"], "nowhere.csv"),
+        (["--transcript", "nowhere.srt"], "nowhere.srt"),
+        (["--asr", "nowhere"], "pip install|nowhere"),
+    ],
+)
+def test_a_wrong_choice_is_one_line_and_exit_1(
+    talk: Path, capsys: Captured, arguments: list[str], message: str
+) -> None:
+    assert main(["analyze", str(talk), *arguments]) == 1
+    error = capsys.readouterr().err
+    assert error.startswith("emotion-llama: ")
+    assert len(error.splitlines()) == 1
+    assert any(part in error for part in message.split("|"))
+
+
+@pytest.mark.parametrize("arguments", [["--segment", "0.1"], ["--segment", "soon"], ["--max-side", "3"], []])
+def test_what_is_not_understood_is_exit_2(talk: Path, arguments: list[str]) -> None:
+    with pytest.raises(SystemExit) as exit_info:
+        main(["analyze", *([str(talk)] if arguments else []), *arguments])
+    assert exit_info.value.code == 2
+
+
+def test_one_subtitle_is_not_for_many_clips(sounds: Callable[[int], Path], capsys: Captured) -> None:
+    assert main(["analyze", str(sounds(2)), "--subtitle", "Hello."]) == 1
+    assert "--subtitle is for one clip, got 2" in capsys.readouterr().err
+
+
+def test_interrupting_says_what_was_done(
+    sounds: Callable[[int], Path], tmp_path: Path, capsys: Captured, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder, run = sounds(3), Analyzer.run
+
+    def interrupted(self: Analyzer, path: Path, *args: object, **kwargs: object) -> object:
+        if path.name == "1.wav":
+            raise KeyboardInterrupt
+        return run(self, path, *args, **kwargs)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(Analyzer, "run", interrupted)
+    assert main(["analyze", str(folder), "--out", str(tmp_path / "out")]) == 130
+    error = capsys.readouterr().err
+    assert "1 done, 0 skipped (already done), 0 failed" in error
+    assert error.endswith("emotion-llama: interrupted\n")
+
+
+def test_killed_and_resumed_loses_nothing_and_repeats_nothing(sounds: Callable[[int], Path], tmp_path: Path) -> None:
+    """The real thing: kill -9 in the middle of a folder, then the same command again."""
+    folder, out = sounds(6), tmp_path / "out"
+    command = [sys.executable, "-m", "emotion_llama", "analyze", str(folder), "--out", str(out), "--resume"]
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    deadline = time.monotonic() + 60
+    while not list(out.glob(f"*{RESULT_SUFFIX}")) and time.monotonic() < deadline:
+        time.sleep(0.01)
+    os.kill(process.pid, signal.SIGKILL)
+    process.wait()
+    finished = {path: path.stat().st_mtime_ns for path in out.glob(f"*{RESULT_SUFFIX}")}
+    assert finished
+    for path in finished:
+        json.loads(path.read_text())
+
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert f"{6 - len(finished)} done, {len(finished)} skipped (already done), 0 failed" in done.stderr
+    assert sorted(p.name for p in out.glob("*.json")) == [f"{i}.wav{RESULT_SUFFIX}" for i in range(6)]
+    assert all(path.stat().st_mtime_ns == before for path, before in finished.items())
+
+
+def test_a_closed_pipe_is_no_error(talk: Path) -> None:
+    command = [sys.executable, "-m", "emotion_llama", "analyze", str(talk), "--json", "-"]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    assert process.stdout is not None
+    assert process.stderr is not None
+    process.stdout.close()
+    error = process.stderr.read()
+    process.stderr.close()
+    assert (process.wait(), error) == (0, "")
