@@ -9,7 +9,7 @@ from __future__ import annotations
 import numpy as np
 
 from emotion_llama.errors import InputError
-from emotion_llama.face import geometry, neutral, perspective, rhythms
+from emotion_llama.face import geometry, neutral, pose_bias, rhythms
 from emotion_llama.face.unit_formulas import UNIT_FORMULAS, Moved
 from emotion_llama.records import AU_NAMES, ActionUnits, Bool, FaceTrack, Float
 
@@ -57,8 +57,7 @@ def estimate(track: FaceTrack) -> ActionUnits:
     pose, step = np.nan_to_num(np.asarray(track.head_pose_degrees, dtype=np.float64)), rhythms.typical_step(times)
     calm = seen & ~is_blink & np.all(np.abs(pose[:, :2]) <= neutral.MAX_TURN_DEGREES, axis=1)
     if calm.sum() * step >= neutral.PERSON_SECONDS:
-        nearness = perspective.estimate_nearness(features, pose, calm, step)
-        features = features - nearness * perspective.change_per_nearness(pose[:, 0], pose[:, 1])
+        features = pose_bias.without_bias(features, pose, calm, step)
     silent = calm & ~is_speech
     # A talking mouth tells little of the resting one; where somebody talks throughout, it has to.
     restful = silent if silent.sum() * step >= neutral.PERSON_SECONDS else calm

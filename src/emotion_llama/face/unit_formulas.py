@@ -121,10 +121,11 @@ def _lip_corner_puller(d: Moved) -> Float:
 
 
 def _dimpler(d: Moved) -> Float:
-    # Three signs, each beyond what stretching the mouth (AU12, AU20) does by itself: the corner sinks in; the skin
-    # beside it comes nearer; the corner's lips narrow more than the middle of the lips does (AU23).
+    # Three signs, each beyond what stretching the mouth (AU12, AU20) does by itself: the skin beside the corner comes
+    # nearer; the corner's lips narrow more than the middle of the lips does (AU23); the corner sinks in, which counts
+    # for a third only, because FaceMesh's depth of the mouth goes with the head's pitch.
     stretch = _up(d("mouth_corner_x"))
-    sunk = -d("mouth_corner_z") - 0.9 * stretch
+    sunk = -0.35 * (d("mouth_corner_z") + 0.9 * stretch)
     pinched = d("mouth_corner_x") - d("mouth_corner_skin_x") - 0.4 * stretch
     narrowed = -d("mouth_corner_height") - 0.8 * _up(_thinning(d))
     return np.asarray(sunk + pinched + narrowed)
@@ -202,9 +203,9 @@ UNIT_FORMULAS: Mapping[str, UnitFormula] = {
         "3 mm: half the canonical aperture, about the lid's resting cover of the iris plus a visible white",
     ),
     "AU06": UnitFormula(
-        _cheek_raiser, 0.60, "rise of the cheek and of the skin below the eye, less AU09's share",
+        _cheek_raiser, 0.50, "rise of the cheek and of the skin below the eye, less AU09's share",
         "FACS (infraorbital triangle raised); Pantic and Rothkrantz 2004; FAP 41/42 lift_cheek",
-        "6 mm: four tenths of the smile's excursion, which carries the cheek along; no published norm",
+        "5 mm: half the rise of the lip corner in a full smile, which carries the cheek along; no published norm",
     ),
     "AU07": UnitFormula(
         _lid_tightener, 0.18, "rise of the lower lid, less what a blink and AU06 explain",
@@ -227,9 +228,9 @@ UNIT_FORMULAS: Mapping[str, UnitFormula] = {
         "14 mm along the pull, 10 mm up and 10 mm out (Paletz et al. 1994)",
     ),
     "AU14": UnitFormula(
-        _dimpler, 0.80, "lip corner sinking in, its skin coming near, its lips narrowing, beyond what stretching does",
+        _dimpler, 0.60, "skin nearing the lip corner, its lips narrowing, it sinking in, beyond what stretching gives",
         "FACS; Valstar and Pantic (IEEE SMC-B 42, 2012) list the corner points",
-        "the three signs at 2-3 mm each, about half the canonical corner's height (8 mm); no published norm",
+        "6 mm in sum: the corner's lips at half their height (4 mm) and 2 mm of the other signs; no published norm",
     ),
     "AU15": UnitFormula(
         _lip_corner_depressor, 1.00, "way of the lip corner down, against the nose and against the upper lip",
