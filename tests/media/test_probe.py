@@ -147,3 +147,11 @@ def test_length_of_an_mp3_without_a_length_header(tmp_path):
 def test_odd_size(tmp_path):
     clip = probe(write_clip(tmp_path / "a.avi", pictures(3, 131, 97), 25))
     assert (clip.video.width, clip.video.height) == (97, 131)
+
+
+def test_a_title_in_an_old_encoding_does_no_harm(tmp_path):
+    path = write_clip(tmp_path / "a.mp4", pictures(3), 25)
+    data = path.read_bytes()
+    assert b"Lavf" in data
+    path.write_bytes(data.replace(b"Lavf", b"L\xe9vf"))  # the writer's name, now no UTF-8
+    assert probe(path).video is not None

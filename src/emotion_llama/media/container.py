@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from emotion_llama.errors import MediaError
 
@@ -46,6 +46,7 @@ _MAGIC: tuple[tuple[bytes, str], ...] = (
     (b"<", "a text file"),
 )
 _START_SAMPLE_PACKETS = 32
+_FIRST_PYAV_WITH_LENIENT_METADATA = 19
 
 logger = logging.getLogger("emotion_llama.media")
 
@@ -157,12 +158,13 @@ def _open(path: Path) -> Iterator[InputContainer]:
     import av
     from av.error import FFmpegError
 
+    options: dict[str, Any] = {
+        "container_options": {"protocol_whitelist": "file", "format_whitelist": ",".join(FORMATS)}
+    }
+    if int(av.__version__.split(".")[0]) < _FIRST_PYAV_WITH_LENIENT_METADATA:
+        options["metadata_errors"] = "replace"  # a title in an old encoding must not make a file unreadable
     try:
-        container = av.open(
-            "file:" + str(path.absolute()),
-            container_options={"protocol_whitelist": "file", "format_whitelist": ",".join(FORMATS)},
-            metadata_errors="replace",
-        )
+        container = av.open("file:" + str(path.absolute()), **options)
     except (FFmpegError, OSError, ValueError) as error:  # a ValueError is PyAV's, for a name it cannot encode
         raise explain(path, error) from error
     with container:
