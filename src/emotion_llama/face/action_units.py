@@ -31,7 +31,7 @@ _JOINED_NAMES = (
     *(name.removesuffix("_right") for name in geometry.FEATURE_NAMES[: 2 * _SIDED_COUNT : 2]),
     *geometry.FEATURE_NAMES[2 * _SIDED_COUNT :],
 )
-_LIDS = tuple(i for i, name in enumerate(geometry.FEATURE_NAMES) if name.startswith("lid_"))
+_UPPER_LIDS = tuple(i for i, name in enumerate(geometry.FEATURE_NAMES) if name.startswith("lid_upper"))
 
 
 def estimate(track: FaceTrack) -> ActionUnits:
@@ -83,7 +83,7 @@ def _aperture(features: Float, side: str) -> Float:
 def _smoothed(times: Float, features: Float) -> Float:
     """Median of three over frames that are neighbours in time: takes out single-frame jumps, moves no peak.
 
-    Lids are left alone, because a blink may be two frames long.
+    The upper lids are left alone, because a blink may be two frames long.
     """
     if len(times) < 3:
         return features
@@ -94,7 +94,7 @@ def _smoothed(times: Float, features: Float) -> Float:
     out = features.copy()
     middle = np.where(inner[:, None], np.median(triple, axis=0), features[1:-1])
     out[1:-1] = middle
-    out[:, _LIDS] = features[:, _LIDS]
+    out[:, _UPPER_LIDS] = features[:, _UPPER_LIDS]
     return out
 
 

@@ -36,9 +36,10 @@ STABLE_LANDMARKS: dict[int, float] = {
     139: 1.0, 368: 1.0, 34: 1.0, 264: 1.0,  # temples
 }  # fmt: skip
 
-_EYE_CORNERS = (33, 133)  # heights of the upper face count from here
-_ALL_EYE_CORNERS = (33, 133, 263, 362)
-_NOSE_BASE = (2, 97, 326)  # heights of the lower face count from here: its distance from the eyes differs by person
+# Heights of the upper face count from all four eye corners (both eyes: half the jitter), those of the lower face from
+# below the nose, whose distance from the eyes differs between people.
+_EYE_CORNERS = (33, 133, 263, 362)
+_NOSE_BASE = (2, 97, 326)
 # name -> (axis, landmarks, landmarks whose mean is subtracted); landmarks of the person's right side, measured on both
 # sides as `<name>_right` and `<name>_left`. Axis "x" is outwards from the midline. Unit: cm of the canonical face.
 _SIDED: dict[str, tuple[str, tuple[int, ...], tuple[int, ...]]] = {
@@ -46,9 +47,9 @@ _SIDED: dict[str, tuple[str, tuple[int, ...], tuple[int, ...]]] = {
     "brow_inner_x": ("x", (107, 55), ()),
     "brow_middle_y": ("y", (105, 52, 66, 65), _EYE_CORNERS),
     "brow_outer_y": ("y", (70, 46, 63, 53), _EYE_CORNERS),
-    "lid_upper_y": ("y", (160, 159, 158), _EYE_CORNERS),
-    "lid_lower_y": ("y", (144, 145, 153), _EYE_CORNERS),
-    "lid_fold_y": ("y", (29, 27, 28), _EYE_CORNERS),
+    "lid_upper_y": ("y", (161, 160, 159, 158, 157), _EYE_CORNERS),
+    "lid_lower_y": ("y", (163, 144, 145, 153, 154), _EYE_CORNERS),
+    "lid_fold_y": ("y", (30, 29, 27, 28, 56), _EYE_CORNERS),
     "infraorbital_y": ("y", (229, 230, 231), _EYE_CORNERS),
     "cheek_y": ("y", (117, 118, 119, 50, 101, 205), _EYE_CORNERS),
     "nose_wing_y": ("y", (48, 49, 64, 129), _EYE_CORNERS),
@@ -62,8 +63,8 @@ _SIDED: dict[str, tuple[str, tuple[int, ...], tuple[int, ...]]] = {
 }
 # The same for the midline: landmarks as they are, no mirroring.
 _MIDLINE: dict[str, tuple[str, tuple[int, ...], tuple[int, ...]]] = {
-    "nose_tip_y": ("y", (1, 4), _ALL_EYE_CORNERS),
-    "nose_base_y": ("y", _NOSE_BASE, _ALL_EYE_CORNERS),
+    "nose_tip_y": ("y", (1, 4), _EYE_CORNERS),
+    "nose_base_y": ("y", _NOSE_BASE, _EYE_CORNERS),
     "upper_lip_y": ("y", (0, 37, 267), _NOSE_BASE),
     "upper_lip_height": ("y", (0, 37, 267, 39, 269), (13, 82, 312, 81, 311)),
     "lip_gap": ("y", (13, 82, 312, 81, 311), (14, 87, 317, 178, 402)),

@@ -78,9 +78,8 @@ def _brow_lowerer(d: Moved) -> Float:
 
 
 def _upper_lid_raiser(d: Moved) -> Float:
-    # FACS: the lid disappears under its fold. Large eyes have a high lid and a high fold: the three faces at hand
-    # (canonical, and the two portraits of tests/face/test_real_faces.py) all have lid = 0.6 x fold within 0.5 mm.
-    return np.asarray(d("lid_upper_y") - 0.6 * d("lid_fold_y"))
+    # The size of the person's eyes is in the neutral (`neutral.LID_PER_FOLD`).
+    return d("lid_upper_y")
 
 
 def _cheek_raiser(d: Moved) -> Float:
@@ -91,9 +90,8 @@ def _cheek_raiser(d: Moved) -> Float:
 
 
 def _lid_tightener(d: Moved) -> Float:
-    # The lower lid rises. In a blink it rises too, about a tenth to a quarter of the upper lid's way; AU06 pushes it
-    # up from below.
-    blink = 0.28 * _up(-d("lid_upper_y"))
+    # The lower lid rises. In a blink it rises too, up to a quarter of the upper lid's way; AU06 pushes it from below.
+    blink = 0.25 * _up(-d("lid_upper_y"))
     return np.asarray(_per_aperture(d, d("lid_lower_y") - blink - 0.3 * _up(d("infraorbital_y"))))
 
 
@@ -128,7 +126,8 @@ def _dimpler(d: Moved) -> Float:
     sunk = -0.35 * (d("mouth_corner_z") + 0.9 * stretch)
     pinched = d("mouth_corner_x") - d("mouth_corner_skin_x") - 0.4 * stretch
     narrowed = -d("mouth_corner_height") - 0.8 * _up(_thinning(d))
-    return np.asarray(sunk + pinched + narrowed)
+    # The corner of AU14 neither rises nor falls (FACS); AU12 and AU15 shift the same points along the lip's line.
+    return np.asarray(sunk + pinched + narrowed - 0.2 * np.abs(d("mouth_corner_y")))
 
 
 def _lip_corner_depressor(d: Moved) -> Float:
@@ -179,7 +178,7 @@ def _per_aperture(d: Moved, way: Float) -> Float:
     return np.asarray(way * _CANONICAL_APERTURE_CM / aperture)
 
 
-_CANONICAL_APERTURE_CM = 0.63  # mean of lid_upper_y - lid_lower_y on the canonical mesh
+_CANONICAL_APERTURE_CM = 0.55  # mean of lid_upper_y - lid_lower_y on the canonical mesh
 
 UNIT_FORMULAS: Mapping[str, UnitFormula] = {
     "AU01": UnitFormula(
@@ -198,9 +197,9 @@ UNIT_FORMULAS: Mapping[str, UnitFormula] = {
         "two thirds of the maximal raise: no published norm",
     ),
     "AU05": UnitFormula(
-        _upper_lid_raiser, 0.30, "upper lid's height that the fold above it does not explain",
+        _upper_lid_raiser, 0.25, "rise of the upper lid, beyond what the height of its fold leads to expect",
         "FACS (the lid disappears from view); FAP 19/20 close_t_eyelid, negative",
-        "3 mm: half the canonical aperture, about the lid's resting cover of the iris plus a visible white",
+        "2.5 mm over the lid's middle half: what it covers of the iris at rest (1-2 mm) and some white above",
     ),
     "AU06": UnitFormula(
         _cheek_raiser, 0.50, "rise of the cheek and of the skin below the eye, less AU09's share",
@@ -208,9 +207,9 @@ UNIT_FORMULAS: Mapping[str, UnitFormula] = {
         "5 mm: half the rise of the lip corner in a full smile, which carries the cheek along; no published norm",
     ),
     "AU07": UnitFormula(
-        _lid_tightener, 0.18, "rise of the lower lid, less what a blink and AU06 explain",
+        _lid_tightener, 0.16, "rise of the lower lid, less what a blink and AU06 explain",
         "FACS; Tian et al. 2001 (height of the lower lid); FAP 21/22 close_b_eyelid",
-        "1.8 mm: six tenths of the lower half of the canonical aperture (3 mm)",
+        "1.6 mm: six tenths of the lower half of the canonical aperture (2.5 mm)",
     ),
     "AU09": UnitFormula(
         _nose_wrinkler, 0.90, "rise of the nostril wings and the sides of the nose, less a smile's share",
@@ -263,7 +262,7 @@ UNIT_FORMULAS: Mapping[str, UnitFormula] = {
         "20 mm: half of a full opening (about 40-50 mm between the teeth), where FACS goes over to 27",
     ),
     "AU45": UnitFormula(
-        _blink, 0.38, "way of the upper lid down, as a share of the eye's aperture at rest",
+        _blink, 0.33, "way of the upper lid down, as a share of the eye's aperture at rest",
         "FACS; FAP 19/20 close_t_eyelid",
         "60 % of the aperture: FaceMesh leaves a slit in a closed eye",
     ),
@@ -280,8 +279,8 @@ NEUTRAL_SPREAD_CM: Mapping[str, tuple[float, float]] = {
     "brow_inner_x": (0.20, 0.30),
     "brow_middle_y": (0.35, 0.35),
     "brow_outer_y": (0.35, 0.35),
-    "lid_upper_y": (0.15, 0.45),
-    "lid_lower_y": (0.15, 0.15),
+    "lid_upper_y": (0.12, 0.12),
+    "lid_lower_y": (0.12, 0.12),
     "lid_fold_y": (0.25, 0.70),
     "infraorbital_y": (0.25, 0.08),
     "cheek_y": (0.40, 0.08),
