@@ -29,12 +29,13 @@ LOOP_SECONDS = 10
 
 def loop_frames() -> list[np.ndarray]:
     """Ten seconds of pictures that join end to start: a face that sways, turns and opens its mouth."""
-    from emotion_llama.synthetic.face import ANNA, DrawnFace, Placement, canonical_vertices, render
+    from emotion_llama.face.geometry import canonical_mesh
+    from emotion_llama.synthetic.face import ANNA, DrawnFace, Placement, render
 
     rng = np.random.default_rng(0)
     noise = rng.normal(128, 60, (SIZE[1] // 4, SIZE[0] // 4, 3)).clip(0, 255).astype(np.uint8)
     background = cv2.resize(noise, SIZE, interpolation=cv2.INTER_CUBIC)
-    vertices = canonical_vertices()
+    vertices = canonical_mesh()
     jaw = np.zeros_like(vertices)
     jaw[:, 1] = -0.8 / (1 + np.exp((vertices[:, 1] + 4.4) * 4))
     frames = []
@@ -108,9 +109,10 @@ def stages(path: Path) -> Iterator[tuple[str, float, float]]:
 
 def peak_megabytes(path: Path) -> float:
     """Largest resident size of a fresh process that analyses `path`."""
+    # VmHWM, not ru_maxrss: the latter still counts the memory of the process that started this one.
     code = (
-        "import resource, sys; from emotion_llama import Analyzer; Analyzer.load('rules').analyze(sys.argv[1]);"
-        "print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)"
+        "import sys; from emotion_llama import Analyzer; Analyzer.load('rules').analyze(sys.argv[1]);"
+        "print(next(line.split()[1] for line in open('/proc/self/status') if line.startswith('VmHWM')))"
     )
     done = subprocess.run([sys.executable, "-c", code, str(path)], capture_output=True, text=True, check=True)
     return int(done.stdout) / 1024
