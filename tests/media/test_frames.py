@@ -247,6 +247,14 @@ def test_every_frame_is_found_by_its_time_around_key_frames(tmp_path, name, stor
         assert (number_of(frame.images[0]), frame.pts_seconds[0], frame.index[0]) == (number, times[number], number)
 
 
+def test_a_last_group_shorter_than_the_decoders_delay_is_whole(tmp_path):
+    """All its pictures come at once when the data ends; all but the first were once lost after a seek."""
+    stored = ClipFormat(video_options={**B_FRAMES, "g": "50"})
+    clip = probe(write_clip(tmp_path / "a.mp4", pictures(52), 25, stored=stored))
+    assert _read(clip, start_seconds=2.0)[0] == [50, 51]
+    assert number_of(frame_at(clip, 2.05).images[0]) == 51
+
+
 def test_a_wrong_index_of_key_frames_only_costs_time(long_clip, monkeypatch):
     monkeypatch.setattr("emotion_llama.media.reader.StreamReader.seek", _seek_late)
     frame = frame_at(long_clip, 7.3)

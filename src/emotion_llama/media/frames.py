@@ -161,12 +161,8 @@ def _pictures(clip: Clip, media: Media, start_seconds: float, warn: Warn) -> Ite
     assert media.video is not None
     assert clip.video is not None
     reader: StreamReader[VideoFrame] = StreamReader(media, media.video)
-    index = 0
-    first = _seek(reader, start_seconds) if media.is_indexed else None
-    frames: Iterator[tuple[Fraction | None, VideoFrame]] = reader.frames()
-    if first is not None and first[0] is not None:
-        index = _count_before(clip, first[0])
-        frames = itertools.chain([first], frames)
+    start = _seek(reader, start_seconds) if media.is_indexed else None
+    frames, index = (reader.frames(), 0) if start is None else (start.frames, _count_before(clip, start.first_seconds))
     usual_gap = Fraction(1) / Fraction(clip.video.fps).limit_denominator(100_000)
     latest: Fraction | None = None
     count, out_of_order = 0, 0
@@ -185,8 +181,15 @@ def _pictures(clip: Clip, media: Media, start_seconds: float, warn: Warn) -> Ite
     _report(clip, reader, count, out_of_order, float(latest or 0), start_seconds, warn)
 
 
-def _seek(reader: StreamReader[VideoFrame], seconds: float) -> tuple[Fraction | None, VideoFrame] | None:
-    """Go to the key frame at or before a time and give the first picture there; None: the reader is at the beginning.
+class _Start(NamedTuple):
+    """Frames from a key frame on, and the time of the first of them."""
+
+    first_seconds: Fraction
+    frames: Iterator[tuple[Fraction | None, VideoFrame]]
+
+
+def _seek(reader: StreamReader[VideoFrame], seconds: float) -> _Start | None:
+    """Go to the key frame at or before a time; None: not worth it or not possible, the reader is at the beginning.
 
     The first picture may come later than asked, where pictures lean on the key frame before the one that the index
     names, or the index is wrong; then an earlier key frame is tried.
@@ -197,9 +200,10 @@ def _seek(reader: StreamReader[VideoFrame], seconds: float) -> tuple[Fraction | 
             break
         tried = True
         reader.seek(seconds - margin)
-        first = next(reader.frames(), None)
+        frames = reader.frames()
+        first = next(frames, None)
         if first is not None and first[0] is not None and first[0] <= seconds:
-            return first
+            return _Start(first[0], itertools.chain([first], frames))
     if tried:
         reader.seek(0)
     return None
