@@ -132,6 +132,28 @@ def test_face_after_a_miss_or_a_cut_is_found_at_once(backend) -> None:
     assert counts[-1] == 1
 
 
+def test_face_twice_as_large_after_a_cut_is_fitted_well(backend) -> None:
+    """Fitted in the region of the face before the cut, the mesh was off by 15 % of the face's width."""
+    close_up = render(SIZE, [DrawnFace(BEN, Placement((350.0, 180.0), 220.0))], (230, 220, 210))
+    *_, (face,) = backend.observe(np.stack([picture((ANNA, 320, 110))] * 2 + [close_up.image]))
+    off = np.linalg.norm(face.landmarks[:468, :2] - close_up.landmarks[0][:, :2], axis=1).mean() / 220
+    assert off < 0.025
+
+
+def test_face_that_jumps_is_found_at_once_beside_one_that_stays(backend) -> None:
+    """Few frames a second: she is elsewhere in the next frame, and the next regular search would be 6 frames later."""
+    frames = [picture((ANNA, 120, 90), (BEN, 520, 90))] * 2 + [picture((ANNA, 330, 90), (BEN, 520, 90))]
+    assert [len(faces) for faces in backend.observe(np.stack(frames))] == [2, 2, 2]
+
+
+@pytest.mark.parametrize("roll", [-50.0, 50.0])
+def test_tilted_head_is_fitted_well(backend, roll: float) -> None:
+    tilted = render(SIZE, [DrawnFace(ANNA, Placement((320.0, 180.0), 140.0, (0.0, 0.0, roll)))], STUDIO)
+    for (face,) in backend.observe(np.stack([tilted.image] * 2)):
+        off = np.linalg.norm(face.landmarks[:468, :2] - tilted.landmarks[0][:, :2], axis=1).mean() / 140
+        assert off < 0.03
+
+
 def test_same_frames_give_the_same_faces_in_any_chunks(backend) -> None:
     frames = np.stack([picture((ANNA, 180 + 3 * i, 110)) for i in range(6)])
     at_once = backend.observe(frames)

@@ -1,5 +1,6 @@
 """One track per person: over misses, crossings, cuts and returns."""
 
+import dataclasses
 import itertools
 
 import numpy as np
@@ -12,8 +13,13 @@ from emotion_llama.face.backends import load_backend
 from emotion_llama.face.cuts import CutDetector
 from emotion_llama.face.geometry import FEATURE_NAMES
 from emotion_llama.face.track import Tracker
+from emotion_llama.face.tracklets import Candidate, Tracklet, match
 from emotion_llama.records import FaceObservation, Frames
 from emotion_llama.synthetic.face import ANNA, BEN, CLEO, DREW, DrawnFace, Placement, render
+
+
+# Anna's face in other clothes with other hair.
+SISTER = dataclasses.replace(ANNA, clothes=(150, 60, 60), hair=(176, 122, 58))
 
 
 def standing(identity, x, width=110.0, rotation=(0.0, 0.0, 0.0)):
@@ -75,6 +81,35 @@ def test_crossing_people_keep_their_tracks() -> None:
         assert centers_x(track)[seen] == pytest.approx(start + speed * seen, abs=4)
 
 
+def test_twins_stay_two() -> None:
+    """Nothing in their looks tells them apart, but nobody is seen twice in one frame."""
+    tracks, _ = follow(lambda i: ([standing(ANNA, 180), standing(ANNA, 460)], STUDIO), 20)
+    assert [int(t.valid.sum()) for t in tracks] == [20, 20]
+    assert sorted(float(np.ptp(centers_x(t))) for t in tracks) == pytest.approx([0, 0], abs=5)
+
+
+def test_twins_who_cross_are_told_apart_by_their_speed() -> None:
+    """At 12 px a frame they swap sides within two frames, nearer to each other's last place than to their own."""
+    tracks, _ = follow(lambda i: ([standing(ANNA, 102 + 12 * i, 60), standing(ANNA, 538 - 12 * i, 60)], STUDIO), 36)
+    ends = sorted((float(centers_x(t)[0]), float(centers_x(t)[-1])) for t in tracks)
+    assert ends[0] == pytest.approx((102, 522), abs=4)
+    assert ends[1] == pytest.approx((538, 118), abs=4)
+
+
+def test_people_who_meet_and_turn_back_are_told_apart_by_their_looks() -> None:
+    """Both are unseen for 4 frames while they turn; by speed alone each would continue as the other."""
+
+    def scene(i):
+        walked = 8 * (i if i <= 20 else 40 - i)
+        return [standing(ANNA, 120 + walked, 80), standing(SISTER, 480 - walked, 80)], STUDIO
+
+    tracks, _ = follow(scene, 40, unseen=lambda frame, face: 18 <= frame < 22)
+    ends = sorted((float(centers_x(t)[0]), float(centers_x(t)[-1])) for t in tracks)
+    assert [int(t.valid.sum()) for t in tracks] == [36, 36]
+    assert ends[0] == pytest.approx((120, 128), abs=4)
+    assert ends[1] == pytest.approx((480, 472), abs=4)
+
+
 def test_person_hidden_for_ten_frames_stays_one_track() -> None:
     tracks, _ = follow(
         lambda i: ([standing(ANNA, 200 + 2 * i)], STUDIO), 60, unseen=lambda frame, face: 20 <= frame < 30
@@ -104,6 +139,12 @@ def test_shot_and_reverse_shot() -> None:
     assert len(tracks) == 2
     assert np.array_equal(tracks[0].valid, in_anna_shots)
     assert np.array_equal(tracks[1].valid, ~in_anna_shots)
+
+
+def test_somebody_alike_after_a_cut_is_somebody_else() -> None:
+    """Alike enough to be followed within a shot, not across a cut."""
+    tracks, _ = follow(lambda i: ([standing(ANNA if i < 20 else SISTER, 300)], STUDIO if i < 20 else STREET), 40)
+    assert [np.flatnonzero(t.valid).tolist() for t in tracks] == [list(range(20)), list(range(20, 40))]
 
 
 def test_stranger_at_the_same_place_is_somebody_else_even_without_a_visible_cut() -> None:
@@ -211,6 +252,25 @@ def test_through_mediapipe_cut_crossing_and_return() -> None:
     assert np.flatnonzero(cleo.valid).tolist() == list(range(70, 90))
     assert int(ben.valid.sum()) == 90  # in front, seen in all frames
     assert int(anna.valid.sum()) >= 70  # hidden behind Ben for a while
+
+
+@pytest.mark.parametrize(
+    ("moved", "size", "gap", "possible"),
+    [
+        ((55.0, 0.0), 100.0, 0.04, True),  # reach: 0.6 + 2 x 0.04 = 0.68 face sizes
+        ((75.0, 0.0), 100.0, 0.04, False),
+        ((150.0, 0.0), 100.0, 0.8, True),  # 0.6 + 2 x 0.8, at most 2 face sizes
+        ((210.0, 0.0), 100.0, 0.8, False),
+        ((0.0, 0.0), 190.0, 0.04, True),  # up to twice the size
+        ((0.0, 0.0), 210.0, 0.04, False),
+        ((0.0, 0.0), 48.0, 0.04, False),
+    ],
+)
+def test_what_may_continue_a_face(moved: tuple[float, float], size: float, gap: float, possible: bool) -> None:
+    unknown = np.full(appearance.DESCRIPTOR_SIZE, np.nan, np.float32)
+    tracklet = Tracklet(Candidate(np.array([300.0, 200.0]), 100.0, unknown), 1.0)
+    candidate = Candidate(np.array([300.0, 200.0]) + moved, size, unknown)
+    assert match([tracklet], [candidate], 1.0 + gap) == ([(0, 0)] if possible else [])
 
 
 # --- looks and cuts ---------------------------------------------------------------------------------------------------
