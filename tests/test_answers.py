@@ -154,9 +154,27 @@ def test_reasoning_comes_along() -> None:
     assert parse_tolerant("Her cheeks are raised. She is happy.").reasoning == "Her cheeks are raised. She is happy."
 
 
-@pytest.mark.parametrize("text", ["{happy}", "[1, 2] happy", '{"a": {"label": 1}} happy', "}{ happy"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "{happy}",
+        "[1, 2] happy",
+        '{"a": {"label": 1}} happy',
+        "}{ happy",
+        '{"a":' * 100_000 + "}" * 100_000 + " happy",
+        '{"a": ' + "9" * 5000 + "} happy",
+    ],
+    ids=["word", "list", "nested", "turned", "deep", "long number"],
+)
 def test_braces_that_hold_no_answer_do_not_hurt(text: str) -> None:
     assert parse_tolerant(text).label == "happy"
+
+
+@pytest.mark.timeout(20)
+def test_model_stuck_on_one_word_is_read_quickly() -> None:
+    # 20,000 repetitions took a minute when each looked back over all before it.
+    assert parse_tolerant("happy " * 20_000).label == "happy"
+    assert parse_tolerant("not happy or " * 10_000).label is None
 
 
 def test_parsers_differ_where_the_published_one_is_wrong() -> None:

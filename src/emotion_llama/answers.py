@@ -119,6 +119,7 @@ _IDIOMS = re.compile(
 _CONCESSION = re.compile(r"\b(?:although|even though|though|while|whereas|despite|in spite of)\b[^,.;]*", re.IGNORECASE)
 _TURNS = re.compile(r"\b(?:but|however|instead(?! of)|yet|only)\b|[;]", re.IGNORECASE)
 _REACH = 4  # words between a negator and the label it denies
+_LOOK_BACK = 200  # characters: more than any negation reaches; keeps a model stuck on one word from costing a minute
 _ECHO = 5  # that many different labels in one sentence are the instruction repeated
 
 
@@ -137,7 +138,7 @@ def _from_json(plain: str) -> _Structured | None:
         return None
     try:
         value: dict[str, object] = json.loads(plain[start : end + 1])
-    except json.JSONDecodeError:
+    except (ValueError, RecursionError):  # not JSON, a number of thousands of digits, thousands of nested braces
         return None
     fields = {key.lower().replace(" ", "_"): field for key, field in value.items()}
     return _Structured(_first_text(fields, _LABEL_KEYS), _first_text(fields, _REASON_KEYS))
@@ -175,7 +176,7 @@ def _decide(part: str, space: LabelSpace, *, first: bool) -> _Decision:
     if not lists:
         return _Decision(None, None)
     chosen = lists[0] if first else lists[-1]
-    if chosen.is_open and len(set(chosen.labels)) > 1:
+    if chosen.is_open and len(chosen.labels) > 1:
         return _Decision(None, f"the answer is undecided between {' and '.join(repr(x) for x in chosen.labels)}")
     return _Decision(chosen.labels[0], None)
 
@@ -201,7 +202,9 @@ def _lists(part: str, space: LabelSpace) -> list[_List]:
                 continue
             joint = clause[end : mention.start].strip().lower() if end is not None else ""
             if end is not None and joint in _JOINTS:
-                lists[-1] = _List((*lists[-1].labels, mention.label), lists[-1].is_open or _JOINTS[joint])
+                known = lists[-1].labels
+                named = known if mention.label in known else (*known, mention.label)
+                lists[-1] = _List(named, lists[-1].is_open or _JOINTS[joint])
             else:
                 lists.append(_List((mention.label,), False))
             end = mention.end
@@ -230,7 +233,7 @@ def _mentions(part: str, space: LabelSpace) -> list[_Mention]:
 
 
 def _is_denied(clause: str, mention: _Mention) -> bool:
-    before = clause[: mention.start].rsplit(",", 1)[-1]
+    before = clause[max(mention.start - _LOOK_BACK, 0) : mention.start].rsplit(",", 1)[-1]
     negations = list(_NEGATION.finditer(before))
     return bool(negations) and len(_WORD.findall(before[negations[-1].end() :])) <= _REACH
 

@@ -237,6 +237,11 @@ def test_unknown_table() -> None:
         RulesReader("x")
 
 
+def test_space_of_one_label() -> None:
+    with pytest.raises(InputError, match="label space 'one' leaves nothing to choose: it has one label"):
+        RulesReader(label_space=LabelSpace("one", ("neutral",)))
+
+
 def test_load_reader() -> None:
     reader = load_reader("rules", table="mer-factory")
     assert isinstance(reader, RulesReader)

@@ -78,7 +78,7 @@ def test_half_a_step_gives_half_the_weights(make_voice: Make) -> None:
     [
         (
             {
-                "pitch_range_semitones": 12.0, "articulation_rate": 7.0, "tilt_db": 2.0, "loudness_range_db": 32.0,
+                "pitch_range_semitones": 12.0, "articulation_rate": 7.0, "tilt_db": 2.0, "loudness_range_db": 42.0,
                 "loudness_median_db": -8.0,
             },
             "angry",

@@ -119,6 +119,15 @@ def test_pattern_that_begins_a_sentence(say: Callable[..., Transcript]) -> None:
     assert [pattern.text for pattern in lexicon.patterns] == ["^ help me", "help"]
 
 
+@pytest.mark.timeout(20)
+def test_hours_without_a_mark_are_read_quickly(say: Callable[..., Transcript]) -> None:
+    # Recognised speech without punctuation was one clause, looked through again for each word: minutes.
+    hits = read_words(say("I am not happy " * 20_000), TINY).hits
+    assert len(hits) == 20_000
+    assert hits[-1].notes == ("negated",)
+    assert hits[-1].weights["happy"] == pytest.approx(-0.74 / 20_000)
+
+
 def test_lines_of_a_subtitle_are_sentences(say: Callable[..., Transcript]) -> None:
     assert weights(say("I am not", "happy"))["happy"] == pytest.approx(1.0)
 

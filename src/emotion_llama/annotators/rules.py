@@ -48,7 +48,7 @@ class RulesReader:
         lexicon: patterns for the transcript; the package's English ones when None.
 
     Raises:
-        InputError: no such table.
+        InputError: no such table, or a label space of one label.
     """
 
     name = "rules"
@@ -58,6 +58,8 @@ class RulesReader:
     ) -> None:
         if table not in FACE_TABLES:
             raise InputError(f"no action unit table {table!r} (there are: {', '.join(FACE_TABLES)})")
+        if len(label_space.labels) < 2:
+            raise InputError(f"label space {label_space.name!r} leaves nothing to choose: it has one label")
         self.table = FACE_TABLES[table]
         self.label_space = label_space
         self._lexicon = lexicon
@@ -85,7 +87,7 @@ class RulesReader:
 
 def prior(label_space: LabelSpace) -> dict[str, float]:
     """Probability of each label before any cue: `NEUTRAL_PRIOR` for neutral, the rest shared evenly."""
-    if "neutral" not in label_space.labels or len(label_space.labels) == 1:
+    if "neutral" not in label_space.labels:
         return dict.fromkeys(label_space.labels, 1.0 / len(label_space.labels))
     others = (1.0 - NEUTRAL_PRIOR) / (len(label_space.labels) - 1)
     return {label: NEUTRAL_PRIOR if label == "neutral" else others for label in label_space.labels}

@@ -93,7 +93,7 @@ VOICE_RULES: tuple[VoiceRule, ...] = (
         {"sad": 0.35, "worried": 0.1, "angry": -0.35}, "bright", "dark",
     ),
     VoiceRule(
-        "loudness_range_db", "loudness range", "dB", 8.0, 25.0, 8.0,
+        "loudness_range_db", "loudness range", "dB", 8.0, 35.0, 8.0,
         {"sad": 0.25, "angry": -0.2},
         {"angry": 0.3, "surprise": 0.2, "fear": 0.15, "happy": 0.1}, "narrow", "wide",
     ),
