@@ -22,12 +22,12 @@ MESH_CSV = Path(__file__).parents[2] / "src" / "emotion_llama" / "face" / "data"
 CORRESPONDENCE: dict[int, tuple[int, ...]] = {
     1: (338,), 2: (151,), 3: (8, 9), 94: (197,), 5: (1,), 6: (2,), 7: (0,), 87: (13,), 40: (14,), 8: (17,), 9: (18,),
     10: (152,),  # midline: forehead, glabella, bridge, nose tip, subnasale, lips, mentolabial fold, chin
-    17: (336, 285), 16: (334,), 18: (282, 283), 15: (300, 276),  # brow: inner end, top and bottom of the arch, outer end
+    17: (336, 285), 16: (334,), 18: (282, 283), 15: (300, 276),  # brow: inner end, top and bottom of arch, outer end
     20: (263,), 23: (362,), 21: (386,), 22: (374,), 19: (257,), 24: (253,),  # eye: corners, lids, lid folds
     97: (387, 388), 99: (373, 390), 105: (384, 385), 107: (380, 381),  # lids beside the middle
     25: (279,), 26: (278, 294), 75: (274,), 111: (327,), 92: (419,),  # nose: wing, nostril, side of the bridge
     33: (267,), 79: (269,), 31: (291,), 88: (308,), 81: (311,), 83: (402,), 85: (405,),  # lips
-    90: (432, 434), 27: (280,), 32: (377, 400), 30: (397,), 28: (361,), 29: (356,), 14: (251,),  # cheek, chin, jaw, temple
+    90: (432, 434), 27: (280,), 32: (377, 400), 30: (397,), 28: (361,), 29: (356,), 14: (251,),  # cheek, chin, jaw
 }  # fmt: skip
 CANDIDE_UPPER_LIP = frozenset({7, 33, 66, 79, 80, 81, 82, 87, 88, 89, 31, 64})
 CANDIDE_LOWER_LIP = frozenset({8, 40, 83, 84, 85, 86, 88, 89, 31, 64})
@@ -44,41 +44,26 @@ OUTER_LIP = (61, 185, 40, 39, 37, 0, 146, 91, 181, 84, 17)
 
 # Unit -> units whose response to it is not counted as cross-talk, with the reason. One-way: cause -> effect.
 RELATED: dict[str, dict[str, str]] = {
-    "AU01": {"AU02": "one muscle (frontalis), raised together"},
     "AU02": {"AU01": "one muscle (frontalis); 2 alone lifts the inner brow too (FACS 1+2)"},
-    "AU04": {"AU07": "FACS 4 pushes the upper lid's fold down", "AU45": "FACS 4 may narrow the eye"},
-    "AU05": {},
     "AU06": {
-        "AU07": "one muscle (orbicularis oculi); FACS 6 pushes the lower lid up",
-        "AU45": "FACS 6 narrows the eye opening",
-        "AU12": "FACS 6 lifts the cheek as 12 does",
+        "AU07": "one muscle (orbicularis oculi); FACS: 6 pushes the lower lid up",
+        "AU45": "FACS: 6 narrows the opening of the eye",
     },
-    "AU07": {"AU45": "both narrow the eye; CANDIDE's full 7 closes it", "AU06": "one muscle (orbicularis oculi)"},
-    "AU45": {"AU07": "both narrow the eye; CANDIDE's blink raises the lower lid"},
+    "AU07": {"AU45": "CANDIDE's full 7 closes the eye: the same 8.2 mm as its blink"},
+    "AU45": {"AU07": "CANDIDE's blink raises the lower lid"},
     "AU09": {
         "AU10": "one muscle group (levator labii); FACS: 9 raises the upper lip",
-        "AU25": "the displacement parts the lips: 25 is that they are apart, whoever parts them",
+        "AU25": "the displacement parts the lips by 8 mm; FACS scores 25 whoever parts them",
     },
-    "AU10": {
-        "AU09": "one muscle group (levator labii); FACS: 10 raises the nostril wings",
-        "AU25": "the displacement parts the lips: FACS scores 10+25",
-    },
-    "AU12": {
-        "AU06": "FACS 12 raises the cheek and the infraorbital triangle",
-        "AU14": "FACS 12 and 14 both pull the corners back",
-        "AU20": "FACS 12 and 20 both widen the mouth",
-    },
+    "AU10": {"AU25": "the displacement parts the lips by 6 mm; FACS scores 10+25"},
+    "AU12": {"AU06": "FACS: 12 raises the cheek and the infraorbital triangle", "AU20": "FACS: both widen the mouth"},
     "AU14": {"AU12": "FACS: both pull the corners back", "AU20": "FACS: both stretch the mouth"},
-    "AU15": {"AU17": "FACS 15 and 17: both bend the mouth downwards"},
-    "AU17": {"AU15": "FACS 15 and 17: both bend the mouth downwards", "AU23": "FACS 17 presses the lips together"},
     "AU20": {
         "AU12": "FACS: both widen the mouth",
         "AU14": "FACS: both pull the corners back",
-        "AU23": "the displacement halves the lips' height",
+        "AU23": "the displacement halves the lips' height, which is 23's sign",
     },
-    "AU23": {"AU17": "FACS 17 and 23-24 press the lower lip alike"},
-    "AU25": {},
-    "AU26": {"AU25": "the displacement parts the lips: FACS scores 25+26"},
+    "AU26": {"AU25": "the displacement parts the lips by 26 mm; FACS scores 25+26"},
 }
 
 
@@ -163,7 +148,7 @@ def _weights() -> np.ndarray:
             (("upper", CANDIDE_UPPER_LIP), ("lower", CANDIDE_LOWER_LIP))}  # fmt: skip
     lids = {v for contour in (*CANDIDE_UPPER_LID, *CANDIDE_LOWER_LID) for v in contour[1:-1]}
     skin = [t for t in triangles if not set(t) & CANDIDE_EYEBALL and not set(t) & inner]
-    parts = {i: lips["upper"] for i in both_sides(UPPER_LIP)} | {i: lips["lower"] for i in both_sides(LOWER_LIP)}
+    parts = dict.fromkeys(both_sides(UPPER_LIP), lips["upper"]) | dict.fromkeys(both_sides(LOWER_LIP), lips["lower"])
     weights = np.zeros((len(mesh), len(places)))
     for i, point in enumerate(mesh):
         best = min(((*_blend(point, places[list(t)]), t) for t in parts.get(i, skin)), key=lambda found: found[1])
@@ -281,5 +266,6 @@ def photograph(points: np.ndarray, turn: np.ndarray, camera: str = "weak", face_
         focal = 1.5 * face_pixels / 0.4
         distance = focal / scale
         near = focal / (distance - turned[:, 2:])
-        return np.hstack([turned[:, :2] * [1, -1] * near, -turned[:, 2:] * scale]) + [face_pixels, face_pixels, 0]
+        pixels = np.hstack([turned[:, :2] * [1, -1] * near, -turned[:, 2:] * scale])
+        return pixels + np.array([face_pixels, face_pixels, 0.0])
     return turned * [scale, -scale, -scale] + [face_pixels, face_pixels, 0]

@@ -33,7 +33,8 @@ def track_of(pixels: np.ndarray, camera: geometry.Camera | None = None, fps: flo
     return FaceTrack(
         track_id=0, pts_seconds=np.arange(n) / fps, frame_index=np.arange(n), valid=np.ones(n, bool),
         boxes_xyxy=np.hstack([low, high]), scores=np.ones(n), points=measured.points,
-        head_pose_degrees=measured.head_pose_degrees, shape_features=measured.shape_features, appearance=np.zeros(1), frame_size=(1280, 720),
+        head_pose_degrees=measured.head_pose_degrees, shape_features=measured.shape_features, appearance=np.zeros(1),
+        frame_size=(1280, 720),
     )  # fmt: skip
 
 
@@ -90,7 +91,7 @@ def _judge(result: UnitResult, unit: str, values: np.ndarray, frontal: bool) -> 
         if other == unit:
             continue
         share = float(np.abs(values[:, j] - values[0, j]).max() / max(gain, 1e-6))
-        if other in truth.RELATED[unit]:
+        if other in truth.RELATED.get(unit, {}):
             if frontal:
                 result.related[other] = max(result.related.get(other, 0.0), share)
             continue
@@ -129,17 +130,28 @@ def drift(
     return dict(zip(AU_NAMES, change.tolist()))
 
 
+def evaluate_single_frames(shape: str = "canonical") -> dict[str, UnitResult]:
+    """The same for frames that each stand alone, so that the population's neutral is zero; frontal only."""
+    mesh, results = truth.canonical(), {}
+    for unit in AU_NAMES:
+        faces = [truth.shaped(mesh + level * truth.displacement(unit), shape) for level in LEVELS]
+        alone = [action_units.estimate(track_of(truth.photograph(f, np.eye(3))[None])).intensity[0] for f in faces]
+        results[unit] = UnitResult(at_rest=float(alone[0][AU_NAMES.index(unit)]))
+        _judge(results[unit], unit, np.array(alone), True)
+    return results
+
+
 def as_text(results: dict[str, UnitResult]) -> str:
     """The table, one unit a line."""
     lines = [
-        "unit  full  full   Spearman Spearman cross-talk    cross-talk    pose   at    related units",
-        "      front posed  front    posed    front         posed         drift  rest  (share of own response, front)",
+        "unit  own response  Spearman       worst cross-talk        pose   at    related units, share of own response",
+        "      front posed   front  posed   front       posed       drift  rest",
     ]
     for unit, r in results.items():
         related = " ".join(f"{k[2:]}:{v:.0%}" for k, v in sorted(r.related.items(), key=lambda kv: -kv[1]) if v >= 0.05)
         lines.append(
-            f"{unit}  {r.own_full:4.2f}  {r.own_full_posed:4.2f}   {r.spearman_frontal:5.3f}    {r.spearman_posed:5.3f}    "
-            f"{r.crosstalk:4.0%} {r.crosstalk_to or '-':5s}    {r.crosstalk_posed:4.0%} {r.crosstalk_posed_to or '-':5s}    "
-            f"{r.drift:4.2f}   {r.at_rest:4.2f}  {related or '-'}"
+            f"{unit}  {r.own_full:5.2f} {r.own_full_posed:5.2f}   {r.spearman_frontal:5.3f}  {r.spearman_posed:5.3f}"
+            f"   {r.crosstalk:4.0%} {r.crosstalk_to or '-':5s}  {r.crosstalk_posed:4.0%} {r.crosstalk_posed_to or '-':5s}"
+            f"  {r.drift:5.2f}  {r.at_rest:4.2f}  {related or '-'}"
         )
     return "\n".join(lines)

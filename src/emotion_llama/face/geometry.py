@@ -36,9 +36,9 @@ STABLE_LANDMARKS: dict[int, float] = {
     139: 1.0, 368: 1.0, 34: 1.0, 264: 1.0,  # temples
 }  # fmt: skip
 
-# Heights of the upper face count from all four eye corners (both eyes: half the jitter), those of the lower face from
-# below the nose, whose distance from the eyes differs between people.
-_EYE_CORNERS = (33, 133, 263, 362)
+# Heights of the upper face count from the corners of both eyes and the skin beside them (eight points, for less
+# jitter), those of the lower face from below the nose, whose distance from the eyes differs between people.
+_EYE_CORNERS = (33, 133, 130, 243, 263, 362, 359, 463)
 _NOSE_BASE = (2, 97, 326)
 # name -> (axis, landmarks, landmarks whose mean is subtracted); landmarks of the person's right side, measured on both
 # sides as `<name>_right` and `<name>_left`. Axis "x" is outwards from the midline. Unit: cm of the canonical face.

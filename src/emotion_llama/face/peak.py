@@ -24,6 +24,7 @@ Rule = Literal["all", "label"]
 BLINK_UNIT = "AU45"
 SPEECH_UNITS = ("AU25", "AU26")
 REPORT_ABOVE = 0.8  # MER-Factory calls a unit active above 0.8 of 5
+MIN_CONFIDENCE = 0.2  # below: the face turned away, a few pixels large, or the mesh jumping
 MIN_HEIGHT = 0.8  # MER-Factory's default threshold on the sum
 MIN_DISTANCE_SECONDS = 0.5
 
@@ -46,7 +47,7 @@ def find_peak(
     label_units: Sequence[str] | None = None,
     include_blinks: bool = False,
     include_speech: bool = False,
-    min_confidence: float = 0.0,
+    min_confidence: float = MIN_CONFIDENCE,
     report_above: float = REPORT_ABOVE,
 ) -> PeakFrame | None:
     """The frame with the largest sum; the earliest of equals; None when no frame can be judged.
@@ -58,7 +59,7 @@ def find_peak(
         label_units: the units to sum, such as ("AU05", "AU26"); those that were not measured are skipped.
         include_blinks: let blink frames win and count AU45.
         include_speech: count AU25 and AU26 in frames where the person talks.
-        min_confidence: frames at or below it cannot win; frames without a face (confidence 0) never can.
+        min_confidence: frames at or below it cannot win unless all are; frames without a face (confidence 0) never can.
         report_above: intensity from which a unit is listed in `PeakFrame.units`.
 
     Raises:
@@ -79,7 +80,7 @@ def find_peaks(
     label_units: Sequence[str] | None = None,
     include_blinks: bool = False,
     include_speech: bool = False,
-    min_confidence: float = 0.0,
+    min_confidence: float = MIN_CONFIDENCE,
     report_above: float = REPORT_ABOVE,
     min_height: float = MIN_HEIGHT,
     min_distance_seconds: float = MIN_DISTANCE_SECONDS,
@@ -115,6 +116,8 @@ def _timeline(
 ) -> _Timeline:
     summed = _summed_units(units, rule, label, label_units, include_blinks)
     can_win = units.valid & (units.confidence > min_confidence)
+    if not can_win.any():
+        can_win = units.valid
     blinks = can_win & units.is_blink
     if not include_blinks and not blinks[can_win].all():
         can_win = can_win & ~units.is_blink

@@ -163,8 +163,9 @@ def _lips_part(d: Moved) -> Float:
 
 
 def _jaw_drop(d: Moved) -> Float:
-    # Against the nose and against the upper lip, as in AU15.
-    return np.asarray(np.minimum(-d("chin_y"), d("upper_lip_y") - d("chin_y")))
+    # Against the nose, the upper lip and the eyes, whichever is least: AU09 lifts the nose, AU10 the lip.
+    drop = -d("chin_y")
+    return np.minimum.reduce([drop, drop + d("upper_lip_y"), drop - d("nose_base_y")])
 
 
 def _blink(d: Moved) -> Float:
@@ -197,9 +198,9 @@ UNIT_FORMULAS: Mapping[str, UnitFormula] = {
         "two thirds of the maximal raise: no published norm",
     ),
     "AU05": UnitFormula(
-        _upper_lid_raiser, 0.25, "rise of the upper lid, beyond what the height of its fold leads to expect",
+        _upper_lid_raiser, 0.22, "rise of the upper lid, beyond what the height of its fold leads to expect",
         "FACS (the lid disappears from view); FAP 19/20 close_t_eyelid, negative",
-        "2.5 mm over the lid's middle half: what it covers of the iris at rest (1-2 mm) and some white above",
+        "2.2 mm over the lid's middle half: what it covers of the iris at rest (1-2 mm) and some white above",
     ),
     "AU06": UnitFormula(
         _cheek_raiser, 0.50, "rise of the cheek and of the skin below the eye, less AU09's share",
