@@ -3,6 +3,8 @@
 import importlib
 import subprocess
 import sys
+import threading
+import time
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -220,6 +222,22 @@ def test_terminal_is_given_back_after_an_error(capfd: pytest.CaptureFixture[str]
 
     with pytest.raises(RuntimeError, match="inside"):
         fail()
+    print("seen", file=sys.__stderr__, flush=True)
+    assert capfd.readouterr().err == "seen\n"
+
+
+def test_two_threads_that_shield_the_terminal_give_it_back(capfd: pytest.CaptureFixture[str]) -> None:
+    """Without a lock the second thread keeps, and at the end gives back, the first one's /dev/null."""
+
+    def shield(seconds: float) -> None:
+        with mesh_module.silent_stderr():
+            time.sleep(seconds)
+
+    threads = [threading.Thread(target=shield, args=(seconds,)) for seconds in (0.1, 0.2)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
     print("seen", file=sys.__stderr__, flush=True)
     assert capfd.readouterr().err == "seen\n"
 

@@ -175,6 +175,19 @@ def test_ghosts_are_dropped_and_counted() -> None:
     assert (ghost.first_seconds, ghost.last_seconds) == pytest.approx((30 / FPS, 32 / FPS))
 
 
+def test_only_the_people_seen_most_are_kept() -> None:
+    tracker = Tracker(SIZE, max_people=1)
+    rng = np.random.default_rng(0)
+    for i in range(12):
+        rendered = render(SIZE, [standing(BEN, 460)] + ([standing(ANNA, 180)] if i < 8 else []), STUDIO)
+        tracker.update(Frames(rendered.image[None], np.array([i / FPS]), np.array([i])), [oracle(rendered, rng)])
+    (track,) = tracker.finish()
+    assert (track.track_id, int(track.valid.sum())) == (0, 12)
+    assert [d.reason for d in tracker.dropped] == [
+        "a face at 0.00-0.28 s was left out: others are seen longer, and at most 1 are kept"
+    ]
+
+
 def test_single_frame_counts_in_a_single_frame_clip() -> None:
     tracks, _ = follow(lambda i: ([standing(ANNA, 300)], STUDIO), 1)
     assert [int(t.valid.sum()) for t in tracks] == [1]
@@ -210,6 +223,8 @@ def test_no_frames_and_no_faces() -> None:
 def test_wrong_arguments() -> None:
     with pytest.raises(InputError, match=r"frame_size must be \(width, height\)"):
         Tracker((0, 360))
+    with pytest.raises(InputError, match=r"max_people at least 1: .*max_people = 0"):
+        Tracker(SIZE, max_people=0)
     frames = Frames(np.zeros((2, 36, 64, 3), np.uint8), np.zeros(2), np.zeros(2, np.int64))
     with pytest.raises(InputError, match="2 frames, 1 groups"):
         Tracker(SIZE).update(frames, [()])

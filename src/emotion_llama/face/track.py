@@ -54,11 +54,20 @@ class Tracker:
     Args:
         frame_size: width and height of the upright video in pixels: the coordinates of the tracks. The frames given
             may be smaller.
+        max_people: so many of the people seen most are kept. A track has a row for every frame of the clip, so in a
+            long film with hundreds of passers-by all of them together would not fit into memory.
+
+    Raises:
+        InputError: a size or number below 1.
     """
 
-    def __init__(self, frame_size: tuple[int, int]) -> None:
-        if min(frame_size) < 1:
-            raise InputError(f"frame_size must be (width, height) in pixels, got {frame_size}")
+    def __init__(self, frame_size: tuple[int, int], *, max_people: int = 20) -> None:
+        if min(frame_size) < 1 or max_people < 1:
+            raise InputError(
+                "frame_size must be (width, height) in pixels and max_people at least 1: "
+                f"{frame_size = }, {max_people = }"
+            )
+        self._max_people = max_people
         self.dropped: tuple[DroppedTrack, ...] = ()
         self._frame_size = frame_size
         self._cuts = CutDetector()
@@ -93,13 +102,17 @@ class Tracker:
         self._end_shot()
         self._ended.sort(key=lambda tracklet: tracklet.first_seconds)
         least = max(1, min(_LEAST_FRAMES, int(_LEAST_SHARE * len(self._pts_seconds))))
+        people = group(self._ended, _SAME_PERSON_DISTANCE)
+        most_seen = sorted(people, key=_num_frames, reverse=True)[: self._max_people]
         kept, dropped = [], []
-        for members in group(self._ended, _SAME_PERSON_DISTANCE):
-            num_frames = sum(len(tracklet.positions) for tracklet in members)
-            if num_frames >= least:
-                kept.append(members)
+        for members in people:
+            if _num_frames(members) < least:
+                problem = f"seen in {_num_frames(members)} frames, fewer than {least}"
+                dropped.append(_dropped(members, problem if _num_frames(members) else "no mesh could be laid on it"))
+            elif members not in most_seen:
+                dropped.append(_dropped(members, f"others are seen longer, and at most {self._max_people} are kept"))
             else:
-                dropped.append(_why_dropped(members, num_frames, least))
+                kept.append(members)
         self.dropped = tuple(dropped)
         return tuple(self._track(track_id, members) for track_id, members in enumerate(kept))
 
@@ -170,7 +183,11 @@ def _measure(faces: Sequence[FaceObservation], scale: Float) -> list[Float | Non
     return rows
 
 
-def _why_dropped(members: list[Tracklet], num_frames: int, least: int) -> DroppedTrack:
+def _num_frames(members: list[Tracklet]) -> int:
+    return sum(len(tracklet.positions) for tracklet in members)
+
+
+def _dropped(members: list[Tracklet], problem: str) -> DroppedTrack:
     first, last = min(t.first_seconds for t in members), max(t.last_seconds for t in members)
-    problem = f"seen in {num_frames} frames, fewer than {least}" if num_frames else "no mesh could be laid on it"
-    return DroppedTrack(first, last, num_frames, f"a face at {first:.2f}-{last:.2f} s was left out: {problem}")
+    reason = f"a face at {first:.2f}-{last:.2f} s was left out: {problem}"
+    return DroppedTrack(first, last, _num_frames(members), reason)

@@ -11,6 +11,7 @@ large, square.
 from __future__ import annotations
 
 import os
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import TracebackType
@@ -45,6 +46,7 @@ _ENLARGE = 1.5
 _RIGHT_EYE_CORNER, _LEFT_EYE_CORNER = 33, 263
 # Two meshes that overlap more than this are the same face seen twice (people in front of each other overlap less).
 _SAME_FACE_IOU = 0.5
+_STDERR_LOCK = threading.Lock()
 
 
 class _Region(NamedTuple):
@@ -193,14 +195,16 @@ def _build(min_score: float) -> tuple[Any, Any, Any]:
 @contextmanager
 def silent_stderr() -> Iterator[None]:
     """Keeps what MediaPipe's C++ side writes to file descriptor 2 off the terminal."""
-    kept, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
-    try:
-        os.dup2(nowhere, 2)
-        yield
-    finally:
-        os.dup2(kept, 2)
-        os.close(kept)
-        os.close(nowhere)
+    # One thread at a time: a second one would keep, and later give back, the first one's nowhere.
+    with _STDERR_LOCK:
+        kept, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
+        try:
+            os.dup2(nowhere, 2)
+            yield
+        finally:
+            os.dup2(kept, 2)
+            os.close(kept)
+            os.close(nowhere)
 
 
 def _region_of_mesh(landmarks: Float) -> _Region:
