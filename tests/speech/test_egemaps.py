@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from sounds import sine, waveform
 
-from emotion_llama.errors import InputError, MissingDependency
+from emotion_llama.errors import BackendError, InputError, MissingDependency
 from emotion_llama.speech import egemaps
 from emotion_llama.speech.prosody import summarise
 from emotion_llama.speech.voice_track import measure_voice
@@ -118,6 +118,16 @@ def test_functionals_keep_their_published_names(opensmile, voice):
 def test_too_little_sound_is_refused(opensmile):
     with pytest.raises(InputError, match=r"eGeMAPS needs 0\.1 s of sound, got 0\.050 s"):
         egemaps.functionals(waveform(sine(200, 0.05)))
+
+
+def test_an_opensmile_that_cannot_be_imported_is_not_called_missing(monkeypatch, voice, tmp_path):
+    # pyarrow 26 beneath opensmile refuses NumPy 1.26 in just this way; "not installed" sent people in circles.
+    (tmp_path / "opensmile.py").write_text('raise ImportError("pyarrow requires NumPy 2.0 or newer, found 1.26.4")')
+    monkeypatch.delitem(sys.modules, "opensmile", raising=False)
+    monkeypatch.syspath_prepend(tmp_path)
+    egemaps._extractor.cache_clear()
+    with pytest.raises(BackendError, match=r"installed and cannot be imported: pyarrow requires NumPy 2\.0"):
+        egemaps.summarise_egemaps(voice)
 
 
 def test_without_opensmile_the_install_command_is_named(monkeypatch, voice):

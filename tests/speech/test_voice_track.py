@@ -54,7 +54,7 @@ def test_pitch_of_tones_and_pulse_trains(make, frequency_hz):
     inner = found.f0_hz[5:-5]
     assert np.isfinite(inner).all()
     assert np.abs(inner / frequency_hz - 1).max() < 0.02
-    assert abs(np.median(inner) / frequency_hz - 1) < 0.002
+    assert abs(np.median(inner) / frequency_hz - 1) < 0.003
 
 
 def test_second_harmonic_stronger_than_the_first_is_not_the_pitch():

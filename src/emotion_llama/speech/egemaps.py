@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from emotion_llama.errors import InputError, MissingDependency
+from emotion_llama.errors import BackendError, InputError, MissingDependency
 from emotion_llama.records import Float, Prosody, VoiceTrack, Waveform
 from emotion_llama.speech.prosody import MIN_VOICED_SECONDS, RANGE_PERCENTILES, SEMITONE_REFERENCE_HZ, summarise
 from emotion_llama.speech.voice_track import HOP_SECONDS, measure_voice
@@ -30,6 +30,7 @@ def functionals(waveform: Waveform) -> Mapping[str, float]:
 
     Raises:
         MissingDependency: openSMILE is not installed.
+        BackendError: it is, and a package that it needs does not fit.
         InputError: less than 0.1 s of sound.
     """
     return {name: float(values[0]) for name, values in _process(waveform, "Functionals").items()}
@@ -48,7 +49,7 @@ def summarise_egemaps(waveform: Waveform, voice: VoiceTrack | None = None) -> Pr
         voice: the base backend's track that covers the waveform; measured here when None.
 
     Raises:
-        MissingDependency, InputError: as `functionals`.
+        MissingDependency, BackendError, InputError: as `functionals`.
     """
     frames = _process(waveform, "LowLevelDescriptors")
     if voice is None:
@@ -95,6 +96,8 @@ def _process(waveform: Waveform, level: str) -> dict[str, Float]:
 def _extractor(level: str) -> Any:  # opensmile.Smile, which publishes no types
     try:
         opensmile = import_module("opensmile")
-    except ImportError as error:
+    except ModuleNotFoundError as error:
         raise MissingDependency("opensmile", "the eGeMAPS voice backend", INSTALL) from error
+    except ImportError as error:  # it is there, but a package beneath it is not usable: say which
+        raise BackendError(f"openSMILE is installed and cannot be imported: {error}") from error
     return opensmile.Smile(opensmile.FeatureSet.eGeMAPSv02, getattr(opensmile.FeatureLevel, level))
