@@ -449,7 +449,8 @@ class Cue:
 class Prediction:
     """An answer about one person in one segment.
 
-    `label` and `probabilities` are None exactly when `problem` says why there is no answer.
+    `label` is None exactly when `problem` says why there is no answer. `probabilities` are None then, too, and where
+    the answer is a generated text, which has none.
     """
 
     label: str | None
@@ -490,7 +491,10 @@ class Segment:
 
 @dataclass(frozen=True, repr=False)
 class PersonAnalysis:
-    """One person of a clip. A voice without a visible face is a person too (`track` is None)."""
+    """One person of a clip. A voice without a visible face is a person too (`track` is None).
+
+    `person_id` is 1, 2, ... in order of first appearance (with another program's units: its own number).
+    """
 
     person_id: int
     is_main: bool
@@ -511,9 +515,9 @@ class Analysis:
     voice: VoiceTrack | None
     model: str
     settings: Mapping[str, object] = field(default_factory=dict)  # options as given, for the record
-    versions: Mapping[str, str] = field(default_factory=dict)  # of what measured it, package -> version
     warnings: tuple[str, ...] = ()
     seconds_by_stage: Mapping[str, float] = field(default_factory=dict)
+    versions: Mapping[str, str] = field(default_factory=dict)  # of what measured it, package -> version
 
     def __post_init__(self) -> None:
         for name in ("settings", "versions", "seconds_by_stage"):

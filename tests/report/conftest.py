@@ -166,7 +166,7 @@ def one_person() -> Analysis:
     track = make_track(0, segment.evidence.action_units.pts_seconds)
     why = "the only face; on screen for 94 % of the time; mouth moves with the sound (r = 0.61)"
     return Analysis(
-        make_clip(), (PersonAnalysis(0, True, why, track, (segment,)),), make_voice(6.0), "rules", SETTINGS, (), STAGES
+        make_clip(), (PersonAnalysis(1, True, why, track, (segment,)),), make_voice(6.0), "rules", SETTINGS, (), STAGES
     )
 
 
@@ -184,8 +184,8 @@ def two_people() -> Analysis:
     second[1] = Segment(4.0, 8.0, Evidence(missing=nothing), Prediction(None, None, "", "", "rules", problem=problem))
     tracks = [make_track(i, np.arange(300) / 25) for i in range(2)]
     people = (
-        PersonAnalysis(0, True, "largest face; mouth moves with the sound (r = 0.61)", tracks[0], first),
-        PersonAnalysis(1, False, "smaller face; on screen for 61 % of the time", tracks[1], tuple(second)),
+        PersonAnalysis(1, True, "largest face; mouth moves with the sound (r = 0.61)", tracks[0], first),
+        PersonAnalysis(2, False, "smaller face; on screen for 61 % of the time", tracks[1], tuple(second)),
     )
     warnings = ("3 frames could not be decoded and were left out",)
     return Analysis(make_clip("two.mp4", 12.0), people, make_voice(12.0), "rules", SETTINGS, warnings, STAGES)
@@ -199,7 +199,7 @@ def sound_only() -> Analysis:
     evidence = Evidence(None, None, make_prosody(), TONE, transcript, missing)
     prediction = make_prediction("angry", 0.31)
     prediction = dataclasses.replace(prediction, cues=CUES[3:])
-    person = PersonAnalysis(0, True, "the only voice", None, (Segment(0.0, 6.0, evidence, prediction),))
+    person = PersonAnalysis(1, True, "the only voice", None, (Segment(0.0, 6.0, evidence, prediction),))
     return Analysis(make_clip("talk.wav", video=False), (person,), make_voice(6.0), "rules", SETTINGS, (), STAGES)
 
 
@@ -214,7 +214,7 @@ def no_answer() -> Analysis:
     )
     prediction = Prediction(None, None, "", "", "rules", problem="no evidence: no face, no voice, no words")
     person = PersonAnalysis(
-        0, True, "nobody was found", None, (Segment(0.0, 6.0, Evidence(missing=missing), prediction),)
+        1, True, "nobody was found", None, (Segment(0.0, 6.0, Evidence(missing=missing), prediction),)
     )
     return Analysis(make_clip("room.mp4", audio=False), (person,), None, "rules", SETTINGS, (), STAGES)
 
@@ -228,7 +228,7 @@ def make_long() -> Callable[..., Analysis]:
         starts = np.arange(0.0, seconds - 1e-6, 6.0)
         persons = tuple(
             PersonAnalysis(
-                p, p == 0, "one of many", make_track(p, np.arange(round(seconds * 25)) / 25),
+                p + 1, p == 0, "one of many", make_track(p, np.arange(round(seconds * 25)) / 25),
                 tuple(
                     make_segment(float(s), float(s) + 6.0, label=labels[(i + p) % 5], share=0.35 + 0.05 * (i % 9))
                     for i, s in enumerate(starts)

@@ -59,7 +59,7 @@ def picture() -> PeakPicture:
 @pytest.fixture(scope="module", params=["one_person", "two_people", "sound_only", "no_answer"])
 def page(request: pytest.FixtureRequest, picture: PeakPicture) -> Page:
     analysis: Analysis = request.getfixturevalue(request.param)
-    return Page(render_page(analysis, {(0, 0): picture, (1, 2): picture}))
+    return Page(render_page(analysis, {(1, 0): picture, (2, 2): picture}))
 
 
 # --- whatever is shown ----------------------------------------------------------------------------------
@@ -119,7 +119,7 @@ def test_no_value_is_shown_as_nan_or_none(page: Page) -> None:
 
 
 def test_verdict_uncertainty_and_caveat_come_first(one_person: Analysis, picture: PeakPicture) -> None:
-    shown = Page(render_page(one_person, {(0, 0): picture})).text()
+    shown = Page(render_page(one_person, {(1, 0): picture})).text()
     order = [
         "talk.mp4", "Reads as happy · 71 %", "Next is surprise with 12 %: a clear lead.", "without learned weights",
         "Person 1", "Peak frame at", "Probabilities", "The cheeks are raised", "Cues", "Action units over time",
@@ -148,7 +148,7 @@ def test_cues_speak_for_and_against(one_person: Analysis) -> None:
 
 
 def test_portrait_has_mesh_and_marks_that_can_be_hidden(one_person: Analysis, picture: PeakPicture) -> None:
-    html = render_page(one_person, {(0, 0): picture})
+    html = render_page(one_person, {(1, 0): picture})
     page = Page(html)
     (image,) = page.named("img")
     assert (image["width"], image["height"]) == ("400", "400")
@@ -170,7 +170,7 @@ def test_why_there_is_no_picture(one_person: Analysis, sound_only: Analysis) -> 
 
 
 def test_picture_without_mesh(one_person: Analysis, picture: PeakPicture) -> None:
-    page = Page(render_page(one_person, {(0, 0): dataclasses.replace(picture, mesh=None)}))
+    page = Page(render_page(one_person, {(1, 0): dataclasses.replace(picture, mesh=None)}))
     assert len(page.named("img")) == 1
     assert page.named("input") == []
 
@@ -194,7 +194,7 @@ def test_several_people_and_segments(two_people: Analysis) -> None:
     page = Page(render_page(two_people, {}))
     shown = page.text()
     assert "Mostly reads as happy · 42 %" in shown  # the mean of 71, 55 and 62 x 0.02 %
-    assert {"person-0", "person-1"} <= {s.get("id") for s in page.named("section")}
+    assert {"person-1", "person-2"} <= {s.get("id") for s in page.named("section")}
     assert "1 of 3 segments have no answer." in shown
     assert len(page.named("article")) == 6
     assert shown.count("All 3 segments as a table") == 2
@@ -256,7 +256,7 @@ def test_no_text_gets_out_of_its_place(one_person: Analysis) -> None:
         warnings=(EVIL,),
         model=EVIL,
     )
-    html = render_page(evil, {(0, 0): PeakPicture(b"x", 10, 10, np.zeros((478, 2)))}, versions={EVIL: EVIL})
+    html = render_page(evil, {(1, 0): PeakPicture(b"x", 10, 10, np.zeros((478, 2)))}, versions={EVIL: EVIL})
     assert "<script" not in html
     assert "\u202e" not in html
     html.encode("utf-8")  # a lone surrogate would fail here
@@ -314,7 +314,7 @@ def test_units_of_different_sources_get_no_common_chart(two_people: Analysis) ->
 def test_ten_minutes_stay_under_a_megabyte_and_a_half(make_long: Callable[..., Analysis]) -> None:
     analysis = make_long(600.0, people=2)
     large = PeakPicture(bytes(60_000), 480, 480, np.full((478, 2), 123.4))
-    pictures = {(p, i): large for p in range(2) for i in range(100)}
+    pictures = {(p, i): large for p in (1, 2) for i in range(100)}
     html = render_page(analysis, pictures)
     assert len(html.encode("utf-8")) < 1_500_000
     page = Page(html)

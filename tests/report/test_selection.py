@@ -13,9 +13,9 @@ from emotion_llama.report.pictures import peak_pictures
 
 
 def test_each_person_gets_a_segment_before_anybody_gets_two(two_people: Analysis) -> None:
-    # Person 0: happy .71, happy .55, surprise .38. Person 1: sad .44, no answer and no face, sad .44.
-    assert selection.choose_detailed(two_people.people, 3) == [(0, 0), (1, 0), (0, 1)]
-    assert selection.choose_detailed(two_people.people) == [(0, 0), (1, 0), (0, 1), (1, 2), (0, 2), (1, 1)]
+    # Person 1: happy .71, happy .55, surprise .38. Person 2: sad .44, no answer and no face, sad .44.
+    assert selection.choose_detailed(two_people.people, 3) == [(1, 0), (2, 0), (1, 1)]
+    assert selection.choose_detailed(two_people.people) == [(1, 0), (2, 0), (1, 1), (2, 2), (1, 2), (2, 1)]
     assert selection.choose_detailed(two_people.people, 0) == []
     assert selection.choose_detailed(()) == []
 

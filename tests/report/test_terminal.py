@@ -13,7 +13,7 @@ from rich.cells import cell_len
 from rich.console import Console
 
 from emotion_llama.errors import InputError
-from emotion_llama.records import Analysis, Transcript, TranscriptLine
+from emotion_llama.records import Analysis, Prediction, Transcript, TranscriptLine
 from emotion_llama.report import sheet, terminal
 
 ANSI = re.compile(r"\x1b\[[0-9;]*m")
@@ -154,7 +154,7 @@ def test_too_narrow(one_person: Analysis) -> None:
 
 
 def test_line_keeps_both_ends_of_the_name(one_person: Analysis) -> None:
-    assert terminal.render_line(one_person) == "talk.mp4  Reads as happy · 71 %"
+    assert terminal.render_line(one_person).startswith("talk.mp4  Reads as happy · 71 %  ")
     clip = dataclasses.replace(one_person.clip, path=Path("x" * 50 + "end.mp4"))
     line = terminal.render_line(dataclasses.replace(one_person, clip=clip), width=44)
     # 44 less the verdict's 21 and two spaces: 21 columns for the name.
@@ -203,3 +203,14 @@ def test_crop_counts_wide_characters_as_two() -> None:
     assert sheet.crop("abcdef", 2, "...") == ".."
     assert sheet.crop_middle("abcdefghij", 5) == "ab…ij"
     assert sheet.crop_middle("abcdefghij", 2) == "a…"
+
+
+def test_line_tells_what_speaks_for_the_answer_or_why_there_is_none(one_person: Analysis) -> None:
+    segment = one_person.people[0].segments[0]
+    assert segment.evidence.peak_frame is not None
+    strongest = [f"{name} {value:.1f}" for name, value in segment.evidence.peak_frame.units.items()][:3]
+    assert f"  {', '.join(strongest)}; " in terminal.render_line(one_person, width=120)
+    silent = Prediction(None, None, "", "", "rules", problem="no evidence: no face, no voice, no words")
+    person = dataclasses.replace(one_person.people[0], segments=(dataclasses.replace(segment, prediction=silent),))
+    nothing = dataclasses.replace(one_person, people=(person,))
+    assert terminal.render_line(nothing, width=60) == "talk.mp4  No answer  no evidence: no face, no voice, no words"[:60]

@@ -125,7 +125,7 @@ def test_mean_weighs_by_length_and_leaves_unanswered_out() -> None:
     )
     mean = wording.mean_probabilities(segments)
     assert mean == pytest.approx({"happy": 0.3, "sad": 0.7})  # (1 * 0.9 + 3 * 0.1) / 4
-    person = PersonAnalysis(0, True, "", None, segments)
+    person = PersonAnalysis(1, True, "", None, segments)
     headline = wording.person_headline(person)
     assert headline.title.replace(wording.NBSP, " ") == "Mostly reads as sad · 70 %"
     assert headline.detail.startswith("Mean over 2 segments")
@@ -135,9 +135,9 @@ def test_mean_weighs_by_length_and_leaves_unanswered_out() -> None:
 def test_a_person_without_any_answer() -> None:
     problem = Prediction(None, None, "", "", "rules", problem="no face")
     segments = (_segment(0, 1, problem), _segment(1, 2, problem))
-    assert wording.person_headline(PersonAnalysis(0, True, "", None, segments)) == ("No answer", "no face")
-    assert wording.person_headline(PersonAnalysis(0, True, "", None, ())) == ("No answer", "No segment was analysed.")
-    assert not wording.is_answered([PersonAnalysis(0, True, "", None, segments)])
+    assert wording.person_headline(PersonAnalysis(1, True, "", None, segments)) == ("No answer", "no face")
+    assert wording.person_headline(PersonAnalysis(1, True, "", None, ())) == ("No answer", "No segment was analysed.")
+    assert not wording.is_answered([PersonAnalysis(1, True, "", None, segments)])
 
 
 def test_names_of_people(one_person: Analysis, sound_only: Analysis, no_answer: Analysis) -> None:
@@ -148,8 +148,8 @@ def test_names_of_people(one_person: Analysis, sound_only: Analysis, no_answer: 
 def test_lead_segment_prefers_a_face_to_a_higher_probability(one_person: Analysis) -> None:
     with_face = one_person.people[0].segments[0]
     without = _segment(6, 9, _prediction(sad=0.99, happy=0.01))
-    assert wording.lead_segment(PersonAnalysis(0, True, "", None, (without, with_face))) == 1
-    assert wording.lead_segment(PersonAnalysis(0, True, "", None, ())) is None
+    assert wording.lead_segment(PersonAnalysis(1, True, "", None, (without, with_face))) == 1
+    assert wording.lead_segment(PersonAnalysis(1, True, "", None, ())) is None
 
 
 def test_caveat_says_what_rules_are() -> None:

@@ -155,9 +155,9 @@ class Analyzer:
             sound.voice,
             self.reader.name,
             self.settings(clip.path, options),
-            installed_versions(),
             tuple(warnings),
             clock.seconds,
+            installed_versions(),
         )
 
     def settings(self, path: Path, options: Options) -> dict[str, object]:

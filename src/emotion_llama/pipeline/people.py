@@ -35,17 +35,17 @@ class Voiced:
 def main_first(sight: Sight, voice: VoiceTrack | None) -> tuple[Person, ...]:
     """The people of a clip, the main one first; a clip without faces has one person, who is only heard."""
     if not sight.people:
-        return (Person(0, None, f"{sight.why_nobody}; the voice stands alone"),)
+        return (Person(1, None, f"{sight.why_nobody}; the voice stands alone"),)
     if any(seen.track is None for seen in sight.people):
         return _most_seen_first(sight)
     from emotion_llama.face.people import mouth_opening, rank_people
 
     assert sight.frame_size is not None
-    seen_by_id = {seen.person_id: seen for seen in sight.people}
+    seen_by_track = {seen.track.track_id: seen for seen in sight.people if seen.track is not None}
     tracks = _tracks(sight.people)
     openings = {track.track_id: mouth_opening(track) for track in tracks}
     ranked = rank_people(tracks, sight.frame_size, openings, voice)
-    return tuple(Person(r.track_id, seen_by_id[r.track_id], r.why) for r in ranked)
+    return tuple(Person(seen_by_track[r.track_id].person_id, seen_by_track[r.track_id], r.why) for r in ranked)
 
 
 def whose_voice(people: Sequence[Person], voice: VoiceTrack | None, span: tuple[float, float]) -> Voiced:
@@ -61,7 +61,8 @@ def whose_voice(people: Sequence[Person], voice: VoiceTrack | None, span: tuple[
     speaker = find_speaker(tracks, voice, *span)
     if speaker.track_id is None:
         return Voiced(main.person_id, f"{speaker.why}, and that is the main person")
-    return Voiced(speaker.track_id, speaker.why)
+    speaking = next(person for person in people if _track_id(person) == speaker.track_id)
+    return Voiced(speaking.person_id, speaker.why)
 
 
 def _most_seen_first(sight: Sight) -> tuple[Person, ...]:
@@ -77,3 +78,7 @@ def _most_seen_first(sight: Sight) -> tuple[Person, ...]:
 
 def _tracks(people: Sequence[Seen]) -> list[FaceTrack]:
     return [seen.track for seen in people if seen.track is not None]
+
+
+def _track_id(person: Person) -> int | None:
+    return person.seen.track.track_id if person.seen is not None and person.seen.track is not None else None

@@ -11,7 +11,7 @@ from emotion_llama.errors import InputError
 from emotion_llama.records import ActionUnits, Clip, FaceTrack
 
 if TYPE_CHECKING:
-    from emotion_llama.face.backends import MeshBackend
+    from emotion_llama.face.backends import MeshBackend, UnitReader
 
 
 @dataclass(frozen=True, repr=False)
@@ -19,7 +19,7 @@ class Seen:
     """One person in view: a track measured by us, or units that another program measured, or both.
 
     Attributes:
-        person_id: the track's number, or the other program's face number.
+        person_id: 1, 2, ... in order of first appearance, or the other program's face number.
         track: None when only another program's units are there.
         units: None when the face was found but no unit could be measured.
         why_no_units: the reason, when `units` is None.
@@ -76,7 +76,7 @@ def look(
     if tracker is None:
         return Sight((), None, 0, "the video has no readable frame")
     tracks = tracker.finish()
-    people = tuple(Seen(track.track_id, track, action_units.estimate(track)) for track in tracks)
+    people = tuple(Seen(track.track_id + 1, track, action_units.estimate(track)) for track in tracks)
     for lost in tracker.dropped:
         warn(lost.reason)
     return Sight(people, size, count, f"no face was found in {count} frames")
@@ -94,10 +94,22 @@ def read_units(clip: Clip, table: Path | None, backend: str) -> Sight:
     if table is None:
         people = load_unit_reader(backend).read(clip.path)
     else:
-        people = load_unit_reader(units_format(table)).read(table)
+        people = _reader_of(table, clip).read(table)
     seen = tuple(Seen(person.person_id, None, person.units) for person in people)
     source = backend if table is None else table.name
     return Sight(seen, None, max((len(p.units.pts_seconds) for p in people), default=0), f"no person in {source}")
+
+
+def _reader_of(table: Path, clip: Clip) -> UnitReader:
+    from emotion_llama.face.backends import load_unit_reader
+
+    name = units_format(table)
+    if name != "pyfeat":
+        return load_unit_reader(name)
+    # py-feat numbers frames and writes no times.
+    if clip.video is None:
+        raise InputError(f"{table}: a py-feat table needs a clip with video, and {clip.path} has none")
+    return load_unit_reader(name, fps=clip.video.fps)
 
 
 def units_format(table: Path) -> str:

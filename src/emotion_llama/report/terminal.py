@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from emotion_llama.errors import InputError
 from emotion_llama.records import AU_DESCRIPTIONS, Analysis, Clip, Cue, Evidence, PersonAnalysis, Segment
-from emotion_llama.report.sheet import Part, Sheet, cells, crop_middle
+from emotion_llama.report.sheet import Part, Sheet, cells, crop, crop_middle
 from emotion_llama.report.tables import SOURCES, field_name
 from emotion_llama.report.wording import (
     Headline,
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 
 LEAST_WIDTH = 40
 TIME, READ = 19, 15  # columns of the timeline
+LEAST_TELLING = 12  # columns below which the end of a one-line analysis says nothing
 
 
 def render_terminal(
@@ -62,12 +63,32 @@ def render_terminal(
 
 
 def render_line(analysis: Analysis, *, width: int = 80, encoding: str | None = "utf-8") -> str:
-    """The analysis on one line of at most `width` columns, without a line break: file name and verdict."""
+    """The analysis on one line of at most `width` columns, without a line break: file name, verdict, and what tells.
+
+    After the verdict come the strongest units of the most telling segment and the tone, or why there is no answer, as
+    far as there is room.
+    """
     sheet = Sheet(width, colour=False, encoding=encoding)
-    verdict = sheet.clean(_main_headline(analysis).title)
+    headline = _main_headline(analysis)
+    verdict = sheet.clean(headline.title)
     name = crop_middle(sheet.clean(analysis.clip.path.name), max(width - cells(verdict) - 2, 8), sheet.ellipsis)
+    telling = _telling(analysis) if is_answered(analysis.people[:1]) else headline.detail
     sheet.line(f"{name}  {verdict}")
-    return sheet.text().rstrip("\n")
+    short = sheet.text().rstrip("\n")
+    room = width - cells(short) - 2
+    return (
+        f"{short}  {crop(sheet.clean(telling), room, sheet.ellipsis)}" if telling and room >= LEAST_TELLING else short
+    )
+
+
+def _telling(analysis: Analysis) -> str:
+    """The strongest units and the tone of the main person's most telling segment: "AU12 3.6, AU06 1.2; loud voice"."""
+    person = analysis.people[0]
+    index = lead_segment(person)
+    evidence = person.segments[index].evidence if index is not None else Evidence()
+    units = list(evidence.peak_frame.units.items())[:3] if evidence.peak_frame else []
+    parts = [", ".join(f"{name} {value:.1f}" for name, value in units), evidence.tone.phrase if evidence.tone else ""]
+    return "; ".join(part for part in parts if part)
 
 
 def print_analysis(analysis: Analysis, console: Console) -> None:

@@ -185,10 +185,10 @@ def person_headline(person: PersonAnalysis) -> Headline:
 
 
 def person_name(person: PersonAnalysis) -> str:
-    """What the person is called in a report: "Person 1" for id 0."""
+    """What the person is called in a report: "Person 1" for id 1."""
     evidence = [segment.evidence for segment in person.segments]
     if person.track is not None or any(e.action_units is not None for e in evidence):
-        return f"Person {person.person_id + 1}"
+        return f"Person {person.person_id}"
     if any(e.prosody is not None or e.transcript is not None for e in evidence):
         return "Voice without a visible face"
     return "Nobody seen or heard"
