@@ -31,5 +31,5 @@ def test_auto_without_a_voice_cuts_every_eight_seconds() -> None:
 def test_options_refuse_what_is_no_segment(segment: float) -> None:
     from emotion_llama.pipeline.options import Options
 
-    with pytest.raises(InputError, match="expected 'none', 'auto' or seconds of at least 0.5"):
+    with pytest.raises(InputError, match=r"expected 'none', 'auto' or seconds of at least 0\.5"):
         Options(segment=segment)
