@@ -67,7 +67,7 @@ def test_a_mirrored_face_has_its_sides_swapped():
     one, other = (measure(truth.photograph(m, STRAIGHT)) for m in (mesh, flipped))
     assert feature(one, "mouth_corner_y_left") > feature(one, "mouth_corner_y_right") + 0.5
     for name in FEATURE_NAMES:
-        swapped = name[:-5] + "right" if name.endswith("_left") else name.replace("_right", "_left")
+        swapped = name[:-4] + "right" if name.endswith("_left") else name.replace("_right", "_left")
         assert feature(one, name) == pytest.approx(feature(other, swapped), abs=1e-9)
 
 

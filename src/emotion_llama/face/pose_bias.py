@@ -25,6 +25,7 @@ USUAL = np.array([1 / 60, 0.3])
 LIMITS = (np.array([0.0, -0.5]), np.array([1 / 35, 0.5]))
 INDEPENDENT_SECONDS = 1.0  # frames nearer than this repeat each other's expression
 ROBUST_ROUNDS = 3
+EXPRESSION_SPREADS = 1.0  # a value further off, in spreads of the feature, is an expression and counts less (Huber)
 _GRID_DEGREES = np.arange(-60.0, 60.1, 7.5)
 
 
@@ -82,7 +83,7 @@ def estimate_causes(features: Float, head_pose_degrees: Float, usable: Bool, sec
         precision = np.einsum("nf,ncf,ndf->cd", weight, known, known) / repeats + np.eye(len(USUAL))
         strength = np.linalg.solve(precision, np.einsum("nf,ncf,nf->c", weight, known, seen) / repeats)
         off = np.abs(seen - np.einsum("c,ncf->nf", strength, known))
-        weight = 1 / np.maximum(off / (1.5 * max(float(np.median(off)), 1e-3)), 1.0)
+        weight = 1 / np.maximum(off / EXPRESSION_SPREADS, 1.0)
     return np.clip(strength * USUAL, *LIMITS)
 
 

@@ -98,8 +98,8 @@ def find_speech(pts_seconds: Float, lip_gap: Float) -> Bool:
 
 def _oscillates(values: Float) -> Bool:
     """[G] on the GRID_HZ grid: strong enough and fast enough around each point."""
-    slow = _moving_mean(values, 1 / SPEECH_HZ[0])
-    fast = _moving_mean(values - slow, 0.5 / SPEECH_HZ[1])
+    # The grid itself ends at 12.5 Hz, so only what is slower than syllables has to be taken out.
+    fast = values - _moving_mean(values, 1 / SPEECH_HZ[0])
     strength = np.sqrt(_moving_mean(fast**2, SPEECH_WINDOW_SECONDS))
     # Turns are counted only where they are not jitter: crossings of a band of half the required strength.
     sign = np.where(np.abs(fast) > SPEECH_MIN_CM / 2, np.sign(fast), 0.0)

@@ -1,0 +1,175 @@
+import numpy as np
+import pytest
+
+from emotion_llama.errors import InputError
+from emotion_llama.face import label_units
+from emotion_llama.face.peak import find_peak, find_peaks
+from emotion_llama.records import AU_NAMES, ActionUnits
+
+FPS = 25.0
+
+
+def units_of(
+    rows: dict[str, list[float]], *, names=AU_NAMES, confidence=None, blink=(), speech=(), nan_rows=()
+) -> ActionUnits:
+    """Intensities by unit over time; units that are not named are zero."""
+    n = len(next(iter(rows.values())))
+    intensity = np.zeros((n, len(names)))
+    for name, values in rows.items():
+        intensity[:, names.index(name)] = values
+    intensity[list(nan_rows)] = np.nan
+    flags = [np.isin(np.arange(n), list(marked)) for marked in (blink, speech)]
+    return ActionUnits(
+        names, np.arange(n) / FPS, intensity, np.ones(n) if confidence is None else np.array(confidence), *flags,
+        neutral="backend", source="test",
+    )  # fmt: skip
+
+
+def test_the_published_example_of_a_surprised_face():
+    """Emotion-LLaMA's figure: AU05 .36 + AU26 1.02 at frame 1 beats 0 + 1.25 at frame 7."""
+    au05 = [0.0, 0.36, 0.1, 0, 0, 0, 0, 0.0]
+    au26 = [0.5, 1.02, 0.9, 0.4, 0.3, 0.6, 0.9, 1.25]
+    peak = find_peak(units_of({"AU05": au05, "AU26": au26}), rule="label", label="surprise")
+    assert peak is not None
+    assert peak.row == 1
+    assert peak.pts_seconds == pytest.approx(1 / FPS)
+    assert peak.score == pytest.approx(1.38)
+    assert (peak.rule, peak.label) == ("label", "surprise")
+    assert "AU05 0.36 + AU26 1.02 = 1.38" in peak.why
+    # Had only the largest single unit counted, frame 7 would have won.
+    alone = find_peak(units_of({"AU26": au26}), rule="label", label_units=("AU26",))
+    assert alone is not None
+    assert alone.row == 7
+
+
+def test_rule_all_sums_every_unit():
+    units = units_of({"AU06": [1.0, 2.0, 0.5], "AU12": [1.0, 0.5, 3.0], "AU01": [1.5, 0.0, 0.0]})
+    peak = find_peak(units)
+    assert peak is not None
+    assert (peak.row, peak.score) == (0, pytest.approx(3.5))
+    assert peak.label is None
+    assert list(peak.units) == ["AU01", "AU06", "AU12"]  # strongest first
+    assert "largest sum of 16 units: 3.50 (AU01 1.50" in peak.why
+    assert "3 of 3 frames could be judged" in peak.why
+
+
+def test_only_units_above_the_threshold_are_reported():
+    units = units_of({"AU06": [0.7], "AU12": [2.5]})
+    assert dict(find_peak(units).units) == {"AU12": pytest.approx(2.5)}
+    assert list(find_peak(units, report_above=0.5).units) == ["AU12", "AU06"]
+
+
+def test_a_lost_face_never_wins():
+    """MER-Factory's peak was a frame with confidence 0 whose stale intensities were the largest."""
+    units = units_of({"AU12": [1.0, 5.0, 2.0, 4.9]}, confidence=[1.0, 0.0, 1.0, 0.0])
+    assert find_peak(units).row == 2
+    assert [peak.row for peak in find_peaks(units, min_distance_seconds=0)] == [0, 2]
+    gap = units_of({"AU12": [1.0, 5.0, 2.0]}, confidence=[1.0, 0.0, 1.0], nan_rows=[1])
+    assert find_peak(gap).row == 2
+
+
+def test_no_frame_no_peak():
+    nothing = units_of({"AU12": [1.0, 5.0]}, confidence=[0.0, 0.0])
+    assert find_peak(nothing) is None
+    assert find_peaks(nothing) == ()
+
+
+def test_frames_of_little_confidence_win_only_among_themselves():
+    units = units_of({"AU12": [1.0, 5.0]}, confidence=[0.9, 0.1])
+    assert find_peak(units).row == 0
+    assert find_peak(units, min_confidence=0.0).row == 1
+    assert find_peak(units_of({"AU12": [1.0, 5.0]}, confidence=[0.1, 0.1])).row == 1
+
+
+@pytest.mark.parametrize("where", [0, 4])
+def test_the_first_and_the_last_frame_can_win(where):
+    values = [1.0] * 5
+    values[where] = 3.0
+    units = units_of({"AU12": values})
+    assert find_peak(units).row == where
+    assert [peak.row for peak in find_peaks(units, min_height=2)] == [where]
+
+
+def test_the_earliest_of_equals_wins():
+    assert find_peak(units_of({"AU12": [0.0, 2.0, 1.0, 2.0]})).row == 1
+    still = find_peak(units_of({"AU12": [0.0, 0.0]}))
+    assert (still.row, still.score) == (0, 0.0)
+
+
+def test_blinks_do_not_count_unless_asked():
+    units = units_of({"AU12": [1.0, 1.0, 2.0], "AU45": [0.0, 5.0, 0.0]}, blink=[1])
+    peak = find_peak(units)
+    assert peak.row == 2
+    assert "1 blink frames left out" in peak.why
+    assert find_peak(units, include_blinks=True).row == 1
+    # Closed eyes that are no blink may win, but not by AU45.
+    shut = units_of({"AU12": [1.0, 1.5, 1.2], "AU45": [0.0, 0.0, 5.0]})
+    assert find_peak(shut).row == 1
+    # Where every frame is a blink, one still has to be chosen.
+    assert find_peak(units_of({"AU12": [1.0, 2.0]}, blink=[0, 1])).row == 1
+
+
+def test_talking_does_not_count_unless_asked():
+    units = units_of({"AU12": [1.0, 0.5], "AU25": [0.0, 2.0], "AU26": [0.0, 2.0]}, speech=[1])
+    peak = find_peak(units)
+    assert (peak.row, peak.score) == (0, pytest.approx(1.0))
+    assert "AU25 and AU26 not counted while talking" in peak.why
+    assert find_peak(units, include_speech=True).row == 1
+    # The same mouth, not talking, is an expression.
+    gaping = units_of({"AU12": [1.0, 0.5], "AU25": [0.0, 2.0], "AU26": [0.0, 2.0]})
+    assert find_peak(gaping).row == 1
+
+
+def test_a_label_takes_the_published_table_before_mer_factorys():
+    units = units_of({"AU06": [1.0, 0.0], "AU14": [0.0, 3.0]})
+    assert find_peak(units, rule="label", label="happy").row == 0  # 06 + 12
+    assert find_peak(units, rule="label", label="happy", label_units=("AU06", "AU12", "AU14")).row == 1
+    worried = units_of({"AU20": [0.0, 1.0]})  # AU28 of the table is not measured
+    assert find_peak(worried, rule="label", label="worried").row == 1
+
+
+def test_published_tables_are_as_printed():
+    assert label_units.PUBLISHED == {
+        "surprise": ("AU05", "AU26"),
+        "happy": ("AU06", "AU12"),
+        "sad": ("AU01", "AU04", "AU15"),
+        "angry": ("AU04", "AU05", "AU07", "AU23"),
+    }
+    needed = {"happy": 2, "sad": 2, "surprise": 2, "fear": 4, "angry": 3, "contempt": 2, "worried": 1, "disgust": 1}
+    assert needed == label_units.MER_FACTORY_MIN_PRESENT
+    assert label_units.units_of("sad") == ("AU01", "AU04", "AU15")
+    assert label_units.units_of("sad", "mer-factory") == ("AU01", "AU04", "AU15", "AU14")
+    assert label_units.units_of("contempt") == ("AU12", "AU10", "AU14", "AU17")
+
+
+def test_labels_and_tables_that_do_not_exist():
+    units = units_of({"AU12": [1.0]})
+    with pytest.raises(InputError, match="no published units for 'doubt'"):
+        find_peak(units, rule="label", label="doubt")
+    with pytest.raises(InputError, match="is not a table of label units"):
+        label_units.units_of("happy", "openface")
+    with pytest.raises(InputError, match="needs label or label_units"):
+        find_peak(units, rule="label")
+    with pytest.raises(InputError, match='peak rule must be "all" or "label"'):
+        find_peak(units, rule="largest")
+    with pytest.raises(InputError, match="none of the label's units was measured: AU28"):
+        find_peak(units, rule="label", label_units=("AU28",))
+
+
+def test_peaks_of_a_timeline():
+    values = [0, 1, 0, 0, 3, 3, 3, 0, 0.5, 0, 0, 2]
+    peaks = find_peaks(units_of({"AU12": values}), min_distance_seconds=0)
+    # Of the plateau the first frame; 0.5 is below the height; the last frame is still rising.
+    assert [(peak.row, peak.score) for peak in peaks] == [(1, 1.0), (4, 3.0), (11, 2.0)]
+
+
+def test_near_peaks_keep_the_higher():
+    values = [0.0] * 30
+    values[10], values[14], values[25] = 2.0, 3.0, 1.0
+    units = units_of({"AU12": values})
+    assert [peak.row for peak in find_peaks(units, min_distance_seconds=0.3)] == [14, 25]
+    assert [peak.row for peak in find_peaks(units, min_distance_seconds=0.1)] == [10, 14, 25]
+
+
+def test_one_frame_is_its_own_peak():
+    assert [peak.row for peak in find_peaks(units_of({"AU12": [2.0]}))] == [0]
