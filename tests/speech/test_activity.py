@@ -52,6 +52,18 @@ def test_pauses_of_a_voice_in_noise_are_found_to_50_ms(snr_db):
     np.testing.assert_allclose(edges, [[0.0, 2.0], [2.5, 4.0], [5.2, 8.0]], atol=0.05)
 
 
+@pytest.mark.parametrize("below_db", [20.0, 30.0, 45.0])
+@pytest.mark.parametrize("chord_hz", [(100.0, 200.0, 300.0), (261.6, 329.6, 392.0)], ids=["hum", "music"])
+def test_hum_and_soft_music_do_not_fill_the_pauses(chord_hz, below_db):
+    # A hum 25 dB under the voice was voiced and audible in every pause, so that there was none.
+    spec = VoiceSpec(12.0, pauses=((3.0, 4.0), (7.0, 8.5)), consonant_share=0.3, accent_semitones=2.0)
+    samples = render_voice(spec).samples
+    hum = sum(sine(f, 12.0, 1.0) for f in chord_hz)
+    hum *= 10 ** (-below_db / 20) * np.sqrt(np.mean(samples**2) / np.mean(hum**2))
+    edges = np.array(runs(measure_voice([waveform(samples + hum)]).is_speech)) / 100
+    np.testing.assert_allclose(edges, [[0.0, 3.0], [4.0, 7.0], [8.5, 12.0]], atol=0.05)
+
+
 def test_consonants_count_as_speech():
     spec = VoiceSpec(6.0, consonant_share=1.0, pauses=((2.5, 3.5),))
     found = measure_voice([waveform(render_voice(spec).samples)])

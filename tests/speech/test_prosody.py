@@ -88,7 +88,7 @@ def test_slope_is_that_of_the_contour(semitones_per_second):
 def test_range_is_from_the_10th_to_the_90th_percentile():
     # A straight glide over an octave spends 80 % of its time on 80 % of the octave.
     found = held(pitch_points=((0.0, 110.0), (3.0, 220.0)))
-    assert found.pitch_range_semitones == pytest.approx(9.6, abs=0.1)
+    assert found.pitch_range_semitones == pytest.approx(9.6, abs=0.2)
 
 
 def test_pauses_are_counted_and_measured():

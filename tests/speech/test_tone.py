@@ -48,7 +48,7 @@ def test_the_words_come_in_the_order_of_the_table():
         ("loudness_median_db", -11.0, -9.0, "loud"),
         ("articulation_rate", 3.1, 2.9, "slow"),
         ("articulation_rate", 5.4, 5.6, "fast"),
-        ("tremor_depth_percent", 2.9, 3.1, "trembling"),
+        ("tremor_depth_percent", 3.9, 4.1, "trembling"),
         ("pitch_slope_semitones_per_second", -11.0, -13.0, "falling"),
         ("pitch_slope_semitones_per_second", 4.9, 5.1, "rising"),
     ],
@@ -56,6 +56,12 @@ def test_the_words_come_in_the_order_of_the_table():
 def test_a_word_begins_at_its_bound(figure, inside, outside, word):
     assert word not in describe_tone(voice(**{figure: float(inside)})).words
     assert list(describe_tone(voice(**{figure: float(outside)})).words) == [word]
+
+
+@pytest.mark.parametrize(("semitones", "word"), [(1.0, "monotone"), (12.0, "lively")])
+def test_the_range_of_a_single_word_says_nothing(semitones, word):
+    assert word not in describe_tone(voice(pitch_range_semitones=semitones, voiced_seconds=0.9)).words
+    assert word in describe_tone(voice(pitch_range_semitones=semitones, voiced_seconds=1.0)).words
 
 
 def test_halting_needs_two_pauses():

@@ -60,8 +60,9 @@ SCALES: tuple[Scale, ...] = (
         "Jacewicz et al. 2010, JASA 128, 839; relative: twice the noticeable 10 % of Quené 2007, J. Phonetics 35, 353",
     ),
     Scale("pause_share", "share of pauses", "", None, -1.0, "halting", 0.35, None, 0.0, 0.0, ""),
+    # Unmoved speech of a synthesiser reaches 3.7 % where its melody happens to swing evenly (benchmarks/).
     Scale(
-        "tremor_depth_percent", "tremor", "% of the pitch", None, -1.0, "trembling", 3.0, None, 0.0, 0.0,
+        "tremor_depth_percent", "tremor", "% of the pitch", None, -1.0, "trembling", 4.0, None, 0.0, 0.0,
         "direction: depth is the main cue of perceived tremor, Lester et al. 2012, J. Voice 27, 110.e1",
     ),
     # Statements fall by 2-6 semitones a second within voiced runs; only clearly more, or a rise, is a word.
@@ -76,6 +77,7 @@ SCALES: tuple[Scale, ...] = (
 NOISY_BELOW_DB = 4.0
 BREATHY_ABOVE_TILT_DB, HARSH_BELOW_TILT_DB = 15.0, 8.0
 MIN_PAUSES_FOR_HALTING = 2
+MIN_VOICED_FOR_RANGE_SECONDS = 1.0
 
 # What an ordinary voice is described with.
 ORDINARY_FIGURES = (
@@ -105,7 +107,7 @@ def describe_tone(prosody: Prosody | None, reference: Prosody | None = None) -> 
 def _judge(scale: Scale, prosody: Prosody, reference: Prosody | None) -> dict[str, str]:
     """The word of one scale, if there is one, with the figure that earned it."""
     value = getattr(prosody, scale.figure)
-    if value is None or (scale.figure == "pause_share" and (prosody.pause_count or 0) < MIN_PAUSES_FOR_HALTING):
+    if value is None or not _is_telling(scale, prosody):
         return {}
     usual = getattr(reference, scale.figure, None) if scale.relative else None
     judged, low, high, text = value, scale.low, scale.high, measured(scale, value)
@@ -115,6 +117,13 @@ def _judge(scale: Scale, prosody: Prosody, reference: Prosody | None) -> dict[st
         text = f"{text} against a usual {_number(scale, usual)}"
     word = scale.low_word if judged < low else scale.high_word if judged > high else None
     return {word: text} if word else {}
+
+
+def _is_telling(scale: Scale, prosody: Prosody) -> bool:
+    """Whether there is enough speech for the words of a scale: one word is not monotone, one pause not halting."""
+    if scale.figure == "pitch_range_semitones":
+        return prosody.voiced_seconds >= MIN_VOICED_FOR_RANGE_SECONDS
+    return scale.figure != "pause_share" or (prosody.pause_count or 0) >= MIN_PAUSES_FOR_HALTING
 
 
 def measured(scale: Scale, value: float) -> str:
