@@ -29,7 +29,7 @@ from emotion_llama.speech.voice_track import measure_voice
 from emotion_llama.synthetic.voice import SyntheticVoice, VoiceSpec, render_voice
 
 NUM_VOICES = 60
-GROSS = 0.2  # relative error of a frame's pitch that counts as another pitch (Rabiner et al. 1976)
+GROSS = 0.2  # relative error of a frame's pitch that counts as another pitch, as is usual for gross pitch errors
 
 # Text, and its syllables as General American says them.
 TEXTS = (
