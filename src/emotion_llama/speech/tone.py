@@ -57,8 +57,8 @@ SCALES: tuple[Scale, ...] = (
     Scale(
         "articulation_rate", "articulation rate", "syllables/s",
         "slow", 3.0, "fast", 5.5, "ratio", 0.8, 1.2,
-        "average conversation: 300 syllables a minute, D. Jones after S. Wood 1973, Lund Working Papers; relative: four "
-        "times the noticeable 5 % of Quené 2007, J. Phonetics 35",
+        "average conversation: 300 syllables a minute, D. Jones after S. Wood 1973, Lund Working Papers; relative: "
+        "four times the noticeable 5 % of Quené 2007, J. Phonetics 35",
     ),
     Scale("pause_share", "share of pauses", "", None, -1.0, "halting", 0.35, None, 0.0, 0.0, ""),
     # Unmoved speech of a synthesiser reaches 3.7 % where its melody happens to swing evenly (benchmarks/).
