@@ -1,0 +1,25 @@
+"""From a clip's words and measurements to the text and placeholders that the language model reads."""
+
+from emotion_llama.prompts.builder import Prompt, Turn, build_prompt, prompt_from_text
+from emotion_llama.prompts.layouts import LAYOUTS, SLOTS, Layout, Slot, Special, Text, layout_named
+from emotion_llama.prompts.targets import TARGET_RULES, target_text
+from emotion_llama.prompts.tasks import TASKS, instruction_pool, pick_instruction
+
+__all__ = [
+    "LAYOUTS",
+    "SLOTS",
+    "TARGET_RULES",
+    "TASKS",
+    "Layout",
+    "Prompt",
+    "Slot",
+    "Special",
+    "Text",
+    "Turn",
+    "build_prompt",
+    "instruction_pool",
+    "layout_named",
+    "pick_instruction",
+    "prompt_from_text",
+    "target_text",
+]

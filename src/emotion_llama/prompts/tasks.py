@@ -1,0 +1,93 @@
+"""What the model is asked to do: the tasks' tags, and the published instructions as data."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cache
+from importlib.resources import files
+
+from emotion_llama.errors import InputError
+
+
+@dataclass(frozen=True)
+class Task:
+    """One kind of question: the tag in the prompt, None for free text, and the pool its instructions come from."""
+
+    name: str
+    tag: str | None
+    pool: str | None
+
+
+# Tags: the dataset class of Emotion-LLaMA (emotion, reason, reason_v2, caption) and its demo (visual, audio).
+TASKS: dict[str, Task] = {
+    task.name: task
+    for task in (
+        Task("emotion", "emotion", "emotion"),
+        Task("reason", "reason", "reason"),
+        Task("reason_v2", "reason_v2", "reason"),
+        Task("caption", "caption", "caption"),
+        Task("visual", "visual", "visual"),
+        Task("audio", "audio", "audio"),
+        Task("free", None, None),
+    )
+}
+POOLS: tuple[str, ...] = ("emotion", "emotion_six", "reason", "caption", "visual", "audio")
+
+
+def task_named(name: str) -> Task:
+    """The task called `name`.
+
+    Raises:
+        InputError: there is none; the message lists them.
+    """
+    if name not in TASKS:
+        raise InputError(f"no task {name!r} (there are: {', '.join(TASKS)})")
+    return TASKS[name]
+
+
+@cache
+def instruction_pool(name: str) -> tuple[str, ...]:
+    """The instructions of one of `POOLS`, in their published order.
+
+    Raises:
+        InputError: there is no such pool.
+    """
+    if name not in POOLS:
+        raise InputError(f"no instruction pool {name!r} (there are: {', '.join(POOLS)})")
+    lines = (files("emotion_llama.prompts") / "data" / f"{name}.txt").read_text(encoding="utf-8").splitlines()
+    return tuple(line for line in lines if line and not line.startswith("#"))
+
+
+def pick_instruction(task: str, *, pool: str | None = None, seed: int | str | None = None) -> str:
+    """An instruction of the task: the first of its pool, or one drawn by `seed`, the same for the same seed.
+
+    Args:
+        task: one of `TASKS`, not "free".
+        pool: another pool than the task's own, e.g. "emotion_six".
+        seed: what to draw by, e.g. clip name and epoch; None takes the first.
+
+    Raises:
+        InputError: the task or pool is unknown, or the task has no instructions of its own.
+    """
+    name = pool or task_named(task).pool
+    if name is None:
+        raise InputError(f"task {task!r} has no instruction of its own; give instruction=...")
+    choices = instruction_pool(name)
+    return choices[0] if seed is None else random.Random(f"{name}:{seed}").choice(choices)  # noqa: S311 - no secret
+
+
+def emotion_instruction(labels: Sequence[str]) -> str:
+    """The published emotion instruction for other labels.
+
+    Naming all nine labels of MERR scored better than naming the test set's alone (published answer in the project's
+    issue tracker), so that the standard instruction is the better choice where its labels will do.
+
+    Raises:
+        InputError: no label.
+    """
+    if not labels:
+        raise InputError("an emotion instruction needs labels, got none")
+    opening = instruction_pool("emotion")[0].partition(": ")[0]
+    return f"{opening}: {', '.join(labels)}."

@@ -1,0 +1,66 @@
+import numpy as np
+
+from emotion_llama.prompts.cues import LONGEST, cue_text
+from emotion_llama.records import (
+    AU_NAMES,
+    ActionUnits,
+    Evidence,
+    Missing,
+    PeakFrame,
+    Prosody,
+    Tone,
+    Transcript,
+    TranscriptLine,
+)
+
+UNITS = ActionUnits(
+    ("AU04",), np.zeros(1), np.ones((1, 1)), np.ones(1), np.zeros(1, bool), np.zeros(1, bool), "person", "test"
+)
+WORDS = Transcript((TranscriptLine("No."),), "given")
+
+
+def peak(**units: float) -> PeakFrame:
+    return PeakFrame(0, 1.24, sum(units.values()), "all", None, units, "test")
+
+
+def prosody(pitch: float | None, pauses: float | None = None) -> Prosody:
+    return Prosody(
+        1.0, 0.8, pitch, None, 3.21, None, -31.6, None, 4.44, None, None, pauses, None, None, None, None, None, "test"
+    )
+
+
+def test_measured_face_and_voice() -> None:
+    tone = Tone("quiet, slow voice", {"slow": "2.1 syllables per second", "quiet": "-38 dB"})
+    evidence = Evidence(UNITS, peak(AU12=0.9, AU04=2.15, AU01=0.9), prosody(112.4), tone, WORDS)
+    assert cue_text(evidence) == (
+        "Measured cues. Face: strongest at 1.2 s, of 5: brow lowerer 2.1, "
+        "inner brow raiser 0.9, lip corner puller 0.9. "
+        "Voice: quiet (-38 dB), slow (2.1 syllables per second)."
+    )
+
+
+def test_figures_where_the_tone_has_no_words() -> None:
+    evidence = Evidence(UNITS, peak(), prosody(112.4, 0.25), None, WORDS)
+    assert cue_text(evidence) == (
+        "Measured cues. Face: no marked movement, strongest at 1.2 s. "
+        "Voice: pitch 112 Hz, pitch range 3.2 semitones, loudness -32 dB, 4.4 syllables per second, 25% pauses."
+    )
+
+
+def test_what_is_missing_is_said_with_its_reason() -> None:
+    evidence = Evidence(missing=(Missing("peak_frame", "no face was found"), Missing("prosody", "no sound")))
+    assert cue_text(evidence) == (
+        "Measured cues. Face: not measured (no face was found). Voice: not measured (no sound). "
+        "Words: not measured (not given)."
+    )
+
+
+def test_length_is_bounded_whatever_was_measured() -> None:
+    everything = peak(**dict.fromkeys(AU_NAMES, 5.0))
+    tone = Tone("x" * 500, {f"word{i} {'y' * 50}": "z" * 500 for i in range(20)})
+    evidence = Evidence(UNITS, everything, None, tone, None, (Missing("transcript", "r" * 5000),))
+    text = cue_text(evidence)
+    assert 600 < len(text) <= LONGEST
+    assert text.count("5.0") == 6  # the six strongest, alphabetical where equal
+    assert "cheek raiser" in text
+    assert "r" * 101 not in text
