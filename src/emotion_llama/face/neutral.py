@@ -30,8 +30,9 @@ MAX_TURN_DEGREES = 30.0  # frames turned further do not define the rest
 # what two standard deviations of that length (51 +- 3 mm) are; by half only where it is not known to be at rest.
 LENGTH_RATIO = (0.87, 1.13)
 UNSURE_SHARE = 0.5
-# A large eye has its upper lid and the fold above it high. The three faces at hand (canonical, and the two portraits of
-# tests/face/test_real_faces.py) have lid = 0.6 x fold within half a millimetre; raising the lid leaves the fold.
+# How high an upper lid may rest: from the canonical face's, up to where a large eye with its lid fold that high has it.
+# The two portraits of tests/face/test_real_faces.py and the canonical face have lid = 0.6 x fold within 0.5 mm, but a
+# narrow eye may have a high fold too. Raising the lid leaves the fold, so AU05 stays visible above the range.
 LID_PER_FOLD = 0.6
 
 
@@ -71,25 +72,30 @@ def estimate_neutral(features: Float, usable: Bool, seconds_per_frame: float) ->
     if usable.sum() * seconds_per_frame >= PERSON_SECONDS:
         below, above = _spread()
         dwell = _densest(features[usable], population)
-        usual = _usual_for(population, dwell, 1.0)
+        usual = _lids_within(_for_length(population, dwell, 1.0), dwell)
         return Neutral(np.clip(dwell, usual - below, usual + above), "person")
     seen = np.isfinite(features).all(axis=1)
     typical = np.median(features[seen], axis=0) if seen.any() else population
-    return Neutral(_usual_for(population, typical, UNSURE_SHARE), "population")
+    return Neutral(_lids_within(_for_length(population, typical, UNSURE_SHARE), typical), "population")
 
 
-def _usual_for(population: Float, person: Float, share: float) -> Float:
-    """[F] the population's features, heights stretched to the person's length of face and lids to the size of eyes."""
+def _for_length(population: Float, person: Float, share: float) -> Float:
+    """[F] the population's features with the heights stretched to the person's length of face."""
     names = geometry.FEATURE_NAMES
     nose = names.index("nose_base_y")
     ratio = 1 + share * (np.clip(person[nose] / population[nose], *LENGTH_RATIO) - 1)
     heights = [("_y" in name or "_height" in name) and not name.startswith("lid_") for name in names]
-    usual = np.where(heights, population * ratio, population)
-    below, above = NEUTRAL_SPREAD_CM["lid_fold_y"]
+    return np.where(heights, population * ratio, population)
+
+
+def _lids_within(usual: Float, person: Float) -> Float:
+    """[F] the same with the upper lids where the person has them, within what the folds above allow."""
+    names, out = geometry.FEATURE_NAMES, usual.copy()
     for side in geometry.SIDES:
         fold, lid = names.index(f"lid_fold_y_{side}"), names.index(f"lid_upper_y_{side}")
-        usual[lid] += LID_PER_FOLD * np.clip(person[fold] - population[fold], -below, above)
-    return usual
+        room = LID_PER_FOLD * np.clip(person[fold] - usual[fold], 0.0, NEUTRAL_SPREAD_CM["lid_fold_y"][1])
+        out[lid] = np.clip(person[lid], usual[lid], usual[lid] + room)
+    return out
 
 
 def _densest(values: Float, prior: Float) -> Float:

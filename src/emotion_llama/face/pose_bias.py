@@ -84,7 +84,7 @@ def estimate_causes(features: Float, head_pose_degrees: Float, usable: Bool, sec
         strength = np.linalg.solve(precision, np.einsum("nf,ncf,nf->c", weight, known, seen) / repeats)
         off = np.abs(seen - np.einsum("c,ncf->nf", strength, known))
         weight = 1 / np.maximum(off / EXPRESSION_SPREADS, 1.0)
-    return np.clip(strength * USUAL, *LIMITS)
+    return np.asarray(np.clip(strength * USUAL, *LIMITS))
 
 
 def without_bias(features: Float, head_pose_degrees: Float, usable: Bool, seconds_per_frame: float) -> Float:

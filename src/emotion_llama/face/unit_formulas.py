@@ -78,7 +78,7 @@ def _brow_lowerer(d: Moved) -> Float:
 
 
 def _upper_lid_raiser(d: Moved) -> Float:
-    # The size of the person's eyes is in the neutral (`neutral.LID_PER_FOLD`).
+    # How open the person's eyes are at rest is in the neutral (`neutral._lids_within`).
     return d("lid_upper_y")
 
 
@@ -165,7 +165,7 @@ def _lips_part(d: Moved) -> Float:
 def _jaw_drop(d: Moved) -> Float:
     # Against the nose, the upper lip and the eyes, whichever is least: AU09 lifts the nose, AU10 the lip.
     drop = -d("chin_y")
-    return np.minimum.reduce([drop, drop + d("upper_lip_y"), drop - d("nose_base_y")])
+    return np.asarray(np.minimum.reduce([drop, drop + d("upper_lip_y"), drop - d("nose_base_y")]))
 
 
 def _blink(d: Moved) -> Float:
@@ -198,7 +198,7 @@ UNIT_FORMULAS: Mapping[str, UnitFormula] = {
         "two thirds of the maximal raise: no published norm",
     ),
     "AU05": UnitFormula(
-        _upper_lid_raiser, 0.22, "rise of the upper lid, beyond what the height of its fold leads to expect",
+        _upper_lid_raiser, 0.22, "rise of the upper lid, beyond what an eye with a fold so high has at rest",
         "FACS (the lid disappears from view); FAP 19/20 close_t_eyelid, negative",
         "2.2 mm over the lid's middle half: what it covers of the iris at rest (1-2 mm) and some white above",
     ),
@@ -269,37 +269,37 @@ UNIT_FORMULAS: Mapping[str, UnitFormula] = {
     ),
 }  # fmt: skip
 
-# How far one person's resting face may lie from the canonical one before the rest counts as expression: feature ->
-# (below, above), cm. About one standard deviation between adults (lengths of the lower and middle face vary by 5-6 %,
-# of lips and lids by 15-20 %: Farkas, Anthropometry of the Head and Face, 1994), widened downwards or upwards where
-# FaceMesh's real faces differ from its canonical one on one side only: real eyes are more open, real closed lips
-# leave no gap (the canonical mouth has a slit of 5 mm), real mouths are wider. Less than half a standard deviation is
-# allowed where the rest of the clip may be a smile: upwards for the cheek, the mouth's corner and the gap of the lips.
+# How far one person's resting face may lie from the one usual for its length before the rest counts as expression:
+# feature -> (below, above), cm. One to one and a half standard deviations between adults (lengths of the lower and
+# middle face vary by 5-6 %, of lips and lids by 15-20 %: Farkas, Anthropometry of the Head and Face, 1994), more where
+# FaceMesh's real faces differ from its canonical one on one side only: real closed lips leave no gap (the canonical
+# mouth has a slit of 5 mm), real mouths are wider, real folds of the lids higher. Next to nothing is allowed where a
+# clip may be one long smile: upwards for the cheek, the mouth's corner and the gap of the lips.
 NEUTRAL_SPREAD_CM: Mapping[str, tuple[float, float]] = {
-    "brow_inner_y": (0.35, 0.35),
-    "brow_inner_x": (0.20, 0.30),
-    "brow_middle_y": (0.35, 0.35),
-    "brow_outer_y": (0.35, 0.35),
+    "brow_inner_y": (0.40, 0.40),
+    "brow_inner_x": (0.25, 0.35),
+    "brow_middle_y": (0.40, 0.40),
+    "brow_outer_y": (0.40, 0.40),
     "lid_upper_y": (0.12, 0.12),
     "lid_lower_y": (0.12, 0.12),
     "lid_fold_y": (0.25, 0.70),
-    "infraorbital_y": (0.25, 0.05),
-    "cheek_y": (0.40, 0.03),
-    "nose_wing_y": (0.30, 0.25),
-    "nose_wing_x": (0.40, 0.60),
-    "nose_side_y": (0.30, 0.25),
-    "mouth_corner_x": (0.40, 0.40),
-    "mouth_corner_y": (0.30, 0.15),
-    "mouth_corner_z": (0.60, 0.40),
-    "mouth_corner_height": (0.25, 0.25),
-    "mouth_corner_skin_x": (0.40, 0.40),
-    "nose_tip_y": (0.40, 0.40),
-    "nose_base_y": (0.40, 0.40),
-    "upper_lip_y": (0.30, 0.30),
-    "upper_lip_height": (0.20, 0.20),
+    "infraorbital_y": (0.30, 0.05),
+    "cheek_y": (0.50, 0.03),
+    "nose_wing_y": (0.40, 0.30),
+    "nose_wing_x": (0.50, 0.70),
+    "nose_side_y": (0.40, 0.30),
+    "mouth_corner_x": (0.50, 0.40),
+    "mouth_corner_y": (0.45, 0.15),
+    "mouth_corner_z": (0.80, 0.60),
+    "mouth_corner_height": (0.35, 0.35),
+    "mouth_corner_skin_x": (0.60, 0.50),
+    "nose_tip_y": (0.50, 0.50),
+    "nose_base_y": (0.60, 0.60),
+    "upper_lip_y": (0.40, 0.40),
+    "upper_lip_height": (0.30, 0.30),
     "lip_gap": (0.60, 0.10),
-    "lower_lip_height": (0.25, 0.25),
-    "lower_lip_y": (0.40, 0.40),
-    "chin_pad_y": (0.60, 0.60),
-    "chin_y": (0.80, 1.00),
+    "lower_lip_height": (0.35, 0.35),
+    "lower_lip_y": (0.60, 0.60),
+    "chin_pad_y": (0.90, 0.90),
+    "chin_y": (1.10, 1.10),
 }
