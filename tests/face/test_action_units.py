@@ -295,3 +295,12 @@ def test_a_far_camera_and_true_depth_change_nothing():
     assert pose_bias.estimate_causes(
         measured.shape_features, measured.head_pose_degrees, np.zeros(81, bool), 1 / FPS
     ) == pytest.approx([0, 0])
+
+
+def test_an_expression_shown_at_one_pose_only_is_not_taken_for_the_poses_effect():
+    """It was once: a jaw dropping while the head was turned made the resting face at that pose drift by 0.7."""
+    turned = truth.rotation(-20, 15)
+    opening = [face("AU26", level, turned) for level in np.repeat(np.linspace(0, 1, 11), 5)]
+    units = action_units.estimate(table.track_of(np.array([face()] * 100 + opening)))
+    assert units.intensity[102] == pytest.approx(units.intensity[50], abs=0.05)
+    assert column(units, "AU26")[-1] > 3

@@ -23,7 +23,9 @@ from emotion_llama.records import Bool, Float
 # Standard deviations that are taken for usual before anything is seen: without turning, the camera is far, depth true.
 USUAL = np.array([1 / 60, 0.3])
 LIMITS = (np.array([0.0, -0.5]), np.array([1 / 35, 0.5]))
-INDEPENDENT_SECONDS = 1.0  # frames nearer than this repeat each other's expression
+POSE_CELL_DEGREES = 5.0
+POSE_SECONDS = 0.5  # a pose held for so long counts in full
+MIN_POSES = 4  # of fewer, an expression that goes with one of them would be taken for its effect
 ROBUST_ROUNDS = 3
 EXPRESSION_SPREADS = 1.0  # a value further off, in spreads of the feature, is an expression and counts less (Huber)
 _GRID_DEGREES = np.arange(-60.0, 60.1, 7.5)
@@ -66,25 +68,39 @@ def change_per_cause(head_pose_degrees: Float) -> Float:
 def estimate_causes(features: Float, head_pose_degrees: Float, usable: Bool, seconds_per_frame: float) -> Float:
     """[C] strength of the causes: ridge regression of the features on their known change with pose.
 
-    features [N, F], head_pose_degrees [N, 3], usable [N]. Features count inversely to how much they vary between
-    faces and expressions; values far off the fit count less (Huber weights).
+    features [N, F], head_pose_degrees [N, 3], usable [N]. Frames of a pose count together, by their median, so that an
+    expression held at one pose is one observation of many, and two poses prove little. Features count inversely to how
+    much they vary between faces; values further off the fit than that count less (Huber weights).
     """
     strength = np.zeros(len(USUAL))
     if usable.sum() < 2:
         return strength
+    pose, values, seconds = _by_pose(features[usable], head_pose_degrees[usable, :2], seconds_per_frame)
+    if len(seconds) < MIN_POSES:
+        return strength
     names = [name.removesuffix("_right").removesuffix("_left") for name in geometry.FEATURE_NAMES]
     sigma = np.array([sum(NEUTRAL_SPREAD_CM[name]) / 2 for name in names])
-    known = change_per_cause(head_pose_degrees[usable])
-    known = (known - np.median(known, axis=0)) / sigma * USUAL[:, None]
-    seen = (features[usable] - np.median(features[usable], axis=0)) / sigma
-    repeats = max(INDEPENDENT_SECONDS / max(seconds_per_frame, 1e-3), 1.0)
-    weight = np.ones_like(seen)
+    known, seen = change_per_cause(pose) / sigma * USUAL[:, None], values / sigma
+    share = np.repeat(np.minimum(seconds / POSE_SECONDS, 1.0)[:, None], seen.shape[1], axis=1)
+    weight = share
     for _ in range(ROBUST_ROUNDS):
-        precision = np.einsum("nf,ncf,ndf->cd", weight, known, known) / repeats + np.eye(len(USUAL))
-        strength = np.linalg.solve(precision, np.einsum("nf,ncf,nf->c", weight, known, seen) / repeats)
-        off = np.abs(seen - np.einsum("c,ncf->nf", strength, known))
-        weight = 1 / np.maximum(off / EXPRESSION_SPREADS, 1.0)
+        total = weight.sum(axis=0)
+        x = known - np.einsum("nf,ncf->cf", weight, known) / total
+        y = seen - (weight * seen).sum(axis=0) / total
+        precision = np.einsum("nf,ncf,ndf->cd", weight, x, x) + np.eye(len(USUAL))
+        strength = np.linalg.solve(precision, np.einsum("nf,ncf,nf->c", weight, x, y))
+        off = np.abs(y - np.einsum("c,ncf->nf", strength, x))
+        weight = share / np.maximum(off / EXPRESSION_SPREADS, 1.0)
     return np.asarray(np.clip(strength * USUAL, *LIMITS))
+
+
+def _by_pose(features: Float, pose_degrees: Float, seconds_per_frame: float) -> tuple[Float, Float, Float]:
+    """Mean pose [P, 2], median features [P, F] and seconds [P] of each of the P cells of pitch and yaw visited."""
+    cells, where = np.unique(np.rint(pose_degrees / POSE_CELL_DEGREES), axis=0, return_inverse=True)
+    members = [np.flatnonzero(where.reshape(-1) == cell) for cell in range(len(cells))]
+    pose = np.array([pose_degrees[rows].mean(axis=0) for rows in members])
+    values = np.array([np.median(features[rows], axis=0) for rows in members])
+    return pose, values, np.array([len(rows) * seconds_per_frame for rows in members])
 
 
 def without_bias(features: Float, head_pose_degrees: Float, usable: Bool, seconds_per_frame: float) -> Float:
