@@ -77,8 +77,8 @@ _BASE = (
     ("av", "decoding"),
     ("numpy", "arrays"),
     ("opencv-python-headless", "image geometry"),
-    ("librosa", "pitch"),
     ("scipy", "signals, assignment"),
+    ("soxr", "resampling"),
     ("pydantic", "JSON"),
     ("rich", "terminal tables"),
 )

@@ -13,7 +13,7 @@ ORDINARY_VOICE = Prosody(
     speech_seconds=4.0, voiced_seconds=2.5, pitch_median_hz=150.0, pitch_median_semitones=29.4,
     pitch_range_semitones=6.0, pitch_slope_semitones_per_second=-2.0, loudness_median_db=-25.0, loudness_range_db=15.0,
     syllables_per_second=4.5, articulation_rate=4.8, pause_count=1, pause_share=0.1, harmonicity_db=14.0,
-    pitch_perturbation_percent=1.0, loudness_perturbation_db=0.5, tremor_depth_percent=None, tilt_db=14.0,
+    pitch_perturbation_percent=0.3, loudness_perturbation_db=0.5, tremor_depth_percent=None, tilt_db=14.0,
     backend="autocorrelation",
 )  # fmt: skip
 

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from emotion_llama.batch import Job, Outcome, Outputs
     from emotion_llama.pipeline import Analyzer
 
+VOICES = ("autocorrelation", "opensmile")
 EXAMPLES = """examples:
   emotion-llama analyze talk.mp4
   emotion-llama analyze talk.mp4 --subtitle "Are you stupid or just pretending?"
@@ -57,7 +58,7 @@ def add_parser(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> No
     add("--faces", default="mediapipe_mesh", metavar="BACKEND", help="face mesh backend (default: %(default)s)")
     add("--face-model", metavar="FILE", type=Path, help="model file of the backend mediapipe_tasks")
     add("--units", metavar="FILE|BACKEND", help="action units from an OpenFace or py-feat CSV, or openface_binary")
-    add("--voice", choices=("librosa", "opensmile"), default="librosa", help="voice backend (default: %(default)s)")
+    add("--voice", choices=VOICES, default=VOICES[0], help="voice backend (default: %(default)s)")
     add("--peak", choices=("all", "label"), default="all", help="peak frame by the sum of all or the label's units")
     add("--max-side", type=_positive, default=640, metavar="PIXELS", help="longest side of analysed frames (640)")
     add("--quiet", "-q", action="store_true", help="no progress and no tables")

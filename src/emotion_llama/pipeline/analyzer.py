@@ -43,11 +43,11 @@ class Analyzer:
         faces: str = "mediapipe_mesh",
         face_model: Path | None = None,
         units: str | Path | None = None,
-        voice: Literal["librosa", "opensmile"] = "librosa",
+        voice: Literal["autocorrelation", "opensmile"] = "autocorrelation",
         max_side: int = 640,
         max_fps: float = 30.0,
     ) -> None:
-        check_choice("voice", voice, ("librosa", "opensmile"))
+        check_choice("voice", voice, ("autocorrelation", "opensmile"))
         self.reader = reader
         self._faces = faces
         self._face_model = face_model
@@ -218,7 +218,7 @@ class Analyzer:
     def _summariser(self, clip: Clip) -> Callable[[VoiceTrack, float, float], Prosody]:
         from emotion_llama.speech.prosody import summarise
 
-        if self._voice_backend == "librosa":
+        if self._voice_backend == "autocorrelation":
             return lambda voice, start, end: summarise(voice)
         from emotion_llama.media.audio import read_audio
         from emotion_llama.speech.egemaps import summarise_egemaps
