@@ -1,0 +1,139 @@
+"""What of a clip goes into the encoders, and which modalities each clip of a batch has.
+
+Legend: B clips, F face crops of all clips together, S samples, D width of a feature.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from types import MappingProxyType
+
+import torch
+
+from emotion_llama.errors import InputError
+
+# The columns of a modality mask. "image" stands for the patch tokens and the global token, one frame being both.
+MODALITIES = ("image", "face", "temporal", "audio")
+
+# modality -> (its encoder's input, the feature that may be given in its place)
+_SOURCES: Mapping[str, tuple[str, str]] = MappingProxyType(
+    {
+        "image": ("pixel_values", "vision_features"),
+        "face": ("face_pixel_values", "face_features"),
+        "temporal": ("clip_pixel_values", "temporal_features"),
+        "audio": ("input_values", "audio_features"),
+    }
+)
+
+
+@dataclass(frozen=True)
+class EncoderInputs:
+    """The encoders' inputs of a batch; per modality the raw input, its feature, or neither where no clip has it.
+
+    Rows of a clip that lacks a modality are never read (NaN is a good filling); `modality_mask` says which those are.
+
+    Args:
+        pixel_values: [B, 3, S, S] one frame per clip for the global encoder.
+        face_pixel_values: [F, 3, S, S] the face crops of all clips, one clip after the other.
+        face_counts: [B] crops of each clip; may be left out when B is 1.
+        clip_pixel_values: [B, 3, T, S, S] face crops for the temporal encoder.
+        input_values: [B, S] normalised waveforms, filled at the end.
+        input_lengths: [B] samples of each clip; left out, all rows are full.
+        vision_features: [B, 1 + N, D] in place of `pixel_values`: `encode(...).vision_hidden`.
+        face_features, temporal_features, audio_features: [B, D] utterance features in place of the raw inputs.
+        modality_mask: [B, 4] bool, columns as `MODALITIES`; left out, a modality is there for every clip whose
+            input is given (and has a crop or a sample).
+    """
+
+    pixel_values: torch.Tensor | None = None
+    face_pixel_values: torch.Tensor | None = None
+    face_counts: torch.Tensor | None = None
+    clip_pixel_values: torch.Tensor | None = None
+    input_values: torch.Tensor | None = None
+    input_lengths: torch.Tensor | None = None
+    vision_features: torch.Tensor | None = None
+    face_features: torch.Tensor | None = None
+    temporal_features: torch.Tensor | None = None
+    audio_features: torch.Tensor | None = None
+    modality_mask: torch.Tensor | None = None
+
+    def __post_init__(self) -> None:
+        for modality, (raw, feature) in _SOURCES.items():
+            if getattr(self, raw) is not None and getattr(self, feature) is not None:
+                raise InputError(f"{modality}: both {raw} and {feature} are given; give one of them")
+        batch_sizes = {name: len(value) for name, value in self._per_clip().items()}
+        if len(set(batch_sizes.values())) > 1:
+            found = ", ".join(f"{name} {size}" for name, size in batch_sizes.items())
+            raise InputError(f"the inputs are of different numbers of clips: {found}")
+        if self.modality_mask is not None and tuple(self.modality_mask.shape[1:]) != (len(MODALITIES),):
+            raise InputError(f"modality_mask is {list(self.modality_mask.shape)}, expected [B, {len(MODALITIES)}]")
+        self._check_faces()
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether nothing of a clip is given at all."""
+        return all(getattr(self, name) is None for names in _SOURCES.values() for name in names)
+
+    @property
+    def batch_size(self) -> int:
+        """Clips of the batch; 1 where only crops without counts are given."""
+        return next((len(value) for value in self._per_clip().values()), 1)
+
+    def crops_per_clip(self) -> torch.Tensor:
+        """[B] face crops of each clip, on the crops' device."""
+        assert self.face_pixel_values is not None
+        counts = self.face_counts
+        if counts is None:
+            counts = torch.tensor([len(self.face_pixel_values)])
+        return counts.to(self.face_pixel_values.device)
+
+    def presence(self, batch_size: int) -> torch.Tensor:
+        """[B, 4] bool on the CPU: which modality each clip has.
+
+        Raises:
+            InputError: the inputs are of another number of clips, or the mask claims a modality that is not given.
+        """
+        for name, value in self._per_clip().items():
+            if len(value) != batch_size:
+                raise InputError(f"{name} is of {len(value)} clips, input_ids of {batch_size}")
+        given = torch.stack([self._given(modality, batch_size) for modality in MODALITIES], dim=1)
+        if self.modality_mask is None:
+            return given
+        wanted = self.modality_mask.to("cpu", torch.bool)
+        if lacking := (wanted & ~given).nonzero().tolist():
+            clip, column = lacking[0]
+            raise InputError(
+                f"modality_mask says that clip {clip} has {MODALITIES[column]!r}, but its input is not given; "
+                f"give {' or '.join(_SOURCES[MODALITIES[column]])}, or leave the modality out"
+            )
+        return wanted
+
+    def _given(self, modality: str, batch_size: int) -> torch.Tensor:
+        raw, feature = _SOURCES[modality]
+        if getattr(self, raw) is None and getattr(self, feature) is None:
+            return torch.zeros(batch_size, dtype=torch.bool)
+        if raw == "face_pixel_values" and self.face_pixel_values is not None:
+            return self.crops_per_clip().cpu() > 0
+        if raw == "input_values" and self.input_values is not None and self.input_lengths is not None:
+            return self.input_lengths.cpu() > 0
+        return torch.ones(batch_size, dtype=torch.bool)
+
+    def _per_clip(self) -> dict[str, torch.Tensor]:
+        """Every given tensor whose first axis counts clips."""
+        values = {field.name: getattr(self, field.name) for field in fields(self) if field.name != "face_pixel_values"}
+        return {name: value for name, value in values.items() if value is not None}
+
+    def _check_faces(self) -> None:
+        if self.face_pixel_values is None:
+            return
+        if self.face_counts is None and self.batch_size != 1:
+            raise InputError(
+                f"face_pixel_values of {self.batch_size} clips need face_counts [B]: the crops of each clip"
+            )
+        total, crops = int(self.crops_per_clip().sum()), len(self.face_pixel_values)
+        if total != crops:
+            raise InputError(f"face_counts add up to {total}, but face_pixel_values holds {crops} crops")
+
+
+ENCODER_INPUT_NAMES = tuple(field.name for field in fields(EncoderInputs))

@@ -1,0 +1,403 @@
+"""The model: four encoders, five linear projections, and a causal language model that reads their tokens.
+
+Legend: B clips, L prompt positions, F face crops of all clips together, S samples or pixels of a side, N patches,
+D width of an encoder, H width of the language model, K tokens that a clip's frame gives (256 at published size).
+"""
+
+# mypy: disable-error-code="misc, no-untyped-call, untyped-decorator"
+# (transformers is only partly typed.)
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import torch
+from torch import nn
+from transformers import AutoModelForCausalLM, GenerationMixin, HubertModel, PreTrainedModel
+from transformers.cache_utils import Cache
+from transformers.modeling_outputs import CausalLMOutputWithPast
+
+from emotion_llama.errors import InputError
+from emotion_llama.models import adapters
+from emotion_llama.models.configuration_emotion_llama import EmotionLlamaConfig
+from emotion_llama.models.encoder_inputs import ENCODER_INPUT_NAMES, MODALITIES, EncoderInputs
+from emotion_llama.models.features import clip_means, hubert_features
+from emotion_llama.models.vit import VisionTransformer
+
+_TOWERS = ("vision_tower", "vision_layernorm", "face_tower", "temporal_tower", "audio_tower")
+
+
+@dataclass(frozen=True)
+class EmotionLlamaEncoding:
+    """What the encoders saw and what the language model reads of it. Rows of what a clip lacks are NaN.
+
+    Args:
+        modality_mask: [B, 4] bool, columns as `MODALITIES`: which rows below are there.
+        vision_hidden: [B, 1 + N, D] the global encoder's CLS and patch vectors after `vision_layernorm`.
+        face_features: [B, D] mean over the crops of the face encoder's CLS after its last norm ("local").
+        temporal_features: [B, D] mean over the temporal encoder's raw tokens.
+        audio_features: [B, D] mean over time of the audio encoder's states, as the config's audio recipe says.
+        patch_tokens: [B, K, H] four neighbouring patch vectors joined and projected.
+        face_token, temporal_token, audio_token, global_token: [B, H] the projected features and CLS.
+    """
+
+    modality_mask: torch.Tensor
+    vision_hidden: torch.Tensor
+    face_features: torch.Tensor
+    temporal_features: torch.Tensor
+    audio_features: torch.Tensor
+    patch_tokens: torch.Tensor
+    face_token: torch.Tensor
+    temporal_token: torch.Tensor
+    audio_token: torch.Tensor
+    global_token: torch.Tensor
+
+    @property
+    def visual_tokens(self) -> torch.Tensor:
+        """[B, K + 4, H] all tokens in the published order: patches, face, temporal, audio, global."""
+        return torch.cat([self.patch_tokens, self.feature_tokens], dim=1)
+
+    @property
+    def feature_tokens(self) -> torch.Tensor:
+        """[B, 4, H] the tokens of `<FeatureHere>` in their order: face, temporal, audio, global."""
+        return torch.stack([self.face_token, self.temporal_token, self.audio_token, self.global_token], dim=1)
+
+
+class EmotionLlamaMultiModalProjector(nn.Module):
+    """Five linear maps into the language model's embedding space."""
+
+    def __init__(self, config: EmotionLlamaConfig) -> None:
+        super().__init__()
+        width = config.text_config.hidden_size
+        self.patches = nn.Linear(config.vision_config.hidden_size * config.patches_per_token, width)
+        self.face = nn.Linear(config.face_config.hidden_size, width)
+        self.temporal = nn.Linear(config.temporal_config.hidden_size, width)
+        self.audio = nn.Linear(config.audio_config.hidden_size, width)
+        self.global_view = nn.Linear(config.vision_config.hidden_size, width)
+
+
+class EmotionLlamaPreTrainedModel(PreTrainedModel):
+    """What transformers has to know of the class; sub-models add their own to these lists."""
+
+    config: EmotionLlamaConfig
+    config_class = EmotionLlamaConfig
+    base_model_prefix = "model"
+    main_input_name = "input_ids"
+    input_modalities = ("image", "video", "audio", "text")
+    supports_gradient_checkpointing = True
+    _no_split_modules: ClassVar[list[str]] = ["EmotionLlamaMultiModalProjector"]
+    _skip_keys_device_placement: ClassVar[list[str]] = ["past_key_values"]
+    _supports_sdpa = True
+    _supports_flash_attn = True
+    _supports_attention_backend = True
+
+
+class EmotionLlamaForConditionalGeneration(EmotionLlamaPreTrainedModel, GenerationMixin):
+    """Emotion-LLaMA over any encoders and causal language model that its config names."""
+
+    def __init__(self, config: EmotionLlamaConfig) -> None:
+        super().__init__(config)
+        self.vision_tower = VisionTransformer(config.vision_config)
+        # PyTorch's default eps of 1e-5, while the encoder's own norms use 1e-6: so the published model has it.
+        self.vision_layernorm = nn.LayerNorm(config.vision_config.hidden_size, eps=1e-5)
+        built = [tower for tower in _TOWERS if tower not in config.absent_towers]
+        self.face_tower = VisionTransformer(config.face_config) if "face_tower" in built else None
+        self.temporal_tower = VisionTransformer(config.temporal_config) if "temporal_tower" in built else None
+        self.audio_tower = HubertModel(config.audio_config) if "audio_tower" in built else None
+        self.multi_modal_projector = EmotionLlamaMultiModalProjector(config)
+        self.language_model = AutoModelForCausalLM.from_config(config.text_config)
+        self._keys_to_ignore_on_load_unexpected = [rf"^{tower}\." for tower in config.absent_towers]
+        self.post_init()
+
+    # --- encoders ---------------------------------------------------------------------------------------------------
+
+    def get_vision_features(self, pixel_values: torch.Tensor) -> torch.Tensor:
+        """[B, 1 + N, D] CLS and patch vectors of frames [B, 3, S, S], after `vision_layernorm`."""
+        hidden: torch.Tensor = self.vision_layernorm(self.vision_tower(pixel_values).last_hidden_state)
+        return hidden
+
+    def get_face_features(
+        self, face_pixel_values: torch.Tensor, face_counts: torch.Tensor | None = None, crops_per_pass: int = 64
+    ) -> torch.Tensor:
+        """[B, D] the face encoder's CLS vectors of crops [F, 3, S, S], averaged over each clip's [B] crops."""
+        tower = self._tower("face_tower")
+        parts = [tower(crops).last_hidden_state[:, 0] for crops in face_pixel_values.split(crops_per_pass)]
+        vectors = torch.cat(parts)
+        counts = torch.tensor([len(vectors)]) if face_counts is None else face_counts
+        return clip_means(vectors, counts.to(vectors.device))
+
+    def get_temporal_features(self, clip_pixel_values: torch.Tensor) -> torch.Tensor:
+        """[B, D] mean over all raw tokens of the temporal encoder, of clips [B, 3, T, S, S]."""
+        tokens: torch.Tensor = self._tower("temporal_tower")(clip_pixel_values).last_hidden_state
+        return tokens.mean(dim=1)
+
+    def get_audio_features(
+        self, input_values: torch.Tensor, input_lengths: torch.Tensor | None = None, recipe: str | None = None
+    ) -> torch.Tensor:
+        """[B, D] of normalised waveforms [B, S] with [B] samples each; the recipe is the config's unless given."""
+        name = recipe or self.config.recipes["audio"]
+        return hubert_features(self._tower("audio_tower"), input_values, input_lengths, name)
+
+    @torch.no_grad()
+    def encode(self, **inputs: Any) -> EmotionLlamaEncoding:
+        """Features and projected tokens of a batch of clips, named; takes `EncoderInputs`' fields, ignores text.
+
+        Raises:
+            InputError: nothing of a clip is given, or the inputs contradict each other.
+        """
+        named = {name: inputs[name] for name in ENCODER_INPUT_NAMES if inputs.get(name) is not None}
+        clips = EncoderInputs(**named)
+        if clips.is_empty:
+            raise InputError(f"nothing to encode: none of {', '.join(ENCODER_INPUT_NAMES[:-1])} is given")
+        return self._encode(clips, clips.presence(clips.batch_size))
+
+    def _encode(
+        self, clips: EncoderInputs, present: torch.Tensor, zeros_for_absent: bool = False
+    ) -> EmotionLlamaEncoding:
+        """Encode what `present` [B, 4] says, and vectors of zeros for the rest if so told."""
+        project, has = self.multi_modal_projector, dict(zip(MODALITIES, present.unbind(dim=1)))
+        hidden = self._image_rows(clips, has["image"])
+        joined = hidden[:, 1:].unflatten(1, (-1, self.config.patches_per_token)).flatten(2)
+        out = {
+            "vision_hidden": _spread(hidden, has["image"]),
+            "patch_tokens": _spread(project.patches(joined), has["image"]),
+            "global_token": _spread(project.global_view(hidden[:, 0]), has["image"]),
+        }
+        for modality in MODALITIES[1:]:
+            there, linear = has[modality], getattr(project, modality)
+            features = _spread(self._feature_rows(modality, clips, there).to(linear.weight.dtype), there)
+            if zeros_for_absent:
+                features[~there], there = 0, torch.ones_like(there)
+            out[f"{modality}_features"] = features
+            out[f"{modality}_token"] = _spread(linear(features[there]), there)
+        return EmotionLlamaEncoding(modality_mask=present, **out)
+
+    def _image_rows(self, clips: EncoderInputs, there: torch.Tensor) -> torch.Tensor:
+        """[P, 1 + N, D] of the P clips that have a frame."""
+        config, weight = self.config.vision_config, self.multi_modal_projector.patches.weight
+        if not there.any():
+            return weight.new_empty(0, 1 + config.num_patches, config.hidden_size)
+        if clips.vision_features is not None:
+            return clips.vision_features[there].to(weight.device, weight.dtype)
+        assert clips.pixel_values is not None
+        return self.get_vision_features(clips.pixel_values[there]).to(weight.dtype)
+
+    def _feature_rows(self, modality: str, clips: EncoderInputs, there: torch.Tensor) -> torch.Tensor:
+        """[P, D] features of the P clips that have the modality, given or computed."""
+        weight = getattr(self.multi_modal_projector, modality).weight
+        if not there.any():
+            return weight.new_empty(0, weight.shape[1])
+        given = getattr(clips, f"{modality}_features")
+        if given is not None:
+            if given.shape[1:] != (weight.shape[1],):
+                raise InputError(f"{modality}_features are {list(given.shape)}, expected [B, {weight.shape[1]}]")
+            return given[there].to(weight.device)
+        if modality == "face":
+            counts = clips.crops_per_clip()
+            kept = there.to(counts.device)
+            return self.get_face_features(clips.face_pixel_values[kept.repeat_interleave(counts)], counts[kept])
+        if modality == "temporal":
+            return self.get_temporal_features(clips.clip_pixel_values[there])
+        lengths = clips.input_lengths
+        return self.get_audio_features(clips.input_values[there], None if lengths is None else lengths.cpu()[there])
+
+    def _tower(self, name: str) -> PreTrainedModel:
+        tower = getattr(self, name)
+        if tower is None:
+            raise InputError(
+                f"this model was loaded without its {name} (absent_towers); give utterance features instead, "
+                "or load it with absent_towers=[]"
+            )
+        return tower
+
+    # --- the prompt -------------------------------------------------------------------------------------------------
+
+    def embed_prompt(
+        self, input_ids: torch.Tensor, clips: EncoderInputs, compat_zero_features: bool | None = None
+    ) -> torch.Tensor:
+        """[B, L, H] embeddings of prompts [B, L] with every placeholder replaced by its clip's next token.
+
+        Raises:
+            InputError: a prompt's placeholders and its clip's tokens differ in number.
+        """
+        zeros = self.config.compat_zero_features if compat_zero_features is None else compat_zero_features
+        present = clips.presence(len(input_ids))
+        is_image = input_ids == self.config.image_token_id
+        is_feature = input_ids == self.config.feature_token_id
+        counted = present | torch.tensor([False, zeros, zeros, zeros])
+        _check_counts("image", is_image, counted[:, 0] * self.config.num_image_tokens)
+        _check_counts("feature", is_feature, counted.sum(dim=1))
+        # Placeholders may lie outside the vocabulary: any row does, it is overwritten.
+        embeds: torch.Tensor = self.get_input_embeddings()(input_ids.masked_fill(is_image | is_feature, 0))
+        if not counted.any():
+            return embeds
+        tokens = self._encode(clips, present, zeros)
+        embeds = _scatter(embeds, is_image, tokens.patch_tokens[present[:, 0]])
+        # Face, temporal, audio, global: the image's column of the mask goes last.
+        return _scatter(embeds, is_feature, tokens.feature_tokens[counted.roll(-1, dims=1)])
+
+    def forward(
+        self,
+        input_ids: torch.Tensor | None = None,
+        attention_mask: torch.Tensor | None = None,
+        position_ids: torch.Tensor | None = None,
+        past_key_values: Cache | None = None,
+        inputs_embeds: torch.Tensor | None = None,
+        labels: torch.Tensor | None = None,
+        pixel_values: torch.Tensor | None = None,
+        face_pixel_values: torch.Tensor | None = None,
+        face_counts: torch.Tensor | None = None,
+        clip_pixel_values: torch.Tensor | None = None,
+        input_values: torch.Tensor | None = None,
+        input_lengths: torch.Tensor | None = None,
+        vision_features: torch.Tensor | None = None,
+        face_features: torch.Tensor | None = None,
+        temporal_features: torch.Tensor | None = None,
+        audio_features: torch.Tensor | None = None,
+        modality_mask: torch.Tensor | None = None,
+        compat_zero_features: bool | None = None,
+        **kwargs: Any,  # what the language model's forward takes: use_cache, logits_to_keep, num_items_in_batch...
+    ) -> CausalLMOutputWithPast:
+        """The language model's output, its loss with `labels` [B, L] (-100: no target) averaged over all targets.
+
+        The encoders' inputs are `EncoderInputs`' fields; they are read with the prompt, not with later tokens.
+
+        Raises:
+            InputError: placeholders and tokens differ in number, or not exactly one of ids and embeddings is given.
+        """
+        if (input_ids is None) == (inputs_embeds is None):
+            raise InputError("give exactly one of input_ids and inputs_embeds")
+        if inputs_embeds is None:
+            if past_key_values is not None and past_key_values.get_seq_length() > 0:
+                inputs_embeds = self.get_input_embeddings()(input_ids)
+            else:
+                clips = EncoderInputs(
+                    pixel_values, face_pixel_values, face_counts, clip_pixel_values, input_values, input_lengths,
+                    vision_features, face_features, temporal_features, audio_features, modality_mask,
+                )  # fmt: skip
+                inputs_embeds = self.embed_prompt(input_ids, clips, compat_zero_features)
+        output: CausalLMOutputWithPast = self.language_model(
+            inputs_embeds=inputs_embeds, attention_mask=attention_mask, position_ids=position_ids,
+            past_key_values=past_key_values, labels=labels, **kwargs,
+        )  # fmt: skip
+        return output
+
+    @torch.no_grad()
+    def generate(self, input_ids: torch.Tensor | None = None, **kwargs: Any) -> Any:
+        """Answer prompts [B, L] (filled on the left) about their clips: [B, new tokens], without the prompt.
+
+        Takes what a processor gives and every option of transformers' `generate` (sampling, streamer, beams...). The
+        prompt goes in as embeddings, as in the published code, so that a repetition penalty counts new tokens only.
+
+        Raises:
+            InputError: as `forward`.
+        """
+        clips = EncoderInputs(**{name: kwargs.pop(name, None) for name in ENCODER_INPUT_NAMES})
+        zeros = kwargs.pop("compat_zero_features", None)
+        if (input_ids is None) == (kwargs.get("inputs_embeds") is None):
+            raise InputError("give exactly one of input_ids and inputs_embeds")
+        if input_ids is not None:
+            kwargs["inputs_embeds"] = self.embed_prompt(input_ids, clips, zeros)
+        return super().generate(**kwargs)
+
+    # --- training and saving ----------------------------------------------------------------------------------------
+
+    def freeze_for_tuning(self) -> list[str]:
+        """Let only the projections and the adapters learn, as the published training does; the names of these."""
+        layers = tuple(adapters.adapted_layers(self)) if self._hf_peft_config_loaded else ()
+        for name, parameter in self.named_parameters():
+            adapted = any(name.startswith(f"{layer}.") for layer in layers) and ".base_layer." not in name
+            parameter.requires_grad_(adapted or name.startswith("multi_modal_projector."))
+        return self.trainable_parameter_names()
+
+    def trainable_parameter_names(self) -> list[str]:
+        """Names of the parameters that learn."""
+        return [name for name, parameter in self.named_parameters() if parameter.requires_grad]
+
+    def train(self, mode: bool = True) -> EmotionLlamaForConditionalGeneration:
+        """Training mode, in which encoders that learn nothing stay as in evaluation (no dropout, no masked spans)."""
+        super().train(mode)
+        for tower in filter(None, (getattr(self, name) for name in _TOWERS)):
+            tower.train(mode and any(parameter.requires_grad for parameter in tower.parameters()))
+        return self
+
+    def add_lora(self, **options: Any) -> None:
+        """Attach a LoRA adapter to the language model, by default the published one; see `adapters.add_lora`."""
+        adapters.add_lora(self, **options)
+
+    def merge_adapter(self) -> None:
+        """Add the adapter into the weights; see `adapters.merge`."""
+        adapters.merge(self)
+
+    def save_pretrained(
+        self,
+        save_directory: str | os.PathLike[str],
+        state_dict: Mapping[str, torch.Tensor] | None = None,
+        **kwargs: Any,
+    ) -> None:
+        """Save config and weights, and an adapter beside them in peft's two files; `from_pretrained` reads all."""
+        if not self._hf_peft_config_loaded:
+            super().save_pretrained(save_directory, state_dict=state_dict, **kwargs)
+            return
+        state = self.state_dict() if state_dict is None else state_dict
+        # transformers saves either the model or the adapter, by this flag.
+        self._hf_peft_config_loaded = False
+        try:
+            super().save_pretrained(save_directory, state_dict=adapters.base_state_dict(self, state), **kwargs)
+        finally:
+            self._hf_peft_config_loaded = True
+        super().save_pretrained(save_directory, state_dict=state, **kwargs)
+
+    @classmethod
+    def from_pretrained(cls, pretrained_model_name_or_path: str | os.PathLike[str], *args: Any, **kwargs: Any) -> Any:
+        """As transformers' own; an adapter beside the weights is loaded with them.
+
+        Raises:
+            MissingDependency: there is an adapter, and peft is not installed (transformers would leave it out).
+        """
+        if os.path.isfile(os.path.join(pretrained_model_name_or_path, "adapter_config.json")):  # noqa: PTH113, PTH118
+            adapters.require_peft()
+        return super().from_pretrained(pretrained_model_name_or_path, *args, **kwargs)
+
+    def get_input_embeddings(self) -> nn.Module:
+        """The language model's table."""
+        return self.language_model.get_input_embeddings()
+
+    def set_input_embeddings(self, value: nn.Module) -> None:
+        """Replace the language model's table."""
+        self.language_model.set_input_embeddings(value)
+
+    def get_output_embeddings(self) -> nn.Module:
+        """The language model's head."""
+        return self.language_model.get_output_embeddings()
+
+    def set_output_embeddings(self, new_embeddings: nn.Module) -> None:
+        """Replace the language model's head."""
+        self.language_model.set_output_embeddings(new_embeddings)
+
+
+def _spread(rows: torch.Tensor, there: torch.Tensor) -> torch.Tensor:
+    """[B, ...] with the P rows [P, ...] where `there` [B] is true and NaN elsewhere."""
+    if there.all():
+        return rows
+    spread = rows.new_full((len(there), *rows.shape[1:]), torch.nan)
+    spread[there.to(rows.device)] = rows
+    return spread
+
+
+def _scatter(embeds: torch.Tensor, where: torch.Tensor, tokens: torch.Tensor) -> torch.Tensor:
+    """`embeds` [B, L, H] with the positions of `where` [B, L] replaced by tokens, clip by clip in order."""
+    return embeds.masked_scatter(where[..., None].to(embeds.device), tokens.to(embeds.device, embeds.dtype))
+
+
+def _check_counts(kind: str, where: torch.Tensor, expected: torch.Tensor) -> None:
+    """Raise InputError where a prompt's placeholders [B, L] and its clip's tokens [B] differ in number."""
+    for clip, (placeholders, tokens) in enumerate(zip(where.sum(dim=1).tolist(), expected.tolist())):
+        if placeholders != tokens:
+            raise InputError(
+                f"clip {clip}: the prompt has {placeholders} {kind} placeholders, the clip gives {tokens} {kind} "
+                "tokens; build both with one processor call"
+            )
