@@ -1,0 +1,1 @@
+"""Published weight files: recognised, converted to one folder, and written back."""

@@ -1,0 +1,140 @@
+"""Turn the published files into one folder that `from_pretrained` loads."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from emotion_llama.checkpoints.assembly import Assembly, ConversionOptions, assemble
+from emotion_llama.checkpoints.keys import Role
+from emotion_llama.checkpoints.manifest import MANIFEST_NAME, make_manifest, small_files
+from emotion_llama.checkpoints.pickles import open_source
+from emotion_llama.checkpoints.shards import WrittenFile
+from emotion_llama.errors import InputError
+
+# Files of the language model's folder that its tokenizer is made of.
+_TOKENIZER_FILES = (
+    "tokenizer.model",
+    "tokenizer.json",
+    "tokenizer_config.json",
+    "special_tokens_map.json",
+    "added_tokens.json",
+    "vocab.json",
+    "merges.txt",
+)
+
+
+@dataclass(frozen=True)
+class Sources:
+    """The files of the published system.
+
+    Attributes:
+        llama: folder of the language model (Llama-2-7b-chat-hf), pickles or safetensors, one file or shards.
+        eva, mae, videomae: files of the three vision encoders.
+        hubert: folder of chinese-hubert-large.
+        weights: the trained part (`Emoation_LLaMA.pth`, `checkpoint_best.pth`, ...).
+        base: MiniGPT-v2's start weights; `weights` replaces what both hold.
+    """
+
+    llama: Path
+    eva: Path
+    mae: Path
+    videomae: Path
+    hubert: Path
+    weights: Path
+    base: Path | None = None
+
+    def by_role(self) -> dict[Role, Path]:
+        """The given paths by role."""
+        paths: dict[Role, Path | None] = {
+            "llama": self.llama, "eva": self.eva, "mae": self.mae, "videomae": self.videomae,
+            "hubert": self.hubert, "base": self.base, "weights": self.weights,
+        }  # fmt: skip
+        return {role: Path(path) for role, path in paths.items() if path is not None}
+
+
+@dataclass(frozen=True)
+class ConversionReport:
+    """What was written.
+
+    Attributes:
+        folder: where.
+        num_parameters: of the model without its adapter.
+        num_lora_parameters: of the adapter, merged or not.
+        ignored: role -> reason -> names left behind.
+        notes: choices that the user did not make.
+        files: output files with their hashes.
+    """
+
+    folder: Path
+    num_parameters: int
+    num_lora_parameters: int
+    ignored: dict[Role, dict[str, list[str]]]
+    notes: tuple[str, ...]
+    files: tuple[WrittenFile, ...]
+
+
+def convert(
+    sources: Sources,
+    out: str | Path,
+    options: ConversionOptions = ConversionOptions(),
+    progress: Callable[[str], None] = lambda line: None,
+) -> ConversionReport:
+    """Convert strictly, one tensor in memory at a time; nothing is left at `out` unless all of it went well.
+
+    Raises:
+        InputError: files that are missing, damaged, not what they are given as, or that do not fit together; an
+            output folder that is not empty; not enough room.
+        MissingDependency: without torch or transformers.
+    """
+    out = Path(out)
+    if out.exists() and (not out.is_dir() or any(out.iterdir())):
+        raise InputError(f"{out}: already there; give a folder that does not exist yet, or an empty one")
+    progress("reading names and shapes")
+    assembly = assemble({role: open_source(path) for role, path in sources.by_role().items()}, options)
+    partial = out.with_name(out.name + ".partial")
+    shutil.rmtree(partial, ignore_errors=True)  # an earlier run was stopped
+    partial.mkdir(parents=True)
+    try:
+        _check_room(assembly, partial)
+        progress(f"writing {_num_bytes(assembly) / 1e9:.2f} GB")
+        files = assembly.write(partial)
+        _copy_tokenizer(sources.llama, partial)
+        files += small_files(partial, {file.name for file in files})
+        progress("hashing the sources")
+        manifest = make_manifest(sources.by_role(), assembly, files)
+        (partial / MANIFEST_NAME).write_text(json.dumps(manifest, indent=1) + "\n", encoding="utf-8")
+        if out.exists():
+            out.rmdir()
+        partial.rename(out)
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
+    return ConversionReport(
+        out,
+        assembly.num_parameters,
+        assembly.num_lora_parameters,
+        assembly.plan.ignored,
+        assembly.notes,
+        tuple(files),
+    )
+
+
+def _num_bytes(assembly: Assembly) -> int:
+    return sum(info.num_bytes for info in assembly.infos().values())
+
+
+def _check_room(assembly: Assembly, folder: Path) -> None:
+    needed, free = _num_bytes(assembly), shutil.disk_usage(folder).free
+    if needed > free:
+        raise InputError(f"{folder.parent}: {needed / 1e9:.2f} GB are needed and {free / 1e9:.2f} GB are free")
+
+
+def _copy_tokenizer(llama: Path, folder: Path) -> None:
+    found = [llama / name for name in _TOKENIZER_FILES if (llama / name).is_file()]
+    if not any(path.name in ("tokenizer.model", "tokenizer.json", "vocab.json") for path in found):
+        raise InputError(f"{llama}: no tokenizer.model or tokenizer.json beside the weights; the model needs one")
+    for path in found:
+        shutil.copyfile(path, folder / path.name)

@@ -1,0 +1,197 @@
+"""Read published tensor files one tensor at a time, without running code hidden in them.
+
+Files are mapped, not loaded. A mapped page that was read stays in the process's memory until the mapping goes away,
+so the mapping is thrown away after every `REMAP_BYTES` and made anew: that is what keeps a 27 GB file below 4 GB.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import math
+import pickle
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from emotion_llama.errors import InputError, MissingDependency
+
+if TYPE_CHECKING:
+    import torch
+
+REMAP_BYTES = 64 * 2**20
+# Keys under which training code keeps the tensors: MiniGPT-4, MAE and VideoMAE use "model", DeepSpeed "module".
+_WRAPPERS = ("model", "module", "state_dict", "model_state_dict")
+_WEIGHT_FILES = (
+    "model.safetensors.index.json",
+    "pytorch_model.bin.index.json",
+    "model.safetensors",
+    "pytorch_model.bin",
+)
+
+
+class TensorInfo(NamedTuple):
+    """What can be known of a tensor without its values."""
+
+    shape: tuple[int, ...]
+    dtype: torch.dtype
+
+    @property
+    def num_bytes(self) -> int:
+        """Size of the values."""
+        return math.prod(self.shape) * self.dtype.itemsize
+
+
+class TensorSource:
+    """The tensors of one file, or of a folder of shards, by name.
+
+    Attributes:
+        path: what the user gave.
+        files: the files that hold tensors.
+        infos: name -> shape and type, in the file's order.
+        extras: what else the file holds beside the tensors ("epoch", "config", ...); empty for folders.
+    """
+
+    def __init__(self, path: Path, files: tuple[Path, ...]) -> None:
+        self.path = path
+        self.files = files
+        self.infos: dict[str, TensorInfo] = {}
+        self.extras: dict[str, Any] = {}  # whatever the training code pickled beside its tensors
+        self._file_of: dict[str, Path] = {}
+        for file in files:
+            tensors, extras = _open(file)
+            for name, tensor in tensors.items():
+                self.infos[name] = tensor
+                self._file_of[name] = file
+            if len(files) == 1:
+                self.extras = extras
+        self._mapped: Path | None = None
+        self._tensors: dict[str, torch.Tensor] = {}
+        self._bytes_since_mapping = 0
+
+    def __repr__(self) -> str:
+        return f"TensorSource({self.path.name}, {len(self.infos)} tensors in {len(self.files)} file(s))"
+
+    def read(self, name: str) -> torch.Tensor:
+        """The values: a view into the mapped file, to be copied or dropped before many more are read."""
+        file = self._file_of[name]
+        if self._mapped != file or self._bytes_since_mapping > REMAP_BYTES:
+            self.release()
+            self._tensors = _map(file)
+            self._mapped = file
+        self._bytes_since_mapping += self.infos[name].num_bytes
+        return self._tensors[name]
+
+    def release(self) -> None:
+        """Give the mapped pages back."""
+        self._tensors = {}
+        self._mapped = None
+        self._bytes_since_mapping = 0
+
+
+def open_source(path: str | Path) -> TensorSource:
+    """Open a `.pth`, `.bin`, `.pt` or `.safetensors` file, or a Hugging Face folder of one or many of them.
+
+    Raises:
+        InputError: nothing there, not a tensor file, a damaged file, or a pickle that asks for code.
+        MissingDependency: without torch.
+    """
+    path = Path(path)
+    if not path.exists():
+        raise InputError(f"{path}: no such file or folder")
+    return TensorSource(path, weight_files(path) if path.is_dir() else (path,))
+
+
+def weight_files(folder: Path) -> tuple[Path, ...]:
+    """The weight files of a Hugging Face folder; safetensors before pickles when both are there.
+
+    Raises:
+        InputError: no weight file, or an index that names files which are missing.
+    """
+    for name in _WEIGHT_FILES:
+        if not (folder / name).is_file():
+            continue
+        if not name.endswith(".index.json"):
+            return (folder / name,)
+        weight_map = json.loads((folder / name).read_text())["weight_map"]
+        shards = tuple(folder / shard for shard in sorted(set(weight_map.values())))
+        missing = [shard.name for shard in shards if not shard.is_file()]
+        if missing:
+            raise InputError(f"{folder}: {name} names {', '.join(missing)}, which are not there; fetch them")
+        return shards
+    raise InputError(f"{folder}: no weights in this folder; expected one of {', '.join(_WEIGHT_FILES)}")
+
+
+def _open(file: Path) -> tuple[dict[str, TensorInfo], dict[str, Any]]:
+    """Shapes and types of a file's tensors, and its other entries."""
+    if file.suffix == ".safetensors":
+        return {name: TensorInfo(tuple(t.shape), t.dtype) for name, t in _map(file).items()}, {}
+    content = _load_pickle(file)
+    tensors = _state_dict(file, content)
+    extras = {} if tensors is content else {k: v for k, v in content.items() if k not in _WRAPPERS}
+    return {name: TensorInfo(tuple(t.shape), t.dtype) for name, t in tensors.items()}, extras
+
+
+def _map(file: Path) -> dict[str, torch.Tensor]:
+    if file.suffix != ".safetensors":
+        return _state_dict(file, _load_pickle(file))
+    _need_torch()
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(file, framework="pt") as tensors:
+            return {name: tensors.get_tensor(name) for name in tensors.keys()}  # noqa: SIM118  not a dict
+    except SafetensorError as error:
+        raise InputError(f"{file}: not a readable safetensors file ({error}); fetch it again") from error
+
+
+def _state_dict(file: Path, content: Any) -> dict[str, torch.Tensor]:
+    import torch
+
+    if isinstance(content, dict):
+        for key in _WRAPPERS:
+            if isinstance(content.get(key), dict):
+                content = content[key]
+                break
+        if content and all(isinstance(value, torch.Tensor) for value in content.values()):
+            return content
+    kind = f"a dict with {', '.join(map(repr, list(content)[:5]))}" if isinstance(content, dict) else type(content)
+    raise InputError(f"{file}: holds {kind}; expected names of tensors, alone or under {', '.join(_WRAPPERS)}")
+
+
+def _load_pickle(file: Path) -> Any:
+    """Unpickle with torch's restricted reader, tensors mapped where the file's format allows it."""
+    torch = _need_torch()
+    # The face encoders' training code pickled its command line beside the weights: plain data, no code.
+    with torch.serialization.safe_globals([argparse.Namespace]):
+        try:
+            return torch.load(file, map_location="cpu", weights_only=True, mmap=_is_zip(file))
+        except pickle.UnpicklingError as error:
+            raise InputError(_refusal(file, error)) from error
+        except (RuntimeError, EOFError, ValueError, KeyError) as error:
+            reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+            raise InputError(f"{file}: not a readable torch file ({reason}); fetch it again") from error
+
+
+def _refusal(file: Path, error: Exception) -> str:
+    reason = str(error)
+    if "GLOBAL" in reason:
+        wanted = reason.split("GLOBAL ", 1)[1].split(" ", 1)[0]
+        return (
+            f"{file}: refused, because loading it would call {wanted}; tensors need no such thing. "
+            "Do not load it with other tools either; get the file from its publisher"
+        )
+    return f"{file}: not a torch file ({reason.splitlines()[0]}); expected .pth, .bin, .pt or .safetensors"
+
+
+def _is_zip(file: Path) -> bool:
+    """Whether torch >= 1.6 wrote the file: only its zip format can be mapped, older files are loaded whole."""
+    with file.open("rb") as stream:
+        return stream.read(4) == b"PK\x03\x04"
+
+
+def _need_torch() -> Any:
+    try:
+        import torch
+    except ImportError as error:
+        raise MissingDependency("torch", "reading weights", "pip install 'emotion-llama[model]'") from error
+    return torch
