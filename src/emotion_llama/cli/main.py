@@ -11,10 +11,10 @@ import sys
 from collections.abc import Sequence
 
 from emotion_llama import __version__
-from emotion_llama.cli import analyze, doctor
+from emotion_llama.cli import analyze, doctor, features
 from emotion_llama.errors import EmotionLlamaError
 
-VERBS = (analyze, doctor)
+VERBS = (analyze, features, doctor)
 
 
 def build_parser() -> argparse.ArgumentParser:

@@ -1,0 +1,170 @@
+"""The verb `features`: clips in; what the encoders make of them out, as published folders and as one store."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from emotion_llama.data.features import FeatureExtractor
+    from emotion_llama.face.backends import MeshBackend
+    from emotion_llama.pipeline.feature_run import FeatureOutcome, Named, Sink
+    from emotion_llama.pipeline.model_inputs import LookOptions
+
+EXAMPLES = """examples:
+  emotion-llama features videos/ --out features/ --model emotion-llama-7b/
+  emotion-llama features videos/ --out features/ --model emotion-llama-7b/ --resume
+  emotion-llama features a.mp4 b.mp4 --out f/ --model m/ --format folders --device cuda
+
+Written to DIR: recipe.json (how the features are made); the published folders
+mae_340_UTT, maeV_399_UTT and HL-UTT with one NAME.npy a clip, and features.jsonl
+(which clip each file is of, and why one is missing); the store: index.parquet
+and shard-*.safetensors, with the picture for the global encoder as well. NAME is
+the clip's path below the named folder, without its suffix. A clip without a face
+or sound gets no file of that kind, never zeros. One DIR holds one recipe."""
+
+
+def add_parser(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Add the verb and its options."""
+    parser = verbs.add_parser(
+        "features",
+        help="the encoders' features of clips, for training and research",
+        description="Make face, temporal and audio features of clips from raw video, the way the\n"
+        "published ones were made.",
+        epilog=EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    add = parser.add_argument
+    add("inputs", nargs="+", metavar="CLIP", help="video or sound files, folders, or - for a list of paths on stdin")
+    add("--out", metavar="DIR", type=Path, required=True, help="where the features go")
+    add("--model", metavar="MODELDIR", type=Path, required=True, help="a converted model; only its encoders are read")
+    add("--format", choices=("folders", "store", "both"), default="both", help="what to write (default: %(default)s)")
+    add("--layout", choices=("MER2023", "MER2024"), default="MER2023", help="whose folder names (default: %(default)s)")
+    add(
+        "--frame",
+        choices=("first", "middle", "peak"),
+        help="frame for the global encoder (default: the one the model was trained with)",
+    )
+    add("--audio-recipe", metavar="NAME", help="hubert-last-whole or hubert-sum4-chunks10 (default: the model's)")
+    add("--resume", action="store_true", help="skip clips whose features are there")
+    add("--batch-size", type=_at_least_one, default=32, metavar="N", help="face crops at a time (default: %(default)s)")
+    add("--device", default="cpu", help="where the encoders run: cpu, cuda, cuda:1 ... (default: %(default)s)")
+    add("--max-fps", type=_rate, default=float("inf"), metavar="FPS", help="look at fewer frames (default: all)")
+    add("--faces", default="mediapipe_mesh", metavar="BACKEND", help="face mesh backend (default: %(default)s)")
+    add("--quiet", "-q", action="store_true", help="no progress and no lines about clips that are done")
+    parser.set_defaults(run=run)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Make the features of all inputs; 0 when every one was done, else 1."""
+    from emotion_llama.batch import collect_jobs
+    from emotion_llama.cli.analyze import _paths
+    from emotion_llama.data.encoders import TorchEncoders
+    from emotion_llama.data.features import FeatureExtractor
+    from emotion_llama.models.inputs import sound_recipe
+    from emotion_llama.pipeline.feature_run import name_clips
+    from emotion_llama.pipeline.model_inputs import LookOptions
+
+    clips = name_clips([(job.relative, job.path) for job in collect_jobs(_paths(args.inputs))])
+    encoders = TorchEncoders.load(args.model, device=args.device)
+    sound = sound_recipe(args.audio_recipe or encoders.audio_recipe)
+    extractor = FeatureExtractor(encoders, sound=sound, batch_size=args.batch_size)
+    look = LookOptions(args.frame or encoders.frame_policy, args.max_fps)
+    sinks = _sinks(args, extractor, look, encoders.fingerprint())
+    try:
+        return _run_clips(clips, extractor, look, sinks, args)
+    finally:
+        for sink in sinks:
+            sink.close()
+
+
+def _run_clips(
+    clips: list[Named], extractor: FeatureExtractor, look: LookOptions, sinks: list[Sink], args: argparse.Namespace
+) -> int:
+    from emotion_llama.cli.analyze import ProgressLine
+    from emotion_llama.face.backends import load_backend
+    from emotion_llama.pipeline.feature_run import FeatureTally, extract_clips
+
+    tally = FeatureTally()
+    with (
+        _Backend(lambda: load_backend(args.faces)) as backend,
+        ProgressLine(len(clips), enabled=not args.quiet and sys.stderr.isatty()) as progress,
+    ):
+        for outcome in extract_clips(clips, extractor, backend, look, sinks, resume=args.resume, progress=progress):
+            tally.add(outcome)
+            progress.clear()
+            _report(outcome, args.quiet)
+    if not args.quiet:
+        sys.stderr.write(tally.text() + "\n")
+    return 1 if tally.failed else 0
+
+
+class _Backend:
+    """The face backend, started by the first call, stopped at the end."""
+
+    def __init__(self, load: Callable[[], MeshBackend]) -> None:
+        self._load = load
+        self._started: MeshBackend | None = None
+
+    def __call__(self) -> MeshBackend:
+        self._started = self._started or self._load()
+        return self._started
+
+    def __enter__(self) -> _Backend:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        if self._started is not None:
+            self._started.close()
+
+
+def _sinks(args: argparse.Namespace, extractor: FeatureExtractor, look: LookOptions, sha256: str) -> list[Sink]:
+    from emotion_llama.data.feature_store import FeatureStore
+    from emotion_llama.data.published_folders import FolderWriter
+    from emotion_llama.pipeline.analyzer import installed_versions
+    from emotion_llama.pipeline.feature_run import run_recipe
+
+    about = {"model": str(args.model), "device": args.device, "versions": installed_versions()}
+    recipe = {**run_recipe(extractor, look, sha256, about), "face_backend": args.faces}
+    sinks: list[Sink] = []
+    if args.format in ("folders", "both"):
+        sinks.append(FolderWriter(args.out, recipe, layout=args.layout))
+    if args.format in ("store", "both"):
+        sinks.append(FeatureStore(args.out, writable=True, recipe=recipe))
+    return sinks
+
+
+def _report(outcome: FeatureOutcome, quiet: bool) -> None:
+    if outcome.error is not None:
+        sys.stderr.write(f"emotion-llama: {outcome.error}\n")
+    for warning in outcome.warnings:
+        sys.stderr.write(f"emotion-llama: {outcome.clip.path}: {warning}\n")
+    if quiet or outcome.error is not None:
+        return
+    if outcome.features is None:
+        sys.stdout.write(f"{outcome.clip.name}: already done\n")
+        return
+    seconds = ", ".join(f"{stage} {spent:.1f} s" for stage, spent in outcome.seconds_by_stage)
+    sys.stdout.write(f"{outcome.clip.name}: {outcome.features.num_faces} faces; {seconds}\n")
+    for missing in outcome.features.missing:
+        sys.stdout.write(f"  no {missing.what}: {missing.reason}\n")
+
+
+def _at_least_one(text: str) -> int:
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"expected a whole number of at least 1, got {text!r}")
+    return int(text)
+
+
+def _rate(text: str) -> float:
+    try:
+        rate = float(text)
+    except ValueError:
+        rate = 0.0
+    if not rate > 0:
+        raise argparse.ArgumentTypeError(f"expected frames a second above 0, got {text!r}")
+    return rate
