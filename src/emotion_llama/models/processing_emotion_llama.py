@@ -1,0 +1,252 @@
+"""The processor: clips and words in, one batch for the model out; the only place that expands placeholders.
+
+Legend: B clips, L prompt positions, F face crops of all clips together, S samples or pixels of a side, D features.
+"""
+
+# mypy: disable-error-code="no-untyped-call, override"
+# (transformers is only partly typed.)
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+from transformers import BatchFeature, PreTrainedTokenizerBase, ProcessorMixin
+
+from emotion_llama.errors import InputError
+from emotion_llama.models import inputs as recipes
+from emotion_llama.models.clip_media import ArrayMap, ClipMedia, media_arrays
+from emotion_llama.models.configuration_emotion_llama import EmotionLlamaConfig
+from emotion_llama.prompts import SLOTS, Prompt, Turn, build_prompt, layout_named, prompt_from_text, target_text
+from emotion_llama.prompts.layouts import SlotKind
+from emotion_llama.prompts.tokenise import IGNORED, Placeholder, Tokens, tokenise
+from emotion_llama.prompts.tokenizer_files import load_tokenizer
+
+
+class EmotionLlamaProcessor(ProcessorMixin):
+    """Tokenizer and recipes of one model, saved beside its weights.
+
+    Args:
+        tokenizer: the language model's.
+        num_image_tokens: patch tokens of one frame.
+        image_token_id: placeholder of a patch token; None takes the first id after the tokenizer's.
+        feature_token_id: placeholder of a face, temporal, audio or global token; None takes the next id.
+        image_size, face_size, clip_size: side of the pictures that global, face and temporal encoder take.
+        audio_recipe: a name of `inputs.SOUND_RECIPES`.
+        prompt_layout: layout unless a call names another.
+        frame_policy: the frame that a caller shall choose for the global encoder.
+        target_rule: how answers are written for training, "published" or "plain".
+        max_answer_tokens: cut of each answer, end token included (published: `max_txt_len` 1024).
+        compat_zero_features: "upstream demo zeros": a missing face, clip or sound keeps its place in the prompt, and
+            the model fills it with projected zeros.
+
+    Raises:
+        InputError: a name is unknown, or a placeholder is an id of the tokenizer.
+    """
+
+    def __init__(
+        self,
+        tokenizer: PreTrainedTokenizerBase,
+        num_image_tokens: int = 256,
+        image_token_id: int | None = None,
+        feature_token_id: int | None = None,
+        image_size: int = recipes.EVA_PICTURE.size,
+        face_size: int = recipes.FACE_PICTURE.size,
+        clip_size: int = recipes.VIDEOMAE_CLIP.picture.size,
+        audio_recipe: str = recipes.HUBERT_LAST.name,
+        prompt_layout: str = "train",
+        frame_policy: str = "first",
+        target_rule: str = "published",
+        max_answer_tokens: int = 1024,
+        compat_zero_features: bool = False,
+    ) -> None:
+        self.num_image_tokens = num_image_tokens
+        self.image_token_id = len(tokenizer) if image_token_id is None else image_token_id
+        self.feature_token_id = self.image_token_id + 1 if feature_token_id is None else feature_token_id
+        self.image_size = image_size
+        self.face_size = face_size
+        self.clip_size = clip_size
+        self.audio_recipe = recipes.sound_recipe(audio_recipe).name
+        self.prompt_layout = layout_named(prompt_layout).name
+        self.frame_policy = frame_policy
+        self.target_rule = target_rule
+        self.max_answer_tokens = max_answer_tokens
+        self.compat_zero_features = compat_zero_features
+        if min(self.image_token_id, self.feature_token_id) < len(tokenizer):
+            raise InputError(
+                f"placeholder ids {self.image_token_id} and {self.feature_token_id} must lie after the tokenizer's "
+                f"{len(tokenizer)} tokens, so that no word is taken for a placeholder"
+            )
+        super().__init__(tokenizer)
+
+    @classmethod
+    def of_config(
+        cls, config: EmotionLlamaConfig, tokenizer: PreTrainedTokenizerBase, **changes: Any
+    ) -> EmotionLlamaProcessor:
+        """The processor that fits a model's config."""
+        fitting: dict[str, Any] = {
+            "num_image_tokens": config.num_image_tokens,
+            "image_token_id": config.image_token_id,
+            "feature_token_id": config.feature_token_id,
+            "image_size": config.vision_config.image_size,
+            "face_size": config.face_config.image_size,
+            "clip_size": config.temporal_config.image_size,
+            "audio_recipe": config.recipes["audio"],
+            "prompt_layout": config.prompt_layout,
+            "frame_policy": config.frame_policy,
+            "compat_zero_features": config.compat_zero_features,
+        }
+        return cls(tokenizer, **{**fitting, **changes})
+
+    @classmethod
+    def from_pretrained(cls, folder: str | Path, **kwargs: Any) -> EmotionLlamaProcessor:
+        """The processor of a folder; where it has no `processor_config.json`, the one that fits its `config.json`."""
+        place = Path(folder)
+        if (place / "config.json").is_file() and not (place / "processor_config.json").is_file():
+            return cls.of_config(EmotionLlamaConfig.from_pretrained(place), load_tokenizer(place), **kwargs)
+        processor: EmotionLlamaProcessor = super().from_pretrained(folder, **kwargs)
+        return processor
+
+    @classmethod
+    def _load_tokenizer_from_pretrained(
+        cls, sub_processor_type: str, pretrained_model_name_or_path: str, subfolder: str = "", **kwargs: Any
+    ) -> PreTrainedTokenizerBase:
+        """Folders are read by our own loader, whatever version of transformers wrote them."""
+        place = Path(pretrained_model_name_or_path) / subfolder
+        if place.is_dir():
+            return load_tokenizer(place)
+        tokenizer: PreTrainedTokenizerBase = super()._load_tokenizer_from_pretrained(
+            sub_processor_type, pretrained_model_name_or_path, subfolder, **kwargs
+        )
+        return tokenizer
+
+    # --- prompts ----------------------------------------------------------------------------------------------------
+
+    def slots_of(self, clip: ClipMedia) -> tuple[SlotKind, ...]:
+        """The encoders whose tokens have a place in the clip's prompt."""
+        image, face, temporal, audio = clip.present
+        zeros = self.compat_zero_features
+        there = (image, face or zeros, temporal or zeros, audio or zeros, image)
+        return tuple(kind for kind, is_there in zip(SLOTS, there) if is_there)
+
+    def tokens_of(self, prompt: Prompt) -> Tokens:
+        """Ids [L] with placeholders expanded, and labels [L]."""
+        return tokenise(prompt.segments, self.tokenizer, self._placeholders(), max_answer_tokens=self.max_answer_tokens)
+
+    def _placeholders(self) -> Mapping[SlotKind, Placeholder]:
+        single = Placeholder(self.feature_token_id, 1)
+        return {kind: Placeholder(self.image_token_id, self.num_image_tokens) if kind == "patches" else single
+                for kind in SLOTS}  # fmt: skip
+
+    # --- batches ----------------------------------------------------------------------------------------------------
+
+    def __call__(
+        self,
+        clips: ClipMedia | Sequence[ClipMedia],
+        *,
+        task: str | Sequence[str] = "emotion",
+        words: str | Sequence[str | None] | None = None,
+        instruction: str | Sequence[str | None] | None = None,
+        cues: str | Sequence[str | None] | None = None,
+        history: Sequence[Sequence[Turn]] | None = None,
+        text: str | Sequence[str] | None = None,
+        layout: str | None = None,
+        answers: str | Sequence[str] | None = None,
+        padding_side: Literal["left", "right"] | None = None,
+        return_tensors: str | None = "pt",
+    ) -> BatchFeature:
+        """A batch for `forward` and `generate`. What may be one value or one per clip is the same for all where one.
+
+        Args:
+            clips: what is seen and heard of each clip.
+            task: a name of `prompts.TASKS`.
+            words: what is said; None leaves the character line out.
+            instruction: instead of the first of the task's pool.
+            cues: measured cues in words, for layouts that tell them.
+            history: earlier turns of each clip's chat.
+            text: ready prompts with `<VideoHere>` and `<FeatureHere>`, in place of task, words and instruction.
+            layout: another layout than the processor's.
+            answers: what training predicts; gives `labels`, -100 where nothing is predicted.
+            padding_side: None is "right" with answers and "left" without, as generation needs it.
+            return_tensors: "pt", "np", or None for numpy arrays.
+
+        Returns:
+            input_ids, attention_mask [B, L], labels [B, L] with answers, modality_mask [B, 4], and of what any
+            clip has: pixel_values [B, 3, S, S], face_pixel_values [F, 3, S, S] with face_counts [B], clip_pixel_values
+            [B, 3, 16, S, S], input_values [B, S] with input_lengths [B], face_features, temporal_features,
+            audio_features [B, D]. Rows of clips that lack a modality are NaN.
+
+        Raises:
+            InputError: values do not fit the clips in number, or crops and features are mixed in one batch.
+        """
+        batch = [clips] if isinstance(clips, ClipMedia) else list(clips)
+        if not batch:
+            raise InputError("a batch needs a clip or more, got none")
+        columns = {"task": task, "words": words, "instruction": instruction, "cues": cues, "text": text}
+        each = {name: _per_clip(name, value, len(batch)) for name, value in columns.items()}
+        wanted = None if answers is None else _per_clip("answers", answers, len(batch))
+        turns = _per_clip("history", history, len(batch)) if history is not None else [()] * len(batch)
+        prompts = [
+            self._prompt(clip, {name: values[i] for name, values in each.items()}, turns[i], layout,
+                         None if wanted is None else wanted[i])
+            for i, clip in enumerate(batch)
+        ]  # fmt: skip
+        side = padding_side or ("left" if wanted is None else "right")
+        data = self._padded([self.tokens_of(prompt) for prompt in prompts], side, with_labels=wanted is not None)
+        data |= media_arrays(
+            batch, self.image_size, self.face_size, self.clip_size, recipes.sound_recipe(self.audio_recipe)
+        )
+        return BatchFeature(data, tensor_type=return_tensors)
+
+    def decode_answers(self, sequences: Any) -> list[str]:
+        """Answers from generated ids [B, L]: special tokens, placeholders and blanks around them taken off."""
+        rows = [[int(token) for token in row] for row in sequences]
+        kept = [[token for token in row if 0 <= token < len(self.tokenizer)] for row in rows]
+        return [text.strip() for text in self.tokenizer.batch_decode(kept, skip_special_tokens=True)]
+
+    @property
+    def model_input_names(self) -> list[str]:
+        """All that a batch may hold."""
+        return [
+            "input_ids", "attention_mask", "labels", "modality_mask", "pixel_values", "face_pixel_values",
+            "face_counts", "clip_pixel_values", "input_values", "input_lengths", "face_features",
+            "temporal_features", "audio_features",
+        ]  # fmt: skip
+
+    def _prompt(
+        self, clip: ClipMedia, asked: Mapping[str, Any], turns: Sequence[Turn], layout: str | None,
+        answer: str | None,
+    ) -> Prompt:  # fmt: skip
+        chosen = layout or self.prompt_layout
+        target = None if answer is None else target_text(answer, self.target_rule)
+        present = self.slots_of(clip)
+        if asked["text"] is not None:
+            return prompt_from_text(asked["text"], layout=chosen, present=present, answer=target)
+        return build_prompt(
+            asked["task"], words=asked["words"], instruction=asked["instruction"], cues=asked["cues"], layout=chosen,
+            present=present, history=turns, answer=target,
+        )  # fmt: skip
+
+    def _padded(self, rows: Sequence[Tokens], side: str, *, with_labels: bool) -> ArrayMap:
+        length = max(len(row.ids) for row in rows)
+        pad = self.tokenizer.pad_token_id
+        if pad is None:
+            pad = self.tokenizer.eos_token_id or 0  # never attended to, and never a label
+        ids = np.full((len(rows), length), pad, np.int64)
+        mask = np.zeros((len(rows), length), np.int64)
+        labels = np.full((len(rows), length), IGNORED, np.int64)
+        for i, row in enumerate(rows):
+            at = slice(length - len(row.ids), length) if side == "left" else slice(0, len(row.ids))
+            ids[i, at], mask[i, at], labels[i, at] = row.ids, 1, row.labels
+        return {"input_ids": ids, "attention_mask": mask} | ({"labels": labels} if with_labels else {})
+
+
+def _per_clip(name: str, value: str | Sequence[Any] | None, count: int) -> Sequence[Any]:
+    """One value for each clip; a text, or None, is for all."""
+    if value is None or isinstance(value, str):
+        return [value] * count
+    if len(value) != count:
+        raise InputError(f"{name} holds {len(value)} values for {count} clips; give one for each, or one for all")
+    return value
