@@ -51,11 +51,7 @@ RELATED: dict[str, dict[str, str]] = {
     },
     "AU07": {"AU45": "CANDIDE's full 7 closes the eye: the same 8.2 mm as its blink"},
     "AU45": {"AU07": "CANDIDE's blink raises the lower lid"},
-    "AU09": {
-        "AU10": "one muscle group (levator labii); FACS: 9 raises the upper lip",
-        "AU25": "the displacement parts the lips by 8 mm; FACS scores 25 whoever parts them",
-    },
-    "AU10": {"AU25": "the displacement parts the lips by 6 mm; FACS scores 10+25"},
+    "AU09": {"AU10": "one muscle group (levator labii); FACS: 9 raises the upper lip"},
     "AU12": {"AU06": "FACS: 12 raises the cheek and the infraorbital triangle", "AU20": "FACS: both widen the mouth"},
     "AU14": {"AU12": "FACS: both pull the corners back", "AU20": "FACS: both stretch the mouth"},
     "AU20": {

@@ -151,7 +151,8 @@ def as_text(results: dict[str, UnitResult]) -> str:
         related = " ".join(f"{k[2:]}:{v:.0%}" for k, v in sorted(r.related.items(), key=lambda kv: -kv[1]) if v >= 0.05)
         lines.append(
             f"{unit}  {r.own_full:5.2f} {r.own_full_posed:5.2f}   {r.spearman_frontal:5.3f}  {r.spearman_posed:5.3f}"
-            f"   {r.crosstalk:4.0%} {r.crosstalk_to or '-':5s}  {r.crosstalk_posed:4.0%} {r.crosstalk_posed_to or '-':5s}"
+            f"   {r.crosstalk:4.0%} {r.crosstalk_to or '-':5s}"
+            f"  {r.crosstalk_posed:4.0%} {r.crosstalk_posed_to or '-':5s}"
             f"  {r.drift:5.2f}  {r.at_rest:4.2f}  {related or '-'}"
         )
     return "\n".join(lines)

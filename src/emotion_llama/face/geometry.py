@@ -163,7 +163,7 @@ def measure(landmarks: Float, camera: Camera | None = None) -> FaceMeasurement:
     Args:
         landmarks: [K, 3] pixels in FaceMesh's convention (y down, z towards the camera negative, on the scale of x).
         camera: where it is known, perspective is undone; without it weak perspective is assumed, which holds from
-            about 1.5 m on. Closer, turned heads are measured with a bias (docs/action-units.md gives figures).
+            about 1.5 m on. Closer, turned heads are measured with a bias, which `pose_bias` takes out of a track.
 
     Raises:
         InputError: wrong shape, a value that is not finite, or a mesh without extent.

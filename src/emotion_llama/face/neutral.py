@@ -19,7 +19,8 @@ from emotion_llama.face import geometry
 from emotion_llama.face.unit_formulas import NEUTRAL_SPREAD_CM
 from emotion_llama.records import Bool, Float
 
-PERSON_SECONDS = 3.0  # shorter tracks hold too little rest to tell a face from its expression
+# Less holds too little rest to tell a face from its expression.
+PERSON_SECONDS, PERSON_FRAMES = 3.0, 10
 DWELL_SHARE = 0.25  # of the frames: somebody at rest for a quarter of the time is measured against that rest
 PRIOR_WEIGHT = 0.1  # a window this much closer to the population may be wider by a tenth of that
 MAX_TURN_DEGREES = 30.0  # frames turned further do not define the rest
@@ -69,7 +70,7 @@ def estimate_neutral(features: Float, usable: Bool, seconds_per_frame: float) ->
         seconds_per_frame: typical time a frame stands for.
     """
     population = population_neutral()
-    if usable.sum() * seconds_per_frame >= PERSON_SECONDS:
+    if usable.sum() >= PERSON_FRAMES and usable.sum() * seconds_per_frame >= PERSON_SECONDS:
         below, above = _spread()
         dwell = _densest(features[usable], population)
         usual = _lids_within(_for_length(population, dwell, 1.0), dwell)

@@ -159,7 +159,10 @@ def _lip_tightener(d: Moved) -> Float:
 
 
 def _lips_part(d: Moved) -> Float:
-    return d("lip_gap")
+    # AU09 and AU10 lift the upper lip off the lower one. FACS scores 25 whoever parts the lips, so a little of that
+    # gap is left; but most of it is told by 9 and 10 already, and a snarl is not a gaping mouth.
+    lifted = 0.8 * (_up(_upper_lip_raiser(d)) + _up(_nose_wrinkler(d)))
+    return np.asarray(d("lip_gap") - lifted)
 
 
 def _jaw_drop(d: Moved) -> Float:
@@ -253,7 +256,7 @@ UNIT_FORMULAS: Mapping[str, UnitFormula] = {
         "6.5 mm: half of the canonical lips' height (13 mm)",
     ),
     "AU25": UnitFormula(
-        _lips_part, 1.10, "distance between the lips' inner edges",
+        _lips_part, 1.10, "distance between the lips' inner edges, less most of what AU09 and AU10 lift",
         "FACS; Tian et al. 2001 (lip states); FAP 4 and 5",
         "11 mm: the height of the upper front teeth, which lips part to show",
     ),
