@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import json
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 
 from emotion_llama.checkpoints import lora
 from emotion_llama.checkpoints.keys import LANGUAGE_MODEL, Role, published_name
@@ -52,7 +52,7 @@ class ConversionOptions:
     dtype: Dtype = "stored"
     merge: bool = False
     new_projections: int | None = None
-    sizes: SizeOptions = SizeOptions()
+    sizes: SizeOptions = field(default_factory=SizeOptions)
     max_shard_bytes: int = 2 * 10**9
 
 
@@ -115,8 +115,9 @@ class Assembly:
             (folder / ADAPTER_CONFIG_NAME).write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")
         for source in self.opened.values():
             source.release()
-        for config in (self.config, self.config.text_config, self.config.audio_config):
-            config.dtype = self._default_dtype()
+        for name in ("text_config", "audio_config"):
+            getattr(self.config, name).dtype = self._default_dtype()
+        self.config.dtype = self._default_dtype()
         self.config.architectures = ["EmotionLlamaForConditionalGeneration"]
         self.config.save_pretrained(folder)
         return files
@@ -191,8 +192,8 @@ def _provided(
 def _alpha(opened: dict[Role, TensorSource], sizes: SizeOptions) -> tuple[float, list[str]]:
     if sizes.lora_alpha is not None:
         return sizes.lora_alpha, []
-    for role in ("weights", "base"):
-        alpha = lora.alpha_of(opened[role].extras) if role in opened else None  # type: ignore[index]
+    for source in (opened["weights"], opened.get("base")):
+        alpha = None if source is None else lora.alpha_of(source.extras)
         if alpha is not None:
             return alpha, []
     return lora.PUBLISHED_ALPHA, [f"LoRA's alpha is not in the files: {lora.PUBLISHED_ALPHA:g}, as published"]
@@ -209,7 +210,8 @@ def _made(name: str, expected: dict[str, tuple[int, ...]], seed: int | None) -> 
     # nn.Linear's own start: uniform within 1 / sqrt(columns) for weight and bias.
     generator = torch.Generator().manual_seed((seed or 0) * 16 + 2 * _FEATURE_PROJECTIONS.index(f"{stem}."))
     generator = generator if kind == "weight" else generator.manual_seed(generator.initial_seed() + 1)
-    return (2 * torch.rand(shape, generator=generator) - 1) / columns**0.5
+    drawn: torch.Tensor = (2 * torch.rand(shape, generator=generator) - 1) / columns**0.5
+    return drawn
 
 
 def _shown(name: str) -> str:

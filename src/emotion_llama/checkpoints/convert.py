@@ -15,17 +15,6 @@ from emotion_llama.checkpoints.pickles import open_source
 from emotion_llama.checkpoints.shards import WrittenFile
 from emotion_llama.errors import InputError
 
-# Files of the language model's folder that its tokenizer is made of.
-_TOKENIZER_FILES = (
-    "tokenizer.model",
-    "tokenizer.json",
-    "tokenizer_config.json",
-    "special_tokens_map.json",
-    "added_tokens.json",
-    "vocab.json",
-    "merges.txt",
-)
-
 
 @dataclass(frozen=True)
 class Sources:
@@ -80,8 +69,8 @@ class ConversionReport:
 def convert(
     sources: Sources,
     out: str | Path,
-    options: ConversionOptions = ConversionOptions(),
-    progress: Callable[[str], None] = lambda line: None,
+    options: ConversionOptions | None = None,
+    progress: Callable[[str], object] = lambda line: None,
 ) -> ConversionReport:
     """Convert strictly, one tensor in memory at a time; nothing is left at `out` unless all of it went well.
 
@@ -94,7 +83,9 @@ def convert(
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise InputError(f"{out}: already there; give a folder that does not exist yet, or an empty one")
     progress("reading names and shapes")
-    assembly = assemble({role: open_source(path) for role, path in sources.by_role().items()}, options)
+    assembly = assemble(
+        {role: open_source(path) for role, path in sources.by_role().items()}, options or ConversionOptions()
+    )
     partial = out.with_name(out.name + ".partial")
     shutil.rmtree(partial, ignore_errors=True)  # an earlier run was stopped
     partial.mkdir(parents=True)
@@ -102,7 +93,7 @@ def convert(
         _check_room(assembly, partial)
         progress(f"writing {_num_bytes(assembly) / 1e9:.2f} GB")
         files = assembly.write(partial)
-        _copy_tokenizer(sources.llama, partial)
+        _save_processor(sources.llama, assembly, partial)
         files += small_files(partial, {file.name for file in files})
         progress("hashing the sources")
         manifest = make_manifest(sources.by_role(), assembly, files)
@@ -132,9 +123,10 @@ def _check_room(assembly: Assembly, folder: Path) -> None:
         raise InputError(f"{folder.parent}: {needed / 1e9:.2f} GB are needed and {free / 1e9:.2f} GB are free")
 
 
-def _copy_tokenizer(llama: Path, folder: Path) -> None:
-    found = [llama / name for name in _TOKENIZER_FILES if (llama / name).is_file()]
-    if not any(path.name in ("tokenizer.model", "tokenizer.json", "vocab.json") for path in found):
-        raise InputError(f"{llama}: no tokenizer.model or tokenizer.json beside the weights; the model needs one")
-    for path in found:
-        shutil.copyfile(path, folder / path.name)
+def _save_processor(llama: Path, assembly: Assembly, folder: Path) -> None:
+    from emotion_llama.models.processing_emotion_llama import EmotionLlamaProcessor
+    from emotion_llama.prompts.tokenizer_files import load_tokenizer
+
+    EmotionLlamaProcessor.of_config(assembly.config, load_tokenizer(llama)).save_pretrained(folder)
+    if (llama / "tokenizer.model").is_file():  # the original beside what was made of it, for `export`
+        shutil.copyfile(llama / "tokenizer.model", folder / "tokenizer.model")

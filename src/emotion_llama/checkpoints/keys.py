@@ -145,9 +145,7 @@ def published_name(ours: str) -> tuple[Role, str]:
     Raises:
         KeyError: when the name is none of the model's.
     """
-    lora = re.fullmatch(
-        rf"{re.escape(ADAPTER_PREFIX + LANGUAGE_MODEL)}\.(.*)\.lora_([AB])(?:\.default)?\.weight", ours
-    )
+    lora = re.fullmatch(rf"{re.escape(ADAPTER_PREFIX + LANGUAGE_MODEL)}\.(.*)\.lora_([AB])(?:\.default)?\.weight", ours)
     if lora:
         return "weights", f"llama_model.base_model.model.{lora[1]}.lora_{lora[2]}.weight"
     for published, module in PROJECTIONS.items():

@@ -153,7 +153,8 @@ def _state_dict(file: Path, content: Any) -> dict[str, torch.Tensor]:
                 content = content[key]
                 break
         if content and all(isinstance(value, torch.Tensor) for value in content.values()):
-            return content
+            state: dict[str, torch.Tensor] = content
+            return state
     kind = f"a dict with {', '.join(map(repr, list(content)[:5]))}" if isinstance(content, dict) else type(content)
     raise InputError(f"{file}: holds {kind}; expected names of tensors, alone or under {', '.join(_WRAPPERS)}")
 

@@ -36,9 +36,7 @@ class WrittenFile(NamedTuple):
     sha256: str
 
 
-def write_safetensors(
-    path: Path, infos: Mapping[str, TensorInfo], read: Callable[[str], torch.Tensor]
-) -> WrittenFile:
+def write_safetensors(path: Path, infos: Mapping[str, TensorInfo], read: Callable[[str], torch.Tensor]) -> WrittenFile:
     """Write one file. The header needs only names, shapes and types, so values are asked for one by one.
 
     The library's own `save_file` wants all tensors of a shard at once; that is what this function is for.
@@ -112,4 +110,4 @@ def _bytes_of(tensor: torch.Tensor, name: str, info: TensorInfo) -> memoryview:
     if tuple(tensor.shape) != info.shape or tensor.dtype != info.dtype:
         raise AssertionError(f"{name}: {tuple(tensor.shape)} {tensor.dtype} came, {info} was promised")
     flat = tensor.detach().contiguous().reshape(-1).view(torch.uint8)
-    return memoryview(flat.numpy())
+    return flat.numpy().data

@@ -7,6 +7,7 @@ wrong number of heads loads without an error and computes something else.
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -76,6 +77,7 @@ def model_config(plan: Plan, options: SizeOptions, *, llama: Path, hubert: Path)
         "num_frames": options.videomae_frames,
         "tubelet_size": _TUBELET_SIZE,
     }
+    _check_front_end(hubert)
     return EmotionLlamaConfig(
         vision_config=vision,
         face_config=face,
@@ -152,6 +154,17 @@ def _needed(infos: Mapping[str, TensorInfo], name: str, role: str, hint: str = "
     if name not in infos:
         raise InputError(f"{role}: {name} is missing" + (f"; {hint}" if hint else ""))
     return infos[name]
+
+
+def _check_front_end(hubert: Path) -> None:
+    """The audio recipe normalises 16 kHz sound; a HuBERT that was trained on anything else would hear it wrongly."""
+    path = hubert / "preprocessor_config.json"
+    stored = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+    rate, normalised = stored.get("sampling_rate", 16_000), stored.get("do_normalize", True)
+    if rate != 16_000 or not normalised:
+        raise InputError(
+            f"{path}: sampling_rate {rate}, do_normalize {normalised}; expected 16000 and true, as chinese-hubert-large"
+        )
 
 
 def _folder_config(folder: Path) -> Any:

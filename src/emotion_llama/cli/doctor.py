@@ -1,27 +1,36 @@
-"""The verb `doctor`: what is here, what is optional, and the command that adds it."""
+"""The verb `doctor`: what this installation can do, or what a weight file is and can do."""
 
 from __future__ import annotations
 
 import argparse
 import sys
+from pathlib import Path
 
 
 def add_parser(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """Add the verb and its options."""
     parser = verbs.add_parser(
         "doctor",
-        help="versions, devices, and each backend: ready, or the command that makes it so",
-        description="Say what this installation can do, and the command that adds what it cannot.",
-        epilog="examples:\n  emotion-llama doctor\n  emotion-llama doctor --json\n\n"
-        "Exit code 1 when something the base needs is missing.",
+        help="versions, devices, and each backend: ready, or the command that makes it so; what a weight file is",
+        description="Say what this installation can do, and the command that adds what it cannot.\n"
+        "With paths: say what each weight file or folder is, by its tensors, what it can\ndo, and what is missing.",
+        epilog="examples:\n  emotion-llama doctor\n  emotion-llama doctor --json\n"
+        "  emotion-llama doctor checkpoint_best.pth\n  emotion-llama doctor downloads/\n\n"
+        "Exit code 1 when something the base needs is missing, or a file is not whole.",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
+    parser.add_argument("paths", nargs="*", type=Path, metavar="PATH", help="weight file, model folder, or downloads")
     parser.add_argument("--json", action="store_true", help="print the findings as JSON")
+    parser.add_argument("--hashes", action="store_true", help="compare a converted folder's files with their SHA-256")
     parser.set_defaults(run=run)
 
 
 def run(args: argparse.Namespace) -> int:
-    """Print the findings; 1 when a needed part is missing."""
+    """Print the findings; 1 when a needed part is missing or a file is not whole."""
+    return _run_paths(args) if args.paths else _run_installation(args)
+
+
+def _run_installation(args: argparse.Namespace) -> int:
     import json
 
     from emotion_llama.doctor import examine, findings_text
@@ -32,3 +41,16 @@ def run(args: argparse.Namespace) -> int:
     else:
         sys.stdout.write(findings_text(findings) + "\n")
     return 1 if any(f.status == "broken" for f in findings) else 0
+
+
+def _run_paths(args: argparse.Namespace) -> int:
+    import json
+
+    from emotion_llama.checkpoints.inspect import inspect, report_text
+
+    reports = [inspect(path, check_hashes=args.hashes) for path in args.paths]
+    if args.json:
+        sys.stdout.write(json.dumps([report.as_dict() for report in reports], indent=2) + "\n")
+    else:
+        sys.stdout.write("\n\n".join(report_text(report) for report in reports) + "\n")
+    return 1 if any(report.problems or report.kind == "unknown" for report in reports) else 0

@@ -1,0 +1,146 @@
+"""Write a model's folder back in the layout of the published files: the inverse of `convert`."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from emotion_llama.checkpoints.assembly import ADAPTER_CONFIG_NAME, ADAPTER_WEIGHTS_NAME
+from emotion_llama.checkpoints.keys import Role, published_name
+from emotion_llama.checkpoints.manifest import read_manifest
+from emotion_llama.checkpoints.pickles import TensorSource, open_source
+from emotion_llama.checkpoints.shards import write_shards
+from emotion_llama.errors import InputError
+
+# What each part is called when written; HuBERT and the language model are folders.
+FILE_NAMES: dict[Role, str] = {
+    "weights": "Emotion_LLaMA.pth",
+    "eva": "eva_vit_g.pth",
+    "mae": "mae_checkpoint-340.pth",
+    "videomae": "videomae_checkpoint-399.pth",
+    "hubert": "hubert",
+    "llama": "llama",
+}
+PARTS: tuple[Role, ...] = tuple(FILE_NAMES)
+_CONFIG_OF_FOLDER: dict[Role, str] = {"hubert": "audio_config", "llama": "text_config"}
+# Of chinese-hubert-large; `convert` accepts no other front end.
+_HUBERT_FRONT_END = {
+    "feature_extractor_type": "Wav2Vec2FeatureExtractor",
+    "feature_size": 1,
+    "sampling_rate": 16_000,
+    "do_normalize": True,
+    "padding_side": "right",
+    "padding_value": 0.0,
+    "return_attention_mask": True,
+}
+_SHARD_BYTES = 2 * 10**9
+
+
+@dataclass(frozen=True)
+class ExportReport:
+    """What was written: part -> number of tensors."""
+
+    folder: Path
+    num_tensors: dict[Role, int]
+
+
+def export(
+    model: str | Path,
+    out: str | Path,
+    parts: Sequence[Role] = ("weights",),
+    progress: Callable[[str], object] = lambda line: None,
+) -> ExportReport:
+    """Write the chosen parts under their published tensor names (peft 0.2's for LoRA), bit for bit as they are stored.
+
+    Args:
+        model: folder that `convert` or `save_pretrained` wrote.
+        out: folder that the parts go to.
+        parts: some of `PARTS`.
+        progress: told of each part.
+
+    Raises:
+        InputError: not such a folder, a part that is there already, or a trained part whose adapter was merged.
+    """
+    model, out = Path(model), Path(out)
+    source = open_source(model)
+    names = _by_role(source, model)
+    if "weights" in parts:
+        adapter = _adapter(model)
+        names["weights"] += [(name, adapter) for name in adapter.infos]
+    taken = [FILE_NAMES[part] for part in parts if (out / FILE_NAMES[part]).exists()]
+    if taken:
+        raise InputError(f"{out}: {', '.join(taken)} are already there; give another folder")
+    out.mkdir(parents=True, exist_ok=True)
+    counts: dict[Role, int] = {}
+    for part in parts:
+        progress(f"writing {FILE_NAMES[part]}")
+        if part in _CONFIG_OF_FOLDER:
+            _write_folder(part, names[part], model, out / FILE_NAMES[part])
+        else:
+            _write_pickle(part, names[part], model, out / FILE_NAMES[part])
+        counts[part] = len(names[part])
+    return ExportReport(out, counts)
+
+
+_Located = tuple[str, TensorSource]
+
+
+def _by_role(source: TensorSource, model: Path) -> dict[Role, list[_Located]]:
+    """Our names by the published file they belong to."""
+    names: dict[Role, list[_Located]] = {part: [] for part in PARTS}
+    try:
+        for name in source.infos:
+            names[published_name(name)[0]].append((name, source))
+    except KeyError as error:
+        raise InputError(f"{model}: {error} is no tensor of an Emotion-LLaMA model; is it the right folder?") from error
+    return names
+
+
+def _adapter(model: Path) -> TensorSource:
+    if (model / ADAPTER_WEIGHTS_NAME).is_file():
+        return open_source(model / ADAPTER_WEIGHTS_NAME)
+    raise InputError(
+        f"{model}: no {ADAPTER_WEIGHTS_NAME}: its LoRA was merged into the language model and cannot be taken out "
+        "again; export from a folder converted without --merge"
+    )
+
+
+def _write_pickle(part: Role, names: list[_Located], model: Path, path: Path) -> None:
+    """A `.pth` as training code saves it; EVA's file is a flat dict, the others keep their tensors under "model"."""
+    import torch
+
+    state = {published_name(name)[1]: source.read(name) for name, source in names}
+    content: dict[str, Any] = {"model": state}
+    if part == "eva":
+        content = state
+    elif part == "weights":
+        lora = json.loads((model / ADAPTER_CONFIG_NAME).read_text(encoding="utf-8"))
+        content["config"] = {"model": {"lora_r": lora["r"], "lora_alpha": lora["lora_alpha"]}}
+        manifest = read_manifest(model)
+        content["exported_from"] = "emotion-llama" if manifest is None else manifest["weights"]
+    partial = path.with_name(path.name + ".partial")
+    torch.save(content, partial)
+    partial.rename(path)
+
+
+def _write_folder(part: Role, names: list[_Located], model: Path, folder: Path) -> None:
+    """A Hugging Face folder of safetensors, with its own part of the configuration."""
+    folder.mkdir()
+    ours = {published_name(name)[1]: (name, source) for name, source in names}
+    infos = {name: source.infos[located] for name, (located, source) in ours.items()}
+    write_shards(folder, infos, lambda name: ours[name][1].read(ours[name][0]), _SHARD_BYTES)
+    config = json.loads((model / "config.json").read_text(encoding="utf-8"))[_CONFIG_OF_FOLDER[part]]
+    (folder / "config.json").write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")
+    if part == "hubert":
+        (folder / "preprocessor_config.json").write_text(
+            json.dumps(_HUBERT_FRONT_END, indent=2) + "\n", encoding="utf-8"
+        )
+    else:
+        for path in model.iterdir():
+            if re.match(r"tokenizer|special_tokens_map|added_tokens|vocab|merges", path.name):
+                shutil.copyfile(path, folder / path.name)

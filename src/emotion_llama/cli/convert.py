@@ -1,0 +1,97 @@
+"""The verb `convert`: published files in, one folder that `--model` takes out."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+
+def add_parser(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Add the verb and its options."""
+    parser = verbs.add_parser(
+        "convert",
+        help="turn the published weight files into one model folder",
+        description="Turn the published weight files into one folder that --model and from_pretrained\n"
+        "load. Every tensor is placed or named in a list of those left behind; anything\n"
+        "missing is an error. Files are read and written tensor by tensor.",
+        epilog="examples:\n"
+        "  emotion-llama convert --llama Llama-2-7b-chat-hf --eva eva_vit_g.pth \\\n"
+        "      --mae mae_checkpoint-340.pth --videomae maeVideo_checkpoint-399.pth \\\n"
+        "      --hubert chinese-hubert-large --weights Emoation_LLaMA.pth --out emotion-llama-7b\n"
+        "  emotion-llama convert ... --base minigptv2_checkpoint.pth --dtype bfloat16 --merge --out DIR\n\n"
+        "'emotion-llama doctor FILE' says what a file is and what it can do.",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    files = parser.add_argument_group("files")
+    for name, what in _FILES.items():
+        metavar = "DIR" if name in ("llama", "hubert") else "FILE"
+        files.add_argument(f"--{name}", type=Path, required=True, metavar=metavar, help=what)
+    files.add_argument("--base", type=Path, metavar="FILE", help="minigptv2_checkpoint.pth; --weights replaces its")
+    files.add_argument("--out", type=Path, required=True, metavar="DIR", help="new folder for the model")
+    parser.add_argument(
+        "--dtype",
+        choices=("stored", "float32", "float16", "bfloat16"),
+        default="stored",
+        help="type to store (default: as it came, which `export` gives back bit for bit)",
+    )
+    parser.add_argument("--merge", action="store_true", help="add LoRA into the language model; no adapter is kept")
+    parser.add_argument(
+        "--new-projections",
+        type=int,
+        metavar="SEED",
+        help="draw feature projections that no file holds, to start a training (--weights minigptv2_checkpoint.pth)",
+    )
+    sizes = parser.add_argument_group("sizes that files do not tell (only for encoders of unpublished sizes)")
+    for name, what in _SIZES.items():
+        sizes.add_argument(f"--{name}", type=int, metavar="N", help=what)
+    sizes.add_argument("--lora-alpha", type=float, metavar="A", help="default: as the file says, else 16")
+    parser.set_defaults(run=run)
+
+
+_FILES = {
+    "llama": "Llama-2-7b-chat-hf, or another causal language model",
+    "eva": "eva_vit_g.pth",
+    "mae": "mae_checkpoint-340.pth",
+    "videomae": "maeVideo checkpoint 399",
+    "hubert": "chinese-hubert-large",
+    "weights": "the trained part, such as Emoation_LLaMA.pth",
+}
+_SIZES = {
+    "eva-heads": "attention heads of the EVA ViT",
+    "eva-depth": "blocks of the EVA ViT to keep (published: 39)",
+    "mae-heads": "attention heads of the MAE ViT",
+    "videomae-heads": "attention heads of the VideoMAE ViT",
+    "image-size": "side of the frame for EVA, pixels (default: 448)",
+    "videomae-image-size": "side of the frames for VideoMAE, pixels (default: 224)",
+    "videomae-frames": "frames that VideoMAE reads together (default: 16)",
+}
+
+
+def run(args: argparse.Namespace) -> int:
+    """Convert, then say what was made."""
+    from emotion_llama.checkpoints.assembly import ConversionOptions
+    from emotion_llama.checkpoints.convert import Sources, convert
+    from emotion_llama.checkpoints.sizes import SizeOptions
+
+    given = {name.replace("-", "_"): getattr(args, name.replace("-", "_")) for name in (*_SIZES, "lora-alpha")}
+    options = ConversionOptions(
+        dtype=args.dtype,
+        merge=args.merge,
+        new_projections=args.new_projections,
+        sizes=SizeOptions(**{name: value for name, value in given.items() if value is not None}),
+    )
+    sources = Sources(args.llama, args.eva, args.mae, args.videomae, args.hubert, args.weights, args.base)
+    report = convert(sources, args.out, options, lambda line: _say(f"{line} ..."))
+    lines = [
+        f"{report.folder}: {report.num_parameters:,} parameters and {report.num_lora_parameters:,} of LoRA",
+        *(f"note: {note}" for note in report.notes),
+    ]
+    for role, reasons in report.ignored.items():
+        lines += [f"left behind from --{role}: {len(names)} tensors: {why}" for why, names in reasons.items()]
+    sys.stdout.write("\n".join(lines) + "\n")
+    return 0
+
+
+def _say(line: str) -> None:
+    sys.stderr.write(line + "\n")

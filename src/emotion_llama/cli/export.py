@@ -1,0 +1,43 @@
+"""The verb `export`: a model folder in, the published file layout out."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+
+def add_parser(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Add the verb and its options."""
+    parser = verbs.add_parser(
+        "export",
+        help="write a model folder back in the published layout",
+        description="Write a model folder back in the layout of the published files, so that the\n"
+        "published code loads it: a .pth with the trained part under peft 0.2's names, and\n"
+        "on request the encoders and the language model.",
+        epilog="examples:\n"
+        "  emotion-llama export emotion-llama-7b --out published\n"
+        "  emotion-llama export emotion-llama-7b --out published --parts weights eva mae videomae hubert llama",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("model", type=Path, metavar="MODEL", help="folder of `convert` or `save_pretrained`")
+    parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder for the files")
+    parser.add_argument(
+        "--parts",
+        nargs="+",
+        choices=("weights", "eva", "mae", "videomae", "hubert", "llama"),
+        default=["weights"],
+        metavar="PART",
+        help="weights (default), eva, mae, videomae, hubert, llama",
+    )
+    parser.set_defaults(run=run)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Export, then say what was written."""
+    from emotion_llama.checkpoints.export import FILE_NAMES, export
+
+    report = export(args.model, args.out, args.parts, lambda line: sys.stderr.write(line + " ...\n"))
+    for part, count in report.num_tensors.items():
+        sys.stdout.write(f"{report.folder / FILE_NAMES[part]}: {count} tensors\n")
+    return 0
