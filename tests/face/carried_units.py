@@ -237,6 +237,19 @@ def shaped(points: np.ndarray, shape: str) -> np.ndarray:
     return out * whole
 
 
+def random_person(points: np.ndarray, seed: int) -> np.ndarray:
+    """The points [K, 3] on a face of random proportions (6 % each way) with six random bumps of some millimetres."""
+    rng = np.random.default_rng(seed)
+    proportions = rng.normal(1, 0.06, 3)
+    centres, bumps = canonical()[rng.integers(0, 468, 6)], rng.normal(0, 0.25, (6, 3))
+    out = points.copy()
+    for centre, bump in zip(centres, bumps):
+        for side in (1, -1):
+            window = np.exp(-0.5 * ((points - centre * [side, 1, 1]) ** 2).sum(axis=1) / 2.5**2)
+            out = out + window[:, None] * bump * [side, 1, 1]
+    return out * proportions
+
+
 def rotation(pitch: float, yaw: float, roll: float = 0.0) -> np.ndarray:
     """[3, 3] head rotation in degrees: pitch up, yaw to the person's left, roll clockwise in the image positive."""
     p, y, r = np.radians([-pitch, yaw, -roll])

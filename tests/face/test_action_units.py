@@ -136,6 +136,8 @@ def test_confidence_falls_with_pose_size_score_and_jumps():
     assert by_yaw[0] == pytest.approx(1.0)
     assert np.all(np.diff(by_yaw) < 0)
     assert by_yaw[2] == pytest.approx(0.5)  # half way from 30 to 70 degrees
+    nodding = confidence(np.array([face(turn=truth.rotation(30, 0))]))[0]
+    assert nodding == pytest.approx((70 - 1.5 * 30) / 40)
     by_size = [confidence(np.array([face(pixels=size)]))[0] for size in (200, 60, 40, 15)]
     assert by_size[0] == pytest.approx(1.0)
     assert np.all(np.diff(by_size) < 0)

@@ -101,6 +101,13 @@ def _judge(result: UnitResult, unit: str, values: np.ndarray, frontal: bool) -> 
             result.crosstalk_posed, result.crosstalk_posed_to = share, other
 
 
+def judged(unit: str, values: np.ndarray) -> UnitResult:
+    """The unit's figures from one row of intensities a level, [levels, U]."""
+    result = UnitResult()
+    _judge(result, unit, values, True)
+    return result
+
+
 def evaluate(
     shapes=SHAPES, cameras=("weak",), poses=ALL_POSES, rest_frames: int = 400, **options
 ) -> dict[str, UnitResult]:

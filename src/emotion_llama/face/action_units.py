@@ -23,6 +23,7 @@ SMOOTH_FRAMES, SMOOTH_SECONDS, JITTER_CM = 2, 0.1, 0.04
 # side does, the far one being guessed by the network.
 SIDES_EQUAL_DEGREES, NEAR_SIDE_ONLY_DEGREES = 25.0, 45.0
 CONFIDENT_TURN_DEGREES, LOST_TURN_DEGREES = 30.0, 70.0  # confidence 1 up to, and its floor from
+PITCH_COUNTS = 1.5  # FaceMesh reads a nod of 25 degrees as 12 to 20 (drawn faces), and bends the mesh by the rest
 CONFIDENT_EYES_PIXELS, LOST_EYES_PIXELS = 30.0, 8.0  # distance of the eyes; 1 px is then 0.2 cm, or 0.8
 EYES_CM = 6.3  # distance of the eyes' middles on the canonical face
 JUMP_CM_PER_SECOND = 8.0  # median feature speed that no face reaches: a full smile takes 0.3 s for 1 cm of few features
@@ -132,7 +133,7 @@ def _joined(features: Float, right_weight: Float) -> Float:
 def _confidence(track: FaceTrack, seen: Bool, features: Float) -> Float:
     """[N] detection score x pose x size x steadiness, at least MIN_CONFIDENCE where seen and 0 elsewhere."""
     pose = np.nan_to_num(np.asarray(track.head_pose_degrees, dtype=np.float64))
-    turn = np.hypot(pose[:, 0], pose[:, 1])
+    turn = np.hypot(PITCH_COUNTS * pose[:, 0], pose[:, 1])
     facing = np.clip((LOST_TURN_DEGREES - turn) / (LOST_TURN_DEGREES - CONFIDENT_TURN_DEGREES), 0, 1)
     # Yaw brings the eyes nearer in the picture; the face is not smaller for it.
     eyes = np.linalg.norm(np.nan_to_num(track.points[:, 1] - track.points[:, 0]), axis=1)
