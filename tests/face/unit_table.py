@@ -120,21 +120,23 @@ def evaluate(
                 for pose, levels in zip(poses, rows):
                     _judge(results[unit], unit, units.intensity[levels], pose == (0.0, 0.0))
                 results[unit].at_rest = max(results[unit].at_rest, float(units.intensity[0, AU_NAMES.index(unit)]))
-            for unit, moved in drift(shape, camera, poses).items():
+            for unit, moved in drift(shape, camera, poses, **options).items():
                 results[unit].drift = max(results[unit].drift, moved)
     return results
 
 
 def drift(
-    shape: str = "canonical", camera: str = "weak", poses=ALL_POSES, rolls=(0.0, -30.0, 30.0)
-) -> dict[str, float]:
+    shape: str = "canonical", camera: str = "weak", poses=ALL_POSES, rolls=(0.0, -30.0, 30.0),
+    noise_pixels: float = 0.0, face_pixels: float = 256.0,
+) -> dict[str, float]:  # fmt: skip
     """Largest change of each unit of a resting face that only turns: pitch and yaw of `poses`, with each roll."""
-    face = truth.shaped(truth.canonical(), shape)
-    turns = [(0.0, 0.0, 0.0)] * 150 + [(*pose, roll) for pose in poses for roll in rolls for _ in range(HOLD)]
-    pixels = np.array([truth.photograph(face, truth.rotation(*turn), camera) for turn in turns])
+    face, still = truth.shaped(truth.canonical(), shape), 150
+    turns = [(0.0, 0.0, 0.0)] * still + [(*pose, roll) for pose in poses for roll in rolls for _ in range(HOLD)]
+    pixels = np.array([truth.photograph(face, truth.rotation(*turn), camera, face_pixels) for turn in turns])
+    pixels = pixels + np.random.default_rng(8).normal(0, noise_pixels, pixels.shape)
     intensity = action_units.estimate(track_of(pixels)).intensity
-    change = np.abs(intensity - intensity[0]).max(axis=0)
-    return dict(zip(AU_NAMES, change.tolist()))
+    middle = intensity[still + HOLD // 2 :: HOLD]
+    return dict(zip(AU_NAMES, np.abs(middle - intensity[:still].mean(axis=0)).max(axis=0).tolist()))
 
 
 def evaluate_single_frames(shape: str = "canonical") -> dict[str, UnitResult]:
