@@ -14,6 +14,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterator, Mapping
+from contextlib import ExitStack
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
@@ -21,7 +22,7 @@ from typing import IO, TYPE_CHECKING, Any
 import numpy.typing as npt
 
 from emotion_llama.data.features import GLOBAL_IMAGE, MODALITIES, ClipFeatures
-from emotion_llama.data.names import check_name, settle_recipe, write_whole
+from emotion_llama.data.names import check_name, make_folder, settle_recipe, write_whole
 from emotion_llama.errors import InputError, MissingDependency
 from emotion_llama.records import Missing
 
@@ -71,13 +72,15 @@ class FeatureStore:
         self._lock: IO[str] | None = None
         self._pending_bytes = 0
         _require_packages()
-        if writable:
-            if recipe is None:
-                raise InputError("a store that is written needs a recipe: what its features are made by")
-            (self.folder / PENDING).mkdir(parents=True, exist_ok=True)
-            self._lock = _locked(self.folder / PENDING / ".lock")
-            settle_recipe(self.folder, recipe)
-        self._load()
+        with ExitStack() as opened:  # a store that is refused lets go of its lock
+            if writable:
+                if recipe is None:
+                    raise InputError("a store that is written needs a recipe: what its features are made by")
+                make_folder(self.folder / PENDING)
+                self._lock = opened.enter_context(_locked(self.folder / PENDING / ".lock"))
+                settle_recipe(self.folder, recipe)
+            self._load()
+            opened.pop_all()
 
     # --- reading ----------------------------------------------------------------------------------------------------
 

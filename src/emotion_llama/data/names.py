@@ -9,6 +9,8 @@ from pathlib import Path, PurePosixPath
 
 from emotion_llama.errors import InputError
 
+RECIPE_FILE = "recipe.json"
+
 
 def check_name(name: str) -> str:
     """The name itself, when it can be a relative path below a folder: `sample_00000023`, `day1/talk`.
@@ -20,6 +22,19 @@ def check_name(name: str) -> str:
     if not name or path.is_absolute() or str(path) != name or {"..", "."} & set(path.parts) or "\0" in name:
         raise InputError(f"{name!r} cannot name a clip's features: expected a relative path such as 'day1/talk'")
     return name
+
+
+def make_folder(folder: Path) -> Path:
+    """Make a folder where there is none.
+
+    Raises:
+        InputError: something else has its name, or it may not be made.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(f"{folder} cannot be made ({error.strerror}); give another folder") from error
+    return folder
 
 
 def write_whole(path: Path, write: Callable[[Path], object]) -> Path:
@@ -73,6 +88,3 @@ def read_recipe(folder: Path) -> dict[str, object]:
     if not isinstance(recipe, dict):
         raise InputError(f"{file} must hold a JSON object, got {type(recipe).__name__}")
     return recipe
-
-
-RECIPE_FILE = "recipe.json"

@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from emotion_llama.data.features import MODALITIES, ClipFeatures, Modality
-from emotion_llama.data.names import check_name, settle_recipe, write_whole
+from emotion_llama.data.names import check_name, make_folder, settle_recipe, write_whole
 from emotion_llama.errors import InputError
 from emotion_llama.models.inputs import Float32
 from emotion_llama.records import Missing
@@ -143,7 +143,7 @@ class FolderWriter:
             raise InputError(f"layout {layout!r} is not known; expected one of: {', '.join(FOLDERS)}")
         self.root = Path(root)
         self.layout = layout
-        self.root.mkdir(parents=True, exist_ok=True)
+        make_folder(self.root)
         settle_recipe(self.root, recipe)
         self._ledger = _read_ledger(self.root / LEDGER_FILE)
 
