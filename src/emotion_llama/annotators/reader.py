@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 from emotion_llama.records import Evidence, Prediction
+
+if TYPE_CHECKING:
+    from emotion_llama.data.clip_inputs import ClipInputs
+    from emotion_llama.models.inputs import FramePolicy
 
 
 @runtime_checkable
@@ -15,5 +19,9 @@ class Reader(Protocol):
     def name(self) -> str:
         """What `Prediction.model` records."""
 
-    def read(self, evidence: Evidence) -> Prediction:
-        """The answer for one person in one segment."""
+    @property
+    def frame_policy(self) -> FramePolicy | None:
+        """Which frame of the clip the reader looks at; None where it reads the measurements alone."""
+
+    def read(self, evidence: Evidence, inputs: ClipInputs | None = None) -> Prediction:
+        """The answer for one person in one segment; `inputs` are given where `frame_policy` is not None."""

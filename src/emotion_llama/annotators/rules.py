@@ -15,7 +15,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from types import MappingProxyType
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from emotion_llama.annotators.explain import coarse_sentence, explain
 from emotion_llama.annotators.face_cues import read_face
@@ -26,6 +26,9 @@ from emotion_llama.annotators.words import Hit, read_words
 from emotion_llama.errors import InputError
 from emotion_llama.labels import MERR9, LabelSpace
 from emotion_llama.records import Cue, Evidence, Prediction
+
+if TYPE_CHECKING:
+    from emotion_llama.data.clip_inputs import ClipInputs
 
 _WORDS_ORIGIN = "lexicon_en.csv of this project; modifiers after VADER (Hutto & Gilbert, ICWSM 2014)"
 _MOST_WORD_CUES = 8  # hits beyond these are joined into one cue
@@ -52,6 +55,7 @@ class RulesReader:
     """
 
     name = "rules"
+    frame_policy = None
 
     def __init__(
         self, table: str = "published", label_space: LabelSpace = MERR9, lexicon: Lexicon | None = None
@@ -64,8 +68,8 @@ class RulesReader:
         self.label_space = label_space
         self._lexicon = lexicon
 
-    def read(self, evidence: Evidence) -> Prediction:
-        """The answer for one person in one segment; a `problem` instead of a label when there is no evidence."""
+    def read(self, evidence: Evidence, inputs: ClipInputs | None = None) -> Prediction:
+        """The answer for one person in one segment, from `evidence` alone; a `problem` when there is no evidence."""
         face = read_face(evidence.action_units, evidence.peak_frame, self.table)
         voice = read_voice(evidence.prosody, evidence.tone)
         words = read_words(evidence.transcript, self._lexicon)

@@ -1,0 +1,187 @@
+"""The reader that is a model: a folder with Emotion-LLaMA's weights looks, listens and answers.
+
+The label is not parsed out of a generated text: every label of the space is scored by its likelihood after the
+`[emotion]` prompt, which gives probabilities and cannot miss. The reasons are generated after a `[reason]` prompt and
+do not decide; where they name another label, the answer says so.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from emotion_llama.answers import parse_tolerant
+from emotion_llama.errors import InputError
+from emotion_llama.labels import MERR9, LabelSpace
+from emotion_llama.prompts.cues import cue_text
+from emotion_llama.prompts.layouts import layout_named
+from emotion_llama.prompts.tasks import emotion_instruction, pick_instruction, task_named
+from emotion_llama.prompts.tokenise import encode
+from emotion_llama.records import Evidence, Missing, Prediction
+
+if TYPE_CHECKING:
+    from emotion_llama.data.clip_inputs import ClipInputs
+    from emotion_llama.data.features import ClipFeatures
+    from emotion_llama.models.clip_media import ClipMedia
+    from emotion_llama.models.inputs import FramePolicy
+
+# A long talk would push the instruction out of the model's context; its beginning and its end are kept.
+MOST_WORDS = 400
+
+
+class EmotionLlamaReader:
+    """Reads pictures, sound, words and, in layout "evidence", the measured cues of one person in one segment.
+
+    Args:
+        folder: a model, as `emotion-llama convert` writes it.
+        label_space: labels to choose from.
+        layout: prompt layout; None is the one the weights were trained with.
+        reason_task: task of the generated reasons, or None for labels only.
+        max_new_tokens: longest reasons.
+        temperature: divides the label scores; 1 is uncalibrated, fit it on labelled clips.
+        device: "cpu", "cuda", "cuda:1"; None takes a GPU where there is one.
+        dtype: a torch dtype's name, or "auto" for the one that the weights are stored in.
+
+    Raises:
+        InputError: the folder holds no model, or a name is unknown.
+        MissingDependency: torch or transformers is not installed.
+    """
+
+    def __init__(
+        self,
+        folder: str | Path,
+        *,
+        label_space: LabelSpace = MERR9,
+        layout: str | None = None,
+        reason_task: str | None = "reason",
+        max_new_tokens: int = 200,
+        temperature: float = 1.0,
+        device: str | None = None,
+        dtype: str = "auto",
+    ) -> None:
+        place = Path(folder)
+        if not (place / "config.json").is_file():
+            raise InputError(
+                f"{place} holds no model: config.json is missing; `emotion-llama convert` makes one of published files"
+            )
+        if not temperature > 0:
+            raise InputError(f"temperature is {temperature}, expected a number above 0")
+        self.label_space = label_space
+        self.layout = None if layout is None else layout_named(layout).name
+        self.reason_task = None if reason_task is None else task_named(reason_task).name
+        self.max_new_tokens = max_new_tokens
+        self.temperature = temperature
+        self.name = place.resolve().name
+        self._load(place, device, dtype)
+
+    def _load(self, place: Path, device: str | None, dtype: str) -> None:
+        from emotion_llama import models  # names the extra where torch is missing
+
+        build: Any = models.EmotionLlamaForConditionalGeneration
+        prepare = models.EmotionLlamaProcessor
+        import torch
+
+        from emotion_llama.data.encoders import TorchEncoders
+        from emotion_llama.data.features import FeatureExtractor
+        from emotion_llama.models.inputs import sound_recipe
+
+        self.device = device or ("cuda" if torch.cuda.is_available() else "cpu")
+        self.model = build.from_pretrained(place, dtype=dtype).to(self.device).eval()
+        self.processor: Any = prepare.from_pretrained(place)
+        self._extractor = FeatureExtractor(
+            TorchEncoders.of_model(self.model), sound=sound_recipe(self.processor.audio_recipe)
+        )
+
+    @property
+    def frame_policy(self) -> FramePolicy:
+        """The frame that the weights were trained on."""
+        policy: FramePolicy = self.processor.frame_policy
+        return policy
+
+    def read(self, evidence: Evidence, inputs: ClipInputs | None = None) -> Prediction:
+        """The answer for one person in one segment; a `problem` where nothing can be seen, heard or read.
+
+        Raises:
+            InputError: no `inputs`: the measurements alone are not what this model reads.
+        """
+        if inputs is None:
+            raise InputError(f"reader {self.name!r} needs the clip's pictures and sound, got measurements alone")
+        words = None if evidence.transcript is None else _shortened(evidence.transcript.text)
+        if inputs.frame is None and inputs.sound is None and not inputs.num_faces and not words:
+            why = "; ".join(f"no {missing.what} ({missing.reason})" for missing in inputs.missing)
+            return self._no_answer(f"there is nothing to see, hear or read: {why}")
+        try:
+            features = self._extractor.extract(inputs)
+        except InputError as error:  # the sound is too long for the recipe: the message says what to do
+            return self._no_answer(str(error))
+        return self._answer(features, words, evidence)
+
+    def _no_answer(self, problem: str) -> Prediction:
+        return Prediction(None, None, "", "", self.name, problem=problem)
+
+    def _answer(self, features: ClipFeatures, words: str | None, evidence: Evidence) -> Prediction:
+        import torch
+
+        from emotion_llama.models.clip_media import ClipMedia
+
+        clip = ClipMedia.of_features(features)
+        with torch.inference_mode():
+            probabilities = self._score(clip, words, evidence)
+            text = "" if self.reason_task is None else self._reasons(clip, words, evidence)
+        label = max(probabilities, key=lambda name: probabilities[name])
+        reasoning = self._told(label, text, features.missing)
+        return Prediction(label, probabilities, reasoning, text, self.name)
+
+    def _score(self, clip: ClipMedia, words: str | None, evidence: Evidence) -> dict[str, float]:
+        from emotion_llama.models.scoring import score_labels
+
+        tokenizer = self.processor.tokenizer
+        labels = [[*encode(label, tokenizer), tokenizer.eos_token_id] for label in self.label_space.labels]
+        batch = self._batch(clip, "emotion", label_instruction(self.label_space), words, evidence)
+        scores = score_labels(self.model, batch, labels, temperature=self.temperature)
+        values = scores.probabilities[0].double()
+        return dict(zip(self.label_space.labels, (values / values.sum()).tolist()))
+
+    def _reasons(self, clip: ClipMedia, words: str | None, evidence: Evidence) -> str:
+        assert self.reason_task is not None
+        batch = self._batch(clip, self.reason_task, pick_instruction(self.reason_task), words, evidence)
+        generated = self.model.generate(**batch, max_new_tokens=self.max_new_tokens, do_sample=False)
+        answer: str = self.processor.decode_answers(generated)[0]
+        return answer
+
+    def _batch(self, clip: ClipMedia, task: str, instruction: str, words: str | None, evidence: Evidence) -> Any:
+        layout = self.layout or self.processor.prompt_layout
+        cues = cue_text(evidence) if layout_named(layout).has_cues else None
+        batch = self.processor(clip, task=task, instruction=instruction, words=words, cues=cues, layout=layout)
+        return batch.to(self.device, self.model.dtype)
+
+    def _told(self, label: str, text: str, missing: tuple[Missing, ...]) -> str:
+        named = parse_tolerant(text, self.label_space, model=self.name).label if text else None
+        sentences = [_sentence(text)] if text else []
+        if named is not None and named != label:
+            sentences.append(f"These reasons name {named}; the label is the likeliest of the label space, {label}.")
+        if missing:
+            lacking = ", ".join(f"{one.what} ({one.reason})" for one in missing)
+            sentences.append(f"Read without {lacking}.")
+        return " ".join(sentences)
+
+
+def label_instruction(space: LabelSpace) -> str:
+    """The published instruction where its nine labels hold all of the space's, else the same with the space's own."""
+    if set(space.labels) <= set(MERR9.labels):
+        return pick_instruction("emotion")
+    return emotion_instruction(space.labels)
+
+
+def _shortened(words: str) -> str:
+    spoken = words.split()
+    if len(spoken) <= MOST_WORDS:
+        return " ".join(spoken)
+    half = MOST_WORDS // 2
+    return " ".join([*spoken[:half], "...", *spoken[-half:]])
+
+
+def _sentence(text: str) -> str:
+    """Published weights write without capitals and full stops; the first letter and the last mark are put back."""
+    whole = text[0].upper() + text[1:]
+    return whole if whole.endswith((".", "!", "?")) else f"{whole}."

@@ -1,0 +1,274 @@
+"""Batches of the processor, number by number, and through the golden model."""
+
+import json
+from pathlib import Path
+from shutil import copytree
+
+import numpy as np
+import pytest
+import torch
+from transformers import AutoProcessor
+
+from emotion_llama.data.clip_inputs import ClipInputs, GlobalFrame
+from emotion_llama.data.features import ClipFeatures
+from emotion_llama.errors import InputError
+from emotion_llama.models import EmotionLlamaConfig, EmotionLlamaProcessor, register_auto_classes
+from emotion_llama.models.clip_media import ClipMedia
+from emotion_llama.prompts import Turn
+from emotion_llama.prompts.tokenizer_files import load_tokenizer
+from emotion_llama.records import Waveform
+
+GOLDEN = Path(__file__).parents[1] / "golden"
+IMAGE, FEATURE = 480, 481
+PICTURE = np.full((9, 7, 3), 128, np.uint8)
+FACES = np.arange(3 * 8 * 8 * 3, dtype=np.uint8).reshape(3, 8, 8, 3)
+SOUND = np.sin(np.arange(16_100)).astype(np.float32)
+
+
+@pytest.fixture(scope="module")
+def processor():
+    return EmotionLlamaProcessor.of_config(EmotionLlamaConfig.preset("toy"), load_tokenizer(GOLDEN / "llama"))
+
+
+@pytest.fixture(scope="module")
+def golden_clips(golden):
+    features = golden.features.numpy()
+    return [
+        ClipMedia(
+            frame.numpy(), face_features=rows[0], temporal_features=rows[1], audio_features=rows[2]
+        )
+        for frame, rows in zip(golden.frames, features)
+    ]  # fmt: skip
+
+
+# --- against the published code --------------------------------------------------------------------------------------
+
+
+def test_golden_training_batch(processor, golden, golden_clips, golden_model, close):
+    """From picture, features, instruction and raw answer to the published loss."""
+    facts = golden.facts
+    batch = processor(golden_clips, text=facts["instructions"], answers=facts["raw_answers"])
+    assert torch.equal(batch["pixel_values"], golden.pixel_values)
+    # prompt, begin token, answer with its end token; the longer row decides
+    assert batch["attention_mask"].sum(dim=1).tolist() == [1 + 116 + 2, 1 + 91 + 28]
+    assert batch["input_ids"].shape == (2, 120)
+    assert batch["attention_mask"][:, 0].tolist() == [1, 1]  # filled on the right
+    assert batch["input_ids"][0, 119] == 3  # "$$"
+    for labels, target in zip(batch["labels"], golden.train_target_ids):
+        assert labels[labels != -100].tolist() == target[target != -100].tolist()
+    with torch.no_grad():
+        close(golden_model(**batch).loss.reshape(1), golden.train_loss)
+
+
+@pytest.mark.parametrize("sample", [0, 1])
+def test_golden_generation(processor, golden, golden_clips, golden_model, close, sample):
+    batch = processor(golden_clips[sample], text=golden.facts["eval_texts"][sample], layout="released")
+    with torch.no_grad():
+        close(golden_model(**batch).logits[:, -1], getattr(golden, f"eval_logits_{sample}").reshape(1, -1))
+    generated = golden_model.generate(**batch, max_new_tokens=12, do_sample=False)
+    expected = getattr(golden, f"eval_generated_ids_{sample}").flatten().tolist()
+    assert [1, *generated[0].tolist()] == expected
+    assert processor.decode_answers(generated)[0] == processor.tokenizer.decode(expected, skip_special_tokens=True)
+
+
+def test_a_batch_filled_on_the_left_answers_as_one_by_one(processor, golden, golden_clips, golden_model):
+    texts = golden.facts["instructions"]
+    together = processor(golden_clips, text=texts)
+    assert together["input_ids"].shape == (2, 117)
+    assert together["attention_mask"].sum(dim=1).tolist() == [117, 92]
+    assert together["attention_mask"][1, :26].tolist() == [0] * 25 + [1]
+    assert "labels" not in together
+    ids = golden_model.generate(**together, max_new_tokens=8, do_sample=False)
+    for row, clip, text in zip(ids, golden_clips, texts):
+        alone = golden_model.generate(**processor(clip, text=text), max_new_tokens=8, do_sample=False)
+        assert row.tolist() == alone[0].tolist()
+
+
+# --- counts ----------------------------------------------------------------------------------------------------------
+
+
+def test_ids_of_a_whole_prompt(processor):
+    """Every id by hand from the toy vocabulary: one character or piece after the other."""
+    ids = processor(ClipMedia(PICTURE), task="free", instruction="No")["input_ids"][0].tolist()
+    pieces = ["▁", "[", "I", "N", "S", "T", "]", "▁", "<", "v", "ideo", ">"]
+    tokenizer = processor.tokenizer
+    assert ids[:13] == [1, *tokenizer.convert_tokens_to_ids(pieces)]
+    assert ids[13:17] == [IMAGE] * 4
+    # "</video> <feature>", then the global token alone, then "</feature>  No  [/INST]"
+    middle = tokenizer.decode(ids[17 : ids.index(FEATURE)])
+    assert middle == "</video> <feature>"
+    after = ids.index(FEATURE) + 1
+    assert ids.count(FEATURE) == 1
+    assert tokenizer.decode(ids[after:]) == "</feature>  No  [/INST]"
+
+
+EVERYTHING = {"image": PICTURE, "faces": FACES, "samples": SOUND}
+
+
+@pytest.mark.parametrize(
+    ("names", "counts", "mask"),
+    [
+        (("image", "faces", "samples"), (4, 4), [True, True, True, True]),
+        (("image", "samples"), (4, 2), [True, False, False, True]),
+        (("faces",), (0, 2), [False, True, True, False]),
+        (("samples",), (0, 1), [False, False, False, True]),
+        (("image",), (4, 1), [True, False, False, False]),
+        ((), (0, 0), [False, False, False, False]),
+    ],
+)
+@pytest.mark.parametrize("layout", ["train", "released", "demo"])
+def test_placeholders_of_every_combination(processor, names, counts, mask, layout):
+    batch = processor(ClipMedia(**{name: EVERYTHING[name] for name in names}), words="Hm.", layout=layout)
+    ids = batch["input_ids"][0].tolist()
+    assert (ids.count(IMAGE), ids.count(FEATURE)) == counts
+    assert batch["modality_mask"].tolist() == [mask]
+    given = {"image": "pixel_values", "faces": "clip_pixel_values", "samples": "input_values"}
+    assert {name for name in given.values() if name in batch} == {given[name] for name in names}
+
+
+def test_upstream_demo_zeros_keep_the_places(processor):
+    zeros = EmotionLlamaProcessor.of_config(
+        EmotionLlamaConfig.preset("toy", compat_zero_features=True), processor.tokenizer
+    )
+    batch = zeros(ClipMedia(PICTURE, samples=SOUND))
+    assert batch["input_ids"][0].tolist().count(FEATURE) == 4
+    assert batch["modality_mask"].tolist() == [[True, False, False, True]]
+
+
+def test_the_model_takes_every_combination_in_one_batch(processor, toy_model):
+    """Counts agree between processor and model, and a clip's answer does not depend on its neighbours."""
+    clips = [
+        ClipMedia(PICTURE, FACES, SOUND), ClipMedia(PICTURE), ClipMedia(samples=SOUND[:9000]), ClipMedia(),
+        ClipMedia(faces=FACES[:1]),
+    ]  # fmt: skip
+    words = ["One.", None, "Three three.", "Four.", None]
+    together = processor(clips, words=words)
+    assert together["face_pixel_values"].shape == (4, 3, 64, 64)
+    assert together["face_counts"].tolist() == [3, 0, 0, 0, 1]
+    assert together["clip_pixel_values"].shape == (5, 3, 16, 32, 32)
+    assert torch.isnan(together["clip_pixel_values"][1]).all()
+    assert together["input_lengths"].tolist() == [16_100, 0, 16_000, 0, 0]  # 9000 samples are filled to a second
+    with torch.no_grad():
+        logits = toy_model(**together).logits[:, -1]
+        assert torch.isfinite(logits).all()
+        for row, clip, said in zip(logits, clips, words):
+            alone = toy_model(**processor(clip, words=said)).logits[0, -1]
+            torch.testing.assert_close(row, alone, rtol=1e-4, atol=1e-4)
+
+
+def test_chat_counts(processor):
+    history = [[Turn("What is seen?", "a smile")]]
+    batch = processor(ClipMedia(PICTURE), task="reason", history=history, answers="She is happy!")
+    ids, labels = batch["input_ids"][0].tolist(), batch["labels"][0].tolist()
+    assert (ids.count(1), ids.count(2), ids.count(IMAGE)) == (2, 2, 4)  # two turns begun, two answers ended
+    learned = processor.tokenizer.decode([x for x in labels if x != -100], skip_special_tokens=False)
+    assert (
+        learned == "a smile</s> she is happy</s>"
+    )  # each text begins with SentencePiece's blank; the first is taken off
+
+
+def test_cues_are_told_in_layout_evidence(processor):
+    batch = processor(ClipMedia(PICTURE), cues="Measured cues. Face: x.", layout="evidence")
+    assert "Measured cues. Face: x." in processor.tokenizer.decode(batch["input_ids"][0][batch["input_ids"][0] < 480])
+
+
+def test_long_answers_are_cut(processor):
+    short = EmotionLlamaProcessor.of_config(EmotionLlamaConfig.preset("toy"), processor.tokenizer, max_answer_tokens=5)
+    labels = short(ClipMedia(), answers="worried and sad and worried")["labels"]
+    assert int((labels != -100).sum()) == 5
+
+
+def test_plain_target_rule(processor):
+    plain = EmotionLlamaProcessor.of_config(EmotionLlamaConfig.preset("toy"), processor.tokenizer, target_rule="plain")
+    labels = plain(ClipMedia(), answers="Sad. Really.")["labels"]
+    assert plain.tokenizer.decode(labels[labels != -100], skip_special_tokens=True) == "Sad. Really."
+
+
+# --- from the parts of the pipeline ----------------------------------------------------------------------------------
+
+
+def test_media_from_features_and_from_inputs():
+    vector = np.ones(24, np.float32)
+    media = ClipMedia.of_features(ClipFeatures(vector, None, 2 * vector, PICTURE))
+    assert media.present == (True, True, False, True)
+    assert media.audio_features is not None
+    assert media.audio_features[0] == 2
+    frame = GlobalFrame(PICTURE, 0.0, "first", "test")
+    chunks = lambda: iter((FACES[:2], FACES[2:]))  # noqa: E731
+    media = ClipMedia.of_inputs(ClipInputs(None, frame, 3, chunks, Waveform(SOUND)))
+    assert np.array_equal(media.faces, FACES)
+    assert repr(media) == "ClipMedia(image[9, 7, 3], faces[3, 8, 8, 3], samples[16100])"
+    silent = ClipMedia.of_inputs(ClipInputs(None, None, 0, chunks, None))
+    assert silent.present == (False,) * 4
+    assert repr(silent) == "ClipMedia(nothing)"
+
+
+# --- saving ----------------------------------------------------------------------------------------------------------
+
+
+def test_round_trip_and_auto_class(processor, tmp_path):
+    register_auto_classes()
+    changed = EmotionLlamaProcessor.of_config(
+        EmotionLlamaConfig.preset("toy"), processor.tokenizer, target_rule="plain", frame_policy="peak",
+        prompt_layout="released",
+    )  # fmt: skip
+    changed.save_pretrained(tmp_path)
+    for again in (EmotionLlamaProcessor.from_pretrained(tmp_path), AutoProcessor.from_pretrained(tmp_path)):
+        assert isinstance(again, EmotionLlamaProcessor)
+        assert again.to_dict() == changed.to_dict()
+        assert (again.target_rule, again.frame_policy, again.prompt_layout) == ("plain", "peak", "released")
+        old, new = changed(ClipMedia(PICTURE), words="  a"), again(ClipMedia(PICTURE), words="  a")
+        assert {name: value.tolist() for name, value in old.items()} == {n: v.tolist() for n, v in new.items()}
+    stored = json.loads((tmp_path / "processor_config.json").read_text())
+    assert stored["num_image_tokens"] == 4
+
+
+def test_a_folder_without_processor_config_gets_the_fitting_one(processor, tmp_path):
+    copytree(GOLDEN / "llama", tmp_path, dirs_exist_ok=True)
+    EmotionLlamaConfig.preset("toy", prompt_layout="released", frame_policy="middle").save_pretrained(tmp_path)
+    found = EmotionLlamaProcessor.from_pretrained(tmp_path)
+    assert (found.prompt_layout, found.frame_policy, found.image_size) == ("released", "middle", 56)
+    assert found(ClipMedia(PICTURE))["input_ids"][0, :2].tolist() == [1, 1]
+
+
+def test_published_defaults(processor):
+    default = EmotionLlamaProcessor(processor.tokenizer)
+    assert (default.num_image_tokens, default.image_token_id, default.feature_token_id) == (256, 480, 481)
+    assert (default.image_size, default.face_size, default.clip_size) == (448, 224, 224)
+    assert default.max_answer_tokens == 1024
+    ids = default(ClipMedia(PICTURE, FACES, SOUND))["input_ids"][0].tolist()
+    assert (ids.count(480), ids.count(481)) == (256, 4)
+    assert set(default(ClipMedia(PICTURE, FACES, SOUND), answers="x")) <= set(default.model_input_names)
+
+
+# --- errors ----------------------------------------------------------------------------------------------------------
+
+
+def test_values_must_fit_the_clips(processor):
+    with pytest.raises(InputError, match="words holds 1 values for 2 clips; give one for each, or one for all"):
+        processor([ClipMedia(), ClipMedia()], words=["a"])
+    with pytest.raises(InputError, match="a batch needs a clip or more, got none"):
+        processor([])
+
+
+def test_crops_and_features_do_not_mix(processor):
+    vector = np.ones(24, np.float32)
+    with pytest.raises(InputError, match="some clips of the batch give faces, others temporal_features"):
+        processor([ClipMedia(faces=FACES), ClipMedia(temporal_features=vector)])
+    with pytest.raises(InputError, match="some clips of the batch give samples, others audio_features"):
+        processor([ClipMedia(samples=SOUND), ClipMedia(audio_features=vector)])
+    with pytest.raises(InputError, match=r"face_features differs in shape between clips: \[24\], \[25\]"):
+        processor([ClipMedia(face_features=vector), ClipMedia(face_features=np.ones(25, np.float32))])
+    with pytest.raises(InputError, match="both face crops and face or temporal features"):
+        ClipMedia(faces=FACES, face_features=vector)
+    with pytest.raises(InputError, match="both samples and audio features"):
+        ClipMedia(samples=SOUND, audio_features=vector)
+    with pytest.raises(InputError, match=r"faces holds no crop; leave it out \(None\)"):
+        ClipMedia(faces=FACES[:0])
+
+
+def test_placeholder_that_is_a_word(processor):
+    with pytest.raises(InputError, match="placeholder ids 7 and 8 must lie after the tokenizer's 480 tokens"):
+        EmotionLlamaProcessor(processor.tokenizer, image_token_id=7)
+    with pytest.raises(InputError, match="audio recipe 'x' is not known"):
+        EmotionLlamaProcessor(processor.tokenizer, audio_recipe="x")
