@@ -67,7 +67,9 @@ def published_state():
     }
     state |= {f"audio_tower.{k}": v for k, v in read("hubert/pytorch_model.bin").items()}
     for name, tensor in read("Emotion_LLaMA.pth")["model"].items():
-        state |= {ours + name.removeprefix(theirs): tensor for theirs, ours in PROJECTIONS.items() if name.startswith(theirs)}
+        for theirs, ours in PROJECTIONS.items():
+            if name.startswith(theirs):
+                state[ours + name.removeprefix(theirs)] = tensor
     return state
 
 
@@ -147,10 +149,12 @@ def make_prompts(config, text_lengths, features=4, images=None, side="left", see
         words = random.integers(3, min(config.text_config.vocab_size, 400), size=length).tolist()
         rows.append([1, *words[:2], *[config.image_token_id] * images, *[config.feature_token_id] * count, *words[2:]])
     width = max(map(len, rows))
-    pad = lambda row, value: [value] * (width - len(row)) + row if side == "left" else row + [value] * (width - len(row))  # noqa: E731
-    ids = torch.tensor([pad(row, 0) for row in rows])
-    mask = torch.tensor([pad([1] * len(row), 0) for row in rows])
-    return ids, mask
+
+    def filled(row):
+        filling = [0] * (width - len(row))
+        return filling + row if side == "left" else row + filling
+
+    return torch.tensor([filled(row) for row in rows]), torch.tensor([filled([1] * len(row)) for row in rows])
 
 
 @pytest.fixture(scope="session")

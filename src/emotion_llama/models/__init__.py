@@ -62,7 +62,7 @@ def register_auto_classes() -> None:
     AutoConfig.register(EmotionLlamaConfig.model_type, EmotionLlamaConfig, exist_ok=True)
     for auto_class in (AutoModelForImageTextToText, AutoModelForMultimodalLM):
         auto_class.register(EmotionLlamaConfig, EmotionLlamaForConditionalGeneration, exist_ok=True)
-    AutoProcessor.register(EmotionLlamaConfig, EmotionLlamaProcessor, exist_ok=True)
+    AutoProcessor.register(EmotionLlamaConfig, EmotionLlamaProcessor, exist_ok=True)  # type: ignore[no-untyped-call]
 
 
 def __getattr__(name: str) -> object:

@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import torch
 from torch import nn
@@ -43,7 +44,8 @@ def add_lora(
     require_peft()
     from peft import LoraConfig
 
-    found = {part for path, _ in model.language_model.named_modules() for part in path.split(".")[-1:]}
+    paths = (path for path, _ in model.named_modules() if path.startswith("language_model."))
+    found = {path.rpartition(".")[2] for path in paths}
     if missing := sorted(set(targets) - found):
         raise InputError(f"the language model has no layer named {', '.join(missing)}; name others as targets")
     pattern = rf"language_model\..*\.({'|'.join(targets)})"
@@ -51,7 +53,7 @@ def add_lora(
     model.add_adapter(config, adapter_name=name)
 
 
-def adapted_layers(model: nn.Module) -> dict[str, nn.Module]:
+def adapted_layers(model: nn.Module) -> dict[str, Any]:
     """Name -> layer, of every layer that an adapter wraps."""
     require_peft()
     from peft.tuners.tuners_utils import BaseTunerLayer

@@ -95,7 +95,8 @@ HUBERT_L: Mapping[str, Any] = MappingProxyType(
     {
         "model_type": "hubert", "hidden_size": 1024, "num_hidden_layers": 24, "num_attention_heads": 16,
         "intermediate_size": 4096, "do_stable_layer_norm": True, "feat_extract_norm": "layer", "conv_bias": True,
-        "feat_proj_dropout": 0.0,
+        # Nothing is masked here, so that there is no vector to mask with.
+        "feat_proj_dropout": 0.0, "mask_time_prob": 0.0,
     }
 )  # fmt: skip
 LLAMA_2_7B: Mapping[str, Any] = MappingProxyType(
@@ -159,10 +160,10 @@ class EmotionLlamaConfig(PreTrainedConfig):
 
     Args:
         patches_per_token: neighbouring patch vectors joined into one token.
-        image_token_id: the placeholder of one patch token in `input_ids`; `None` takes the first id after the
+        image_token_id: the placeholder of one patch token in `input_ids`; -1 takes the first id after the
             vocabulary, which needs no row in the embedding table.
-        feature_token_id: the placeholder of a face, temporal, audio or global token; `None` takes the next id.
-        prompt_layout: the prompt the weights expect ("train", "released" or "evidence").
+        feature_token_id: the placeholder of a face, temporal, audio or global token; -1 takes the next id.
+        prompt_layout: the prompt the weights expect: one of `emotion_llama.prompts.layouts.LAYOUTS`.
         frame_policy: the frame the global encoder was trained on.
         recipes: modality -> the recipe of `emotion_llama.models.inputs` that its features were made with.
         compat_zero_features: "upstream demo zeros": a missing face, clip or sound is a vector of zeros that is
@@ -186,9 +187,9 @@ class EmotionLlamaConfig(PreTrainedConfig):
     audio_config: Any = None
     text_config: Any = None
     patches_per_token: int = 4
-    image_token_id: int | None = None
-    feature_token_id: int | None = None
-    prompt_layout: Literal["train", "released", "evidence"] = "train"
+    image_token_id: int = -1
+    feature_token_id: int = -1
+    prompt_layout: Literal["train", "released", "demo", "evidence"] = "train"
     frame_policy: Literal["first", "middle", "peak"] = "first"
     recipes: dict[str, str] = field(default_factory=dict)
     compat_zero_features: bool = False
@@ -200,8 +201,8 @@ class EmotionLlamaConfig(PreTrainedConfig):
         text, vision = self.text_config, self.vision_config
         self.recipes = {**PUBLISHED_RECIPES, **self.recipes}
         self.absent_towers = list(self.absent_towers)
-        self.image_token_id = text.vocab_size if self.image_token_id is None else self.image_token_id
-        self.feature_token_id = self.image_token_id + 1 if self.feature_token_id is None else self.feature_token_id
+        self.image_token_id = text.vocab_size if self.image_token_id < 0 else self.image_token_id
+        self.feature_token_id = self.image_token_id + 1 if self.feature_token_id < 0 else self.feature_token_id
         # The language model ties its own embeddings; transformers looks for the answer on the outermost config too.
         self.tie_word_embeddings = bool(text.tie_word_embeddings)
         if unknown := sorted(set(self.absent_towers) - set(OPTIONAL_TOWERS)):

@@ -51,7 +51,7 @@ def _batch_features(
         return _states(tower, values, None, recipe.summed_layers).mean(dim=1)
     mask = torch.arange(values.shape[1], device=values.device)[None] < lengths[:, None]
     states = _states(tower, values.masked_fill(~mask, 0), mask.long(), recipe.summed_layers)
-    steps = tower._get_feat_extract_output_lengths(lengths)[:, None]
+    steps: torch.Tensor = tower._get_feat_extract_output_lengths(lengths)[:, None]  # type: ignore[arg-type]
     heard = torch.arange(states.shape[1], device=states.device)[None] < steps
     return states.masked_fill(~heard[..., None], 0).sum(dim=1) / steps
 

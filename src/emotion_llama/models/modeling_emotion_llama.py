@@ -4,14 +4,14 @@ Legend: B clips, L prompt positions, F face crops of all clips together, S sampl
 D width of an encoder, H width of the language model, K tokens that a clip's frame gives (256 at published size).
 """
 
-# mypy: disable-error-code="misc, no-untyped-call, untyped-decorator"
+# mypy: disable-error-code="misc, no-any-return, no-untyped-call, untyped-decorator"
 # (transformers is only partly typed.)
 
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, ClassVar
 
 import torch
@@ -86,7 +86,7 @@ class EmotionLlamaPreTrainedModel(PreTrainedModel):
     config_class = EmotionLlamaConfig
     base_model_prefix = "model"
     main_input_name = "input_ids"
-    input_modalities = ("image", "video", "audio", "text")
+    input_modalities: ClassVar[list[str]] = ["image", "video", "audio", "text"]
     supports_gradient_checkpointing = True
     _no_split_modules: ClassVar[list[str]] = ["EmotionLlamaMultiModalProjector"]
     _skip_keys_device_placement: ClassVar[list[str]] = ["past_key_values"]
@@ -182,8 +182,7 @@ class EmotionLlamaForConditionalGeneration(EmotionLlamaPreTrainedModel, Generati
             return weight.new_empty(0, 1 + config.num_patches, config.hidden_size)
         if clips.vision_features is not None:
             return clips.vision_features[there].to(weight.device, weight.dtype)
-        assert clips.pixel_values is not None
-        return self.get_vision_features(clips.pixel_values[there]).to(weight.dtype)
+        return self.get_vision_features(_given(clips.pixel_values)[there]).to(weight.dtype)
 
     def _feature_rows(self, modality: str, clips: EncoderInputs, there: torch.Tensor) -> torch.Tensor:
         """[P, D] features of the P clips that have the modality, given or computed."""
@@ -198,13 +197,13 @@ class EmotionLlamaForConditionalGeneration(EmotionLlamaPreTrainedModel, Generati
         if modality == "face":
             counts = clips.crops_per_clip()
             kept = there.to(counts.device)
-            return self.get_face_features(clips.face_pixel_values[kept.repeat_interleave(counts)], counts[kept])
+            return self.get_face_features(_given(clips.face_pixel_values)[kept.repeat_interleave(counts)], counts[kept])
         if modality == "temporal":
-            return self.get_temporal_features(clips.clip_pixel_values[there])
-        lengths = clips.input_lengths
-        return self.get_audio_features(clips.input_values[there], None if lengths is None else lengths.cpu()[there])
+            return self.get_temporal_features(_given(clips.clip_pixel_values)[there])
+        lengths = None if clips.input_lengths is None else clips.input_lengths.cpu()[there]
+        return self.get_audio_features(_given(clips.input_values)[there], lengths)
 
-    def _tower(self, name: str) -> PreTrainedModel:
+    def _tower(self, name: str) -> Any:
         tower = getattr(self, name)
         if tower is None:
             raise InputError(
@@ -225,8 +224,7 @@ class EmotionLlamaForConditionalGeneration(EmotionLlamaPreTrainedModel, Generati
         """
         zeros = self.config.compat_zero_features if compat_zero_features is None else compat_zero_features
         present = clips.presence(len(input_ids))
-        is_image = input_ids == self.config.image_token_id
-        is_feature = input_ids == self.config.feature_token_id
+        is_image, is_feature = input_ids.eq(self.config.image_token_id), input_ids.eq(self.config.feature_token_id)
         counted = present | torch.tensor([False, zeros, zeros, zeros])
         _check_counts("image", is_image, counted[:, 0] * self.config.num_image_tokens)
         _check_counts("feature", is_feature, counted.sum(dim=1))
@@ -270,7 +268,7 @@ class EmotionLlamaForConditionalGeneration(EmotionLlamaPreTrainedModel, Generati
         """
         if (input_ids is None) == (inputs_embeds is None):
             raise InputError("give exactly one of input_ids and inputs_embeds")
-        if inputs_embeds is None:
+        if input_ids is not None:
             if past_key_values is not None and past_key_values.get_seq_length() > 0:
                 inputs_embeds = self.get_input_embeddings()(input_ids)
             else:
@@ -286,22 +284,24 @@ class EmotionLlamaForConditionalGeneration(EmotionLlamaPreTrainedModel, Generati
         return output
 
     @torch.no_grad()
-    def generate(self, input_ids: torch.Tensor | None = None, **kwargs: Any) -> Any:
+    def generate(self, inputs: torch.Tensor | None = None, *args: Any, **kwargs: Any) -> Any:
         """Answer prompts [B, L] (filled on the left) about their clips: [B, new tokens], without the prompt.
 
-        Takes what a processor gives and every option of transformers' `generate` (sampling, streamer, beams...). The
-        prompt goes in as embeddings, as in the published code, so that a repetition penalty counts new tokens only.
+        Takes what a processor gives (`input_ids` may be called `inputs`) and every option of transformers' `generate`:
+        sampling, streamer, beams... The prompt goes in as embeddings, as in the published code, so that a repetition
+        penalty counts new tokens only.
 
         Raises:
             InputError: as `forward`.
         """
+        input_ids = kwargs.pop("input_ids", inputs)
         clips = EncoderInputs(**{name: kwargs.pop(name, None) for name in ENCODER_INPUT_NAMES})
         zeros = kwargs.pop("compat_zero_features", None)
         if (input_ids is None) == (kwargs.get("inputs_embeds") is None):
             raise InputError("give exactly one of input_ids and inputs_embeds")
         if input_ids is not None:
             kwargs["inputs_embeds"] = self.embed_prompt(input_ids, clips, zeros)
-        return super().generate(**kwargs)
+        return super().generate(None, *args, **kwargs)
 
     # --- training and saving ----------------------------------------------------------------------------------------
 
@@ -332,35 +332,33 @@ class EmotionLlamaForConditionalGeneration(EmotionLlamaPreTrainedModel, Generati
         """Add the adapter into the weights; see `adapters.merge`."""
         adapters.merge(self)
 
-    def save_pretrained(
-        self,
-        save_directory: str | os.PathLike[str],
-        state_dict: Mapping[str, torch.Tensor] | None = None,
-        **kwargs: Any,
-    ) -> None:
+    def save_pretrained(self, save_directory: str | os.PathLike[str], *args: Any, **kwargs: Any) -> None:
         """Save config and weights, and an adapter beside them in peft's two files; `from_pretrained` reads all."""
         if not self._hf_peft_config_loaded:
-            super().save_pretrained(save_directory, state_dict=state_dict, **kwargs)
+            super().save_pretrained(save_directory, *args, **kwargs)
             return
-        state = self.state_dict() if state_dict is None else state_dict
+        state = kwargs.pop("state_dict", None) or self.state_dict()
         # transformers saves either the model or the adapter, by this flag.
         self._hf_peft_config_loaded = False
         try:
-            super().save_pretrained(save_directory, state_dict=adapters.base_state_dict(self, state), **kwargs)
+            super().save_pretrained(save_directory, *args, state_dict=adapters.base_state_dict(self, state), **kwargs)
         finally:
             self._hf_peft_config_loaded = True
-        super().save_pretrained(save_directory, state_dict=state, **kwargs)
+        super().save_pretrained(save_directory, *args, state_dict=state, **kwargs)
 
     @classmethod
-    def from_pretrained(cls, pretrained_model_name_or_path: str | os.PathLike[str], *args: Any, **kwargs: Any) -> Any:
+    def from_pretrained(
+        cls, pretrained_model_name_or_path: str | os.PathLike[Any] | None, *model_args: Any, **kwargs: Any
+    ) -> EmotionLlamaForConditionalGeneration:
         """As transformers' own; an adapter beside the weights is loaded with them.
 
         Raises:
             MissingDependency: there is an adapter, and peft is not installed (transformers would leave it out).
         """
-        if os.path.isfile(os.path.join(pretrained_model_name_or_path, "adapter_config.json")):  # noqa: PTH113, PTH118
+        path = pretrained_model_name_or_path
+        if path is not None and (Path(path) / "adapter_config.json").is_file():
             adapters.require_peft()
-        return super().from_pretrained(pretrained_model_name_or_path, *args, **kwargs)
+        return super().from_pretrained(path, *model_args, **kwargs)
 
     def get_input_embeddings(self) -> nn.Module:
         """The language model's table."""
@@ -377,6 +375,12 @@ class EmotionLlamaForConditionalGeneration(EmotionLlamaPreTrainedModel, Generati
     def set_output_embeddings(self, new_embeddings: nn.Module) -> None:
         """Replace the language model's head."""
         self.language_model.set_output_embeddings(new_embeddings)
+
+
+def _given(value: torch.Tensor | None) -> torch.Tensor:
+    """The input that `EncoderInputs.presence` found to be there."""
+    assert value is not None
+    return value
 
 
 def _spread(rows: torch.Tensor, there: torch.Tensor) -> torch.Tensor:

@@ -77,7 +77,7 @@ class VitPatchEmbedding(nn.Module):
         super().__init__()
         patch, frames = config.patch_size, config.num_frames
         kernel: tuple[int, ...] = (patch, patch) if frames == 1 else (config.tubelet_size, patch, patch)
-        conv: type[nn.Module] = nn.Conv2d if frames == 1 else nn.Conv3d
+        conv: Any = nn.Conv2d if frames == 1 else nn.Conv3d
         self.proj = conv(config.num_channels, config.hidden_size, kernel_size=kernel, stride=kernel)
         self.input_shape = (config.num_channels,) + (() if frames == 1 else (frames,)) + (config.image_size,) * 2
 

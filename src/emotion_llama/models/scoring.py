@@ -1,0 +1,201 @@
+"""How likely the model finds each answer of a list: the prompt is computed once, the answers share its cache.
+
+Legend: B clips, L prompt positions, V vocabulary, A answers, T tokens of the longest answer of a pass.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import torch
+
+from emotion_llama.errors import InputError
+from emotion_llama.models.encoder_inputs import ENCODER_INPUT_NAMES, EncoderInputs
+
+if TYPE_CHECKING:
+    from transformers.cache_utils import DynamicCache
+
+    from emotion_llama.models.modeling_emotion_llama import EmotionLlamaForConditionalGeneration
+
+Answers = Sequence[Sequence[int]]
+
+
+class LabelScores(NamedTuple):
+    """What `score_labels` found.
+
+    Attributes:
+        probabilities: [B, A] softmax over the labels of score / temperature.
+        log_likelihoods: [B, A] sum of the log-probabilities of the label's tokens (natural logarithm).
+        num_tokens: [A] tokens of each label.
+    """
+
+    probabilities: torch.Tensor
+    log_likelihoods: torch.Tensor
+    num_tokens: torch.Tensor
+
+
+class RankedAnswers(NamedTuple):
+    """What `rank_answers` found for one clip.
+
+    Attributes:
+        order: indices of the answers, the likeliest first.
+        mean_log_likelihoods: per answer, in the order given: mean log-probability of its tokens.
+    """
+
+    order: tuple[int, ...]
+    mean_log_likelihoods: tuple[float, ...]
+
+
+class _Prompt(NamedTuple):
+    """A batch of prompts the model has read: [B, L] mask, cache, [B, V] log-probabilities of the next token."""
+
+    mask: torch.Tensor
+    cache: DynamicCache
+    next_token: torch.Tensor
+
+
+@torch.no_grad()
+def score_labels(
+    model: EmotionLlamaForConditionalGeneration,
+    inputs: Mapping[str, Any],  # a processor's output: tensors and options by name
+    label_ids: Answers,
+    *,
+    temperature: float = 1.0,
+    length_normalised: bool = False,
+    answers_per_pass: int = 64,
+) -> LabelScores:
+    """Score every label for every clip of a batch.
+
+    Cost: one forward pass over the prompts and one over all but the last token of B x A labels. Where one label is the
+    beginning of another, end both with the end token, or the longer is never the likelier.
+
+    Args:
+        model: in evaluation mode.
+        inputs: prompts filled on the left (`input_ids`, `attention_mask`) and the clips' encoder inputs.
+        label_ids: the tokens of each label as they follow the prompt.
+        temperature: divides the scores; above 1 the probabilities are flatter. Fit it on labelled clips.
+        length_normalised: the score is the mean over the label's tokens instead of the sum.
+        answers_per_pass: labels x clips that share a pass, which bounds the copies of the cache.
+
+    Raises:
+        InputError: no label, a label without tokens, a temperature that is not above 0, or prompts filled on the right.
+    """
+    if not temperature > 0:
+        raise InputError(f"temperature is {temperature}, expected a number above 0")
+    labels = _checked(label_ids)
+    prompt = _read_prompt(model, inputs)
+    num_clips = len(prompt.mask)
+    pairs = [(clip, label) for clip in range(num_clips) for label in labels]
+    sums = _log_likelihoods(model, prompt, pairs, answers_per_pass).view(num_clips, len(labels))
+    num_tokens = torch.tensor([len(label) for label in labels], device=sums.device)
+    scores = sums / num_tokens if length_normalised else sums
+    return LabelScores(torch.softmax(scores / temperature, dim=1), sums, num_tokens)
+
+
+@torch.no_grad()
+def rank_answers(
+    model: EmotionLlamaForConditionalGeneration,
+    inputs: Mapping[str, Any],  # as in score_labels
+    answers: Sequence[Answers],
+    *,
+    answers_per_pass: int = 8,
+) -> list[RankedAnswers]:
+    """Order long candidate answers of each clip by their mean log-likelihood per token.
+
+    The published `multi_select` (minigpt_base.py) runs one full pass per answer and divides its loss by the length of
+    prompt and answer together; here the prompt is read once and the mean is over the answer alone.
+
+    Args:
+        model: as in `score_labels`.
+        inputs: as in `score_labels`.
+        answers: for each clip the tokens of its candidates; their number may differ from clip to clip.
+        answers_per_pass: answers that share a pass, which bounds the copies of the cache.
+
+    Raises:
+        InputError: as `score_labels`, or answers for another number of clips.
+    """
+    candidates = [_checked(of_clip) for of_clip in answers]
+    prompt = _read_prompt(model, inputs)
+    if len(candidates) != len(prompt.mask):
+        raise InputError(f"answers are given for {len(candidates)} clips, prompts for {len(prompt.mask)}")
+    pairs = [(clip, answer) for clip, of_clip in enumerate(candidates) for answer in of_clip]
+    sums = _log_likelihoods(model, prompt, pairs, answers_per_pass).tolist()
+    means = [total / len(answer) for total, (_, answer) in zip(sums, pairs)]
+    ranked = []
+    for of_clip in candidates:
+        own, means = means[: len(of_clip)], means[len(of_clip) :]
+        ranked.append(RankedAnswers(tuple(sorted(range(len(own)), key=lambda i: -own[i])), tuple(own)))
+    return ranked
+
+
+def _checked(answers: Answers) -> list[list[int]]:
+    lists = [list(answer) for answer in answers]
+    if not lists:
+        raise InputError("there is nothing to score: give at least one answer")
+    if () in map(tuple, lists):
+        raise InputError(f"answer {lists.index([])} has no tokens; leave it out or end it with the end token")
+    return lists
+
+
+def _read_prompt(model: EmotionLlamaForConditionalGeneration, inputs: Mapping[str, Any]) -> _Prompt:
+    """Encoders, projections and language model over the prompts, once."""
+    ids = inputs["input_ids"]
+    mask = inputs.get("attention_mask")
+    mask = torch.ones_like(ids) if mask is None else mask
+    if not bool(mask[:, -1].all()):
+        raise InputError("a prompt is filled on the right; answers can only follow prompts filled on the left")
+    clips = EncoderInputs(**{name: inputs.get(name) for name in ENCODER_INPUT_NAMES})
+    embeds = model.embed_prompt(ids, clips, inputs.get("compat_zero_features"))
+    out = model(
+        inputs_embeds=embeds, attention_mask=mask, position_ids=_positions(mask), use_cache=True, logits_to_keep=1
+    )
+    return _Prompt(mask, out.past_key_values, out.logits[:, -1].float().log_softmax(dim=-1))
+
+
+def _log_likelihoods(
+    model: EmotionLlamaForConditionalGeneration,
+    prompt: _Prompt,
+    pairs: Sequence[tuple[int, list[int]]],
+    pairs_per_pass: int,
+) -> torch.Tensor:
+    """[pairs] sums of the log-probabilities of each (clip, answer tokens)."""
+    device = prompt.next_token.device
+    clips = torch.tensor([clip for clip, _ in pairs], device=device)
+    sums = prompt.next_token[clips, torch.tensor([answer[0] for _, answer in pairs], device=device)]
+    # The first tokens came with the prompt; short answers need no pass of their own.
+    longer = [index for index, (_, answer) in enumerate(pairs) if len(answer) > 1]
+    for start in range(0, len(longer), pairs_per_pass):
+        part = longer[start : start + pairs_per_pass]
+        is_last = start + pairs_per_pass >= len(longer)
+        cache = prompt.cache if is_last else copy.deepcopy(prompt.cache)
+        sums[part] += _continue(model, prompt.mask, cache, clips[part], [pairs[index][1] for index in part])
+    return sums
+
+
+def _continue(
+    model: EmotionLlamaForConditionalGeneration,
+    prompt_mask: torch.Tensor,
+    cache: DynamicCache,
+    clips: torch.Tensor,
+    answers: Sequence[list[int]],
+) -> torch.Tensor:
+    """[P] log-probabilities of all but the first token of P answers, each after its clip's prompt; uses up `cache`."""
+    device, width = prompt_mask.device, max(map(len, answers)) - 1
+    read = torch.tensor([answer[:-1] + [0] * (width + 1 - len(answer)) for answer in answers], device=device)
+    wanted = torch.tensor([answer[1:] + [-1] * (width + 1 - len(answer)) for answer in answers], device=device)
+    there = wanted >= 0
+    mask = torch.cat([prompt_mask[clips], there.to(prompt_mask.dtype)], dim=1)
+    cache.batch_select_indices(clips)
+    out = model(
+        input_ids=read, attention_mask=mask, position_ids=_positions(mask)[:, -width:], past_key_values=cache,
+        use_cache=True,
+    )  # fmt: skip
+    logs = out.logits.float().log_softmax(dim=-1).gather(2, wanted.clamp(min=0)[..., None])[..., 0]
+    return torch.where(there, logs, 0).sum(dim=1)
+
+
+def _positions(mask: torch.Tensor) -> torch.Tensor:
+    """[B, L] position of every token, counted from the first that is not filling, as `generate` counts."""
+    return (mask.long().cumsum(dim=1) - 1).clamp(min=0)
