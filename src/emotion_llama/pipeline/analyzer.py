@@ -8,16 +8,18 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from emotion_llama.pipeline.evidence import Scene, Sound, gather, with_label_peak
+from emotion_llama.pipeline.evidence import Scene, gather, with_label_peak
+from emotion_llama.pipeline.hearing import VOICE_BACKENDS, listen
 from emotion_llama.pipeline.options import Options, check_choice, file_and_hash
 from emotion_llama.pipeline.people import Person, Voiced, main_first, whose_voice
 from emotion_llama.pipeline.sight import Sight, look
 from emotion_llama.pipeline.spans import spans_of
 from emotion_llama.pipeline.words import find_words
-from emotion_llama.records import Analysis, Clip, PersonAnalysis, Prosody, Segment, VoiceTrack
+from emotion_llama.records import Analysis, Clip, PersonAnalysis, Segment
 
 if TYPE_CHECKING:
     from emotion_llama.annotators.reader import Reader
+    from emotion_llama.data.clip_inputs import ClipInputs
     from emotion_llama.face.backends import MeshBackend
 
 StageProgress = Callable[[str, float], None]  # stage, share done 0..1
@@ -47,7 +49,7 @@ class Analyzer:
         max_side: int = 640,
         max_fps: float = 30.0,
     ) -> None:
-        check_choice("voice", voice, ("autocorrelation", "opensmile"))
+        check_choice("voice", voice, VOICE_BACKENDS)
         self.reader = reader
         self._faces = faces
         self._face_model = face_model
@@ -138,7 +140,7 @@ class Analyzer:
         with clock.stage("words"):
             words = find_words(clip, options)
         with clock.stage("voice") as report:
-            sound = self._listen(clip, warnings.append, report)
+            sound = listen(clip, self._voice_backend, warn=warnings.append, progress=report)
         with clock.stage("faces") as report:
             sight = self._look(clip, warnings.append, report)
         with clock.stage("reading"):
@@ -148,7 +150,7 @@ class Analyzer:
                 if sound.voice is not None and len(spans) > 1
                 else None
             )
-            persons = self._read_people(Scene(sight, sound, words, usual), spans, options)
+            persons = self._read_people(clip, Scene(sight, sound, words, usual), spans, options)
         return Analysis(
             clip,
             persons,
@@ -202,33 +204,8 @@ class Analyzer:
         given = Path(self._units)
         return given / f"{clip_path.stem}.csv" if given.is_dir() else given
 
-    def _listen(self, clip: Clip, warn: Callable[[str], None], progress: Callable[[float], None]) -> Sound:
-        from emotion_llama.media.audio import iter_audio
-        from emotion_llama.speech.voice_track import measure_voice
-
-        summarise = self._summariser(clip)
-        if clip.audio is None:
-            return Sound(None, "the file has no sound", summarise)
-        chunks = _reported(iter_audio(clip, warn=warn), clip.duration_seconds, progress)
-        voice = measure_voice(chunks)
-        if not len(voice.times_seconds):
-            return Sound(None, "the sound track holds no samples", summarise)
-        return Sound(voice, "", summarise)
-
-    def _summariser(self, clip: Clip) -> Callable[[VoiceTrack, float, float], Prosody]:
-        from emotion_llama.speech.prosody import summarise
-
-        if self._voice_backend == "autocorrelation":
-            return lambda voice, start, end: summarise(voice)
-        from emotion_llama.media.audio import read_audio
-        from emotion_llama.speech.egemaps import summarise_egemaps
-
-        return lambda voice, start, end: summarise_egemaps(
-            read_audio(clip, start_seconds=start, end_seconds=end), voice
-        )
-
     def _read_people(
-        self, scene: Scene, spans: list[tuple[float, float]], options: Options
+        self, clip: Clip, scene: Scene, spans: list[tuple[float, float]], options: Options
     ) -> tuple[PersonAnalysis, ...]:
         everybody = main_first(scene.sight, scene.sound.voice)
         voiced = [whose_voice(everybody, scene.sound.voice, span) for span in spans]
@@ -240,20 +217,44 @@ class Analyzer:
                 why=person.why,
                 track=person.seen.track if person.seen is not None else None,
                 segments=tuple(
-                    self._read(scene, person, span, voices, options) for span, voices in zip(spans, voiced, strict=True)
+                    self._read(clip, scene, person, span, voices, options)
+                    for span, voices in zip(spans, voiced, strict=True)
                 ),
             )
             for i, person in enumerate(chosen)
         )
 
     def _read(
-        self, scene: Scene, person: Person, span: tuple[float, float], voices: Voiced, options: Options
+        self, clip: Clip, scene: Scene, person: Person, span: tuple[float, float], voices: Voiced, options: Options
     ) -> Segment:
-        evidence = gather(scene, person.seen, span, voices.why_not(person.person_id))
-        prediction = self.reader.read(evidence)
+        silent_because = voices.why_not(person.person_id)
+        evidence = gather(scene, person.seen, span, silent_because)
+        inputs = self._model_inputs(clip, scene, person, span, silent_because)
+        prediction = self.reader.read(evidence, inputs)
         if options.peak_rule == "label" and prediction.label is not None:
             evidence = with_label_peak(evidence, prediction.label)
         return Segment(span[0], span[1], evidence, prediction)
+
+    def _model_inputs(
+        self, clip: Clip, scene: Scene, person: Person, span: tuple[float, float], silent_because: str | None
+    ) -> ClipInputs | None:
+        """Pictures and sound of one person in one segment; None for a reader of measurements alone."""
+        policy = self.reader.frame_policy
+        if policy is None:
+            return None
+        from emotion_llama.pipeline.model_inputs import LookOptions, person_inputs
+
+        look_options = LookOptions(policy, max_fps=self._max_fps, max_side=self._max_side)
+        # A segment that is the whole clip goes to its very end: a last frame may be shown from the last instant on.
+        is_whole = span == (0.0, clip.duration_seconds)
+        return person_inputs(
+            clip,
+            person.seen,
+            look_options,
+            span=None if is_whole else span,
+            why_nobody=scene.sight.why_nobody,
+            why_silent=silent_because,
+        )
 
 
 def installed_versions() -> dict[str, str]:
@@ -282,10 +283,3 @@ class _Clock:
             report(name, 0.0)
         yield (lambda share: None) if report is None else (lambda share: report(name, share))
         self.seconds[name] = time.perf_counter() - start
-
-
-def _reported(chunks: Iterator[Any], duration_seconds: float, progress: Callable[[float], None]) -> Iterator[Any]:
-    """The same chunks; `progress` hears how far they are."""
-    for chunk in chunks:
-        yield chunk
-        progress(min(1.0, (chunk.start_seconds + chunk.duration_seconds) / duration_seconds))

@@ -2,20 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 
+from emotion_llama.pipeline.hearing import Sound
 from emotion_llama.pipeline.sight import Seen, Sight
 from emotion_llama.records import ActionUnits, Evidence, Missing, PeakFrame, Prosody, Tone, Transcript, VoiceTrack
-
-
-@dataclass(frozen=True)
-class Sound:
-    """What the clip sounds like: `voice` None with `why_none`; `summarise` makes figures of a stretch of it."""
-
-    voice: VoiceTrack | None
-    why_none: str
-    summarise: Callable[[VoiceTrack, float, float], Prosody]
 
 
 @dataclass(frozen=True)

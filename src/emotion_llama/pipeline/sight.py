@@ -91,10 +91,8 @@ def read_units(clip: Clip, table: Path | None, backend: str) -> Sight:
     """
     from emotion_llama.face.backends import load_unit_reader
 
-    if table is None:
-        people = load_unit_reader(backend).read(clip.path)
-    else:
-        people = _reader_of(table, clip).read(table)
+    reader, path = (load_unit_reader(backend), clip.path) if table is None else (_reader_of(table, clip), table)
+    people = reader.read(path)
     seen = tuple(Seen(person.person_id, None, person.units) for person in people)
     source = backend if table is None else table.name
     return Sight(seen, None, max((len(p.units.pts_seconds) for p in people), default=0), f"no person in {source}")
