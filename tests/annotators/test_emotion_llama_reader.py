@@ -1,8 +1,10 @@
 """The model as a reader, at toy size with random weights: what it is given, what it answers, where it does not."""
 
 import builtins
+import json
 import math
 from pathlib import Path
+from shutil import copytree
 from types import SimpleNamespace
 
 import numpy as np
@@ -191,6 +193,16 @@ def test_reasons_that_name_another_label_are_marked(reader: EmotionLlamaReader) 
         "These reasons name happy; the label is the likeliest of the label space, sad."
     )
     assert reader._told("happy", "he is happy!", ()) == "He is happy!"
+
+
+def test_weights_that_cannot_reason_are_not_asked(folder: Path, tmp_path: Path) -> None:
+    copytree(folder, tmp_path, dirs_exist_ok=True)
+    record = {"format": "emotion-llama-conversion-1", "weights": "checkpoint_best.pth", "abilities": ["classify"]}
+    (tmp_path / "conversion.json").write_text(json.dumps(record))
+    answer = EmotionLlamaReader(tmp_path, device="cpu").read(WORDS, EVERYTHING)
+    assert answer.label in MERR9.labels
+    assert answer.raw_text == ""
+    assert answer.reasoning.startswith("No reasons: checkpoint_best.pth was tuned for classification only, so an")
 
 
 def test_half_precision_gives_nearly_the_same(folder: Path, reader: EmotionLlamaReader) -> None:

@@ -2,7 +2,8 @@
 
 The label is not parsed out of a generated text: every label of the space is scored by its likelihood after the
 `[emotion]` prompt, which gives probabilities and cannot miss. The reasons are generated after a `[reason]` prompt and
-do not decide; where they name another label, the answer says so.
+do not decide; where they name another label, the answer says so. Published weights that were tuned on labels until
+they forgot to reason are not asked for reasons; the answer says that instead.
 """
 
 from __future__ import annotations
@@ -11,6 +12,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from emotion_llama.answers import parse_tolerant
+from emotion_llama.checkpoints.known_files import warn_if_classifier
+from emotion_llama.checkpoints.manifest import read_card
 from emotion_llama.errors import InputError
 from emotion_llama.labels import MERR9, LabelSpace
 from emotion_llama.prompts.cues import cue_text
@@ -72,6 +75,10 @@ class EmotionLlamaReader:
         self.max_new_tokens = max_new_tokens
         self.temperature = temperature
         self.name = place.resolve().name
+        # Why no reasons are generated though they were asked for; None where they are.
+        self.why_no_reasons = (
+            None if self.reason_task is None else warn_if_classifier(self.reason_task, read_card(place))
+        )
         self._load(place, device, dtype)
 
     def _load(self, place: Path, device: str | None, dtype: str) -> None:
@@ -127,7 +134,8 @@ class EmotionLlamaReader:
         clip = ClipMedia.of_features(features)
         with torch.inference_mode():
             probabilities = self._score(clip, words, evidence)
-            text = "" if self.reason_task is None else self._reasons(clip, words, evidence)
+            is_asked = self.reason_task is not None and self.why_no_reasons is None
+            text = self._reasons(clip, words, evidence) if is_asked else ""
         label = max(probabilities, key=lambda name: probabilities[name])
         reasoning = self._told(label, text, features.missing)
         return Prediction(label, probabilities, reasoning, text, self.name)
@@ -158,6 +166,8 @@ class EmotionLlamaReader:
     def _told(self, label: str, text: str, missing: tuple[Missing, ...]) -> str:
         named = parse_tolerant(text, self.label_space, model=self.name).label if text else None
         sentences = [_sentence(text)] if text else []
+        if self.why_no_reasons is not None:
+            sentences.append(f"No reasons: {self.why_no_reasons}.")
         if named is not None and named != label:
             sentences.append(f"These reasons name {named}; the label is the likeliest of the label space, {label}.")
         if missing:

@@ -169,7 +169,10 @@ def _begin(count: int) -> list[Segment]:
 
 
 def _answered(answer: str | None) -> list[Segment]:
-    return [] if answer is None else [_APART, Text(answer, is_answer=True), Special("eos", is_answer=True)]
+    """An answer as a text of its own; a blank before it would be tokenised apart by some tokenizers, not by others."""
+    if answer is None:
+        return []
+    return [_APART, Text(answer.strip(), is_answer=True), Special("eos", is_answer=True)]
 
 
 def _chat(head: list[Segment], turns: Sequence[Turn], layout: Layout) -> list[Segment]:
