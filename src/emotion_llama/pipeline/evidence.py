@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 
 from emotion_llama.pipeline.hearing import Sound
 from emotion_llama.pipeline.sight import Seen, Sight
-from emotion_llama.records import ActionUnits, Evidence, Missing, PeakFrame, Prosody, Tone, Transcript, VoiceTrack
+from emotion_llama.records import ActionUnits, Evidence, Missing, PeakFrame, Prosody, Tone, Transcript
 
 
 @dataclass(frozen=True)
