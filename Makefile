@@ -9,10 +9,10 @@ PIP    := $(BIN)/python -m pip --disable-pip-version-check --quiet
 help: ## list the jobs
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 10
 
+# MediaPipe declares jax, and an OpenCV that needs libGL, and imports neither: hence --no-deps (docs/install.md).
 $(VENV)/.base: constraints.txt pyproject.toml
 	$(PYTHON) -m venv $(VENV)
 	$(PIP) install --constraint constraints.txt --editable .
-	# MediaPipe declares jax and an OpenCV that needs libGL and imports neither: see docs/install.md
 	$(PIP) install --constraint constraints.txt --no-deps mediapipe
 	@touch $@
 
