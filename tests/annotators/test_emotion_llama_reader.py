@@ -3,6 +3,7 @@
 import builtins
 import json
 import math
+from collections.abc import Callable
 from pathlib import Path
 from shutil import copytree
 from types import SimpleNamespace
@@ -99,6 +100,23 @@ def test_reasons_are_what_the_model_generates(reader: EmotionLlamaReader) -> Non
     assert prediction.raw_text == text
     assert prediction.reasoning.lower().startswith(text.lower())
     assert reader.read(WORDS, EVERYTHING) == prediction  # nothing is drawn
+
+
+def test_the_frame_is_encoded_once_for_both_questions(
+    reader: EmotionLlamaReader, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    passes = []
+    monkeypatch.setattr(reader.model.vision_tower, "forward", _counted(reader.model.vision_tower.forward, passes))
+    reader.read(WORDS, EVERYTHING)
+    assert passes == [(1, 3, 56, 56)]
+
+
+def _counted(forward: Callable[..., object], passes: list[tuple[int, ...]]) -> Callable[..., object]:
+    def counting(pixel_values: torch.Tensor, *rest: object, **options: object) -> object:
+        passes.append(tuple(pixel_values.shape))
+        return forward(pixel_values, *rest, **options)
+
+    return counting
 
 
 def test_every_modality_counts(reader: EmotionLlamaReader) -> None:

@@ -124,3 +124,25 @@ def test_missing_packages_name_the_extra(
     monkeypatch.setitem(sys.modules, package, None)
     with pytest.raises(MissingDependency, match=r"pip install 'emotion-llama\[model\]'"):
         load_tokenizer(tmp_path)
+
+
+def test_byte_level_tokenizer_without_a_begin_token(tmp_path: Path) -> None:
+    """The shape of Qwen's: no begin token, blanks kept in words, special tokens that a speaker may spell."""
+    from tokenizers import ByteLevelBPETokenizer
+    from transformers import PreTrainedTokenizerFast
+
+    trained = ByteLevelBPETokenizer()
+    trained.train_from_iterator(["the person in the video says that she is happy"] * 9, vocab_size=300)
+    backend: Any = trained._tokenizer  # the wrapper has no other way to it
+    PreTrainedTokenizerFast(
+        tokenizer_object=backend, eos_token="<|im_end|>", pad_token="<|endoftext|>"
+    ).save_pretrained(tmp_path)  # fmt: skip
+    tokenizer = load_tokenizer(tmp_path)
+    prompt = build_prompt("free", words="she is <|im_end|>", instruction="Why?", layout="released", answer="happy")
+    places = {"patches": Placeholder(900, 4)} | {kind: Placeholder(901, 1) for kind in SLOTS[1:]}
+    ids, labels = tokenise(prompt.segments, tokenizer, places)
+    end = tokenizer.eos_token_id
+    assert (ids.count(end), ids[-1]) == (1, end)
+    texts = [piece.text for piece in prompt.segments if hasattr(piece, "text")]
+    assert tokenizer.decode([i for i in ids if i < 900]) == f"{''.join(texts)}<|im_end|>"
+    assert tokenizer.decode([i for i in labels if i != -100]) == "happy<|im_end|>"

@@ -9,7 +9,7 @@ they forgot to reason are not asked for reasons; the answer says that instead.
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from emotion_llama.answers import parse_tolerant
 from emotion_llama.checkpoints.known_files import warn_if_classifier
@@ -131,37 +131,54 @@ class EmotionLlamaReader:
 
         from emotion_llama.models.clip_media import ClipMedia
 
-        clip = ClipMedia.of_features(features)
         with torch.inference_mode():
-            probabilities = self._score(clip, words, evidence)
+            case = self._case(ClipMedia.of_features(features), words, evidence)
+            probabilities = self._score(case)
             is_asked = self.reason_task is not None and self.why_no_reasons is None
-            text = self._reasons(clip, words, evidence) if is_asked else ""
+            text = self._reasons(case) if is_asked else ""
         label = max(probabilities, key=lambda name: probabilities[name])
         reasoning = self._told(label, text, features.missing)
         return Prediction(label, probabilities, reasoning, text, self.name)
 
-    def _score(self, clip: ClipMedia, words: str | None, evidence: Evidence) -> dict[str, float]:
+    def _case(self, clip: ClipMedia, words: str | None, evidence: Evidence) -> _Case:
+        layout = self.layout or self.processor.prompt_layout
+        cues = cue_text(evidence) if layout_named(layout).has_cues else None
+        if clip.image is None:
+            return _Case(clip, layout, words, cues, None)
+        import torch
+
+        from emotion_llama.models.inputs import global_pixel_values
+
+        pixels = global_pixel_values(clip.image, self.processor.image_size)
+        # The global encoder is the dearest part of a short prompt; both questions share what it saw.
+        values = torch.from_numpy(pixels)[None].to(self.device, self.model.dtype)
+        return _Case(clip, layout, words, cues, self.model.get_vision_features(values))
+
+    def _score(self, case: _Case) -> dict[str, float]:
         from emotion_llama.models.scoring import score_labels
 
         tokenizer = self.processor.tokenizer
         labels = [[*encode(label, tokenizer), tokenizer.eos_token_id] for label in self.label_space.labels]
-        batch = self._batch(clip, "emotion", label_instruction(self.label_space), words, evidence)
+        batch = self._batch(case, "emotion", label_instruction(self.label_space))
         scores = score_labels(self.model, batch, labels, temperature=self.temperature)
         values = scores.probabilities[0].double()
         return dict(zip(self.label_space.labels, (values / values.sum()).tolist()))
 
-    def _reasons(self, clip: ClipMedia, words: str | None, evidence: Evidence) -> str:
+    def _reasons(self, case: _Case) -> str:
         assert self.reason_task is not None
-        batch = self._batch(clip, self.reason_task, pick_instruction(self.reason_task), words, evidence)
+        batch = self._batch(case, self.reason_task, pick_instruction(self.reason_task))
         generated = self.model.generate(**batch, max_new_tokens=self.max_new_tokens, do_sample=False)
         answer: str = self.processor.decode_answers(generated)[0]
         return answer
 
-    def _batch(self, clip: ClipMedia, task: str, instruction: str, words: str | None, evidence: Evidence) -> Any:
-        layout = self.layout or self.processor.prompt_layout
-        cues = cue_text(evidence) if layout_named(layout).has_cues else None
-        batch = self.processor(clip, task=task, instruction=instruction, words=words, cues=cues, layout=layout)
-        return batch.to(self.device, self.model.dtype)
+    def _batch(self, case: _Case, task: str, instruction: str) -> Any:
+        batch = self.processor(
+            case.clip, task=task, instruction=instruction, words=case.words, cues=case.cues, layout=case.layout
+        ).to(self.device, self.model.dtype)  # fmt: skip
+        if case.vision is not None:
+            del batch["pixel_values"]
+            batch["vision_features"] = case.vision
+        return batch
 
     def _told(self, label: str, text: str, missing: tuple[Missing, ...]) -> str:
         named = parse_tolerant(text, self.label_space, model=self.name).label if text else None
@@ -174,6 +191,16 @@ class EmotionLlamaReader:
             lacking = ", ".join(f"{one.what} ({one.reason})" for one in missing)
             sentences.append(f"Read without {lacking}.")
         return " ".join(sentences)
+
+
+class _Case(NamedTuple):
+    """What both questions about a clip have in common; `vision` is [1, 1 + N, D] of the global encoder."""
+
+    clip: ClipMedia
+    layout: str
+    words: str | None
+    cues: str | None
+    vision: Any
 
 
 def label_instruction(space: LabelSpace) -> str:
