@@ -16,7 +16,15 @@ from typing import Any, ClassVar
 
 import torch
 from torch import nn
-from transformers import AutoModelForCausalLM, GenerationMixin, HubertModel, PreTrainedModel
+from transformers import (
+    AutoModelForCausalLM,
+    GenerationConfig,
+    GenerationMixin,
+    HubertModel,
+    LogitsProcessorList,
+    PreTrainedModel,
+    RepetitionPenaltyLogitsProcessor,
+)
 from transformers.cache_utils import Cache
 from transformers.modeling_outputs import CausalLMOutputWithPast
 
@@ -284,7 +292,14 @@ class EmotionLlamaForConditionalGeneration(EmotionLlamaPreTrainedModel, Generati
         return output
 
     @torch.no_grad()
-    def generate(self, inputs: torch.Tensor | None = None, *args: Any, **kwargs: Any) -> Any:
+    def generate(
+        self,
+        inputs: torch.Tensor | None = None,
+        generation_config: GenerationConfig | None = None,
+        logits_processor: LogitsProcessorList | None = None,
+        *args: Any,
+        **kwargs: Any,
+    ) -> Any:
         """Answer prompts [B, L] (filled on the left) about their clips: [B, new tokens], without the prompt.
 
         Takes what a processor gives (`input_ids` may be called `inputs`) and every option of transformers' `generate`:
@@ -301,7 +316,13 @@ class EmotionLlamaForConditionalGeneration(EmotionLlamaPreTrainedModel, Generati
             raise InputError("give exactly one of input_ids and inputs_embeds")
         if input_ids is not None:
             kwargs["inputs_embeds"] = self.embed_prompt(input_ids, clips, zeros)
-        return super().generate(None, *args, **kwargs)
+        penalty = kwargs.pop("repetition_penalty", (generation_config or self.generation_config).repetition_penalty)
+        processors = LogitsProcessorList(logits_processor or [])
+        if penalty is not None and penalty != 1:
+            # transformers (5.23) takes a row's filling on the left for as many new tokens and spares these.
+            processors.insert(0, RepetitionPenaltyLogitsProcessor(float(penalty)))
+            kwargs["repetition_penalty"] = 1.0
+        return super().generate(None, generation_config, processors, *args, **kwargs)
 
     # --- training and saving ----------------------------------------------------------------------------------------
 

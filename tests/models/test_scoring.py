@@ -1,0 +1,116 @@
+"""Scores of labels and long answers against one full pass per answer."""
+
+import pytest
+import torch
+
+from emotion_llama.errors import InputError
+from emotion_llama.models.scoring import rank_answers, score_labels
+
+# Nine labels of one to four tokens; two share their beginning.
+LABELS = [[395, 2], [17, 2], [374, 328, 2], [7], [374, 328, 43, 2], [99, 98, 97, 96], [5, 2], [374, 2], [250, 251, 2]]
+
+
+@pytest.fixture(scope="module")
+def batch(toy_model, clips, prompts):
+    ids, mask = prompts(toy_model.config, [4, 12])
+    return {"input_ids": ids, "attention_mask": mask, **clips(toy_model.config, 2)}
+
+
+def full_pass(model, batch, clip, answer):
+    """Log-likelihood of one answer after one clip's prompt, by a forward pass over everything, without filling."""
+    kept = batch["attention_mask"][clip].bool()
+    ends = batch["face_counts"].cumsum(0).tolist()
+    ids = torch.cat([batch["input_ids"][clip, kept], torch.tensor(answer)])[None]
+    with torch.no_grad():
+        logits = model(
+            input_ids=ids,
+            pixel_values=batch["pixel_values"][clip : clip + 1],
+            face_pixel_values=batch["face_pixel_values"][ends[clip] - int(batch["face_counts"][clip]) : ends[clip]],
+            clip_pixel_values=batch["clip_pixel_values"][clip : clip + 1],
+            input_values=batch["input_values"][clip : clip + 1, : int(batch["input_lengths"][clip])],
+        ).logits[0]
+    logs = logits.log_softmax(-1)[-len(answer) - 1 : -1]
+    return logs.gather(1, torch.tensor(answer)[:, None]).sum().item()
+
+
+@pytest.mark.parametrize("answers_per_pass", [1, 5, 64])
+def test_labels_equal_separate_full_passes(toy_model, batch, answers_per_pass):
+    scores = score_labels(toy_model, batch, LABELS, answers_per_pass=answers_per_pass)
+    expected = torch.tensor([[full_pass(toy_model, batch, clip, label) for label in LABELS] for clip in range(2)])
+    torch.testing.assert_close(scores.log_likelihoods, expected, rtol=1e-4, atol=1e-4)
+    torch.testing.assert_close(scores.probabilities, expected.softmax(dim=1), rtol=1e-4, atol=1e-4)
+    assert scores.num_tokens.tolist() == [len(label) for label in LABELS]
+
+
+def test_temperature_and_length(toy_model, batch):
+    plain = score_labels(toy_model, batch, LABELS)
+    hot = score_labels(toy_model, batch, LABELS, temperature=4.0)
+    normal = score_labels(toy_model, batch, LABELS, length_normalised=True)
+    sums, lengths = plain.log_likelihoods, torch.tensor([len(label) for label in LABELS])
+    torch.testing.assert_close(hot.probabilities, (sums / 4).softmax(dim=1))
+    torch.testing.assert_close(normal.probabilities, (sums / lengths).softmax(dim=1))
+    torch.testing.assert_close(hot.log_likelihoods, sums)
+    torch.testing.assert_close(plain.probabilities.sum(dim=1), torch.ones(2))
+
+
+def test_the_prompt_is_read_once(toy_model, batch, monkeypatch):
+    lengths = []
+    forward = toy_model.language_model.forward
+
+    def counted(*args, **kwargs):
+        lengths.append(tuple(kwargs["inputs_embeds"].shape[:2]))
+        return forward(*args, **kwargs)
+
+    monkeypatch.setattr(toy_model.language_model, "forward", counted)
+    score_labels(toy_model, batch, LABELS)
+    # Two prompts, then all but the first and last token of the sixteen answers longer than one.
+    assert lengths == [tuple(batch["input_ids"].shape), (16, 3)]
+
+
+def test_labels_of_one_token_need_no_second_pass(toy_model, batch):
+    scores = score_labels(toy_model, batch, [[5], [6], [7]])
+    with torch.no_grad():
+        logs = toy_model(**batch).logits[:, -1].log_softmax(-1)
+    torch.testing.assert_close(scores.log_likelihoods, logs[:, [5, 6, 7]], rtol=1e-4, atol=1e-4)
+
+
+def test_half_precision_scores_are_summed_in_full(toy_model, batch, tmp_path):
+    toy_model.save_pretrained(tmp_path)
+    half = type(toy_model).from_pretrained(tmp_path, dtype=torch.bfloat16)
+    scores = score_labels(half, batch, LABELS)
+    assert scores.probabilities.dtype is torch.float32
+    torch.testing.assert_close(scores.probabilities.sum(dim=1), torch.ones(2))
+
+
+def test_long_answers_are_ranked_by_their_mean(toy_model, batch):
+    generator = torch.Generator().manual_seed(8)
+    draw = lambda length: torch.randint(3, 470, (length,), generator=generator).tolist()  # noqa: E731
+    answers = [[draw(40), draw(3), draw(25), draw(1)], [draw(8), draw(60)]]
+
+    ranked = rank_answers(toy_model, batch, answers, answers_per_pass=3)
+
+    for clip, of_clip in enumerate(answers):
+        expected = [full_pass(toy_model, batch, clip, answer) / len(answer) for answer in of_clip]
+        assert ranked[clip].mean_log_likelihoods == pytest.approx(expected, rel=1e-4)
+        assert list(ranked[clip].order) == sorted(range(len(expected)), key=expected.__getitem__, reverse=True)
+
+
+def test_the_generated_answer_ranks_first(toy_model, batch):
+    greedy = toy_model.generate(**batch, max_new_tokens=12, do_sample=False, eos_token_id=None).tolist()
+    other = [[400 + i for i in range(12)], [30 + i for i in range(12)]]
+    ranked = rank_answers(toy_model, batch, [[other[0], greedy[0], other[1]], [greedy[1], *other]])
+    assert (ranked[0].order[0], ranked[1].order[0]) == (1, 0)
+
+
+def test_refusals(toy_model, batch):
+    with pytest.raises(InputError, match="there is nothing to score"):
+        score_labels(toy_model, batch, [])
+    with pytest.raises(InputError, match="answer 1 has no tokens"):
+        score_labels(toy_model, batch, [[3], []])
+    with pytest.raises(InputError, match="temperature is 0, expected a number above 0"):
+        score_labels(toy_model, batch, LABELS, temperature=0)
+    with pytest.raises(InputError, match="answers are given for 1 clips, prompts for 2"):
+        rank_answers(toy_model, batch, [LABELS])
+    right = {**batch, "attention_mask": batch["attention_mask"].flip(1)}
+    with pytest.raises(InputError, match="a prompt is filled on the right"):
+        score_labels(toy_model, right, LABELS)
