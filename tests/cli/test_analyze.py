@@ -119,6 +119,7 @@ def test_several_clips_make_json_lines(sounds: Callable[[int], Path], tmp_path: 
     [
         (["--model", "llama-9"], "llama-9"),
         (["--faces", "haar"], "haar"),
+        (["--layout", "train"], "reader 'rules' takes no option 'layout'"),
         (["--units", "nowhere.csv"], "nowhere.csv"),
         (["--transcript", "nowhere.srt"], "nowhere.srt"),
         (["--asr", "nowhere"], "pip install|nowhere"),
@@ -132,6 +133,17 @@ def test_a_wrong_choice_is_one_line_and_exit_1(
     assert error.startswith("emotion-llama: ")
     assert len(error.splitlines()) == 1
     assert any(part in error for part in message.split("|"))
+
+
+def test_choices_of_the_command_line_are_those_of_the_library() -> None:
+    from emotion_llama.cli import analyze
+    from emotion_llama.labels import LABEL_SPACES
+    from emotion_llama.pipeline.hearing import VOICE_BACKENDS
+    from emotion_llama.prompts.layouts import LAYOUTS
+
+    assert sorted(analyze.LAYOUTS) == sorted(LAYOUTS)
+    assert sorted(analyze.LABEL_SPACES) == sorted(LABEL_SPACES)
+    assert analyze.VOICES == VOICE_BACKENDS
 
 
 @pytest.mark.parametrize("arguments", [["--segment", "0.1"], ["--segment", "soon"], ["--max-side", "3"], []])

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from emotion_llama.batch import Job, Outcome, Outputs
     from emotion_llama.pipeline import Analyzer
 
+LAYOUTS = ("train", "released", "evidence", "demo")
+LABEL_SPACES = ("merr9", "mer6", "dfew7")
 VOICES = ("autocorrelation", "opensmile")
 EXAMPLES = """examples:
   emotion-llama analyze talk.mp4
@@ -54,7 +56,10 @@ def add_parser(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> No
     words.add_argument("--asr", metavar="DIR", type=Path, help="recognise speech with the Whisper model in DIR")
     add("--people", choices=("main", "all"), default="main", help="whom to report (default: %(default)s)")
     add("--segment", type=_segment, default="none", metavar="none|auto|SECONDS", help="whole clip, by pauses, or fixed")
-    add("--model", default="rules", metavar="NAME", help="who reads the evidence (default and only one yet: rules)")
+    add("--model", default="rules", metavar="NAME", help="rules, or the folder of a model (default: %(default)s)")
+    add("--layout", choices=LAYOUTS, help="prompt layout of a model (default: the one it was trained with)")
+    add("--labels", choices=LABEL_SPACES, help="labels that a model chooses from (default: merr9)")
+    add("--device", metavar="DEVICE", help="where a model runs: cpu, cuda, cuda:1 (default: a GPU if there is one)")
     add("--faces", default="mediapipe_mesh", metavar="BACKEND", help="face mesh backend (default: %(default)s)")
     add("--face-model", metavar="FILE", type=Path, help="model file of the backend mediapipe_tasks")
     add("--units", metavar="FILE|BACKEND", help="action units from an OpenFace or py-feat CSV, or openface_binary")
@@ -124,12 +129,23 @@ def _analyzer(args: argparse.Namespace) -> Analyzer:
 
     return Analyzer.load(
         args.model,
+        reader_options=_reader_options(args),
         faces=args.faces,
         face_model=args.face_model,
         units=args.units,
         voice=args.voice,
         max_side=args.max_side,
     )
+
+
+def _reader_options(args: argparse.Namespace) -> dict[str, object]:
+    """What was asked of the reader; InputError names an option that the reader does not take."""
+    from emotion_llama.labels import label_space
+
+    options: dict[str, object] = {"layout": args.layout, "device": args.device}
+    if args.labels is not None:
+        options["label_space"] = label_space(args.labels)
+    return {name: value for name, value in options.items() if value is not None}
 
 
 def _outputs(args: argparse.Namespace, *, single: bool) -> Outputs:

@@ -38,6 +38,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     args = build_parser().parse_args(argv)
     # The arrays here are small: OpenBLAS's threads would spin, and double the CPU time of finding faces.
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+    # transformers draws bars while it loads weights; the progress line of a verb says what is happening.
+    os.environ.setdefault("TQDM_DISABLE", "1")
     try:
         code: int = args.run(args)
         sys.stdout.flush()

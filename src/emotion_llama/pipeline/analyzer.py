@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -60,15 +60,23 @@ class Analyzer:
         self._mesh: MeshBackend | None = None
 
     @classmethod
-    def load(cls, model: str = "rules", **options: Any) -> Analyzer:
-        """An Analyzer that reads evidence with `model`; `options` as the constructor's.
+    def load(
+        cls, model: str = "rules", *, reader_options: Mapping[str, object] | None = None, **options: Any
+    ) -> Analyzer:
+        """An Analyzer that reads clips with `model`.
+
+        Args:
+            model: "rules", or the folder of a model.
+            reader_options: what that reader takes, e.g. {"table": "mer-factory"} or {"layout": "released"}.
+            **options: as the constructor's.
 
         Raises:
-            InputError: no reader has that name.
+            InputError: no reader has that name, or it has no such option.
+            MissingDependency: what runs the model is not installed.
         """
         from emotion_llama.annotators import load_reader
 
-        return cls(load_reader(model), **options)
+        return cls(load_reader(model, **(reader_options or {})), **options)
 
     def close(self) -> None:
         """Let the face backend go; the next clip starts it again."""
