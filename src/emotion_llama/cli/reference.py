@@ -1,20 +1,39 @@
-"""The generated documents: every verb's help, and the JSON schema. Run through scripts/generate-docs."""
+"""The generated documents: every verb's help, the JSON schema, tables. Run through scripts/generate-docs."""
 
 from __future__ import annotations
 
 import argparse
 import json
 import os
+import re
 import sys
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
+from emotion_llama.errors import InputError
 
-def generated_documents() -> dict[str, str]:
-    """Path below the project's root -> text, for every generated document."""
+
+def generated_documents(root: Path) -> dict[str, str]:
+    """Path below the project's `root` -> text, for every document that is generated whole or holds generated blocks."""
+    from emotion_llama.cli.reference_tables import BLOCKS
     from emotion_llama.documents import SCHEMA_VERSION, analysis_schema
 
     schema = json.dumps(analysis_schema(), indent=2, ensure_ascii=False) + "\n"
-    return {"docs/cli.md": _help_page(), f"docs/schema/analysis-{SCHEMA_VERSION}.schema.json": schema}
+    pages = {name: fill_blocks((root / name).read_text(encoding="utf-8"), blocks) for name, blocks in BLOCKS.items()}
+    return {"docs/cli.md": _help_page(), f"docs/schema/analysis-{SCHEMA_VERSION}.schema.json": schema, **pages}
+
+
+def fill_blocks(page: str, blocks: Mapping[str, Callable[[], str]]) -> str:
+    """`page` with what stands between `<!-- generated: NAME -->` and `<!-- end -->` made anew.
+
+    Raises:
+        InputError: the page's marked blocks are not exactly those of `blocks`.
+    """
+    block = re.compile(r"<!-- generated: (.*?) -->\n.*?<!-- end -->", re.DOTALL)
+    found = block.findall(page)
+    if sorted(found) != sorted(blocks):
+        raise InputError(f"expected one block each of {', '.join(blocks)}; the page has {', '.join(found) or 'none'}")
+    return block.sub(lambda m: f"<!-- generated: {m[1]} -->\n{blocks[m[1]]()}\n<!-- end -->", page)
 
 
 def _help_page() -> str:
@@ -37,7 +56,7 @@ def _block(verb: str, text: str) -> str:
 
 def main(root: Path) -> None:
     """Write every generated document below `root`."""
-    for name, text in generated_documents().items():
+    for name, text in generated_documents(root).items():
         path = root / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text, encoding="utf-8")
