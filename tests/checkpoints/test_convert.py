@@ -184,12 +184,12 @@ def test_start_weights_get_new_projections_only_when_asked(
         (lambda t: t.pop("cls_tk_llama_proj.bias"), r"missing: cls_tk_llama_proj\.bias \(--weights\)"),
         (lambda t: t.pop("ln_vision.bias"), r"missing: ln_vision\.bias \(--weights\)"),
         (lambda t: t.pop(LORA_A), r"LoRA tensors are missing: .*layers\.1\.self_attn\.v_proj\.lora_A\.weight"),
-        (lambda t: [t.pop(n) for n in list(t) if "layers.1" in n and "lora" in n], r"LoRA .* missing: .*layers\.1\.self"),
+        (lambda t: [t.pop(n) for n in list(t) if "layers.1" in n and "lora" in n], r"LoRA .* missing: .*layers\.1\."),
         (lambda t: [t.pop(n) for n in list(t) if "lora" in n], r"--weights holds no LoRA tensors"),
         (lambda t: t.update({LORA_A: torch.ones(5, 48)}), r"LoRA tensors have ranks \[4, 5\]"),
         (lambda t: t.update({LORA_A: torch.ones(4, 50)}), r"but its layer is \[48, 48\]; --weights and --llama are of"),
         (lambda t: t.update({LORA_A.replace(".weight", ".default.weight"): t[LORA_A]}), r"are both .*; keep one"),
-        (lambda t: t.update({"llama_proj.weight": torch.ones(48, 127)}), r"127 numbers, .* no multiple of EVA's width 32"),
+        (lambda t: t.update({"llama_proj.weight": torch.ones(48, 127)}), r"127 numbers, .* multiple of EVA's width 32"),
         (lambda t: t.update({"feats_llama_proj2.bias": torch.ones(9)}), r"another shape: feats_llama_proj2\.bias \(we"),
     ],
 )  # fmt: skip
@@ -205,10 +205,10 @@ def test_weights_that_are_not_whole_are_refused(
     ("role", "change", "problem"),
     [
         ("eva", lambda t: t.pop("blocks.1.attn.q_bias"), r"missing: blocks\.1\.attn\.q_bias \(--eva\)"),
-        ("eva", lambda t: t.update(pos_embed=torch.ones(1, 7, 32)), "position table has 6 rows beside the class token's"),
-        ("eva", lambda t: t.pop("patch_embed.proj.weight"), r"eva: patch_embed\.proj\.weight is missing; is it the right"),
+        ("eva", lambda t: t.update(pos_embed=torch.ones(1, 7, 32)), "position table has 6 rows beside the class"),
+        ("eva", lambda t: t.pop("patch_embed.proj.weight"), r"eva: patch_embed\.proj\.weight is missing; is it"),
         ("mae", lambda t: t.pop("norm.bias"), r"missing: norm\.bias \(--mae\)"),
-        ("mae", lambda t: t.update({"blocks.0.attn.q_bias": torch.ones(24)}), r"without a place in the model: blocks\.0"),
+        ("mae", lambda t: t.update({"blocks.0.attn.q_bias": torch.ones(24)}), r"without a place in the model: blo"),
         ("videomae", lambda t: t.pop("encoder.blocks.0.norm1.bias"), r"missing: encoder\.blocks\.0\.norm1\.bias"),
         ("videomae", lambda t: t.update({"x.y": torch.ones(1)}), r"x\.y is unknown in a VideoMAE ViT \(--videomae\)"),
     ],
@@ -323,7 +323,7 @@ def test_the_output_folder_is_never_written_over(toy_sources: Sources, toy_optio
 def test_a_disk_that_is_too_small(toy_sources, toy_options, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     usage = shutil.disk_usage(tmp_path)
     monkeypatch.setattr(converting.shutil, "disk_usage", lambda path: usage._replace(free=1_000_000))
-    with pytest.raises(InputError, match="0.00 GB are needed and 0.00 GB are free"):
+    with pytest.raises(InputError, match=r"0\.00 GB are needed and 0\.00 GB are free"):
         convert(toy_sources, tmp_path / "out", toy_options)
     assert_nothing_is_left(tmp_path)
 

@@ -27,7 +27,7 @@ OURS = "base_model.model.language_model.model.layers.3.self_attn.q_proj.lora_A.w
         ("videomae", "module.backbone.blocks.2.norm1.bias", "temporal_tower.blocks.2.norm1.bias"),
         ("videomae", "patch_embed.proj.weight", "temporal_tower.patch_embed.proj.weight"),
         ("hubert", "encoder.layer_norm.weight", "audio_tower.encoder.layer_norm.weight"),
-        ("hubert", "hubert.encoder.layers.0.attention.k_proj.bias", "audio_tower.encoder.layers.0.attention.k_proj.bias"),
+        ("hubert", "hubert.encoder.layers.0.layer_norm.bias", "audio_tower.encoder.layers.0.layer_norm.bias"),
         (
             "hubert",
             "encoder.pos_conv_embed.conv.weight_g",

@@ -37,7 +37,7 @@ def test_a_malicious_pickle_is_refused_and_does_nothing(tmp_path: Path, wrapped:
         open_source(file)
     assert not trace.exists()
     # The payload is real: Python's own reader runs it (torch's files need torch's reader, so only the plain one).
-    if not save == torch.save:
+    if save is not torch.save:
         pickle.loads(file.read_bytes())
         assert trace.exists()
 

@@ -30,7 +30,7 @@ def test_convert_doctor_export(tmp_path: Path, capsys: Captured) -> None:
     assert out.startswith(f"{tmp_path / 'model'}: 284,009 parameters and 1,536 of LoRA\n")
     assert "left behind from --mae: 3 tensors: decoder of the masked pre-training" in out
     assert run("doctor", tmp_path / "model", "--hashes") == 0
-    assert "converted model" in capsys.readouterr().out
+    assert "can: name the emotion, give reasons" in capsys.readouterr().out
     assert run("export", tmp_path / "model", "--out", tmp_path / "back", "--parts", "weights", "eva") == 0
     assert capsys.readouterr().out == (
         f"{tmp_path / 'back' / 'Emotion_LLaMA.pth'}: 20 tensors\n{tmp_path / 'back' / 'eva_vit_g.pth'}: 43 tensors\n"
