@@ -26,12 +26,12 @@ def features(seed: int, *, whole: bool = True) -> ClipFeatures:
     if whole:
         return ClipFeatures(face, temporal, audio, image, 30 + seed, 0.25, "the strongest")
     gone = tuple(Missing(what, "no face was found in 6 frames") for what in ("face", "temporal"))
-    return ClipFeatures(None, None, audio, image, 0, 0.0, "the first", gone)
+    return ClipFeatures(None, None, audio, image, 0, 0.0, "the first", gone, ("audio",))
 
 
 def same(a: ClipFeatures, b: ClipFeatures) -> bool:
     ours, theirs = a.arrays(), b.arrays()
-    rest = [(x.num_faces, x.frame_seconds, x.frame_why, x.missing) for x in (a, b)]
+    rest = [(x.num_faces, x.frame_seconds, x.frame_why, x.missing, x.given) for x in (a, b)]
     return list(ours) == list(theirs) and rest[0] == rest[1] and all(np.array_equal(ours[k], theirs[k]) for k in ours)
 
 

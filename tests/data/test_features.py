@@ -1,6 +1,7 @@
 """Features from inputs: the golden vectors through the converted model, bounded memory, what is missing."""
 
 import gc
+import sys
 import tracemalloc
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -14,7 +15,7 @@ from safetensors.numpy import load_file
 from emotion_llama.data.clip_inputs import ClipInputs, rebatched
 from emotion_llama.data.encoders import TorchEncoders
 from emotion_llama.data.features import MODALITIES, ClipFeatures, FeatureExtractor
-from emotion_llama.errors import InputError, MediaError
+from emotion_llama.errors import BackendError, InputError, MediaError, MissingDependency
 from emotion_llama.models import inputs
 from emotion_llama.models.configuration_emotion_llama import EmotionLlamaConfig
 from emotion_llama.models.inputs import HUBERT_SUM4
@@ -172,6 +173,24 @@ def test_what_is_missing_is_none_with_its_reason_and_never_zeros(made_inputs: Ma
     assert repr(ClipFeatures(np.zeros(3, np.float32), None, None)) == "ClipFeatures(face[3])"
 
 
+def test_given_vectors_are_taken_and_only_the_rest_is_computed(made_inputs: Made) -> None:
+    ruler = Ruler()
+    mine = {"face": np.arange(3, dtype=np.float32), "temporal": np.ones(3, np.float32)}
+    clip = made_inputs(numbered(20), np.ones(20_000, np.float32))
+    features = FeatureExtractor(ruler).extract(clip, given=mine)
+    assert features.face is mine["face"]
+    assert features.temporal is mine["temporal"]
+    assert ruler.face_batches == []
+    assert features.audio == pytest.approx([20_000, 20_000])
+    assert features.given == ("face", "temporal")
+
+
+def test_what_is_given_is_not_missing(made_inputs: Made) -> None:
+    features = FeatureExtractor(Ruler()).extract(made_inputs(), given={"face": np.ones(3, np.float32)})
+    assert features.face is not None
+    assert [m.what for m in features.missing] == ["temporal", "audio", "global_image"]
+
+
 def test_progress_names_each_stage_to_its_end(made_inputs: Made) -> None:
     heard: list[tuple[str, float]] = []
     clip = made_inputs(numbered(20), np.ones(20_000, np.float32))
@@ -242,6 +261,25 @@ def test_other_weights_have_another_fingerprint(golden_encoders: TorchEncoders, 
     assert toy.fingerprint() != golden_encoders.fingerprint()
     assert (toy.face_size, toy.clip_size, toy.global_size) == (64, 32, 56)
     assert (toy.frame_policy, toy.audio_recipe) == ("peak", "hubert-last-whole")
+
+
+def test_too_little_memory_on_the_device_is_said(
+    toy_model: EmotionLlamaForConditionalGeneration, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    encoders = TorchEncoders.of_model(toy_model)
+
+    def full(*args: object) -> None:
+        raise torch.OutOfMemoryError("CUDA out of memory")
+
+    monkeypatch.setattr(toy_model.face_tower, "forward", full)
+    with pytest.raises(BackendError, match="cpu has too little memory for 2x3x64x64 inputs; use smaller batches"):
+        encoders.face(np.zeros((2, 3, 64, 64), np.float32))
+
+
+def test_without_torch_the_extra_is_named(toy_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "torch", None)
+    with pytest.raises(MissingDependency, match=r"a model needs torch, .*pip install 'emotion-llama\[model\]'"):
+        TorchEncoders.load(toy_folder)
 
 
 def test_a_model_without_an_encoder_is_refused() -> None:

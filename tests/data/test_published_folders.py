@@ -6,8 +6,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from emotion_llama.data.feature_store import FeatureStore
 from emotion_llama.data.features import MODALITIES, ClipFeatures
 from emotion_llama.data.published_folders import FOLDERS, FolderWriter, PublishedFolders, read_vector
+from emotion_llama.data.sources import open_features
 from emotion_llama.errors import InputError
 from emotion_llama.records import Missing
 
@@ -34,6 +36,7 @@ def test_both_layouts_and_both_shapes_are_read(tmp_path: Path, layout: str) -> N
     assert all(np.array_equal(features.vectors()[m], VECTORS[m]) for m in MODALITIES)
     assert list(features.vectors()) == ["face", "temporal", "audio"]
     assert [m.what for m in features.missing] == ["global_image"]
+    assert features.given == ("face", "temporal", "audio")
 
 
 def test_folder_names_are_the_published_ones() -> None:
@@ -111,6 +114,31 @@ def test_files_that_are_no_npy_are_refused(tmp_path: Path) -> None:
         read_vector(tmp_path / "x.npy")
 
 
+def test_each_modality_can_have_its_own_size(tmp_path: Path) -> None:
+    root = published(tmp_path)
+    np.save(root / "HL-UTT" / "sample_00000023.npy", np.ones(768, np.float32))
+    with pytest.raises(InputError, match=r"HL-UTT/sample_00000023.npy has shape \(768,\), expected \(1024,\)"):
+        PublishedFolders(root)["sample_00000023"]
+    sizes = {"face": 1024, "temporal": 1024, "audio": 768}
+    audio = PublishedFolders(root, size=sizes)["sample_00000023"].audio
+    assert audio is not None
+    assert len(audio) == 768
+
+
+def test_features_are_opened_by_what_a_folder_holds(tmp_path: Path) -> None:
+    root = published(tmp_path / "published")
+    assert isinstance(open_features(root), PublishedFolders)
+    with pytest.raises(InputError, match=r"expected \(512,\)"):
+        open_features(root, size=512)["sample_00000023"]
+    with FeatureStore(tmp_path / "store", writable=True, recipe=RECIPE) as store:
+        store.add("a", Path("a.mp4"), "1", features())
+    opened = open_features(tmp_path / "store")
+    assert isinstance(opened, FeatureStore)
+    assert "a" in opened
+    with pytest.raises(InputError, match=r"holds no features: expected index.parquet, or some of the folders mae_340"):
+        open_features(tmp_path)
+
+
 def test_folders_that_are_not_there_are_refused(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="holds no feature folder; expected some of: mae_340_UTT, maeV_399_UTT"):
         PublishedFolders(tmp_path)
@@ -136,7 +164,7 @@ def test_what_is_written_is_read(tmp_path: Path) -> None:
     row = json.loads((tmp_path / "features.jsonl").read_text())
     assert row == {
         "name": "day1/talk", "path": "v/day1/talk.mp4", "sha256": "abc", "num_faces": 12, "frame_seconds": 0.4,
-        "frame_why": "the first", "missing": [],
+        "frame_why": "the first", "missing": [], "given": [],
     }  # fmt: skip
 
 

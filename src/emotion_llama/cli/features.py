@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from emotion_llama.data.features import FeatureExtractor
+    from emotion_llama.data.published_folders import PublishedFolders
     from emotion_llama.face.backends import MeshBackend
     from emotion_llama.pipeline.feature_run import FeatureOutcome, Named, Sink
     from emotion_llama.pipeline.model_inputs import LookOptions
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 EXAMPLES = """examples:
   emotion-llama features videos/ --out features/ --model emotion-llama-7b/
   emotion-llama features videos/ --out features/ --model emotion-llama-7b/ --resume
+  emotion-llama features MER2023/ --out f/ --model m/ --published MER2023-SEMI/
   emotion-llama features a.mp4 b.mp4 --out f/ --model m/ --format folders --device cuda
 
 Written to DIR: recipe.json (how the features are made); the published folders
@@ -50,6 +52,7 @@ def add_parser(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> No
         help="frame for the global encoder (default: the one the model was trained with)",
     )
     add("--audio-recipe", metavar="NAME", help="hubert-last-whole or hubert-sum4-chunks10 (default: the model's)")
+    add("--published", metavar="DIR", type=Path, help="take what is in these published folders; compute only the rest")
     add("--resume", action="store_true", help="skip clips whose features are there")
     add("--batch-size", type=_at_least_one, default=32, metavar="N", help="face crops at a time (default: %(default)s)")
     add("--device", default="cpu", help="where the encoders run: cpu, cuda, cuda:1 ... (default: %(default)s)")
@@ -65,6 +68,7 @@ def run(args: argparse.Namespace) -> int:
     from emotion_llama.cli.analyze import _paths
     from emotion_llama.data.encoders import TorchEncoders
     from emotion_llama.data.features import FeatureExtractor
+    from emotion_llama.data.published_folders import PublishedFolders
     from emotion_llama.models.inputs import sound_recipe
     from emotion_llama.pipeline.feature_run import name_clips
     from emotion_llama.pipeline.model_inputs import LookOptions
@@ -74,16 +78,22 @@ def run(args: argparse.Namespace) -> int:
     sound = sound_recipe(args.audio_recipe or encoders.audio_recipe)
     extractor = FeatureExtractor(encoders, sound=sound, batch_size=args.batch_size)
     look = LookOptions(args.frame or encoders.frame_policy, args.max_fps)
+    published = None if args.published is None else PublishedFolders(args.published, size=encoders.feature_sizes)
     sinks = _sinks(args, extractor, look, encoders.fingerprint())
     try:
-        return _run_clips(clips, extractor, look, sinks, args)
+        return _run_clips(clips, extractor, look, sinks, published, args)
     finally:
         for sink in sinks:
             sink.close()
 
 
 def _run_clips(
-    clips: list[Named], extractor: FeatureExtractor, look: LookOptions, sinks: list[Sink], args: argparse.Namespace
+    clips: list[Named],
+    extractor: FeatureExtractor,
+    look: LookOptions,
+    sinks: list[Sink],
+    published: PublishedFolders | None,
+    args: argparse.Namespace,
 ) -> int:
     from emotion_llama.cli.analyze import ProgressLine
     from emotion_llama.face.backends import load_backend
@@ -94,7 +104,10 @@ def _run_clips(
         _Backend(lambda: load_backend(args.faces)) as backend,
         ProgressLine(len(clips), enabled=not args.quiet and sys.stderr.isatty()) as progress,
     ):
-        for outcome in extract_clips(clips, extractor, backend, look, sinks, resume=args.resume, progress=progress):
+        outcomes = extract_clips(
+            clips, extractor, backend, look, sinks, published=published, resume=args.resume, progress=progress
+        )
+        for outcome in outcomes:
             tally.add(outcome)
             progress.clear()
             _report(outcome, args.quiet)
@@ -129,7 +142,8 @@ def _sinks(args: argparse.Namespace, extractor: FeatureExtractor, look: LookOpti
     from emotion_llama.pipeline.feature_run import run_recipe
 
     about = {"model": str(args.model), "device": args.device, "versions": installed_versions()}
-    recipe = {**run_recipe(extractor, look, sha256, about), "face_backend": args.faces}
+    taken = None if args.published is None else str(args.published)
+    recipe = {**run_recipe(extractor, look, sha256, about), "face_backend": args.faces, "published": taken}
     sinks: list[Sink] = []
     if args.format in ("folders", "both"):
         sinks.append(FolderWriter(args.out, recipe, layout=args.layout))

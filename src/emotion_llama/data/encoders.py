@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from emotion_llama.errors import InputError, MissingDependency
+from emotion_llama.data.features import MODALITIES, Modality
+from emotion_llama.errors import BackendError, InputError, MissingDependency
 from emotion_llama.models.inputs import EVA_PICTURE, FACE_PICTURE, VIDEOMAE_CLIP, Float32, FramePolicy
 
 if TYPE_CHECKING:
@@ -40,6 +41,8 @@ class TorchEncoders:
         self.face_size = int(config.face_config.image_size)
         self.clip_size = int(config.temporal_config.image_size)
         self.global_size = int(config.vision_config.image_size)
+        parts = {"face": config.face_config, "temporal": config.temporal_config, "audio": config.audio_config}
+        self.feature_sizes: dict[Modality, int] = {m: int(parts[m].hidden_size) for m in MODALITIES}
         self.audio_recipe = str(config.recipes["audio"])
         self.frame_policy: FramePolicy = config.frame_policy
         _check_recipes(config.recipes)
@@ -64,7 +67,7 @@ class TorchEncoders:
         """Read the encoders from a model's folder, in float32, as the published features were made.
 
         Raises:
-            InputError: the folder holds no such model, or tensors of its encoders are missing.
+            InputError: the folder holds no such model, tensors of its encoders are missing, or there is no such device.
             MissingDependency: torch or transformers is not installed.
         """
         folder = Path(folder)
@@ -80,6 +83,7 @@ class TorchEncoders:
             from emotion_llama.models.vit import VisionTransformer
         except ImportError as error:
             raise MissingDependency("torch", "a model", "pip install 'emotion-llama[model]'") from error
+        _check_device(device)
         config = EmotionLlamaConfig.from_pretrained(folder)
         state = _tower_tensors(folder)
         towers = {}
@@ -122,9 +126,26 @@ class TorchEncoders:
         dtype = next(tower.parameters()).dtype
         # On a GPU convolutions are rounded to 10 bits unless told otherwise, which shows in the features.
         exact = torch.backends.cudnn.flags(enabled=True, deterministic=True, allow_tf32=False)
-        with torch.inference_mode(), exact:
-            encoded = encode(tower, torch.from_numpy(values).to(self._device, dtype))
+        try:
+            with torch.inference_mode(), exact:
+                encoded = encode(tower, torch.from_numpy(values).to(self._device, dtype))
+        except torch.OutOfMemoryError as error:
+            sizes = "x".join(map(str, values.shape))
+            raise BackendError(
+                f"{self._device} has too little memory for {sizes} inputs; use smaller batches"
+            ) from error
         return np.asarray(encoded.float().cpu().numpy())
+
+
+def _check_device(device: str) -> None:
+    import torch
+
+    kind, _, number = device.partition(":")
+    if kind not in ("cpu", "cuda", "mps") or (number and not number.isdecimal()):
+        raise InputError(f"device {device!r} is not known; expected cpu, cuda, cuda:1 or mps")
+    count = {"cpu": 1, "cuda": torch.cuda.device_count(), "mps": int(torch.backends.mps.is_available())}[kind]
+    if int(number or 0) >= count:
+        raise InputError(f"device {device!r} is not here: torch finds {count} of that kind; leave it out for the CPU")
 
 
 def _check_recipes(named: Mapping[str, str]) -> None:

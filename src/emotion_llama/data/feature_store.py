@@ -1,7 +1,7 @@
 """One folder of safetensors shards and a Parquet index: features of many clips, added one by one, read by name.
 
     DIR/recipe.json               how they were made
-    DIR/index.parquet             one row a clip: name, path, sha256, shard, shapes, faces, frame, missing reasons
+    DIR/index.parquet             one row a clip: name, path, sha256, shard, shapes, faces, frame, missing, given
     DIR/shard-00000.safetensors   tensors "NAME/face", "NAME/temporal", "NAME/audio", "NAME/global_image"
     DIR/pending/*.safetensors     clips that are not in a shard yet, one file each, with their row in the header
 
@@ -48,6 +48,7 @@ class Row:
     frame_seconds: float | None
     frame_why: str
     missing: tuple[Missing, ...]
+    given: tuple[str, ...]
 
 
 class FeatureStore:
@@ -115,6 +116,7 @@ class FeatureStore:
             frame_seconds=row.frame_seconds,
             frame_why=row.frame_why,
             missing=row.missing,
+            given=row.given,
         )
 
     def holds(self, name: str, sha256: str) -> bool:
@@ -138,7 +140,7 @@ class FeatureStore:
         row = Row(
             name, str(path), sha256, f"{PENDING}/{file.name}",
             {key: tuple(value.shape) for key, value in arrays.items()},
-            features.num_faces, features.frame_seconds, features.frame_why, features.missing,
+            features.num_faces, features.frame_seconds, features.frame_why, features.missing, features.given,
         )  # fmt: skip
         tensors = {f"{name}/{key}": value for key, value in arrays.items()}
         self._open.pop(row.shard, None)
@@ -248,6 +250,7 @@ def _row(plain: Mapping[str, Any]) -> Row:
         frame_seconds=plain["frame_seconds"],
         frame_why=plain["frame_why"],
         missing=tuple(Missing(m["what"], m["reason"]) for m in plain["missing"]),
+        given=tuple(plain["given"]),
     )
 
 
@@ -259,7 +262,7 @@ def _schema() -> pa.Schema:
         [(key, pa.string()) for key in ("name", "path", "sha256", "shard")]
         + [("num_faces", pa.int64()), ("frame_seconds", pa.float64()), ("frame_why", pa.string())]
         + [(f"{key}_shape", pa.list_(pa.int64())) for key in _ARRAYS]
-        + [("missing", pa.list_(reason))]
+        + [("missing", pa.list_(reason)), ("given", pa.list_(pa.string()))]
     )
 
 

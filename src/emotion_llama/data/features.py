@@ -5,9 +5,10 @@ Legend: D features of an utterance (1024 in the published model), S side of the 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Any, Literal, Protocol
+from types import MappingProxyType
+from typing import Any, Literal, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -18,12 +19,10 @@ from emotion_llama.models import inputs as recipes
 from emotion_llama.models.inputs import HUBERT_LAST, Float32, SoundRecipe
 from emotion_llama.records import Missing, UInt8
 
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-
 Modality = Literal["face", "temporal", "audio"]
 # The order of the published stack [3, 1024] and of the feature tokens.
 MODALITIES: tuple[Modality, ...] = ("face", "temporal", "audio")
+NOTHING_GIVEN: Mapping[Modality, Float32] = MappingProxyType({})
 GLOBAL_IMAGE = "global_image"
 
 # The whole-clip recipe holds the first convolution's output of all the sound at once: about 22 MB a second.
@@ -63,6 +62,7 @@ class ClipFeatures:
         frame_seconds: time of the chosen frame; None without one.
         frame_why: why this frame.
         missing: what is None, and why.
+        given: which vectors were not computed but taken from published folders.
     """
 
     face: Float32 | None
@@ -73,6 +73,7 @@ class ClipFeatures:
     frame_seconds: float | None = None
     frame_why: str = ""
     missing: tuple[Missing, ...] = ()
+    given: tuple[str, ...] = ()
 
     def vectors(self) -> dict[Modality, Float32]:
         """The utterance features that are there, in the published order."""
@@ -120,8 +121,19 @@ class FeatureExtractor:
             "audio": asdict(self.sound),
         }
 
-    def extract(self, clip: ClipInputs, progress: Callable[[str, float], None] | None = None) -> ClipFeatures:
-        """The features of one clip; `progress` hears the stage ("face", "temporal", "audio") and its share done.
+    def extract(
+        self,
+        clip: ClipInputs,
+        progress: Callable[[str, float], None] | None = None,
+        *,
+        given: Mapping[Modality, Float32] = NOTHING_GIVEN,
+    ) -> ClipFeatures:
+        """The features of one clip.
+
+        Args:
+            clip: frame, crops and sound.
+            progress: hears the stage ("face", "temporal", "audio") and its share done.
+            given: vectors that are taken as they are, in place of computing them.
 
         Raises:
             InputError: the sound is too long for the recipe.
@@ -129,15 +141,21 @@ class FeatureExtractor:
         """
         report = progress or (lambda stage, share: None)
         missing: list[Missing] = []
-        face, temporal = self._of_faces(clip, missing, report)
-        audio = self._of_sound(clip, missing, report)
+        face, temporal, audio = (given.get(modality) for modality in MODALITIES)
+        if face is None or temporal is None:
+            made = self._of_faces(clip, missing, report)
+            face, temporal = (made[0] if face is None else face), (made[1] if temporal is None else temporal)
+        if audio is None:
+            audio = self._of_sound(clip, missing, report)
+        missing = [reason for reason in missing if reason.what not in given]
         image = None
         if clip.frame is not None:
             image = recipes.resize(clip.frame.image, self.encoders.global_size, recipes.EVA_PICTURE.resample)
         else:
             missing.append(Missing(GLOBAL_IMAGE, clip.why_missing("frame")))
         seconds, why = (None, "") if clip.frame is None else (clip.frame.pts_seconds, clip.frame.why)
-        return ClipFeatures(face, temporal, audio, image, clip.num_faces, seconds, why, tuple(missing))
+        taken = tuple(modality for modality in MODALITIES if modality in given)
+        return ClipFeatures(face, temporal, audio, image, clip.num_faces, seconds, why, tuple(missing), taken)
 
     def _of_faces(
         self, clip: ClipInputs, missing: list[Missing], report: Callable[[str, float], None]

@@ -74,13 +74,20 @@ class PublishedFolders:
         (1024,)
     """
 
-    def __init__(self, root: str | Path, *, layout: str | None = None, size: int | None = 1024, zeros: bool = False):
+    def __init__(
+        self,
+        root: str | Path,
+        *,
+        layout: str | None = None,
+        size: int | Mapping[Modality, int] | None = 1024,
+        zeros: bool = False,
+    ) -> None:
         """Find the folders.
 
         Args:
             root: what the folders lie in.
             layout: whose folder names (`FOLDERS`); None takes those of which the most are there.
-            size: D; None takes any.
+            size: D, of all modalities or of each; None takes any.
             zeros: give vectors of zeros as they are ("upstream demo zeros"), not as missing.
 
         Raises:
@@ -94,7 +101,7 @@ class PublishedFolders:
         if not found[self.layout]:
             names = ", ".join(f for folders in FOLDERS.values() for f in folders.values())
             raise InputError(f"{self.root} holds no feature folder; expected some of: {names}")
-        self._size = size
+        self._sizes = size if isinstance(size, Mapping) else dict.fromkeys(MODALITIES, size)
         self._zeros = zeros
 
     def file(self, name: str, modality: Modality) -> Path:
@@ -115,13 +122,15 @@ class PublishedFolders:
         if face is None and temporal is None and audio is None:
             raise InputError(f"{self.root}: no features of {name!r}: " + "; ".join(m.reason for m in missing))
         missing.append(Missing("global_image", "published feature folders hold no picture"))
-        return ClipFeatures(face, temporal, audio, missing=tuple(missing))
+        found = {"face": face, "temporal": temporal, "audio": audio}
+        given = tuple(name for name, vector in found.items() if vector is not None)
+        return ClipFeatures(face, temporal, audio, missing=tuple(missing), given=given)
 
     def _vector(self, file: Path, modality: Modality, missing: list[Missing]) -> Float32 | None:
         if not file.is_file():
             missing.append(Missing(modality, f"{file.relative_to(self.root)} does not exist"))
             return None
-        vector = read_vector(file, self._size)
+        vector = read_vector(file, self._sizes[modality])
         if not vector.any() and not self._zeros:
             missing.append(
                 Missing(modality, f"{file.relative_to(self.root)} holds zeros, which stand for nothing found")
@@ -174,6 +183,7 @@ class FolderWriter:
             "frame_seconds": features.frame_seconds,
             "frame_why": features.frame_why,
             "missing": [asdict(m) for m in features.missing],
+            "given": list(features.given),
         }
         ledger = self.root / LEDGER_FILE
         with ledger.open("a", encoding="utf-8") as out:

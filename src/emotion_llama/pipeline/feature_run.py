@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path, PurePath
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Protocol
 
 from emotion_llama import __version__
-from emotion_llama.data.features import ClipFeatures, FeatureExtractor
+from emotion_llama.data.features import ClipFeatures, FeatureExtractor, Modality
+from emotion_llama.data.published_folders import PublishedFolders
 from emotion_llama.errors import EmotionLlamaError, InputError
+from emotion_llama.models.inputs import Float32
 from emotion_llama.pipeline.model_inputs import LookOptions, read_inputs
 
 if TYPE_CHECKING:
@@ -115,6 +117,7 @@ def extract_clips(
     look: LookOptions,
     sinks: Sequence[Sink],
     *,
+    published: PublishedFolders | None = None,
     resume: bool = False,
     progress: Callable[[int, str, str, float], None] | None = None,
 ) -> Iterator[FeatureOutcome]:
@@ -126,13 +129,18 @@ def extract_clips(
         backend: gives the face backend; called when the first video comes.
         look: how faces are found and the frame is chosen.
         sinks: where features go.
+        published: folders whose vectors are taken in place of computing them; what they lack is computed.
         resume: skip clips that every sink holds.
         progress: called with the clip's position, its name, the stage and its share done.
     """
     for position, clip in enumerate(clips):
         stage = _stage(progress, position, clip)
         try:
-            yield _one(clip, extractor, backend, look, sinks, resume, stage)
+            if resume and _is_held(clip, sinks):
+                yield FeatureOutcome(clip, "skipped")
+                continue
+            given = published[clip.name].vectors() if published is not None and clip.name in published else {}
+            yield _one(clip, extractor, backend, look, sinks, given, stage)
         except (EmotionLlamaError, OSError) as error:
             text = str(error) if isinstance(error, EmotionLlamaError) else f"{clip.path}: {error}"
             yield FeatureOutcome(clip, "failed", error=text)
@@ -144,24 +152,34 @@ def _one(
     backend: Callable[[], MeshBackend],
     look: LookOptions,
     sinks: Sequence[Sink],
-    resume: bool,
+    given: Mapping[Modality, Float32],
     progress: Stage,
 ) -> FeatureOutcome:
-    from emotion_llama.media.probe import file_sha256
-
-    if resume and clip.path.is_file():
-        sha256 = file_sha256(clip.path)
-        if all(sink.holds(clip.name, sha256) for sink in sinks):
-            return FeatureOutcome(clip, "skipped")
     clock = _StageClock(progress)
     warnings: list[str] = []
     clock("faces", 0.0)
-    inputs = read_inputs(clip.path, backend, look, warn=warnings.append, progress=lambda share: clock("faces", share))
-    features = extractor.extract(inputs, clock)
+    inputs = read_inputs(
+        clip.path,
+        backend,
+        look,
+        need_faces=not {"face", "temporal"} <= given.keys(),
+        warn=warnings.append,
+        progress=lambda share: clock("faces", share),
+    )
+    features = extractor.extract(inputs, clock, given=given)
     clock("writing", 0.0)
     for sink in sinks:
         sink.add(clip.name, clip.path, inputs.clip.sha256, features)
     return FeatureOutcome(clip, "done", features, None, tuple(warnings), clock.finish())
+
+
+def _is_held(clip: Named, sinks: Sequence[Sink]) -> bool:
+    from emotion_llama.media.probe import file_sha256
+
+    if not clip.path.is_file():
+        return False
+    sha256 = file_sha256(clip.path)
+    return all(sink.holds(clip.name, sha256) for sink in sinks)
 
 
 class _StageClock:

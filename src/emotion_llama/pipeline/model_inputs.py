@@ -56,6 +56,7 @@ def read_inputs(
     backend: Callable[[], MeshBackend],
     options: LookOptions | None = None,
     *,
+    need_faces: bool = True,
     warn: Warn,
     progress: Report = lambda share: None,
 ) -> ClipInputs:
@@ -65,6 +66,8 @@ def read_inputs(
         path: a video or sound file.
         backend: gives the face backend; not called for a sound file.
         options: how to look.
+        need_faces: False spares the search for faces where only the frame and the sound are wanted; the frame policy
+            "peak" searches all the same.
         warn: is told of damage in the file.
         progress: is told the share of the pictures that was searched for faces.
 
@@ -77,6 +80,8 @@ def read_inputs(
     clip = probe(path, warn=warn)
     if clip.video is None:
         sight = Sight((), None, 0, "the file has no video")
+    elif not need_faces and options.frame_policy != "peak":
+        sight = Sight((), None, 0, "faces were not looked for")
     else:
         sight = look(clip, backend(), max_side=options.max_side, max_fps=options.max_fps, warn=warn, progress=progress)
     # Who is the main person can depend on who speaks, but only where there are several.
