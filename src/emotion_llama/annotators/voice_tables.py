@@ -43,7 +43,8 @@ ORDINARY = 0.6
 UNUSUAL = 0.2
 MIN_VOICED_SECONDS = 0.3
 
-# Where the tone has words for a figure, it is extraordinary from the same bounds on: a cue and a word go together.
+# Where the tone has words for a figure, it is extraordinary from the same bounds on. A word may still be missing beside
+# a cue: the tone asks for more speech before it names some figures, and may compare with the voice's usual self.
 _SCALES = {scale.figure: scale for scale in SCALES}
 
 

@@ -109,6 +109,7 @@ def _oscillates(values: Float) -> Bool:
         changes = known[1:][np.diff(sign[known]) != 0]
         turns[changes] = GRID_HZ
     per_second = _moving_mean(turns, SPEECH_WINDOW_SECONDS)
+    # Two turns a cycle, less one: a window need not begin with a turn.
     return np.asarray((strength >= SPEECH_MIN_CM) & (per_second >= 2 * SPEECH_HZ[0] - 1))
 
 

@@ -155,7 +155,7 @@ class Analyzer:
             spans = spans_of(options.segment, clip.duration_seconds, sound.voice)
             usual = (
                 sound.summarise(sound.voice, 0.0, clip.duration_seconds)
-                if sound.voice is not None and len(spans) > 1
+                if sound.voice is not None and len(spans) > 1 and len(sight.people) <= 1
                 else None
             )
             persons = self._read_people(clip, Scene(sight, sound, words, usual), spans, options)

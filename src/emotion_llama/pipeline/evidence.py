@@ -14,7 +14,7 @@ class Scene:
     """All of a clip that was measured: what is seen, heard and said.
 
     `usual` is how the voice sounds over the whole clip, for words such as "louder than usual"; None when the clip is
-    one segment.
+    one segment, or when several people are in view, who may all have been heard.
     """
 
     sight: Sight
