@@ -109,6 +109,35 @@ def test_one_bad_clip_does_not_stop_the_run(clips: Path, toy_folder: Path, tmp_p
     assert FeatureStore(tmp_path / "out").names == ("talk",)
 
 
+def test_damage_is_warned_of_and_a_clip_that_is_gone_fails_alone(
+    clips: Path, toy_folder: Path, tmp_path: Path, capsys: Captured
+) -> None:
+    whole = (clips / "deep" / "voice.wav").read_bytes()
+    (tmp_path / "cut.wav").write_bytes(whole[: len(whole) // 2])
+    command = ["features", str(tmp_path / "cut.wav"), str(tmp_path / "gone.mp4"), "--out", str(tmp_path / "out")]
+    assert main([*command, "--model", str(toy_folder), "--resume"]) == 1
+    lines = capsys.readouterr().err.splitlines()
+    assert any(line.startswith(f"emotion-llama: {tmp_path / 'gone.mp4'}: ") for line in lines)
+    assert lines[-1] == "1 done (without face: 1, global_image: 1, temporal: 1), 0 skipped (already done), 1 failed"
+
+
+def test_progress_and_warnings_reach_the_caller(
+    clips: Path, toy_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Captured
+) -> None:
+    monkeypatch.setattr("sys.stderr.isatty", lambda: True)
+    damaged = tmp_path / "talk.mkv"
+    images = [np.random.default_rng(i).integers(0, 255, (120, 160, 3)).astype(np.uint8) for i in range(30)]
+    data = bytearray(write_clip(damaged, images, fps=10).read_bytes())
+    data[len(data) // 2 : len(data) // 2 + 20_000] = bytes(20_000)
+    damaged.write_bytes(data)
+    assert main(["features", str(damaged), "--out", str(tmp_path / "out"), "--model", str(toy_folder)]) == 0
+    printed = capsys.readouterr().err
+    assert "talk.mkv  faces   0 %" in printed
+    assert "talk.mkv  writing   0 %" in printed
+    assert f"emotion-llama: {damaged}: " in printed
+    assert "15 frames were read" in printed
+
+
 @pytest.mark.parametrize(
     ("kind", "files"),
     [

@@ -17,7 +17,8 @@ from emotion_llama.pipeline.model_inputs import LookOptions, person_inputs, read
 from emotion_llama.pipeline.sight import Seen
 from emotion_llama.records import AU_NAMES, ActionUnits, Clip, FaceTrack
 from emotion_llama.synthetic.clips import ClipFormat, write_clip
-from emotion_llama.synthetic.face import ANNA, BEN, DrawnFace, Placement, render
+from emotion_llama.synthetic.face import ANNA, BEN, DrawnFace, Placement, jaw_drop, render
+from emotion_llama.synthetic.voice import VoiceSpec, render_voice
 
 FPS, COUNT = 10, 20
 POINTS = np.array([[60, 50], [100, 50], [80, 75], [65, 95], [95, 95]], float)
@@ -221,9 +222,11 @@ def test_a_file_that_is_none_is_refused(tmp_path: Path) -> None:
 
 
 def test_of_two_people_the_main_one_of_analyze_is_taken(tmp_path: Path) -> None:
-    """Ben is bigger and more in the middle; his crops are dark-skinned, Anna's are not."""
+    """Ben is bigger and more in the middle; his crops are dark-skinned, Anna's are not. Somebody off screen speaks."""
     scene = [DrawnFace(ANNA, Placement((120.0, 170.0), 90.0)), DrawnFace(BEN, Placement((400.0, 180.0), 160.0))]
-    path = write_clip(tmp_path / "two.mp4", [render((640, 360), scene).image] * 12, fps=10)
+    voice = render_voice(VoiceSpec(duration_seconds=1.2, pitch_points=((0.0, 150.0),))).samples
+    picture = render((640, 360), scene).image
+    path = write_clip(tmp_path / "two.mp4", [picture] * 12, fps=10, audio=voice, sample_rate_hz=16_000)
     analyzer = Analyzer.load("rules")
     shares: list[float] = []
     inputs = read_inputs(path, analyzer.mesh_backend, warn=quiet, progress=shares.append)
@@ -235,7 +238,31 @@ def test_of_two_people_the_main_one_of_analyze_is_taken(tmp_path: Path) -> None:
     centre = faces[:, 60:70, 35:45].reshape(-1, 3).mean(axis=0)
     assert centre == pytest.approx((150, 104, 76), abs=30)
     assert shares[-1] == pytest.approx(1.0, abs=0.11)
-    assert inputs.why_missing("sound") == "the file has no sound"
+    assert inputs.sound is not None
+
+
+def test_who_is_the_main_person_can_hang_on_who_speaks(tmp_path: Path) -> None:
+    """Ben is larger and silent, Anna's lips move with the voice: she is taken, as `analyze` does."""
+    voice = render_voice(VoiceSpec(duration_seconds=3.0, pitch_points=((0.0, 120.0),), pauses=((1.3, 1.8),)))
+    images = []
+    for i in range(75):
+        nearest = min(abs(i / 25 - t) for t in voice.truth.nucleus_seconds)
+        mouth = jaw_drop(1.2 * max(0.0, 1 - nearest / 0.12))
+        faces = [
+            DrawnFace(BEN, Placement((180.0, 180.0), 160.0)),
+            DrawnFace(ANNA, Placement((460.0, 180.0), 130.0), mouth),
+        ]
+        images.append(render((640, 360), faces).image)
+    path = write_clip(tmp_path / "pair.mp4", images, fps=25, audio=voice.samples, sample_rate_hz=16_000)
+    with Analyzer.load("rules") as analyzer:
+        inputs = read_inputs(path, analyzer.mesh_backend, warn=quiet)
+        (main,) = analyzer.analyze(path).people
+    assert main.track is not None
+    assert float(np.nanmean(main.track.boxes_xyxy[:, 0])) > 320  # Anna, on the right
+    assert inputs.num_faces == int(main.track.valid.sum())
+    red, _, blue = crops_of(inputs.face_chunks())[:, 60:70, 35:45].reshape(-1, 3).mean(axis=0)
+    assert red > 180  # Ben's skin is (150, 104, 76)
+    assert blue > 110
 
 
 def test_every_frame_is_looked_at_whatever_the_rate(tmp_path: Path) -> None:

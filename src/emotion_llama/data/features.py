@@ -201,6 +201,7 @@ class FeatureExtractor:
                 f"{LONGEST_WHOLE_SECONDS:.0f} s, got {seconds:.0f} s; cut the clip into utterances, "
                 f"or choose {recipes.HUBERT_SUM4.name}"
             )
+        report("audio", 0.0)
         rows = recipes.sound_chunks(recipes.sound_values(clip.sound.samples, self.sound), self.sound)
         total: npt.NDArray[np.float64] | None = None
         per_batch = max(1, self.batch_size // 8)  # a row of 10 s takes as much memory as some eight pictures
