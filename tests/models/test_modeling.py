@@ -480,6 +480,33 @@ def test_round_trip_is_bit_exact(toy_model, tmp_path, device_map):
     assert_same_tensors(loaded, toy_model)
 
 
+def test_parts_may_be_offloaded(toy_model, clips, prompts, tmp_path):
+    toy_model.save_pretrained(tmp_path)
+    places = {
+        "vision_tower": "cpu", "vision_layernorm": "disk", "face_tower": "disk", "temporal_tower": "cpu",
+        "audio_tower": "cpu", "multi_modal_projector": "disk", "language_model": "disk",
+    }  # fmt: skip
+    model = EmotionLlamaForConditionalGeneration.from_pretrained(
+        tmp_path, device_map=places, offload_folder=tmp_path / "offload"
+    )
+    assert model.multi_modal_projector.face.bias.device.type == "meta"
+    ids, mask = prompts(model.config, [4, 6], features=[4, 3])
+    batch = clips(model.config, 2, crops=(2, 0))
+    with torch.no_grad():
+        ours = model(input_ids=ids, attention_mask=mask, **batch).logits
+        expected = toy_model(input_ids=ids, attention_mask=mask, **batch).logits
+    torch.testing.assert_close(ours, expected)
+
+
+def test_onto_the_meta_device(toy_model, tmp_path):
+    toy_model.save_pretrained(tmp_path)
+    model = EmotionLlamaForConditionalGeneration.from_pretrained(tmp_path, device_map="meta")
+    assert {parameter.device.type for parameter in model.parameters()} == {"meta"}
+    assert {name: p.shape for name, p in model.named_parameters()} == {
+        name: p.shape for name, p in toy_model.named_parameters()
+    }
+
+
 def test_in_shards(toy_model, tmp_path):
     toy_model.save_pretrained(tmp_path, max_shard_size="200KB")
     assert len(list(tmp_path.glob("model-*.safetensors"))) > 2
@@ -541,6 +568,42 @@ def test_saving_twice_leaves_the_adapter_attached(fresh_golden_model, tmp_path):
     model.save_pretrained(tmp_path / "twice")
     for name in ("model.safetensors", "adapter_model.safetensors"):
         assert (tmp_path / "once" / name).read_bytes() == (tmp_path / "twice" / name).read_bytes()
+
+
+def test_a_loaded_adapter_is_saved_as_it_was(fresh_golden_model, tmp_path):
+    fresh_golden_model().save_pretrained(tmp_path / "once")
+    loaded = EmotionLlamaForConditionalGeneration.from_pretrained(tmp_path / "once")
+    loaded.save_pretrained(tmp_path / "again")
+    for name in ("model.safetensors", "adapter_model.safetensors"):
+        assert (tmp_path / "once" / name).read_bytes() == (tmp_path / "again" / name).read_bytes()
+    loaded.merge_adapter()
+    loaded.save_pretrained(tmp_path / "merged")
+    assert not (tmp_path / "merged" / "adapter_config.json").exists()
+    merged = EmotionLlamaForConditionalGeneration.from_pretrained(tmp_path / "merged")
+    assert_same_tensors(merged, loaded)
+
+
+def test_a_merged_model_is_not_saved_over_its_adapter(fresh_golden_model, tmp_path):
+    """The adapter left in the folder would be added a second time."""
+    model = fresh_golden_model()
+    model.save_pretrained(tmp_path)
+    model.merge_adapter()
+    with pytest.raises(InputError, match="holds an adapter of an earlier save"):
+        model.save_pretrained(tmp_path)
+
+
+@pytest.mark.parametrize("kind", ["missing", "unexpected"])
+def test_incomplete_weights_are_refused(toy_model, tmp_path, kind):
+    """transformers warns, fills in random numbers and goes on."""
+    state = dict(toy_model.state_dict())
+    if kind == "missing":
+        del state["multi_modal_projector.face.weight"]
+    else:
+        state["multi_modal_projector.smell.weight"] = torch.zeros(2)
+    toy_model.save_pretrained(tmp_path, state_dict=state)
+    name = {"missing": "face", "unexpected": "smell"}[kind]
+    with pytest.raises(InputError, match=rf"1 {kind} weights: multi_modal_projector\.{name}\.weight"):
+        EmotionLlamaForConditionalGeneration.from_pretrained(tmp_path)
 
 
 def test_an_adapter_without_peft_is_refused(fresh_golden_model, tmp_path, monkeypatch):

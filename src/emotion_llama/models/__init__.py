@@ -11,16 +11,20 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from emotion_llama.models.configuration_emotion_llama import EmotionLlamaConfig, EmotionLlamaVitConfig
     from emotion_llama.models.encoder_inputs import EncoderInputs
-    from emotion_llama.models.modeling_emotion_llama import EmotionLlamaEncoding, EmotionLlamaForConditionalGeneration
+    from emotion_llama.models.encoding import EmotionLlamaEncoding
+    from emotion_llama.models.modeling_emotion_llama import EmotionLlamaForConditionalGeneration
     from emotion_llama.models.processing_emotion_llama import EmotionLlamaProcessor
+    from emotion_llama.models.quantisation import quantization_config
     from emotion_llama.models.scoring import LabelScores, RankedAnswers, rank_answers, score_labels
     from emotion_llama.models.vit import VisionTransformer
 
 _HOMES = {
     "configuration_emotion_llama": ("EmotionLlamaConfig", "EmotionLlamaVitConfig"),
     "encoder_inputs": ("EncoderInputs",),
-    "modeling_emotion_llama": ("EmotionLlamaEncoding", "EmotionLlamaForConditionalGeneration"),
+    "encoding": ("EmotionLlamaEncoding",),
+    "modeling_emotion_llama": ("EmotionLlamaForConditionalGeneration",),
     "processing_emotion_llama": ("EmotionLlamaProcessor",),
+    "quantisation": ("quantization_config",),
     "scoring": ("LabelScores", "RankedAnswers", "rank_answers", "score_labels"),
     "vit": ("VisionTransformer",),
 }
@@ -36,6 +40,7 @@ __all__ = [
     "LabelScores",
     "RankedAnswers",
     "VisionTransformer",
+    "quantization_config",
     "rank_answers",
     "register_auto_classes",
     "score_labels",

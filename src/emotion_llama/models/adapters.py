@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -90,3 +91,15 @@ def merge(model: PreTrainedModel) -> None:
         setattr(model.get_submodule(parent), child, layer.get_base_layer())
     del model.peft_config
     model._hf_peft_config_loaded = False
+    # What loading an adapter left: a rule that puts peft's prefix before every name at saving.
+    if hasattr(model, "_weight_conversions"):
+        del model._weight_conversions
+
+
+def refuse_stale_adapter(folder: Path) -> None:
+    """Raise InputError where a folder holds an adapter that loading would add to other weights saved there."""
+    if (folder / "adapter_config.json").exists():
+        raise InputError(
+            f"{folder} holds an adapter of an earlier save, which loading would add to these weights; "
+            "save to another folder, or delete adapter_config.json and adapter_model.safetensors there"
+        )

@@ -80,6 +80,12 @@ class EncoderInputs:
         """Clips of the batch; 1 where only crops without counts are given."""
         return next((len(value) for value in self._per_clip().values()), 1)
 
+    @property
+    def device(self) -> torch.device:
+        """Where the inputs are; the CPU where nothing is given."""
+        given = (getattr(self, name) for names in _SOURCES.values() for name in names)
+        return next((value.device for value in given if value is not None), torch.device("cpu"))
+
     def crops_per_clip(self) -> torch.Tensor:
         """[B] face crops of each clip, on the crops' device."""
         assert self.face_pixel_values is not None

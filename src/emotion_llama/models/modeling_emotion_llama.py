@@ -10,7 +10,6 @@ D width of an encoder, H width of the language model, K tokens that a clip's fra
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -32,46 +31,12 @@ from emotion_llama.errors import InputError
 from emotion_llama.models import adapters
 from emotion_llama.models.configuration_emotion_llama import EmotionLlamaConfig
 from emotion_llama.models.encoder_inputs import ENCODER_INPUT_NAMES, MODALITIES, EncoderInputs
+from emotion_llama.models.encoding import EmotionLlamaEncoding, check_counts, scatter, spread
 from emotion_llama.models.features import clip_means, hubert_features
+from emotion_llama.models.quantisation import with_exceptions
 from emotion_llama.models.vit import VisionTransformer
 
 _TOWERS = ("vision_tower", "vision_layernorm", "face_tower", "temporal_tower", "audio_tower")
-
-
-@dataclass(frozen=True)
-class EmotionLlamaEncoding:
-    """What the encoders saw and what the language model reads of it. Rows of what a clip lacks are NaN.
-
-    Args:
-        modality_mask: [B, 4] bool, columns as `MODALITIES`: which rows below are there.
-        vision_hidden: [B, 1 + N, D] the global encoder's CLS and patch vectors after `vision_layernorm`.
-        face_features: [B, D] mean over the crops of the face encoder's CLS after its last norm ("local").
-        temporal_features: [B, D] mean over the temporal encoder's raw tokens.
-        audio_features: [B, D] mean over time of the audio encoder's states, as the config's audio recipe says.
-        patch_tokens: [B, K, H] four neighbouring patch vectors joined and projected.
-        face_token, temporal_token, audio_token, global_token: [B, H] the projected features and CLS.
-    """
-
-    modality_mask: torch.Tensor
-    vision_hidden: torch.Tensor
-    face_features: torch.Tensor
-    temporal_features: torch.Tensor
-    audio_features: torch.Tensor
-    patch_tokens: torch.Tensor
-    face_token: torch.Tensor
-    temporal_token: torch.Tensor
-    audio_token: torch.Tensor
-    global_token: torch.Tensor
-
-    @property
-    def visual_tokens(self) -> torch.Tensor:
-        """[B, K + 4, H] all tokens in the published order: patches, face, temporal, audio, global."""
-        return torch.cat([self.patch_tokens, self.feature_tokens], dim=1)
-
-    @property
-    def feature_tokens(self) -> torch.Tensor:
-        """[B, 4, H] the tokens of `<FeatureHere>` in their order: face, temporal, audio, global."""
-        return torch.stack([self.face_token, self.temporal_token, self.audio_token, self.global_token], dim=1)
 
 
 class EmotionLlamaMultiModalProjector(nn.Module):
@@ -170,38 +135,39 @@ class EmotionLlamaForConditionalGeneration(EmotionLlamaPreTrainedModel, Generati
         hidden = self._image_rows(clips, has["image"])
         joined = hidden[:, 1:].unflatten(1, (-1, self.config.patches_per_token)).flatten(2)
         out = {
-            "vision_hidden": _spread(hidden, has["image"]),
-            "patch_tokens": _spread(project.patches(joined), has["image"]),
-            "global_token": _spread(project.global_view(hidden[:, 0]), has["image"]),
+            "vision_hidden": spread(hidden, has["image"]),
+            "patch_tokens": spread(project.patches(joined), has["image"]),
+            "global_token": spread(project.global_view(hidden[:, 0]), has["image"]),
         }
         for modality in MODALITIES[1:]:
             there, linear = has[modality], getattr(project, modality)
-            features = _spread(self._feature_rows(modality, clips, there).to(linear.weight.dtype), there)
+            features = spread(self._feature_rows(modality, clips, there).to(linear.bias.dtype), there)
             if zeros_for_absent:
                 features[~there], there = 0, torch.ones_like(there)
             out[f"{modality}_features"] = features
-            out[f"{modality}_token"] = _spread(linear(features[there]), there)
+            out[f"{modality}_token"] = spread(linear(features[there]), there)
         return EmotionLlamaEncoding(modality_mask=present, **out)
 
     def _image_rows(self, clips: EncoderInputs, there: torch.Tensor) -> torch.Tensor:
         """[P, 1 + N, D] of the P clips that have a frame."""
-        config, weight = self.config.vision_config, self.multi_modal_projector.patches.weight
+        # The bias tells the type: weights may be quantised. Neither tells the place: both may be offloaded.
+        config, dtype = self.config.vision_config, self.multi_modal_projector.patches.bias.dtype
         if not there.any():
-            return weight.new_empty(0, 1 + config.num_patches, config.hidden_size)
+            return torch.empty(0, 1 + config.num_patches, config.hidden_size, dtype=dtype, device=clips.device)
         if clips.vision_features is not None:
-            return clips.vision_features[there].to(weight.device, weight.dtype)
-        return self.get_vision_features(_given(clips.pixel_values)[there]).to(weight.dtype)
+            return clips.vision_features[there].to(dtype)
+        return self.get_vision_features(_given(clips.pixel_values)[there]).to(dtype)
 
     def _feature_rows(self, modality: str, clips: EncoderInputs, there: torch.Tensor) -> torch.Tensor:
         """[P, D] features of the P clips that have the modality, given or computed."""
-        weight = getattr(self.multi_modal_projector, modality).weight
+        linear = getattr(self.multi_modal_projector, modality)
         if not there.any():
-            return weight.new_empty(0, weight.shape[1])
+            return torch.empty(0, linear.in_features, device=clips.device)
         given = getattr(clips, f"{modality}_features")
         if given is not None:
-            if given.shape[1:] != (weight.shape[1],):
-                raise InputError(f"{modality}_features are {list(given.shape)}, expected [B, {weight.shape[1]}]")
-            return given[there].to(weight.device)
+            if given.shape[1:] != (linear.in_features,):
+                raise InputError(f"{modality}_features are {list(given.shape)}, expected [B, {linear.in_features}]")
+            return given[there]
         if modality == "face":
             counts = clips.crops_per_clip()
             kept = there.to(counts.device)
@@ -234,16 +200,16 @@ class EmotionLlamaForConditionalGeneration(EmotionLlamaPreTrainedModel, Generati
         present = clips.presence(len(input_ids))
         is_image, is_feature = input_ids.eq(self.config.image_token_id), input_ids.eq(self.config.feature_token_id)
         counted = present | torch.tensor([False, zeros, zeros, zeros])
-        _check_counts("image", is_image, counted[:, 0] * self.config.num_image_tokens)
-        _check_counts("feature", is_feature, counted.sum(dim=1))
+        check_counts("image", is_image, counted[:, 0] * self.config.num_image_tokens)
+        check_counts("feature", is_feature, counted.sum(dim=1))
         # Placeholders may lie outside the vocabulary: any row does, it is overwritten.
         embeds: torch.Tensor = self.get_input_embeddings()(input_ids.masked_fill(is_image | is_feature, 0))
         if not counted.any():
             return embeds
         tokens = self._encode(clips, present, zeros)
-        embeds = _scatter(embeds, is_image, tokens.patch_tokens[present[:, 0]])
+        embeds = scatter(embeds, is_image, tokens.patch_tokens[present[:, 0]])
         # Face, temporal, audio, global: the image's column of the mask goes last.
-        return _scatter(embeds, is_feature, tokens.feature_tokens[counted.roll(-1, dims=1)])
+        return scatter(embeds, is_feature, tokens.feature_tokens[counted.roll(-1, dims=1)])
 
     def forward(
         self,
@@ -354,15 +320,22 @@ class EmotionLlamaForConditionalGeneration(EmotionLlamaPreTrainedModel, Generati
         adapters.merge(self)
 
     def save_pretrained(self, save_directory: str | os.PathLike[str], *args: Any, **kwargs: Any) -> None:
-        """Save config and weights, and an adapter beside them in peft's two files; `from_pretrained` reads all."""
+        """Save config and weights, and an adapter beside them in peft's two files; `from_pretrained` reads all.
+
+        Raises:
+            InputError: this model has no adapter, but the folder holds one.
+        """
         if not self._hf_peft_config_loaded:
+            adapters.refuse_stale_adapter(Path(save_directory))
             super().save_pretrained(save_directory, *args, **kwargs)
             return
         state = kwargs.pop("state_dict", None) or self.state_dict()
         # transformers saves either the model or the adapter, by this flag.
         self._hf_peft_config_loaded = False
         try:
-            super().save_pretrained(save_directory, *args, state_dict=adapters.base_state_dict(self, state), **kwargs)
+            # Loading an adapter leaves a rule that would write every name with peft's prefix: names stay as they are.
+            base = {"state_dict": adapters.base_state_dict(self, state), "save_original_format": False}
+            super().save_pretrained(save_directory, *args, **{**kwargs, **base})
         finally:
             self._hf_peft_config_loaded = True
         super().save_pretrained(save_directory, *args, state_dict=state, **kwargs)
@@ -370,16 +343,27 @@ class EmotionLlamaForConditionalGeneration(EmotionLlamaPreTrainedModel, Generati
     @classmethod
     def from_pretrained(
         cls, pretrained_model_name_or_path: str | os.PathLike[Any] | None, *model_args: Any, **kwargs: Any
-    ) -> EmotionLlamaForConditionalGeneration:
-        """As transformers' own; an adapter beside the weights is loaded with them.
+    ) -> Any:
+        """As transformers' own, except that weights must be complete; an adapter beside them is loaded with them.
+
+        A `quantization_config` that names no exceptions leaves encoders and projections whole (`quantisation`).
 
         Raises:
+            InputError: weights are missing or unknown, where transformers would warn and go on with random ones.
             MissingDependency: there is an adapter, and peft is not installed (transformers would leave it out).
         """
-        path = pretrained_model_name_or_path
+        path, wants_info = pretrained_model_name_or_path, kwargs.pop("output_loading_info", False)
         if path is not None and (Path(path) / "adapter_config.json").is_file():
             adapters.require_peft()
-        return super().from_pretrained(path, *model_args, **kwargs)
+        if kwargs.get("quantization_config") is not None:
+            kwargs["quantization_config"] = with_exceptions(kwargs["quantization_config"])
+        loaded: Any = super().from_pretrained(path, *model_args, output_loading_info=True, **kwargs)
+        model, info = loaded
+        for kind in ("missing_keys", "unexpected_keys"):
+            if names := sorted(info[kind]):
+                shown = ", ".join(names[:5]) + (", ..." if len(names) > 5 else "")
+                raise InputError(f"{path}: {len(names)} {kind.replace('_keys', '')} weights: {shown}; convert it again")
+        return (model, info) if wants_info else model
 
     def get_input_embeddings(self) -> nn.Module:
         """The language model's table."""
@@ -402,27 +386,3 @@ def _given(value: torch.Tensor | None) -> torch.Tensor:
     """The input that `EncoderInputs.presence` found to be there."""
     assert value is not None
     return value
-
-
-def _spread(rows: torch.Tensor, there: torch.Tensor) -> torch.Tensor:
-    """[B, ...] with the P rows [P, ...] where `there` [B] is true and NaN elsewhere."""
-    if there.all():
-        return rows
-    spread = rows.new_full((len(there), *rows.shape[1:]), torch.nan)
-    spread[there.to(rows.device)] = rows
-    return spread
-
-
-def _scatter(embeds: torch.Tensor, where: torch.Tensor, tokens: torch.Tensor) -> torch.Tensor:
-    """`embeds` [B, L, H] with the positions of `where` [B, L] replaced by tokens, clip by clip in order."""
-    return embeds.masked_scatter(where[..., None].to(embeds.device), tokens.to(embeds.device, embeds.dtype))
-
-
-def _check_counts(kind: str, where: torch.Tensor, expected: torch.Tensor) -> None:
-    """Raise InputError where a prompt's placeholders [B, L] and its clip's tokens [B] differ in number."""
-    for clip, (placeholders, tokens) in enumerate(zip(where.sum(dim=1).tolist(), expected.tolist())):
-        if placeholders != tokens:
-            raise InputError(
-                f"clip {clip}: the prompt has {placeholders} {kind} placeholders, the clip gives {tokens} {kind} "
-                "tokens; build both with one processor call"
-            )
