@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import sentencepiece
 import torch
-from transformers import AutoModelForImageTextToText, AutoModelForMultimodalLM, Qwen2Config, Qwen3Config
+from transformers import AutoModel, AutoModelForImageTextToText, AutoModelForMultimodalLM, Qwen2Config, Qwen3Config
 from transformers.models.hubert.modeling_hubert import HubertModel
 
 from emotion_llama.errors import InputError, MissingDependency
@@ -513,7 +513,7 @@ def test_in_shards(toy_model, tmp_path):
     assert_same_tensors(EmotionLlamaForConditionalGeneration.from_pretrained(tmp_path), toy_model)
 
 
-@pytest.mark.parametrize("auto_class", [AutoModelForImageTextToText, AutoModelForMultimodalLM])
+@pytest.mark.parametrize("auto_class", [AutoModel, AutoModelForImageTextToText, AutoModelForMultimodalLM])
 def test_auto_classes_find_it(toy_model, tmp_path, auto_class):
     register_auto_classes()
     toy_model.save_pretrained(tmp_path)

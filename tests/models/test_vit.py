@@ -4,9 +4,10 @@ import math
 
 import pytest
 import torch
-from transformers import ViTConfig, ViTModel
+from transformers import AutoModel, ViTConfig, ViTModel
 
 from emotion_llama.errors import InputError
+from emotion_llama.models import register_auto_classes
 from emotion_llama.models.configuration_emotion_llama import EmotionLlamaVitConfig
 from emotion_llama.models.vit import VisionTransformer, interpolate_positions, sincos_positions
 
@@ -169,6 +170,12 @@ def test_round_trip_is_bit_exact(tmp_path):
     assert not info["unexpected_keys"]
     for name, tensor in model.state_dict().items():
         assert torch.equal(loaded.state_dict()[name], tensor)
+
+
+def test_the_auto_class_finds_it(tmp_path):
+    register_auto_classes()
+    VisionTransformer(small()).save_pretrained(tmp_path)
+    assert type(AutoModel.from_pretrained(tmp_path)) is VisionTransformer
 
 
 def test_pictures_of_another_size_are_refused():

@@ -48,7 +48,7 @@ __all__ = [
 
 
 def register_auto_classes() -> None:
-    """Make AutoConfig, AutoModelForImageTextToText, AutoModelForMultimodalLM and AutoProcessor know these classes.
+    """Make AutoConfig, AutoModel, AutoModelForImageTextToText, AutoModelForMultimodalLM, AutoProcessor know these.
 
     Raises:
         MissingDependency: torch or transformers is not installed.
@@ -57,15 +57,24 @@ def register_auto_classes() -> None:
 
     try:
         import torch  # noqa: F401
-        from transformers import AutoConfig, AutoModelForImageTextToText, AutoModelForMultimodalLM, AutoProcessor
+        from transformers import (
+            AutoConfig,
+            AutoModel,
+            AutoModelForImageTextToText,
+            AutoModelForMultimodalLM,
+            AutoProcessor,
+        )
     except ImportError as error:
         raise MissingDependency("torch or transformers", "the model", "pip install 'emotion-llama[model]'") from error
-    from emotion_llama.models.configuration_emotion_llama import EmotionLlamaConfig
+    from emotion_llama.models.configuration_emotion_llama import EmotionLlamaConfig, EmotionLlamaVitConfig
     from emotion_llama.models.modeling_emotion_llama import EmotionLlamaForConditionalGeneration
     from emotion_llama.models.processing_emotion_llama import EmotionLlamaProcessor
+    from emotion_llama.models.vit import VisionTransformer
 
     AutoConfig.register(EmotionLlamaConfig.model_type, EmotionLlamaConfig, exist_ok=True)
-    for auto_class in (AutoModelForImageTextToText, AutoModelForMultimodalLM):
+    AutoConfig.register(EmotionLlamaVitConfig.model_type, EmotionLlamaVitConfig, exist_ok=True)
+    AutoModel.register(EmotionLlamaVitConfig, VisionTransformer, exist_ok=True)
+    for auto_class in (AutoModel, AutoModelForImageTextToText, AutoModelForMultimodalLM):
         auto_class.register(EmotionLlamaConfig, EmotionLlamaForConditionalGeneration, exist_ok=True)
     AutoProcessor.register(EmotionLlamaConfig, EmotionLlamaProcessor, exist_ok=True)  # type: ignore[no-untyped-call]
 
