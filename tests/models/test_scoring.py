@@ -2,8 +2,11 @@
 
 import pytest
 import torch
+from transformers import GPT2Config, Qwen2Config
 
 from emotion_llama.errors import InputError
+from emotion_llama.models.configuration_emotion_llama import EmotionLlamaConfig
+from emotion_llama.models.modeling_emotion_llama import EmotionLlamaForConditionalGeneration
 from emotion_llama.models.scoring import rank_answers, score_labels
 
 # Nine labels of one to four tokens; two share their beginning.
@@ -114,3 +117,28 @@ def test_refusals(toy_model, batch):
     right = {**batch, "attention_mask": batch["attention_mask"].flip(1)}
     with pytest.raises(InputError, match="a prompt is filled on the right"):
         score_labels(toy_model, right, LABELS)
+
+
+LANGUAGE_MODELS = {
+    "gpt2": GPT2Config(n_embd=32, n_layer=2, n_head=4, vocab_size=500, n_positions=128),
+    "qwen2-sliding": Qwen2Config(
+        hidden_size=32, intermediate_size=64, num_hidden_layers=2, num_attention_heads=4, num_key_value_heads=2,
+        vocab_size=500, tie_word_embeddings=True, use_sliding_window=True, sliding_window=6, max_window_layers=1,
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", LANGUAGE_MODELS)
+def test_other_language_models(name, clips, prompts):
+    """Learned positions must count from a prompt's first word; a window must not look past its edge."""
+    torch.manual_seed(9)
+    model = EmotionLlamaForConditionalGeneration(EmotionLlamaConfig.preset("toy", text_config=LANGUAGE_MODELS[name]))
+    model.eval()
+    with torch.no_grad():
+        for parameter in model.language_model.parameters():
+            parameter.mul_(4 if parameter.ndim > 1 else 1)
+    ids, mask = prompts(model.config, [4, 12])
+    batch = {"input_ids": ids, "attention_mask": mask, **clips(model.config, 2)}
+    expected = torch.tensor([[full_pass(model, batch, clip, label) for label in LABELS] for clip in range(2)])
+    scores = score_labels(model, batch, LABELS)
+    torch.testing.assert_close(scores.log_likelihoods, expected, rtol=1e-4, atol=1e-4)
