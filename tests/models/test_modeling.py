@@ -11,6 +11,9 @@ import torch
 from transformers import AutoModel, AutoModelForImageTextToText, AutoModelForMultimodalLM, Qwen2Config, Qwen3Config
 from transformers.models.hubert.modeling_hubert import HubertModel
 
+from emotion_llama.checkpoints.assembly import ConversionOptions
+from emotion_llama.checkpoints.convert import Sources, convert
+from emotion_llama.checkpoints.sizes import SizeOptions
 from emotion_llama.errors import InputError, MissingDependency
 from emotion_llama.models import adapters, register_auto_classes
 from emotion_llama.models.configuration_emotion_llama import EmotionLlamaConfig
@@ -124,6 +127,17 @@ def test_evaluation_is_golden(golden_model, golden, golden_features, golden_ids,
     golden_model.set_attn_implementation("sdpa")
     # The golden ids begin with a BOS that the old `generate` put before every answer.
     assert new.tolist() == getattr(golden, f"eval_generated_ids_{index}")[:, 1:].tolist()
+
+
+def test_the_converter_places_every_tensor_as_the_table_written_down_here(golden_model, tmp_path):
+    sources = Sources(
+        llama=GOLDEN / "llama", eva=GOLDEN / "eva_vit_g.pth", mae=GOLDEN / "mae_checkpoint-340.pth",
+        videomae=GOLDEN / "videomae_checkpoint-399.pth", hubert=GOLDEN / "hubert",
+        weights=GOLDEN / "Emotion_LLaMA.pth",
+    )  # fmt: skip
+    sizes = SizeOptions(eva_heads=4, mae_heads=4, videomae_heads=4, image_size=56, videomae_image_size=32)
+    convert(sources, tmp_path / "model", ConversionOptions(sizes=sizes))
+    assert_same_tensors(EmotionLlamaForConditionalGeneration.from_pretrained(tmp_path / "model"), golden_model)
 
 
 def test_merged_adapter_is_golden(fresh_golden_model, golden, golden_features, golden_ids, close):
