@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from safetensors.torch import load_file
+from safetensors.torch import load_file, save_file
 
 from emotion_llama.checkpoints import convert as converting
 from emotion_llama.checkpoints.assembly import ConversionOptions
@@ -16,6 +16,7 @@ from emotion_llama.checkpoints.convert import Sources, convert
 from emotion_llama.checkpoints.shards import sha256_of
 from emotion_llama.checkpoints.sizes import SizeOptions
 from emotion_llama.errors import InputError
+from emotion_llama.models.modeling_emotion_llama import EmotionLlamaForConditionalGeneration
 
 Tensors = dict[str, torch.Tensor]
 LORA_A = "llama_model.base_model.model.model.layers.1.self_attn.v_proj.lora_A.weight"
@@ -334,3 +335,55 @@ def test_sizes_default_to_the_published_ones() -> None:
         224,
         16,
     )
+
+
+def test_stored_keeps_each_type_and_the_language_model_decides_the_models(
+    toy_sources: Sources, toy_options: ConversionOptions, tmp_path: Path
+) -> None:
+    llama = tmp_path / "llama"
+    shutil.copytree(toy_sources.llama, llama)
+    tensors = torch.load(llama / "pytorch_model.bin", weights_only=True)
+    torch.save({name: tensor.half() for name, tensor in tensors.items()}, llama / "pytorch_model.bin")
+    convert(replace(toy_sources, llama=llama), tmp_path / "out", toy_options)
+    written = load_file(tmp_path / "out" / "model.safetensors")
+    types = {name.split(".")[0]: tensor.dtype for name, tensor in written.items()}
+    assert types.pop("language_model") == torch.float16
+    assert set(types.values()) == {torch.float32}
+    assert json.loads((tmp_path / "out" / "config.json").read_text())["dtype"] == "float16"
+
+
+def test_a_language_model_of_another_kind_with_tied_embeddings(
+    toy_sources: Sources, toy_options: ConversionOptions, tmp_path: Path
+) -> None:
+    from transformers import AutoModelForCausalLM, Qwen2Config
+
+    config = Qwen2Config(
+        hidden_size=48, intermediate_size=96, num_hidden_layers=2, num_attention_heads=4, num_key_value_heads=4,
+        vocab_size=480, tie_word_embeddings=True,
+    )  # fmt: skip
+    qwen = AutoModelForCausalLM.from_config(config)
+    qwen.save_pretrained(tmp_path / "qwen")
+    shutil.copy(toy_sources.llama / "tokenizer.model", tmp_path / "qwen")
+    convert(replace(toy_sources, llama=tmp_path / "qwen"), tmp_path / "out", toy_options)
+    model, info = EmotionLlamaForConditionalGeneration.from_pretrained(tmp_path / "out", output_loading_info=True)
+    assert not any(info.values())
+    ids = torch.tensor([[1, 5, 9]])
+    with torch.no_grad():
+        model.disable_adapters()
+        expected = qwen.eval()(input_ids=ids).logits
+        assert torch.allclose(model.eval()(input_ids=ids).logits, expected, atol=1e-6)
+    # Files of tied models may hold the head all the same.
+    tensors = load_file(tmp_path / "qwen" / "model.safetensors")
+    tensors["lm_head.weight"] = tensors["model.embed_tokens.weight"].clone()
+    save_file(tensors, tmp_path / "qwen" / "model.safetensors")
+    report = convert(replace(toy_sources, llama=tmp_path / "qwen"), tmp_path / "with_head", toy_options)
+    assert report.ignored["llama"] == {"tied to the table of embeddings": ["lm_head.weight"]}
+
+
+def test_a_language_model_of_another_size_is_refused(toy_sources: Sources, toy_options, tmp_path: Path) -> None:
+    llama = tmp_path / "llama"
+    shutil.copytree(toy_sources.llama, llama)
+    config = json.loads((llama / "config.json").read_text())
+    (llama / "config.json").write_text(json.dumps(config | {"num_hidden_layers": 1}))
+    with pytest.raises(InputError, match=r"without a place in the model: model\.layers\.1\..* \(llama\)"):
+        convert(replace(toy_sources, llama=llama), tmp_path / "out", toy_options)

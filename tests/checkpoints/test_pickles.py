@@ -6,6 +6,7 @@ import os
 import pickle
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from safetensors.torch import save_file
@@ -124,3 +125,24 @@ def test_a_download_that_broke_off_is_told(tmp_path: Path, golden: Path) -> None
     (tmp_path / "eva_vit_g.pth").write_bytes(whole[: len(whole) // 2])
     with pytest.raises(InputError, match=r"eva_vit_g\.pth: not a readable torch file .* fetch it again"):
         open_source(tmp_path / "eva_vit_g.pth")
+
+
+def test_numpy_numbers_beside_the_tensors_are_data(tmp_path: Path) -> None:
+    extras = {"best": np.float64(0.9), "losses": np.arange(3, dtype=np.float32), "optimizer": {"lr": 1}}
+    torch.save({"model": TENSORS, **extras}, tmp_path / "x.pth")
+    found = open_source(tmp_path / "x.pth").extras
+    assert found["best"] == 0.9
+    assert found["losses"].tolist() == [0, 1, 2]
+    assert "optimizer" not in found  # large, and nothing of a model
+
+
+def test_an_old_file_is_loaded_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    many = {f"t{i}": torch.full((10,), float(i)) for i in range(9)}
+    torch.save(many, tmp_path / "x.pth", _use_new_zipfile_serialization=False)
+    source = open_source(tmp_path / "x.pth")
+    loads = []
+    original = pickles._map
+    monkeypatch.setattr(pickles, "REMAP_BYTES", 100)
+    monkeypatch.setattr(pickles, "_map", lambda file: loads.append(file) or original(file))
+    assert [source.read(name)[3].item() for name in many] == [float(i) for i in range(9)]
+    assert len(loads) == 1

@@ -35,6 +35,12 @@ ADAPTER_CONFIG_NAME = "adapter_config.json"
 _LAYER_NORM = "vision_layernorm"
 _FEATURE_PROJECTIONS = tuple(f"multi_modal_projector.{name}." for name in ("face", "temporal", "audio", "global_view"))
 
+# Tensors that a file may hold though the model, by its configuration, has no such parameter.
+_DISPENSABLE = {
+    "audio_tower.masked_spec_embed": "only used to mask the spectrum in pre-training",
+    f"{LANGUAGE_MODEL}.lm_head.weight": "tied to the table of embeddings",
+}
+
 
 @dataclass(frozen=True)
 class ConversionOptions:
@@ -151,9 +157,9 @@ def assemble(opened: dict[Role, TensorSource], options: ConversionOptions) -> As
         plan = drop_blocks_past(plan, "vision_tower", depth)
     config = model_config(plan, options.sizes, llama=opened["llama"].path, hubert=opened["hubert"].path)
     expected = state_shapes(config)
-    spectrum_mask = "audio_tower.masked_spec_embed"
-    if spectrum_mask in plan.placed and spectrum_mask not in expected:
-        plan = leave_behind(plan, spectrum_mask, "only used to mask the spectrum in pre-training")
+    for name, reason in _DISPENSABLE.items():
+        if name in plan.placed and name not in expected:
+            plan = leave_behind(plan, name, reason)
     provided, notes = _provided(plan, expected, options)
     check_complete(plan, expected, provided, {name: _shown(name) for name in expected})
     rank = check_adapter(plan, expected)

@@ -89,7 +89,7 @@ _RENAMES: dict[Role, tuple[_Rename, ...]] = {
             r"(?:hubert\.)?((?:feature_extractor|feature_projection|encoder)\..*|masked_spec_embed)", r"audio_tower.\1"
         ),
     ),
-    "llama": (_Rename(r"(model\..*|lm_head\..*|transformer\..*)", rf"{LANGUAGE_MODEL}.\1"),),
+    "llama": (_Rename(r"(.+)", rf"{LANGUAGE_MODEL}.\1"),),  # any causal language model: the model's own names decide
 }
 
 _IGNORED: dict[Role, tuple[_Ignore, ...]] = {

@@ -45,9 +45,9 @@ def alpha_of(extras: Mapping[str, Any]) -> float | None:
 def merged(
     name: str, weight: torch.Tensor, read: Callable[[str], torch.Tensor], scale: float, adapter_names: Mapping[str, Any]
 ) -> torch.Tensor:
-    """[out, in] `weight` plus scale * B A where the layer `name` carries LoRA, computed in float32."""
+    """[out, in] `weight` plus scale * B A in float32 where the layer `name` carries LoRA; `weight` itself elsewhere."""
     stem = ADAPTER_PREFIX + name.removesuffix(".weight")
     if f"{stem}.lora_A.weight" not in adapter_names:
         return weight
     down, up = (read(f"{stem}.lora_{half}.weight").float() for half in "AB")
-    return (weight.float() + scale * (up @ down)).to(weight.dtype)
+    return weight.float() + scale * (up @ down)

@@ -10,6 +10,7 @@ import argparse
 import json
 import math
 import pickle
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -67,6 +68,7 @@ class TensorSource:
         self._mapped: Path | None = None
         self._tensors: dict[str, torch.Tensor] = {}
         self._bytes_since_mapping = 0
+        self._remap_bytes = REMAP_BYTES
 
     def __repr__(self) -> str:
         return f"TensorSource({self.path.name}, {len(self.infos)} tensors in {len(self.files)} file(s))"
@@ -74,10 +76,12 @@ class TensorSource:
     def read(self, name: str) -> torch.Tensor:
         """The values: a view into the mapped file, to be copied or dropped before many more are read."""
         file = self._file_of[name]
-        if self._mapped != file or self._bytes_since_mapping > REMAP_BYTES:
+        if self._mapped != file or self._bytes_since_mapping > self._remap_bytes:
             self.release()
             self._tensors = _map(file)
             self._mapped = file
+            # A file that cannot be mapped was loaded whole: loading it again would free nothing.
+            self._remap_bytes = REMAP_BYTES if _is_mappable(file) else sys.maxsize
         self._bytes_since_mapping += self.infos[name].num_bytes
         return self._tensors[name]
 
@@ -127,7 +131,8 @@ def _open(file: Path) -> tuple[dict[str, TensorInfo], dict[str, Any]]:
         return {name: TensorInfo(tuple(t.shape), t.dtype) for name, t in _map(file).items()}, {}
     content = _load_pickle(file)
     tensors = _state_dict(file, content)
-    extras = {} if tensors is content else {k: v for k, v in content.items() if k not in _WRAPPERS}
+    left_out = (*_WRAPPERS, "optimizer")
+    extras = {} if tensors is content else {k: v for k, v in content.items() if k not in left_out}
     return {name: TensorInfo(tuple(t.shape), t.dtype) for name, t in tensors.items()}, extras
 
 
@@ -162,10 +167,9 @@ def _state_dict(file: Path, content: Any) -> dict[str, torch.Tensor]:
 def _load_pickle(file: Path) -> Any:
     """Unpickle with torch's restricted reader, tensors mapped where the file's format allows it."""
     torch = _need_torch()
-    # The face encoders' training code pickled its command line beside the weights: plain data, no code.
-    with torch.serialization.safe_globals([argparse.Namespace]):
+    with torch.serialization.safe_globals(_plain_data()):
         try:
-            return torch.load(file, map_location="cpu", weights_only=True, mmap=_is_zip(file))
+            return torch.load(file, map_location="cpu", weights_only=True, mmap=_is_mappable(file))
         except pickle.UnpicklingError as error:
             raise InputError(_refusal(file, error)) from error
         except (RuntimeError, EOFError, ValueError, KeyError) as error:
@@ -184,8 +188,24 @@ def _refusal(file: Path, error: Exception) -> str:
     return f"{file}: not a torch file ({reason.splitlines()[0]}); expected .pth, .bin, .pt or .safetensors"
 
 
-def _is_zip(file: Path) -> bool:
-    """Whether torch >= 1.6 wrote the file: only its zip format can be mapped, older files are loaded whole."""
+def _plain_data() -> list[Any]:
+    """What training code pickled beside its tensors and torch does not know to be harmless.
+
+    MAE and VideoMAE saved their command line (argparse.Namespace); losses and scalers are at times numpy numbers.
+    """
+    import numpy as np
+
+    makers: list[Any] = [np.float64(0).__reduce__()[0], np.zeros(0).__reduce__()[0]]
+    modules = ("numpy.core.multiarray", "numpy._core.multiarray")  # numpy 1 and 2
+    named = [(f, f"{module}.{f.__name__}") for module in modules for f in makers]
+    kinds = {type(np.dtype(kind)) for kind in ("float64", "float32", "float16", "int64", "int32", "bool")}
+    return [argparse.Namespace, np.ndarray, np.dtype, *named, *kinds]
+
+
+def _is_mappable(file: Path) -> bool:
+    """Whether a file is safetensors or of torch >= 1.6: only its zip format can be mapped, older ones are not."""
+    if file.suffix == ".safetensors":
+        return True
     with file.open("rb") as stream:
         return stream.read(4) == b"PK\x03\x04"
 
