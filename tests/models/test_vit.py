@@ -67,6 +67,17 @@ def test_interpolated_positions_by_hand():
     torch.testing.assert_close(larger[0, 1 + 16 * 9 + 6], expected)
 
 
+def test_a_table_kept_as_published_is_interpolated_when_pictures_are_read():
+    torch.manual_seed(5)
+    kept = VisionTransformer(small(position_image_size=16)).eval()
+    assert kept.pos_embed.shape == (1, 1 + 2 * 2, 16)
+    resized = VisionTransformer(small()).eval()
+    resized.load_state_dict(kept.state_dict() | {"pos_embed": interpolate_positions(kept.pos_embed, 4)})
+    pictures = torch.randn(2, 3, 32, 32)
+    with torch.no_grad():
+        torch.testing.assert_close(kept(pictures).last_hidden_state, resized(pictures).last_hidden_state)
+
+
 def test_positions_of_the_right_size_are_left_as_they_are():
     table = torch.randn(1, 17, 4)
     assert interpolate_positions(table, 4) is table

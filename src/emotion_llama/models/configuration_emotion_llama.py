@@ -60,6 +60,11 @@ class EmotionLlamaVitConfig(PreTrainedConfig):
             raise InputError(f"num_frames {self.num_frames} is not a multiple of tubelet_size {self.tubelet_size}")
         if self.hidden_size % self.num_attention_heads:
             raise InputError(f"hidden_size {self.hidden_size} does not divide into {self.num_attention_heads} heads")
+        if self.position_image_size is not None and (self.position_image_size % self.patch_size or self.num_frames > 1):
+            raise InputError(
+                f"position_image_size {self.position_image_size} is for tables of single pictures, a multiple of "
+                f"patch_size {self.patch_size}"
+            )
 
     @property
     def grid_size(self) -> int:
