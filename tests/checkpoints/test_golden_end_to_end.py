@@ -9,6 +9,8 @@ import torch
 from safetensors.torch import load_file
 from transformers import set_seed
 
+from emotion_llama.models.clip_media import ClipMedia
+from emotion_llama.models.encoder_inputs import EncoderInputs
 from emotion_llama.models.inputs import (
     clip_frame_indices,
     clip_pixel_values,
@@ -17,6 +19,7 @@ from emotion_llama.models.inputs import (
     sound_values,
 )
 from emotion_llama.models.modeling_emotion_llama import EmotionLlamaForConditionalGeneration
+from emotion_llama.models.processing_emotion_llama import EmotionLlamaProcessor
 from emotion_llama.prompts.builder import prompt_from_text
 from emotion_llama.prompts.targets import target_text
 from emotion_llama.prompts.tokenise import Placeholder, Tokens, tokenise
@@ -148,8 +151,6 @@ def padded_right(rows: list[Tokens]) -> tuple[torch.Tensor, torch.Tensor, torch.
 
 
 def _encoder_inputs(clip: Tensors):
-    from emotion_llama.models.encoder_inputs import EncoderInputs
-
     return EncoderInputs(**clip)
 
 
@@ -163,3 +164,17 @@ def test_evaluation_prompt_logits_and_answer(model, converted: Path, expected: T
     generated = model.generate(input_ids=ids, max_new_tokens=12, do_sample=False, **clip)
     # The `generate` of that time put a begin token before what it generated from embeddings.
     assert generated[0].tolist() == expected[f"eval_generated_ids_{index}"][0, 1:].tolist()
+
+
+def test_the_folders_processor_feeds_the_same_batch(model, converted: Path, expected: Tensors, texts) -> None:
+    """Both clips from pixels in one left-padded batch: the answers of the published code, which ran them one by one."""
+    processor = EmotionLlamaProcessor.from_pretrained(converted)
+    clips = [
+        ClipMedia(frame.numpy(), None, None, *(row.numpy() for row in features))
+        for frame, features in zip(expected["frames"], expected["features"])
+    ]
+    batch = processor(clips, text=texts["eval_texts"])
+    assert_close(batch["pixel_values"], expected["pixel_values"])
+    generated = model.generate(**batch, max_new_tokens=12, do_sample=False)
+    for index, row in enumerate(generated):
+        assert row.tolist() == expected[f"eval_generated_ids_{index}"][0, 1:].tolist()

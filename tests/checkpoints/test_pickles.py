@@ -4,6 +4,7 @@ import argparse
 import json
 import os
 import pickle
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +14,7 @@ from safetensors.torch import save_file
 
 from emotion_llama.checkpoints import pickles
 from emotion_llama.checkpoints.pickles import open_source
-from emotion_llama.errors import InputError
+from emotion_llama.errors import InputError, MissingDependency
 
 TENSORS = {"a.weight": torch.arange(6.0).reshape(2, 3), "a.bias": torch.ones(2, dtype=torch.float16)}
 
@@ -146,3 +147,11 @@ def test_an_old_file_is_loaded_once(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr(pickles, "_map", lambda file: loads.append(file) or original(file))
     assert [source.read(name)[3].item() for name in many] == [float(i) for i in range(9)]
     assert len(loads) == 1
+
+
+def test_without_torch_the_extra_is_named(golden: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "torch", None)
+    with pytest.raises(
+        MissingDependency, match=r"reading weights needs torch, .* pip install 'emotion-llama\[model\]'"
+    ):
+        open_source(golden / "eva_vit_g.pth")

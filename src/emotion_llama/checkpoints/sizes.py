@@ -26,7 +26,8 @@ if TYPE_CHECKING:
 HEADS_OF_WIDTH = {1408: 16, 384: 6, 768: 12, 1024: 16, 1280: 16}
 # The published EVA file may hold a 40th block; create_eva_vit_g(depth=39) never runs it.
 EVA_DEPTH_OF_WIDTH = {1408: 39}
-_TUBELET_SIZE = 2
+# The biases that a whole file of each encoder has.
+_QKV_BIAS = {"eva": "query_value", "mae": "full", "videomae": "query_value"}
 
 
 @dataclass(frozen=True)
@@ -58,10 +59,10 @@ def model_config(plan: Plan, options: SizeOptions, *, llama: Path, hubert: Path)
     Raises:
         InputError: a folder without `config.json`, shapes that contradict each other, or heads that must be given.
     """
-    from emotion_llama.models.configuration_emotion_llama import EmotionLlamaConfig
+    from emotion_llama.models import EmotionLlamaConfig  # names the extra where transformers is missing
 
     eva = _vision(plan.infos("vision_tower"), "eva", options.eva_heads)
-    vision = {**eva, "image_size": options.image_size, "qkv_bias": "query_value", "final_norm": False}
+    vision = {**eva, "image_size": options.image_size, "final_norm": False}
     table_size = _table_size(plan.infos("vision_tower"), vision["patch_size"], "eva")
     if table_size != options.image_size:
         vision["position_image_size"] = table_size
@@ -69,13 +70,12 @@ def model_config(plan: Plan, options: SizeOptions, *, llama: Path, hubert: Path)
     face["image_size"] = _table_size(plan.infos("face_tower"), face["patch_size"], "mae")
     temporal = {
         **_vision(plan.infos("temporal_tower"), "videomae", options.videomae_heads),
-        "qkv_bias": "query_value",
         "use_class_token": False,
         "position_table": "sincos",
         "final_norm": False,
         "image_size": options.videomae_image_size,
         "num_frames": options.videomae_frames,
-        "tubelet_size": _TUBELET_SIZE,
+        "tubelet_size": plan.infos("temporal_tower")["patch_embed.proj.weight"].shape[2],
     }
     _check_front_end(hubert)
     return EmotionLlamaConfig(
@@ -120,6 +120,7 @@ def _vision(infos: Mapping[str, TensorInfo], role: str, heads: int | None) -> di
         "num_hidden_layers": block_count(infos),
         "num_attention_heads": heads,
         "mlp_ratio": _ratio(hidden, width),
+        "qkv_bias": "full" if "blocks.0.attn.qkv.bias" in infos else _QKV_BIAS[role],
     }
 
 
