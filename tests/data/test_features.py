@@ -195,7 +195,7 @@ def test_progress_names_each_stage_to_its_end(made_inputs: Made) -> None:
     heard: list[tuple[str, float]] = []
     clip = made_inputs(numbered(20), np.ones(20_000, np.float32))
     FeatureExtractor(Ruler(), batch_size=10).extract(clip, lambda stage, share: heard.append((stage, share)))
-    assert heard == [("face", 0.5), ("face", 1.0), ("temporal", 0.0), ("audio", 0.0), ("audio", 1.0)]
+    assert heard == [("face", 0.0), ("face", 0.5), ("face", 1.0), ("temporal", 0.0), ("audio", 0.0), ("audio", 1.0)]
 
 
 def test_the_recipe_says_sizes_and_names() -> None:

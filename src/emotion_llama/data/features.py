@@ -164,6 +164,7 @@ class FeatureExtractor:
             reason = clip.why_missing("faces")
             missing += [Missing("face", reason), Missing("temporal", reason)]
             return None, None
+        report("face", 0.0)
         chosen = recipes.clip_frame_indices(clip.num_faces)
         kept: dict[int, UInt8] = {}
         total: npt.NDArray[np.float64] | None = None
