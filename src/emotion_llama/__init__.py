@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from emotion_llama.documents import analysis_document, analysis_schema
     from emotion_llama.errors import BackendError, EmotionLlamaError, InputError, MediaError, MissingDependency
     from emotion_llama.labels import DFEW7, MER6, MERR9, LabelSpace
-    from emotion_llama.pipeline import Analyzer
+    from emotion_llama.pipeline import Analyzer, ClipEmbedding, Embedder
     from emotion_llama.records import (
         ActionUnits,
         Analysis,
@@ -40,7 +40,7 @@ _HOMES = {
     "documents": ("analysis_document", "analysis_schema"),
     "errors": ("BackendError", "EmotionLlamaError", "InputError", "MediaError", "MissingDependency"),
     "labels": ("DFEW7", "MER6", "MERR9", "LabelSpace"),
-    "pipeline": ("Analyzer",),
+    "pipeline": ("Analyzer", "ClipEmbedding", "Embedder"),
     "records": (
         "ActionUnits", "Analysis", "Clip", "Cue", "Evidence", "FaceTrack", "Missing", "PeakFrame", "PersonAnalysis",
         "Prediction", "Prosody", "Segment", "Tone", "Transcript", "TranscriptLine", "VoiceTrack",
@@ -57,7 +57,9 @@ __all__ = [
     "Analyzer",
     "BackendError",
     "Clip",
+    "ClipEmbedding",
     "Cue",
+    "Embedder",
     "EmotionLlamaError",
     "Evidence",
     "FaceTrack",

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from emotion_llama.answers import parse_tolerant
 from emotion_llama.checkpoints.known_files import warn_if_classifier
 from emotion_llama.checkpoints.manifest import read_card
+from emotion_llama.data.loaded_model import LoadedModel
 from emotion_llama.errors import InputError
 from emotion_llama.labels import MERR9, LabelSpace
 from emotion_llama.prompts.cues import cue_text
@@ -62,11 +63,6 @@ class EmotionLlamaReader:
         device: str | None = None,
         dtype: str = "auto",
     ) -> None:
-        place = Path(folder)
-        if not (place / "config.json").is_file():
-            raise InputError(
-                f"{place} holds no model: config.json is missing; `emotion-llama convert` makes one of published files"
-            )
         if not temperature > 0:
             raise InputError(f"temperature is {temperature}, expected a number above 0")
         self.label_space = label_space
@@ -74,30 +70,13 @@ class EmotionLlamaReader:
         self.reason_task = None if reason_task is None else task_named(reason_task).name
         self.max_new_tokens = max_new_tokens
         self.temperature = temperature
-        self.name = place.resolve().name
         # Why no reasons are generated though they were asked for; None where they are.
         self.why_no_reasons = (
-            None if self.reason_task is None else warn_if_classifier(self.reason_task, read_card(place))
+            None if self.reason_task is None else warn_if_classifier(self.reason_task, read_card(Path(folder)))
         )
-        self._load(place, device, dtype)
-
-    def _load(self, place: Path, device: str | None, dtype: str) -> None:
-        from emotion_llama import models  # names the extra where torch is missing
-
-        build: Any = models.EmotionLlamaForConditionalGeneration
-        prepare = models.EmotionLlamaProcessor
-        import torch
-
-        from emotion_llama.data.encoders import TorchEncoders
-        from emotion_llama.data.features import FeatureExtractor
-        from emotion_llama.models.inputs import sound_recipe
-
-        self.device = device or ("cuda" if torch.cuda.is_available() else "cpu")
-        self.model = build.from_pretrained(place, dtype=dtype).to(self.device).eval()
-        self.processor: Any = prepare.from_pretrained(place)
-        self._extractor = FeatureExtractor(
-            TorchEncoders.of_model(self.model), sound=sound_recipe(self.processor.audio_recipe)
-        )
+        loaded = LoadedModel(folder, device=device, dtype=dtype)
+        self.name, self.device = loaded.name, loaded.device
+        self.model, self.processor, self._extractor = loaded.model, loaded.processor, loaded.extractor
 
     @property
     def frame_policy(self) -> FramePolicy:

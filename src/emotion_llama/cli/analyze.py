@@ -74,7 +74,7 @@ def run(args: argparse.Namespace) -> int:
     """Analyse all inputs; 0 when every one was done, else 1."""
     from emotion_llama.batch import collect_jobs
 
-    jobs = collect_jobs(_paths(args.inputs))
+    jobs = collect_jobs(input_paths(args.inputs))
     if args.subtitle is not None and len(jobs) > 1:
         raise InputError(f"--subtitle is for one clip, got {len(jobs)}; use --transcript FILE.csv with name,sentence")
     outputs = _outputs(args, single=len(jobs) == 1 and not Path(args.inputs[0]).is_dir() and args.inputs != ["-"])
@@ -160,7 +160,7 @@ def _outputs(args: argparse.Namespace, *, single: bool) -> Outputs:
     )
 
 
-def _paths(inputs: Iterable[str]) -> list[str]:
+def input_paths(inputs: Iterable[str]) -> list[str]:
     """Inputs with - replaced by the lines of standard input."""
     paths: list[str] = []
     for item in inputs:

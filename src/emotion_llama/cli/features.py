@@ -65,7 +65,7 @@ def add_parser(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> No
 def run(args: argparse.Namespace) -> int:
     """Make the features of all inputs; 0 when every one was done, else 1."""
     from emotion_llama.batch import collect_jobs
-    from emotion_llama.cli.analyze import _paths
+    from emotion_llama.cli.analyze import input_paths
     from emotion_llama.data.encoders import TorchEncoders
     from emotion_llama.data.features import FeatureExtractor
     from emotion_llama.data.published_folders import PublishedFolders
@@ -73,7 +73,7 @@ def run(args: argparse.Namespace) -> int:
     from emotion_llama.pipeline.feature_run import name_clips
     from emotion_llama.pipeline.model_inputs import LookOptions
 
-    clips = name_clips([(job.relative, job.path) for job in collect_jobs(_paths(args.inputs))])
+    clips = name_clips([(job.relative, job.path) for job in collect_jobs(input_paths(args.inputs))])
     encoders = TorchEncoders.load(args.model, device=args.device)
     sound = sound_recipe(args.audio_recipe or encoders.audio_recipe)
     extractor = FeatureExtractor(encoders, sound=sound, batch_size=args.batch_size)

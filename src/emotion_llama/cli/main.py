@@ -11,10 +11,10 @@ import sys
 from collections.abc import Sequence
 
 from emotion_llama import __version__
-from emotion_llama.cli import analyze, convert, doctor, export, features
+from emotion_llama.cli import analyze, convert, doctor, encode, export, features
 from emotion_llama.errors import EmotionLlamaError
 
-VERBS = (analyze, features, convert, export, doctor)
+VERBS = (analyze, features, encode, convert, export, doctor)
 
 
 def build_parser() -> argparse.ArgumentParser:

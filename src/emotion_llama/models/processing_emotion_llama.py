@@ -195,10 +195,16 @@ class EmotionLlamaProcessor(ProcessorMixin):
         ]  # fmt: skip
         side = padding_side or ("left" if wanted is None else "right")
         data = self._padded([self.tokens_of(prompt) for prompt in prompts], side, with_labels=wanted is not None)
-        data |= media_arrays(
-            batch, self.image_size, self.face_size, self.clip_size, recipes.sound_recipe(self.audio_recipe)
-        )
+        data |= self._media(batch)
         return BatchFeature(data, tensor_type=return_tensors)
+
+    def media_batch(self, clips: Sequence[ClipMedia], return_tensors: str = "pt") -> BatchFeature:
+        """The encoders' inputs of a batch without a prompt, for the model's `encode`."""
+        return BatchFeature(self._media(clips), tensor_type=return_tensors)
+
+    def _media(self, clips: Sequence[ClipMedia]) -> ArrayMap:
+        sound = recipes.sound_recipe(self.audio_recipe)
+        return media_arrays(clips, self.image_size, self.face_size, self.clip_size, sound)
 
     def decode_answers(self, sequences: Any) -> list[str]:
         """Answers from generated ids [B, L]: special tokens, placeholders and blanks around them taken off."""

@@ -1,7 +1,8 @@
 """VoiceTrack -> Prosody: the figures of a stretch of speech.
 
 What each figure needs: pitch, harmonicity and tilt 0.2 s of voicing; loudness 0.2 s of speech; tempo a span of 1 s
-with three syllables; tremor a voiced run of 0.52 s (its outermost frames are left out). A figure without its need is None.
+with three syllables; tremor a voiced run of 0.52 s (its outermost frames are left out). A figure without its
+need is None.
 Notation: T frames of 10 ms.
 """
 

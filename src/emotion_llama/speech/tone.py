@@ -61,7 +61,7 @@ SCALES: tuple[Scale, ...] = (
         "four times the noticeable 5 % of Quené 2007, J. Phonetics 35",
     ),
     Scale("pause_share", "share of pauses", "", None, -1.0, "halting", 0.35, None, 0.0, 0.0, ""),
-    # Unmoved speech of a synthesiser reached 3.7 % where its melody happened to swing evenly (espeak-ng, 108 sentences).
+    # Unmoved speech of a synthesiser reached 3.7 % where its melody happened to swing evenly (espeak-ng).
     Scale(
         "tremor_depth_percent", "tremor", "% of the pitch", None, -1.0, "trembling", 4.0, None, 0.0, 0.0,
         "direction: depth is the main cue of perceived tremor, J. Voice 2012, doi:10.1016/j.jvoice.2012.02.007",

@@ -1,0 +1,77 @@
+"""The verb `encode`: clips in; each encoder's vectors and the projected tokens out."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from emotion_llama.batch import Job, Outcome
+    from emotion_llama.pipeline import Embedder
+
+EXAMPLES = """examples:
+  emotion-llama encode talk.mp4 --model emotion-llama-7b/ --out vectors/
+  emotion-llama encode videos/ --model emotion-llama-7b/ --out vectors/
+
+Each clip gets DIR/<path below the folder>.safetensors with what could be made of
+vision_hidden, face_features, temporal_features, audio_features, patch_tokens,
+face_token, temporal_token, audio_token and global_token; docs/features.md names
+their shapes. What is missing is not there, and the file's metadata says why."""
+
+
+def add_parser(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Add the verb and its options."""
+    parser = verbs.add_parser(
+        "encode",
+        help="a clip as vectors: encoder features and projected tokens",
+        description="Encode the main person of clips with a model's encoders and projections.",
+        epilog=EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    add = parser.add_argument
+    add("inputs", nargs="+", metavar="CLIP", help="video or sound files, folders, or - for a list of paths on stdin")
+    add("--model", required=True, type=Path, metavar="MODELDIR", help="a converted model")
+    add("--out", required=True, type=Path, metavar="DIR", help="where the files go")
+    add("--device", metavar="DEVICE", help="cpu, cuda, cuda:1 (default: a GPU if there is one)")
+    add("--quiet", "-q", action="store_true", help="no progress and no lines about clips that are done")
+    parser.set_defaults(run=run)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Encode all inputs; 0 when every one was done, else 1."""
+    from emotion_llama.batch import Outcome, Tally, collect_jobs
+    from emotion_llama.cli.analyze import ProgressLine, input_paths
+    from emotion_llama.errors import EmotionLlamaError
+    from emotion_llama.pipeline import Embedder
+
+    jobs = collect_jobs(input_paths(args.inputs))
+    tally = Tally()
+    with (
+        Embedder(args.model, device=args.device) as embedder,
+        ProgressLine(len(jobs), enabled=not args.quiet and sys.stderr.isatty()) as progress,
+    ):
+        for position, job in enumerate(jobs):
+            progress(position, job.path.name, "encoding", 0.0)
+            try:
+                outcome = _one(embedder, job, args)
+            except (EmotionLlamaError, OSError) as error:
+                text = str(error) if isinstance(error, EmotionLlamaError) else f"{job.path}: {error}"
+                outcome = Outcome(job.path, "failed", error=text)
+            tally.add(outcome)
+            progress.clear()
+            if outcome.error is not None:
+                sys.stderr.write(f"emotion-llama: {outcome.error}\n")
+            for path in () if args.quiet else outcome.written:
+                sys.stdout.write(f"wrote {path}\n")
+    if len(jobs) > 1 and not args.quiet:
+        sys.stderr.write(tally.text() + "\n")
+    return 1 if tally.failed else 0
+
+
+def _one(embedder: Embedder, job: Job, args: argparse.Namespace) -> Outcome:
+    from emotion_llama.batch import Outcome
+
+    target = args.out / job.relative.with_name(job.relative.name + ".safetensors")
+    return Outcome(job.path, "done", written=(embedder.encode(job.path).save(target),))
