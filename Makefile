@@ -37,10 +37,12 @@ types: $(VENV)/.dev ## mypy, strict
 
 check: lint types test ## lint, types and tests
 
-bench: $(VENV)/.dev ## speed and memory of the evidence, the table of all units, agreement of the voice backends
+bench: $(VENV)/.dev ## speed and memory, the table of all units, agreement of voice backends, cost of scoring
 	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/evidence_speed.py
 	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/action_units_table.py
 	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/prosody_agreement.py
+	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/features_speed.py --sizes toy
+	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/label_scoring.py
 
 example: $(VENV)/.dev ## make the example clip again (needs espeak-ng)
 	$(BIN)/python examples/clips/make_astronaut.py

@@ -42,7 +42,7 @@ def add_parser(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> No
 def run(args: argparse.Namespace) -> int:
     """Encode all inputs; 0 when every one was done, else 1."""
     from emotion_llama.batch import Outcome, Tally, collect_jobs
-    from emotion_llama.cli.analyze import ProgressLine, input_paths
+    from emotion_llama.cli.common import ProgressLine, input_paths
     from emotion_llama.errors import EmotionLlamaError
     from emotion_llama.pipeline import Embedder
 

@@ -65,7 +65,7 @@ def add_parser(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> No
 def run(args: argparse.Namespace) -> int:
     """Make the features of all inputs; 0 when every one was done, else 1."""
     from emotion_llama.batch import collect_jobs
-    from emotion_llama.cli.analyze import input_paths
+    from emotion_llama.cli.common import input_paths
     from emotion_llama.data.encoders import TorchEncoders
     from emotion_llama.data.features import FeatureExtractor
     from emotion_llama.data.published_folders import PublishedFolders
@@ -95,7 +95,7 @@ def _run_clips(
     published: PublishedFolders | None,
     args: argparse.Namespace,
 ) -> int:
-    from emotion_llama.cli.analyze import ProgressLine
+    from emotion_llama.cli.common import ProgressLine
     from emotion_llama.face.backends import load_backend
     from emotion_llama.pipeline.feature_run import FeatureTally, extract_clips
 
