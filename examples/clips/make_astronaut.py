@@ -79,12 +79,8 @@ def srt_time(seconds: float) -> str:
 def main() -> None:
     """Write both files beside this script."""
     sound, lines = voice()
-    stored = ClipFormat(
-        video_options={"preset": "veryslow", "crf": "24"}, container_options={"movflags": "faststart"}
-    )
-    write_clip(
-        HERE / "astronaut.mp4", frames(), fps=FPS, audio=sound, sample_rate_hz=SAMPLE_RATE_HZ, stored=stored
-    )
+    stored = ClipFormat(video_options={"preset": "veryslow", "crf": "24"}, container_options={"movflags": "faststart"})
+    write_clip(HERE / "astronaut.mp4", frames(), fps=FPS, audio=sound, sample_rate_hz=SAMPLE_RATE_HZ, stored=stored)
     blocks = [f"{i}\n{srt_time(a)} --> {srt_time(b)}\n{text}\n" for i, (a, b, text) in enumerate(lines, 1)]
     (HERE / "astronaut.srt").write_text("\n".join(blocks), encoding="utf-8")
 
