@@ -7,7 +7,7 @@ import pytest
 
 from emotion_llama import Analyzer, InputError, MediaError
 from emotion_llama.records import AU_NAMES
-from emotion_llama.synthetic.clips import write_clip
+from emotion_llama.synthetic.clips import ClipFormat, write_clip
 from emotion_llama.synthetic.face import ANNA, BEN, DrawnFace, Placement, jaw_drop, render
 from emotion_llama.synthetic.voice import VoiceSpec, render_voice
 
@@ -144,14 +144,17 @@ def test_progress_is_told_by_stage(pair: Path, analyzer: Analyzer) -> None:
     assert max(share for stage, share in told if stage == "faces") == pytest.approx(1.0, abs=0.05)
 
 
-def test_damage_becomes_a_warning(tmp_path: Path, pair: Path, analyzer: Analyzer) -> None:
-    half = tmp_path / "half.ts"
-    images = [render((320, 240), [DrawnFace(ANNA, Placement((160.0, 120.0), 110.0))]).image] * 50
-    data = bytearray(write_clip(tmp_path / "whole.ts", images, fps=25).read_bytes())
-    data[len(data) // 2 : len(data) // 2 + 4000] = bytes(4000)
-    half.write_bytes(data)
+def test_damage_becomes_a_warning(tmp_path: Path, analyzer: Analyzer) -> None:
+    rng = np.random.default_rng(0)
+    images = [rng.integers(0, 256, (120, 160, 3), np.uint8) for _ in range(40)]  # noise: every frame takes its bytes
+    stored = ClipFormat(container_options={"movflags": "faststart"})
+    whole = write_clip(tmp_path / "whole.mp4", images, fps=20, stored=stored).read_bytes()
+    half = tmp_path / "half.mp4"
+    half.write_bytes(whole[: len(whole) // 2])
     analysis = analyzer.analyze(half)
-    assert any("video damaged" in warning for warning in analysis.warnings)
+    (warning,) = analysis.warnings
+    assert warning.startswith("video damaged after ")
+    assert analysis.clip.duration_seconds == pytest.approx(2.0)
 
 
 def test_unknown_names_are_errors(tmp_path: Path, pair: Path) -> None:
