@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,6 +18,7 @@ from emotion_llama import __version__
 from emotion_llama.errors import EmotionLlamaError, InputError
 
 if TYPE_CHECKING:
+    from emotion_llama.documents import AnalysisDocument
     from emotion_llama.pipeline import Analyzer
     from emotion_llama.pipeline.options import Options
     from emotion_llama.records import Analysis
@@ -37,11 +39,21 @@ class Job:
 
 @dataclass(frozen=True)
 class Outputs:
-    """Which files a clip's results are written to; with one named clip (`single`) `html` is a file, else a folder."""
+    """What becomes of a clip's results.
+
+    Attributes:
+        html: the page's file; with several clips (not `single`) or an existing folder, the folder of the pages.
+        out_dir: folder of result files.
+        beside: result files lie beside the clips.
+        documents: outcomes carry the JSON document.
+        curves: documents hold frame-by-frame values.
+        single: one clip was named.
+    """
 
     html: Path | None = None
     out_dir: Path | None = None
     beside: bool = False
+    documents: bool = False
     curves: bool = True
     single: bool = True
 
@@ -55,7 +67,7 @@ class Outputs:
 
     def page_path(self, job: Job) -> Path | None:
         """The clip's HTML file, when there is to be one."""
-        if self.html is None or self.single:
+        if self.html is None or (self.single and not self.html.is_dir()):
             return self.html
         return self.html / job.relative.with_name(job.relative.name + ".html")
 
@@ -67,7 +79,7 @@ class Outcome:
     path: Path
     status: Literal["done", "skipped", "failed"]
     analysis: Analysis | None = None
-    document: str | None = None  # the JSON, on one line; of a skipped clip the stored one
+    document: AnalysisDocument | str | None = None  # where asked for; of a skipped clip the stored JSON, on one line
     error: str | None = None
     written: tuple[Path, ...] = ()
 
@@ -114,16 +126,16 @@ def collect_jobs(paths: Sequence[str | Path]) -> list[Job]:
 
 
 def _without_collisions(jobs: list[Job]) -> list[Job]:
-    """Same names from different folders (`a/x.mp4 b/x.mp4`) get their folder's name in front."""
-    taken: set[Path] = set()
-    result = []
-    for job in jobs:
-        relative, parents = job.relative, list(job.path.absolute().parent.parts)
-        while relative in taken and len(parents) > 1:
-            relative = Path(parents.pop()) / relative
-        taken.add(relative)
-        result.append(Job(job.path, relative))
-    return result
+    """Files of one name from different folders (`a/x.mp4 b/x.mp4`) all get as many folders in front as it takes."""
+    relatives = [job.relative for job in jobs]
+    parents = [list(job.path.absolute().parent.parts) for job in jobs]
+    while True:
+        counts = Counter(relatives)
+        colliding = [i for i, relative in enumerate(relatives) if counts[relative] > 1 and parents[i]]
+        if not colliding:
+            return [Job(job.path, relative) for job, relative in zip(jobs, relatives, strict=True)]
+        for i in colliding:
+            relatives[i] = Path(parents[i].pop().strip("/") or "root") / relatives[i]
 
 
 def analyze_jobs(
@@ -166,11 +178,16 @@ def _one(
 
     result, page = outputs.result_path(job), outputs.page_path(job)
     if resume and result is not None and (page is None or page.exists()):
-        stored = _finished_document(result, analyzer, job, options)
+        stored = _finished_document(result, analyzer, job, options, outputs.curves)
         if stored is not None:
-            return Outcome(job.path, "skipped", document=stored)
+            return Outcome(job.path, "skipped", document=stored, written=(result,))
+    for path in filter(None, (result, page)):
+        make_folder(path.parent)  # before the work, not after it
+    if result is not None:
+        _check_owner(result, job)
     analysis = analyzer.run(job.path, options, progress=progress)
-    document = analysis_document(analysis, curves=outputs.curves)
+    wanted = outputs.documents or result is not None
+    document = analysis_document(analysis, curves=outputs.curves) if wanted else None
     written = []
     if page is not None:
         from emotion_llama.report.analysis_page import render_page
@@ -178,25 +195,45 @@ def _one(
 
         pictures = peak_pictures(analyzer, analysis)
         written.append(_write_whole(page, render_page(analysis, pictures, versions=analysis.versions)))
-    if result is not None:
+    if result is not None and document is not None:
         # Last of the clip's files: its presence says that the clip is finished.
         written.append(_write_whole(result, document.model_dump_json(indent=1) + "\n"))
-    return Outcome(job.path, "done", analysis, document.model_dump_json(), written=tuple(written))
+    return Outcome(job.path, "done", analysis, document if outputs.documents else None, written=tuple(written))
 
 
-def _finished_document(result: Path, analyzer: Analyzer, job: Job, options: Options) -> str | None:
-    """The stored document when it is of this clip, these settings and this version; None: do it again."""
+def _finished_document(result: Path, analyzer: Analyzer, job: Job, options: Options, curves: bool) -> str | None:
+    """The stored document when it is of this clip, these settings and these versions; None: do it again."""
+    from emotion_llama.documents import json_value
     from emotion_llama.media.probe import file_sha256
+    from emotion_llama.pipeline.analyzer import installed_versions
 
     try:
         document = json.loads(result.read_text(encoding="utf-8"))
-        known = (document["generator"], document["clip"]["sha256"], document["settings"])
-    except (FileNotFoundError, ValueError, KeyError, TypeError):
+        known = [document[name] for name in ("generator", "versions", "settings", "has_curves")]
+        sha256 = document["clip"]["sha256"]
+    except (OSError, ValueError, KeyError, TypeError):
         return None
-    settings = json.loads(json.dumps(analyzer.settings(job.path, options)))
-    if known != (f"emotion-llama {__version__}", file_sha256(job.path), settings):
+    settings = json_value(analyzer.settings(job.path, options))
+    if known != [f"emotion-llama {__version__}", installed_versions(), settings, curves]:
+        return None
+    if sha256 != file_sha256(job.path):
         return None
     return json.dumps(document, ensure_ascii=False, separators=(",", ":"))
+
+
+def _check_owner(result: Path, job: Job) -> None:
+    """Raise InputError when `result` holds the result of another clip, which would be lost."""
+    from emotion_llama.media.probe import file_sha256
+
+    try:
+        clip = json.loads(result.read_text(encoding="utf-8"))["clip"]
+        other, sha256 = Path(clip["path"]), clip["sha256"]
+    except (OSError, ValueError, KeyError, TypeError):
+        return  # nothing there, or nothing of ours
+    if other.absolute() != job.path.absolute() and job.path.is_file() and sha256 != file_sha256(job.path):
+        raise InputError(
+            f"{result} holds the result of {other}; give {job.path} another --out, or name both in one run"
+        )
 
 
 def _stage_progress(progress: Progress | None, position: int, job: Job) -> Callable[[str, float], None] | None:
@@ -207,11 +244,26 @@ def _stage_progress(progress: Progress | None, position: int, job: Job) -> Calla
 
 def _write_whole(path: Path, text: str) -> Path:
     """Write `text` so that `path` is the old file or the new one, never half of it."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    half = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    make_folder(path.parent)
+    # A short name of its own: a long file name need not leave room for a suffix.
+    half = path.with_name(f".emotion-{os.getpid()}.tmp")
     try:
         half.write_text(text, encoding="utf-8")
         half.replace(path)
+    except OSError as error:
+        raise InputError(f"{path} cannot be written ({error.strerror}); give another place") from error
     finally:
         half.unlink(missing_ok=True)
     return path
+
+
+def make_folder(folder: Path) -> None:
+    """Make a folder and those above it.
+
+    Raises:
+        InputError: it cannot be made.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(f"{folder} cannot be made ({error.strerror}); give another place") from error

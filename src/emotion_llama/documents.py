@@ -8,11 +8,12 @@ frame, intensities 0..5. A change that breaks readers raises `SCHEMA_VERSION`.
 from __future__ import annotations
 
 import dataclasses
+import json
 from collections.abc import Mapping
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 from emotion_llama import __version__
 from emotion_llama.records import (
@@ -24,11 +25,22 @@ from emotion_llama.records import (
     PeakFrame,
     PersonAnalysis,
     Prediction,
+    Prosody,
     Segment,
     VoiceTrack,
 )
 
 SCHEMA_VERSION = 1
+
+
+def _text(value: object) -> object:
+    """Text that UTF-8 can hold: the bytes of a file name that is no text (old Latin-1 names, say) are escaped."""
+    if not isinstance(value, str):
+        return value
+    return value.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+
+
+Text = Annotated[str, BeforeValidator(_text)]
 
 
 class _Document(BaseModel):
@@ -43,8 +55,8 @@ class VideoDocument(_Document):
     fps: float
     is_variable_frame_rate: bool
     rotation_degrees: int
-    codec: str
-    pixel_format: str
+    codec: Text
+    pixel_format: Text
 
 
 class AudioDocument(_Document):
@@ -52,14 +64,14 @@ class AudioDocument(_Document):
 
     sample_rate_hz: int
     channels: int
-    codec: str
+    codec: Text
 
 
 class ClipDocument(_Document):
     """The analysed file."""
 
-    path: str
-    sha256: str = Field(pattern="^[0-9a-f]{64}$")
+    path: Text
+    sha256: Text = Field(pattern="^[0-9a-f]{64}$")
     duration_seconds: float = Field(gt=0)
     video: VideoDocument | None
     audio: AudioDocument | None
@@ -78,13 +90,13 @@ class UnitCurves(_Document):
 class ActionUnitsDocument(_Document):
     """Action units of one person in one segment; `mean` and `max` are over the frames that were measured."""
 
-    names: list[str]
-    source: str
+    names: list[Text]
+    source: Text
     neutral: Literal["person", "population", "backend"]
     num_frames: int
     num_frames_measured: int
-    mean: dict[str, float]
-    max: dict[str, float]
+    mean: dict[Text, float]
+    max: dict[Text, float]
     curves: UnitCurves | None
 
 
@@ -94,9 +106,9 @@ class PeakDocument(_Document):
     pts_seconds: float
     score: float
     rule: Literal["all", "label"]
-    label: str | None
-    units: dict[str, float]
-    why: str
+    label: Text | None
+    units: dict[Text, float]
+    why: Text
 
 
 class ProsodyDocument(_Document):
@@ -119,38 +131,38 @@ class ProsodyDocument(_Document):
     loudness_perturbation_db: float | None
     tremor_depth_percent: float | None
     tilt_db: float | None
-    backend: str
+    backend: Text
 
 
 class ToneDocument(_Document):
     """The voice in words, each with the measurement behind it."""
 
-    phrase: str
-    words: dict[str, str]
+    phrase: Text
+    words: dict[Text, str]
 
 
 class LineDocument(_Document):
     """A line of speech."""
 
-    text: str
+    text: Text
     start_seconds: float | None
     end_seconds: float | None
-    speaker: str | None
+    speaker: Text | None
 
 
 class TranscriptDocument(_Document):
     """What was said, and where the words came from."""
 
     lines: list[LineDocument]
-    source: str
-    language: str | None
+    source: Text
+    language: Text | None
 
 
 class MissingDocument(_Document):
     """A measurement that could not be made, and why."""
 
-    what: str
-    reason: str
+    what: Text
+    reason: Text
 
 
 class EvidenceDocument(_Document):
@@ -162,27 +174,30 @@ class EvidenceDocument(_Document):
     tone: ToneDocument | None
     transcript: TranscriptDocument | None
     missing: list[MissingDocument]
+    usual: ProsodyDocument | None = Field(
+        default=None, description="the same voice over the whole clip, where the tone is relative to it"
+    )
 
 
 class CueDocument(_Document):
     """A piece of evidence and the log-odds it adds to each label."""
 
     source: Literal["face", "voice", "words"]
-    text: str
-    weights: dict[str, float]
-    origin: str
+    text: Text
+    weights: dict[Text, float]
+    origin: Text
 
 
 class PredictionDocument(_Document):
     """The answer; `label` is null exactly when `problem` says why."""
 
-    label: str | None
-    probabilities: dict[str, float] | None
-    reasoning: str
-    raw_text: str
-    model: str
+    label: Text | None
+    probabilities: dict[Text, float] | None
+    reasoning: Text
+    raw_text: Text
+    model: Text
     cues: list[CueDocument]
-    problem: str | None
+    problem: Text | None
 
 
 class SegmentDocument(_Document):
@@ -203,8 +218,9 @@ class FaceCurves(_Document):
 
 
 class FaceDocument(_Document):
-    """The person's face over the whole clip; boxes are in pixels of the analysed (perhaps scaled) frames."""
+    """The person's face over the whole clip; boxes are in pixels of analysed frames, `frame_size` (width, height)."""
 
+    frame_size: tuple[int, int]
     num_frames: int
     num_frames_seen: int
     curves: FaceCurves | None
@@ -215,7 +231,7 @@ class PersonDocument(_Document):
 
     person_id: int
     is_main: bool
-    why: str
+    why: Text
     face: FaceDocument | None
     segments: list[SegmentDocument]
 
@@ -233,13 +249,14 @@ class AnalysisDocument(_Document):
     """Everything that was found in one clip."""
 
     schema_version: Literal[1] = 1
-    generator: str
+    generator: Text
     clip: ClipDocument
-    model: str
-    settings: dict[str, Any]  # as the user gave them: strings, numbers, null
-    versions: dict[str, str]
-    warnings: list[str]
-    seconds_by_stage: dict[str, float]
+    model: Text
+    settings: dict[Text, Any]  # as the user gave them: strings, numbers, null
+    has_curves: bool  # whether frame-by-frame values were asked for
+    versions: dict[Text, str]
+    warnings: list[Text]
+    seconds_by_stage: dict[Text, float]
     people: list[PersonDocument]
     voice: VoiceDocument | None
 
@@ -257,13 +274,19 @@ def analysis_document(analysis: Analysis, *, curves: bool = True) -> AnalysisDoc
             audio=AudioDocument(**dataclasses.asdict(clip.audio)) if clip.audio else None,
         ),
         model=analysis.model,
-        settings=dict(analysis.settings),
+        settings={name: _text(value) for name, value in analysis.settings.items()},
+        has_curves=curves,
         versions=dict(analysis.versions),
         warnings=list(analysis.warnings),
         seconds_by_stage={k: _rounded(v, 3) for k, v in analysis.seconds_by_stage.items()},
         people=[_person(person, curves) for person in analysis.people],
         voice=_voice(analysis.voice) if analysis.voice is not None and curves else None,
     )
+
+
+def json_value(settings: Mapping[str, object]) -> Any:
+    """Settings as they come back from a document that was written and read."""
+    return json.loads(json.dumps({name: _text(value) for name, value in settings.items()}))
 
 
 def analysis_schema() -> dict[str, Any]:
@@ -312,7 +335,7 @@ def _evidence(evidence: Evidence, curves: bool) -> EvidenceDocument:
     return EvidenceDocument(
         action_units=_units(evidence.action_units, curves) if evidence.action_units is not None else None,
         peak_frame=_peak(evidence.peak_frame) if evidence.peak_frame is not None else None,
-        prosody=ProsodyDocument(**{k: _tidy(v) for k, v in dataclasses.asdict(prosody).items()}) if prosody else None,
+        prosody=_prosody(prosody),
         tone=ToneDocument(phrase=tone.phrase, words=dict(tone.words)) if tone else None,
         transcript=TranscriptDocument(
             lines=[LineDocument(**dataclasses.asdict(line)) for line in words.lines],
@@ -322,7 +345,14 @@ def _evidence(evidence: Evidence, curves: bool) -> EvidenceDocument:
         if words
         else None,
         missing=[MissingDocument(what=m.what, reason=m.reason) for m in evidence.missing],
+        usual=_prosody(evidence.usual),
     )
+
+
+def _prosody(prosody: Prosody | None) -> ProsodyDocument | None:
+    if prosody is None:
+        return None
+    return ProsodyDocument(**{k: _tidy(v) for k, v in dataclasses.asdict(prosody).items()})
 
 
 def _units(units: ActionUnits, curves: bool) -> ActionUnitsDocument:
@@ -366,6 +396,7 @@ def _peak(peak: PeakFrame) -> PeakDocument:
 
 def _face(track: FaceTrack, curves: bool) -> FaceDocument:
     return FaceDocument(
+        frame_size=track.frame_size,
         num_frames=len(track.valid),
         num_frames_seen=int(track.valid.sum()),
         curves=FaceCurves(

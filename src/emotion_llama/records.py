@@ -407,7 +407,10 @@ class Missing:
 
 @dataclass(frozen=True, repr=False)
 class Evidence:
-    """All that was measured of one person in one segment: numbers first, phrases derived from them."""
+    """All that was measured of one person in one segment: numbers first, phrases derived from them.
+
+    `usual` is how the same voice sounds over the whole clip, what the tone is relative to; None where it is not.
+    """
 
     action_units: ActionUnits | None = None
     peak_frame: PeakFrame | None = None
@@ -415,6 +418,7 @@ class Evidence:
     tone: Tone | None = None
     transcript: Transcript | None = None
     missing: tuple[Missing, ...] = ()
+    usual: Prosody | None = None
 
     def why_missing(self, what: str) -> str | None:
         """The reason why the field `what` is None, if it is."""
@@ -493,7 +497,7 @@ class Segment:
 class PersonAnalysis:
     """One person of a clip. A voice without a visible face is a person too (`track` is None).
 
-    `person_id` is 1, 2, ... in order of first appearance (with another program's units: its own number).
+    `person_id` is 1, 2, ... in order of first appearance (or of another program's numbers).
     """
 
     person_id: int

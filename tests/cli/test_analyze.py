@@ -3,6 +3,7 @@
 import io
 import json
 import os
+import shlex
 import signal
 import subprocess
 import sys
@@ -120,7 +121,12 @@ def test_several_clips_make_json_lines(sounds: Callable[[int], Path], tmp_path: 
         (["--model", "llama-9"], "llama-9"),
         (["--faces", "haar"], "haar"),
         (["--layout", "train"], "reader 'rules' takes no option 'layout'"),
-        (["--units", "nowhere.csv"], "nowhere.csv"),
+        (["--units", "nowhere.csv"], "nowhere.csv: no such file or folder"),
+        (["--face-model", "face.task"], "a face model file is for the backend mediapipe_tasks"),
+        (["--html", ""], "--html is empty"),
+        (["--json", "/"], "--json / is a folder"),
+        (["--json", "/proc/x/y.json"], "/proc/x cannot be made"),
+        ([""], "an empty path was given"),
         (["--transcript", "nowhere.srt"], "nowhere.srt"),
         (["--asr", "nowhere"], "pip install|nowhere"),
     ],
@@ -205,3 +211,53 @@ def test_a_closed_pipe_is_no_error(talk: Path) -> None:
     error = process.stderr.read()
     process.stderr.close()
     assert (process.wait(), error) == (0, "")
+
+
+def test_several_clips_want_a_folder_for_pages(sounds: Callable[[int], Path], capsys: Captured) -> None:
+    assert main(["analyze", str(sounds(2)), "--html", "pages.html"]) == 1
+    assert "with several clips, or a list of them, give a folder" in capsys.readouterr().err
+    assert not Path("pages.html").exists()
+
+
+def test_one_clip_into_a_folder_of_pages(talk: Path, tmp_path: Path) -> None:
+    assert main(["analyze", str(talk), "--html", str(tmp_path), "-q"]) == 0
+    assert (tmp_path / "talk.mp4.html").exists()
+
+
+def test_an_old_json_file_does_not_outlive_a_failure(tmp_path: Path) -> None:
+    file = tmp_path / "a.json"
+    file.write_text("old")
+    assert main(["analyze", str(tmp_path / "missing.mp4"), "--json", str(file)]) == 1
+    assert file.read_text() == ""
+
+
+def test_json_is_utf8_whatever_the_locale(talk: Path, tmp_path: Path) -> None:
+    clip = tmp_path / "\u00fcn\u00ef.mp4"
+    clip.write_bytes(talk.read_bytes())
+    command = [sys.executable, "-m", "emotion_llama", "analyze", str(clip), "-q", "--json", "-", "--no-curves"]
+    environment = {**os.environ, "LC_ALL": "C", "PYTHONIOENCODING": "ascii", "PYTHONUTF8": "1"}
+    done = subprocess.run(command, capture_output=True, env=environment, check=True)
+    assert json.loads(done.stdout.decode("utf-8"))["clip"]["path"] == str(clip)
+
+
+@pytest.mark.parametrize(("redirection", "code"), [("> /dev/full", 1), (">&-", 0)])
+def test_an_output_that_takes_nothing_is_no_traceback(talk: Path, redirection: str, code: int) -> None:
+    command = f"exec {shlex.quote(sys.executable)} -m emotion_llama analyze {shlex.quote(str(talk))} {redirection}"
+    done = subprocess.run(["sh", "-c", command], capture_output=True, text=True, check=False)
+    assert done.returncode == code
+    assert "Traceback" not in done.stderr
+    assert len(done.stderr.splitlines()) == code
+
+
+def test_listed_names_need_not_be_text(sounds: Callable[[int], Path], tmp_path: Path) -> None:
+    folder = sounds(1)
+    odd = os.fsencode(folder) + b"/ \xff .wav"
+    (folder / "0.wav").rename(os.fsdecode(odd))
+    command = [sys.executable, "-m", "emotion_llama", "analyze", "-", "--json", "-", "--no-curves", "-q"]
+    done = subprocess.run(command, input=odd + b"\n", capture_output=True, check=True)
+    assert json.loads(done.stdout)["clip"]["path"].endswith(" \\xff .wav")
+
+
+def test_control_characters_of_a_name_do_not_reach_the_terminal(tmp_path: Path, capsys: Captured) -> None:
+    assert main(["analyze", str(tmp_path / "a\x1b[31m\n.mp4")]) == 1
+    assert "a\\x1b[31m\\n.mp4" in capsys.readouterr().err

@@ -1,7 +1,9 @@
 """Many clips in one run: results are whole or absent, resuming repeats nothing, failures do not stop the rest."""
 
 import json
+import os
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -113,7 +115,7 @@ def test_a_broken_clip_is_counted_and_the_others_are_done(tmp_path: Path, sounds
 def test_same_names_from_different_folders_do_not_collide(tmp_path: Path, sounds: Sounds) -> None:
     paths = sounds("x/talk.wav", "y/talk.wav")
     jobs = collect_jobs(paths)
-    assert [str(job.relative) for job in jobs] == ["talk.wav", "y/talk.wav"]
+    assert [str(job.relative) for job in jobs] == ["x/talk.wav", "y/talk.wav"]
     assert [str(job.relative) for job in collect_jobs([tmp_path / "in"])] == ["x/talk.wav", "y/talk.wav"]
 
 
@@ -143,3 +145,56 @@ def test_pages_are_written_into_a_folder_and_wanted_back_on_resume(tmp_path: Pat
     page.unlink()
     assert [o.status for o in _run(CountingAnalyzer(), tmp_path / "in", outputs)] == ["done"]
     assert page.exists()
+
+
+def test_the_result_of_another_clip_is_not_overwritten(tmp_path: Path, sounds: Sounds) -> None:
+    """Two runs into one folder, `a/talk.wav` and then `b/talk.wav`: the second used to replace the first's result."""
+    first, second = sounds("a/talk.wav", "b/talk.wav")
+    outputs = Outputs(out_dir=tmp_path / "out", single=False)
+    (done,) = _run(CountingAnalyzer(), first, outputs)
+    before = done.written[0].read_bytes()
+    (refused,) = _run(CountingAnalyzer(), second, outputs)
+    assert refused.status == "failed"
+    assert f"holds the result of {first}" in (refused.error or "")
+    assert done.written[0].read_bytes() == before
+
+
+def test_resuming_with_curves_does_not_take_a_result_without(tmp_path: Path, sounds: Sounds) -> None:
+    sounds("a.wav")
+    small = Outputs(out_dir=tmp_path / "out", single=False, curves=False)
+    assert [o.status for o in _run(CountingAnalyzer(), tmp_path / "in", small)] == ["done"]
+    assert [o.status for o in _run(CountingAnalyzer(), tmp_path / "in", small)] == ["skipped"]
+    assert [o.status for o in _run(CountingAnalyzer(), tmp_path / "in", replace(small, curves=True))] == ["done"]
+
+
+def test_a_new_version_of_what_measures_is_measured_again(
+    tmp_path: Path, sounds: Sounds, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from emotion_llama.pipeline import analyzer
+
+    sounds("a.wav")
+    outputs = Outputs(out_dir=tmp_path / "out", single=False)
+    _run(CountingAnalyzer(), tmp_path / "in", outputs)
+    monkeypatch.setattr(analyzer, "installed_versions", lambda: {"mediapipe": "9.9"})
+    assert [o.status for o in _run(CountingAnalyzer(), tmp_path / "in", outputs)] == ["done"]
+
+
+def test_a_place_that_cannot_be_written_is_named(tmp_path: Path, sounds: Sounds) -> None:
+    sounds("a.wav")
+    (tmp_path / "file").write_text("")
+    (outcome,) = _run(CountingAnalyzer(), tmp_path / "in", Outputs(out_dir=tmp_path / "file" / "x", single=False))
+    assert outcome.status == "failed"
+    assert "cannot be made" in (outcome.error or "")
+    assert ".tmp" not in (outcome.error or "")
+
+
+def test_a_name_that_is_no_text_is_a_clip_like_any_other(tmp_path: Path, sounds: Sounds) -> None:
+    """A Latin-1 file name used to end the whole run with a traceback."""
+    (clip,) = sounds("a.wav")
+    odd = Path(os.fsdecode(os.fsencode(clip.parent) + b"/b\xff.wav"))
+    clip.rename(odd)
+    outcomes = _run(CountingAnalyzer(), tmp_path / "in", Outputs(out_dir=tmp_path / "out", single=False))
+    assert [o.status for o in outcomes] == ["done"]
+    assert json.loads(outcomes[0].written[0].read_text())["clip"]["path"].endswith("b\\xff.wav")
+    again = _run(CountingAnalyzer(), tmp_path / "in", Outputs(out_dir=tmp_path / "out", single=False))
+    assert [o.status for o in again] == ["skipped"]

@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from emotion_llama.cli.common import ProgressLine, input_paths
+from emotion_llama.cli.common import ProgressLine, begin_file, complain, input_paths, shown, write_json
 from emotion_llama.errors import InputError
 
 if TYPE_CHECKING:
@@ -76,7 +76,8 @@ def run(args: argparse.Namespace) -> int:
     jobs = collect_jobs(input_paths(args.inputs))
     if args.subtitle is not None and len(jobs) > 1:
         raise InputError(f"--subtitle is for one clip, got {len(jobs)}; use --transcript FILE.csv with name,sentence")
-    outputs = _outputs(args, single=len(jobs) == 1 and not Path(args.inputs[0]).is_dir() and args.inputs != ["-"])
+    single = len(jobs) == 1 and args.inputs != ["-"] and not Path(args.inputs[0]).is_dir()
+    outputs = _outputs(args, single=single)
     console = _console(args)
     return _run_jobs(_analyzer(args), jobs, outputs, console, args)
 
@@ -106,21 +107,25 @@ def _run_jobs(
 
 def _report(outcome: Outcome, console: Console | None, alone: bool) -> None:
     if outcome.error is not None:
-        sys.stderr.write(f"emotion-llama: {outcome.error}\n")
+        complain(outcome.error)
     if console is None:
         return
     from emotion_llama.report import terminal
 
     if outcome.analysis is None:
         if outcome.status == "skipped":
-            console.print(f"{outcome.path.name}: already done", highlight=False, markup=False)
+            places = ", ".join(shown(path) for path in outcome.written)
+            console.print(
+                f"{shown(outcome.path.name)}: already done, in {places}",
+                highlight=False, markup=False, soft_wrap=True,
+            )  # fmt: skip
         return
     if alone:
         terminal.print_analysis(outcome.analysis, console)
     else:
         terminal.print_line(outcome.analysis, console)
     for path in outcome.written:
-        console.print(f"wrote {path}", highlight=False, markup=False, soft_wrap=True)
+        console.print(f"wrote {shown(path)}", highlight=False, markup=False, soft_wrap=True)
 
 
 def _analyzer(args: argparse.Namespace) -> Analyzer:
@@ -150,8 +155,13 @@ def _reader_options(args: argparse.Namespace) -> dict[str, object]:
 def _outputs(args: argparse.Namespace, *, single: bool) -> Outputs:
     from emotion_llama.batch import Outputs
 
+    if args.html == "":
+        raise InputError("--html is empty; give the name of a file, or of a folder for several clips")
+    if args.html is not None and not single and Path(args.html).suffix.lower() in (".html", ".htm"):
+        raise InputError(f"--html {args.html} names a file; with several clips, or a list of them, give a folder")
     return Outputs(
         html=None if args.html is None else Path(args.html),
+        documents=args.json is not None,
         out_dir=args.out,
         beside=args.resume and args.out is None,
         curves=args.curves,
@@ -179,25 +189,24 @@ class JsonSink:
 
     def __init__(self, target: str | None, *, single: bool) -> None:
         self._target = target
-        self._single = single
-        self._started = False
+        self._indent = 1 if single else None
+        if target is not None and target != "-":
+            begin_file("--json", Path(target))
 
     def add(self, outcome: Outcome) -> None:
         """Write the outcome's document, if it has one."""
-        if self._target is None or outcome.document is None:
+        document = outcome.document
+        if self._target is None or document is None:
             return
-        text = outcome.document
-        if self._single:
-            text = json.dumps(json.loads(text), ensure_ascii=False, indent=1)
+        if not isinstance(document, str):
+            text = document.model_dump_json(indent=self._indent)
+        else:
+            text = json.dumps(json.loads(document), ensure_ascii=False, indent=self._indent)
         if self._target == "-":
-            sys.stdout.write(text + "\n")
-            sys.stdout.flush()
+            write_json(text)
             return
-        path = Path(self._target)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with path.open("a" if self._started else "w", encoding="utf-8") as file:
+        with Path(self._target).open("a", encoding="utf-8") as file:
             file.write(text + "\n")
-        self._started = True
 
 
 def _segment(text: str) -> str | float:

@@ -1,17 +1,78 @@
-"""What several verbs share: the clips on the command line, and one line that says how far a run is."""
+"""What several verbs share: the clips on the command line, complaints, JSON, and a line that says how far a run is."""
 
 from __future__ import annotations
 
+import os
 import sys
+import unicodedata
 from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
+from emotion_llama.errors import InputError
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 
 def input_paths(inputs: Iterable[str]) -> list[str]:
-    """Inputs with - replaced by the lines of standard input."""
+    """Inputs with - replaced by the lines of standard input, which are taken as they are.
+
+    Raises:
+        InputError: a path is empty (an unset variable, say), which would mean the current folder.
+    """
     paths: list[str] = []
     for item in inputs:
-        paths += [line.strip() for line in sys.stdin if line.strip()] if item == "-" else [item]
+        if not item:
+            raise InputError("an empty path was given; give . for the current folder")
+        paths += _listed_paths() if item == "-" else [item]
     return paths
+
+
+def _listed_paths() -> list[str]:
+    # Names of files are bytes: they need not be text in the locale's encoding.
+    buffer = getattr(sys.stdin, "buffer", None)
+    lines = sys.stdin.read().splitlines() if buffer is None else os.fsdecode(buffer.read()).split("\n")
+    return [line.rstrip("\r") for line in lines if line.strip()]
+
+
+def complain(message: str) -> None:
+    """One line on stderr; control characters of a file name do not reach the terminal."""
+    sys.stderr.write(f"emotion-llama: {shown(message)}\n")
+
+
+def shown(text: object) -> str:
+    """`text` on one line, its control characters escaped."""
+    return "".join(
+        c if unicodedata.category(c) != "Cc" else c.encode("unicode_escape").decode("ascii") for c in str(text)
+    )
+
+
+def write_json(text: str) -> None:
+    """A JSON document and a line's end on stdout: in UTF-8 whatever the locale (RFC 8259)."""
+    buffer = getattr(sys.stdout, "buffer", None)
+    if buffer is None:
+        sys.stdout.write(text + "\n")
+    else:
+        sys.stdout.flush()
+        buffer.write(text.encode("utf-8") + b"\n")
+    sys.stdout.flush()
+
+
+def begin_file(option: str, path: Path) -> None:
+    """Empty or make the file that `option` names, before the long work: an old one must not look like this run's.
+
+    Raises:
+        InputError: it is a folder, or cannot be written.
+    """
+    from emotion_llama.batch import make_folder
+
+    if path.is_dir():
+        raise InputError(f"{option} {path} is a folder; give a file")
+    make_folder(path.parent)
+    try:
+        path.write_bytes(b"")
+    except OSError as error:
+        raise InputError(f"{option} {path} cannot be written ({error.strerror}); give another place") from error
 
 
 class ProgressLine:
@@ -33,7 +94,7 @@ class ProgressLine:
         if not self._enabled:
             return
         count = f"[{position + 1}/{self._total}] " if self._total > 1 else ""
-        line = f"{count}{name[:40]}  {stage} {100 * share:3.0f} %"
+        line = f"{count}{shown(name)[:40]}  {stage} {100 * share:3.0f} %"
         sys.stderr.write(f"\r\x1b[K{line[:79]}")
         sys.stderr.flush()
         self._shown = True

@@ -7,6 +7,8 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from emotion_llama.cli.common import ProgressLine, complain, input_paths, shown
+
 if TYPE_CHECKING:
     from emotion_llama.batch import Job, Outcome
     from emotion_llama.pipeline import Embedder
@@ -42,7 +44,6 @@ def add_parser(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> No
 def run(args: argparse.Namespace) -> int:
     """Encode all inputs; 0 when every one was done, else 1."""
     from emotion_llama.batch import Outcome, Tally, collect_jobs
-    from emotion_llama.cli.common import ProgressLine, input_paths
     from emotion_llama.errors import EmotionLlamaError
     from emotion_llama.pipeline import Embedder
 
@@ -62,9 +63,9 @@ def run(args: argparse.Namespace) -> int:
             tally.add(outcome)
             progress.clear()
             if outcome.error is not None:
-                sys.stderr.write(f"emotion-llama: {outcome.error}\n")
+                complain(outcome.error)
             for path in () if args.quiet else outcome.written:
-                sys.stdout.write(f"wrote {path}\n")
+                sys.stdout.write(f"wrote {shown(path)}\n")
     if len(jobs) > 1 and not args.quiet:
         sys.stderr.write(tally.text() + "\n")
     return 1 if tally.failed else 0

@@ -7,6 +7,8 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from emotion_llama.cli.common import ProgressLine, complain, input_paths
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -65,7 +67,6 @@ def add_parser(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> No
 def run(args: argparse.Namespace) -> int:
     """Make the features of all inputs; 0 when every one was done, else 1."""
     from emotion_llama.batch import collect_jobs
-    from emotion_llama.cli.common import input_paths
     from emotion_llama.data.encoders import TorchEncoders
     from emotion_llama.data.features import FeatureExtractor
     from emotion_llama.data.published_folders import PublishedFolders
@@ -95,7 +96,6 @@ def _run_clips(
     published: PublishedFolders | None,
     args: argparse.Namespace,
 ) -> int:
-    from emotion_llama.cli.common import ProgressLine
     from emotion_llama.face.backends import load_backend
     from emotion_llama.pipeline.feature_run import FeatureTally, extract_clips
 
@@ -154,9 +154,9 @@ def _sinks(args: argparse.Namespace, extractor: FeatureExtractor, look: LookOpti
 
 def _report(outcome: FeatureOutcome, quiet: bool) -> None:
     if outcome.error is not None:
-        sys.stderr.write(f"emotion-llama: {outcome.error}\n")
+        complain(outcome.error)
     for warning in outcome.warnings:
-        sys.stderr.write(f"emotion-llama: {outcome.clip.path}: {warning}\n")
+        complain(f"{outcome.clip.path}: {warning}")
     if quiet or outcome.error is not None:
         return
     if outcome.features is None:

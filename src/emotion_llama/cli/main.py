@@ -6,12 +6,15 @@ Exit codes: 0 all done; 1 something failed, and the rest was done; 2 the command
 from __future__ import annotations
 
 import argparse
+import io
 import os
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 
 from emotion_llama import __version__
 from emotion_llama.cli import analyze, convert, doctor, encode, export, features
+from emotion_llama.cli.common import complain
 from emotion_llama.errors import EmotionLlamaError
 
 VERBS = (analyze, features, encode, convert, export, doctor)
@@ -35,6 +38,7 @@ def build_parser() -> argparse.ArgumentParser:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; returns the exit code."""
+    _open_streams()
     args = build_parser().parse_args(argv)
     # The arrays here are small: OpenBLAS's threads would spin, and double the CPU time of finding faces.
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
@@ -45,15 +49,36 @@ def main(argv: Sequence[str] | None = None) -> int:
         sys.stdout.flush()
         return code
     except EmotionLlamaError as error:
-        sys.stderr.write(f"emotion-llama: {error}\n")
+        complain(str(error))
         return 1
     except KeyboardInterrupt:
-        sys.stderr.write("emotion-llama: interrupted\n")
+        complain("interrupted")
         return 130
     except BrokenPipeError:
-        # The reader of a pipe (head, less) has gone: not an error. Keep the interpreter's exit from flushing again.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        # The reader of a pipe (head, less) has gone: not an error.
+        _drop_stdout()
         return 0
+    except OSError as error:
+        # What is left of these is the output itself: a full disk, a closed terminal.
+        _drop_stdout()
+        complain(f"cannot write: {error}")
+        return 1
+
+
+def _open_streams() -> None:
+    """Give a closed stdout or stderr a place to write to, and let names that the locale cannot show be escaped."""
+    for name in ("stdout", "stderr"):
+        stream = getattr(sys, name)
+        if stream is None:
+            setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: SIM115, PTH123  for the process's life
+        elif isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
+
+
+def _drop_stdout() -> None:
+    """Let what stdout still holds go nowhere, so that the interpreter's exit does not try it again."""
+    with suppress(OSError, ValueError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def entry_point() -> None:

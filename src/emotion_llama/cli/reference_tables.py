@@ -170,15 +170,17 @@ def voice_rule_table() -> str:
     """The rules of the voice."""
     rows = [
         (
-            f"{r.name}{f', {r.unit}' if r.unit else ''}",
+            f"{r.scale.name}{f', {r.scale.unit}' if r.scale.unit else ''}",
             _ordinary(r),
+            " to ".join(_relative_bounds(r.scale)) if r.scale.relative else "-",
             f"{r.step:g}",
-            f"{r.too_low}: {_weights(r.below)}" if r.below else "-",
-            f"{r.too_high}: {_weights(r.above)}" if r.above else "-",
+            f"{r.scale.low_word}: {_weights(r.below)}" if r.below else "-",
+            f"{r.scale.high_word}: {_weights(r.above)}" if r.above else "-",
         )
         for r in voice_tables.VOICE_RULES
     ]
-    return _table(("figure", "ordinary", "a step", "a step below", "a step above"), rows)
+    header = ("figure", "ordinary", "ordinary beside the usual", "a step", "a step below", "a step above")
+    return _table(header, rows)
 
 
 def modifiers() -> str:
@@ -225,8 +227,8 @@ def _full_scale(formula: UnitFormula) -> str:
 def _ordinary(rule: voice_tables.VoiceRule) -> str:
     """The band in which a figure says nothing; a side without weights is open."""
     if not rule.below:
-        return f"up to {rule.high:g}"
-    return f"{rule.low:.3g} to {rule.high:.3g}" if rule.above else f"from {rule.low:g}"
+        return f"up to {rule.scale.high:g}"
+    return f"{rule.scale.low:.3g} to {rule.scale.high:.3g}" if rule.above else f"from {rule.scale.low:g}"
 
 
 def _condition(rule: rule_tables.FaceRule) -> str:

@@ -8,13 +8,14 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+from emotion_llama.errors import InputError
 from emotion_llama.pipeline.evidence import Scene, gather, with_label_peak
 from emotion_llama.pipeline.hearing import VOICE_BACKENDS, listen
 from emotion_llama.pipeline.options import Options, check_choice, file_and_hash
 from emotion_llama.pipeline.people import Person, Voiced, main_first, whose_voice
 from emotion_llama.pipeline.sight import Sight, look
 from emotion_llama.pipeline.spans import spans_of
-from emotion_llama.pipeline.words import find_words
+from emotion_llama.pipeline.words import find_words, words_record
 from emotion_llama.records import Analysis, Clip, PersonAnalysis, Segment
 
 if TYPE_CHECKING:
@@ -50,6 +51,12 @@ class Analyzer:
         max_fps: float = 30.0,
     ) -> None:
         check_choice("voice", voice, VOICE_BACKENDS)
+        if face_model is not None and faces != "mediapipe_tasks":
+            raise InputError(
+                f"a face model file is for the backend mediapipe_tasks, not {faces}; name that backend too"
+            )
+        if not max_fps > 0 or max_side < 64:
+            raise InputError(f"expected max_fps above 0 and max_side of 64 or more, got {max_fps = }, {max_side = }")
         self.reader = reader
         self._faces = faces
         self._face_model = face_model
@@ -146,7 +153,7 @@ class Analyzer:
         clip = probe(path, warn=warnings.append)
         clock = _Clock(progress)
         with clock.stage("words"):
-            words = find_words(clip, options)
+            words = find_words(clip, options, warnings.append)
         with clock.stage("voice") as report:
             sound = listen(clip, self._voice_backend, warn=warnings.append, progress=report)
         with clock.stage("faces") as report:
@@ -184,7 +191,11 @@ class Analyzer:
             "voice": self._voice_backend,
             "max_side": self._max_side,
             "max_fps": self._max_fps,
-            **options.record(path),
+            "people": options.people,
+            "segment": options.segment,
+            "peak_rule": options.peak_rule,
+            "words": words_record(path, options),
+            "asr_model": None if options.asr_model is None else str(options.asr_model),
         }
 
     # --- the stages -------------------------------------------------------------------------------------------------

@@ -34,9 +34,10 @@ def gather(scene: Scene, seen: Seen | None, span: tuple[float, float], silent_be
     """
     missing: list[Missing] = []
     units, peak = _face(scene.sight, seen, span, missing)
-    prosody, tone = _voice(scene, span, silent_because, missing)
+    usual = _reference(scene)
+    prosody, tone = _voice(scene.sound, usual, span, silent_because, missing)
     spoken = _words(scene.words, span, silent_because, missing)
-    return Evidence(units, peak, prosody, tone, spoken, tuple(missing))
+    return Evidence(units, peak, prosody, tone, spoken, tuple(missing), None if prosody is None else usual)
 
 
 def with_label_peak(evidence: Evidence, label: str) -> Evidence:
@@ -71,11 +72,14 @@ def _face(
 
 
 def _voice(
-    scene: Scene, span: tuple[float, float], silent_because: str | None, missing: list[Missing]
+    sound: Sound,
+    usual: Prosody | None,
+    span: tuple[float, float],
+    silent_because: str | None,
+    missing: list[Missing],
 ) -> tuple[Prosody | None, Tone | None]:
-    from emotion_llama.speech.tone import describe_tone
+    from emotion_llama.speech.tone import describe_tone, why_no_voice
 
-    sound = scene.sound
     if sound.voice is None:
         missing.append(Missing("prosody", sound.why_none))
         return None, None
@@ -87,10 +91,17 @@ def _voice(
         missing.append(Missing("prosody", "no speech was heard in this segment"))
         return None, None
     prosody = sound.summarise(stretch, *span)
-    tone = describe_tone(prosody, scene.usual)
-    if tone is None:
-        missing.append(Missing("tone", f"only {prosody.speech_seconds:.1f} s of speech: too little to describe"))
-    return prosody, tone
+    problem = why_no_voice(prosody)
+    if problem is not None:
+        missing.append(Missing("tone", problem))
+    return prosody, describe_tone(prosody, usual)
+
+
+def _reference(scene: Scene) -> Prosody | None:
+    """The voice at large, if it is one: music over most of a clip says nothing about who speaks in the rest."""
+    from emotion_llama.speech.tone import why_no_voice
+
+    return None if scene.usual is None or why_no_voice(scene.usual) is not None else scene.usual
 
 
 def _words(

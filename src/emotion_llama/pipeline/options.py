@@ -33,27 +33,6 @@ class Options:
         check_choice("peak_rule", self.peak_rule, ("all", "label"))
         check_segment(self.segment)
 
-    def words_file(self, clip_path: Path) -> Path | None:
-        """The file whose words are read for this clip: the one named, else the subtitle beside the clip, if any."""
-        from emotion_llama.media.subtitles import find_sidecar
-
-        if self.transcript is not None:
-            return self.transcript
-        if self.subtitle is not None or self.asr_model is not None:
-            return None
-        return find_sidecar(clip_path)
-
-    def record(self, clip_path: Path) -> dict[str, object]:
-        """The choices as JSON values; the words' file with its hash, so that a changed file is another setting."""
-        return {
-            "people": self.people,
-            "segment": self.segment,
-            "peak_rule": self.peak_rule,
-            "subtitle": self.subtitle,
-            "words_file": file_and_hash(self.words_file(clip_path)),
-            "asr_model": None if self.asr_model is None else str(self.asr_model),
-        }
-
 
 def check_choice(name: str, value: str, choices: tuple[str, ...]) -> None:
     """Raise InputError unless `value` is one of `choices`."""

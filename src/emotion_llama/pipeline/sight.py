@@ -19,7 +19,7 @@ class Seen:
     """One person in view: a track measured by us, or units that another program measured, or both.
 
     Attributes:
-        person_id: 1, 2, ... in order of first appearance, or the other program's face number.
+        person_id: 1, 2, ... in order of first appearance, or of the other program's numbers.
         track: None when only another program's units are there.
         units: None when the face was found but no unit could be measured.
         why_no_units: the reason, when `units` is None.
@@ -89,11 +89,15 @@ def read_units(clip: Clip, table: Path | None, backend: str) -> Sight:
         InputError: the table is missing or is not one of the known formats, or no backend has that name.
         MissingDependency, BackendError: the backend is not installed, or failed.
     """
-    from emotion_llama.face.backends import load_unit_reader
+    from emotion_llama.face.backends import BACKENDS, load_unit_reader
 
+    if table is None and backend not in BACKENDS:
+        raise InputError(
+            f"{backend}: no such file or folder, and no backend of that name; give a CSV with action units"
+        )
     reader, path = (load_unit_reader(backend), clip.path) if table is None else (_reader_of(table, clip), table)
     people = reader.read(path)
-    seen = tuple(Seen(person.person_id, None, person.units) for person in people)
+    seen = tuple(Seen(i, None, person.units) for i, person in enumerate(people, 1))
     source = backend if table is None else table.name
     return Sight(seen, None, max((len(p.units.pts_seconds) for p in people), default=0), f"no person in {source}")
 

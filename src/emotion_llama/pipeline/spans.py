@@ -19,7 +19,7 @@ def check_segment(segment: Literal["none", "auto"] | float) -> None:
     """Raise InputError unless `segment` is none, auto or a number of seconds of at least 0.5."""
     if segment in ("none", "auto"):
         return
-    if isinstance(segment, str) or not SHORTEST_SECONDS <= segment < math.inf:
+    if isinstance(segment, (str, bool)) or not SHORTEST_SECONDS <= segment < math.inf:
         raise InputError(f"segment={segment!r}: expected 'none', 'auto' or seconds of at least {SHORTEST_SECONDS}")
 
 
