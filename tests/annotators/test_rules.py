@@ -62,8 +62,8 @@ def test_insult_by_hand(say: Say) -> None:
 
 
 def test_fast_voice_by_hand(make_voice: Voice) -> None:
-    rate = next(rule for rule in VOICE_RULES if rule.field == "articulation_rate")
-    prediction = READER.read(Evidence(prosody=make_voice(articulation_rate=rate.high + rate.step)))
+    rate = next(rule for rule in VOICE_RULES if rule.scale.figure == "articulation_rate")
+    prediction = READER.read(Evidence(prosody=make_voice(articulation_rate=rate.scale.high + rate.step)))
     # No figure is left to call the voice ordinary: .3 e^-.2 + .0875 (e^.4 + 3 e^.3 + e^.2 + e^-.4 + 2)
     # = .245619 + .825398 = 1.071017
     assert prediction.probabilities is not None

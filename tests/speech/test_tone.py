@@ -2,11 +2,14 @@
 
 from dataclasses import replace
 
+import numpy as np
 import pytest
 
-from emotion_llama.records import Prosody
-from emotion_llama.speech.prosody import to_semitones
-from emotion_llama.speech.tone import SCALES, describe_tone
+from emotion_llama.records import Prosody, Waveform
+from emotion_llama.speech.prosody import summarise, to_semitones
+from emotion_llama.speech.tone import SCALES, Judgement, describe_tone, judge, why_no_voice
+from emotion_llama.speech.voice_track import measure_voice
+from emotion_llama.synthetic.voice import VoiceSpec, render_voice
 
 ORDINARY = Prosody(
     speech_seconds=5.0, voiced_seconds=4.0, pitch_median_hz=140.0, pitch_median_semitones=float(to_semitones(140.0)),
@@ -120,6 +123,55 @@ def test_figures_that_are_missing_earn_no_word():
 def test_no_voice_no_tone():
     assert describe_tone(None) is None
     assert describe_tone(voice(pitch_median_semitones=None, articulation_rate=None)) is None
+
+
+@pytest.mark.parametrize(
+    ("figures", "why"),
+    [
+        ({"tilt_db": 94.2}, "the sound is no voice: its spectral tilt of 94 dB is above the 55 dB of voices"),
+        ({"tilt_db": -20.0}, "the sound is no voice: its spectral tilt of -20 dB is below the -15 dB of voices"),
+        ({"harmonicity_db": 48.0}, "the sound is no voice: its harmonicity of 48 dB is above the 40 dB of voices"),
+        (
+            {"pitch_median_semitones": None, "articulation_rate": None},
+            "neither pitch nor tempo can be measured in 5.0 s of speech",
+        ),
+    ],
+)
+def test_what_is_no_voice_has_no_tone(figures, why):
+    assert why_no_voice(voice(**figures)) == why
+    assert describe_tone(voice(**figures)) is None
+
+
+def test_what_a_voice_can_do_is_a_voice():
+    for figures in ({}, {"tilt_db": 55.0}, {"tilt_db": None}, {"harmonicity_db": 40.0}, {"harmonicity_db": None}):
+        assert why_no_voice(voice(**figures)) is None
+
+
+def test_tones_are_told_from_voices_where_they_are_measured():
+    seconds = np.arange(2 * 16_000) / 16_000
+    held = np.sin(2 * np.pi * 440 * seconds)
+    strings = sum(np.sin(2 * np.pi * 220 * k * seconds) / k**2 for k in range(1, 8)) * np.exp(-4 * (seconds % 0.5))
+    darkest = render_voice(VoiceSpec(duration_seconds=2.0, vowels="u", softness_db=30.0)).samples
+    whys = [
+        why_no_voice(summarise(measure_voice([Waveform(np.float32(0.3 * sound), 16_000, 0.0)])))
+        for sound in (held, strings, darkest)
+    ]
+    assert "tilt of 9" in whys[0]
+    assert "harmonicity of 4" in whys[1]
+    assert whys[2] is None
+
+
+def test_the_judgement_says_how_far_and_beside_what():
+    rate = next(scale for scale in SCALES if scale.figure == "articulation_rate")
+    level = next(scale for scale in SCALES if scale.figure == "loudness_median_db")
+    assert judge(rate, voice(articulation_rate=7.0)) == Judgement(7.0, 1, "fast", 5.5, None)
+    beside = judge(rate, voice(articulation_rate=3.0), voice(articulation_rate=5.0))
+    assert beside == Judgement(3.0, -1, "slow", 4.0, 5.0)
+    assert beside.excess == pytest.approx(-1.0)
+    within = judge(level, voice(loudness_median_db=-41.0), voice(loudness_median_db=-45.0))
+    assert within == Judgement(-41.0, 0, None, None, -45.0)
+    assert within.excess == 0.0
+    assert judge(rate, voice(articulation_rate=None)) is None
 
 
 def test_every_scale_names_a_figure_of_prosody():

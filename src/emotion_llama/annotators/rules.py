@@ -71,7 +71,7 @@ class RulesReader:
     def read(self, evidence: Evidence, inputs: ClipInputs | None = None) -> Prediction:
         """The answer for one person in one segment, from `evidence` alone; a `problem` when there is no evidence."""
         face = read_face(evidence.action_units, evidence.peak_frame, self.table)
-        voice = read_voice(evidence.prosody, evidence.tone)
+        voice = read_voice(evidence.prosody, evidence.tone, evidence.usual)
         words = read_words(evidence.transcript, self._lexicon)
         cues = _within([*_capped(face.cues), *_capped(voice.cues), *_capped(_word_cues(words.hits))], self.label_space)
         raw_text = coarse_sentence(evidence, face.units)

@@ -18,6 +18,7 @@ from emotion_llama.annotators.voice_tables import (
 )
 from emotion_llama.records import Cue, Prosody, Tone
 from emotion_llama.speech.prosody import BACKEND
+from emotion_llama.speech.tone import Judgement, judge, why_no_voice
 
 _MIN_FIGURES = 3  # fewer than these are not enough to call a voice ordinary
 
@@ -29,44 +30,45 @@ class VoiceReading(NamedTuple):
     problem: str | None
 
 
-def read_voice(prosody: Prosody | None, tone: Tone | None = None) -> VoiceReading:
-    """What the sound of the voice speaks for, figure by figure; by the words of the tone where no figures came."""
+def read_voice(prosody: Prosody | None, tone: Tone | None = None, usual: Prosody | None = None) -> VoiceReading:
+    """What the sound of the voice speaks for, figure by figure; by the words of the tone where no figures came.
+
+    `usual` is how the same voice sounds over the whole recording. Figures are judged as `describe_tone` judges them.
+    """
     if prosody is None:
         return _read_tone(tone)
     if prosody.voiced_seconds < MIN_VOICED_SECONDS:
         return VoiceReading((), f"only {prosody.voiced_seconds:.1f} s are voiced, {MIN_VOICED_SECONDS} s are needed")
-    figures = [(rule, value) for rule in VOICE_RULES if (value := _figure(prosody, rule)) is not None]
-    deviations = [(rule, value, deviation(rule, value)) for rule, value in figures]
-    cues = [_cue(rule, value, away) for rule, value, away in deviations if away != 0.0]
-    ordinary = ORDINARY * max(0.0, 1.0 - sum(abs(away) for _, _, away in deviations))
-    if ordinary > 0 and len(figures) >= _MIN_FIGURES:
-        text = f"an ordinary voice: {len(figures)} figures within, or close to, what is usual"
+    if (problem := why_no_voice(prosody)) is not None:
+        return VoiceReading((), problem)
+    judged = [(rule, judge(rule.scale, prosody, usual)) for rule in VOICE_RULES if _is_comparable(rule, prosody)]
+    found = [(rule, judgement) for rule, judgement in judged if judgement is not None]
+    cues = [_cue(rule, judgement) for rule, judgement in found if judgement.direction != 0]
+    ordinary = ORDINARY * max(0.0, 1.0 - sum(abs(deviation(rule, judgement)) for rule, judgement in found))
+    if ordinary > 0 and len(found) >= _MIN_FIGURES:
+        text = f"an ordinary voice: {len(found)} figures within, or close to, what is usual"
         cues.append(Cue("voice", text, {"neutral": ordinary}, OWN))
     return VoiceReading(tuple(cues), None if cues else "too few figures could be measured")
 
 
-def deviation(rule: VoiceRule, value: float) -> float:
+def deviation(rule: VoiceRule, judgement: Judgement) -> float:
     """How far outside its ordinary band a figure lies, in steps, between -1 and 1; 0 inside."""
-    if value > rule.high:
-        return min((value - rule.high) / rule.step, 1.0)
-    if value < rule.low:
-        return max((value - rule.low) / rule.step, -1.0)
-    return 0.0
+    return max(-1.0, min(judgement.excess / rule.step, 1.0))
 
 
-def _figure(prosody: Prosody, rule: VoiceRule) -> float | None:
-    if rule.field in BASE_BACKEND_FIGURES and prosody.backend != BACKEND:
-        return None
-    value = getattr(prosody, rule.field)
-    return None if value is None else float(value)
+def _is_comparable(rule: VoiceRule, prosody: Prosody) -> bool:
+    return rule.scale.figure not in BASE_BACKEND_FIGURES or prosody.backend == BACKEND
 
 
-def _cue(rule: VoiceRule, value: float, away: float) -> Cue:
-    word, bound = (rule.too_high, rule.high) if away > 0 else (rule.too_low, rule.low)
-    side = "above" if away > 0 else "below"
-    unit = f" {rule.unit}" if rule.unit else ""
-    text = f"{rule.name} {_number(value)}{unit}, {side} {_number(bound)} ({word})"
-    return Cue("voice", text, _weights(rule, away), VOICE_ORIGIN)
+def _cue(rule: VoiceRule, judgement: Judgement) -> Cue:
+    scale, bound = rule.scale, judgement.bound
+    assert bound is not None
+    side = "above" if judgement.direction > 0 else "below"
+    unit = f" {scale.unit}" if scale.unit else ""
+    against = "" if judgement.usual is None else f" against a usual {_number(judgement.usual)}"
+    word = judgement.word or ("high" if judgement.direction > 0 else "low")
+    text = f"{scale.name} {_number(judgement.value)}{unit}, {side} {_number(bound)}{against} ({word})"
+    return Cue("voice", text, _weights(rule, deviation(rule, judgement)), VOICE_ORIGIN)
 
 
 def _weights(rule: VoiceRule, away: float) -> dict[str, float]:
@@ -77,7 +79,7 @@ def _weights(rule: VoiceRule, away: float) -> dict[str, float]:
 def _read_tone(tone: Tone | None) -> VoiceReading:
     if tone is None:
         return VoiceReading((), None)
-    rules = {rule.field: rule for rule in VOICE_RULES}
+    rules = {rule.scale.figure: rule for rule in VOICE_RULES}
     cues = []
     for word in tone.words or tone.phrase.replace(",", " ").split():
         if word in TONE_WORDS:

@@ -5,10 +5,11 @@ As in `rule_tables`, the directions come from the literature and the weights (lo
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import NamedTuple
 
-from emotion_llama.speech.tone import NOISY_BELOW_DB, SCALES
+from emotion_llama.speech.tone import NOISY_BELOW_DB, SCALES, Scale
 
 # Directions: Juslin & Laukka, Psychological Bulletin 129(5), 2003, table of cue patterns, and Scherer, Speech
 # Communication 40, 2003, table 2, for anger, fear, happiness and sadness; Murray & Arnott, JASA 93(2), 1993, for
@@ -18,22 +19,16 @@ from emotion_llama.speech.tone import NOISY_BELOW_DB, SCALES
 
 
 class VoiceRule(NamedTuple):
-    """One figure of `Prosody`.
+    """What a figure of `Prosody` speaks for outside its ordinary band.
 
-    Between `low` and `high` it is ordinary and says nothing; `step` beyond either bound its weights count in full,
-    nearer ones in proportion.
+    The band is the scale's, absolute or relative to the voice's usual self (`speech.tone.judge`). `step` beyond either
+    bound the weights count in full, nearer ones in proportion.
     """
 
-    field: str
-    name: str
-    unit: str
-    low: float
-    high: float
+    scale: Scale
     step: float
     below: Mapping[str, float]
     above: Mapping[str, float]
-    too_low: str
-    too_high: str
 
 
 VOICE_ORIGIN = "Juslin & Laukka 2003, Scherer 2003, Murray & Arnott 1993; weights of this project"
@@ -43,17 +38,13 @@ ORDINARY = 0.6
 UNUSUAL = 0.2
 MIN_VOICED_SECONDS = 0.3
 
-# Where the tone has words for a figure, it is extraordinary from the same bounds on. A word may still be missing beside
-# a cue: the tone asks for more speech before it names some figures, and may compare with the voice's usual self.
 _SCALES = {scale.figure: scale for scale in SCALES}
+_OWN_BOUNDS = "round figures for conversation"
 
 
-def _rule(field: str, step: float, below: Mapping[str, float], above: Mapping[str, float]) -> VoiceRule:
-    scale = _SCALES[field]
-    return VoiceRule(
-        field, scale.name, scale.unit, scale.low, scale.high, step, below, above,
-        scale.low_word or "low", scale.high_word or "high",
-    )  # fmt: skip
+def _rule(figure: str, step: float, below: Mapping[str, float], above: Mapping[str, float]) -> VoiceRule:
+    """A rule on a scale of the tone: a cue wherever the tone has a word, and nowhere else."""
+    return VoiceRule(_SCALES[figure], step, below, above)
 
 
 VOICE_RULES: tuple[VoiceRule, ...] = (
@@ -87,25 +78,39 @@ VOICE_RULES: tuple[VoiceRule, ...] = (
         {"contempt": 0.15, "sad": 0.1},
         {"fear": 0.2, "surprise": 0.2, "happy": 0.1, "angry": 0.1},
     ),
-    # Figures without a word of their own; the bounds are this project's, round figures for conversation.
+    # Figures without a word in the tone. The tilt differs between microphones and rooms by as much as between voices,
+    # hence relative to the usual, by half of what it changes from the softest speech to the loudest (12-19 dB,
+    # Sundberg & Nordenberg 2006, JASA 120, 453). Range and perturbation of a short stretch are not comparable with
+    # those of a whole clip, and stay absolute.
     VoiceRule(
-        "tilt_db", "spectral tilt", "dB", 8.0, 20.0, 8.0,
+        Scale("tilt_db", "spectral tilt", "dB", "bright", 8.0, "dark", 20.0, "difference", -6.0, 6.0, _OWN_BOUNDS),
+        8.0,
         {"angry": 0.45, "happy": 0.15, "fear": 0.1, "sad": -0.3},
-        {"sad": 0.35, "worried": 0.1, "angry": -0.35}, "bright", "dark",
+        {"sad": 0.35, "worried": 0.1, "angry": -0.35},
     ),
     VoiceRule(
-        "loudness_range_db", "loudness range", "dB", 8.0, 35.0, 8.0,
+        Scale("loudness_range_db", "loudness range", "dB", "narrow", 8.0, "wide", 35.0, None, 0.0, 0.0, _OWN_BOUNDS),
+        8.0,
         {"sad": 0.25, "angry": -0.2},
-        {"angry": 0.3, "surprise": 0.2, "fear": 0.15, "happy": 0.1}, "narrow", "wide",
+        {"angry": 0.3, "surprise": 0.2, "fear": 0.15, "happy": 0.1},
     ),
     # From 10 ms values: steady voices read 0.2-0.5, a local jitter of 5 % (very rough) about 1 (synthetic voices).
     VoiceRule(
-        "pitch_perturbation_percent", "pitch perturbation", "%", 0.0, 0.8, 0.6,
-        {}, {"fear": 0.25, "angry": 0.15, "sad": 0.15, "happy": -0.15}, "low", "high",
+        Scale(
+            "pitch_perturbation_percent", "pitch perturbation", "%", None, -1.0, "high", 0.8, None, 0.0, 0.0,
+            _OWN_BOUNDS,
+        ),
+        0.6,
+        {},
+        {"fear": 0.25, "angry": 0.15, "sad": 0.15, "happy": -0.15},
     ),
     VoiceRule(
-        "harmonicity_db", "harmonicity", "dB", NOISY_BELOW_DB, 40.0, 5.0,
-        {"sad": 0.15, "angry": 0.1, "fear": 0.1}, {}, "low", "high",
+        Scale(
+            "harmonicity_db", "harmonicity", "dB", "low", NOISY_BELOW_DB, None, math.inf, None, 0.0, 0.0, _OWN_BOUNDS
+        ),
+        5.0,
+        {"sad": 0.15, "angry": 0.1, "fear": 0.1},
+        {},
     ),
 )  # fmt: skip
 

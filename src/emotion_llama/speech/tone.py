@@ -3,11 +3,13 @@
 Two sorts of bounds. Against a reference (the same person's usual voice) a word means a difference that listeners
 notice. Without one it means a figure that is rare in the population: pitch and level differ more between people and
 recordings than within them, so those bounds are wide, and most voices get no word there. Where no source is named, the
-bound is this project's own.
+bound is this project's own. `judge` is the one place that compares: whoever reads the voice asks it, so that words and
+cues cannot contradict each other.
 """
 
 from __future__ import annotations
 
+import math
 from typing import Literal, NamedTuple
 
 from emotion_llama.records import Prosody, Tone
@@ -33,6 +35,53 @@ class Scale(NamedTuple):
     relative_high: float
     source: str
 
+
+class Judgement(NamedTuple):
+    """Where a figure lies beside what is ordinary.
+
+    Attributes:
+        value: the figure.
+        direction: -1 below the ordinary, 1 above it, 0 within.
+        word: of the scale for that side; None within, or where the scale has none.
+        bound: the bound that was passed, in the figure's own unit; None within.
+        usual: the reference's figure where the bounds are relative to it; None where they are absolute.
+    """
+
+    value: float
+    direction: Literal[-1, 0, 1]
+    word: str | None
+    bound: float | None
+    usual: float | None
+
+    @property
+    def excess(self) -> float:
+        """How far beyond the bound, in the figure's own unit, negative below; 0 within."""
+        return 0.0 if self.bound is None else self.value - self.bound
+
+
+class Limit(NamedTuple):
+    """What no voice does: a sound with the figure outside is a tone, music or a machine."""
+
+    figure: str
+    name: str
+    unit: str
+    least: float
+    most: float
+    source: str
+
+
+LIMITS: tuple[Limit, ...] = (
+    # Between the loudest and the softest speech the tilt differs by 12 to 19 dB; a held sine measures 90 dB and more.
+    Limit(
+        "tilt_db", "spectral tilt", "dB", -15.0, 55.0,
+        "own: the darkest vowel of a synthetic voice, an [u] softened by 30 dB at 3 kHz, measures 51 dB; the change "
+        "with loudness is 12-19 dB, Sundberg & Nordenberg 2006, JASA 120, 453",
+    ),
+    Limit(
+        "harmonicity_db", "harmonicity", "dB", -math.inf, 40.0,
+        "a held [u] of a healthy voice reaches about 40 dB, an [a] 20 dB: manual of Praat, \"Harmonicity\"",
+    ),
+)  # fmt: skip
 
 # In the order of the phrase.
 SCALES: tuple[Scale, ...] = (
@@ -88,36 +137,58 @@ ORDINARY_FIGURES = (
 
 
 def describe_tone(prosody: Prosody | None, reference: Prosody | None = None) -> Tone | None:
-    """The voice in words, each with its measurement; None where there is no voice to describe.
+    """The voice in words, each with its measurement; None where there is no voice to describe (see `why_no_voice`).
 
     Args:
         prosody: of the stretch to describe.
         reference: of the same person in the same recording at large, for words relative to it.
     """
-    if prosody is None or (prosody.pitch_median_semitones is None and prosody.articulation_rate is None):
+    if prosody is None or why_no_voice(prosody) is not None:
         return None
-    words: dict[str, str] = {}
-    for scale in SCALES:
-        words |= _judge(scale, prosody, reference)
+    judged = [(scale, judge(scale, prosody, reference)) for scale in SCALES]
+    words = {found.word: _reason(scale, found) for scale, found in judged if found is not None and found.word}
     words |= _quality(prosody)
     if not words:
         words = _ordinary(prosody)
     return Tone(f"{', '.join(words)} voice", words)
 
 
-def _judge(scale: Scale, prosody: Prosody, reference: Prosody | None) -> dict[str, str]:
-    """The word of one scale, if there is one, with the figure that earned it."""
+def why_no_voice(prosody: Prosody) -> str | None:
+    """Why there is no voice to describe or to read: too little of it, or a sound that no voice makes; None if it is."""
+    if prosody.pitch_median_semitones is None and prosody.articulation_rate is None:
+        return f"neither pitch nor tempo can be measured in {prosody.speech_seconds:.1f} s of speech"
+    for limit in LIMITS:
+        value = getattr(prosody, limit.figure)
+        if value is not None and not limit.least <= value <= limit.most:
+            side, bound = ("below", limit.least) if value < limit.least else ("above", limit.most)
+            return (
+                f"the sound is no voice: its {limit.name} of {value:.0f} {limit.unit} is {side} the {bound:g} "
+                f"{limit.unit} of voices"
+            )
+    return None
+
+
+def judge(scale: Scale, prosody: Prosody, reference: Prosody | None = None) -> Judgement | None:
+    """One figure beside its bounds: relative to the reference where the scale and the reference have what that needs.
+
+    None where the figure is missing or rests on too little speech.
+    """
     value = getattr(prosody, scale.figure)
     if value is None or not _is_telling(scale, prosody):
-        return {}
+        return None
+    low, high = scale.low, scale.high
     usual = getattr(reference, scale.figure, None) if scale.relative else None
-    judged, low, high, text = value, scale.low, scale.high, measured(scale, value)
-    if usual is not None and (scale.relative == "difference" or usual > 0):
-        judged = value - usual if scale.relative == "difference" else value / usual
-        low, high = scale.relative_low, scale.relative_high
-        text = f"{text} against a usual {_number(scale, usual)}"
-    word = scale.low_word if judged < low else scale.high_word if judged > high else None
-    return {word: text} if word else {}
+    if usual is not None and scale.relative == "difference":
+        low, high = usual + scale.relative_low, usual + scale.relative_high
+    elif usual is not None and usual > 0:
+        low, high = usual * scale.relative_low, usual * scale.relative_high
+    else:
+        usual = None
+    if value < low:
+        return Judgement(value, -1, scale.low_word, low, usual)
+    if value > high:
+        return Judgement(value, 1, scale.high_word, high, usual)
+    return Judgement(value, 0, None, None, usual)
 
 
 def _is_telling(scale: Scale, prosody: Prosody) -> bool:
@@ -125,6 +196,11 @@ def _is_telling(scale: Scale, prosody: Prosody) -> bool:
     if scale.figure == "pitch_range_semitones":
         return prosody.voiced_seconds >= MIN_VOICED_FOR_RANGE_SECONDS
     return scale.figure != "pause_share" or (prosody.pause_count or 0) >= MIN_PAUSES_FOR_HALTING
+
+
+def _reason(scale: Scale, found: Judgement) -> str:
+    text = measured(scale, found.value)
+    return text if found.usual is None else f"{text} against a usual {_number(scale, found.usual)}"
 
 
 def measured(scale: Scale, value: float) -> str:
