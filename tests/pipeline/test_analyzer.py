@@ -183,3 +183,28 @@ def test_equal_clips_and_settings_give_equal_analyses(pair: Path, analyzer: Anal
         return analysis_document(analysis).model_copy(update={"seconds_by_stage": {}}).model_dump_json()
 
     assert document(analyzer) == document(Analyzer.load("rules"))
+
+
+def test_opensmile_measures_the_same_voice(tmp_path: Path) -> None:
+    path = write_clip(tmp_path / "a.wav", audio=render_voice(SPEC).samples, sample_rate_hz=16_000)
+    ours = Analyzer.load("rules").analyze(path).people[0].segments[0].evidence.prosody
+    theirs = Analyzer.load("rules", voice="opensmile").analyze(path).people[0].segments[0].evidence.prosody
+    assert ours is not None
+    assert theirs is not None
+    assert (ours.backend, theirs.backend) == ("autocorrelation", "opensmile-egemaps")
+    assert theirs.pitch_median_hz == pytest.approx(120, rel=0.03)
+
+
+def test_options_of_the_constructor_are_checked() -> None:
+    with pytest.raises(InputError, match="is for the backend mediapipe_tasks, not mediapipe_mesh"):
+        Analyzer.load("rules", face_model=Path("face.task"))
+    with pytest.raises(InputError, match="expected max_fps above 0"):
+        Analyzer.load("rules", max_fps=float("nan"))
+    with pytest.raises(InputError, match="reader 'rules' takes no option 'layout'"):
+        Analyzer.load("rules", reader_options={"layout": "train"})
+
+
+def test_voices_of_several_people_are_not_compared_with_their_mixture(pair: Path, analyzer: Analyzer) -> None:
+    """What is usual for two voices together is usual for neither."""
+    for person in analyzer.analyze(pair, people="all", segment=2.0).people:
+        assert all(segment.evidence.usual is None for segment in person.segments)
