@@ -2,7 +2,9 @@
 
 import subprocess
 import sys
+import wave
 from fractions import Fraction
+from pathlib import Path
 
 import av
 import numpy as np
@@ -10,7 +12,7 @@ import pytest
 from marked import pictures, tone
 
 from emotion_llama.errors import InputError, MediaError
-from emotion_llama.media.audio import _Block, _placed, iter_audio, read_audio
+from emotion_llama.media.audio import _Block, _placed, _ToFloat, iter_audio, read_audio
 from emotion_llama.media.probe import probe
 from emotion_llama.synthetic.clips import ClipFormat, write_clip
 
@@ -81,6 +83,85 @@ def test_six_channels(tmp_path):
     clip = probe(write_clip(tmp_path / "a.flac", audio=channels))
     assert clip.audio.channels == 6
     assert np.abs(read_audio(clip).samples[1_000:-1_000]).max() == pytest.approx(0.1, abs=2e-3)
+
+
+def _write_constants(path, count, seconds=1, rate=16_000):
+    """PCM of `count` channels: 100, 200, ... of 32768, each all the time."""
+    with wave.open(str(path), "wb") as file:
+        file.setparams((count, 2, rate, 0, "NONE", ""))
+        file.writeframes(np.tile(100 * np.arange(1, count + 1, dtype="<i2"), seconds * rate).tobytes())
+    return path
+
+
+@pytest.mark.parametrize("count", [1, 2, 7, 8, 9, 12, 16, 27, 32, 64])
+def test_the_mean_over_any_number_of_channels_is_exact(tmp_path, count):
+    """Eight channels and more once ended the process: PyAV reads past the end of so many planes."""
+    clip = probe(_write_constants(tmp_path / "a.wav", count))
+    assert clip.audio.channels == count
+    samples = read_audio(clip).samples
+    assert samples.shape == (16_000,)
+    assert set(samples.tolist()) == {50 * (count + 1) / 32_768}
+
+
+@pytest.mark.parametrize(
+    ("name", "codec", "layout", "count"),
+    [
+        ("a.flac", "flac", "7.1", 8),
+        ("a.mkv", "pcm_s16le", "7.1", 8),
+        ("a.mp4", "aac", "7.1", 8),
+        ("a.webm", "libopus", "7.1", 8),
+        ("a.wv", "wavpack", "22.2", 24),
+    ],
+)
+def test_every_channel_of_surround_sound_has_one_weight(tmp_path, name, codec, layout, count):
+    """Each channel holds a tone of its own; in the mean each is an n-th as loud, whatever its place."""
+    hz = [50 * (3 + channel) for channel in range(count)]
+    channels = np.stack([tone(1, 48_000, one, 0.1) for one in hz])
+    stored = ClipFormat(audio_codec=codec, audio_layout=layout)
+    clip = probe(write_clip(tmp_path / name, audio=channels, sample_rate_hz=48_000, stored=stored))
+    assert clip.audio.channels == count
+    samples = read_audio(clip).samples[2_400:13_600]  # whole periods of all the tones
+    levels = 2 * np.abs(np.fft.rfft(samples))[[round(one * len(samples) / 16_000) for one in hz]] / len(samples)
+    if codec == "aac":  # its place for deep sounds holds nothing above 120 Hz
+        levels = np.delete(levels, 3)
+    np.testing.assert_allclose(levels, 0.1 / count, rtol=0.05)
+
+
+def test_more_channels_than_can_be_converted(tmp_path):
+    clip = probe(_write_constants(tmp_path / "a.wav", 65))
+    with pytest.raises(MediaError, match=r"its sound has 65 channels; 64 or fewer can be read; export it with fewer"):
+        read_audio(clip)
+
+
+def test_the_number_of_channels_may_change_within_a_file():
+    """A damaged mono AAC file once decoded to 27 channels for a moment, each a plane of its own as AAC has it."""
+    to_float = _ToFloat(Path("a.m4a"))
+    for count, layout in ((1, "mono"), (27, "27 channels"), (8, "7.1"), (2, "stereo")):
+        packed = np.tile(100 * np.arange(1, count + 1, dtype=np.int16), 1024)[None]
+        frame = av.AudioFrame.from_ndarray(packed, "s16", layout)
+        frame.sample_rate = 44_100
+        (planar,) = av.AudioResampler("fltp", layout, 44_100).resample(frame)
+        assert planar.format.is_planar
+        (mono,) = to_float(planar)
+        np.testing.assert_array_equal(mono, np.full(1024, 50 * (count + 1) / 32_768, np.float32))
+
+
+@pytest.mark.parametrize("labels", [(2, 1), (1, 1), (0, 0)], ids=["right left", "left left", "unused unused"])
+def test_channels_that_quicktime_names_in_an_order_of_its_own(tmp_path, labels):
+    """PyAV before 19 frees such an order twice, which ended the process; cameras write "unused, unused"."""
+    channels = np.array([[0.25], [0.5]], np.float32).repeat(16_000, axis=1)
+    stored = ClipFormat(audio_codec="pcm_s16le", audio_layout="FL+LFE2")  # a pair that is written label by label
+    path = write_clip(tmp_path / "a.mov", audio=channels, sample_rate_hz=16_000, stored=stored)
+    data = bytearray(path.read_bytes())
+    # Atom "chan": version and flags, tag, bitmap, count of labels; then 20 bytes for each, its number first.
+    first = data.index(b"chan") + 4 + 16
+    assert [data[place : place + 4].hex() for place in (first, first + 20)] == ["00000001", "00000025"]
+    for place, label in zip((first, first + 20), labels):
+        data[place : place + 4] = label.to_bytes(4, "big")
+    path.write_bytes(data)
+    clip = probe(path)
+    assert clip.audio.channels == 2
+    assert set(read_audio(clip).samples.tolist()) == {0.375}
 
 
 @pytest.mark.parametrize("codec", ["pcm_u8", "pcm_s16le", "pcm_s24le", "pcm_s32le", "pcm_f32le", "pcm_f64le"])

@@ -4,6 +4,7 @@ import dataclasses
 import itertools
 import logging
 import os
+import re
 import struct
 import subprocess
 import sys
@@ -432,6 +433,15 @@ def test_ffmpeg_itself_would_have_followed_the_playlist(tmp_path):
 def test_addresses_are_refused(address):
     with pytest.raises(MediaError, match="this is an address; a local file was expected; download it first"):
         probe(address)
+
+
+@pytest.mark.parametrize(
+    "address", ["http://127.0.0.1:9/a.mp4", "RTSP://127.0.0.1/a", "concat:/a.ts|/b.ts", "file:/nowhere/a.mp4"]
+)
+def test_an_address_is_shown_as_it_was_typed(address):
+    """A path turns "//" into "/": the message once named "http:/127.0.0.1:9/a.mp4"."""
+    with pytest.raises(MediaError, match="^" + re.escape(f"{address}: this is an address;")):
+        probe(Path(address))
 
 
 def test_a_file_whose_name_looks_like_an_address_is_a_file(tmp_path, monkeypatch):

@@ -45,6 +45,8 @@ _MAGIC: tuple[tuple[bytes, str], ...] = (
     (b"v=0", "a playlist, which only points to other files,"),
     (b"<", "a text file"),
 )
+_ADDRESS = re.compile(r"[a-z][a-z0-9+.-]+:/", re.IGNORECASE)
+_BEFORE_HOST = re.compile(r"^((?!concat:|file:)[a-z][a-z0-9+.-]+):/(?!/)", re.IGNORECASE)
 _START_SAMPLE_PACKETS = 32
 _FIRST_PYAV_WITH_LENIENT_METADATA = 19
 
@@ -99,6 +101,8 @@ def open_media(path: Path) -> Iterator[Media]:
         for stream in (video, audio):
             if stream is not None:
                 stream.codec_context.thread_count = 1
+        if audio is not None:
+            _forget_channel_order(audio)
         names = frozenset(container.format.name.split(","))
         yield Media(container, names, video, audio, _zero(path, video, audio))
 
@@ -128,8 +132,10 @@ def check_regular_file(path: Path) -> None:
 
 def explain(path: Path, error: Exception) -> MediaError:
     """The MediaError for what the system or FFmpeg said about `path`."""
-    if re.match(r"[a-z][a-z0-9+.-]+:/", str(path), re.IGNORECASE):
-        return MediaError(path, "this is an address; a local file was expected", "download it first")
+    if _ADDRESS.match(str(path)):
+        # A path holds "http://host" as "http:/host"; it is shown as it was typed.
+        typed = _BEFORE_HOST.sub(r"\1://", str(path))
+        return MediaError(typed, "this is an address; a local file was expected", "download it first")
     if isinstance(error, FileNotFoundError):
         return MediaError(path, "no such file", "check the path")
     if isinstance(error, PermissionError):
@@ -176,6 +182,18 @@ def _is_moving(stream: VideoStream) -> bool:
 
     still = Disposition.attached_pic | Disposition.still_image | Disposition.timed_thumbnails
     return bool(stream.codec_context) and not Disposition(stream.disposition) & still
+
+
+def _forget_channel_order(stream: AudioStream) -> None:
+    """Let the decoder know only how many channels come; where they belong counts nowhere here.
+
+    QuickTime can name the channels in any order ("right, left", "unused, unused"). PyAV before 19 frees such an order
+    with each object that tells of it, and again with its owner, which ends the process; a mere count has no memory to
+    free. Hence this comes first, and asks once.
+    """
+    channels = stream.codec_context.channels
+    if channels:
+        stream.codec_context.layout = f"{channels} channels"
 
 
 def _zero(path: Path, video: VideoStream | None, audio: AudioStream | None) -> Fraction:

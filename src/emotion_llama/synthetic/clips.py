@@ -184,7 +184,8 @@ def _sound(
 
     offset = round(start_seconds * sample_rate_hz)
     for begin in range(0, channels.shape[1], _SAMPLES_PER_FRAME):
-        part = np.ascontiguousarray(channels[:, begin : begin + _SAMPLES_PER_FRAME])
-        frame = AudioFrame.from_ndarray(part, format="fltp", layout=layout)
+        # Channels in turn, in one plane: PyAV (up to 19) writes beyond a frame of 8 planes or more.
+        part = channels[:, begin : begin + _SAMPLES_PER_FRAME].T.reshape(1, -1)
+        frame = AudioFrame.from_ndarray(part, format="flt", layout=layout)
         frame.sample_rate, frame.pts, frame.time_base = sample_rate_hz, offset + begin, Fraction(1, sample_rate_hz)
         yield _Timed((offset + begin) / sample_rate_hz, stream, frame)
