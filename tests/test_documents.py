@@ -1,6 +1,7 @@
 """The JSON document and the generated documents that are committed."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import jsonschema
@@ -20,6 +21,7 @@ from emotion_llama.records import (
     Missing,
     PersonAnalysis,
     Prediction,
+    Prosody,
     Segment,
 )
 
@@ -52,6 +54,19 @@ def test_gaps_are_null_and_left_out_of_the_figures() -> None:
     assert (units["num_frames"], units["num_frames_measured"]) == (3, 2)
     assert units["mean"]["AU12"] == 1.75
     assert units["max"]["AU12"] == 2.5
+
+
+def test_the_usual_voice_is_part_of_the_evidence() -> None:
+    analysis = _analysis()
+    segment = analysis.people[0].segments[0]
+    usual = Prosody(4.0, 2.5, 150.04, 29.4, *[None] * 13, "autocorrelation")
+    heard = replace(segment, evidence=replace(segment.evidence, usual=usual))
+    people = (replace(analysis.people[0], segments=(heard,)),)
+    document = json.loads(analysis_document(replace(analysis, people=people)).model_dump_json())
+    jsonschema.Draft202012Validator(analysis_schema()).validate(document)
+    written = document["people"][0]["segments"][0]["evidence"]["usual"]
+    assert (written["pitch_median_hz"], written["tilt_db"]) == (150.04, None)
+    assert analysis_document(analysis).people[0].segments[0].evidence.usual is None
 
 
 def test_no_answer_is_null_with_its_problem() -> None:

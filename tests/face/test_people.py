@@ -168,6 +168,28 @@ def test_no_correlation_without_sound_speech_time_or_movement() -> None:
     assert match_sound(times, np.full(250, np.nan), voice(10, bursts(1, 9))) is None
 
 
+@pytest.mark.parametrize(
+    ("lips", "sound", "why"),
+    [
+        (syllables(10, 1, 9), None, "no speech to compare the mouth with"),
+        (syllables(10, 1, 9), voice(10, []), "no speech to compare the mouth with"),
+        (syllables(1.8, 0, 2), voice(1.8, [(0.0, 1.8)]), "mouth seen for 1.7 s, too short to compare with the sound"),
+        (np.zeros(250), voice(10, bursts(1, 9)), "mouth never moves"),
+        (syllables(3, 0, 3), voice(9, [(5.0, 9.0)]), "no speech while the mouth is in view"),
+        (
+            syllables(10, 1, 9),
+            voice(11, [(0.0, 11.0)]),
+            "the sound keeps one level, so that it cannot be compared with the mouth",
+        ),
+    ],
+)
+def test_why_the_mouth_was_not_compared(lips, sound, why) -> None:
+    # "No speech" once stood above two seconds of measured speech: the clip was too short to compare.
+    (alone,) = rank([person(0, lips)], sound)
+    assert alone.sound_match is None
+    assert alone.why.endswith(f", {why}")
+
+
 def test_unrelated_lips_seldom_exceed_the_chance_level() -> None:
     """5 % by construction; at most 10 % of 60 pairs of 8 s."""
     rng = np.random.default_rng(3)

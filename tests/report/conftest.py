@@ -220,6 +220,16 @@ def no_answer() -> Analysis:
 
 
 @pytest.fixture(scope="session")
+def silent_hour() -> Analysis:
+    """An hour without face, sound and words in 1800 segments of two seconds."""
+    missing = (Missing("action_units", "no face was found"), Missing("prosody", "the file has no sound"))
+    prediction = Prediction(None, None, "", "", "rules", problem="no evidence: no face, no voice, no words")
+    segments = tuple(Segment(2.0 * i, 2.0 * i + 2, Evidence(missing=missing), prediction) for i in range(1800))
+    person = PersonAnalysis(1, True, "nobody was found", None, segments)
+    return Analysis(make_clip("hour.mp4", 3600.0, audio=False), (person,), None, "rules", SETTINGS, (), STAGES)
+
+
+@pytest.fixture(scope="session")
 def make_long() -> Callable[..., Analysis]:
     """A recording of any length in segments of six seconds, with as many people as wanted."""
 

@@ -200,6 +200,40 @@ def test_several_people_and_segments(two_people: Analysis) -> None:
     assert shown.count("All 3 segments as a table") == 2
 
 
+def test_an_hour_without_an_answer_is_one_row_one_block_and_one_section(silent_hour: Analysis) -> None:
+    page = Page(render_page(silent_hour, {}))
+    shown = page.text()
+    assert "0.00 s – 1:00:00 (1800 segments) no answer: no evidence: no face, no voice, no words" in shown
+    assert [r["class"] for r in page.named("rect")] == ["block unanswered"]
+    assert "0.00 s – 1:00:00: no answer (1800 segments)" in shown
+    assert len(page.named("article")) == 1
+
+
+def test_on_paper_each_person_has_one_segment(two_people: Analysis, one_person: Analysis) -> None:
+    # A clip of 3 s with two people in three segments took 26 pages.
+    page = Page(render_page(two_people, {}))
+    kinds = [article["class"] for article in page.named("article")]
+    assert kinds == ["segment", "segment on-screen", "segment on-screen"] * 2
+    assert page.text().count("On paper, only the most telling of the 3 segments follows in full.") == 2
+    printed = [details.get("class") == "printed" for details in page.named("details")]
+    assert printed.count(True) == 2 + 3  # the segments of each person; model, settings, stages
+    alone = Page(render_page(one_person, {}))
+    assert "On paper" not in alone.text()
+    assert [s["class"] for s in alone.named("div") if "segment" in (s.get("class") or "")] == ["segment"]
+
+
+def test_a_long_table_of_segments_stays_off_paper(make_long: Callable[..., Analysis]) -> None:
+    short, long = (Page(render_page(make_long(seconds, people=1), {})) for seconds in (120.0, 126.0))
+    assert short.named("details")[0].get("class") == "printed"
+    assert long.named("details")[0].get("class") is None
+
+
+def test_what_is_cut_or_bounded_says_so(one_person: Analysis) -> None:
+    shown = Page(render_page(one_person, {})).text()
+    assert "SHA-256 0123456789abcdef…" in shown
+    assert "kept within what faces differ by: a smile that lasts the whole clip still counts" in shown
+
+
 def test_words_without_times_have_no_time(sound_only: Analysis) -> None:
     page = Page(render_page(sound_only, {}))
     assert "What was said (source: given) “Are you really stupid or just pretending?”" in page.text()

@@ -133,6 +133,20 @@ def test_labels_of_near_peaks_do_not_run_into_each_other() -> None:
     assert [e.text for e in _all(root, "text", "peak-label")] == ["peak 2.00\u00a0s", "peak 5.00\u00a0s"]
 
 
+def test_a_phone_labels_fewer_peaks() -> None:
+    # At 375 px the plot is 250 px wide and a label 85: "peak 1.12 speak 2.12 s". Those marked long are hidden there.
+    units = _units({"AU12": [0.0, 1.0, 2.0, 1.0, 0.0, 0.0, 0.0]})
+    peaks = [PeakFrame(2, seconds, 1.0, "all", None, {}, "") for seconds in (2.7, 0.5, 1.6, 5.0)]
+    root = _parse(unit_chart.unit_chart(units, peaks, TimeAxis(0, 5)))
+    labels = [(e.text, e.get("class")) for e in _all(root, "text") if "peak-label" in (e.get("class") or "")]
+    assert labels == [
+        ("peak 0.50\u00a0s", "peak-label"),
+        ("peak 1.60\u00a0s", "peak-label long"),
+        ("peak 2.70\u00a0s", "peak-label"),
+        ("peak 5.00\u00a0s", "peak-label"),
+    ]
+
+
 def test_unit_chart_without_any_face_shows_no_number() -> None:
     root = _parse(unit_chart.unit_chart(_units({"AU12": [NAN, NAN]}), [], TimeAxis(0, 2)))
     assert _all(root, "path") == []

@@ -104,6 +104,13 @@ def test_many_people_and_segments(make_long: Callable[..., Analysis]) -> None:
     assert re.findall(r"^Person \d", shown, re.M) == [f"Person {n}" for n in range(1, 10)]
 
 
+def test_an_hour_without_an_answer_is_one_row(silent_hour: Analysis) -> None:
+    shown = terminal.render_terminal(silent_hour).replace("\u00a0", " ")
+    assert "  0.00 s – 1:00:00   no answer      1800 segments\n" in shown
+    assert "Neighbours that read the same share a row" in shown
+    assert len(shown.splitlines()) < 25
+
+
 def test_cues_against_the_answer_come_apart(two_people: Analysis) -> None:
     second = dataclasses.replace(two_people, people=two_people.people[1:])
     flat = " ".join(terminal.render_terminal(second).split())

@@ -126,7 +126,11 @@ def rank_people(
     for track, height, time, sound in zip(tracks, heights, times, sounds):
         size = height / max(heights)
         score = _score(size, time, _sound_score(sound) if has_sound else None)
-        why = _why(time, height, is_largest=height == max(heights) and len(tracks) > 1, sound=sound)
+        is_largest = height == max(heights) and len(tracks) > 1
+        heard = (
+            _heard(sound) if sound else _why_unmatched(track.pts_seconds, mouth_opening_by_track[track.track_id], voice)
+        )
+        why = _why(time, height, is_largest=is_largest, heard=heard)
         ranked.append(RankedPerson(track.track_id, False, why, score, time, height, sound))
     ranked.sort(key=lambda person: (-person.score, person.track_id))
     return tuple(person._replace(is_main=i == 0) for i, person in enumerate(ranked))
@@ -190,14 +194,30 @@ def _score(size: float, time: float, sound: float | None) -> float:
     return sum(WEIGHTS[name] * value for name, value in parts.items()) / sum(WEIGHTS[name] for name in parts)
 
 
-def _why(time: float, height: float, *, is_largest: bool, sound: SoundMatch | None) -> str:
+def _heard(sound: SoundMatch) -> str:
+    if sound.correlation > sound.by_chance:
+        return f"mouth moves with the sound (r = {sound.correlation:.2f})"
+    return f"mouth not clearly with the sound (r = {sound.correlation:.2f}, by chance up to {sound.by_chance:.2f})"
+
+
+def _why_unmatched(pts_seconds: Float, opening: Float, voice: VoiceTrack | None) -> str:
+    """What `match_sound` lacked."""
+    if voice is None or not voice.is_speech.any():
+        return "no speech to compare the mouth with"
+    speed = lip_speed(pts_seconds, opening)
+    known = np.isfinite(speed)
+    seconds = float(known.sum()) * _step(pts_seconds)
+    if seconds < _LEAST_SECONDS:
+        return f"mouth seen for {seconds:.1f} s, too short to compare with the sound"
+    if not (_is_spoken(voice, pts_seconds) & known).any():
+        return "no speech while the mouth is in view"
+    if np.ptp(speed[known]) < 1e-6:
+        return "mouth never moves"
+    return "the sound keeps one level, so that it cannot be compared with the mouth"
+
+
+def _why(time: float, height: float, *, is_largest: bool, heard: str) -> str:
     size = f"{'largest face' if is_largest else 'face'} ({100 * height:.0f} % of the picture height)"
-    if sound is None:
-        heard = "no speech to compare the mouth with"
-    elif sound.correlation > sound.by_chance:
-        heard = f"mouth moves with the sound (r = {sound.correlation:.2f})"
-    else:
-        heard = f"mouth not clearly with the sound (r = {sound.correlation:.2f}, by chance up to {sound.by_chance:.2f})"
     return f"in view {100 * time:.0f} % of the time, {size}, {heard}"
 
 

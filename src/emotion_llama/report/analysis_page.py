@@ -133,11 +133,11 @@ def _record(analysis: Analysis, versions: Mapping[str, str]) -> Html:
     settings = [(name, _setting(value)) for name, value in analysis.settings.items()]
     parts = [element("h2", "For the record"), clip_facts(analysis.clip)]
     shown = {"model": analysis.model, "emotion-llama": __version__, **versions}
-    parts.append(details("Model and versions", facts(shown.items())))
+    parts.append(details("Model and versions", facts(shown.items()), printed=True))
     if settings:
-        parts.append(details("Settings", facts(settings)))
+        parts.append(details("Settings", facts(settings), printed=True))
     if analysis.seconds_by_stage:
-        parts.append(details("Time taken by each stage", stage_facts(analysis.seconds_by_stage)))
+        parts.append(details("Time taken by each stage", stage_facts(analysis.seconds_by_stage), printed=True))
     return element("section", *parts, class_="record")
 
 

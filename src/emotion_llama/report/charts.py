@@ -13,6 +13,7 @@ import numpy as np
 
 from emotion_llama.records import Float, Segment
 from emotion_llama.report.markup import Attribute, Html, element, join, number
+from emotion_llama.report.selection import Run, timeline_rows
 from emotion_llama.report.series import UNITS, TimeAxis, tick_label
 from emotion_llama.report.wording import percent, ranked, span
 
@@ -110,7 +111,15 @@ def _short(name: str) -> str:
 
 
 def timeline(segments: Sequence[Segment], axis: TimeAxis) -> Html:
-    """One lane for each label that was read, a block for each segment, as high as its probability."""
+    """One lane for each label that was read, a block for each segment, as high as its probability.
+
+    Of many segments, neighbours without an answer, which have no height of their own, are one block.
+    """
+    blocks = [
+        block
+        for run in timeline_rows(segments)
+        for block in ([run] if run.label is None else [Run((segment,)) for segment in run.segments])
+    ]
     lanes = list(dict.fromkeys(s.prediction.label for s in segments if s.prediction.label is not None))
     total = {
         lane: sum(s.end_seconds - s.start_seconds for s in segments if s.prediction.label == lane) for lane in lanes
@@ -125,18 +134,19 @@ def timeline(segments: Sequence[Segment], axis: TimeAxis) -> Html:
         bottom = LANE * (row + 1)
         parts.append(element("line", x1=0, x2="100%", y1=bottom, y2=bottom, class_="rule"))
         parts.append(text(_short(lane or "no answer"), -10, bottom - 9, "name", "end"))
-        parts.extend(_block(s, axis, bottom) for s in segments if s.prediction.label == lane)
+        parts.extend(_block(run, axis, bottom) for run in blocks if run.label == lane)
     listed = "; ".join(f"{lane} for {total[lane]:.0f} s" for lane in lanes)
     return drawing(height + AXIS, "Labels over time", f"{len(segments)} segments: {listed or 'no answer'}.", *parts)
 
 
-def _block(segment: Segment, axis: TimeAxis, bottom: float) -> Html:
-    label = segment.prediction.label
-    share = (segment.prediction.probabilities or {}).get(label or "")
-    when = span(segment.start_seconds, segment.end_seconds)
+def _block(run: Run, axis: TimeAxis, bottom: float) -> Html:
+    label = run.label
+    share = (run.probabilities or {}).get(label or "")
+    when = span(run.start_seconds, run.end_seconds)
     said = "no answer" if label is None else label + (f" {percent(share)}" if share is not None else "")
+    said += f" ({len(run.segments)} segments)" if len(run.segments) > 1 else ""
     high = (LANE - 6) * (share if share is not None else 1.0)
-    left, right = axis.share(segment.start_seconds), axis.share(segment.end_seconds)
+    left, right = axis.share(run.start_seconds), axis.share(run.end_seconds)
     return element(
         "rect", element("title", f"{when}: {said}"), x=f"{100 * left:.2f}%", width=f"{100 * (right - left):.2f}%",
         y=bottom - high, height=high, class_="block unanswered" if label is None else "block",

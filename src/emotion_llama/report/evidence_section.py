@@ -17,7 +17,8 @@ from emotion_llama.report.wording import clock, sentence, span
 def unit_figure(units: ActionUnits, peaks: Sequence[PeakFrame], axis: TimeAxis, most: int, caption: str) -> Html:
     """The chart of units with what its height, its zero and its shades mean."""
     neutral = {
-        "person": "the person's own neutral face",
+        "person": "the person's own neutral face, kept within what faces differ by: a smile that lasts the whole clip "
+        "still counts",
         "population": "the neutral face of a population, as the clip shows too little of the person's own",
         "backend": "what its source calls zero",
     }[units.neutral]

@@ -13,10 +13,12 @@ from emotion_llama.report.evidence_section import face_evidence, missing_evidenc
 from emotion_llama.report.markup import Html, element, number
 from emotion_llama.report.pictures import PeakPicture
 from emotion_llama.report.portrait import portrait
+from emotion_llama.report.selection import timeline_rows
 from emotion_llama.report.series import TimeAxis
 from emotion_llama.report.tables import cue_table, details, probability_table, segment_table
 from emotion_llama.report.wording import (
     clock,
+    lead_segment,
     person_headline,
     person_name,
     prediction_headline,
@@ -25,6 +27,7 @@ from emotion_llama.report.wording import (
 )
 
 MOST_PEAKS = 12  # marked in the chart of a whole recording
+MOST_PRINTED_ROWS = 20  # of a table of segments; a longer one stays on the screen
 
 
 class Context(NamedTuple):
@@ -75,10 +78,14 @@ def _overview(context: Context, person: PersonAnalysis) -> list[Html]:
         parts.append(unit_figure(units, marked, axis, context.most_points, "Action units over the whole recording"))
     count = len(person.segments)
     shown = sum((person.person_id, i) in context.detailed for i in range(count))
-    parts.append(details(f"All {count} segments as a table", segment_table(person.segments)))
+    is_short = len(timeline_rows(person.segments)) <= MOST_PRINTED_ROWS
+    parts.append(details(f"All {count} segments as a table", segment_table(person.segments), printed=is_short))
     if shown < count:
         words = f"{shown} of {count} segments are shown in full below; the JSON holds all."
         parts.append(element("p", words, class_="note"))
+    if shown > 1:
+        words = f"On paper, only the most telling of the {count} segments follows in full."
+        parts.append(element("p", words, class_="note on-paper"))
     return parts
 
 
@@ -118,7 +125,9 @@ def segment_section(context: Context, person: PersonAnalysis, index: int) -> Htm
     parts.extend(face_evidence(segment, context.most_points))
     parts.extend(voice_evidence(segment, context.analysis.voice, context.pauses, context.most_points))
     parts.extend(missing_evidence(segment.evidence, "h4" if several else "h3"))
-    return element("article" if several else "div", *parts, class_="segment")
+    # On paper one segment of a person is enough; the others stay on the screen.
+    kind = "segment" if index == lead_segment(person) else "segment on-screen"
+    return element("article" if several else "div", *parts, class_=kind)
 
 
 def _answer(segment: Segment) -> list[Html]:

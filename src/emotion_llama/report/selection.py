@@ -1,21 +1,75 @@
-"""What of a long analysis a page shows in full, so that its size stays bounded."""
+"""What of a long analysis is shown in full, and what shares a row, so that reports stay bounded in length."""
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
+from itertools import groupby
+from typing import NamedTuple
 
-from emotion_llama.records import PersonAnalysis
-from emotion_llama.report.wording import lead_segment
+from emotion_llama.records import Evidence, PersonAnalysis, Segment
+from emotion_llama.report.wording import lead_segment, mean_probabilities, most_telling
 
 Key = tuple[int, int]  # person_id, index of the segment
 MOST_DETAILED = 12
+MOST_ROWS = 40  # of a timeline before neighbours that read the same become one row
 PICTURE_BYTES = 600_000  # all pictures of a page together, base64
 POINTS = 40_000  # all points of a page's curves together, about 9 bytes each
 MOST_POINTS, LEAST_POINTS = 800, 60  # of one curve
+SHARED_ROWS = "Neighbours that read the same share a row, with the evidence of the most probable answer."
 CURVES_PER_SEGMENT = 20  # 17 units, both sides of the waveform, pitch
 
 
-def most_telling(person: PersonAnalysis) -> list[int]:
+class Run(NamedTuple):
+    """Neighbouring segments that read the same: one row of a timeline."""
+
+    segments: tuple[Segment, ...]
+
+    @property
+    def label(self) -> str | None:
+        """What all of them read as."""
+        return self.segments[0].prediction.label
+
+    @property
+    def start_seconds(self) -> float:
+        """Start of the first."""
+        return self.segments[0].start_seconds
+
+    @property
+    def end_seconds(self) -> float:
+        """End of the last."""
+        return self.segments[-1].end_seconds
+
+    @property
+    def probabilities(self) -> Mapping[str, float] | None:
+        """Of the one segment as they are; of several their mean, weighed by length."""
+        if len(self.segments) == 1:
+            return self.segments[0].prediction.probabilities
+        return mean_probabilities(self.segments)
+
+    @property
+    def evidence(self) -> Evidence:
+        """Of the most probable segment; of several without an answer none, since none speaks for the others."""
+        if len(self.segments) > 1 and self.label is None:
+            return Evidence()
+        return self.segments[most_telling(self.segments) or 0].evidence
+
+    @property
+    def problem(self) -> str:
+        """Why there is no answer; of several reasons the most frequent."""
+        counts = Counter(segment.prediction.problem or "" for segment in self.segments)
+        problem, count = counts.most_common(1)[0]
+        return problem if len(counts) == 1 else f"{problem} ({count} of {len(self.segments)} segments)"
+
+
+def timeline_rows(segments: Sequence[Segment], most: int = MOST_ROWS) -> list[Run]:
+    """Each segment as a run of its own; of more than `most`, runs of neighbours with the same label, or with none."""
+    if len(segments) <= most:
+        return [Run((segment,)) for segment in segments]
+    return [Run(tuple(group)) for _, group in groupby(segments, key=lambda segment: segment.prediction.label)]
+
+
+def by_worth(person: PersonAnalysis) -> list[int]:
     """Segment indices in the order in which they deserve room: the lead first, then by probability."""
     lead = lead_segment(person)
 
@@ -27,8 +81,16 @@ def most_telling(person: PersonAnalysis) -> list[int]:
 
 
 def choose_detailed(people: Sequence[PersonAnalysis], most: int = MOST_DETAILED) -> list[Key]:
-    """The segments that are shown in full, at most `most`: each person's most telling one, then the next of each."""
-    queues = [(person.person_id, most_telling(person)) for person in people]
+    """The segments that are shown in full, at most `most`: each person's most telling one, then the next of each.
+
+    Where there are more than `most`, those without an answer come in only as their person's most telling one.
+    """
+    queues = [(person.person_id, by_worth(person)) for person in people]
+    if sum(len(queue) for _, queue in queues) > most:
+        queues = [
+            (person.person_id, queue[:1] + [i for i in queue[1:] if person.segments[i].prediction.label is not None])
+            for person, (_, queue) in zip(people, queues)
+        ]
     longest = max((len(queue) for _, queue in queues), default=0)
     in_turn = [(person_id, queue[i]) for i in range(longest) for person_id, queue in queues if i < len(queue)]
     return in_turn[: max(most, 0)]

@@ -8,6 +8,7 @@ import numpy as np
 
 from emotion_llama.records import AU_DESCRIPTIONS, ActionUnits, Clip, Cue, PeakFrame, Prosody, Segment
 from emotion_llama.report.markup import Html, element, join
+from emotion_llama.report.selection import SHARED_ROWS, timeline_rows
 from emotion_llama.report.wording import clock, figure, percent, ranked, span, weights_in_words
 
 SOURCES: Mapping[str, str] = {"face": "Face", "voice": "Voice", "words": "Words"}
@@ -66,9 +67,9 @@ def table(caption: str, header: Sequence[str], rows: Iterable[Sequence[str]], cl
     return element("table", element("caption", caption), head, element("tbody", *body), class_=class_)
 
 
-def details(summary: str, *content: str) -> Html:
-    """Content that opens at a click; the style sheet opens it in print."""
-    return element("details", element("summary", summary), *content)
+def details(summary: str, *content: str, printed: bool = False) -> Html:
+    """Content that opens at a click; on paper it is left out while closed, unless `printed` (for what is short)."""
+    return element("details", element("summary", summary), *content, class_="printed" if printed else None)
 
 
 def cue_table(cues: Sequence[Cue]) -> Html:
@@ -129,16 +130,18 @@ def probability_table(probabilities: Mapping[str, float]) -> Html:
 
 
 def segment_table(segments: Sequence[Segment]) -> Html:
-    """One row for each segment: when, what it reads as, and the evidence in short."""
+    """A row for each segment, of many for each run: when, what it reads as, and the evidence in short."""
     rows = []
-    for segment in segments:
-        ranking = ranked(segment.prediction.probabilities)
-        evidence = segment.evidence
+    runs = timeline_rows(segments)
+    for run in runs:
+        ranking = ranked(run.probabilities)
+        evidence = run.evidence
         units = evidence.peak_frame.units if evidence.peak_frame else {}
+        count = f" ({len(run.segments)} segments)" if len(run.segments) > 1 else ""
         rows.append(
             (
-                span(segment.start_seconds, segment.end_seconds),
-                segment.prediction.label or f"no answer: {segment.prediction.problem}",
+                span(run.start_seconds, run.end_seconds) + count,
+                run.label or f"no answer: {run.problem}",
                 " · ".join(f"{pair.label} {percent(pair.probability)}" for pair in ranking[:2]) or "–",
                 ", ".join(f"{name} {value:.1f}" for name, value in list(units.items())[:4]) or "–",
                 evidence.tone.phrase if evidence.tone else "–",
@@ -146,7 +149,8 @@ def segment_table(segments: Sequence[Segment]) -> Html:
             )
         )
     header = ("Time", "Reads as", "Most probable", "Units at the peak", "Voice", "Words")
-    return table("All segments", header, rows, "segments")
+    caption = "All segments" if len(runs) == len(segments) else f"All segments. {SHARED_ROWS}"
+    return table(caption, header, rows, "segments")
 
 
 def facts(pairs: Iterable[tuple[str, str]], class_: str = "facts") -> Html:
@@ -158,7 +162,7 @@ def facts(pairs: Iterable[tuple[str, str]], class_: str = "facts") -> Html:
 
 def clip_facts(clip: Clip) -> Html:
     """What the file is."""
-    pairs = [("File", clip.path.name), ("Duration", clock(clip.duration_seconds)), ("SHA-256", clip.sha256[:16])]
+    pairs = [("File", clip.path.name), ("Duration", clock(clip.duration_seconds)), ("SHA-256", clip.sha256[:16] + "…")]
     if clip.video is None:
         pairs.append(("Video", "none"))
     else:

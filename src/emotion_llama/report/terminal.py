@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from emotion_llama.errors import InputError
 from emotion_llama.records import AU_DESCRIPTIONS, Analysis, Clip, Cue, Evidence, PersonAnalysis, Segment
+from emotion_llama.report.selection import SHARED_ROWS, timeline_rows
 from emotion_llama.report.sheet import Part, Sheet, cells, crop, crop_middle
 from emotion_llama.report.tables import SOURCES, field_name
 from emotion_llama.report.wording import (
@@ -179,17 +180,21 @@ def _bars(sheet: Sheet, probabilities: Mapping[str, float] | None, label: str | 
 def _timeline(sheet: Sheet, segments: Sequence[Segment]) -> None:
     sheet.line()
     sheet.line(Part("  " + "Time".ljust(TIME) + "Reads as".ljust(READ) + "Units at the peak, words", "dim"))
-    for segment in segments:
-        prediction, evidence = segment.prediction, segment.evidence
-        share = (prediction.probabilities or {}).get(prediction.label or "")
-        reads = "no answer" if prediction.label is None else prediction.label
+    runs = timeline_rows(segments)
+    for run in runs:
+        evidence = run.evidence
+        share = (run.probabilities or {}).get(run.label or "")
+        reads = "no answer" if run.label is None else run.label
         reads += "" if share is None else f" {percent(share)}"
+        count = f"{len(run.segments)} segments" if len(run.segments) > 1 else ""
         units = list(evidence.peak_frame.units.items())[:3] if evidence.peak_frame else []
         shown = ", ".join(f"{name} {value:.1f}" for name, value in units)
         said = f"“{evidence.transcript.text}”" if evidence.transcript else ""
-        when = span(segment.start_seconds, segment.end_seconds)
+        when = span(run.start_seconds, run.end_seconds)
         columns = sheet.pad(when, TIME - 1) + " " + sheet.pad(reads, READ - 1) + " "
-        sheet.line("  " + columns + "  ".join(part for part in (shown, said) if part))
+        sheet.line("  " + columns + "  ".join(part for part in (count, shown, said) if part))
+    if len(runs) < len(segments):
+        sheet.paragraph(SHARED_ROWS, first="  ", style="dim")
 
 
 def _segment(sheet: Sheet, segment: Segment) -> None:

@@ -18,7 +18,9 @@ STRIP = 18  # height of the two strips that say when the person talks and blinks
 UNITS_HIGH = 200  # vertical resolution of a row
 MOST_SPANS = 500  # blinks, gaps and stretches of speech that are closer than this share of the axis are drawn as one
 LONGEST_SHADED = 60.0  # seconds; on a longer axis the shades would run together, and only the strips remain
-LABEL_SHARE = 0.26  # of the axis: what the label of a peak takes on a phone; one that is closer gets none
+# Of the axis: what the label of a peak ("peak 1:02:05", 95 px) takes in the narrowest full layout (430 px),
+# and on a phone (250 px). One that is closer to the label before gets none.
+LABEL_SHARE, PHONE_LABEL_SHARE = 0.22, 0.4
 LEAST_SCALE = 2.0  # a row never shows less than 0..2 of 5, so that a resting face looks at rest
 
 
@@ -86,13 +88,16 @@ def _row(units: ActionUnits, name: str, axis: TimeAxis, y: int, scale: float, mo
 
 def _peak_marks(peaks: Sequence[PeakFrame], axis: TimeAxis, bottom: int) -> Html:
     parts = []
-    labelled = -LABEL_SHARE
-    for peak in peaks:
-        x = axis.percent(peak.pts_seconds)
+    labelled, labelled_on_phone = -1.0, -1.0
+    for peak in sorted(peaks, key=lambda peak: peak.pts_seconds):
+        x, share = axis.percent(peak.pts_seconds), axis.share(peak.pts_seconds)
         parts.append(element("line", x1=x, x2=x, y1=HEAD - 4, y2=bottom, class_="peak"))
-        if axis.share(peak.pts_seconds) - labelled >= LABEL_SHARE:
-            labelled = axis.share(peak.pts_seconds)
-            parts.append(text(f"peak {clock(peak.pts_seconds)}", x, HEAD - 9, "peak-label", "middle"))
+        if share - labelled < LABEL_SHARE:
+            continue
+        labelled, kind = share, "peak-label long"
+        if share - labelled_on_phone >= PHONE_LABEL_SHARE:
+            labelled_on_phone, kind = share, "peak-label"
+        parts.append(text(f"peak {clock(peak.pts_seconds)}", x, HEAD - 9, kind, "middle"))
     return join(parts)
 
 

@@ -196,13 +196,18 @@ def person_name(person: PersonAnalysis) -> str:
 
 def lead_segment(person: PersonAnalysis) -> int | None:
     """Index of the segment that shows a person best: the most probable answer, with a face if there is one."""
-    if not person.segments:
+    return most_telling(person.segments)
+
+
+def most_telling(segments: Sequence[Segment]) -> int | None:
+    """Index of the most probable answer, one with a face before those without; None of no segments."""
+    if not segments:
         return None
 
     def key(index: int) -> tuple[bool, float]:
-        segment = person.segments[index]
+        segment = segments[index]
         probabilities = segment.prediction.probabilities or {}
         share = probabilities.get(segment.prediction.label or "", 0.0)
         return segment.evidence.peak_frame is not None, share
 
-    return max(range(len(person.segments)), key=key)
+    return max(range(len(segments)), key=key)
