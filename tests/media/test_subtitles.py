@@ -1,8 +1,13 @@
 """Words from side files, and clear errors where a file is wrong."""
 
+import os
+import threading
+import time
+
 import pytest
 
 from emotion_llama.errors import InputError
+from emotion_llama.media import transcript_table
 from emotion_llama.media.subtitles import find_sidecar, read_subtitles
 from emotion_llama.records import TranscriptLine
 
@@ -103,6 +108,49 @@ def test_an_encoding_can_be_named(tmp_path):
         read_subtitles(path, encoding="klingon")
 
 
+@pytest.mark.parametrize(
+    ("words", "encoding", "shown"),
+    [
+        (
+            "你好，世界",
+            "gbk",
+            r"as Windows-1252 it reads 'ÄãºÃ£¬ÊÀ½ç' \(as GB18030: '你好，世界'\); save it as UTF-8, or",
+        ),
+        ("嗯。", "gb18030", r"'àÅ¡£' \(as GB18030: '嗯。'\)"),
+        ("Hello, how are you? I am fine, thank you.\n你好吗？我很好。", "gbk", r"\(as GB18030: '你好吗？我很好。'\)"),
+        ("你好，世界。我今天很高興，因為你來看我了。", "big5", "save it as UTF-8"),
+        ("我愛你", "big5", "save it as UTF-8"),
+        ("今日はとても嬉しいです。", "shift_jis", "save it as UTF-8"),
+        ("오늘은 정말 기뻐요.", "euc_kr", "save it as UTF-8"),
+        ("Привет, мир!", "cp1251", r"as Windows-1252 it reads 'Ïðèâåò'; save it as UTF-8"),
+        ("Γειά σου Κόσμε", "cp1253", r"as Windows-1252 it reads 'ÃåéÜ'; save it as UTF-8"),
+    ],
+)
+def test_letters_of_another_encoding_do_not_pass_for_words(tmp_path, words, encoding, shown):
+    """Chinese subtitles in GBK once became "ÄãºÃ" without a warning."""
+    text = f"1\n00:00:01,000 --> 00:00:02,000\n{words}\n"
+    path = _write(tmp_path / "a.srt", text, encoding)
+    with pytest.raises(InputError, match=r"a\.srt: the transcript is not UTF-8, and .*" + shown):
+        read_subtitles(path)
+    assert read_subtitles(path, encoding=encoding).text == " ".join(words.split())
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        "«\xa0Où est l’été\xa0?\xa0» – «\xa0À la créée… Nééééé\xa0! Œuvre\xa0»",
+        "Öfter ärgerlich: ÄÖÜ, größer, »Äh…« “Ö”—“Ä”",
+        "¿Éste? “¡Ándale!” ¡Ñoño! Não, coração, põe. “É”—“À”",
+        "Hääyöaie, säätöä, ääöljy, hyvää yötä, älä äänestä",
+        "Þórður á ð æðar, ÆØÅ, på ø i å; blåbærgrød",
+        "¶ La la la",
+        "20°C ±2, 3½ m², §5 ©2020 €5 5×4 µm ÄÄÄÄ!",
+    ],
+)
+def test_western_languages_still_read_without_utf_8(tmp_path, words):
+    assert read_subtitles(_write(tmp_path / "a.txt", words, "cp1252")).text == " ".join(words.split())
+
+
 @pytest.mark.parametrize("name", ["a.srt", "a.vtt", "a.txt"])
 def test_a_blank_file_means_that_nothing_was_said(tmp_path, name):
     assert read_subtitles(_write(tmp_path / name, "\n \n")).lines == ()
@@ -122,6 +170,39 @@ def test_a_malformed_time_is_told_with_its_line(tmp_path, timing):
     ) as error:
         read_subtitles(_write(tmp_path / "a.srt", text))
     assert timing in str(error.value)
+
+
+@pytest.mark.parametrize(
+    "timing",
+    [
+        "00:00:05,000 -> 00:00:06,000",
+        "00:05.000 –> 00:06.000 align:start",
+        "00:00:05.000 → 00:00:06.000",
+        "00:00:05,000 - 00:00:06,000",
+        "00:00:05 - - > 00:00:06",
+        "0:00:05,0 0:00:06,0",
+    ],
+)
+@pytest.mark.parametrize("before", ["2\n", "\n2\n", "\n", ""])
+@pytest.mark.parametrize("name", ["a.srt", "a.vtt"])
+def test_a_cue_with_another_arrow_is_told_with_its_line(tmp_path, timing, before, name):
+    """Such a cue was once left out, or its times became words, without a word."""
+    text = f"00:00:00,000 --> 00:00:01,000\nfine\n{before}{timing}\nlost\n"
+    line = 3 + before.count("\n")
+    with pytest.raises(InputError, match=rf"{name}, line {line}: .* is no time span; expected such as") as error:
+        read_subtitles(_write(tmp_path / name, text))
+    assert repr(timing) in str(error.value)
+
+
+def test_a_file_of_other_arrows_alone_is_told_with_its_line(tmp_path):
+    with pytest.raises(InputError, match=r"a\.srt, line 2: '00:00:05,000 -> 00:00:06,000' is no time span"):
+        read_subtitles(_write(tmp_path / "a.srt", "1\n00:00:05,000 -> 00:00:06,000\nlost\n"))
+
+
+def test_times_of_day_are_words(tmp_path):
+    words = "10:30 -> 11:00 lunch, 9:15 - 9:45 talks, then at 10:00:00 - 10:05:00"
+    text = f"1\n00:00:01,000 --> 00:00:02,000\n{words}\n10:30 - 11:00\n"
+    assert read_subtitles(_write(tmp_path / "a.srt", text)).text == f"{words} 10:30 - 11:00"
 
 
 def test_a_cue_that_ends_before_it_starts(tmp_path):
@@ -208,6 +289,108 @@ def test_wrong_tables(tmp_path):
         read_subtitles(table("name,sentence\na,b\na,b\na,c\n"), clip_name="a")
     with pytest.raises(InputError, match=r"the table has 2 rows; say which clip's"):
         read_subtitles(table("name,sentence\na,b\nc,d\n"))
+
+
+@pytest.mark.parametrize("column", ["sentence", "comment"])
+def test_a_cell_that_is_too_long_for_the_reader(tmp_path, column):
+    """A quotation mark without its partner made a cell of the whole rest, and Python's own error came out."""
+    rows = "".join(f"clip{number},words and more words\n" for number in range(6_000))
+    path = _write(tmp_path / "t.csv", f'name,{column},text\na,"open,b\n{rows}')
+    with pytest.raises(
+        InputError,
+        match=r"t\.csv, line \d+: the table cannot be read \(field larger than field limit \(131072\)\); look for a "
+        "quotation mark without its partner",
+    ):
+        read_subtitles(path, clip_name="a")
+
+
+def _settled(path, age_seconds=60):
+    """The path, last changed this long ago."""
+    then = time.time() - age_seconds
+    os.utime(path, (then, then))
+    return path
+
+
+@pytest.fixture
+def parsed(monkeypatch):
+    """The paths of the tables that were parsed since the test began."""
+    transcript_table._kept.cache_clear()
+    paths, parse = [], transcript_table._parse
+    monkeypatch.setattr(transcript_table, "_parse", lambda path, encoding: paths.append(path) or parse(path, encoding))
+    yield paths
+    transcript_table._kept.cache_clear()
+
+
+def test_a_table_is_parsed_once_for_all_clips(tmp_path, parsed):
+    """80,000 rows took 0.3 s to 0.9 s again for each clip of a folder."""
+    rows = "".join(f"clip{number}.mp4,words of {number}\n" for number in range(100))
+    path = _settled(_write(tmp_path / "t.csv", "name,sentence\n" + rows))
+    for number in range(100):
+        assert read_subtitles(path, clip_name=f"clip{number}").text == f"words of {number}"
+    assert parsed == [path]
+    with pytest.raises(InputError, match=r"no row named 'clip100' among 100; the nearest are clip10\.mp4, "):
+        read_subtitles(path, clip_name="clip100")
+    assert parsed == [path]
+
+
+def test_only_the_last_table_is_kept(tmp_path, parsed):
+    one, two = (_settled(_write(tmp_path / name, f"name,sentence\na,{name}\n")) for name in ("1.csv", "2.csv"))
+    assert [read_subtitles(path).text for path in (one, two, two, one)] == ["1.csv", "2.csv", "2.csv", "1.csv"]
+    assert parsed == [one, two, one]
+    assert transcript_table._kept.cache_info().currsize == 1
+
+
+def test_a_table_that_changed_is_read_again(tmp_path, parsed):
+    path = _settled(_write(tmp_path / "t.csv", "name,sentence\na,old\n"))
+    assert read_subtitles(path).text == "old"
+    _settled(_write(path, "name,sentence\na,new\n"), age_seconds=30)  # as long as before
+    assert read_subtitles(path).text == "new"
+    _settled(_write(path, "name,sentence\na,newer\n"), age_seconds=30)
+    assert read_subtitles(path).text == "newer"
+    _write(path, "name,sentence\na,newes\n")  # just now: may go on changing without a change of its time
+    time_ns = path.stat().st_mtime_ns
+    assert read_subtitles(path).text == "newes"
+    _write(path, "name,sentence\na,last!\n")
+    os.utime(path, ns=(time_ns, time_ns))
+    assert read_subtitles(path).text == "last!"
+
+
+def test_a_kept_table_is_of_one_folder_and_one_encoding(tmp_path, monkeypatch, parsed):
+    for folder, word in (("one", "é"), ("two", "è")):
+        (tmp_path / folder).mkdir()
+        path = _settled(_write(tmp_path / folder / "t.csv", f"name,sentence\na,{word}\n"), age_seconds=3600)
+        os.utime(path, ns=(10**18, 10**18))
+        monkeypatch.chdir(tmp_path / folder)
+        assert read_subtitles("t.csv").text == word
+    assert read_subtitles("t.csv", encoding="latin-1").text == "Ã¨"
+    assert len(parsed) == 3
+
+
+def test_tables_may_be_read_from_several_threads(tmp_path):
+    paths = [_settled(_write(tmp_path / f"{n}.csv", f"name,sentence\na,{n}\nb,{n}{n}\n")) for n in range(3)]
+    wrong = []
+
+    def read(n):
+        wrong.extend(n for _ in range(50) if read_subtitles(paths[n], clip_name="b").text != f"{n}{n}")
+
+    threads = [threading.Thread(target=read, args=(n,)) for n in range(3)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert wrong == []
+
+
+def test_a_missing_table(tmp_path):
+    with pytest.raises(InputError, match=r"nowhere\.csv: the transcript cannot be read \(No such file or directory\)"):
+        read_subtitles(tmp_path / "nowhere.csv", clip_name="a")
+
+
+def test_the_nearest_of_many_names_is_found(tmp_path):
+    rows = "".join(f"sample_{number:05d}.mp4,x\n" for number in range(2_000))
+    path = _write(tmp_path / "t.csv", "name,sentence\n" + rows)
+    with pytest.raises(InputError, match=r"among 2000; the nearest are sample_01234\.mp4, "):
+        read_subtitles(path, clip_name="samplenew_01234")
 
 
 # --- files beside a clip --------------------------------------------------------------------------------------------

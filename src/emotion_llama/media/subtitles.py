@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-import codecs
-import csv
-import difflib
 import html
-import io
 import os
 import re
 from collections.abc import Callable, Iterator
@@ -14,42 +10,22 @@ from pathlib import Path
 from typing import NamedTuple
 
 from emotion_llama.errors import InputError
+from emotion_llama.media.text_file import read_text
+from emotion_llama.media.transcript_table import find_sentence
 from emotion_llama.records import Transcript, TranscriptLine
 
-# Text columns of the published tables and of plainly named others, best first, with their language: MER2023
-# `name,sentence`; MER2024 `name,sentence_en`; EMER `name,chinese,english`, `names,...,subtitles`.
-TEXT_COLUMNS: dict[str, str | None] = {
-    "sentence_en": "en",
-    "english": "en",
-    "sentence": None,
-    "subtitle": None,
-    "subtitles": None,
-    "text": None,
-    "transcript": None,
-    "transcription": None,
-    "utterance": None,
-    "sentence_zh": "zh",
-    "sentence_chi": "zh",
-    "chinese": "zh",
-}
-NAME_COLUMNS = ("name", "names", "video_name", "video", "file", "filename", "clip", "id")
 SIDECAR_SUFFIXES = (".srt", ".vtt")
 
 _TIME = r"(?:(\d+):)?([0-5]?\d):([0-5]?\d)(?:[.,](\d{1,3}))?"
 _TIMING = re.compile(rf"\s*{_TIME}\s*-->\s*{_TIME}(?:\s.*)?")
+# A line that can only be meant as one: two times with hours or fractions and at most signs between them.
+_STAMP = r"\d+:[0-5]?\d(?::[0-5]?\d(?:[.,]\d{1,3})?|[.,]\d{1,3})"
+_WRONG_ARROW = re.compile(rf"\s*{_STAMP}[\W_]{{1,8}}{_STAMP}(?:\s.*)?")
 _BLOCK = re.compile(r"(NOTE|STYLE|REGION)(\s|$)")
 _VOICE = re.compile(r"<v(?:\.[^\s>]*)?\s+([^>]+)>")
 # Only what begins like a tag, so that "x < y" and ":<" stay: <i>, </font>, <c.red>, <00:01.000>, {\an8}
 _TAG = re.compile(r"</?[A-Za-z][^<>]*>|<[\d:.]+>|\{\\[^{}]*\}")
 _LANGUAGE_TAG = re.compile(r"[a-z]{2,3}(-[a-z0-9]{2,8})*", re.IGNORECASE)
-_BYTE_ORDER_MARKS = (
-    (codecs.BOM_UTF8, "utf-8-sig"),
-    (codecs.BOM_UTF32_LE, "utf-32"),
-    (codecs.BOM_UTF32_BE, "utf-32"),
-    (codecs.BOM_UTF16_LE, "utf-16"),
-    (codecs.BOM_UTF16_BE, "utf-16"),
-)
-_NEAREST_NAMES = 3
 
 
 def read_subtitles(
@@ -59,8 +35,8 @@ def read_subtitles(
 
     - `.srt`, `.vtt`: cues by start time, without markup. Cues may overlap; empty ones are dropped, and a cue that
       repeats the text of the one before it without a pause prolongs it. `<v Name>` gives the speaker.
-    - `.csv`, `.tsv`: the row whose name column is `clip_name`, with or without the clip's suffix (`NAME_COLUMNS`,
-      `TEXT_COLUMNS`); a table with one row needs no name. An empty cell means that nothing was said.
+    - `.csv`, `.tsv`: the row whose name column is `clip_name`, with or without the clip's suffix (columns: see
+      `transcript_table`); a table with one row needs no name. An empty cell means that nothing was said.
     - `.txt`: each line that is not blank, without times.
 
     A file that holds no cue, or a blank one, gives a transcript without lines: nothing was said.
@@ -71,14 +47,15 @@ def read_subtitles(
         encoding: of the file; by default its byte order mark decides, then UTF-8, then Windows-1252.
 
     Raises:
-        InputError: the file cannot be read or has another suffix, a time stamp is malformed (file and line are
-            named), or a table has no such row or columns (the nearest names are named).
+        InputError: the file cannot be read or has another suffix, its letters are of an encoding that is not named,
+            a time stamp is malformed (file and line are named), or a table has no such row or columns (the nearest
+            names are named).
     """
     path = Path(path)
     reader = _READERS.get(path.suffix.lower())
     if reader is None:
         raise InputError(f"{path}: transcripts are read from {', '.join(_READERS)} files, not from {path.suffix!r}")
-    lines, language = reader(_Source(path, _read_text(path, encoding), clip_name))
+    lines, language = reader(_Source(path, encoding, clip_name))
     return Transcript(tuple(lines), path.name, language or _language_of(path))
 
 
@@ -107,43 +84,13 @@ def find_sidecar(media_path: str | os.PathLike[str]) -> Path | None:
 
 class _Source(NamedTuple):
     path: Path
-    text: str
+    encoding: str | None
     clip_name: str | None
 
 
 class _Read(NamedTuple):
     lines: list[TranscriptLine]
     language: str | None
-
-
-def _read_text(path: Path, encoding: str | None) -> str:
-    try:
-        data = path.read_bytes()
-    except OSError as error:
-        raise InputError(f"{path}: the transcript cannot be read ({error.strerror}); check the path") from None
-    if encoding is None:
-        encoding = _guess_encoding(data)
-    try:
-        return data.decode(encoding).removeprefix("\ufeff")
-    except (UnicodeDecodeError, LookupError) as error:
-        raise InputError(f"{path}: the transcript is not {encoding} text ({error}); name its encoding") from None
-
-
-def _guess_encoding(data: bytes) -> str:
-    for mark, encoding in _BYTE_ORDER_MARKS:
-        if data.startswith(mark):
-            return encoding
-    if data[1:2] == b"\0":
-        return "utf-16-le"
-    if data[:1] == b"\0":
-        return "utf-16-be"
-    for encoding in ("utf-8", "cp1252"):
-        try:
-            data.decode(encoding)
-        except UnicodeDecodeError:
-            continue
-        return encoding
-    return "latin-1"  # gives every byte a character
 
 
 def _language_of(path: Path) -> str | None:
@@ -153,8 +100,9 @@ def _language_of(path: Path) -> str | None:
 
 
 def _read_cues(source: _Source) -> _Read:
-    lines = source.text.splitlines()
-    if source.text.strip() and "-->" not in source.text and not source.text.startswith("WEBVTT"):
+    text = read_text(source.path, source.encoding)
+    lines = text.splitlines()
+    if text.strip() and not text.startswith("WEBVTT") and not any(map(_is_timing, lines)):
         raise InputError(f"{source.path}: no line with '-->' came; a subtitle file with times was expected")
     found: list[TranscriptLine] = []
     for number, block in _blocks(lines):
@@ -179,7 +127,7 @@ def _blocks(lines: list[str]) -> Iterator[tuple[int, list[str]]]:
         if _BLOCK.match(lines[index]) and (index == 0 or not lines[index - 1].strip()):
             while index < len(lines) and lines[index].strip():
                 index += 1
-        elif "-->" in lines[index]:
+        elif _is_timing(lines[index]):
             end = index + 1
             while end < len(lines) and lines[end].strip() and not _begins_cue(lines, end):
                 end += 1
@@ -192,7 +140,12 @@ def _blocks(lines: list[str]) -> Iterator[tuple[int, list[str]]]:
 def _begins_cue(lines: list[str], index: int) -> bool:
     """Whether a cue begins here without a blank line before it: a timing line, or a number above one."""
     following = lines[index + 1] if index + 1 < len(lines) else ""
-    return "-->" in lines[index] or (lines[index].strip().isdigit() and "-->" in following)
+    return _is_timing(lines[index]) or (lines[index].strip().isdigit() and _is_timing(following))
+
+
+def _is_timing(line: str) -> bool:
+    """Whether the line is meant as a cue's times, well written or not."""
+    return "-->" in line or _WRONG_ARROW.fullmatch(line) is not None
 
 
 def _cue(path: Path, index: int, timing: str, text_lines: list[str]) -> TranscriptLine:
@@ -222,50 +175,13 @@ def _prolongs(before: TranscriptLine, line: TranscriptLine) -> bool:
 
 
 def _read_table(source: _Source) -> _Read:
-    delimiter = "\t" if source.path.suffix.lower() == ".tsv" else ","
-    rows = csv.reader(io.StringIO(source.text, newline=""), delimiter=delimiter)
-    header = [column.strip().lower() for column in next(rows, [])]
-    name_column = next((header.index(name) for name in NAME_COLUMNS if name in header), None)
-    text_name = next((name for name in TEXT_COLUMNS if name in header), None)
-    if name_column is None or text_name is None:
-        raise InputError(
-            f"{source.path}: the table has the columns {', '.join(header) or '(none)'}; expected a column name and a "
-            f"column {' or '.join(TEXT_COLUMNS)}"
-        )
-    text_column = header.index(text_name)
-    wide = max(name_column, text_column)
-    texts: dict[str, str] = {}
-    for row in rows:
-        if not any(cell.strip() for cell in row):
-            continue
-        if len(row) <= wide:
-            raise InputError(f"{source.path}, line {rows.line_num}: {len(row)} cells came, {len(header)} were expected")
-        name, text = row[name_column].strip(), " ".join(row[text_column].split())
-        if texts.setdefault(name, text) != text:
-            raise InputError(f"{source.path}, line {rows.line_num}: a second, different sentence for {name!r}")
-    text = _of_clip(source, texts)
-    return _Read([TranscriptLine(text)] if text else [], TEXT_COLUMNS[text_name])
-
-
-def _of_clip(source: _Source, texts: dict[str, str]) -> str:
-    name = source.clip_name
-    if name is None:
-        if len(texts) == 1:
-            return next(iter(texts.values()))
-        raise InputError(f"{source.path}: the table has {len(texts)} rows; say which clip's (clip_name)")
-    stem = Path(name).stem
-    for wanted in (name, stem):
-        if wanted in texts:
-            return texts[wanted]
-    same_stem = [known for known in texts if Path(known).stem == stem]
-    if len(same_stem) == 1:
-        return texts[same_stem[0]]
-    near = difflib.get_close_matches(stem, texts, n=_NEAREST_NAMES, cutoff=0.0)
-    raise InputError(f"{source.path}: no row named {stem!r} among {len(texts)}; the nearest are {', '.join(near)}")
+    text, language = find_sentence(source.path, source.clip_name, source.encoding)
+    return _Read([TranscriptLine(text)] if text else [], language)
 
 
 def _read_plain(source: _Source) -> _Read:
-    return _Read([TranscriptLine(" ".join(line.split())) for line in source.text.splitlines() if line.strip()], None)
+    lines = read_text(source.path, source.encoding).splitlines()
+    return _Read([TranscriptLine(" ".join(line.split())) for line in lines if line.strip()], None)
 
 
 _READERS: dict[str, Callable[[_Source], _Read]] = {
