@@ -129,7 +129,8 @@ def _blend(point: np.ndarray, corners: np.ndarray) -> tuple[np.ndarray, float]:
 
     heavy = 1e3  # the weights' sum is a constraint, met by weight
     system = np.vstack([corners.T, np.full(3, heavy)])
-    weights, _ = nnls(system, np.append(point, heavy))
+    # SciPy 1.15, the newest for Python 3.10, gives up after 9 steps by default, too early for points far outside.
+    weights, _ = nnls(system, np.append(point, heavy), maxiter=10_000)
     weights /= weights.sum()
     return weights, float(np.linalg.norm(weights @ corners - point))
 

@@ -46,6 +46,19 @@ def close():
 
 
 @pytest.fixture(scope="session")
+def checkpoint_activations():
+    """Switches gradient checkpointing on: after transformers 5.20, the newest for Python 3.10, its name changed."""
+
+    def enable(model):
+        if hasattr(model, "activation_checkpointing_enable"):
+            model.activation_checkpointing_enable()
+        else:
+            model.gradient_checkpointing_enable()
+
+    return enable
+
+
+@pytest.fixture(scope="session")
 def golden():
     tensors = load_file(GOLDEN / "golden.safetensors") | load_file(GOLDEN / "golden_features.safetensors")
     return SimpleNamespace(**tensors, facts=json.loads((GOLDEN / "golden.json").read_text()))

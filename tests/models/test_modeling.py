@@ -454,7 +454,7 @@ def test_frozen_encoders_stay_in_evaluation_mode():
     assert not model.eval().audio_tower.training
 
 
-def test_gradient_checkpointing_gives_the_same_gradients(clips, prompts):
+def test_gradient_checkpointing_gives_the_same_gradients(clips, prompts, checkpoint_activations):
     torch.manual_seed(6)
     model = EmotionLlamaForConditionalGeneration(EmotionLlamaConfig.preset("toy"))
     model.add_lora(rank=4, dropout=0.0)
@@ -463,7 +463,7 @@ def test_gradient_checkpointing_gives_the_same_gradients(clips, prompts):
     gradients = []
     for checkpointed in (False, True):
         if checkpointed:
-            model.activation_checkpointing_enable()
+            checkpoint_activations(model)
             assert model.language_model.model.layers[0].gradient_checkpointing
         model.train().zero_grad()
         model(**batch).loss.backward()

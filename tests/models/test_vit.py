@@ -146,14 +146,14 @@ def test_eager_and_sdpa_agree():
     torch.testing.assert_close(*outs)
 
 
-def test_gradient_checkpointing_gives_the_same_gradients():
+def test_gradient_checkpointing_gives_the_same_gradients(checkpoint_activations):
     torch.manual_seed(1)
     model = VisionTransformer(small(qkv_bias="query_value")).train()
     pictures = torch.randn(2, 3, 32, 32)
     gradients = []
     for checkpointed in (False, True):
         if checkpointed:
-            model.activation_checkpointing_enable()
+            checkpoint_activations(model)
         model.zero_grad()
         model(pictures).last_hidden_state.square().sum().backward()
         gradients.append({name: parameter.grad.clone() for name, parameter in model.named_parameters()})
