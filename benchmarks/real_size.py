@@ -91,7 +91,7 @@ def run_model(args: argparse.Namespace) -> None:
             model = EmotionLlamaForConditionalGeneration(config)
             model.add_lora()
         torch.set_default_dtype(torch.float32)
-        model = model.to(device, dtype).eval()
+        model = model.to(device).eval()
     print(f"  {sum(p.numel() for p in model.parameters()):,} parameters")
     processor = EmotionLlamaProcessor.of_config(config, load_tokenizer(TOKENIZER))
     with stage("clip: decode, faces, crops, sound", device):
@@ -108,20 +108,20 @@ def run_stages(model: Any, batch: dict[str, Any], args: argparse.Namespace) -> N
     """Encoders one by one, then the prompt, then the answer."""
     import torch
 
-    device, dtype = args.device, model.dtype
+    device = args.device
     crops, sound = batch["face_pixel_values"], batch["input_values"]
     features: dict[str, torch.Tensor] = {}
     with torch.inference_mode():
         for repeat in range(args.repeats):
             said = "" if args.repeats == 1 else f"run {repeat + 1}"
             with stage("EVA ViT-g, 1 frame at 448", device, said):
-                vision = model.get_vision_features(batch["pixel_values"].to(dtype))
+                vision = model.get_vision_features(batch["pixel_values"])
             with stage(f"MAE ViT-L, {len(crops)} faces", device, f"{said} {len(crops)} faces".strip()):
-                features["face_features"] = model.get_face_features(crops.to(dtype), crops_per_pass=args.batch_size)
+                features["face_features"] = model.get_face_features(crops, crops_per_pass=args.batch_size)
             with stage("VideoMAE ViT-L, 16 faces", device, said):
-                features["temporal_features"] = model.get_temporal_features(batch["clip_pixel_values"].to(dtype))
+                features["temporal_features"] = model.get_temporal_features(batch["clip_pixel_values"])
             with stage("HuBERT-large", device, f"{said} {sound.shape[1] / 16_000:.2f} s of sound".strip()):
-                features["audio_features"] = model.get_audio_features(sound.to(dtype), batch["input_lengths"])
+                features["audio_features"] = model.get_audio_features(sound, batch["input_lengths"])
             prompt = {"input_ids": batch["input_ids"], "attention_mask": batch["attention_mask"]}
             given = {**prompt, **features, "vision_features": vision}
             positions = f"{batch['input_ids'].shape[1]} positions"

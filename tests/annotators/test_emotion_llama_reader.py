@@ -16,7 +16,7 @@ from emotion_llama.annotators import Reader, load_reader
 from emotion_llama.annotators.emotion_llama import EmotionLlamaReader, label_instruction
 from emotion_llama.annotators.rules import RulesReader
 from emotion_llama.data.clip_inputs import ClipInputs, GlobalFrame, no_faces
-from emotion_llama.errors import InputError, MissingDependency
+from emotion_llama.errors import BackendError, InputError, MissingDependency
 from emotion_llama.labels import DFEW7, MER6, MERR9
 from emotion_llama.models import EmotionLlamaConfig, EmotionLlamaForConditionalGeneration, EmotionLlamaProcessor
 from emotion_llama.prompts.tokenizer_files import load_tokenizer
@@ -259,6 +259,7 @@ def test_without_torch_the_extra_is_named(folder: Path, monkeypatch: pytest.Monk
 def test_gpu_is_taken_where_there_is_one(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     asked = SimpleNamespace(device=None)
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
     original = EmotionLlamaForConditionalGeneration.to
 
     def to(self: object, device: str) -> object:
@@ -268,3 +269,18 @@ def test_gpu_is_taken_where_there_is_one(folder: Path, monkeypatch: pytest.Monke
     monkeypatch.setattr(EmotionLlamaForConditionalGeneration, "to", to)
     EmotionLlamaReader(folder)
     assert asked.device == "cuda"
+
+
+def test_weights_that_are_no_numbers_are_an_error(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    broken = EmotionLlamaReader(folder, reason_task=None, device="cpu")
+    torch.nn.init.constant_(broken.model.multi_modal_projector.patches.bias, float("nan"))
+    with pytest.raises(
+        BackendError, match=r"toy-7: the model's label scores are not finite numbers; .* torch\.float32"
+    ):
+        broken.read(WORDS, EVERYTHING)
+
+
+def test_a_device_that_is_not_here_is_refused(folder: Path) -> None:
+    """torch without CUDA ended in an AssertionError."""
+    with pytest.raises(InputError, match="device 'cuda:9' is not here"):
+        EmotionLlamaReader(folder, device="cuda:9")

@@ -81,7 +81,8 @@ class Ruler:
 
     face_size, clip_size, global_size = 8, 8, 8
 
-    def __init__(self) -> None:
+    def __init__(self, num_frames: int = 16) -> None:
+        self.clip_recipe = inputs.clip_recipe(num_frames)
         self.face_batches: list[int] = []
         self.rows: list[tuple[int, ...]] = []
 
@@ -292,3 +293,38 @@ def test_a_model_of_another_recipe_is_refused(toy_model: EmotionLlamaForConditio
     config = EmotionLlamaConfig.preset("toy", recipes={"face": "mine"})
     with pytest.raises(InputError, match="face recipe is 'mine'; features are made by 'mae-bilinear-01' only"):
         TorchEncoders(config, {})
+
+
+def test_temporal_encoders_of_other_lengths_see_other_crops(made_inputs: Made) -> None:
+    extractor = FeatureExtractor(Ruler(num_frames=8))
+    # 4 segments of 21 crops: tick 5: 2.5 + 5 i = 2, 7, 12, 17
+    found = extractor.extract(made_inputs(numbered(21))).temporal
+    assert found == pytest.approx([2, 3, 7, 8, 12, 13, 17, 18], abs=1e-3)
+    temporal = extractor.recipe()["temporal"]
+    assert (temporal["name"], temporal["num_segments"]) == ("videomae-4x2", 4)
+
+
+def test_an_encoder_that_gives_no_numbers_is_an_error(toy_folder: Path) -> None:
+    """Damaged weights gave features of NaN, and the run was done."""
+    encoders = TorchEncoders.load(toy_folder)
+    torch.nn.init.constant_(encoders._towers["face_tower"].norm.bias, float("nan"))
+    with pytest.raises(BackendError, match="the model's face_tower gives values that are not finite numbers"):
+        encoders.face(np.zeros((2, 3, 64, 64), np.float32))
+
+
+def test_sound_is_averaged_in_float32(toy_model: EmotionLlamaForConditionalGeneration) -> None:
+    """Sums of a long clip's states ran past float16's largest number, 65504."""
+    from types import SimpleNamespace
+
+    from emotion_llama.models.features import hubert_features
+
+    states = torch.full((2, 400, 3), 300.0, dtype=torch.float16)
+    config = SimpleNamespace(feat_extract_norm="layer")
+    tower = SimpleNamespace(dtype=torch.float16, config=config, _get_feat_extract_output_lengths=lambda n: n // 10)
+    call = lambda values, **options: SimpleNamespace(last_hidden_state=states)  # noqa: E731
+    fake = type("Tower", (), {**vars(tower), "__call__": staticmethod(call)})()
+    fake._get_feat_extract_output_lengths = lambda lengths: lengths // 10
+    values, lengths = torch.zeros(2, 4000), torch.tensor([4000, 3000])
+    means = hubert_features(fake, values, lengths, "hubert-last-whole")  # type: ignore[arg-type]
+    assert means.dtype is torch.float16
+    assert means.tolist() == [[300.0] * 3] * 2

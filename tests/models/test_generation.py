@@ -5,6 +5,7 @@ import torch
 from transformers import LogitsProcessor, LogitsProcessorList
 from transformers.generation.streamers import BaseStreamer
 
+from emotion_llama.errors import InputError
 from emotion_llama.models.encoder_inputs import EncoderInputs
 
 CLIPS = 4
@@ -169,3 +170,10 @@ def test_from_embeddings(toy_model, batch):
         embeds = toy_model.embed_prompt(one["input_ids"], EncoderInputs(**text))
     again = toy_model.generate(inputs_embeds=embeds, attention_mask=one["attention_mask"], max_new_tokens=3)
     assert torch.equal(again, expected)
+
+
+def test_prompts_filled_on_the_right_are_refused(toy_model, clips, prompts):
+    """The answer began after the filling: other tokens came, and no word of it."""
+    ids, mask = prompts(toy_model.config, [3, 11], side="right")
+    with pytest.raises(InputError, match=r"prompt is filled on the right; .* padding_side='left'"):
+        toy_model.generate(input_ids=ids, attention_mask=mask, **clips(toy_model.config, 2), max_new_tokens=2)

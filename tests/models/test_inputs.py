@@ -240,3 +240,33 @@ def test_the_module_needs_no_torch() -> None:
     code = "import sys, emotion_llama.models.inputs; print('torch' in sys.modules, 'PIL' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.split() == ["False", "False"]
+
+
+@pytest.mark.parametrize(
+    ("num_frames", "num_faces", "expected"),
+    [
+        # 4 segments: tick 2.25: 1.125 + 2.25 i = 1.13, 3.38, 5.63, 7.88
+        (8, 10, [1, 2, 3, 4, 5, 6, 7, 8]),
+        (8, 5, [0, 1] * 4),
+        # 1 segment: tick 9: 4.5
+        (2, 10, [4, 5]),
+        # 16 segments: tick 2: 1 + 2 i
+        (32, 33, list(range(1, 33))),
+    ],
+)
+def test_other_encoders_have_other_numbers_of_segments(num_frames: int, num_faces: int, expected: list[int]) -> None:
+    """VideoMAEs of 8 or 32 pictures were handed 16."""
+    recipe = inputs.clip_recipe(num_frames)
+    assert recipe.name == f"videomae-{num_frames // 2}x2"
+    indices = inputs.clip_frame_indices(num_faces, recipe)
+    assert indices.tolist() == expected
+    faces = np.broadcast_to(np.arange(num_faces, dtype=np.uint8)[:, None, None, None], (num_faces, 4, 4, 3))
+    values = inputs.clip_pixel_values(faces[indices], 4, recipe)
+    np.testing.assert_allclose(values[0, :, 0, 0] * 255, expected, atol=1e-4)
+
+
+def test_the_published_encoder_has_the_published_recipe() -> None:
+    assert inputs.clip_recipe(16) == inputs.VIDEOMAE_CLIP
+    for number in (0, 7):
+        with pytest.raises(InputError, match=f"takes {number} pictures, expected an even number"):
+            inputs.clip_recipe(number)

@@ -541,7 +541,7 @@ def test_auto_classes_find_it(toy_model, tmp_path, auto_class):
     toy_model.save_pretrained(tmp_path)
     loaded = auto_class.from_pretrained(tmp_path, dtype=torch.bfloat16)
     assert type(loaded) is EmotionLlamaForConditionalGeneration
-    assert {parameter.dtype for parameter in loaded.parameters()} == {torch.bfloat16}
+    assert loaded.dtype is loaded.language_model.dtype is torch.bfloat16
 
 
 def test_bfloat16_answers(toy_model, tmp_path, clips, prompts):

@@ -12,7 +12,12 @@ from transformers import AutoProcessor
 from emotion_llama.data.clip_inputs import ClipInputs, GlobalFrame
 from emotion_llama.data.features import ClipFeatures
 from emotion_llama.errors import InputError
-from emotion_llama.models import EmotionLlamaConfig, EmotionLlamaProcessor, register_auto_classes
+from emotion_llama.models import (
+    EmotionLlamaConfig,
+    EmotionLlamaForConditionalGeneration,
+    EmotionLlamaProcessor,
+    register_auto_classes,
+)
 from emotion_llama.models.clip_media import ClipMedia
 from emotion_llama.prompts import Turn
 from emotion_llama.prompts.tokenizer_files import load_tokenizer
@@ -272,3 +277,17 @@ def test_placeholder_that_is_a_word(processor):
         EmotionLlamaProcessor(processor.tokenizer, image_token_id=7)
     with pytest.raises(InputError, match="audio recipe 'x' is not known"):
         EmotionLlamaProcessor(processor.tokenizer, audio_recipe="x")
+
+
+@pytest.mark.parametrize("num_frames", [8, 32])
+def test_temporal_encoders_of_other_lengths(num_frames, tmp_path):
+    preset = EmotionLlamaConfig.preset("toy")
+    temporal = preset.temporal_config.to_dict() | {"num_frames": num_frames}
+    config = EmotionLlamaConfig.preset("toy", temporal_config=temporal)
+    EmotionLlamaProcessor.of_config(config, load_tokenizer(GOLDEN / "llama")).save_pretrained(tmp_path)
+    processor = EmotionLlamaProcessor.from_pretrained(tmp_path)
+    faces = np.random.default_rng(1).integers(0, 255, (11, 40, 40, 3), np.uint8)
+    batch = processor.media_batch([ClipMedia(faces=faces)])
+    assert batch["clip_pixel_values"].shape == (1, 3, num_frames, 32, 32)
+    model = EmotionLlamaForConditionalGeneration(config).eval()
+    assert torch.isfinite(model.encode(**batch).temporal_token).all()

@@ -29,7 +29,7 @@ def test_exceptions_are_filled_in_where_none_are_named():
 
 def test_loading_passes_them_on(monkeypatch):
     taken = {}
-    nothing = {"missing_keys": set(), "unexpected_keys": set()}
+    nothing: dict[str, set[str]] = {}
     monkeypatch.setattr(
         PreTrainedModel,
         "from_pretrained",

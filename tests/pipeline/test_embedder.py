@@ -2,13 +2,16 @@
 
 import json
 from pathlib import Path
+from shutil import copytree
 
 import numpy as np
 import pytest
 from safetensors import safe_open
 from safetensors.numpy import load_file
+from safetensors.torch import load_file as load_torch
+from safetensors.torch import save_file as save_torch
 
-from emotion_llama import Embedder, InputError
+from emotion_llama import BackendError, Embedder, InputError
 from emotion_llama.checkpoints.convert import ConversionOptions, Sources, convert
 from emotion_llama.checkpoints.sizes import SizeOptions
 from emotion_llama.cli.main import main
@@ -123,3 +126,13 @@ def test_the_verb_writes_one_file_a_clip(
 def test_a_folder_without_a_model_says_what_makes_one(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="`emotion-llama convert` makes one"):
         Embedder(tmp_path)
+
+
+def test_weights_that_are_no_numbers_are_an_error(folder: Path, talk: Path, tmp_path: Path) -> None:
+    """Vectors that were not finite were left out, and nothing said why."""
+    copytree(folder, tmp_path / "m")
+    weights = load_torch(tmp_path / "m" / "model.safetensors")
+    weights["multi_modal_projector.face.bias"][3] = float("nan")
+    save_torch(weights, tmp_path / "m" / "model.safetensors", metadata={"format": "pt"})
+    with pytest.raises(BackendError, match=r"m: face_token holds values that are not finite .* dtype='float32"):
+        Embedder(tmp_path / "m", device="cpu").encode(talk)

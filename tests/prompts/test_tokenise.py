@@ -146,3 +146,59 @@ def test_byte_level_tokenizer_without_a_begin_token(tmp_path: Path) -> None:
     texts = [piece.text for piece in prompt.segments if hasattr(piece, "text")]
     assert tokenizer.decode([i for i in ids if i < 900]) == f"{''.join(texts)}<|im_end|>"
     assert tokenizer.decode([i for i in labels if i != -100]) == "happy<|im_end|>"
+
+
+def sentencepiece_model(folder: Path, **options: Any) -> Any:
+    """A small model in which "$$" is a word like others, as in LLaMA's."""
+    import sentencepiece
+
+    text = folder / "text.txt"
+    text.write_text("the person says $$ and pays $$ in the video and she is happy and sad\n" * 50)
+    sentencepiece.SentencePieceTrainer.train(
+        input=str(text), model_prefix=str(folder / "tokenizer"), vocab_size=320, model_type="bpe", byte_fallback=True,
+        minloglevel=2, hard_vocab_limit=False, normalization_rule_name="identity", remove_extra_whitespaces=False,
+        **options,
+    )  # fmt: skip
+    return sentencepiece.SentencePieceProcessor(model_file=str(folder / "tokenizer.model"))
+
+
+@pytest.mark.parametrize("symbols", [[], ["$$"]], ids=["learned", "user-defined"])
+def test_the_padding_word_stays_a_word(tmp_path: Path, symbols: list[str]) -> None:
+    """ "$$" is the padding token; in a text it was spelt in bytes."""
+    reference = sentencepiece_model(tmp_path, user_defined_symbols=symbols)
+    tokenizer = load_tokenizer(tmp_path)
+    tokenizer.save_pretrained(tmp_path / "saved")
+    texts = ("$$", "she pays $$ and $$$", " $$", "$$ $$", "<s>$$</s>", "$$<0x41>$$<unk>")
+    for text in texts:
+        for one in (tokenizer, load_tokenizer(tmp_path / "saved")):
+            assert encode(text, one) == reference.encode(text), text
+    assert tokenizer.pad_token_id == reference.piece_to_id("$$")
+
+
+def test_tokenizer_model_goes_before_tokenizer_json(tmp_path: Path, golden_folder: Path, toy_tokenizer: Any) -> None:
+    """A language model's folder holds both, and transformers reads the second with a blank less at the beginning."""
+    from sentencepiece import SentencePieceProcessor
+    from transformers import AutoTokenizer
+
+    for name in ("tokenizer.model", "tokenizer_config.json"):
+        (tmp_path / name).write_bytes((golden_folder / "llama" / name).read_bytes())
+    (tmp_path / "tokenizer.json").write_text(toy_tokenizer.backend_tokenizer.to_str())
+    reference = SentencePieceProcessor(model_file=str(tmp_path / "tokenizer.model"))
+    ours, theirs = load_tokenizer(tmp_path), AutoTokenizer.from_pretrained(tmp_path)
+    for text in (" [INST] <video>", "  two", "$$", "a $$ b"):
+        assert encode(text, ours) == reference.encode(text)
+        assert encode(text, theirs) != reference.encode(text)
+    assert (ours.pad_token, theirs.pad_token) == ("$$", None)
+
+    # Where the second is alone it is transformers' reading, with the published padding.
+    (tmp_path / "tokenizer.model").unlink()
+    alone = load_tokenizer(tmp_path)
+    assert (encode("  two", alone), alone.pad_token_id) == (encode("  two", theirs), 3)
+
+
+def test_tokenizer_json_where_the_model_is_not_the_whole_truth(tmp_path: Path, toy_tokenizer: Any) -> None:
+    (tmp_path / "tokenizer.model").write_bytes(b"no SentencePiece model")
+    with pytest.raises(InputError, match=r"tokenizer\.model is not a SentencePiece model"):
+        load_tokenizer(tmp_path)
+    toy_tokenizer.save_pretrained(tmp_path)
+    assert encode("a $$ b", load_tokenizer(tmp_path)) == encode("a $$ b", toy_tokenizer)

@@ -15,7 +15,7 @@ from emotion_llama.answers import parse_tolerant
 from emotion_llama.checkpoints.known_files import warn_if_classifier
 from emotion_llama.checkpoints.manifest import read_card
 from emotion_llama.data.loaded_model import LoadedModel
-from emotion_llama.errors import InputError
+from emotion_llama.errors import BackendError, InputError
 from emotion_llama.labels import MERR9, LabelSpace
 from emotion_llama.prompts.cues import cue_text
 from emotion_llama.prompts.layouts import layout_named
@@ -44,7 +44,7 @@ class EmotionLlamaReader:
         max_new_tokens: longest reasons.
         temperature: divides the label scores; 1 is uncalibrated, fit it on labelled clips.
         device: "cpu", "cuda", "cuda:1"; None takes a GPU where there is one.
-        dtype: a torch dtype's name, or "auto" for the one that the weights are stored in.
+        dtype: of the language model, a torch dtype's name; "auto" as in `LoadedModel`.
 
     Raises:
         InputError: the folder holds no model, or a name is unknown.
@@ -89,6 +89,7 @@ class EmotionLlamaReader:
 
         Raises:
             InputError: no `inputs`: the measurements alone are not what this model reads.
+            BackendError: the model gives values that are not finite numbers, or memory does not suffice.
         """
         if inputs is None:
             raise InputError(f"reader {self.name!r} needs the clip's pictures and sound, got measurements alone")
@@ -130,7 +131,7 @@ class EmotionLlamaReader:
 
         pixels = global_pixel_values(clip.image, self.processor.image_size)
         # The global encoder is the dearest part of a short prompt; both questions share what it saw.
-        values = torch.from_numpy(pixels)[None].to(self.device, self.model.dtype)
+        values = torch.from_numpy(pixels)[None].to(self.device)
         return _Case(clip, layout, words, cues, self.model.get_vision_features(values))
 
     def _score(self, case: _Case) -> dict[str, float]:
@@ -141,6 +142,11 @@ class EmotionLlamaReader:
         batch = self._batch(case, "emotion", label_instruction(self.label_space))
         scores = score_labels(self.model, batch, labels, temperature=self.temperature)
         values = scores.probabilities[0].double()
+        if not values.isfinite().all():
+            raise BackendError(
+                f"{self.name}: the model's label scores are not finite numbers; its weights are damaged, or too large "
+                f"for {self.model.dtype}: convert again, or load with dtype='float32'"
+            )
         return dict(zip(self.label_space.labels, (values / values.sum()).tolist()))
 
     def _reasons(self, case: _Case) -> str:
@@ -153,7 +159,7 @@ class EmotionLlamaReader:
     def _batch(self, case: _Case, task: str, instruction: str) -> Any:
         batch = self.processor(
             case.clip, task=task, instruction=instruction, words=case.words, cues=case.cues, layout=case.layout
-        ).to(self.device, self.model.dtype)  # fmt: skip
+        ).to(self.device)  # fmt: skip
         if case.vision is not None:
             del batch["pixel_values"]
             batch["vision_features"] = case.vision

@@ -15,7 +15,7 @@ import numpy as np
 
 from emotion_llama.data.features import MODALITIES, Modality
 from emotion_llama.errors import BackendError, InputError, MissingDependency
-from emotion_llama.models.inputs import EVA_PICTURE, FACE_PICTURE, VIDEOMAE_CLIP, Float32, FramePolicy
+from emotion_llama.models.inputs import EVA_PICTURE, FACE_PICTURE, VIDEOMAE_CLIP, Float32, FramePolicy, clip_recipe
 
 if TYPE_CHECKING:
     import torch
@@ -40,6 +40,7 @@ class TorchEncoders:
         """
         self.face_size = int(config.face_config.image_size)
         self.clip_size = int(config.temporal_config.image_size)
+        self.clip_recipe = clip_recipe(int(config.temporal_config.num_frames))
         self.global_size = int(config.vision_config.image_size)
         parts = {"face": config.face_config, "temporal": config.temporal_config, "audio": config.audio_config}
         self.feature_sizes: dict[Modality, int] = {m: int(parts[m].hidden_size) for m in MODALITIES}
@@ -83,7 +84,7 @@ class TorchEncoders:
             from emotion_llama.models.vit import VisionTransformer
         except ImportError as error:
             raise MissingDependency("torch", "a model", "pip install 'emotion-llama[model]'") from error
-        _check_device(device)
+        check_device(device)
         config = EmotionLlamaConfig.from_pretrained(folder)
         state = _tower_tensors(folder)
         towers = {}
@@ -108,7 +109,7 @@ class TorchEncoders:
         return self._run("face_tower", pixel_values, lambda tower, faces: tower(faces).last_hidden_state[:, 0])
 
     def temporal(self, pixel_values: Float32) -> Float32:
-        """[D] of one clip [3, 16, S, S]: mean over the raw tokens of the last block."""
+        """[D] of one clip [3, T, S, S]: mean over the raw tokens of the last block."""
         clip = pixel_values[None]
         means = self._run("temporal_tower", clip, lambda tower, faces: tower(faces).last_hidden_state.mean(dim=1))
         return np.asarray(means[0])
@@ -134,10 +135,17 @@ class TorchEncoders:
             raise BackendError(
                 f"{self._device} has too little memory for {sizes} inputs; use smaller batches"
             ) from error
-        return np.asarray(encoded.float().cpu().numpy())
+        vectors = np.asarray(encoded.float().cpu().numpy())
+        if not np.isfinite(vectors).all():
+            raise BackendError(
+                f"the model's {name} gives values that are not finite numbers; its weights are damaged, or too large "
+                f"for {dtype}: convert the published files again"
+            )
+        return vectors
 
 
-def _check_device(device: str) -> None:
+def check_device(device: str) -> None:
+    """Raise InputError where torch finds no device of that name."""
     import torch
 
     kind, _, number = device.partition(":")

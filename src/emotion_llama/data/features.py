@@ -16,7 +16,7 @@ import numpy.typing as npt
 from emotion_llama.data.clip_inputs import ClipInputs, rebatched
 from emotion_llama.errors import InputError, MediaError
 from emotion_llama.models import inputs as recipes
-from emotion_llama.models.inputs import HUBERT_LAST, Float32, SoundRecipe
+from emotion_llama.models.inputs import HUBERT_LAST, ClipRecipe, Float32, SoundRecipe
 from emotion_llama.records import Missing, UInt8
 
 Modality = Literal["face", "temporal", "audio"]
@@ -32,18 +32,20 @@ LONGEST_WHOLE_SECONDS = 180.0
 class Encoders(Protocol):
     """The three encoders of utterance features, at whatever size they are; arrays in, arrays out.
 
-    `face_size`, `clip_size` and `global_size` are the sides of the pictures that they, and the global encoder, take.
+    `face_size`, `clip_size` and `global_size` are the sides of the pictures that they, and the global encoder, take;
+    `clip_recipe` says which crops the temporal encoder sees.
     """
 
     face_size: int
     clip_size: int
+    clip_recipe: ClipRecipe
     global_size: int
 
     def face(self, pixel_values: Float32) -> Float32:
         """[N, D] one vector a face crop [N, 3, S, S]: the class token after the final norm."""
 
     def temporal(self, pixel_values: Float32) -> Float32:
-        """[D] of one clip [3, 16, S, S]: mean over the last block's tokens, not normalised."""
+        """[D] of one clip [3, T, S, S]: mean over the last block's tokens, not normalised."""
 
     def audio(self, values: Float32, recipe: str) -> Float32:
         """[C, D] of C rows of sound [C, L], averaged over time, as the sound recipe of that name says."""
@@ -55,7 +57,7 @@ class ClipFeatures:
 
     Attributes:
         face: [D] mean over all face crops.
-        temporal: [D] of 16 face crops.
+        temporal: [D] of the crops that the clip recipe chooses (published: 16).
         audio: [D] mean over time.
         global_image: [S, S, 3] uint8 RGB, the chosen frame resized for the global encoder, which runs in the model.
         num_faces: how many crops `face` is the mean of.
@@ -113,7 +115,7 @@ class FeatureExtractor:
 
     def recipe(self) -> dict[str, Mapping[str, object]]:
         """Which recipes the features are made by, as JSON values."""
-        eva, face, clip = recipes.EVA_PICTURE, recipes.FACE_PICTURE, recipes.VIDEOMAE_CLIP
+        eva, face, clip = recipes.EVA_PICTURE, recipes.FACE_PICTURE, self.encoders.clip_recipe
         return {
             "image": {**asdict(eva), "size": self.encoders.global_size},
             "face": {**asdict(face), "size": self.encoders.face_size},
@@ -165,7 +167,8 @@ class FeatureExtractor:
             missing += [Missing("face", reason), Missing("temporal", reason)]
             return None, None
         report("face", 0.0)
-        chosen = recipes.clip_frame_indices(clip.num_faces)
+        seen = self.encoders.clip_recipe
+        chosen = recipes.clip_frame_indices(clip.num_faces, seen)
         kept: dict[int, UInt8] = {}
         total: npt.NDArray[np.float64] | None = None
         count = 0
@@ -181,7 +184,7 @@ class FeatureExtractor:
                 clip.clip.path, f"{clip.num_faces} faces were found and {count} read back", "copy or download it again"
             )
         report("temporal", 0.0)
-        pixels = recipes.clip_pixel_values(np.stack([kept[int(i)] for i in chosen]), self.encoders.clip_size)
+        pixels = recipes.clip_pixel_values(np.stack([kept[int(i)] for i in chosen]), self.encoders.clip_size, seen)
         return (total / count).astype(np.float32), self.encoders.temporal(pixels)
 
     def _of_sound(

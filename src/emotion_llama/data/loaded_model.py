@@ -12,6 +12,8 @@ from emotion_llama.errors import InputError
 class LoadedModel:
     """Everything of a model that answering, scoring and encoding need.
 
+    Utterance features are made in float32 whatever the type, and are those that the verb `features` makes.
+
     Attributes:
         name: the folder's own name.
         device: where the weights are.
@@ -20,12 +22,19 @@ class LoadedModel:
         extractor: makes a clip's utterance features with the model's own encoders and sound recipe.
 
     Raises:
-        InputError: the folder holds no model.
+        InputError: the folder holds no model, or there is no such device.
         MissingDependency: torch or transformers is not installed.
     """
 
     def __init__(self, folder: str | Path, *, device: str | None = None, dtype: str = "auto") -> None:
-        """Load from `folder`; `device` None takes a GPU where there is one, `dtype` "auto" the type stored."""
+        """Load a model.
+
+        Args:
+            folder: as `emotion-llama convert` writes it.
+            device: "cpu", "cuda", "cuda:1"; None takes a GPU where there is one.
+            dtype: of the language model and the global encoder, a torch dtype's name. "auto" is the type stored; on a
+                CPU, bfloat16 in place of float16, which CPUs compute many times slower.
+        """
         place = Path(folder)
         if not (place / "config.json").is_file():
             raise InputError(
@@ -37,12 +46,22 @@ class LoadedModel:
         prepare: Any = models.EmotionLlamaProcessor
         import torch
 
-        from emotion_llama.data.encoders import TorchEncoders
+        from emotion_llama.data.encoders import TorchEncoders, check_device
         from emotion_llama.models.inputs import sound_recipe
 
         self.name = place.resolve().name
         self.device = device or ("cuda" if torch.cuda.is_available() else "cpu")
-        self.model: Any = build.from_pretrained(place, dtype=dtype).to(self.device).eval()
+        check_device(self.device)
+        kind = _cpu_dtype(place) if dtype == "auto" and self.device == "cpu" else dtype
+        self.model: Any = build.from_pretrained(place, dtype=kind).to(self.device).eval()
         self.processor: Any = prepare.from_pretrained(place)
         sound = sound_recipe(self.processor.audio_recipe)
         self.extractor = FeatureExtractor(TorchEncoders.of_model(self.model), sound=sound)
+
+
+def _cpu_dtype(place: Path) -> str:
+    """The type stored, but bfloat16 for float16."""
+    from emotion_llama.models.configuration_emotion_llama import EmotionLlamaConfig
+
+    stored = str(EmotionLlamaConfig.from_pretrained(place).dtype)
+    return "bfloat16" if stored == "torch.float16" else "auto"

@@ -14,7 +14,7 @@ import numpy.typing as npt
 
 from emotion_llama.errors import InputError
 from emotion_llama.models import inputs as recipes
-from emotion_llama.models.inputs import Float32, SoundRecipe
+from emotion_llama.models.inputs import ClipRecipe, Float32, SoundRecipe
 from emotion_llama.records import UInt8
 
 if TYPE_CHECKING:
@@ -87,13 +87,13 @@ class ClipMedia:
 
 
 def media_arrays(
-    clips: Sequence[ClipMedia], image_size: int, face_size: int, clip_size: int, sound: SoundRecipe
+    clips: Sequence[ClipMedia], image_size: int, face_size: int, clip_size: int, seen: ClipRecipe, sound: SoundRecipe
 ) -> ArrayMap:
     """The encoders' inputs of a batch, and modality_mask [B, 4]; rows of clips that lack a modality are NaN.
 
     pixel_values [B, 3, S, S], face_pixel_values [F, 3, S, S] of all clips with face_counts [B], clip_pixel_values
-    [B, 3, 16, S, S], input_values [B, S] filled with zeros at the end with input_lengths [B], or face_features,
-    temporal_features, audio_features [B, D]; what no clip has is not there.
+    [B, 3, T, S, S] of the T crops that `seen` chooses, input_values [B, S] filled with zeros at the end with
+    input_lengths [B], or face_features, temporal_features, audio_features [B, D]; what no clip has is not there.
 
     Raises:
         InputError: crops and features, or samples and features, are mixed; features differ in size.
@@ -105,23 +105,23 @@ def media_arrays(
         data |= _stacked(name, [getattr(clip, name) for clip in clips])
     if any(clip.faces is not None for clip in clips):
         _unmixed("faces", data, ("face_features", "temporal_features"))
-        data |= _faces([clip.faces for clip in clips], face_size, clip_size)
+        data |= _faces([clip.faces for clip in clips], face_size, clip_size, seen)
     if any(clip.samples is not None for clip in clips):
         _unmixed("samples", data, ("audio_features",))
         data |= _sounds([clip.samples for clip in clips], sound)
     return data
 
 
-def _faces(faces: Sequence[UInt8 | None], face_size: int, clip_size: int) -> ArrayMap:
+def _faces(faces: Sequence[UInt8 | None], face_size: int, clip_size: int, seen: ClipRecipe) -> ArrayMap:
     crops = [recipes.face_pixel_values(one, face_size) for one in faces if one is not None]
     counts = np.array([0 if one is None else len(one) for one in faces], np.int64)
-    clips = [None if one is None else _clip(one, clip_size) for one in faces]
+    clips = [None if one is None else _clip(one, clip_size, seen) for one in faces]
     data: ArrayMap = {"face_pixel_values": np.concatenate(crops), "face_counts": counts}
     return data | _stacked("clip_pixel_values", clips)
 
 
-def _clip(faces: UInt8, clip_size: int) -> Float32:
-    return recipes.clip_pixel_values(faces[recipes.clip_frame_indices(len(faces))], clip_size)
+def _clip(faces: UInt8, clip_size: int, seen: ClipRecipe) -> Float32:
+    return recipes.clip_pixel_values(faces[recipes.clip_frame_indices(len(faces), seen)], clip_size, seen)
 
 
 def _sounds(sounds: Sequence[Float32 | None], recipe: SoundRecipe) -> ArrayMap:

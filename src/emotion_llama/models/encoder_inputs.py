@@ -89,10 +89,10 @@ class EncoderInputs:
     def crops_per_clip(self) -> torch.Tensor:
         """[B] face crops of each clip, on the crops' device."""
         assert self.face_pixel_values is not None
-        counts = self.face_counts
-        if counts is None:
-            counts = torch.tensor([len(self.face_pixel_values)])
-        return counts.to(self.face_pixel_values.device)
+        device = self.face_pixel_values.device
+        if self.face_counts is None:
+            return torch.tensor([len(self.face_pixel_values)], device=device)
+        return self.face_counts.to(device)
 
     def presence(self, batch_size: int) -> torch.Tensor:
         """[B, 4] bool on the CPU: which modality each clip has.
@@ -118,12 +118,12 @@ class EncoderInputs:
     def _given(self, modality: str, batch_size: int) -> torch.Tensor:
         raw, feature = _SOURCES[modality]
         if getattr(self, raw) is None and getattr(self, feature) is None:
-            return torch.zeros(batch_size, dtype=torch.bool)
+            return torch.zeros(batch_size, dtype=torch.bool, device="cpu")
         if raw == "face_pixel_values" and self.face_pixel_values is not None:
             return self.crops_per_clip().cpu() > 0
         if raw == "input_values" and self.input_values is not None and self.input_lengths is not None:
             return self.input_lengths.cpu() > 0
-        return torch.ones(batch_size, dtype=torch.bool)
+        return torch.ones(batch_size, dtype=torch.bool, device="cpu")
 
     def _per_clip(self) -> dict[str, torch.Tensor]:
         """Every given tensor whose first axis counts clips."""

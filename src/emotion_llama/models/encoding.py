@@ -63,6 +63,15 @@ def scatter(embeds: torch.Tensor, where: torch.Tensor, tokens: torch.Tensor) -> 
     return embeds.masked_scatter(where[..., None].to(embeds.device), tokens.to(embeds.device, embeds.dtype))
 
 
+def check_filled_left(mask: torch.Tensor) -> None:
+    """Raise InputError where a prompt's attention mask [B, L] ends with filling, which the answer would follow."""
+    if mask.ndim == 2 and not bool(mask[:, -1].all()):
+        raise InputError(
+            "a prompt is filled on the right; answers can only follow prompts filled on the left: "
+            "make the batch with padding_side='left'"
+        )
+
+
 def check_counts(kind: str, where: torch.Tensor, expected: torch.Tensor) -> None:
     """Raise InputError where a prompt's placeholders [B, L] and its clip's tokens [B] differ in number."""
     for clip, (placeholders, tokens) in enumerate(zip(where.sum(dim=1).tolist(), expected.tolist())):

@@ -27,6 +27,8 @@ def hubert_features(
 ) -> torch.Tensor:
     """[B, D] of normalised waveforms [B, S] with `input_lengths` [B] samples each (all S without it).
 
+    States are summed and averaged in float32, whatever type the encoder computes in.
+
     Each clip gets what it would get alone: filling is masked, or cut off where the model cannot mask it (a HuBERT whose
     first layer is normalised over time, `feat_extract_norm="group"`).
 
@@ -35,12 +37,15 @@ def hubert_features(
     """
     recipe = sound_recipe(recipe_name)
     values = input_values.to(tower.dtype)
-    lengths = torch.full((len(values),), values.shape[1]) if input_lengths is None else input_lengths.cpu()
+    full = torch.full((len(values),), values.shape[1], device="cpu")
+    lengths = full if input_lengths is None else input_lengths.cpu()
     same_length = bool((lengths == values.shape[1]).all())
     if recipe.chunk_seconds is None and (same_length or tower.config.feat_extract_norm == "layer"):
-        return _batch_features(tower, values, None if same_length else lengths.to(values.device), recipe)
+        means = _batch_features(tower, values, None if same_length else lengths.to(values.device), recipe)
+        return means.to(values.dtype)
     clips = [_chunks(row[:length], recipe) for row, length in zip(values, lengths.tolist())]
-    return torch.stack([_states(tower, clip, None, recipe.summed_layers).mean(dim=(0, 1)) for clip in clips])
+    alone = [_states(tower, clip, None, recipe.summed_layers).mean(dim=(0, 1)) for clip in clips]
+    return torch.stack(alone).to(values.dtype)
 
 
 def _batch_features(
@@ -57,13 +62,13 @@ def _batch_features(
 
 
 def _states(tower: HubertModel, values: torch.Tensor, mask: torch.Tensor | None, num_layers: int) -> torch.Tensor:
-    """[B, T, D] the sum of the last `num_layers` states, the last one after the final norm.
+    """[B, T, D] float32, the sum of the last `num_layers` states, the last one after the final norm.
 
     transformers 4 gave the normalised state as the last of `hidden_states`, on which the published features are made;
     transformers 5 gives the last block's raw output there, so that it is replaced by `last_hidden_state`.
     """
     out = tower(values, attention_mask=mask, output_hidden_states=num_layers > 1)
-    last: torch.Tensor = out.last_hidden_state
+    last: torch.Tensor = out.last_hidden_state.float()
     if num_layers == 1:
         return last
     return torch.stack([*out.hidden_states[:-1], last][-num_layers:]).sum(dim=0)

@@ -6,7 +6,7 @@ Legend: N pictures, H and W their size, S the side an encoder takes, L samples, 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import Literal
 
@@ -39,7 +39,11 @@ class PictureRecipe:
 
 @dataclass(frozen=True)
 class ClipRecipe:
-    """Which faces of a clip the temporal encoder sees; each becomes pixel values as `picture` says."""
+    """Which faces of a clip the temporal encoder sees; each becomes pixel values as `picture` says.
+
+    The numbers are those of the published encoder; one that takes more or fewer pictures has more or fewer segments
+    (`clip_recipe`).
+    """
 
     name: str
     num_segments: int
@@ -114,6 +118,19 @@ def sound_recipe(name: str) -> SoundRecipe:
     return SOUND_RECIPES[name]
 
 
+def clip_recipe(num_frames: int) -> ClipRecipe:
+    """The published clip recipe for an encoder of `num_frames` pictures: two from each of `num_frames` / 2 segments.
+
+    Raises:
+        InputError: not an even number above 0.
+    """
+    each = VIDEOMAE_CLIP.frames_per_segment
+    if num_frames < each or num_frames % each:
+        raise InputError(f"the temporal encoder takes {num_frames} pictures, expected an even number: {each} a segment")
+    segments = num_frames // each
+    return replace(VIDEOMAE_CLIP, name=f"videomae-{segments}x{each}", num_segments=segments)
+
+
 # --- pictures -------------------------------------------------------------------------------------------------------
 
 
@@ -168,7 +185,8 @@ def clip_frame_indices(num_faces: int, recipe: ClipRecipe = VIDEOMAE_CLIP) -> np
     """[segments x frames] which of `num_faces` crops, in time order, the temporal encoder sees.
 
     The published rule: tick = (n - 1) / 8, segment i begins at int(tick / 2 + tick i), two consecutive frames are
-    taken, none after the last; with 9 crops or fewer every segment begins at the first.
+    taken, none after the last; with 9 crops or fewer every segment begins at the first. (8 and 9 are the published
+    recipe's number of segments, and that number + 1.)
 
     Raises:
         InputError: there is no crop.
@@ -186,7 +204,7 @@ def clip_frame_indices(num_faces: int, recipe: ClipRecipe = VIDEOMAE_CLIP) -> np
 def clip_pixel_values(
     faces: UInt8, size: int = VIDEOMAE_CLIP.picture.size, recipe: ClipRecipe = VIDEOMAE_CLIP
 ) -> Float32:
-    """[3, 16, S, S] for the temporal encoder, of the crops [16, H, W, 3] that `clip_frame_indices` names.
+    """[3, T, S, S] for the temporal encoder, of the T crops [T, H, W, 3] that `clip_frame_indices` names.
 
     Raises:
         InputError: another number of crops.

@@ -9,9 +9,7 @@ D width of an encoder, H width of the language model, K tokens that a clip's fra
 
 from __future__ import annotations
 
-import os
-from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 
 import torch
 from torch import nn
@@ -21,7 +19,6 @@ from transformers import (
     GenerationMixin,
     HubertModel,
     LogitsProcessorList,
-    PreTrainedModel,
     RepetitionPenaltyLogitsProcessor,
 )
 from transformers.cache_utils import Cache
@@ -31,9 +28,9 @@ from emotion_llama.errors import InputError
 from emotion_llama.models import adapters
 from emotion_llama.models.configuration_emotion_llama import EmotionLlamaConfig
 from emotion_llama.models.encoder_inputs import ENCODER_INPUT_NAMES, MODALITIES, EncoderInputs
-from emotion_llama.models.encoding import EmotionLlamaEncoding, check_counts, scatter, spread
+from emotion_llama.models.encoding import EmotionLlamaEncoding, check_counts, check_filled_left, scatter, spread
 from emotion_llama.models.features import clip_means, hubert_features
-from emotion_llama.models.quantisation import with_exceptions
+from emotion_llama.models.pretrained import FLOAT32_PARTS, EmotionLlamaPreTrainedModel
 from emotion_llama.models.vit import VisionTransformer
 
 _TOWERS = ("vision_tower", "vision_layernorm", "face_tower", "temporal_tower", "audio_tower")
@@ -52,24 +49,11 @@ class EmotionLlamaMultiModalProjector(nn.Module):
         self.global_view = nn.Linear(config.vision_config.hidden_size, width)
 
 
-class EmotionLlamaPreTrainedModel(PreTrainedModel):
-    """What transformers has to know of the class; sub-models add their own to these lists."""
-
-    config: EmotionLlamaConfig
-    config_class = EmotionLlamaConfig
-    base_model_prefix = "model"
-    main_input_name = "input_ids"
-    input_modalities: ClassVar[list[str]] = ["image", "video", "audio", "text"]
-    supports_gradient_checkpointing = True
-    _no_split_modules: ClassVar[list[str]] = ["EmotionLlamaMultiModalProjector"]
-    _skip_keys_device_placement: ClassVar[list[str]] = ["past_key_values"]
-    _supports_sdpa = True
-    _supports_flash_attn = True
-    _supports_attention_backend = True
-
-
 class EmotionLlamaForConditionalGeneration(EmotionLlamaPreTrainedModel, GenerationMixin):
-    """Emotion-LLaMA over any encoders and causal language model that its config names."""
+    """Emotion-LLaMA over any encoders and causal language model that its config names.
+
+    The global encoder and the language model are in the type that is loaded; all else is, and computes, in float32.
+    """
 
     def __init__(self, config: EmotionLlamaConfig) -> None:
         super().__init__(config)
@@ -82,6 +66,9 @@ class EmotionLlamaForConditionalGeneration(EmotionLlamaPreTrainedModel, Generati
         self.audio_tower = HubertModel(config.audio_config) if "audio_tower" in built else None
         self.multi_modal_projector = EmotionLlamaMultiModalProjector(config)
         self.language_model = AutoModelForCausalLM.from_config(config.text_config)
+        # Not left to loading alone: parts that are offloaded to disk are read in the type they are built in.
+        for part in filter(None, (getattr(self, name) for name in FLOAT32_PARTS)):
+            part.float()
         self._keys_to_ignore_on_load_unexpected = [rf"^{tower}\." for tower in config.absent_towers]
         self.post_init()
 
@@ -89,7 +76,8 @@ class EmotionLlamaForConditionalGeneration(EmotionLlamaPreTrainedModel, Generati
 
     def get_vision_features(self, pixel_values: torch.Tensor) -> torch.Tensor:
         """[B, 1 + N, D] CLS and patch vectors of frames [B, 3, S, S], after `vision_layernorm`."""
-        hidden: torch.Tensor = self.vision_layernorm(self.vision_tower(pixel_values).last_hidden_state)
+        seen = self.vision_tower(pixel_values).last_hidden_state
+        hidden: torch.Tensor = self.vision_layernorm(seen.to(self.vision_layernorm.weight.dtype))
         return hidden
 
     def get_face_features(
@@ -99,8 +87,9 @@ class EmotionLlamaForConditionalGeneration(EmotionLlamaPreTrainedModel, Generati
         tower = self._tower("face_tower")
         parts = [tower(crops).last_hidden_state[:, 0] for crops in face_pixel_values.split(crops_per_pass)]
         vectors = torch.cat(parts)
-        counts = torch.tensor([len(vectors)]) if face_counts is None else face_counts
-        return clip_means(vectors, counts.to(vectors.device))
+        if face_counts is None:
+            face_counts = torch.tensor([len(vectors)], device=vectors.device)
+        return clip_means(vectors, face_counts.to(vectors.device))
 
     def get_temporal_features(self, clip_pixel_values: torch.Tensor) -> torch.Tensor:
         """[B, D] mean over all raw tokens of the temporal encoder, of clips [B, 3, T, S, S]."""
@@ -199,7 +188,7 @@ class EmotionLlamaForConditionalGeneration(EmotionLlamaPreTrainedModel, Generati
         zeros = self.config.compat_zero_features if compat_zero_features is None else compat_zero_features
         present = clips.presence(len(input_ids))
         is_image, is_feature = input_ids.eq(self.config.image_token_id), input_ids.eq(self.config.feature_token_id)
-        counted = present | torch.tensor([False, zeros, zeros, zeros])
+        counted = present | torch.tensor([False, zeros, zeros, zeros], device=present.device)
         check_counts("image", is_image, counted[:, 0] * self.config.num_image_tokens)
         check_counts("feature", is_feature, counted.sum(dim=1))
         # Placeholders may lie outside the vocabulary: any row does, it is overwritten.
@@ -273,13 +262,15 @@ class EmotionLlamaForConditionalGeneration(EmotionLlamaPreTrainedModel, Generati
         penalty counts new tokens only.
 
         Raises:
-            InputError: as `forward`.
+            InputError: as `forward`, or a prompt is filled on the right.
         """
         input_ids = kwargs.pop("input_ids", inputs)
         clips = EncoderInputs(**{name: kwargs.pop(name, None) for name in ENCODER_INPUT_NAMES})
         zeros = kwargs.pop("compat_zero_features", None)
         if (input_ids is None) == (kwargs.get("inputs_embeds") is None):
             raise InputError("give exactly one of input_ids and inputs_embeds")
+        if kwargs.get("attention_mask") is not None:
+            check_filled_left(kwargs["attention_mask"])
         if input_ids is not None:
             kwargs["inputs_embeds"] = self.embed_prompt(input_ids, clips, zeros)
         penalty = kwargs.pop("repetition_penalty", (generation_config or self.generation_config).repetition_penalty)
@@ -290,7 +281,7 @@ class EmotionLlamaForConditionalGeneration(EmotionLlamaPreTrainedModel, Generati
             kwargs["repetition_penalty"] = 1.0
         return super().generate(None, generation_config, processors, *args, **kwargs)
 
-    # --- training and saving ----------------------------------------------------------------------------------------
+    # --- training -------------------------------------------------------------------------------------------------
 
     def freeze_for_tuning(self) -> list[str]:
         """Let only the projections and the adapters learn, as the published training does; the names of these."""
@@ -318,52 +309,6 @@ class EmotionLlamaForConditionalGeneration(EmotionLlamaPreTrainedModel, Generati
     def merge_adapter(self) -> None:
         """Add the adapter into the weights; see `adapters.merge`."""
         adapters.merge(self)
-
-    def save_pretrained(self, save_directory: str | os.PathLike[str], *args: Any, **kwargs: Any) -> None:
-        """Save config and weights, and an adapter beside them in peft's two files; `from_pretrained` reads all.
-
-        Raises:
-            InputError: this model has no adapter, but the folder holds one.
-        """
-        if not self._hf_peft_config_loaded:
-            adapters.refuse_stale_adapter(Path(save_directory))
-            super().save_pretrained(save_directory, *args, **kwargs)
-            return
-        state = kwargs.pop("state_dict", None) or self.state_dict()
-        # transformers saves either the model or the adapter, by this flag.
-        self._hf_peft_config_loaded = False
-        try:
-            # Loading an adapter leaves a rule that would write every name with peft's prefix: names stay as they are.
-            base = {"state_dict": adapters.base_state_dict(self, state), "save_original_format": False}
-            super().save_pretrained(save_directory, *args, **{**kwargs, **base})
-        finally:
-            self._hf_peft_config_loaded = True
-        super().save_pretrained(save_directory, *args, state_dict=state, **kwargs)
-
-    @classmethod
-    def from_pretrained(
-        cls, pretrained_model_name_or_path: str | os.PathLike[Any] | None, *model_args: Any, **kwargs: Any
-    ) -> Any:
-        """As transformers' own, except that weights must be complete; an adapter beside them is loaded with them.
-
-        A `quantization_config` that names no exceptions leaves encoders and projections whole (`quantisation`).
-
-        Raises:
-            InputError: weights are missing or unknown, where transformers would warn and go on with random ones.
-            MissingDependency: there is an adapter, and peft is not installed (transformers would leave it out).
-        """
-        path, wants_info = pretrained_model_name_or_path, kwargs.pop("output_loading_info", False)
-        if path is not None and (Path(path) / "adapter_config.json").is_file():
-            adapters.require_peft()
-        if kwargs.get("quantization_config") is not None:
-            kwargs["quantization_config"] = with_exceptions(kwargs["quantization_config"])
-        loaded: Any = super().from_pretrained(path, *model_args, output_loading_info=True, **kwargs)
-        model, info = loaded
-        for kind in ("missing_keys", "unexpected_keys"):
-            if names := sorted(info[kind]):
-                shown = ", ".join(names[:5]) + (", ..." if len(names) > 5 else "")
-                raise InputError(f"{path}: {len(names)} {kind.replace('_keys', '')} weights: {shown}; convert it again")
-        return (model, info) if wants_info else model
 
     def get_input_embeddings(self) -> nn.Module:
         """The language model's table."""

@@ -1,6 +1,7 @@
 """The processor: clips and words in, one batch for the model out; the only place that expands placeholders.
 
-Legend: B clips, L prompt positions, F face crops of all clips together, S samples or pixels of a side, D features.
+Legend: B clips, L prompt positions, F face crops of all clips together, T crops that the temporal encoder sees, S
+samples or pixels of a side, D features.
 """
 
 # mypy: disable-error-code="no-untyped-call, override"
@@ -34,6 +35,7 @@ class EmotionLlamaProcessor(ProcessorMixin):
         image_token_id: placeholder of a patch token; None takes the first id after the tokenizer's.
         feature_token_id: placeholder of a face, temporal, audio or global token; None takes the next id.
         image_size, face_size, clip_size: side of the pictures that global, face and temporal encoder take.
+        clip_frames: how many pictures the temporal encoder takes.
         audio_recipe: a name of `inputs.SOUND_RECIPES`.
         prompt_layout: layout unless a call names another.
         frame_policy: the frame that a caller shall choose for the global encoder.
@@ -61,6 +63,7 @@ class EmotionLlamaProcessor(ProcessorMixin):
         target_rule: str = "published",
         max_answer_tokens: int = 1024,
         compat_zero_features: bool = False,
+        clip_frames: int = 16,
     ) -> None:
         self.num_image_tokens = num_image_tokens
         self.image_token_id = len(tokenizer) if image_token_id is None else image_token_id
@@ -68,6 +71,8 @@ class EmotionLlamaProcessor(ProcessorMixin):
         self.image_size = image_size
         self.face_size = face_size
         self.clip_size = clip_size
+        recipes.clip_recipe(clip_frames)  # refuses a number that cannot be
+        self.clip_frames = clip_frames
         self.audio_recipe = recipes.sound_recipe(audio_recipe).name
         self.prompt_layout = layout_named(prompt_layout).name
         self.frame_policy = frame_policy
@@ -93,6 +98,7 @@ class EmotionLlamaProcessor(ProcessorMixin):
             "image_size": config.vision_config.image_size,
             "face_size": config.face_config.image_size,
             "clip_size": config.temporal_config.image_size,
+            "clip_frames": config.temporal_config.num_frames,
             "audio_recipe": config.recipes["audio"],
             "prompt_layout": config.prompt_layout,
             "frame_policy": config.frame_policy,
@@ -175,7 +181,7 @@ class EmotionLlamaProcessor(ProcessorMixin):
         Returns:
             input_ids, attention_mask [B, L], labels [B, L] with answers, modality_mask [B, 4], and of what any
             clip has: pixel_values [B, 3, S, S], face_pixel_values [F, 3, S, S] with face_counts [B], clip_pixel_values
-            [B, 3, 16, S, S], input_values [B, S] with input_lengths [B], face_features, temporal_features,
+            [B, 3, T, S, S], input_values [B, S] with input_lengths [B], face_features, temporal_features,
             audio_features [B, D]. Rows of clips that lack a modality are NaN.
 
         Raises:
@@ -204,7 +210,8 @@ class EmotionLlamaProcessor(ProcessorMixin):
 
     def _media(self, clips: Sequence[ClipMedia]) -> ArrayMap:
         sound = recipes.sound_recipe(self.audio_recipe)
-        return media_arrays(clips, self.image_size, self.face_size, self.clip_size, sound)
+        seen = recipes.clip_recipe(self.clip_frames)
+        return media_arrays(clips, self.image_size, self.face_size, self.clip_size, seen, sound)
 
     def decode_answers(self, sequences: Any) -> list[str]:
         """Answers from generated ids [B, L]: special tokens, placeholders and blanks around them taken off."""

@@ -13,6 +13,7 @@ import torch
 
 from emotion_llama.errors import InputError
 from emotion_llama.models.encoder_inputs import ENCODER_INPUT_NAMES, EncoderInputs
+from emotion_llama.models.encoding import check_filled_left
 
 if TYPE_CHECKING:
     from transformers.cache_utils import DynamicCache
@@ -144,8 +145,7 @@ def _read_prompt(model: EmotionLlamaForConditionalGeneration, inputs: Mapping[st
     ids = inputs["input_ids"]
     mask = inputs.get("attention_mask")
     mask = torch.ones_like(ids) if mask is None else mask
-    if not bool(mask[:, -1].all()):
-        raise InputError("a prompt is filled on the right; answers can only follow prompts filled on the left")
+    check_filled_left(mask)
     clips = EncoderInputs(**{name: inputs.get(name) for name in ENCODER_INPUT_NAMES})
     embeds = model.embed_prompt(ids, clips, inputs.get("compat_zero_features"))
     out = model(
@@ -185,15 +185,17 @@ def _continue(
     device, width = prompt_mask.device, max(map(len, answers)) - 1
     read = torch.tensor([answer[:-1] + [0] * (width + 1 - len(answer)) for answer in answers], device=device)
     wanted = torch.tensor([answer[1:] + [-1] * (width + 1 - len(answer)) for answer in answers], device=device)
-    there = wanted >= 0
-    mask = torch.cat([prompt_mask[clips], there.to(prompt_mask.dtype)], dim=1)
-    cache.batch_select_indices(clips)
+    mask = torch.cat([prompt_mask[clips.to(device)], (wanted >= 0).to(prompt_mask.dtype)], dim=1)
+    # Layers may lie on several devices, and a tensor takes indices from its own device only.
+    for layer in cache.layers:
+        layer.batch_select_indices(clips.to(layer.keys.device))  # type: ignore[union-attr]
     out = model(
         input_ids=read, attention_mask=mask, position_ids=_positions(mask)[:, -width:], past_key_values=cache,
         use_cache=True,
     )  # fmt: skip
+    wanted = wanted.to(out.logits.device)
     logs = out.logits.float().log_softmax(dim=-1).gather(2, wanted.clamp(min=0)[..., None])[..., 0]
-    return torch.where(there, logs, 0).sum(dim=1)
+    return torch.where(wanted >= 0, logs, 0).sum(dim=1)
 
 
 def _positions(mask: torch.Tensor) -> torch.Tensor:

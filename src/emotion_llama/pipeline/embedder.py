@@ -11,17 +11,21 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from emotion_llama import __version__
+from emotion_llama.errors import BackendError
 from emotion_llama.records import Clip, Float, Missing
 
 if TYPE_CHECKING:
     from emotion_llama.data.clip_inputs import ClipInputs
     from emotion_llama.face.backends import MeshBackend
 
+# The modality mask's column of each vector is that of the input it is made of.
+_MADE_OF = {"vision": "image", "patch": "image", "global": "image"}
+
 # Name -> shape and meaning, in the order of the published tokens (`models.EmotionLlamaEncoding` has the sources).
 EMBEDDINGS: Mapping[str, str] = {
     "vision_hidden": "[1 + N, D] CLS and patch vectors of the frame, after the encoder's last norm",
     "face_features": "[D] mean over all face crops ('local')",
-    "temporal_features": "[D] mean over the tokens of 16 face crops",
+    "temporal_features": "[D] mean over the tokens of the face crops that the temporal encoder sees (published: 16)",
     "audio_features": "[D] mean over time of the sound",
     "patch_tokens": "[K, H] the frame as the language model reads it",
     "face_token": "[H] projected face_features",
@@ -103,6 +107,7 @@ class Embedder:
 
         Raises:
             MediaError: the file cannot be read.
+            BackendError: the model gives values that are not finite numbers, or memory does not suffice.
         """
         from emotion_llama.media.container import log_warning
         from emotion_llama.pipeline.model_inputs import LookOptions, read_inputs
@@ -138,13 +143,23 @@ class Embedder:
 
     def _vectors(self, inputs: ClipInputs) -> dict[str, Float]:
         from emotion_llama.models.clip_media import ClipMedia
+        from emotion_llama.models.encoder_inputs import MODALITIES
 
         media = ClipMedia.of_features(self._loaded.extractor.extract(inputs))
         if not any(media.present):
             return {}
         arrays = self._loaded.processor.media_batch([media])
-        model = self._loaded.model
-        encoding = model.encode(**arrays.to(self._loaded.device, model.dtype))
-        rows = {name: getattr(encoding, name)[0].float().cpu().numpy() for name in EMBEDDINGS}
-        # Rows of what the clip lacks are NaN throughout.
-        return {name: row for name, row in rows.items() if np.isfinite(row).all()}
+        encoding = self._loaded.model.encode(**arrays.to(self._loaded.device))
+        there = dict(zip(MODALITIES, encoding.modality_mask[0].tolist()))
+        vectors = {}
+        for name in EMBEDDINGS:
+            source = name.partition("_")[0]
+            if not there[_MADE_OF.get(source, source)]:
+                continue
+            vectors[name] = getattr(encoding, name)[0].float().cpu().numpy()
+            if not np.isfinite(vectors[name]).all():
+                raise BackendError(
+                    f"{self._loaded.name}: {name} holds values that are not finite numbers; the weights are damaged, "
+                    f"or too large for {self._loaded.model.dtype}: convert again, or load with dtype='float32'"
+                )
+        return vectors

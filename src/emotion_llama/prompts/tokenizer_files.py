@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,27 +15,40 @@ if TYPE_CHECKING:
 _BLANK = "\u2581"
 _SPECIALS = {"unk_token": "<unk>", "bos_token": "<s>", "eos_token": "</s>"}  # LLaMA's, where a folder names none
 PUBLISHED_PAD = "$$"  # minigpt4/models/base_model.py: a word of the vocabulary, so that no row has to be added
-_PROBES = ("[INST] <video>", "</video> <feature>", "a  b\n c\t7.5%, d'accord", "caf\u00e9 \u4f60\U0001f600")
+_PROBES = (
+    "[INST] <video>", "</video> <feature>", "a  b\n c\t7.5%, d'accord", "caf\u00e9 \u4f60\U0001f600", "  [INST]",
+    "a $$ b$$", "$$ $$",
+)  # fmt: skip
 
 
 def load_tokenizer(folder: str | Path) -> PreTrainedTokenizerBase:
-    """The tokenizer in `folder`: from `tokenizer.json`, else built from `tokenizer.model` (SentencePiece, BPE).
+    """The tokenizer in `folder`: built from `tokenizer.model` (SentencePiece, BPE), else from `tokenizer.json`.
 
-    A SentencePiece file is read with the sentencepiece library alone: transformers' own reader needs a protobuf newer
-    than MediaPipe allows, and its result depends on the version (blanks at the start of a text, begin tokens). What is
-    built is compared with SentencePiece itself on a few texts. It adds a begin token where asked to add special tokens,
-    as LLaMA's does; its padding token is "$$", as the published training has it, where the vocabulary knows it.
+    The published model was trained on SentencePiece's ids. transformers' own reader of either file gives others where a
+    text begins with a blank or holds a user-defined piece, and needs a protobuf newer than MediaPipe allows, so that
+    `tokenizer.model` is read with the sentencepiece library and rebuilt, whether or not `tokenizer.json` lies beside
+    it; the result is compared with SentencePiece on a few texts, and adds a begin token where asked to add special
+    tokens, as LLaMA's does. `tokenizer.json` is read by transformers where it is alone (what this function gave, saved,
+    gives the same ids again) or where `tokenizer.model` is not the whole truth: no BPE model, one that normalises, or
+    special tokens outside it. A tokenizer without padding gets "$$", as the published training has it, where the
+    vocabulary knows it.
 
     Raises:
-        InputError: the folder has neither file, or the file is not a BPE model that can be rebuilt.
+        InputError: the folder has neither file, or tokenizer.model alone, which cannot be rebuilt.
         MissingDependency: transformers, or sentencepiece where needed, is not installed.
     """
     place = Path(folder)
-    if (place / "tokenizer.json").is_file():
-        return _ready(place)
+    has_json = (place / "tokenizer.json").is_file()
     if not (place / "tokenizer.model").is_file():
+        if has_json:
+            return _ready(place)
         raise InputError(f"{place}: no tokenizer.json and no tokenizer.model; expected a language model's folder")
-    return _from_pieces(place)
+    try:
+        return _from_pieces(place)
+    except InputError:
+        if has_json:
+            return _ready(place)
+        raise
 
 
 def _ready(place: Path) -> PreTrainedTokenizerBase:
@@ -43,6 +57,8 @@ def _ready(place: Path) -> PreTrainedTokenizerBase:
     except ImportError as error:
         raise _missing("transformers") from error
     tokenizer: PreTrainedTokenizerBase = AutoTokenizer.from_pretrained(place)
+    if tokenizer.pad_token is None and PUBLISHED_PAD in tokenizer.get_vocab():
+        tokenizer.pad_token = PUBLISHED_PAD
     return tokenizer
 
 
@@ -53,19 +69,39 @@ def _missing(package: str) -> MissingDependency:
 def _from_pieces(place: Path) -> PreTrainedTokenizerBase:
     try:
         from sentencepiece import SentencePieceProcessor
-        from tokenizers import AddedToken, Tokenizer, decoders, models, normalizers, processors
+        from tokenizers import (
+            AddedToken,
+            Regex,
+            Tokenizer,
+            decoders,
+            models,
+            normalizers,
+            pre_tokenizers,
+            processors,
+        )
         from transformers import PreTrainedTokenizerFast
     except ImportError as error:
         raise _missing(str(error.name)) from error
-    source = SentencePieceProcessor(model_file=str(place / "tokenizer.model"))
+    try:
+        source = SentencePieceProcessor(model_file=str(place / "tokenizer.model"))
+    except (OSError, RuntimeError) as error:
+        raise InputError(f"{place}: tokenizer.model is not a SentencePiece model ({error})") from error
     specials = _special_tokens(place, source)
     vocabulary = {source.id_to_piece(index): index for index in range(source.get_piece_size())}
+    merges = _merges(source, vocabulary)
+    whole = _user_defined(source, vocabulary, merges)
     backend = Tokenizer(
         models.BPE(
-            vocab=vocabulary, merges=_merges(source, vocabulary), unk_token=specials["unk_token"],
+            vocab=vocabulary, merges=merges, unk_token=specials["unk_token"], ignore_merges=bool(whole),
             fuse_unk=True, byte_fallback=any(source.is_byte(index) for index in vocabulary.values()),
         )
     )  # fmt: skip
+    if whole:
+        # What is cut out is taken as it is; a control piece spelt right after it must not be: it is cut in two.
+        spelt = [re.escape(piece[0]) + f"(?={re.escape(piece[1:])})" for piece in _unspeakable(source, vocabulary)]
+        pieces = "|".join(map(re.escape, whole))
+        cuts: Any = [rf"(?<={pieces})(?:{'|'.join(spelt)})", pieces]
+        backend.pre_tokenizer = pre_tokenizers.Sequence([pre_tokenizers.Split(Regex(cut), "isolated") for cut in cuts])
     backend.normalizer = normalizers.Sequence([normalizers.Prepend(_BLANK), normalizers.Replace(" ", _BLANK)])
     backend.decoder = decoders.Sequence(
         [decoders.Replace(_BLANK, " "), decoders.ByteFallback(), decoders.Fuse(), decoders.Strip(" ", 1, 0)]
@@ -87,8 +123,9 @@ def _from_pieces(place: Path) -> PreTrainedTokenizerBase:
 def _merges(source: Any, vocabulary: dict[str, int]) -> list[tuple[str, str]]:
     """All pairs of pieces that make a piece, in the order in which SentencePiece joins: by the piece's score."""
     ranked = []
+    unspeakable = _unspeakable(source, vocabulary)
     for piece, index in vocabulary.items():
-        if source.is_control(index) or source.is_unknown(index) or source.is_byte(index):
+        if piece in unspeakable:
             continue
         pairs = ((piece[:cut], piece[cut:]) for cut in range(1, len(piece)))
         ranked += [
@@ -97,6 +134,18 @@ def _merges(source: Any, vocabulary: dict[str, int]) -> list[tuple[str, str]]:
             if left in vocabulary and right in vocabulary
         ]
     return [entry[-1] for entry in sorted(ranked)]
+
+
+def _user_defined(source: Any, vocabulary: dict[str, int], merges: list[tuple[str, str]]) -> list[str]:
+    """Pieces, the longest first, that SentencePiece cuts out of a text before it joins: no merge makes them."""
+    others = {left + right for left, right in merges} | _unspeakable(source, vocabulary)
+    return sorted((piece for piece in vocabulary if len(piece) > 1 and piece not in others), key=len, reverse=True)
+
+
+def _unspeakable(source: Any, vocabulary: dict[str, int]) -> set[str]:
+    """Pieces that no text gives by spelling them: control, unknown and byte pieces, and unused ones."""
+    kinds = (source.is_control, source.is_unknown, source.is_byte, source.is_unused)
+    return {piece for piece, index in vocabulary.items() if any(kind(index) for kind in kinds)}
 
 
 def _special_tokens(place: Path, source: Any) -> dict[str, str]:
