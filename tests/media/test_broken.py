@@ -21,6 +21,7 @@ from emotion_llama.errors import MediaError
 from emotion_llama.media import frames as frames_module
 from emotion_llama.media import probe as probe_module
 from emotion_llama.media.audio import iter_audio, read_audio
+from emotion_llama.media.container import read_packets
 from emotion_llama.media.frames import frame_at, iter_frames
 from emotion_llama.media.probe import probe
 from emotion_llama.synthetic.clips import ClipFormat, write_clip
@@ -449,3 +450,26 @@ def test_a_file_whose_name_looks_like_an_address_is_a_file(tmp_path, monkeypatch
     for name in ("concat:a.mp4", "a%03d.mp4", "pipe:0.mp4"):
         write_clip(tmp_path / "a.mp4", pictures(3), 25).rename(tmp_path / name)
         assert probe(name).video is not None
+
+
+def test_a_stream_that_appears_on_the_way_does_not_end_in_an_index_error():
+    """A damaged transport stream once did: at its end PyAV asks for streams that it has no object for.
+
+    Whether it does hangs on what lies behind a list in memory, so this is a container that always does.
+    """
+
+    class Container:
+        def demux(self, *streams):
+            yield from streams
+            raise IndexError("list index out of range")
+
+    assert list(read_packets(Container(), "first", "flush")) == ["first", "flush"]
+
+
+def test_a_recording_to_which_a_picture_is_added_later_keeps_its_sound(tmp_path):
+    sound = write_clip(tmp_path / "sound.ts", audio=tone(8)).read_bytes()
+    both = write_clip(tmp_path / "both.ts", pictures(50), 25, tone(2)).read_bytes()
+    (tmp_path / "all.ts").write_bytes(4 * sound + both)
+    clip = probe(tmp_path / "all.ts")
+    assert clip.video is None
+    assert read_audio(clip, warn=lambda line: None).duration_seconds == pytest.approx(8.05, abs=0.1)

@@ -8,7 +8,7 @@ import os
 import re
 import stat
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -19,6 +19,8 @@ from emotion_llama.errors import MediaError
 if TYPE_CHECKING:
     from av.audio.stream import AudioStream
     from av.container import InputContainer
+    from av.packet import Packet
+    from av.stream import Stream
     from av.video.stream import VideoStream
 
 Warn = Callable[[str], None]
@@ -105,6 +107,16 @@ def open_media(path: Path) -> Iterator[Media]:
             _forget_channel_order(audio)
         names = frozenset(container.format.name.split(","))
         yield Media(container, names, video, audio, _zero(path, video, audio))
+
+
+def read_packets(container: InputContainer, *streams: Stream) -> Iterator[Packet[Any]]:
+    """The packets of these streams as they are stored, then an empty one for each, which asks for its last frames.
+
+    PyAV (up to 19) may then go on to a stream that appeared while it read (transport streams allow it), for which it
+    has no object. By then the streams that were known from the start have given all they hold.
+    """
+    with suppress(IndexError):
+        yield from container.demux(*streams)
 
 
 def check_regular_file(path: Path) -> None:
@@ -218,7 +230,9 @@ def _first_packet_time(path: Path, stream_index: int) -> int | None:
     with _open(path) as container:
         times = []
         try:
-            for packet in itertools.islice(container.demux(container.streams[stream_index]), _START_SAMPLE_PACKETS):
+            for packet in itertools.islice(
+                read_packets(container, container.streams[stream_index]), _START_SAMPLE_PACKETS
+            ):
                 time = packet.dts if packet.pts is None else packet.pts
                 if time is not None:
                     times.append(time)

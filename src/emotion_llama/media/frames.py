@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from emotion_llama.errors import InputError, MediaError
-from emotion_llama.media.container import Media, Warn, log_warning, open_media
+from emotion_llama.media.container import Media, Warn, log_warning, open_media, read_packets
 from emotion_llama.media.reader import StreamReader
 from emotion_llama.media.sampling import EPSILON_SECONDS, fit_size, pick_nearest
 from emotion_llama.records import Clip, Frames, UInt8, VideoInfo
@@ -234,7 +234,7 @@ def _count_before(clip: Clip, seconds: Fraction) -> int:
     count, after = 0, 0
     with _open_video(clip) as media, suppress(FFmpegError):  # after damage the count is what was readable
         assert media.video is not None
-        for packet in media.container.demux(media.video):
+        for packet in read_packets(media.container, media.video):
             time = packet.dts if packet.pts is None else packet.pts
             if time is None or packet.is_discard:
                 continue

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 from emotion_llama.errors import MediaError
-from emotion_llama.media.container import Media, Warn, explain, log_warning, open_media, path_of
+from emotion_llama.media.container import Media, Warn, explain, log_warning, open_media, path_of, read_packets
 from emotion_llama.media.sampling import measure_pace
 from emotion_llama.records import AudioInfo, Clip, VideoInfo
 
@@ -75,7 +75,7 @@ class _First:
 
         streams = [stream for stream in (self.media.video, self.media.audio) if stream is not None]
         try:
-            for number, packet in enumerate(self.media.container.demux(*streams) if streams else ()):
+            for number, packet in enumerate(read_packets(self.media.container, *streams) if streams else ()):
                 self._packets[packet.stream.type] += 1
                 self._take(packet)
                 if number >= _MOST_PACKETS or not (self._wants_video() or self._wants_audio()):
@@ -192,7 +192,7 @@ def _measured_duration_seconds(path: Path, video: VideoInfo | None) -> float:
     end, packets_without_time = Fraction(0), 0
     with open_media(path) as media, suppress(FFmpegError):  # damaged: what was read is what there is
         streams = [stream for stream in (media.video, media.audio) if stream is not None]
-        for packet in media.container.demux(*streams):
+        for packet in read_packets(media.container, *streams):
             time = packet.dts if packet.pts is None else packet.pts
             if time is not None and packet.time_base is not None:
                 end = max(end, (time + (packet.duration or 0)) * packet.time_base - media.zero_seconds)

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast
 
-from emotion_llama.media.container import Media
+from emotion_llama.media.container import Media, read_packets
 
 if TYPE_CHECKING:
     from av.audio.frame import AudioFrame
@@ -77,7 +77,7 @@ class StreamReader(Generic[FrameT]):
         """All frames from where the container stands (see `seek`)."""
         from av.error import FFmpegError
 
-        packets = self._media.container.demux(*self._streams())
+        packets = read_packets(self._media.container, *self._streams())
         while True:
             try:
                 packet = next(packets)
