@@ -291,7 +291,7 @@ class VoiceTrack:
         loudness_db: [T] level, dB re full scale (0 dB = sine of amplitude 1).
         harmonicity_db: [T] harmonics-to-noise ratio; NaN where unvoiced.
         tilt_db: [T] level below 1 kHz minus level of 1-5 kHz (large = soft, dark voice); NaN where silent.
-        sonority_db: [T] level within 60-3300 Hz, dB re full scale: rises and falls with the syllables.
+        sonority_db: [T] level within 60-3300 Hz under half the A weighting, dB re full scale: moves with the syllables.
         is_speech: [T] voice activity.
         envelope: [T, 2] lowest and highest sample in the frame, for drawing.
     """

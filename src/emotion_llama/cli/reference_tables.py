@@ -52,9 +52,10 @@ PROSODY_FIGURES: Mapping[str, _Figure] = {
     "loudness_range_db": _Figure("dB", f"{_RANGE} of the speech frames", _HEARD),
     "syllables_per_second": _Figure(
         "1/s",
-        f"voiced peaks of the level within {_SONORITY} that stand {tempo.DIP_DB:g} dB above their surroundings, within "
-        f"{tempo.RANGE_DB:g} dB of the loudest, at least {1000 * tempo.SHORTEST_DISTANCE_SECONDS:.0f} ms apart; over "
-        "the time from first to last speech (de Jong & Wempe 2009)",
+        f"voiced peaks (harmonicity from {tempo.LEAST_HARMONICITY_DB:g} dB) of the level within {_SONORITY} "
+        f"under half the A weighting that stand {tempo.DIP_DB:g} dB above their surroundings, within "
+        f"{tempo.RANGE_DB:g} dB of the loudest, at least {1000 * tempo.SHORTEST_DISTANCE_SECONDS:.0f} ms apart; "
+        "over the time from first to last speech (after de Jong & Wempe 2009)",
         _TEMPO,
     ),
     "articulation_rate": _Figure("1/s", "the same syllables; over that time without its pauses", _TEMPO),

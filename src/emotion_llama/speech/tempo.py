@@ -2,7 +2,10 @@
 
 N. H. de Jong & T. Wempe, "Praat script to detect syllable nuclei and measure speech rate automatically", Behavior
 Research Methods 41(2), 2009: peaks of intensity with a dip of 2 dB beside them, within 25 dB of the loudest, voiced.
-Here intensity is taken of 60-3300 Hz, so that [s] and rumble neither make nor hide a syllable.
+Here intensity is of 60-3300 Hz under half the A weighting, so that [s] and rumble neither make nor hide a syllable and
+a nasal or liquid, whose energy lies below 300 Hz, parts two vowels. All constants are from a grid over the odd
+sentences of benchmarks/spoken_sentences.txt and synthetic voices with dips of 4-30 dB in noise; the even sentences were
+held out.
 """
 
 from __future__ import annotations
@@ -12,15 +15,22 @@ import numpy as np
 from emotion_llama.records import Float, VoiceTrack
 from emotion_llama.speech.activity import HOP_SECONDS
 
-DIP_DB = 2.0
-RANGE_DB = 25.0
+DIP_DB = 2.5
+RANGE_DB = 20.0  # at 25 with this weighting, voiced closures and bursts of plosives come in
 LOUD_PERCENTILE = 99.0
-SMOOTHING_SECONDS = 0.02  # standard deviation of the Gaussian: keeps two peaks 80 ms apart, drops single periods
-SHORTEST_DISTANCE_SECONDS = 0.08  # 12 syllables a second
+# Standard deviation of the Gaussian. The 50 ms window of the track smooths already: 20 ms more cost a sixth of the
+# syllables at seven a second, none at all would count the ripple of noise.
+SMOOTHING_SECONDS = 0.0075
+SHORTEST_DISTANCE_SECONDS = 0.05
+LEAST_HARMONICITY_DB = -6.0  # four times as much noise as voice: [s] over the end of a vowel still has a pitch
+TIE_DB = 1e-9  # a frame; peaks of a periodic sound are equal to the bit, and to find_peaks none then has a side
 
 
 def find_nuclei(voice: VoiceTrack) -> Float:
-    """Seconds of each syllable nucleus, in order."""
+    """Seconds of each syllable nucleus, in order.
+
+    Vowels that meet without a dip between them ("di-et", "the-a-ter") are mostly counted as one.
+    """
     from scipy.ndimage import gaussian_filter1d
     from scipy.signal import find_peaks
 
@@ -28,6 +38,7 @@ def find_nuclei(voice: VoiceTrack) -> Float:
         return np.zeros(0)
     level = np.maximum(voice.sonority_db, -100.0).astype(np.float64)
     level = gaussian_filter1d(level, SMOOTHING_SECONDS / HOP_SECONDS, mode="nearest")
+    level += TIE_DB * np.arange(len(level))
     # Silence at both ends gives a syllable at the edge of the stretch its dip.
     level = np.concatenate([[level.min() - DIP_DB - 1], level, [level.min() - DIP_DB - 1]])
     loudest = np.percentile(level[1:-1][voice.is_speech], LOUD_PERCENTILE)
@@ -38,5 +49,5 @@ def find_nuclei(voice: VoiceTrack) -> Float:
         distance=round(SHORTEST_DISTANCE_SECONDS / HOP_SECONDS),
     )
     rows = peaks - 1
-    voiced = np.isfinite(voice.f0_hz) & voice.is_speech
+    voiced = np.isfinite(voice.f0_hz) & (voice.harmonicity_db >= LEAST_HARMONICITY_DB) & voice.is_speech
     return np.asarray(voice.times_seconds[rows[voiced[rows]]])

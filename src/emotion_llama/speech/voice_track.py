@@ -6,6 +6,7 @@ Notation: T frames, hop 10 ms, frame t is centred at (t + 1/2) hops; W samples o
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from functools import lru_cache
 from itertools import chain
 from typing import NamedTuple
 
@@ -22,7 +23,9 @@ CONTEXT = (pitch.WINDOW - HOP) // 2  # samples of window before and after the fr
 BLOCK_FRAMES = 500  # analysed at once, whatever the chunks: 5 s, some 20 MB of work space
 MAX_SEAM_SECONDS = 0.005
 
-# Bands, Hz: the alpha ratio's of eGeMAPS (Eyben et al., IEEE TAC 7(2), 2016), and voice without rumble and [s].
+# Bands, Hz: the alpha ratio's of eGeMAPS (Eyben et al., IEEE TAC 7(2), 2016), and voice without rumble and [s]. Within
+# the last, sonority has half the A weighting (in dB): what a vowel has over the [l], [m], [n], [r], [w] beside it lies
+# above 300 Hz; the full curve makes [i] and [u], whose first formant lies there, too soft beside [a].
 LOW_BAND_HZ, HIGH_BAND_HZ = (50.0, 1000.0), (1000.0, 5000.0)
 SONORITY_BAND_HZ = (60.0, 3300.0)
 
@@ -99,12 +102,12 @@ def _measure_frames(frames: Float) -> _Block:
     power = spectrum.real**2 + spectrum.imag**2
     # Parseval: the one-sided sum over bins is FFT_LENGTH / 2 of the energy; a sine of amplitude 1 gives 0 dB.
     scale = 4 / (pitch.FFT_LENGTH * float(np.sum(pitch.window() ** 2)))
-    bands = [_band_db(power, scale, band) for band in (LOW_BAND_HZ, HIGH_BAND_HZ, SONORITY_BAND_HZ)]
+    low, high = (_band_db(power, scale, band) for band in (LOW_BAND_HZ, HIGH_BAND_HZ))
     candidates = pitch.find_candidates(power)
     return _Block(
         _band_db(power, scale, (0.0, SAMPLE_RATE_HZ / 2)),
-        bands[2],
-        bands[0] - bands[1],
+        _decibels(power @ _sonority_weights(), scale),
+        low - high,
         np.stack([own.min(axis=1), own.max(axis=1)], axis=1),
         *(a.astype(np.float32) for a in candidates),
     )
@@ -113,8 +116,21 @@ def _measure_frames(frames: Float) -> _Block:
 def _band_db(power: Float, scale: float, band_hz: tuple[float, float]) -> Float:
     """[T] level of a band, dB re full scale, down to -200."""
     first, last = (round(f * pitch.FFT_LENGTH / SAMPLE_RATE_HZ) for f in band_hz)
-    total = power[:, max(first, 1) : last + 1].sum(axis=1, dtype=np.float64) * scale
-    return np.asarray(10 * np.log10(np.maximum(total, 1e-20)), dtype=np.float32)
+    return _decibels(power[:, max(first, 1) : last + 1].sum(axis=1, dtype=np.float64), scale)
+
+
+def _decibels(energy: Float, scale: float) -> Float:
+    return np.asarray(10 * np.log10(np.maximum(energy * scale, 1e-20)), dtype=np.float32)
+
+
+@lru_cache(maxsize=1)
+def _sonority_weights() -> Float:
+    """[bins] power weights: half the dB of the A curve (IEC 61672-1:2013, annex E) in SONORITY_BAND_HZ, 0 outside."""
+    f = np.arange(pitch.FFT_LENGTH // 2 + 1) * (SAMPLE_RATE_HZ / pitch.FFT_LENGTH)
+    gain = 12194.0**2 * f**4 / (f**2 + 20.6**2) / (f**2 + 12194.0**2)
+    gain /= np.sqrt((f**2 + 107.7**2) * (f**2 + 737.9**2))
+    inside = (f >= SONORITY_BAND_HZ[0]) & (f <= SONORITY_BAND_HZ[1])
+    return np.asarray(np.where(inside, gain * 10**0.1, 0.0), dtype=np.float32)  # 0 dB at 1 kHz
 
 
 def _join(blocks: list[_Block], start_seconds: float) -> VoiceTrack:
