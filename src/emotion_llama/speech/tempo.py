@@ -3,9 +3,9 @@
 N. H. de Jong & T. Wempe, "Praat script to detect syllable nuclei and measure speech rate automatically", Behavior
 Research Methods 41(2), 2009: peaks of intensity with a dip of 2 dB beside them, within 25 dB of the loudest, voiced.
 Here intensity is of 60-3300 Hz under half the A weighting, so that [s] and rumble neither make nor hide a syllable and
-a nasal or liquid, whose energy lies below 300 Hz, parts two vowels. All constants are from a grid over the odd
-sentences of benchmarks/spoken_sentences.txt and synthetic voices with dips of 4-30 dB in noise; the even sentences were
-held out.
+a nasal or liquid, whose energy lies below 300 Hz, parts two vowels. Dip, range, distance and smoothing are from a
+grid over the odd sentences of benchmarks/spoken_sentences.txt and synthetic voices with dips of 4-30 dB in noise; the
+even sentences were held out.
 """
 
 from __future__ import annotations
@@ -18,8 +18,8 @@ from emotion_llama.speech.activity import HOP_SECONDS
 DIP_DB = 2.5
 RANGE_DB = 20.0  # at 25 with this weighting, voiced closures and bursts of plosives come in
 LOUD_PERCENTILE = 99.0
-# Standard deviation of the Gaussian. The 50 ms window of the track smooths already: 20 ms more cost a sixth of the
-# syllables at seven a second, none at all would count the ripple of noise.
+# Standard deviation of the Gaussian. The 50 ms window of the track smooths already: 20 ms here miss a seventh of the
+# syllables at seven a second; none at all counts the ripple of noise.
 SMOOTHING_SECONDS = 0.0075
 SHORTEST_DISTANCE_SECONDS = 0.05
 LEAST_HARMONICITY_DB = -6.0  # four times as much noise as voice: [s] over the end of a vowel still has a pitch
