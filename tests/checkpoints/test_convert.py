@@ -228,9 +228,21 @@ def test_two_files_given_the_wrong_way_round(
 ) -> None:
     swapped = replace(toy_sources, mae=toy_sources.videomae, videomae=toy_sources.mae)
     with pytest.raises(
-        InputError, match=r"videomae_checkpoint-399\.pth: .* unknown in a MAE ViT .*'emotion-llama doctor"
+        InputError,
+        match=r"videomae_checkpoint-399\.pth: given as --mae, but .* another part: VideoMAE .*; give it as --videomae",
     ):
         convert(swapped, tmp_path / "out", toy_options)
+
+
+def test_an_eva_file_given_as_mae_is_named_before_its_heads_are(
+    toy_sources: Sources, toy_options: ConversionOptions, tmp_path: Path
+) -> None:
+    # EVA is 32 wide and MAE 24: "--mae-heads 3 does not divide 32" was the answer to the wrong question.
+    sizes = replace(toy_options.sizes, mae_heads=3)
+    with pytest.raises(InputError, match=r"eva_vit_g\.pth: given as --mae, but .*: EVA .*; give it as --eva"):
+        convert(replace(toy_sources, mae=toy_sources.eva), tmp_path / "out", ConversionOptions(sizes=sizes))
+    with pytest.raises(InputError, match=r"llama: given as --hubert, but .*: language model; give it as --llama"):
+        convert(replace(toy_sources, hubert=toy_sources.llama), tmp_path / "out", toy_options)
 
 
 def test_heads_that_nothing_tells_have_to_be_given(toy_sources: Sources, toy_options, tmp_path: Path) -> None:
@@ -324,9 +336,18 @@ def test_the_output_folder_is_never_written_over(toy_sources: Sources, toy_optio
 def test_a_disk_that_is_too_small(toy_sources, toy_options, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     usage = shutil.disk_usage(tmp_path)
     monkeypatch.setattr(converting.shutil, "disk_usage", lambda path: usage._replace(free=1_000_000))
-    with pytest.raises(InputError, match=r"0\.00 GB are needed and 0\.00 GB are free"):
+    # 284,009 numbers and 1,536 of LoRA of 4 bytes, and 5 MB for the small files.
+    with pytest.raises(InputError, match=r"6\.14 MB are needed and 1\.00 MB are free; give another place"):
         convert(toy_sources, tmp_path / "out", toy_options)
     assert_nothing_is_left(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("count", "text"),
+    [(0, "0 bytes"), (999, "999 bytes"), (1_140_000, "1.14 MB"), (2_500, "2.50 kB"), (15 * 10**9, "15.00 GB")],
+)
+def test_sizes_are_shown_in_units_that_fit(count: int, text: str) -> None:
+    assert converting._shown_bytes(count) == text
 
 
 def test_sizes_default_to_the_published_ones() -> None:

@@ -1,5 +1,7 @@
 """Convert, save, load, export: the published tensors come back bit for bit."""
 
+import resource
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -28,14 +30,42 @@ def assert_published_again(folder: Path, sources: Sources) -> None:
         assert len(placed) >= 20
         for tensor_name in placed:
             before, after = original.read(tensor_name), again.read(tensor_name)
-            assert before.dtype == after.dtype == torch.float32
-            assert torch.equal(before.view(torch.int32), after.view(torch.int32))
+            assert before.dtype == after.dtype
+            assert torch.equal(before.contiguous().view(torch.int16), after.contiguous().view(torch.int16))
 
 
 def test_straight_back(converted: Path, toy_sources: Sources, tmp_path: Path) -> None:
     report = export(converted, tmp_path, PARTS)
     assert report.num_tensors == {"weights": 20, "eva": 43, "mae": 42, "videomae": 41, "hubert": 69, "llama": 21}
     assert_published_again(tmp_path, toy_sources)
+
+
+def test_each_tensor_comes_back_in_its_own_type(toy_sources: Sources, toy_options, tmp_path: Path) -> None:
+    """The published mixture: a language model in float16, the trained part in float32; and an encoder in bfloat16."""
+    llama = tmp_path / "llama"
+    shutil.copytree(toy_sources.llama, llama)
+    for path, kind in ((llama / "pytorch_model.bin", torch.float16), (tmp_path / "eva_vit_g.pth", torch.bfloat16)):
+        tensors = torch.load(path if path.is_file() else toy_sources.eva, weights_only=True)
+        torch.save({name: tensor.to(kind) for name, tensor in tensors.items()}, path)
+    mixed = replace(toy_sources, llama=llama, eva=tmp_path / "eva_vit_g.pth")
+    convert(mixed, tmp_path / "model", toy_options)
+    export(tmp_path / "model", tmp_path / "out", PARTS)
+    names = ("Emotion_LLaMA.pth", "eva_vit_g.pth", "mae_checkpoint-340.pth", "llama")
+    types = [{info.dtype for info in open_source(tmp_path / "out" / name).infos.values()} for name in names]
+    assert types == [{torch.float32}, {torch.bfloat16}, {torch.float32}, {torch.float16}]
+    assert_published_again(tmp_path / "out", mixed)
+
+
+def test_a_disk_that_fills_up_leaves_no_half_part(converted: Path, tmp_path: Path) -> None:
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (60_000, hard))  # as a full disk does, in the middle of a file
+    try:
+        for part in ("eva", "llama"):
+            with pytest.raises(InputError, match=r"out cannot be written \(.+\); what was begun is removed"):
+                export(converted, tmp_path / "out", (part,))
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert list((tmp_path / "out").iterdir()) == []
 
 
 def test_back_after_load_and_save(converted: Path, toy_sources: Sources, toy_options, tmp_path: Path) -> None:

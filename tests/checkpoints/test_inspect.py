@@ -83,12 +83,39 @@ def test_a_folder_of_downloads_gives_the_command_or_what_is_missing(golden: Path
     (tmp_path / "broken.pth").write_text("<html>")
     report = inspect(tmp_path)
     assert [part.role for part in report.parts] == [None, "eva"]
-    assert "not a torch file" in report.parts[0].problems[0]
+    assert "a web page, not weights" in report.parts[0].problems[0]
     assert report.problems == (
         "to convert, these are missing: --llama (language model), --mae (MAE vision transformer (face encoder)), "
         "--videomae (VideoMAE vision transformer (temporal encoder)), --hubert (HuBERT (audio encoder)), "
         "--weights (trained part of Emotion-LLaMA)",
     )
+
+
+def test_one_bad_file_does_not_hide_the_others(golden: Path, tmp_path: Path) -> None:
+    """A zip cut below 64 kB was OSError 22 and a cut index JSONDecodeError: tracebacks, both of them."""
+    shutil.copy(golden / "mae_checkpoint-340.pth", tmp_path)
+    (tmp_path / "eva_vit_g.pth").write_bytes((golden / "eva_vit_g.pth").read_bytes()[:30_000])
+    (tmp_path / "llama").mkdir()
+    (tmp_path / "llama" / "config.json").write_text("{}")
+    (tmp_path / "llama" / "pytorch_model.bin.index.json").write_text('{"weight_map": ')
+    parts = {Path(part.path).name: part for part in inspect(tmp_path).parts}
+    assert parts["mae_checkpoint-340.pth"].role == "mae"
+    assert parts["mae_checkpoint-340.pth"].problems == ()
+    assert "it breaks off before its end" in parts["eva_vit_g.pth"].problems[0]
+    assert "pytorch_model.bin.index.json: not JSON" in parts["llama"].problems[0]
+
+
+@pytest.mark.parametrize(
+    "tensors",
+    [
+        {"patch_embed.proj.weight": torch.ones(()), "blocks.0.attn.q_bias": torch.ones(2), "pos_embed": torch.ones(3)},
+        {"llama_proj.weight": torch.ones(()), "a.lora_A.weight": torch.ones(())},
+        {"model.embed_tokens.weight": torch.ones(4)},
+    ],
+)
+def test_shapes_of_no_sense_are_reported(tmp_path: Path, tensors) -> None:
+    torch.save(tensors, tmp_path / "x.pth")
+    assert inspect(tmp_path / "x.pth").facts[0].startswith(f"{len(tensors)} tensors")
 
 
 def test_an_empty_folder_is_an_error(tmp_path: Path) -> None:

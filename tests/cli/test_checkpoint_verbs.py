@@ -60,3 +60,23 @@ def test_doctor_of_a_file_that_lies_is_exit_1(tmp_path: Path, capsys: Captured) 
     assert json.loads(capsys.readouterr().out)[0]["role"] == "mae"
     assert run("doctor", tmp_path / "gone.pth") == 1
     assert "no such file or folder" in capsys.readouterr().err
+
+
+def test_doctor_looks_at_the_other_paths_too(tmp_path: Path, capsys: Captured) -> None:
+    assert run("doctor", tmp_path / "gone.pth", GOLDEN / "eva_vit_g.pth") == 1
+    captured = capsys.readouterr()
+    assert "EVA vision transformer" in captured.out
+    assert captured.err == f"emotion-llama: {tmp_path / 'gone.pth'}: no such file or folder\n"
+
+
+def test_odd_numbers_of_frames_are_one_line(tmp_path: Path, capsys: Captured) -> None:
+    assert run("convert", *FILES, *SIZES, "--videomae-frames", 15, "--out", tmp_path / "model") == 1
+    assert capsys.readouterr().err.startswith("emotion-llama: --videomae-frames 15: expected an even number")
+
+
+def test_encode_into_a_file_blames_the_option_not_the_clip(tmp_path: Path, capsys: Captured) -> None:
+    (tmp_path / "out").write_text("")
+    assert run("encode", "clip.mp4", "--model", tmp_path, "--out", tmp_path / "out") == 1
+    assert capsys.readouterr().err == (
+        f"emotion-llama: --out {tmp_path / 'out'} is not a folder; give a folder for the vectors\n"
+    )

@@ -20,11 +20,15 @@ from emotion_llama.checkpoints.plan import (
     leave_behind,
     make_plan,
 )
+from emotion_llama.checkpoints.recognise import check_roles
 from emotion_llama.checkpoints.shards import WrittenFile, write_safetensors, write_shards
 from emotion_llama.checkpoints.sizes import SizeOptions, eva_depth, model_config
+from emotion_llama.checkpoints.values import check_finite, check_types
+from emotion_llama.checkpoints.vocabulary import read_vocabulary
 
 if TYPE_CHECKING:
     import torch
+    from transformers import PreTrainedTokenizerBase
 
     from emotion_llama.models.configuration_emotion_llama import EmotionLlamaConfig
 
@@ -69,6 +73,7 @@ class Assembly:
     Attributes:
         plan: where every published tensor goes.
         config: of the model.
+        tokenizer: of the language model, for the processor.
         expected: shape of every tensor of the model's state.
         rank, alpha: of the LoRA.
         opened: the files.
@@ -78,6 +83,7 @@ class Assembly:
 
     plan: Plan
     config: EmotionLlamaConfig
+    tokenizer: PreTrainedTokenizerBase
     expected: dict[str, tuple[int, ...]]
     rank: int
     alpha: float
@@ -101,22 +107,28 @@ class Assembly:
         made = {name: TensorInfo(shape, self._default_dtype()) for name, shape in self.expected.items()}
         return placed | {name: info for name, info in made.items() if name not in placed}
 
+    def adapter_infos(self) -> dict[str, TensorInfo]:
+        """Shape and output type of every tensor of the adapter."""
+        return {name: self._info(origin.info) for name, origin in self.plan.adapter.items()}
+
     def read(self, name: str) -> torch.Tensor:
         """One tensor of the model as it is written."""
         origin = self.plan.placed.get(name)
         if origin is None:
             return _made(name, self.expected, self.options.new_projections).to(self._default_dtype())
-        tensor = self.opened[origin.role].read(origin.name)
+        tensor = self._published(name)
         if self.options.merge and name.startswith(LANGUAGE_MODEL):
             tensor = lora.merged(name, tensor, self._published, self.alpha / self.rank, self.plan.adapter)
-        return tensor.to(self._info(origin.info).dtype)
+        kind = self._info(origin.info).dtype
+        if tensor.dtype == kind:
+            return tensor
+        return check_finite(tensor.to(kind), origin.name, f"it does not fit {kind}; give another --dtype")
 
     def write(self, folder: Path) -> list[WrittenFile]:
         """The weights, the adapter and the configuration."""
         files = write_shards(folder, self.infos(), self.read, self.options.max_shard_bytes)
         if not self.options.merge:
-            adapter = {name: self._info(origin.info) for name, origin in self.plan.adapter.items()}
-            files.append(write_safetensors(folder / ADAPTER_WEIGHTS_NAME, adapter, self.read))
+            files.append(write_safetensors(folder / ADAPTER_WEIGHTS_NAME, self.adapter_infos(), self.read))
             config = lora.adapter_config(self.rank, self.alpha, adapted_modules(self.plan))
             (folder / ADAPTER_CONFIG_NAME).write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")
         for source in self.opened.values():
@@ -130,7 +142,9 @@ class Assembly:
 
     def _published(self, name: str) -> torch.Tensor:
         origin = self.plan.placed[name]
-        return self.opened[origin.role].read(origin.name)
+        source = self.opened[origin.role]
+        why = f"{source.path} is damaged, or of a training that failed; get it again"
+        return check_finite(source.read(origin.name), f"{origin.name} (--{origin.role})", why)
 
     def _info(self, info: TensorInfo) -> TensorInfo:
         import torch
@@ -151,11 +165,15 @@ def assemble(opened: dict[Role, TensorSource], options: ConversionOptions) -> As
     Raises:
         InputError: something is unknown, missing, left over, of another shape, or must be given.
     """
+    check_roles(opened)
     plan = make_plan(opened)
+    check_types(plan, opened)
     depth = eva_depth(plan, options.sizes)
     if depth is not None:
         plan = drop_blocks_past(plan, "vision_tower", depth)
     config = model_config(plan, options.sizes, llama=opened["llama"].path, hubert=opened["hubert"].path)
+    vocabulary = read_vocabulary(opened["llama"].path, config.text_config.vocab_size)
+    config.image_token_id, config.feature_token_id = vocabulary.first_free_id, vocabulary.first_free_id + 1
     expected = state_shapes(config)
     for name, reason in _DISPENSABLE.items():
         if name in plan.placed and name not in expected:
@@ -164,7 +182,8 @@ def assemble(opened: dict[Role, TensorSource], options: ConversionOptions) -> As
     check_complete(plan, expected, provided, {name: _shown(name) for name in expected})
     rank = check_adapter(plan, expected)
     alpha, note = _alpha(opened, options.sizes)
-    return Assembly(plan, config, expected, rank, alpha, opened, options, (*notes, *note))
+    notes = [*vocabulary.notes, *notes, *note]
+    return Assembly(plan, config, vocabulary.tokenizer, expected, rank, alpha, opened, options, tuple(notes))
 
 
 def state_shapes(config: EmotionLlamaConfig) -> dict[str, tuple[int, ...]]:

@@ -15,6 +15,9 @@ from emotion_llama.checkpoints.pickles import open_source
 from emotion_llama.checkpoints.shards import WrittenFile
 from emotion_llama.errors import InputError
 
+# Tokenizer, configuration, headers of the shards and the record: 3 MB with LLaMA's 32,000 words.
+_ROOM_FOR_THE_REST = 5 * 10**6
+
 
 @dataclass(frozen=True)
 class Sources:
@@ -76,7 +79,7 @@ def convert(
 
     Raises:
         InputError: files that are missing, damaged, not what they are given as, or that do not fit together; an
-            output folder that is not empty; not enough room.
+            output folder that is not empty or cannot be written; not enough room.
         MissingDependency: without torch or transformers.
     """
     out = Path(out)
@@ -88,19 +91,17 @@ def convert(
     )
     partial = out.with_name(out.name + ".partial")
     shutil.rmtree(partial, ignore_errors=True)  # an earlier run was stopped
-    partial.mkdir(parents=True)
     try:
+        partial.mkdir(parents=True)
         _check_room(assembly, partial)
-        progress(f"writing {_num_bytes(assembly) / 1e9:.2f} GB")
-        files = assembly.write(partial)
-        _save_processor(sources.llama, assembly, partial)
-        files += small_files(partial, {file.name for file in files})
-        progress("hashing the sources")
-        manifest = make_manifest(sources.by_role(), assembly, files)
-        (partial / MANIFEST_NAME).write_text(json.dumps(manifest, indent=1) + "\n", encoding="utf-8")
+        files = _write(sources, assembly, partial, progress)
         if out.exists():
             out.rmdir()
         partial.rename(out)
+    except OSError as error:
+        raise InputError(
+            f"{out} cannot be written ({error.strerror or error}); what was begun is removed; give another place"
+        ) from error
     finally:
         shutil.rmtree(partial, ignore_errors=True)
     return ConversionReport(
@@ -113,20 +114,42 @@ def convert(
     )
 
 
+def _write(sources: Sources, assembly: Assembly, folder: Path, progress: Callable[[str], object]) -> list[WrittenFile]:
+    """Everything of the folder; the processor first, because what can be wrong with it should not cost the weights."""
+    _save_processor(sources.llama, assembly, folder)
+    progress(f"writing {_shown_bytes(_num_bytes(assembly))}")
+    files = assembly.write(folder)
+    files += small_files(folder, {file.name for file in files})
+    progress("hashing the sources")
+    manifest = make_manifest(sources.by_role(), assembly, files)
+    (folder / MANIFEST_NAME).write_text(json.dumps(manifest, indent=1) + "\n", encoding="utf-8")
+    return files
+
+
 def _num_bytes(assembly: Assembly) -> int:
-    return sum(info.num_bytes for info in assembly.infos().values())
+    infos = assembly.infos() if assembly.options.merge else assembly.infos() | assembly.adapter_infos()
+    return sum(info.num_bytes for info in infos.values())
 
 
 def _check_room(assembly: Assembly, folder: Path) -> None:
-    needed, free = _num_bytes(assembly), shutil.disk_usage(folder).free
+    needed, free = _num_bytes(assembly) + _ROOM_FOR_THE_REST, shutil.disk_usage(folder).free
     if needed > free:
-        raise InputError(f"{folder.parent}: {needed / 1e9:.2f} GB are needed and {free / 1e9:.2f} GB are free")
+        raise InputError(
+            f"{folder.parent}: {_shown_bytes(needed)} are needed and {_shown_bytes(free)} are free; give another place"
+        )
+
+
+def _shown_bytes(count: int) -> str:
+    """A size in the largest decimal unit that leaves a whole number before the point."""
+    for unit, size in (("GB", 10**9), ("MB", 10**6), ("kB", 10**3)):
+        if count >= size:
+            return f"{count / size:.2f} {unit}"
+    return f"{count} bytes"
 
 
 def _save_processor(llama: Path, assembly: Assembly, folder: Path) -> None:
     from emotion_llama.models.processing_emotion_llama import EmotionLlamaProcessor
-    from emotion_llama.prompts.tokenizer_files import load_tokenizer
 
-    EmotionLlamaProcessor.of_config(assembly.config, load_tokenizer(llama)).save_pretrained(folder)
+    EmotionLlamaProcessor.of_config(assembly.config, assembly.tokenizer).save_pretrained(folder)
     if (llama / "tokenizer.model").is_file():  # the original beside what was made of it, for `export`
         shutil.copyfile(llama / "tokenizer.model", folder / "tokenizer.model")

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from emotion_llama.checkpoints.assembly import ADAPTER_CONFIG_NAME, ADAPTER_WEIGHTS_NAME
+from emotion_llama.checkpoints.json_files import read_json_object
 from emotion_llama.checkpoints.keys import Role, published_name
 from emotion_llama.checkpoints.manifest import read_manifest
 from emotion_llama.checkpoints.pickles import TensorSource, open_source
@@ -64,7 +65,8 @@ def export(
         progress: told of each part.
 
     Raises:
-        InputError: not such a folder, a part that is there already, or a trained part whose adapter was merged.
+        InputError: not such a folder, a part that is there already, a trained part whose adapter was merged, or a
+            place that cannot be written.
     """
     model, out = Path(model), Path(out)
     source = open_source(model)
@@ -75,16 +77,18 @@ def export(
     taken = [FILE_NAMES[part] for part in parts if (out / FILE_NAMES[part]).exists()]
     if taken:
         raise InputError(f"{out}: {', '.join(taken)} are already there; give another folder")
-    out.mkdir(parents=True, exist_ok=True)
-    counts: dict[Role, int] = {}
-    for part in parts:
-        progress(f"writing {FILE_NAMES[part]}")
-        if part in _CONFIG_OF_FOLDER:
-            _write_folder(part, names[part], model, out / FILE_NAMES[part])
-        else:
-            _write_pickle(part, names[part], model, out / FILE_NAMES[part])
-        counts[part] = len(names[part])
-    return ExportReport(out, counts)
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        for part in parts:
+            progress(f"writing {FILE_NAMES[part]}")
+            write = _write_folder if part in _CONFIG_OF_FOLDER else _write_pickle
+            write(part, names[part], model, out / FILE_NAMES[part])
+    except (OSError, RuntimeError) as error:  # torch says full disks with a RuntimeError
+        reason = getattr(error, "strerror", None) or str(error).splitlines()[0]
+        raise InputError(
+            f"{out} cannot be written ({reason}); what was begun is removed; give another place"
+        ) from error
+    return ExportReport(out, {part: len(names[part]) for part in parts})
 
 
 _Located = tuple[str, TensorSource]
@@ -119,22 +123,33 @@ def _write_pickle(part: Role, names: list[_Located], model: Path, path: Path) ->
     if part == "eva":
         content = state
     elif part == "weights":
-        lora = json.loads((model / ADAPTER_CONFIG_NAME).read_text(encoding="utf-8"))
+        lora = read_json_object(model / ADAPTER_CONFIG_NAME)
         content["config"] = {"model": {"lora_r": lora["r"], "lora_alpha": lora["lora_alpha"]}}
         manifest = read_manifest(model)
         content["exported_from"] = "emotion-llama" if manifest is None else manifest["weights"]
     partial = path.with_name(path.name + ".partial")
-    torch.save(content, partial)
-    partial.rename(path)
+    try:
+        torch.save(content, partial)
+        partial.rename(path)
+    finally:
+        partial.unlink(missing_ok=True)
 
 
 def _write_folder(part: Role, names: list[_Located], model: Path, folder: Path) -> None:
     """A Hugging Face folder of safetensors, with its own part of the configuration."""
     folder.mkdir()
+    try:
+        _fill_folder(part, names, model, folder)
+    except OSError:
+        shutil.rmtree(folder, ignore_errors=True)
+        raise
+
+
+def _fill_folder(part: Role, names: list[_Located], model: Path, folder: Path) -> None:
     ours = {published_name(name)[1]: (name, source) for name, source in names}
     infos = {name: source.infos[located] for name, (located, source) in ours.items()}
     write_shards(folder, infos, lambda name: ours[name][1].read(ours[name][0]), _SHARD_BYTES)
-    config = json.loads((model / "config.json").read_text(encoding="utf-8"))[_CONFIG_OF_FOLDER[part]]
+    config = read_json_object(model / "config.json")[_CONFIG_OF_FOLDER[part]]
     (folder / "config.json").write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")
     if part == "hubert":
         (folder / "preprocessor_config.json").write_text(

@@ -12,20 +12,12 @@ from emotion_llama.checkpoints.keys import PROJECTIONS, Role, block_count, place
 from emotion_llama.checkpoints.known_files import Ability, KnownFile, known_file
 from emotion_llama.checkpoints.manifest import MANIFEST_NAME, read_manifest
 from emotion_llama.checkpoints.pickles import TensorInfo, open_source
+from emotion_llama.checkpoints.recognise import TITLES, recognise
 from emotion_llama.checkpoints.shards import sha256_of
 from emotion_llama.errors import InputError
 
 Kind = Literal["part", "model", "collection", "unknown"]
 _NEEDED: tuple[Role, ...] = ("llama", "eva", "mae", "videomae", "hubert", "weights")
-_TITLES: dict[Role, str] = {
-    "weights": "trained part of Emotion-LLaMA",
-    "base": "MiniGPT-v2 start weights",
-    "eva": "EVA vision transformer (global encoder)",
-    "mae": "MAE vision transformer (face encoder)",
-    "videomae": "VideoMAE vision transformer (temporal encoder)",
-    "hubert": "HuBERT (audio encoder)",
-    "llama": "language model",
-}
 
 
 @dataclass(frozen=True)
@@ -124,33 +116,16 @@ def _part(path: Path) -> FileReport:
         abilities = tuple(sorted(known.abilities)) if role in ("weights", "base") else None
     elif role == "weights":
         facts.append("its name is not a published one: whether it can reason is not in its tensors")
-    return FileReport(str(path), "part", _TITLES[role], role, abilities, tuple(facts), tuple(problems))
-
-
-def recognise(infos: Mapping[str, TensorInfo]) -> Role | None:
-    """The part that these tensors are, by their names and shapes; None for something else."""
-    names = set(infos)
-    if "llama_proj.weight" in names or any(".lora_A." in name and "llama_model" in name for name in names):
-        return "weights" if any(name.startswith("feats_llama_proj") for name in names) else "base"
-    if any(name.endswith("embed_tokens.weight") for name in names):
-        return "llama"
-    if any("feature_extractor.conv_layers.0.conv" in name for name in names):
-        return "hubert"
-    embed = next((info for name, info in infos.items() if name.endswith("patch_embed.proj.weight")), None)
-    if embed is None or not block_count(names):
-        return None
-    if len(embed.shape) == 5:
-        return "videomae"
-    return "eva" if any(name.endswith("attn.q_bias") for name in names) else "mae"
+    return FileReport(str(path), "part", TITLES[role], role, abilities, tuple(facts), tuple(problems))
 
 
 def _trained_details(infos: Mapping[str, TensorInfo]) -> list[str]:
     lora = {name: info for name, info in infos.items() if ".lora_" in name}
-    ranks = sorted({info.shape[0] for name, info in lora.items() if ".lora_A." in name})
+    ranks = sorted({info.shape[0] for name, info in lora.items() if ".lora_A." in name and info.shape})
     count = sum(math.prod(info.shape) for info in lora.values())
     facts = [f"LoRA of rank {', '.join(map(str, ranks))}: {count:,} parameters"] if lora else []
     projection = infos.get("llama_proj.weight")
-    if projection is not None:
+    if projection is not None and len(projection.shape) == 2:
         facts.append(f"projections to a language model {projection.shape[0]} wide")
     if "ln_vision.weight" not in infos:
         facts.append("no ln_vision: converted as weight 1, bias 0, as the reference has it then")
@@ -160,9 +135,11 @@ def _trained_details(infos: Mapping[str, TensorInfo]) -> list[str]:
 def _vit_details(infos: Mapping[str, TensorInfo]) -> list[str]:
     encoder = [name for name in infos if not name.startswith("decoder")]
     embed = next(info for name, info in infos.items() if name.endswith("patch_embed.proj.weight"))
+    if len(embed.shape) not in (4, 5):
+        return [f"patch_embed.proj.weight has shape {list(embed.shape)}"]
     facts = [f"{block_count(encoder)} blocks, {embed.shape[0]} wide, patches of {embed.shape[-1]} pixels"]
     table = next((info for name, info in infos.items() if name.endswith("pos_embed") and "decoder" not in name), None)
-    if table is not None:
+    if table is not None and len(table.shape) == 3 and table.shape[1]:
         facts.append(f"position table for pictures of {math.isqrt(table.shape[1] - 1) * embed.shape[-1]} pixels")
     if any("decoder" in name for name in infos):
         facts.append("a decoder of the pre-training is in it, which conversion leaves behind")
@@ -171,7 +148,7 @@ def _vit_details(infos: Mapping[str, TensorInfo]) -> list[str]:
 
 def _folder_details(infos: Mapping[str, TensorInfo]) -> list[str]:
     table = next((info for name, info in infos.items() if name.endswith("embed_tokens.weight")), None)
-    return [] if table is None else [f"{table.shape[0]} tokens, {table.shape[1]} wide"]
+    return [] if table is None or len(table.shape) != 2 else [f"{table.shape[0]} tokens, {table.shape[1]} wide"]
 
 
 _DETAILS: dict[Role, Callable[[Mapping[str, TensorInfo]], list[str]]] = {
@@ -188,7 +165,7 @@ _DETAILS: dict[Role, Callable[[Mapping[str, TensorInfo]], list[str]]] = {
 def _name_problems(role: Role, known: KnownFile | None) -> list[str]:
     if known is None or known.role == role:
         return []
-    return [f"its name says {known.title} ({_TITLES[known.role]}), its tensors are those of a {_TITLES[role]}"]
+    return [f"its name says {known.title} ({TITLES[known.role]}), its tensors are those of a {TITLES[role]}"]
 
 
 def _missing(role: Role, infos: Mapping[str, TensorInfo]) -> list[str]:
@@ -239,7 +216,7 @@ def _collection(path: Path) -> FileReport:
     found: dict[Role, str] = {part.role: part.path for part in parts if part.role is not None}
     lacking = [role for role in _NEEDED if role not in found]
     if lacking:
-        problems = (f"to convert, these are missing: {', '.join(f'--{r} ({_TITLES[r]})' for r in lacking)}",)
+        problems = (f"to convert, these are missing: {', '.join(f'--{r} ({TITLES[r]})' for r in lacking)}",)
         return FileReport(str(path), "collection", "published files", problems=problems, parts=tuple(parts))
     options = " ".join(f"--{role} {found[role]}" for role in (*_NEEDED, "base") if role in found)
     facts = (f"all parts are here: emotion-llama convert {options} --out DIR",)

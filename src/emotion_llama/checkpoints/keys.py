@@ -73,7 +73,10 @@ _RENAMES: dict[Role, tuple[_Rename, ...]] = {
     "weights": _TRAINED,
     "base": _TRAINED,
     "eva": (_Rename(_VIT, r"vision_tower.\1"),),
-    "mae": (_Rename(r"(?:module\.)?" + _VIT, r"face_tower.\1"), _Rename(r"norm\.(weight|bias)", r"face_tower.norm.\1")),
+    "mae": (
+        _Rename(r"(?:module\.)?" + _VIT, r"face_tower.\1"),
+        _Rename(r"(?:module\.)?norm\.(weight|bias)", r"face_tower.norm.\1"),
+    ),
     "videomae": (_Rename(r"(?:module\.)?(?:backbone\.)?(?:encoder\.)?" + _VIT, r"temporal_tower.\1"),),
     "hubert": (
         # torch's weight normalisation spelled before 2.0, and since.
@@ -102,8 +105,8 @@ _IGNORED: dict[Role, tuple[_Ignore, ...]] = {
     ),
     "mae": (
         _Ignore(r"(module\.)?(decoder_.*|mask_token)", "decoder of the masked pre-training"),
-        _Ignore(r"fc_norm\..*", "the feature is the class token after `norm`, before any `fc_norm`"),
-        _HEAD,
+        _Ignore(r"(module\.)?fc_norm\..*", "the feature is the class token after `norm`, before any `fc_norm`"),
+        _Ignore(r"(module\.)?head\..*", _HEAD.reason),
     ),
     "videomae": (
         _Ignore(

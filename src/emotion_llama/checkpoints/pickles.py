@@ -7,18 +7,26 @@ so the mapping is thrown away after every `REMAP_BYTES` and made anew: that is w
 from __future__ import annotations
 
 import argparse
-import json
 import math
 import pickle
+import struct
 import sys
+import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from emotion_llama.checkpoints.damage import why_unreadable
+from emotion_llama.checkpoints.json_files import read_json_object
 from emotion_llama.errors import InputError, MissingDependency
 
 if TYPE_CHECKING:
     import torch
 
+# What torch's readers raise at files that are damaged, made to harm, or no torch files at all.
+_UNREADABLE = (
+    pickle.UnpicklingError, RuntimeError, EOFError, OSError, ValueError, TypeError, LookupError, AttributeError,
+    AssertionError, ArithmeticError, struct.error,
+)  # fmt: skip
 REMAP_BYTES = 64 * 2**20
 # Keys under which training code keeps the tensors: MiniGPT-4, MAE and VideoMAE use "model", DeepSpeed "module".
 _WRAPPERS = ("model", "module", "state_dict", "model_state_dict")
@@ -116,13 +124,24 @@ def weight_files(folder: Path) -> tuple[Path, ...]:
             continue
         if not name.endswith(".index.json"):
             return (folder / name,)
-        weight_map = json.loads((folder / name).read_text())["weight_map"]
-        shards = tuple(folder / shard for shard in sorted(set(weight_map.values())))
+        shards = tuple(folder / shard for shard in _shard_names(folder / name))
         missing = [shard.name for shard in shards if not shard.is_file()]
         if missing:
             raise InputError(f"{folder}: {name} names {', '.join(missing)}, which are not there; fetch them")
         return shards
     raise InputError(f"{folder}: no weights in this folder; expected one of {', '.join(_WEIGHT_FILES)}")
+
+
+def _shard_names(index: Path) -> list[str]:
+    """Names of the files that an index spreads the tensors over."""
+    weight_map = read_json_object(index).get("weight_map")
+    names = list(weight_map.values()) if isinstance(weight_map, dict) else []
+    if not names or not all(isinstance(name, str) for name in names):
+        raise InputError(f"{index}: its weight_map names no files of weights; fetch it again")
+    outside = [name for name in names if Path(name).name != name]
+    if outside:
+        raise InputError(f"{index}: names {outside[0]!r}; expected files of its own folder")
+    return sorted(set(names))
 
 
 def _open(file: Path) -> tuple[dict[str, TensorInfo], dict[str, Any]]:
@@ -145,8 +164,8 @@ def _map(file: Path) -> dict[str, torch.Tensor]:
     try:
         with safe_open(file, framework="pt") as tensors:
             return {name: tensors.get_tensor(name) for name in tensors.keys()}  # noqa: SIM118  not a dict
-    except SafetensorError as error:
-        raise InputError(f"{file}: not a readable safetensors file ({error}); fetch it again") from error
+    except (SafetensorError, OSError) as error:
+        raise InputError(f"{file}: {why_unreadable(file)}") from error
 
 
 def _state_dict(file: Path, content: Any) -> dict[str, torch.Tensor]:
@@ -157,7 +176,7 @@ def _state_dict(file: Path, content: Any) -> dict[str, torch.Tensor]:
             if isinstance(content.get(key), dict):
                 content = content[key]
                 break
-        if content and all(isinstance(value, torch.Tensor) for value in content.values()):
+        if content and all(isinstance(k, str) and isinstance(v, torch.Tensor) for k, v in content.items()):
             state: dict[str, torch.Tensor] = content
             return state
     kind = f"a dict with {', '.join(map(repr, list(content)[:5]))}" if isinstance(content, dict) else type(content)
@@ -167,25 +186,15 @@ def _state_dict(file: Path, content: Any) -> dict[str, torch.Tensor]:
 def _load_pickle(file: Path) -> Any:
     """Unpickle with torch's restricted reader, tensors mapped where the file's format allows it."""
     torch = _need_torch()
-    with torch.serialization.safe_globals(_plain_data()):
+    with torch.serialization.safe_globals(_plain_data()), warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # torch's guesses at what is wrong; ours are in the error
         try:
             return torch.load(file, map_location="cpu", weights_only=True, mmap=_is_mappable(file))
-        except pickle.UnpicklingError as error:
-            raise InputError(_refusal(file, error)) from error
-        except (RuntimeError, EOFError, ValueError, KeyError) as error:
-            reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-            raise InputError(f"{file}: not a readable torch file ({reason}); fetch it again") from error
-
-
-def _refusal(file: Path, error: Exception) -> str:
-    reason = str(error)
-    if "GLOBAL" in reason:
-        wanted = reason.split("GLOBAL ", 1)[1].split(" ", 1)[0]
-        return (
-            f"{file}: refused, because loading it would call {wanted}; tensors need no such thing. "
-            "Do not load it with other tools either; get the file from its publisher"
-        )
-    return f"{file}: not a torch file ({reason.splitlines()[0]}); expected .pth, .bin, .pt or .safetensors"
+        except _UNREADABLE as error:
+            if "allocate memory" in str(error):
+                raise InputError(f"{file}: this file has to be loaded whole, and memory is too small for it") from error
+            # Not chained: torch's text would advise to load the file with the code in it.
+            raise InputError(f"{file}: {why_unreadable(file)}") from None
 
 
 def _plain_data() -> list[Any]:

@@ -171,6 +171,9 @@ def check_adapter(plan: Plan, expected: Mapping[str, tuple[int, ...]]) -> int:
     missing = [name for name in halves if name not in adapter] + _uncovered(stems, expected)
     if missing:
         raise InputError(f"LoRA tensors are missing: {_listed(missing)}")
+    flat = [name for name, origin in adapter.items() if len(origin.info.shape) != 2]
+    if flat:
+        raise InputError(f"LoRA of {adapter[flat[0]].name} is {list(adapter[flat[0]].info.shape)}; expected two axes")
     ranks = {adapter[f"{stem}.lora_A.weight"].info.shape[0] for stem in stems}
     if len(ranks) > 1:
         raise InputError(f"LoRA tensors have ranks {sorted(ranks)}; expected one rank")

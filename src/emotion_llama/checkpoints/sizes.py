@@ -7,13 +7,13 @@ wrong number of heads loads without an error and computes something else.
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from emotion_llama.checkpoints.json_files import read_json_object
 from emotion_llama.checkpoints.keys import block_count
 from emotion_llama.checkpoints.pickles import TensorInfo
 from emotion_llama.checkpoints.plan import Plan
@@ -39,7 +39,8 @@ class SizeOptions:
         eva_depth: blocks of the EVA ViT to keep.
         image_size: side of the frame that EVA reads, pixels (MiniGPT-v2: 448).
         videomae_image_size: side of VideoMAE's frames, pixels.
-        videomae_frames: frames that VideoMAE reads together.
+        videomae_frames: frames that VideoMAE reads together, an even number: half as many moments of a clip, two
+            frames of each.
         lora_alpha: scale of the adapter; `None`: what the file's own record says, else 16 (UPSTREAM 1.3 E).
     """
 
@@ -51,6 +52,16 @@ class SizeOptions:
     videomae_image_size: int = 224
     videomae_frames: int = 16
     lora_alpha: float | None = None
+
+    def __post_init__(self) -> None:
+        for name, value in vars(self).items():
+            if value is not None and not (value > 0 and math.isfinite(value)):
+                raise InputError(f"--{name.replace('_', '-')} {value}: expected a number above 0")
+        if self.videomae_frames % 2:
+            raise InputError(
+                f"--videomae-frames {self.videomae_frames}: expected an even number, 2 or more: VideoMAE reads pairs "
+                "of consecutive frames"
+            )
 
 
 def model_config(plan: Plan, options: SizeOptions, *, llama: Path, hubert: Path) -> EmotionLlamaConfig:
@@ -75,7 +86,7 @@ def model_config(plan: Plan, options: SizeOptions, *, llama: Path, hubert: Path)
         "final_norm": False,
         "image_size": options.videomae_image_size,
         "num_frames": options.videomae_frames,
-        "tubelet_size": plan.infos("temporal_tower")["patch_embed.proj.weight"].shape[2],
+        "tubelet_size": _needed(plan.infos("temporal_tower"), "patch_embed.proj.weight", "videomae", 5).shape[2],
     }
     _check_front_end(hubert)
     return EmotionLlamaConfig(
@@ -92,17 +103,20 @@ def model_config(plan: Plan, options: SizeOptions, *, llama: Path, hubert: Path)
 
 def eva_depth(plan: Plan, options: SizeOptions) -> int | None:
     """Blocks of the EVA ViT that are run; None for all of them."""
-    if options.eva_depth is not None:
-        return options.eva_depth
-    embed = plan.infos("vision_tower").get("patch_embed.proj.weight")
-    return EVA_DEPTH_OF_WIDTH.get(embed.shape[0]) if embed else None
+    infos = plan.infos("vision_tower")
+    if options.eva_depth is None:
+        embed = infos.get("patch_embed.proj.weight")
+        return EVA_DEPTH_OF_WIDTH.get(embed.shape[0]) if embed and embed.shape else None
+    if options.eva_depth > block_count(infos):
+        raise InputError(f"--eva-depth {options.eva_depth}: the file of --eva has {block_count(infos)} blocks")
+    return options.eva_depth
 
 
 def _vision(infos: Mapping[str, TensorInfo], role: str, heads: int | None) -> dict[str, Any]:
     """Fields of EmotionLlamaVitConfig that are in the shapes."""
-    embed = _needed(infos, "patch_embed.proj.weight", role)
+    embed = _needed(infos, "patch_embed.proj.weight", role, 5 if role == "videomae" else 4)
     width = embed.shape[0]
-    hidden = _needed(infos, "blocks.0.mlp.fc1.weight", role).shape[0]
+    hidden = _needed(infos, "blocks.0.mlp.fc1.weight", role, 2).shape[0]
     if heads is None:
         heads = HEADS_OF_WIDTH.get(width)
     if heads is None:
@@ -134,15 +148,15 @@ def _ratio(hidden: int, width: int) -> float:
 
 def _table_size(infos: Mapping[str, TensorInfo], patch_size: int, role: str) -> int:
     """Picture size that a position table of one class token and n x n patches belongs to."""
-    rows = _needed(infos, "pos_embed", role).shape[1] - 1
-    grid = math.isqrt(rows)
+    rows = _needed(infos, "pos_embed", role, 3).shape[1] - 1
+    grid = math.isqrt(max(rows, 0))
     if grid * grid != rows:
         raise InputError(f"{role}: the position table has {rows} rows beside the class token's; expected n x n")
     return grid * patch_size
 
 
 def _patches_per_token(plan: Plan, width: int) -> int:
-    columns = _needed(plan.infos("multi_modal_projector"), "patches.weight", "weights: llama_proj", "").shape[1]
+    columns = _needed(plan.infos("multi_modal_projector"), "patches.weight", "weights: llama_proj", 2, "").shape[1]
     if columns % width:
         raise InputError(
             f"llama_proj takes {columns} numbers, which is no multiple of EVA's width {width}; "
@@ -151,16 +165,20 @@ def _patches_per_token(plan: Plan, width: int) -> int:
     return columns // width
 
 
-def _needed(infos: Mapping[str, TensorInfo], name: str, role: str, hint: str = "is it the right file?") -> TensorInfo:
+def _needed(
+    infos: Mapping[str, TensorInfo], name: str, role: str, num_axes: int, hint: str = "is it the right file?"
+) -> TensorInfo:
     if name not in infos:
         raise InputError(f"{role}: {name} is missing" + (f"; {hint}" if hint else ""))
+    if len(infos[name].shape) != num_axes or 0 in infos[name].shape:
+        raise InputError(f"{role}: {name} has shape {list(infos[name].shape)}; expected {num_axes} axes, none empty")
     return infos[name]
 
 
 def _check_front_end(hubert: Path) -> None:
     """The audio recipe normalises 16 kHz sound; a HuBERT that was trained on anything else would hear it wrongly."""
     path = hubert / "preprocessor_config.json"
-    stored = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+    stored = read_json_object(path) if path.is_file() else {}
     rate, normalised = stored.get("sampling_rate", 16_000), stored.get("do_normalize", True)
     if rate != 16_000 or not normalised:
         raise InputError(
@@ -169,10 +187,18 @@ def _check_front_end(hubert: Path) -> None:
 
 
 def _folder_config(folder: Path) -> Any:
+    from huggingface_hub.errors import StrictDataclassError
     from transformers import AutoConfig
 
     if not (folder / "config.json").is_file():
         raise InputError(f"{folder}: no config.json; give the Hugging Face folder that holds it beside the weights")
-    config = AutoConfig.from_pretrained(folder, local_files_only=True)
+    kind = read_json_object(folder / "config.json").get("model_type")
+    try:
+        config = AutoConfig.from_pretrained(folder, local_files_only=True)
+    except (OSError, ValueError, TypeError, LookupError, AttributeError, StrictDataclassError) as error:
+        raise InputError(
+            f"{folder / 'config.json'}: transformers does not read it (model_type {kind!r}: "
+            f"{(str(error).splitlines() or [''])[0]}); fetch it again, or a release of transformers that knows it"
+        ) from error
     config.name_or_path = folder.resolve().name  # no paths of this machine in what may be published
     return config

@@ -64,7 +64,7 @@ _SIZES = {
     "videomae-heads": "attention heads of the VideoMAE ViT",
     "image-size": "side of the frame for EVA, pixels (default: 448)",
     "videomae-image-size": "side of the frames for VideoMAE, pixels (default: 224)",
-    "videomae-frames": "frames that VideoMAE reads together (default: 16)",
+    "videomae-frames": "frames that VideoMAE reads together, an even number (default: 16)",
 }
 
 

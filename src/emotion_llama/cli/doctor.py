@@ -5,6 +5,12 @@ from __future__ import annotations
 import argparse
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+from emotion_llama.cli.common import complain
+
+if TYPE_CHECKING:
+    from emotion_llama.checkpoints.inspect import FileReport
 
 
 def add_parser(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -46,11 +52,24 @@ def _run_installation(args: argparse.Namespace) -> int:
 def _run_paths(args: argparse.Namespace) -> int:
     import json
 
-    from emotion_llama.checkpoints.inspect import inspect, report_text
+    from emotion_llama.checkpoints.inspect import report_text
 
-    reports = [inspect(path, check_hashes=args.hashes) for path in args.paths]
+    looked_at = [_report(path, check_hashes=args.hashes) for path in args.paths]
+    reports = [report for report in looked_at if report is not None]
     if args.json:
         sys.stdout.write(json.dumps([report.as_dict() for report in reports], indent=2) + "\n")
-    else:
+    elif reports:
         sys.stdout.write("\n\n".join(report_text(report) for report in reports) + "\n")
-    return 1 if any(report.problems or report.kind == "unknown" for report in reports) else 0
+    return 1 if any(r is None or r.problems or r.kind == "unknown" for r in looked_at) else 0
+
+
+def _report(path: Path, *, check_hashes: bool) -> FileReport | None:
+    """What is at a path; None, and a complaint, when it is unreadable: the other paths are looked at all the same."""
+    from emotion_llama.checkpoints.inspect import inspect
+    from emotion_llama.errors import InputError
+
+    try:
+        return inspect(path, check_hashes=check_hashes)
+    except InputError as error:
+        complain(str(error))
+        return None

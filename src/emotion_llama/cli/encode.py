@@ -44,9 +44,11 @@ def add_parser(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> No
 def run(args: argparse.Namespace) -> int:
     """Encode all inputs; 0 when every one was done, else 1."""
     from emotion_llama.batch import Outcome, Tally, collect_jobs
-    from emotion_llama.errors import EmotionLlamaError
+    from emotion_llama.errors import EmotionLlamaError, InputError
     from emotion_llama.pipeline import Embedder
 
+    if args.out.exists() and not args.out.is_dir():
+        raise InputError(f"--out {args.out} is not a folder; give a folder for the vectors")
     jobs = collect_jobs(input_paths(args.inputs))
     tally = Tally()
     with (
