@@ -284,3 +284,21 @@ def test_a_device_that_is_not_here_is_refused(folder: Path) -> None:
     """torch without CUDA ended in an AssertionError."""
     with pytest.raises(InputError, match="device 'cuda:9' is not here"):
         EmotionLlamaReader(folder, device="cuda:9")
+
+
+def test_settings_change_with_what_answers_depend_on(folder: Path, reader: EmotionLlamaReader, tmp_path: Path) -> None:
+    """A resumed run used to take results of another layout, label space or model of the same name for its own."""
+    from emotion_llama.annotators.emotion_llama import folder_fingerprint
+    from emotion_llama.labels import MER6
+
+    assert reader.settings["layout"] == "train"
+    assert reader.settings["label_space"] == "merr9"
+    other = EmotionLlamaReader(folder, label_space=MER6, layout="released", max_new_tokens=6, device="cpu")
+    changed = {name for name, value in other.settings.items() if value != reader.settings[name]}
+    assert changed == {"label_space", "layout"}
+    (tmp_path / "config.json").write_text("{}")
+    before = folder_fingerprint(tmp_path)
+    assert folder_fingerprint(tmp_path) == before
+    (tmp_path / "config.json").write_text("[]")
+    assert folder_fingerprint(tmp_path) != before
+    assert RulesReader("mer-factory").settings != RulesReader().settings

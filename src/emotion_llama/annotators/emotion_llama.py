@@ -8,6 +8,8 @@ they forgot to reason are not asked for reasons; the answer says that instead.
 
 from __future__ import annotations
 
+import hashlib
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -31,6 +33,7 @@ if TYPE_CHECKING:
 
 # A long talk would push the instruction out of the model's context; its beginning and its end are kept.
 MOST_WORDS = 400
+SMALL_FILE_BYTES = 1 << 20  # configuration, tokenizer, conversion.json with the hashes of what it wrote
 
 
 class EmotionLlamaReader:
@@ -77,12 +80,26 @@ class EmotionLlamaReader:
         loaded = LoadedModel(folder, device=device, dtype=dtype)
         self.name, self.device = loaded.name, loaded.device
         self.model, self.processor, self._extractor = loaded.model, loaded.processor, loaded.extractor
+        self._files_sha256 = folder_fingerprint(Path(folder))
 
     @property
     def frame_policy(self) -> FramePolicy:
         """The frame that the weights were trained on."""
         policy: FramePolicy = self.processor.frame_policy
         return policy
+
+    @property
+    def settings(self) -> Mapping[str, object]:
+        """Prompt, labels, decoding and weights; not the device, which changes no answer on purpose."""
+        return {
+            "layout": self.layout or self.processor.prompt_layout,
+            "label_space": self.label_space.name,
+            "reason_task": self.reason_task,
+            "max_new_tokens": self.max_new_tokens,
+            "temperature": self.temperature,
+            "dtype": str(self.model.dtype),
+            "files_sha256": self._files_sha256,
+        }
 
     def read(self, evidence: Evidence, inputs: ClipInputs | None = None) -> Prediction:
         """The answer for one person in one segment; a `problem` where nothing can be seen, heard or read.
@@ -186,6 +203,17 @@ class _Case(NamedTuple):
     words: str | None
     cues: str | None
     vision: Any
+
+
+def folder_fingerprint(folder: Path) -> str:
+    """A SHA-256 that changes with a model's folder: small files by content, weights by size and time of writing."""
+    digest = hashlib.sha256()
+    for path in sorted(p for p in folder.iterdir() if p.is_file()):
+        about = path.stat()
+        is_small = about.st_size < SMALL_FILE_BYTES
+        content = hashlib.sha256(path.read_bytes()).hexdigest() if is_small else str(about.st_mtime_ns)
+        digest.update(f"{path.name} {about.st_size} {content}\n".encode("utf-8", "surrogateescape"))
+    return digest.hexdigest()
 
 
 def label_instruction(space: LabelSpace) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 from emotion_llama.records import Evidence, Prediction
@@ -22,6 +23,10 @@ class Reader(Protocol):
     @property
     def frame_policy(self) -> FramePolicy | None:
         """Which frame of the clip the reader looks at; None where it reads the measurements alone."""
+
+    @property
+    def settings(self) -> Mapping[str, object]:
+        """Everything but the clip that its answers depend on, as JSON values; resumed runs compare it."""
 
     def read(self, evidence: Evidence, inputs: ClipInputs | None = None) -> Prediction:
         """The answer for one person in one segment; `inputs` are given where `frame_policy` is not None."""

@@ -67,6 +67,11 @@ class RulesReader:
         self.table = FACE_TABLES[table]
         self.label_space = label_space
         self._lexicon = lexicon
+        self.settings: Mapping[str, object] = {
+            "table": table,
+            "label_space": label_space.name,
+            "lexicon": "package" if lexicon is None else "given",
+        }
 
     def read(self, evidence: Evidence, inputs: ClipInputs | None = None) -> Prediction:
         """The answer for one person in one segment, from `evidence` alone; a `problem` when there is no evidence."""

@@ -185,6 +185,7 @@ class Analyzer:
         """
         return {
             "model": self.reader.name,
+            "reader": dict(self.reader.settings),
             "faces": self._faces,
             "face_model": file_and_hash(self._face_model),
             "units": None if self._units is None else file_and_hash(self._units_file(path)) or str(self._units),

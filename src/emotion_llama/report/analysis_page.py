@@ -142,6 +142,8 @@ def _record(analysis: Analysis, versions: Mapping[str, str]) -> Html:
 
 
 def _setting(value: object) -> str:
+    if isinstance(value, Mapping):
+        return ", ".join(f"{name} {_setting(part)}" for name, part in value.items())
     return "not given" if value is None else str(value)
 
 
