@@ -108,6 +108,21 @@ def judged(unit: str, values: np.ndarray) -> UnitResult:
     return result
 
 
+def on_random_face(seed: int) -> dict[str, UnitResult]:
+    """Figures of all units on one face of random shape, each unit at a random pose, after four seconds at rest."""
+    rng = np.random.default_rng(100 + seed)
+    results = {}
+    for unit in AU_NAMES:
+        faces = [truth.random_person(truth.canonical() + level * truth.displacement(unit), seed) for level in LEVELS]
+        turn = truth.rotation(*rng.uniform(-25, 25, 2))
+        clip = [truth.photograph(faces[0], np.eye(3))] * 100
+        wide = [200 * np.ptp(face[:, 0]) / np.ptp(faces[0][:, 0]) for face in faces]
+        clip += [truth.photograph(f, turn, face_pixels=w) for f, w in zip(faces, wide) for _ in range(HOLD)]
+        values = action_units.estimate(track_of(np.array(clip))).intensity[101::HOLD]
+        results[unit] = judged(unit, values)
+    return results
+
+
 def evaluate(
     shapes=SHAPES, cameras=("weak",), poses=ALL_POSES, rest_frames: int = 400, **options
 ) -> dict[str, UnitResult]:
