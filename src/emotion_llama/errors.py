@@ -5,6 +5,7 @@ EmotionLlamaError
  +-- InputError            an option, a subtitle file or a table is not usable (also ValueError)
  +-- MissingDependency     an optional package or program is needed (also ImportError)
  +-- BackendError          an external program or model ran and failed (also RuntimeError)
+      +-- AnnotationError  an annotator gave no usable answer
 
 The library raises these; the command line turns each into one line and exit code 1.
 """
@@ -50,3 +51,27 @@ class MissingDependency(EmotionLlamaError, ImportError):
 
 class BackendError(EmotionLlamaError, RuntimeError):
     """An external program or model was started and failed."""
+
+
+class AnnotationError(BackendError):
+    """An annotator gave no usable answer.
+
+    Args:
+        kind: "refused", "empty", "malformed", "rejected" (the server says the request is wrong), "unreachable",
+            "timeout", "overloaded" (still so after all retries), "budget" (ours is spent) or "cannot" (it is not able
+            to answer this question).
+        message: what came, what was expected, what to do next; never the reply as it came.
+        attempts: how often it was asked.
+        tokens_in, tokens_out: spent without an answer, as far as the server said.
+    """
+
+    def __init__(self, kind: str, message: str, attempts: int = 1, tokens_in: int = 0, tokens_out: int = 0) -> None:
+        self.kind = kind
+        self.message = message
+        self.attempts = attempts
+        self.tokens_in = tokens_in
+        self.tokens_out = tokens_out
+        super().__init__(f"{kind}: {message}")
+
+    def __reduce__(self) -> tuple[type[AnnotationError], tuple[str, str, int, int, int]]:
+        return type(self), (self.kind, self.message, self.attempts, self.tokens_in, self.tokens_out)

@@ -1,0 +1,201 @@
+"""What flows through a build: clips, fields with their provenance, and what a stage takes and gives.
+
+Fields hold JSON values. A field that could not be made has the value None and says why; it is never filled in.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import Literal, TypeAlias
+
+from emotion_llama.errors import InputError
+
+Json: TypeAlias = "bool | int | float | str | list[Json] | dict[str, Json] | None"
+Scope = Literal["all", "fine"]  # what a dropped clip is dropped from: the whole data set, or its fine-grained part
+NO_LANGUAGE = ""  # of fields that are no description
+
+
+@dataclass(frozen=True)
+class ClipRow:
+    """One clip of a build.
+
+    Attributes:
+        clip_id: unique within the build; the name that exports use.
+        path: the media file, as found; None for a clip imported without one.
+        sha256: of the media file's bytes.
+        frame_count: pictures in the video stream; None without video.
+        duration_seconds: length of the media.
+        fps: pictures per second on average.
+        width, height: of the upright picture.
+        has_audio: the file has a sound stream.
+        source: the longer video that the clip was cut from; splits never divide it.
+        person: who is shown; splits never divide a person.
+        given_label: a label that came with the clip.
+        given_subtitle: words that came with the clip.
+        given_split: a split that came with the clip.
+        stated_frame_count: the frame count that an imported file states for this id.
+    """
+
+    clip_id: str
+    path: str | None
+    sha256: str | None
+    frame_count: int | None = None
+    duration_seconds: float | None = None
+    fps: float | None = None
+    width: int | None = None
+    height: int | None = None
+    has_audio: bool | None = None
+    source: str | None = None
+    person: str | None = None
+    given_label: str | None = None
+    given_subtitle: str | None = None
+    given_split: str | None = None
+    stated_frame_count: int | None = None
+
+    def __post_init__(self) -> None:
+        if not self.clip_id or any(c.isspace() or c in "/\\" for c in self.clip_id):
+            raise InputError(f"a clip's id must be a name without blanks and slashes, got {self.clip_id!r}")
+
+
+@dataclass(frozen=True)
+class Provenance:
+    """Where a field's value comes from.
+
+    Attributes:
+        annotator: "measured", "given", "imported", or the annotator's name ("rules", "openai", ...).
+        model: the model's id, or what measured ("rules 1", "mediapipe_mesh").
+        prompt_sha256: of the prompt file's text; None where no prompt was used.
+        label_shown: the annotator saw the clip's label.
+        tokens_in, tokens_out: as the model's server counted them; None where nothing counts them.
+        made_at: UTC time, ISO 8601 with seconds; no part of what exports and comparisons see.
+        seconds: time the answer took; likewise.
+    """
+
+    annotator: str
+    model: str
+    prompt_sha256: str | None = None
+    label_shown: bool = False
+    tokens_in: int | None = None
+    tokens_out: int | None = None
+    made_at: str = ""
+    seconds: float = 0.0
+
+
+@dataclass(frozen=True)
+class Field:
+    """One thing said of a clip: a value, or the reason why there is none."""
+
+    name: str
+    value: Json
+    provenance: Provenance
+    language: str = NO_LANGUAGE  # "en" or "zh" for descriptions
+    why_missing: str | None = None
+
+    def __post_init__(self) -> None:
+        if (self.value is None) != (self.why_missing is not None):
+            raise InputError(
+                f"a field has a value or a reason, got {self.name} = {self.value!r}, why_missing={self.why_missing!r}"
+            )
+        if self.value == "":
+            raise InputError(f"the field {self.name} is an empty text; give None and say why")
+
+
+@dataclass(frozen=True, repr=False)
+class Artifact:
+    """A file that a stage made: its name within the clip, suffix with the dot, and bytes."""
+
+    name: str
+    suffix: str
+    data: bytes
+
+    def __repr__(self) -> str:
+        return f"Artifact({self.name}{self.suffix}, {len(self.data)} bytes)"
+
+
+@dataclass(frozen=True)
+class Drop:
+    """A clip leaves the data set, or its fine-grained part, here; counted by reason."""
+
+    reason: str
+    scope: Scope = "all"
+
+
+FieldKey = tuple[str, str]  # name, language
+
+
+@dataclass(frozen=True, repr=False)
+class StageInput:
+    """One clip as a stage sees it: what the stages it needs have said, and the artifacts it asked for."""
+
+    clip: ClipRow
+    fields: Mapping[FieldKey, Field] = field(default_factory=dict)
+    artifacts: Mapping[str, bytes] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "fields", dict(self.fields))  # plain dicts: these travel between processes
+        object.__setattr__(self, "artifacts", dict(self.artifacts))
+
+    def value(self, name: str, language: str = NO_LANGUAGE) -> Json:
+        """Value of a field; None when it is missing or was not made."""
+        found = self.fields.get((name, language))
+        return None if found is None else found.value
+
+    def why_missing(self, name: str, language: str = NO_LANGUAGE) -> str | None:
+        """Why a field is missing, if it is."""
+        found = self.fields.get((name, language))
+        return f"{name} was not made" if found is None else found.why_missing
+
+    def __repr__(self) -> str:
+        return f"StageInput({self.clip.clip_id}, {sorted(self.fields)}, {sorted(self.artifacts)})"
+
+
+@dataclass(frozen=True)
+class StageOutput:
+    """What a stage says of one clip."""
+
+    fields: tuple[Field, ...] = ()
+    artifacts: tuple[Artifact, ...] = ()
+    drop: Drop | None = None
+
+
+RunStatus = Literal["done", "dropped", "failed"]
+
+
+@dataclass(frozen=True)
+class StageRun:
+    """The ledger's row of one stage of one clip."""
+
+    clip_id: str
+    stage: str
+    status: RunStatus
+    fingerprint: str  # of everything the output depends on
+    output_sha256: str | None  # of what came out, times left out; None when it failed
+    reason: str | None = None  # of a drop or a failure
+    scope: Scope | None = None  # of a drop
+    seconds: float = 0.0
+    finished_at: str = ""
+    attempts: int = 1
+
+
+@dataclass(frozen=True, repr=False)
+class Sample:
+    """Everything the store knows of one clip, for exports, statistics and people."""
+
+    clip: ClipRow
+    fields: Mapping[FieldKey, Field]
+    runs: Mapping[str, StageRun]
+    artifacts: Mapping[str, str]  # name -> path of the file, relative to the build's folder
+
+    def __post_init__(self) -> None:
+        for name in ("fields", "runs", "artifacts"):
+            object.__setattr__(self, name, MappingProxyType(dict(getattr(self, name))))
+
+    def value(self, name: str, language: str = NO_LANGUAGE) -> Json:
+        """Value of a field; None when it is missing or was not made."""
+        found = self.fields.get((name, language))
+        return None if found is None else found.value
+
+    def __repr__(self) -> str:
+        return f"Sample({self.clip.clip_id}, {len(self.fields)} fields)"
