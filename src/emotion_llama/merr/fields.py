@@ -71,7 +71,11 @@ class PseudoLabel:
 
 @dataclass(frozen=True)
 class Peak:
-    """The frame of strongest expression: `frame_index` counts pictures of the stream from 0."""
+    """The frame of strongest expression.
+
+    `frame_index` counts pictures of the stream from 0; `face_hash` is a fingerprint of the aligned face's look
+    (`balance.picture_hash`), by which near duplicates are found; None where no face was cropped.
+    """
 
     frame_index: int
     pts_seconds: float
@@ -79,6 +83,7 @@ class Peak:
     rule: Literal["all", "label"]
     units: Mapping[str, float]  # those present, strongest first
     why: str
+    face_hash: str | None = None
 
 
 @dataclass(frozen=True)
@@ -93,7 +98,7 @@ class Clues:
 class Conflict:
     """Two modalities that speak for different emotions, as measured."""
 
-    first: str  # "face", "voice" or "words"
+    first: str  # "face", "voice", "words", or "label" for a given label that the measured ones contradict
     first_label: str
     second: str
     second_label: str

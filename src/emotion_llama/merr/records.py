@@ -36,6 +36,9 @@ class ClipRow:
         given_subtitle: words that came with the clip.
         given_split: a split that came with the clip.
         stated_frame_count: the frame count that an imported file states for this id.
+        subtitle_source: where the given words come from: "given" (a manifest, an import) or the name of a file beside
+            the clip; None without any.
+        subtitle_language: of the given words, where something states it.
     """
 
     clip_id: str
@@ -53,6 +56,8 @@ class ClipRow:
     given_subtitle: str | None = None
     given_split: str | None = None
     stated_frame_count: int | None = None
+    subtitle_source: str | None = None
+    subtitle_language: str | None = None
 
     def __post_init__(self) -> None:
         if not self.clip_id or any(c.isspace() or c in "/\\" for c in self.clip_id):
