@@ -1,0 +1,134 @@
+"""Descriptions as texts: their words, sentences, variety, and which of them nearly repeat another."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+# CJK unified ideographs with extension A, and the compatibility block (Unicode 15, blocks).
+_IDEOGRAPH = "\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff"
+_TOKEN = re.compile(rf"[{_IDEOGRAPH}]|[^\W_{_IDEOGRAPH}]+(?:['’-][^\W_{_IDEOGRAPH}]+)*")
+_SENTENCE_END = re.compile(r"(?<=[.!?])[\"'”’)]*\s+|(?<=[。！？])[”’」）]*")
+_LETTER = re.compile(r"[^\W\d_]")
+
+SHINGLE = 3  # tokens in a row: Broder 1997, "On the resemblance and containment of documents", shingles of words
+NEAR = 0.9  # Jaccard similarity of two texts' shingles from which they are near duplicates; own choice
+BANDS, ROWS = 16, 8  # own choice: a pair of similarity 0.9 shares a band with probability 1 - (1 - 0.9^8)^16 > 0.999
+_PRIME = (1 << 31) - 1
+
+
+class Distinct(NamedTuple):
+    """Different n-grams, and all of them."""
+
+    different: int
+    total: int
+
+    @property
+    def share(self) -> float | None:
+        """Distinct-n (Li et al., NAACL 2016): different n-grams over all n-grams; None of none."""
+        return self.different / self.total if self.total else None
+
+
+def tokens(text: str) -> list[str]:
+    """Words in lower case; an ideograph is a token of its own, as Chinese texts are counted by characters."""
+    return [t.lower().replace("’", "'") for t in _TOKEN.findall(text)]
+
+
+def sentences(text: str) -> list[str]:
+    """Sentences with their marks, blanks around them taken off."""
+    return [part.strip() for part in _SENTENCE_END.split(text) if part and part.strip()]
+
+
+def ngrams(words: Sequence[str], n: int) -> list[tuple[str, ...]]:
+    """All runs of `n` tokens."""
+    return [tuple(words[i : i + n]) for i in range(len(words) - n + 1)]
+
+
+def distinct(texts: Iterable[Sequence[str]], n: int) -> Distinct:
+    """Different n-grams over a set of tokenised texts. The share falls as a set grows: compare sets of one size only."""
+    seen: set[tuple[str, ...]] = set()
+    total = 0
+    for words in texts:
+        found = ngrams(words, n)
+        seen.update(found)
+        total += len(found)
+    return Distinct(len(seen), total)
+
+
+def repeated_share(words: Sequence[str], n: int = 4) -> float | None:
+    """Share of a text's n-grams that stand in it before already (a loop of a model nears 1); None below n tokens."""
+    found = ngrams(words, n)
+    return 1 - len(set(found)) / len(found) if found else None
+
+
+def ideograph_share(text: str) -> float | None:
+    """Share of a text's letters that are Chinese characters; None of a text without letters."""
+    letters = _LETTER.findall(text)
+    return sum(bool(re.match(f"[{_IDEOGRAPH}]", c)) for c in letters) / len(letters) if letters else None
+
+
+def near_duplicates(texts: Sequence[str]) -> list[int]:
+    """For each text the number of the first text that it equals or nearly repeats, its own where there is none.
+
+    Nearly: the Jaccard similarity of the sets of 3-token shingles is at least 0.9. Candidates are found by MinHash with
+    banding (Broder 1997; Leskovec, Rajaraman & Ullman, "Mining of Massive Datasets", 3.4), then compared exactly.
+    """
+    shingled = [_shingles(tokens(text)) for text in texts]
+    first = list(range(len(texts)))
+    buckets: dict[tuple[int, bytes], list[int]] = {}
+    for row, (shingles, signature) in enumerate(zip(shingled, _signatures(shingled))):
+        if signature is None:
+            continue
+        keys = [(band, signature[band * ROWS : (band + 1) * ROWS].tobytes()) for band in range(BANDS)]
+        candidates = sorted({other for key in keys for other in buckets.get(key, ())})
+        match = next((o for o in candidates if _jaccard(shingled[o], shingles) >= NEAR), None)
+        if match is not None:
+            first[row] = match
+            continue  # only first ones are compared with: a chain of small changes is no duplicate of its start
+        for key in keys:
+            buckets.setdefault(key, []).append(row)
+    return first
+
+
+def word_errors(reference: Sequence[str], heard: Sequence[str]) -> int:
+    """Least number of substituted, deleted and inserted tokens that turn `reference` into `heard` (Levenshtein)."""
+    columns = np.arange(len(heard) + 1)
+    before = columns
+    for row, word in enumerate(reference, start=1):
+        kept = before[:-1] + np.array([word != other for other in heard], dtype=int)
+        best = np.concatenate(([row], np.minimum(kept, before[1:] + 1)))
+        # An insertion costs 1 from the left neighbour: the running minimum of (value - column) gives all of them.
+        before = np.minimum.accumulate(best - columns) + columns
+    return int(before[-1])
+
+
+def most_common(counter: Counter[str]) -> dict[str, int]:
+    """Counts by falling size, equal ones by name: the same on every run."""
+    return dict(sorted(counter.items(), key=lambda item: (-item[1], item[0])))
+
+
+def _shingles(words: Sequence[str]) -> frozenset[tuple[str, ...]]:
+    return frozenset(ngrams(words, SHINGLE)) or (frozenset([tuple(words)]) if words else frozenset())
+
+
+def _jaccard(one: frozenset[tuple[str, ...]], two: frozenset[tuple[str, ...]]) -> float:
+    return len(one & two) / len(one | two)
+
+
+def _signatures(shingled: Sequence[frozenset[tuple[str, ...]]]) -> list[npt.NDArray[np.int64] | None]:
+    """MinHash signature [BANDS * ROWS] of each set; None of an empty one. The same in every process."""
+    from zlib import crc32
+
+    rng = np.random.default_rng(0)
+    factor = rng.integers(1, _PRIME, BANDS * ROWS)[:, None]
+    shift = rng.integers(0, _PRIME, BANDS * ROWS)[:, None]
+    signatures: list[npt.NDArray[np.int64] | None] = []
+    for shingles in shingled:
+        hashes = np.array([crc32("\0".join(s).encode()) % _PRIME for s in shingles], dtype=np.int64)
+        signatures.append(((factor * hashes + shift) % _PRIME).min(axis=1) if len(hashes) else None)
+    return signatures

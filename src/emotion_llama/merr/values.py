@@ -1,0 +1,57 @@
+"""Stored values as statistics, pages and people read them: tolerant of fields that are missing or imported."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from emotion_llama.merr.records import Json, Sample
+
+
+def part(value: Json, name: str) -> Json:
+    """`value[name]` of a JSON object; None of anything else."""
+    return value.get(name) if isinstance(value, Mapping) else None
+
+
+def text_of(value: Json) -> str | None:
+    """A description as one text: phrases are joined by commas, of an object its "text"; None where there is none."""
+    if isinstance(value, Mapping):
+        return text_of(value.get("text"))
+    if isinstance(value, list):
+        return ", ".join(str(item) for item in value) or None
+    return value if isinstance(value, str) and value else None
+
+
+def subtitle_text(value: Json) -> str | None:
+    """What is said."""
+    return text_of(value)
+
+
+def subtitle_language(value: Json) -> str | None:
+    """In which language, where it is known."""
+    language = part(value, "language")
+    return language if isinstance(language, str) else None
+
+
+def source_of(value: Json) -> str | None:
+    """Where a value says that it comes from."""
+    source = part(value, "source")
+    return source if isinstance(source, str) else None
+
+
+def label_of(sample: Sample) -> str | None:
+    """The sample's label."""
+    label = part(sample.value("label"), "label")
+    return label if isinstance(label, str) else None
+
+
+def units_of(value: Json) -> Mapping[str, float] | None:
+    """Intensities 0..5 by unit, of a peak or a label; None where there is none."""
+    units = part(value, "units")
+    if not isinstance(units, Mapping):
+        return None
+    return {str(name): float(x) for name, x in units.items() if isinstance(x, (int, float))}
+
+
+def peak_units(sample: Sample) -> Mapping[str, float] | None:
+    """Intensities 0..5 of the units present at the peak frame; None where no peak was found."""
+    return units_of(sample.value("peak"))
