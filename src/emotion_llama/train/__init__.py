@@ -1,0 +1,1 @@
+"""Training, coarse to fine: recipes on transformers' Trainer."""
