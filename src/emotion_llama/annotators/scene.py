@@ -1,26 +1,23 @@
 """What one picture of a clip shows, measured: people, framing, light, colour, motion, head and gaze, hands.
 
-Only what can be measured is said. A thing that could not be is None, with a `Missing` that names the field and says
-why. "Left" and "right" of the picture are as a viewer sees them; the head turns and looks to the person's own left or
-right, and says so.
+Only what can be measured is said. A thing that could not be is None, with a `Missing` that names it and says why.
+"left" and "right" of `Framing`, `Light` and `Hands` are the picture's, as a viewer sees it; those of `Head` and `Gaze`
+are the person's own. `scene_measure` measures, and has the bounds between words.
 """
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields
+from typing import Any, Literal, TypeVar
 
-import numpy as np
+from emotion_llama.errors import InputError
+from emotion_llama.media.picture import Brightness
+from emotion_llama.records import Missing
 
-from emotion_llama.records import Clip, FaceTrack, Float, Frames, Missing, UInt8
-
-if TYPE_CHECKING:
-    from emotion_llama.face.hands import HandFinder
-
-Shot = Literal["extreme close-up", "close-up", "medium close-up", "medium shot", "long shot"]
-Brightness = Literal["dark", "dim", "normal", "bright"]
-AROUND_SECONDS, AROUND_FPS, AROUND_SIDE = 0.25, 15.0, 320
+T = TypeVar("T")
 Amount = Literal["still", "slight", "strong"]
+Shot = Literal["extreme close-up", "close-up", "medium close-up", "medium shot", "long shot"]
 
 
 @dataclass(frozen=True)
@@ -29,83 +26,108 @@ class Framing:
 
     shot: Shot
     face_height_share: float
-    horizontal: Literal["left", "centre", "right"]  # of the picture
+    horizontal: Literal["left", "centre", "right"]
     vertical: Literal["upper", "middle", "lower"]
 
 
 @dataclass(frozen=True)
 class Light:
-    """Mean lightness L* (CIELAB, 0..100) of the picture and of the face, in words too."""
+    """Mean lightness L* (CIELAB, 0..100) and its spread, in the picture and on the face.
+
+    Attributes:
+        picture: word for `picture_lightness`.
+        contrast: L* from the 5th to the 95th percentile of the picture.
+        face: word for the face, only where no skin explains its lightness ("normal" otherwise).
+        brighter_side: half of the face that gets clearly more light; None where both get the same, or unmeasured.
+        side_ratio: luminance of the cheek on the picture's left / that on its right; None when unmeasured.
+        is_backlit: the face is dark before bright surroundings; None without a face.
+    """
 
     picture: Brightness
     picture_lightness: float
-    contrast: float  # 5th to 95th percentile of L*
+    contrast: float
     face: Brightness | None = None
     face_lightness: float | None = None
-    brighter_side: Literal["left", "right"] | None = None  # of the face, as a viewer sees it; None: evenly lit
-    side_ratio: float | None = None  # luminance of the face's left half / right half, as a viewer sees them
+    brighter_side: Literal["left", "right"] | None = None
+    side_ratio: float | None = None
     is_backlit: bool | None = None
 
 
 @dataclass(frozen=True)
 class Colours:
-    """Colour words, the largest area first; `clothes` is the region below the face."""
+    """Words of `media.picture.COLOUR_WORDS`, the largest area first; empty where no colour covers a quarter.
+
+    `below_face` is where clothes are, as a rule: a microphone or a table would be counted as well. None without a face,
+    or where the picture ends above it.
+    """
 
     background: tuple[str, ...]
-    clothes: tuple[str, ...] | None
+    below_face: tuple[str, ...] | None
     warmth: Literal["warm", "neutral", "cool"]
 
 
 @dataclass(frozen=True)
 class Motion:
-    """Movement around the peak: of the camera and of what is in view (picture widths a second), and of the head."""
+    """Movement within a quarter of a second around the frame.
 
-    camera: Amount
-    camera_widths_per_second: float
-    scene: Amount
-    scene_widths_per_second: float
-    head: Amount | None = None
-    head_degrees_per_second: float | None = None
+    Attributes:
+        camera: of the whole surroundings, picture widths a second in `camera_speed`; None where they have no texture.
+        scene: of what moves against the surroundings, the fastest tenth of it.
+        head: turning of the head, degrees a second in `head_speed`; None without a face around the frame.
+    """
+
+    camera: Amount | None
+    camera_speed: float | None
+    scene: Amount | None
+    scene_speed: float | None
+    head: Amount | None
+    head_speed: float | None
 
 
 @dataclass(frozen=True)
 class Head:
-    """Pose in degrees: pitch (up +), yaw (to the person's left +), roll (clockwise in the picture +), in words too."""
+    """Pose: `pose_degrees` is pitch (up +), yaw (to the person's left +), roll (clockwise in the picture +)."""
 
-    turn: Literal["camera", "left", "right"]  # the person's own
+    turn: Literal["camera", "left", "right"]
     turn_amount: Literal["none", "slight", "clear", "profile"]
     nod: Literal["level", "up", "down"]
-    tilt: Literal["upright", "left", "right"]  # to the person's own shoulder
+    tilt: Literal["upright", "left", "right"]  # towards which of the person's shoulders
     pose_degrees: tuple[float, float, float]
 
 
 @dataclass(frozen=True)
 class Gaze:
-    """Where the eyes point: within the head, and seen from the camera; degrees, right-handed as the head's pose."""
+    """Where the eyes point sideways; up and down is not measured (see `face.gaze`).
 
-    at_camera: bool
-    horizontal: Literal["ahead", "left", "right"]  # the person's own, relative to the head
-    vertical: Literal["ahead", "up", "down"]
-    in_head_degrees: tuple[float, float]  # pitch (up +), yaw (to the person's left +)
-    from_camera_degrees: tuple[float, float]
+    Attributes:
+        within_head: relative to the nose.
+        to_camera: sideways, the eyes point at the camera.
+        yaw_degrees: within the head, to the person's left +.
+    """
+
+    within_head: Literal["ahead", "left", "right"]
+    to_camera: bool
+    yaw_degrees: float
 
 
 @dataclass(frozen=True)
 class Hands:
-    """Hands in view; `at_face` counts those that touch or cover the main face's box."""
+    """Hands in view; `at_face` counts those that reach into the main face's box; None without a face."""
 
     count: int
-    at_face: int | None  # None where no main face was found
+    at_face: int | None
+    sides: tuple[Literal["left", "centre", "right"], ...]  # of the picture, one a hand
 
 
 @dataclass(frozen=True)
 class SceneFacts:
-    """Measurements of the peak frame; JSON values throughout (`as_json`, `from_json`).
+    """Measurements of one frame.
 
     Attributes:
         width, height: of the picture, pixels.
         people: faces seen in the frame, the main one included.
-        missing: field name -> why it is None.
+        eyes, mouth: of the main face.
+        missing: what is None -> why; `camera`, `scene`, `head_motion` for the parts of `motion`.
     """
 
     width: int
@@ -118,54 +140,51 @@ class SceneFacts:
     head: Head | None = None
     gaze: Gaze | None = None
     eyes: Literal["open", "closed"] | None = None
-    mouth: Literal["open", "closed"] | None = None
+    mouth: Literal["open", "parted", "closed"] | None = None
     hands: Hands | None = None
     missing: tuple[Missing, ...] = ()
 
     def why_missing(self, what: str) -> str | None:
-        """The reason why the field `what` is None, if it is."""
+        """The reason why `what` is None, if it is."""
         return next((m.reason for m in self.missing if m.what == what), None)
 
 
-def measure_scene(
-    image: UInt8,
-    *,
-    track: FaceTrack | None,
-    row: int | None,
-    people: int | None = None,
-    landmarks: Float | None = None,
-    around: Frames | None = None,
-    hands: HandFinder | None = None,
-) -> SceneFacts:
-    """Measure the peak frame. Deterministic; only `hands` runs a network.
+_PARTS = {
+    "framing": Framing, "light": Light, "colours": Colours, "motion": Motion, "head": Head, "gaze": Gaze,
+    "hands": Hands,
+}  # fmt: skip
 
-    Args:
-        image: [H, W, 3] RGB, the peak frame, upright, at any size.
-        track: the main person's track; None where nobody was followed.
-        row: the track's row of the peak frame; None without a track. The face need not be valid there.
-        people: faces in this frame, the main one included; None where they were not counted.
-        landmarks: [478, 3] mesh of the main face in pixels of `image` (`pipeline.peak_view`); None where none was found.
-        around: a few pictures around the peak in time order, small ones suffice (`read_around`); None: no motion.
-        hands: finds hands (`face.hands.load_hand_finder()`); None: hands are not looked for.
+
+def scene_to_json(facts: SceneFacts) -> dict[str, Any]:  # a JSON object, for stores
+    """The facts as JSON values."""
+    return {name: _listed(value) for name, value in asdict(facts).items()}
+
+
+def scene_from_json(value: object) -> SceneFacts:
+    """The facts of a stored value.
 
     Raises:
-        InputError: `image` is no RGB picture, or `row` is not of the track.
+        InputError: the value is not what `scene_to_json` gives.
     """
-    return SceneFacts(image.shape[1], image.shape[0], people)
+    whole = _record(SceneFacts, value)
+    parts = {name: _record(kind, getattr(whole, name)) for name, kind in _PARTS.items() if getattr(whole, name)}
+    if not isinstance(whole.missing, tuple):
+        raise InputError(f"expected missing as a list of facts, got {whole.missing!r}")
+    missing = tuple(_record(Missing, item) for item in whole.missing)
+    plain = {f.name: getattr(whole, f.name) for f in fields(whole)}
+    return SceneFacts(**{**plain, **parts, "missing": missing})
 
 
-def read_around(clip: Clip, pts_seconds: float) -> Frames | None:
-    """Small pictures of the half second around a moment, for `measure_scene`; None where the clip has none there."""
-    from emotion_llama.media.frames import iter_frames
-
-    start, end = max(0.0, pts_seconds - AROUND_SECONDS), pts_seconds + AROUND_SECONDS
-    chunks = list(iter_frames(clip, fps=AROUND_FPS, max_side=AROUND_SIDE, start_seconds=start, end_seconds=end))
-    if not chunks:
-        return None
-    parts = [[getattr(chunk, name) for chunk in chunks] for name in ("images", "pts_seconds", "index")]
-    return Frames(*(np.concatenate(part) for part in parts))
+def _record(kind: type[T], value: object) -> T:
+    if not isinstance(value, Mapping):
+        raise InputError(f"expected {kind.__name__} as a JSON object, got {value!r}")
+    try:
+        return kind(**{str(k): tuple(v) if isinstance(v, list) else v for k, v in value.items()})
+    except TypeError as error:
+        raise InputError(f"expected the fields of {kind.__name__}: {error}") from error
 
 
-def scene_json(facts: SceneFacts) -> dict[str, Any]:  # a JSON object, for stores
-    """The facts as a JSON value."""
-    return asdict(facts)
+def _listed(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {name: _listed(part) for name, part in value.items()}
+    return [_listed(part) for part in value] if isinstance(value, tuple) else value

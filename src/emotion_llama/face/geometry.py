@@ -189,6 +189,19 @@ def measure_many(landmarks: Float, camera: Camera | None = None) -> FaceMeasurem
     return FaceMeasurement(points, _pose_degrees(rotation), features, 1 / scale)
 
 
+def aligned_mesh(landmarks: Float) -> tuple[Float, float]:
+    """One mesh [K, 3] laid on the canonical face, centimetres (x to the person's left, y up, z out), and its yaw.
+
+    Raises:
+        InputError: as `measure`.
+    """
+    yaw = float(measure(landmarks).head_pose_degrees[1])
+    upright = np.asarray(landmarks, dtype=np.float64) * _TO_UPRIGHT
+    plan = _plan()
+    rotation, scale, centre = (part[0] for part in _fit(upright[None][:, plan.stable], plan))
+    return (upright - centre) @ rotation.T * scale + plan.centre, yaw
+
+
 def _without_perspective(pixels: Float, camera: Camera) -> Float:
     # x = f X / (d - Z) and z = -f Z / d, hence X f / d = x (1 + z / f): the same scale for the whole face.
     out = pixels.copy()
