@@ -143,11 +143,11 @@ def render_voice(spec: VoiceSpec) -> SyntheticVoice:
     syllables = _lay_out(spec, spans, rng)
     voicing_db, noise_db = _gains(times, spec, spans, syllables)
     contour_hz = _pitch_contour(spec, syllables, rng)
-    source = _glottal_source(spec, contour_hz, rng)
+    source = glottal_source(spec, contour_hz, rng)
     voiced = 10 ** (voicing_db / 20) * _vocal_tract(source, times, spec, syllables)
     samples = _mix(spec, voiced, voicing_db, noise_db, rng)
     frames = (np.arange(num_samples * 100 // SAMPLE_RATE_HZ) + 0.5) * HOP_SECONDS
-    f0_hz = np.interp(frames, _fine_times(spec), contour_hz)
+    f0_hz = np.interp(frames, fine_times(spec), contour_hz)
     f0_hz[np.interp(frames, times, voicing_db) < VOICED_ABOVE_DB] = np.nan
     count, speaking = len(syllables.nuclei), sum(end - start for start, end in spans)
     truth = VoiceTruth(
@@ -214,14 +214,15 @@ def _gains(
     return np.minimum(voicing, voicing + speaking).clip(SILENT_DB), np.minimum(noise, speaking)
 
 
-def _fine_times(spec: VoiceSpec) -> Float:
+def fine_times(spec: VoiceSpec) -> Float:
+    """[S * OVERSAMPLING] seconds of the samples of the source before it is brought down to 16 kHz."""
     rate = SAMPLE_RATE_HZ * OVERSAMPLING
     return np.asarray(np.arange(round(spec.duration_seconds * SAMPLE_RATE_HZ) * OVERSAMPLING) / rate)
 
 
 def _pitch_contour(spec: VoiceSpec, syllables: _Syllables, rng: np.random.Generator) -> Float:
     """[S * OVERSAMPLING] Hz, without jitter."""
-    times = _fine_times(spec)
+    times = fine_times(spec)
     seconds, hertz = np.array(spec.pitch_points).T
     octaves = np.interp(times, seconds, np.log2(hertz))
     accents = spec.accent_semitones / 12 * rng.standard_normal(len(syllables.nuclei))
@@ -231,11 +232,14 @@ def _pitch_contour(spec: VoiceSpec, syllables: _Syllables, rng: np.random.Genera
     return np.asarray(2**octaves * tremor)
 
 
-def _glottal_source(spec: VoiceSpec, contour_hz: Float, rng: np.random.Generator) -> Float:
-    """[S] derivative of the glottal flow, cycle by cycle perturbed."""
+def glottal_source(spec: VoiceSpec, contour_hz: Float, rng: np.random.Generator) -> Float:
+    """[S] derivative of the glottal flow for a pitch [S * OVERSAMPLING] Hz, cycle by cycle perturbed.
+
+    Of `spec` it takes duration, jitter, shimmer and softness.
+    """
     from scipy.signal import lfilter, resample_poly
 
-    times = _fine_times(spec)
+    times = fine_times(spec)
     cycles = np.cumsum(contour_hz) / (SAMPLE_RATE_HZ * OVERSAMPLING)
     count = int(cycles[-1]) + 2
     starts = np.interp(np.arange(count), cycles, times, right=times[-1] + 1 / contour_hz[-1])
@@ -279,13 +283,13 @@ def _vocal_tract(source: Float, times: Float, spec: VoiceSpec, syllables: _Sylla
     out = np.zeros(len(source))
     for vowel in sorted(set(order)):
         weight = np.interp(times, edges, np.repeat(order == vowel, 2).astype(float))
-        resonators = [_resonator(f * spec.tract_scale, w) for f, w in zip(FORMANTS_HZ[vowel], BANDWIDTHS_HZ)]
+        resonators = [resonator(f * spec.tract_scale, w) for f, w in zip(FORMANTS_HZ[vowel], BANDWIDTHS_HZ)]
         filtered = sosfilt(np.array(resonators), source)
         out += weight * filtered / np.sqrt(np.mean(filtered**2))
     return out
 
 
-def _resonator(frequency_hz: float, bandwidth_hz: float) -> tuple[float, ...]:
+def resonator(frequency_hz: float, bandwidth_hz: float) -> tuple[float, ...]:
     """Klatt's digital resonator as one second-order section, gain 1 at 0 Hz."""
     radius = np.exp(-np.pi * bandwidth_hz / SAMPLE_RATE_HZ)
     b = 2 * radius * np.cos(2 * np.pi * frequency_hz / SAMPLE_RATE_HZ)
