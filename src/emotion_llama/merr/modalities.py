@@ -8,7 +8,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from emotion_llama.merr.records import Json, Sample
-from emotion_llama.merr.values import peak_units, subtitle_language, subtitle_text, source_of
+from emotion_llama.merr.values import peak_units, source_of, subtitle_language, subtitle_text
 from emotion_llama.records import Evidence, PeakFrame, Prosody, Tone, Transcript, TranscriptLine
 
 if TYPE_CHECKING:

@@ -4,56 +4,74 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from emotion_llama.merr import counting
-from emotion_llama.merr.counting import is_coarse, is_fine
+from emotion_llama.merr.counting import Agreements, Labels, Phases, Sounds, Splits, Units
+from emotion_llama.merr.counting_fields import Coverages, Makers, Texts
 from emotion_llama.merr.figures import Statistics
 from emotion_llama.merr.records import Sample
-
-__all__ = ["collect", "is_coarse", "is_fine"]
+from emotion_llama.merr.tally import by_size, is_coarse, is_fine, spread
 
 
 def collect(samples: Iterable[Sample]) -> Statistics:
     """Statistics of all samples of a build, also of those that were dropped or failed."""
-    phases, labels, units, sounds = counting.Phases(), counting.Labels(), counting.Units(), counting.Sounds()
-    texts, coverage, makers = counting.Texts(), counting.Coverages(), counting.Makers()
-    splits, agreements = counting.Splits(), counting.Agreements()
-    clips = fine = 0
-    durations: list[float] = []
+    counts = Collector()
     for sample in samples:
-        clips += 1
-        phases.add(sample)
+        counts.add(sample)
+    return counts.result()
+
+
+class Collector:
+    """All counters together, for who reads the samples once and does more with them."""
+
+    def __init__(self) -> None:
+        self._clips = self._fine = 0
+        self._durations: list[float] = []
+        self._phases = Phases()
+        self._labels, self._units, self._sounds = Labels(), Units(), Sounds()
+        self._texts, self._coverage, self._makers = Texts(), Coverages(), Makers()
+        self._splits, self._agreements = Splits(), Agreements()
+
+    def add(self, sample: Sample) -> None:
+        """Count one sample: in its phases, and everywhere else if it belongs to the coarse set."""
+        self._clips += 1
+        self._phases.add(sample)
         if not is_coarse(sample):
-            continue
-        fine += is_fine(sample)
+            return
+        self._fine += is_fine(sample)
         if sample.clip.duration_seconds is not None:
-            durations.append(sample.clip.duration_seconds)
-        for counter in (labels, units, sounds, texts, coverage, makers, splits, agreements):
+            self._durations.append(sample.clip.duration_seconds)
+        for counter in (
+            self._labels, self._units, self._sounds, self._texts, self._coverage, self._makers, self._splits,
+            self._agreements,
+        ):  # fmt: skip
             counter.add(sample)
-    return Statistics(
-        clips=clips,
-        coarse=labels.samples,
-        fine=fine,
-        seconds=sum(durations),
-        phases=phases.result(),
-        labels=labels.result(),
-        unlabelled=labels.unlabelled,
-        units=units.result(),
-        peaks=units.peaks,
-        durations=counting.spread(durations),
-        duration_seconds=tuple(sorted(durations)),
-        tone_words=counting.by_size(sounds.words),
-        tones=sounds.tones,
-        subtitle_sources=counting.by_size(sounds.sources),
-        subtitle_languages=counting.by_size(sounds.languages),
-        texts=texts.result(),
-        coverage=coverage.result(),
-        agreements=agreements.result(),
-        conflicts=agreements.conflicts(),
-        with_conflict=agreements.with_conflict,
-        makers=makers.result(),
-        splits=splits.result(),
-        persons=len(splits.persons),
-        sources=len(splits.sources),
-        shared_persons=splits.shared_persons(),
-        shared_sources=splits.shared_sources(),
-    )
+
+    def result(self) -> Statistics:
+        """The figures so far."""
+        return Statistics(
+            clips=self._clips,
+            coarse=self._labels.samples,
+            fine=self._fine,
+            seconds=sum(self._durations),
+            phases=self._phases.result(),
+            labels=self._labels.result(),
+            unlabelled=self._labels.unlabelled,
+            units=self._units.result(),
+            peaks=self._units.peaks,
+            durations=spread(self._durations),
+            duration_seconds=tuple(sorted(self._durations)),
+            tone_words=by_size(self._sounds.words),
+            tones=self._sounds.tones,
+            subtitle_sources=by_size(self._sounds.sources),
+            subtitle_languages=by_size(self._sounds.languages),
+            texts=self._texts.result(),
+            coverage=self._coverage.result(),
+            agreements=self._agreements.result(),
+            conflicts=self._agreements.conflicts(),
+            with_conflict=self._agreements.with_conflict,
+            makers=self._makers.result(),
+            splits=self._splits.result(),
+            persons=len(self._splits.persons),
+            sources=len(self._splits.sources),
+            shared_persons=self._splits.shared_persons(),
+            shared_sources=self._splits.shared_sources(),
+        )

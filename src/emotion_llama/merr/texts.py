@@ -50,7 +50,7 @@ def ngrams(words: Sequence[str], n: int) -> list[tuple[str, ...]]:
 
 
 def distinct(texts: Iterable[Sequence[str]], n: int) -> Distinct:
-    """Different n-grams over a set of tokenised texts. The share falls as a set grows: compare sets of one size only."""
+    """Different n-grams over tokenised texts. The share falls as a set grows: compare sets of one size only."""
     seen: set[tuple[str, ...]] = set()
     total = 0
     for words in texts:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Iterator, Mapping
+from typing import NamedTuple
 
-from emotion_llama.merr.records import Json, Sample
+from emotion_llama.merr.records import FieldKey, Json, Provenance, Sample
 
 
 def part(value: Json, name: str) -> Json:
@@ -55,3 +56,23 @@ def units_of(value: Json) -> Mapping[str, float] | None:
 def peak_units(sample: Sample) -> Mapping[str, float] | None:
     """Intensities 0..5 of the units present at the peak frame; None where no peak was found."""
     return units_of(sample.value("peak"))
+
+
+class Written(NamedTuple):
+    """A description with who wrote it."""
+
+    text: str
+    provenance: Provenance
+
+
+def descriptions(sample: Sample, names: Collection[str]) -> Iterator[tuple[FieldKey, Written]]:
+    """The sample's descriptions of these names that are there, in every language."""
+    for key, found in sorted(sample.fields.items()):
+        text = text_of(found.value) if key[0] in names else None
+        if text is not None:
+            yield key, Written(text, found.provenance)
+
+
+def by_rules(provenance: Provenance) -> bool:
+    """The value was derived from measurements by rules, not written by a model or a person."""
+    return provenance.annotator in ("rules", "measured")
