@@ -7,10 +7,10 @@ from collections.abc import Mapping
 
 import numpy as np
 
+from emotion_llama.merr.counts import UNKNOWN, by_size, is_fine, reason_kind
 from emotion_llama.merr.figures import AgreementCount, ConflictCount, LabelCount, PhaseCount, SplitCount, UnitCount
 from emotion_llama.merr.modalities import MODALITIES, Modality, read_modality
 from emotion_llama.merr.records import Sample
-from emotion_llama.merr.tally import UNKNOWN, by_size, is_fine, reason_kind
 from emotion_llama.merr.values import label_of, part, peak_units, source_of, subtitle_language, text_of
 
 # Phases in the order of a build; what else stands in a ledger comes after them, by name.

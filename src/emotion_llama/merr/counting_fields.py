@@ -6,10 +6,10 @@ from collections import Counter, defaultdict
 from dataclasses import dataclass
 from typing import NamedTuple
 
+from emotion_llama.merr.counts import by_size, reason_kind, spread
 from emotion_llama.merr.fields import FIELDS
 from emotion_llama.merr.figures import Coverage, Maker, TextCount
 from emotion_llama.merr.records import FieldKey, Sample
-from emotion_llama.merr.tally import by_size, reason_kind, spread
 from emotion_llama.merr.texts import ngrams, tokens
 from emotion_llama.merr.values import text_of
 

@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 from zlib import crc32
 
 from emotion_llama.merr.comparison import Comparison, compare
+from emotion_llama.merr.counts import by_size, is_coarse, is_fine
 from emotion_llama.merr.figures import Statistics
 from emotion_llama.merr.quality import Assessor, Measure
 from emotion_llama.merr.records import Sample
 from emotion_llama.merr.statistics import Collector
-from emotion_llama.merr.tally import by_size, is_coarse, is_fine
 from emotion_llama.merr.values import label_of, part
 
 if TYPE_CHECKING:

@@ -11,8 +11,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Protocol
 
+from emotion_llama.merr.counts import is_coarse
 from emotion_llama.merr.records import Sample
-from emotion_llama.merr.tally import is_coarse
 
 CIRCULAR = "written by rules from these measurements: agreement would be circular"
 

@@ -6,9 +6,9 @@ from collections.abc import Iterable
 
 from emotion_llama.merr.counting import Agreements, Labels, Phases, Sounds, Splits, Units
 from emotion_llama.merr.counting_fields import Coverages, Makers, Texts
+from emotion_llama.merr.counts import by_size, is_coarse, is_fine, spread
 from emotion_llama.merr.figures import Statistics
 from emotion_llama.merr.records import Sample
-from emotion_llama.merr.tally import by_size, is_coarse, is_fine, spread
 
 
 def collect(samples: Iterable[Sample]) -> Statistics:
