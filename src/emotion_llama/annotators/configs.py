@@ -1,0 +1,189 @@
+"""What each annotator can be told, as strict models: a recipe's part, an option of a command, or a dict in Python."""
+
+from __future__ import annotations
+
+import ipaddress
+from pathlib import Path
+from typing import Annotated, Any, Literal
+from urllib.parse import urlsplit
+
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+
+Modality = Literal["text", "image", "audio"]
+EnvName = Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")]
+AnyTask = Literal["expression", "visual", "audio", "reason", "check"]
+
+
+class _Config(BaseModel):
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True, allow_inf_nan=False)
+
+
+class RulesConfig(_Config):
+    """Sentences stated from measurements alone; needs nothing."""
+
+    name: Literal["rules"] = "rules"
+
+
+class OpenAIConfig(_Config):
+    """A server that speaks the OpenAI chat protocol: vLLM, Ollama, llama.cpp, a hosted one."""
+
+    name: Literal["openai"] = "openai"
+    base_url: str = Field(description="Up to and with /v1, such as http://localhost:8000/v1.")
+    model: str = Field(min_length=1, description="The model's name, as the server knows it.")
+    modalities: tuple[Modality, ...] = Field(
+        default=("text", "image"),
+        min_length=1,
+        description="What the model takes; a task that needs more is not asked.",
+    )
+    api_key_env: EnvName | None = Field(
+        default=None,
+        description="Name of the environment variable that holds the key. The key itself is never written down.",
+    )
+    proxy_env: EnvName | None = Field(
+        default=None,
+        description="Name of the environment variable that holds a proxy's URL. None: no proxy, whatever is set.",
+    )
+    allow_plain_http: bool = Field(
+        default=False,
+        description="Send pictures, words and key unencrypted (http) to a host outside the local network.",
+    )
+    identity: str | None = Field(
+        default=None,
+        description="Stands for base_url in what answers depend on. Give it, and keep it, where the same model moves "
+        "between addresses; otherwise another address asks all questions again.",
+    )
+    prompts: Path | None = Field(default=None, description="Folder of prompts of your own (docs/merr-annotators.md).")
+    temperature: float | None = Field(
+        default=0.0, ge=0, le=2, description="None leaves it out, for servers that refuse it."
+    )
+    seed: int | None = Field(default=None, description="Passed on, for servers that know it.")
+    max_tokens: int = Field(default=1024, ge=1, description="Of a reply, hidden reasoning included.")
+    image_max_side: int = Field(
+        default=1024, ge=64, description="Larger pictures are made smaller before they are sent."
+    )
+    structured: Literal["auto", "json_schema", "json_object", "plain"] = Field(
+        default="auto",
+        description="How the form of replies is asked for; auto takes the strictest that the server accepts.",
+    )
+    extra_body: dict[str, Any] = Field(
+        default={},
+        description="Further fields of each request, such as {chat_template_kwargs: {enable_thinking: false}}.",
+    )
+    timeout_seconds: float = Field(default=120.0, gt=0, description="For one request.")
+    max_attempts: int = Field(
+        default=6, ge=1, description="Requests for one question while the server is down or busy."
+    )
+    max_repeats: int = Field(
+        default=2, ge=0, description="Times a question is asked again after a reply that is no answer."
+    )
+    max_wait_seconds: float = Field(
+        default=60.0, gt=0, description="Longest wait before another attempt; a server that asks for more is given up."
+    )
+    concurrency: int = Field(default=8, ge=1, description="Requests under way at once.")
+    requests_per_minute: float | None = Field(default=None, gt=0, description="None: as fast as `concurrency` allows.")
+    tokens_per_minute: float | None = Field(default=None, gt=0, description="Counting what a reply may have at most.")
+    budget_requests: int | None = Field(default=None, ge=0, description="The most requests altogether; None: no bound.")
+    budget_tokens: int | None = Field(default=None, ge=0, description="The most tokens altogether, in and out.")
+
+    @field_validator("extra_body")
+    @classmethod
+    def _check_extra(cls, value: dict[str, Any]) -> dict[str, Any]:
+        own = {"model", "messages", "response_format", "stream", "n", "temperature", "seed", "max_tokens"} & set(value)
+        if own:
+            raise ValueError(f"extra_body cannot set {sorted(own)[0]!r}, which has an option of its own or is fixed")
+        return value
+
+    @model_validator(mode="after")
+    def _check_address(self) -> OpenAIConfig:
+        parts = urlsplit(self.base_url)
+        if parts.scheme not in ("http", "https") or not parts.hostname or parts.query or parts.fragment:
+            raise ValueError(f"base_url is {self.base_url!r}, expected such as http://localhost:8000/v1")
+        if parts.username or parts.password:
+            raise ValueError("base_url holds a password; name an environment variable in api_key_env instead")
+        if parts.scheme == "http" and not self.allow_plain_http and not is_near(parts.hostname):
+            raise ValueError(
+                f"base_url would send pictures of people and the key unencrypted to {parts.hostname}; use https, or "
+                "set allow_plain_http"
+            )
+        return self
+
+
+class TransformersConfig(_Config):
+    """A model of the transformers library, in this process."""
+
+    name: Literal["transformers"] = "transformers"
+    model: str = Field(min_length=1, description="A folder (nothing is downloaded), or an id of the hub.")
+    revision: str | None = Field(default=None, description="Of a hub id.")
+    modalities: tuple[Modality, ...] | None = Field(default=None, description="None: what the model's class says.")
+    prompts: Path | None = Field(default=None, description="Folder of prompts of your own.")
+    device: str | None = Field(
+        default=None, description="cpu, cuda, cuda:1, or auto (spread over all). None: a GPU if any."
+    )
+    dtype: Literal["auto", "float32", "float16", "bfloat16"] = Field(default="auto", description="auto: as stored.")
+    bits: Literal[4, 8] | None = Field(default=None, description="Load in 8 or 4 bits (extra quant).")
+    batch_size: int = Field(default=4, ge=1, description="Questions that go through the model at once.")
+    max_new_tokens: int = Field(default=512, ge=1, description="Of a reply.")
+    max_repeats: int = Field(
+        default=1, ge=0, description="Times a question is asked again after a reply that is no answer."
+    )
+    image_max_side: int = Field(default=1024, ge=64, description="Larger pictures are made smaller first.")
+
+
+class EmotionLlamaConfig(_Config):
+    """Our own model: its tasks [visual], [audio] and [reason], in English."""
+
+    name: Literal["emotion-llama"] = "emotion-llama"
+    folder: Path = Field(description="As `emotion-llama convert` or a training run writes it.")
+    layout: str | None = Field(default=None, description="Prompt layout; None: the one the weights were trained with.")
+    device: str | None = Field(default=None, description="cpu, cuda, cuda:1. None: a GPU if any.")
+    dtype: str = Field(default="auto", description="Of the language model.")
+    max_new_tokens: int = Field(default=200, ge=1, description="Of a reply.")
+    instructions: dict[Literal["visual", "audio", "reason"], str] = Field(
+        default={}, description="Task -> instruction, in place of the published one."
+    )
+
+
+class StubConfig(_Config):
+    """Made-up answers, for trying things out and for tests; provenance says so."""
+
+    name: Literal["stub"] = "stub"
+    seed: str = Field(default="", description="Other seeds, other answers.")
+    failures: dict[
+        Literal["refused", "empty", "malformed", "rejected", "unreachable", "timeout", "overloaded", "cannot"],
+        Annotated[float, Field(ge=0, le=1)],
+    ] = Field(default={}, description="Kind of failure -> share of questions that end so.")
+    tasks: tuple[AnyTask, ...] = Field(default=("expression", "visual", "audio", "reason", "check"), min_length=1)
+
+    @model_validator(mode="after")
+    def _check_shares(self) -> StubConfig:
+        if sum(self.failures.values()) > 1:
+            raise ValueError(f"shares of failures sum to {sum(self.failures.values()):g}, expected 1 or less")
+        return self
+
+
+AnnotatorConfig = RulesConfig | OpenAIConfig | TransformersConfig | EmotionLlamaConfig | StubConfig
+CONFIGS: dict[str, type[AnnotatorConfig]] = {
+    "rules": RulesConfig,
+    "openai": OpenAIConfig,
+    "transformers": TransformersConfig,
+    "emotion-llama": EmotionLlamaConfig,
+    "stub": StubConfig,
+}
+
+
+def is_near(host: str) -> bool:
+    """Whether a host is this machine or on the local network, by its name alone (no look-up)."""
+    try:
+        address = ipaddress.ip_address(host)
+    except ValueError:
+        # A name without a dot is resolved by the local network; the endings are reserved for it (RFC 6761, 6762, ...).
+        return "." not in host or host.endswith((".localhost", ".local", ".internal", ".lan", ".home.arpa"))
+    return address.is_private or address.is_loopback or address.is_link_local
+
+
+def is_this_machine(host: str) -> bool:
+    """Whether a host is this machine, by its name alone."""
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost" or host.endswith(".localhost")

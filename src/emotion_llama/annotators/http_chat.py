@@ -1,0 +1,201 @@
+"""One request to an OpenAI-compatible server, and what became of it: a reply, or a failure of a known kind.
+
+Plain HTTP by httpx2 rather than the official client: what servers other than OpenAI's send has to be checked anyway,
+every attempt must be seen to be counted, a server that drips bytes must still time out, and nothing may be read from
+the environment or sent about this machine (the official client reads OPENAI_BASE_URL, OPENAI_ORG_ID and others, and
+sends the operating system and the Python version).
+"""
+
+from __future__ import annotations
+
+import email.utils
+import json
+import math
+import time
+import weakref
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from emotion_llama.errors import MissingDependency
+
+CONNECT_SECONDS = 10.0
+MOST_REPLY_BYTES = 8 << 20  # a chat reply has a few kilobytes; what sends more is something else
+# Statuses that pass: busy, restarting, behind a gateway that timed out (529: "overloaded" of some hosted servers).
+PASSING = frozenset({408, 409, 425, 429, 500, 502, 503, 504, 520, 522, 524, 529})
+
+Failing = Literal["unreachable", "timeout", "overloaded", "rejected", "malformed"]
+
+
+@dataclass(frozen=True, repr=False)
+class Reply:
+    """What came: either `body`, the JSON object of a status 200, or what went wrong.
+
+    Attributes:
+        body: the reply's JSON object.
+        failing: kind of the failure.
+        problem: of the failure, in words of ours; at most a short excerpt of the server's own message.
+        status: HTTP status, where there was one.
+        passing: it may go better a little later.
+        wait_seconds: how long the server asks to wait.
+        parameter: which parameter of the request a status 400 is about, where the message names one.
+    """
+
+    body: Mapping[str, Any] | None = None
+    failing: Failing | None = None
+    problem: str = ""
+    status: int | None = None
+    passing: bool = False
+    wait_seconds: float | None = None
+    parameter: str | None = None
+
+    def __repr__(self) -> str:
+        return f"Reply(status={self.status}, failing={self.failing})"
+
+
+class ChatServer:
+    """A server's `/chat/completions`; safe to share between threads.
+
+    Redirects are not followed: they would carry pictures and key to another host.
+
+    Args:
+        base_url: such as "http://localhost:8000/v1".
+        key: sent as a bearer token; None sends none.
+        proxy: URL of a proxy; None asks the server itself, whatever the environment says.
+        timeout_seconds: for the whole of a request; a reply that drips may take up to twice that.
+
+    Raises:
+        MissingDependency: httpx2 is not installed.
+    """
+
+    def __init__(self, base_url: str, *, key: str | None, proxy: str | None, timeout_seconds: float) -> None:
+        try:
+            import httpx2
+        except ImportError as error:
+            raise MissingDependency("httpx2", "asking a server", "pip install 'emotion-llama[api]'") from error
+        self._httpx = httpx2
+        self._url = f"{base_url.rstrip('/')}/chat/completions"
+        self._timeout_seconds = timeout_seconds
+        headers = {"Accept": "application/json", "User-Agent": "emotion-llama"}
+        if key is not None:
+            headers["Authorization"] = f"Bearer {key}"
+        self._key = key
+        self._client = httpx2.Client(
+            headers=headers,
+            trust_env=False,
+            proxy=proxy,
+            timeout=httpx2.Timeout(timeout_seconds, connect=min(CONNECT_SECONDS, timeout_seconds)),
+            limits=httpx2.Limits(max_connections=None, max_keepalive_connections=64),
+        )
+
+        # Annotators are not closed by those who ask them; the connections go when the server's last user does.
+        weakref.finalize(self, self._client.close)
+
+    def post(self, request: Mapping[str, Any]) -> Reply:
+        """Send one request and read its reply; whatever happens on the way is in the reply."""
+        h = self._httpx
+        end = time.monotonic() + self._timeout_seconds
+        try:
+            with self._client.stream("POST", self._url, json=dict(request)) as response:
+                data = bytearray()
+                for chunk in response.iter_bytes():
+                    data += chunk
+                    if time.monotonic() > end:
+                        return self._timed_out()
+                    if len(data) > MOST_REPLY_BYTES:
+                        return Reply(failing="malformed", problem=f"the reply exceeds {MOST_REPLY_BYTES} bytes")
+                return self._read(response.status_code, response.headers, bytes(data))
+        except h.TimeoutException:
+            return self._timed_out()
+        except (h.TransportError, h.DecodingError) as error:
+            problem = f"{type(error).__name__}: {self._clean(str(error))}"
+            return Reply(failing="unreachable", problem=problem, passing=True)
+
+    def close(self) -> None:
+        """Give the connections back."""
+        self._client.close()
+
+    def _timed_out(self) -> Reply:
+        problem = f"no complete reply within {self._timeout_seconds:g} s"
+        return Reply(failing="timeout", problem=problem, passing=True)
+
+    def _read(self, status: int, headers: Mapping[str, str], data: bytes) -> Reply:
+        found = _object(data)
+        if status == 200 and found is not None and found.get("error") is None:
+            return Reply(body=found, status=status)
+        if status == 200:
+            what = "an error with status 200" if found is not None else f"no JSON ({_kind_of(headers)})"
+            return Reply(failing="malformed", problem=f"the server sent {what}", status=status)
+        message = self._clean(_message(found))
+        told = f"HTTP status {status}" + (f": {message}" if message else "")
+        if status in PASSING and not _is_quota(found):
+            wait = _retry_after(headers)
+            return Reply(failing="overloaded", problem=told, status=status, passing=True, wait_seconds=wait)
+        return Reply(failing="rejected", problem=told, status=status, parameter=_parameter(status, found))
+
+    def _clean(self, text: str) -> str:
+        """A short excerpt in one line; a key that a server repeats is taken out."""
+        plain = " ".join(text.split())
+        if self._key:
+            plain = plain.replace(self._key, "***")
+        return plain if len(plain) <= 200 else f"{plain[:200]}..."
+
+
+def _object(data: bytes) -> dict[str, Any] | None:
+    try:
+        found = json.loads(data)
+    except (ValueError, RecursionError):  # no UTF-8, no JSON, braces without end
+        return None
+    return found if isinstance(found, dict) else None
+
+
+def _kind_of(headers: Mapping[str, str]) -> str:
+    return headers.get("content-type", "no content type").partition(";")[0][:40]
+
+
+def _message(found: Mapping[str, Any] | None) -> str:
+    """The message of an error body: {"error": {"message"}} (OpenAI), {"error": text} (Ollama), {"message"} (vLLM)."""
+    if found is None:
+        return ""
+    error = found.get("error", found)
+    if isinstance(error, str):
+        return error
+    if isinstance(error, dict):
+        return next((v for k in ("message", "detail") if isinstance(v := error.get(k), str)), "")
+    return ""
+
+
+def _is_quota(found: Mapping[str, Any] | None) -> bool:
+    """An account without money answers 429 too, and waiting does not help."""
+    error = found.get("error") if found else None
+    return isinstance(error, dict) and "insufficient_quota" in (error.get("code"), error.get("type"))
+
+
+# What a message about a parameter says of it; servers word it in their own ways.
+_PARAMETERS: Mapping[str, tuple[str, ...]] = {
+    "response_format": ("response_format", "json_schema", "json_object", "guided", "grammar", "structured output"),
+    "max_tokens": ("max_completion_tokens",),
+}
+
+
+def _parameter(status: int, found: Mapping[str, Any] | None) -> str | None:
+    if status not in (400, 422):
+        return None
+    # 422 of FastAPI has no message but a list of places, hence the whole body.
+    text = json.dumps(found).lower()
+    return next((name for name, words in _PARAMETERS.items() if any(word in text for word in words)), None)
+
+
+def _retry_after(headers: Mapping[str, str]) -> float | None:
+    """Seconds of a Retry-After header, a number or a date (RFC 9110, 10.2.3); `retry-after-ms` is OpenAI's."""
+    for name, scale in (("retry-after-ms", 1e-3), ("retry-after", 1.0)):
+        try:
+            seconds = float(headers[name]) * scale
+        except (KeyError, ValueError):
+            continue
+        return max(0.0, seconds) if math.isfinite(seconds) else None
+    try:
+        when = email.utils.parsedate_to_datetime(headers["retry-after"])
+        return max(0.0, when.timestamp() - time.time())
+    except (KeyError, ValueError, OverflowError):
+        return None
