@@ -73,7 +73,7 @@ def read_face(units: ActionUnits | None, peak: PeakFrame | None, table: FaceTabl
     face = _visible(units, peak)
     if face is None:
         return FaceReading((), {}, "no frame shows a face whose units could be measured" if units is not None else None)
-    values = np.stack([_values(face, rule) for rule in table.rules])
+    values = np.stack([rule_values(face, rule) for rule in table.rules])
     at_peak = values[:, face.peak_row] if face.peak_row is not None else np.percentile(values, _STRONGEST_PERCENTILE, 1)
     clarity = float(face.confidence.mean())
     held = values @ face.confidence / face.confidence.sum()
@@ -117,7 +117,7 @@ def _visible(units: ActionUnits | None, peak: PeakFrame | None) -> Face | None:
     return Face(units.names, intensity, units.confidence[valid].astype(np.float64), row, times)
 
 
-def _values(face: Face, rule: FaceRule) -> Float:
+def rule_values(face: Face, rule: FaceRule) -> Float:
     """[N] log-odds of the rule in each frame, 0 where it does not hold."""
     measured = [name for name in rule.units if name in face.names]
     if not measured:

@@ -1,61 +1,40 @@
 """Action units in the plain words that MERR uses ("eyes widened", "wide-mouthed"), not in FACS names.
 
-The phrases are this project's own. `{how}` is where the adverb of strength goes: "slightly" from 0.8, "clearly" from
-1.6, "strongly" from 2.4 of 5 (MER-Factory's thresholds).
+The phrases are this project's own (`wording`). A slot in braces is where the word of strength goes: slight from 0.8,
+clear from 1.6, strong from 2.4 of 5 (MER-Factory's thresholds).
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from types import MappingProxyType
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
 
-from emotion_llama.annotators.rule_tables import PRESENT
+from emotion_llama.annotators.rule_tables import DEGREES, PRESENT
+from emotion_llama.annotators.wording import Wording, pick, wording
+from emotion_llama.annotators.wording.en import WORDING as _ENGLISH
+from emotion_llama.errors import InputError
+from emotion_llama.records import AU_NAMES
 
-ADVERBS: tuple[tuple[str, float], ...] = (("strongly", 2.4), ("clearly", 1.6), ("slightly", PRESENT))
+Phrases = Mapping[tuple[str, ...], Sequence[str]]  # units that are one gesture -> phrases
 
-# Units that are one gesture together, the largest first. A unit is worded once.
-COMBINATIONS: Mapping[tuple[str, ...], tuple[str, ...]] = MappingProxyType(
-    {
-        ("AU01", "AU02", "AU05", "AU26"): ("a {how} startled face with the mouth open",),
-        ("AU01", "AU02", "AU05"): ("eyebrows {how} raised over widened eyes", "eyes and eyebrows {how} raised"),
-        ("AU01", "AU04", "AU15"): ("inner eyebrows {how} drawn up and the mouth turned down",),
-        ("AU04", "AU05", "AU07"): ("a {how} hard stare under lowered eyebrows",),
-        ("AU06", "AU12"): ("a smile that {how} reaches the eyes", "a {how} warm smile with raised cheeks"),
-        ("AU01", "AU02"): ("eyebrows {how} raised", "the whole brow {how} lifted"),
-        ("AU01", "AU04"): ("inner eyebrows {how} drawn up and together", "a {how} troubled brow"),
-        ("AU04", "AU07"): ("eyes {how} narrowed under lowered eyebrows",),
-        ("AU05", "AU26"): ("eyes {how} widened and the jaw dropped",),
-        ("AU09", "AU10"): ("nose {how} wrinkled and the upper lip curled",),
-        ("AU12", "AU14"): ("a {how} tight smile", "a {how} smug smile"),
-        ("AU15", "AU17"): ("mouth {how} turned down with the chin pushed up", "a {how} pouting mouth"),
-        ("AU17", "AU23"): ("lips {how} pressed together",),
-        ("AU25", "AU26"): ("mouth {how} opened", "a {how} wide mouth"),
-    }
+ADVERBS: tuple[tuple[str, float], ...] = tuple(
+    (word, least) for word, (_, least) in zip(reversed(_ENGLISH.strengths["how"]), DEGREES)
 )
-UNITS: Mapping[str, tuple[str, ...]] = MappingProxyType(
-    {
-        "AU01": ("inner eyebrows {how} raised", "the middle of the brow {how} lifted"),
-        "AU02": ("outer eyebrows {how} raised", "eyebrows {how} arched"),
-        "AU04": ("eyebrows {how} lowered", "a {how} frowning brow", "brow {how} furrowed"),
-        "AU05": ("eyes {how} widened", "upper eyelids {how} raised"),
-        "AU06": ("cheeks {how} raised", "cheeks {how} lifted under the eyes"),
-        "AU07": ("eyelids {how} tightened", "eyes {how} narrowed"),
-        "AU09": ("nose {how} wrinkled", "a {how} crinkled nose"),
-        "AU10": ("upper lip {how} raised", "upper lip {how} curled"),
-        "AU12": ("corners of the mouth {how} pulled up", "a {how} upturned mouth"),
-        "AU14": ("corners of the mouth {how} tightened", "cheeks {how} dimpled"),
-        "AU15": ("corners of the mouth {how} pulled down", "a {how} downturned mouth"),
-        "AU17": ("chin {how} pushed up", "lower lip {how} pushed up"),
-        "AU20": ("lips {how} stretched sideways", "mouth {how} stretched wide"),
-        "AU23": ("lips {how} tightened", "lips {how} thinned"),
-        "AU25": ("lips {how} parted", "lips {how} apart"),
-        "AU26": ("jaw {how} dropped", "mouth {how} hanging open"),
-        "AU45": ("eyes closed",),
-    }
-)
+COMBINATIONS = _ENGLISH.combinations
+UNITS = _ENGLISH.units
 
 
-def expression_phrases(units: Mapping[str, float], *, variant: int = 0) -> list[str]:
+class Gesture(NamedTuple):
+    """One phrase, the units it is for, and their mean intensity 0..5."""
+
+    phrase: str
+    units: tuple[str, ...]
+    intensity: float
+
+
+def expression_phrases(
+    units: Mapping[str, float], *, variant: int = 0, language: str = "en", own: Phrases | None = None
+) -> list[str]:
     """Phrases for the present units (0.8 and more), the strongest gesture first.
 
     The same units and `variant` always give the same words.
@@ -63,20 +42,92 @@ def expression_phrases(units: Mapping[str, float], *, variant: int = 0) -> list[
     Args:
         units: unit name -> intensity 0..5.
         variant: which of a gesture's wordings to take, counted round; a data set varies it by clip.
+        language: "en" or "zh".
+        own: phrases that take the place of the package's for the units they name (`own_phrases` checks them).
     """
-    left = {name: x for name, x in units.items() if x >= PRESENT and name in UNITS}
-    worded: list[tuple[float, str]] = []
-    for group, wordings in [*COMBINATIONS.items(), *(((name,), wordings) for name, wordings in UNITS.items())]:
+    return [found.phrase for found in gestures(units, variant=variant, language=language, own=own)]
+
+
+def gestures(
+    units: Mapping[str, float], *, variant: int = 0, language: str = "en", own: Phrases | None = None
+) -> list[Gesture]:
+    """The same with the units behind each phrase; arguments as `expression_phrases`."""
+    words = wording(language)
+    left = {name: x for name, x in units.items() if x >= PRESENT and name in words.units}
+    found = []
+    for group, phrases in _tables(words, own):
         if all(name in left for name in group):
-            strength = sum(left.pop(name) for name in group) / len(group)
-            worded.append((strength, _worded(wordings[variant % len(wordings)], strength)))
-    return [phrase for _, phrase in sorted(worded, key=lambda item: -item[0])]
+            intensity = sum(left.pop(name) for name in group) / len(group)
+            found.append(Gesture(_worded(pick(phrases, variant), intensity, words), group, intensity))
+    named = {name for gesture in found for name in gesture.units}
+    # A jaw that drops parts the lips: said once.
+    kept = [gesture for gesture in found if gesture.units != ("AU25",) or "AU26" not in named]
+    return sorted(kept, key=lambda gesture: -gesture.intensity)
+
+
+def phrase_index(language: str, own: Phrases | None = None) -> dict[str, tuple[tuple[str, ...], float]]:
+    """Every phrase that `expression_phrases` can give -> its units and the least intensity that gives it."""
+    words = wording(language)
+    index: dict[str, tuple[tuple[str, ...], float]] = {}
+    for group, phrases in _tables(words, own):
+        for phrase in phrases:
+            for _, least in DEGREES:
+                index[_worded(phrase, least, words)] = (group, least)
+    return index
+
+
+def own_phrases(table: Mapping[str, Sequence[str]], language: str = "en") -> Phrases:
+    """A table of one's own, checked.
+
+    Args:
+        table: a unit ("AU12"), or units of one gesture joined by "+" ("AU06+AU12") -> one phrase or more. A phrase may
+            hold one of the language's slots of strength, such as {how}.
+        language: of the phrases.
+
+    Raises:
+        InputError: an unknown unit or slot, no phrase, or a phrase with a comma or semicolon, which join phrases.
+    """
+    slots = wording(language).strengths
+    checked: dict[tuple[str, ...], tuple[str, ...]] = {}
+    for key, phrases in table.items():
+        group = tuple(sorted(part.strip() for part in key.split("+")))
+        if unknown := [name for name in group if name not in AU_NAMES]:
+            raise InputError(f"phrases: {unknown[0]!r} is no action unit (there are: {', '.join(AU_NAMES)})")
+        if isinstance(phrases, str) or not phrases or not all(p.strip() for p in phrases):
+            raise InputError(f"phrases: {key} needs a list of phrases, got {phrases!r}")
+        for phrase in phrases:
+            _check_phrase(phrase, slots)
+        checked[group] = tuple(phrases)
+    return checked
 
 
 def adverb(intensity: float) -> str:
-    """Adverb of strength for an intensity of at least 0.8."""
+    """English adverb of strength for an intensity of at least 0.8."""
     return next((word for word, least in ADVERBS if intensity >= least), ADVERBS[-1][0])
 
 
-def _worded(wording: str, intensity: float) -> str:
-    return wording.format(how=adverb(intensity))
+def _tables(words: Wording, own: Phrases | None) -> list[tuple[tuple[str, ...], Sequence[str]]]:
+    """Groups of units with their phrases, the largest first; one's own before the package's of that size."""
+    merged: dict[tuple[str, ...], Sequence[str]] = {
+        **(own or {}),
+        **words.combinations,
+        **{(name,): phrases for name, phrases in words.units.items()},
+        **(own or {}),
+    }
+    return sorted(merged.items(), key=lambda item: -len(item[0]))
+
+
+def _worded(phrase: str, intensity: float, words: Wording) -> str:
+    level = next((i for i, (_, least) in enumerate(DEGREES) if intensity >= least), len(DEGREES) - 1)
+    return phrase.format_map({slot: levels[len(levels) - 1 - level] for slot, levels in words.strengths.items()})
+
+
+def _check_phrase(phrase: str, slots: Mapping[str, object]) -> None:
+    try:
+        phrase.format_map(dict.fromkeys(slots, ""))
+    except (KeyError, ValueError, IndexError):
+        raise InputError(
+            f"phrases: {phrase!r} has a slot that is not known (there are: {', '.join(f'{{{s}}}' for s in slots)})"
+        ) from None
+    if any(mark in phrase for mark in ",;，；、"):
+        raise InputError(f"phrases: {phrase!r} holds a comma or semicolon; these join phrases, give two phrases")
