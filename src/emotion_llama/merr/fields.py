@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field, fields, is_dataclass
 from types import MappingProxyType
 from typing import Any, Literal, TypeVar
 
@@ -40,6 +40,8 @@ FIELDS: Mapping[str, FieldKind] = MappingProxyType(
         "conflicts": FieldKind("consistency", False, "modalities that speak for different labels (list of Conflict)"),
         "consistency": FieldKind("consistency", True, "does the description hold (Consistency)"),
         "split": FieldKind("splits", False, "train, validation or test"),
+        "published": FieldKind("import", False, "what an imported MERR file says that has no field of its own"),
+        "features": FieldKind("features", False, "where a clip's feature files lie, with their shapes"),
     }
 )
 
@@ -128,7 +130,7 @@ class Consistency:
 
 def to_json(record: Any) -> Json:
     """A field's dataclass as a JSON value."""
-    return _plain(asdict(record))
+    return _plain(record)
 
 
 def from_json(kind: type[T], value: Json) -> T:
@@ -146,6 +148,8 @@ def from_json(kind: type[T], value: Json) -> T:
 
 
 def _plain(value: Any) -> Json:
+    if is_dataclass(value):
+        return {f.name: _plain(getattr(value, f.name)) for f in fields(value)}
     if isinstance(value, Mapping):
         return {str(k): _plain(v) for k, v in value.items()}
     if isinstance(value, (list, tuple)):

@@ -39,10 +39,10 @@ def peak_view(analysis: Analysis, person: PersonAnalysis, segment: Segment, back
     scale = frame.shape[1] / track.frame_size[0]
     x1, y1, x2, y2 = (float(v) * scale for v in track.boxes_xyxy[row])
     box = (x1, y1, x2, y2)
-    return PeakView(frame, box, _mesh_in(frame, box, backend))
+    return PeakView(frame, box, mesh_in(frame, box, backend))
 
 
-def _mesh_in(frame: UInt8, box: tuple[float, float, float, float], backend: MeshBackend) -> Float | None:
+def mesh_in(frame: UInt8, box: tuple[float, float, float, float], backend: MeshBackend) -> Float | None:
     """The mesh of the face in `box`, in pixels of `frame`; None when no face is found whose centre lies in the box."""
     height, width = frame.shape[:2]
     margin = MARGIN * max(box[2] - box[0], box[3] - box[1])

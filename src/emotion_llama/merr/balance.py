@@ -1,0 +1,120 @@
+"""How many clips of a label stay, and which clips say the same twice. Pure.
+
+Near duplicates are clips of the same words whose lengths differ by at most a quarter second and whose aligned faces at
+the peak look alike; clips without a face crop, or without words, are compared in what they have, but never on the
+length alone. So a clip that was cut or encoded again is found; a person who repeats a sentence is not, since the face
+differs. Of such clips the one with the highest confidence stays, then the one with the most pixels, then the first by
+id.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from emotion_llama.records import UInt8
+
+HASH_SIDE = 16  # 16 x 16 comparisons: 256 bits
+LENGTH_SECONDS = 0.25  # own: a re-encoded clip gains or loses some frames
+
+
+@dataclass(frozen=True)
+class Look:
+    """What of a clip is compared and ranked.
+
+    Attributes:
+        clip_id: names it.
+        label: of the clip.
+        words: what is said; empty without words.
+        duration_seconds: None where it is not known.
+        face_hash: of the aligned face at the peak; None without one.
+        confidence: of the label; a given label counts as certain.
+        pixels: width x height.
+        chance: breaks ties, by content.
+    """
+
+    clip_id: str
+    label: str
+    words: str
+    duration_seconds: float | None
+    face_hash: str | None
+    confidence: float
+    pixels: int
+    chance: int
+
+
+def picture_hash(image: UInt8) -> str:
+    """256 bits as 64 hexadecimal digits: whether a picture gets brighter from left to right, on a 16 x 16 grid.
+
+    The difference hash of N. Krawetz ("Kind of Like That", 2013), with more cells. Two encodings of one picture differ
+    in a few bits, other pictures in about half of them; aligned faces of one person lie in between.
+
+    Args:
+        image: [H, W, 3] RGB.
+    """
+    import cv2
+
+    grey = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)
+    small = cv2.resize(grey, (HASH_SIDE + 1, HASH_SIDE), interpolation=cv2.INTER_AREA).astype(np.int16)
+    bits = (small[:, 1:] > small[:, :-1]).reshape(-1)
+    return bytes(np.packbits(bits)).hex()
+
+
+def hash_distance(first: str, second: str) -> int:
+    """In how many bits two hashes of equal length differ."""
+    return (int(first, 16) ^ int(second, 16)).bit_count()
+
+
+def near_duplicates(looks: Sequence[Look], max_distance: int) -> dict[str, str]:
+    """Id of a clip to be left out -> id of the one that stays for it."""
+    ranked = sorted(looks, key=lambda look: (-look.confidence, -look.pixels, look.clip_id))
+    kept: dict[str, list[Look]] = {}  # by words
+    out: dict[str, str] = {}
+    for look in ranked:
+        words = " ".join(look.words.casefold().split())
+        same = next((other for other in kept.get(words, []) if _alike(look, other, bool(words), max_distance)), None)
+        if same is None:
+            kept.setdefault(words, []).append(look)
+        else:
+            out[look.clip_id] = same.clip_id
+    return out
+
+
+def over_caps(looks: Sequence[Look], max_per_label: int | None, max_share: float | None) -> set[str]:
+    """Ids of the clips that are too many of their label: the least confident ones, equals by chance."""
+    caps = caps_of(Counter(look.label for look in looks), max_per_label, max_share)
+    ranked = sorted(looks, key=lambda look: (-look.confidence, look.chance, look.clip_id))
+    taken: Counter[str] = Counter()
+    out = set()
+    for look in ranked:
+        taken[look.label] += 1
+        if taken[look.label] > caps[look.label]:
+            out.add(look.clip_id)
+    return out
+
+
+def caps_of(counts: Mapping[str, int], max_per_label: int | None, max_share: float | None) -> dict[str, int]:
+    """Label -> how many clips of it may stay.
+
+    `max_share` is held after the cut: the cap is the largest c with c <= max_share x sum of min(count, c); where even
+    equal labels have more than that share each (three labels, share 0.2), the cap is the smallest label's count.
+    """
+    caps = {label: count if max_per_label is None else min(count, max_per_label) for label, count in counts.items()}
+    if max_share is None or not caps:
+        return caps
+    least, cap = min(caps.values()), max(caps.values())
+    while cap > least and cap > max_share * sum(min(count, cap) for count in caps.values()) + 1e-9:
+        cap -= 1
+    return {label: min(count, cap) for label, count in caps.items()}
+
+
+def _alike(first: Look, second: Look, has_words: bool, max_distance: int) -> bool:
+    lengths = (first.duration_seconds, second.duration_seconds)
+    if lengths[0] is None or lengths[1] is None or abs(lengths[0] - lengths[1]) > LENGTH_SECONDS:
+        return False
+    if first.face_hash is None or second.face_hash is None:
+        return has_words and first.face_hash is second.face_hash
+    return hash_distance(first.face_hash, second.face_hash) <= max_distance

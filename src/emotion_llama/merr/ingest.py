@@ -1,0 +1,258 @@
+"""The first phase: files, folders and manifests become the clips of a build; nothing is left out uncounted."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+from emotion_llama.errors import EmotionLlamaError, InputError, MediaError
+from emotion_llama.merr.clip_names import beside_video, name_clips
+from emotion_llama.merr.manifest import Entry, is_manifest, read_manifest
+from emotion_llama.merr.records import ClipRow, Drop
+from emotion_llama.merr.splits import check_given
+
+if TYPE_CHECKING:
+    from emotion_llama.labels import LabelSpace
+    from emotion_llama.merr.recipe import Recipe
+
+NAME, VERSION = "ingest", 1
+
+
+@dataclass(frozen=True)
+class Found:
+    """A file that will be a clip: its name, what a manifest or its own name says of it."""
+
+    clip_id: str
+    path: Path
+    entry: Entry | None = None
+    source: str | None = None
+    person: str | None = None
+    sound_of: Path | None = None  # the video beside it whose sound it presumably is
+
+
+@dataclass(frozen=True)
+class Ingested:
+    """What became of one file: a row, with the reason where it is dropped or could not be read.
+
+    `error` is a `MediaError` or what else went wrong; the row then holds what is known. `warnings` are single lines.
+    """
+
+    row: ClipRow
+    drop: Drop | None = None
+    error: EmotionLlamaError | None = None
+    warnings: tuple[str, ...] = ()
+
+
+def ingest(
+    inputs: Sequence[str | os.PathLike[str]],
+    recipe: Recipe,
+    *,
+    known: Mapping[str, str] | None = None,
+    workers: int = 1,
+    limit: int | None = None,
+    progress: Callable[[int, int], None] | None = None,
+) -> list[Ingested]:
+    """Every clip that `inputs` mean, by id: probed and hashed, duplicates and unreadable files with their reasons.
+
+    Args:
+        inputs: media files, folders that are searched, manifests (.csv, .jsonl).
+        recipe: for its label space and its part `ingest`.
+        known: path -> id of the clips that the build has already; they keep their ids.
+        workers: files probed at a time.
+        limit: so many files at most, the first in the order of `inputs` (folders and manifests in theirs).
+        progress: told how many files are done, of how many.
+
+    Raises:
+        InputError: there is nothing to take in, a manifest has mistakes, or given splits divide a person or a source.
+    """
+    found = find_clips(inputs, recipe, known=known or {}, limit=limit)
+    sidecars = recipe.ingest.sidecars
+    done = []
+    with ThreadPoolExecutor(max(1, workers)) as pool:  # hashing and decoding leave Python's lock
+        for count, one in enumerate(pool.map(lambda clip: take_in(clip, sidecars=sidecars), found), 1):
+            done.append(one)
+            if progress is not None:
+                progress(count, len(found))
+    done.sort(key=lambda one: one.row.clip_id)
+    check_given([one.row for one in done])
+    return list(_without_duplicates(done))
+
+
+def find_clips(
+    inputs: Sequence[str | os.PathLike[str]],
+    recipe: Recipe,
+    *,
+    known: Mapping[str, str],
+    limit: int | None = None,
+) -> list[Found]:
+    """The files that will be clips, named, in the order of `inputs`; none is opened. Raises as `ingest`."""
+    pattern = _pattern(recipe.ingest.name_pattern)
+    listed = _listed(inputs, recipe.space)
+    paths = list(listed)[:limit]
+    stated = {path: entry.name for path in paths if (entry := listed[path].entry) is not None and entry.name}
+    names = name_clips(paths, stated, {Path(path): name for path, name in known.items()})
+    everything = set(paths)
+    out = []
+    for path in paths:
+        below, entry = listed[path]
+        parts = _named_parts(pattern, below)
+        sound_of = beside_video(path, everything) if entry is None else None
+        out.append(
+            Found(
+                names[path],
+                path,
+                entry,
+                (entry.source if entry else None) or parts.get("source"),
+                (entry.person if entry else None) or parts.get("person"),
+                sound_of,
+            )
+        )
+    return out
+
+
+def take_in(found: Found, *, sidecars: bool) -> Ingested:
+    """Probe and hash one file; an unreadable one comes with its error."""
+    from emotion_llama.media.probe import probe
+
+    entry = found.entry
+    row = ClipRow(
+        found.clip_id,
+        _storable(found.path),
+        None,
+        source=found.source,
+        person=found.person,
+        given_label=entry.label if entry else None,
+        given_subtitle=entry.subtitle if entry else None,
+        given_split=entry.split if entry else None,
+        subtitle_source="given" if entry and entry.subtitle else None,
+    )
+    warnings: list[str] = []
+    try:
+        if row.path != str(found.path):
+            raise MediaError(row.path or "", "its name is no UTF-8 text", "rename the file")
+        clip = probe(found.path, warn=warnings.append)
+        frame_count = None if clip.video is None else count_pictures(found.path)
+    except EmotionLlamaError as error:
+        return Ingested(row, error=error, warnings=tuple(warnings))
+    row = replace(
+        row,
+        sha256=clip.sha256,
+        frame_count=frame_count,
+        duration_seconds=clip.duration_seconds,
+        fps=None if clip.video is None else clip.video.fps,
+        width=None if clip.video is None else clip.video.width,
+        height=None if clip.video is None else clip.video.height,
+        has_audio=clip.audio is not None,
+    )
+    if sidecars and row.given_subtitle is None:
+        row = _with_sidecar(row, found.path, warnings)
+    drop = None if found.sound_of is None else Drop(f"sound beside a video of its name: {found.sound_of.name}")
+    return Ingested(row, drop, warnings=tuple(warnings))
+
+
+def count_pictures(path: Path) -> int:
+    """Pictures that the video stream stores; packets are counted, none is decoded."""
+    from av.error import FFmpegError
+
+    from emotion_llama.media.container import open_media, read_packets
+
+    count = 0
+    with open_media(path) as media, suppress(FFmpegError):  # after damage: what was readable
+        if media.video is not None:
+            count = sum(p.size > 0 and not p.is_discard for p in read_packets(media.container, media.video))
+    return count
+
+
+class _Listed(NamedTuple):
+    below: str  # path below the folder named, without suffix, with forward slashes
+    entry: Entry | None
+
+
+def _listed(inputs: Sequence[str | os.PathLike[str]], space: LabelSpace) -> dict[Path, _Listed]:
+    """Absolute path -> where it comes from, each file once; what a manifest says of it counts."""
+    from emotion_llama.media.discover import find_media
+
+    found: dict[Path, _Listed] = {}
+    for given in map(Path, inputs):
+        if is_manifest(given):
+            for entry in read_manifest(given, space):
+                earlier = found.get(entry.path)
+                if earlier is not None and earlier.entry is not None:
+                    raise InputError(f"{entry.where}: {entry.path} stands in {earlier.entry.where} already")
+                found[entry.path] = _Listed(_below(entry.path, given.absolute().parent), entry)
+            continue
+        root = given if given.is_dir() else given.parent
+        for path in find_media([given]):
+            absolute = Path(os.path.abspath(path))  # noqa: PTH100  (links stay as named)
+            found.setdefault(absolute, _Listed(_below(path, root), None))
+    if not found:
+        raise InputError("no clips given: expected files, folders or manifests (.csv, .jsonl)")
+    return found
+
+
+def _below(path: Path, root: Path) -> str:
+    inside = path.is_relative_to(root)
+    return (path.relative_to(root) if inside else path).with_suffix("").as_posix()
+
+
+def _pattern(text: str | None) -> re.Pattern[str] | None:
+    if text is None:
+        return None
+    try:
+        pattern = re.compile(text)
+    except re.error as error:
+        raise InputError(f"ingest.name_pattern: {text!r} is no regular expression ({error})") from None
+    groups = set(pattern.groupindex)
+    if not groups or not groups <= {"source", "person"}:
+        came = ", ".join(sorted(groups)) or "none"
+        raise InputError(f"ingest.name_pattern: expected the named groups source and/or person, got {came}")
+    return pattern
+
+
+def _named_parts(pattern: re.Pattern[str] | None, below: str) -> dict[str, str]:
+    match = pattern.search(below) if pattern is not None else None
+    return {} if match is None else {name: text for name, text in match.groupdict().items() if text}
+
+
+def _with_sidecar(row: ClipRow, path: Path, warnings: list[str]) -> ClipRow:
+    """The row with the words of a subtitle file beside the clip; one that cannot be used is told of."""
+    from emotion_llama.media.subtitles import find_sidecar, read_subtitles
+
+    beside = find_sidecar(path)
+    if beside is None:
+        return row
+    try:
+        words = read_subtitles(beside, clip_name=path.stem)
+    except InputError as error:
+        warnings.append(f"the file beside the clip cannot be used: {error}")
+        return row
+    return replace(row, given_subtitle=words.text, subtitle_source=beside.name, subtitle_language=words.language)
+
+
+def _storable(path: Path) -> str:
+    """The path as text; bytes that are no text are escaped, and the clip then fails by that."""
+    return str(path).encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+
+
+def _without_duplicates(done: Sequence[Ingested]) -> Iterator[Ingested]:
+    """Of files with the same bytes the first by id stays; one with a manifest's row goes before others."""
+    first: dict[str, str] = {}
+    ranked = sorted((one for one in done if one.error is None and one.drop is None), key=_said_first)
+    for one in ranked:
+        first.setdefault(one.row.sha256 or "", one.row.clip_id)
+    for one in done:
+        keeper = first.get(one.row.sha256 or "")
+        if one.error is None and one.drop is None and keeper != one.row.clip_id:
+            yield replace(one, drop=Drop(f"same bytes as another clip: {keeper}"))
+        else:
+            yield one
+
+
+def _said_first(one: Ingested) -> tuple[bool, str]:
+    return (one.row.given_label is None, one.row.clip_id)

@@ -1,0 +1,233 @@
+"""What was measured of a clip as bytes and back, exactly: the artifact "evidence" that all later stages read.
+
+The bytes are a zip of arrays (.npy, uncompressed) with one JSON text, as `numpy.savez` writes it. They depend on the
+values alone, not on time, machine or zlib, so that equal measurements have equal hashes. A file that holds anything
+this version does not know is refused.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import zipfile
+from dataclasses import asdict, dataclass, fields
+from typing import Any
+
+import numpy as np
+
+from emotion_llama.errors import InputError
+from emotion_llama.records import (
+    ActionUnits,
+    Analysis,
+    Evidence,
+    FaceTrack,
+    Missing,
+    PeakFrame,
+    Prosody,
+    Tone,
+    Transcript,
+    TranscriptLine,
+)
+
+FORMAT, VERSION = "emotion-llama measured clip", 1
+_HEADER = "header.json"
+# Of a FaceTrack. The mesh's measurements went into the units, and the descriptor into the tracks: both are left out.
+_TRACK_ARRAYS = ("pts_seconds", "frame_index", "valid", "boxes_xyxy", "scores", "points", "head_pose_degrees")
+_UNIT_ARRAYS = ("pts_seconds", "intensity", "confidence", "is_blink", "is_speech")
+Arrays = dict[str, np.ndarray[Any, np.dtype[Any]]]
+
+
+@dataclass(frozen=True, repr=False)
+class Person:
+    """One person of a clip; `track` is None for a voice alone, and where another program measured the face."""
+
+    person_id: int
+    why: str
+    track: FaceTrack | None
+
+
+@dataclass(frozen=True, repr=False)
+class Measured:
+    """A clip as measured.
+
+    Attributes:
+        evidence: of the main person, over the whole clip.
+        people: the main person first; tracks have no shape features ([N, 0]) and no appearance ([0]).
+        sources: what measured, such as {"units": "mediapipe_mesh"}.
+        warnings: what was damaged in the file.
+    """
+
+    evidence: Evidence
+    people: tuple[Person, ...]
+    sources: dict[str, str]
+    warnings: tuple[str, ...] = ()
+
+    @property
+    def track(self) -> FaceTrack | None:
+        """The main person's."""
+        return self.people[0].track if self.people else None
+
+    @property
+    def num_seen(self) -> int:
+        """How many people are in view at some time; None of them is only heard."""
+        if self.track is None and self.evidence.action_units is not None:
+            return len(self.people)  # another program's people, who have no tracks
+        return sum(person.track is not None for person in self.people)
+
+    def __repr__(self) -> str:
+        return f"Measured({self.evidence!r}, {len(self.people)} people)"
+
+
+def from_analysis(analysis: Analysis) -> Measured:
+    """The measurements of an analysis of the whole clip as one segment."""
+    evidence = analysis.people[0].segments[0].evidence
+    units = evidence.action_units
+    sources = {} if units is None else {"units": units.source}
+    sources |= {} if evidence.prosody is None else {"voice": evidence.prosody.backend}
+    people = tuple(Person(p.person_id, p.why, p.track) for p in analysis.people)
+    return Measured(evidence, people, sources, analysis.warnings)
+
+
+def to_bytes(measured: Measured) -> bytes:
+    """The measurements as bytes; equal measurements give equal bytes."""
+    arrays: Arrays = {}
+    header = {
+        "format": FORMAT,
+        "version": VERSION,
+        "evidence": _evidence_json(measured.evidence, arrays),
+        "people": [_person_json(i, person, arrays) for i, person in enumerate(measured.people)],
+        "sources": dict(sorted(measured.sources.items())),
+        "warnings": list(measured.warnings),
+    }
+    out = io.BytesIO()
+    with zipfile.ZipFile(out, "w", zipfile.ZIP_STORED) as archive:
+        # ZipInfo's default date is 1980: no clock enters.
+        archive.writestr(zipfile.ZipInfo(_HEADER), json.dumps(header, ensure_ascii=False, sort_keys=True))
+        for name in sorted(arrays):
+            part = io.BytesIO()
+            np.save(part, np.ascontiguousarray(arrays[name]), allow_pickle=False)
+            archive.writestr(zipfile.ZipInfo(f"{name}.npy"), part.getvalue())
+    return out.getvalue()
+
+
+def from_bytes(data: bytes) -> Measured:
+    """What `to_bytes` wrote.
+
+    Raises:
+        InputError: the bytes are damaged, of another format or version, or hold what is not known here.
+    """
+    try:
+        with zipfile.ZipFile(io.BytesIO(data)) as archive:
+            header = json.loads(archive.read(_HEADER))
+            names = [name for name in archive.namelist() if name != _HEADER]
+            arrays: Arrays = {
+                name.removesuffix(".npy"): np.load(io.BytesIO(archive.read(name)), allow_pickle=False) for name in names
+            }
+    except (zipfile.BadZipFile, KeyError, ValueError, EOFError) as error:
+        raise InputError(f"no measured clip: {error}; let the stage evidence run again") from None
+    if not isinstance(header, dict) or (header.get("format"), header.get("version")) != (FORMAT, VERSION):
+        came = header.get("version") if isinstance(header, dict) else None
+        raise InputError(
+            f"a measured clip of version {came} came, expected {VERSION}; let the stage evidence run again"
+        )
+    try:
+        measured = Measured(
+            _evidence(header.pop("evidence"), arrays),
+            tuple(_person(i, person, arrays) for i, person in enumerate(header.pop("people"))),
+            header.pop("sources"),
+            tuple(header.pop("warnings")),
+        )
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise InputError(f"a measured clip lacks or misstates {error}; let the stage evidence run again") from None
+    if unknown := sorted({*header, *arrays} - {"format", "version"}):
+        raise InputError(f"a measured clip holds {unknown[0]!r}, which this version does not know")
+    return measured
+
+
+# --- out --------------------------------------------------------------------------------------------------------------
+
+
+def _evidence_json(evidence: Evidence, arrays: Arrays) -> dict[str, object]:
+    units, peak, tone, words = evidence.action_units, evidence.peak_frame, evidence.tone, evidence.transcript
+    if units is not None:
+        arrays |= {f"units.{name}": getattr(units, name) for name in _UNIT_ARRAYS}
+    return {
+        "action_units": None if units is None else {n: getattr(units, n) for n in ("names", "neutral", "source")},
+        "peak_frame": None if peak is None else {f.name: _plain(getattr(peak, f.name)) for f in fields(peak)},
+        "prosody": _prosody_json(evidence.prosody),
+        "tone": None if tone is None else {"phrase": tone.phrase, "words": list(tone.words.items())},  # in order
+        "transcript": None if words is None else asdict(words),
+        "missing": [asdict(missing) for missing in evidence.missing],
+        "usual": _prosody_json(evidence.usual),
+    }
+
+
+def _prosody_json(prosody: Prosody | None) -> dict[str, object] | None:
+    return None if prosody is None else {f.name: _plain(getattr(prosody, f.name)) for f in fields(prosody)}
+
+
+def _person_json(number: int, person: Person, arrays: Arrays) -> dict[str, object]:
+    track = person.track
+    if track is not None:
+        arrays |= {f"track{number}.{name}": getattr(track, name) for name in _TRACK_ARRAYS}
+    stored = None if track is None else {"track_id": track.track_id, "frame_size": list(track.frame_size)}
+    return {"person_id": person.person_id, "why": person.why, "track": stored}
+
+
+def _plain(value: Any) -> Any:  # a field of a record as a JSON value
+    if hasattr(value, "items"):
+        return [[key, _plain(item)] for key, item in value.items()]  # pairs: their order says which is strongest
+    return value.item() if isinstance(value, np.generic) else value
+
+
+# --- in ---------------------------------------------------------------------------------------------------------------
+
+
+def _evidence(stored: dict[str, Any], arrays: Arrays) -> Evidence:
+    units, peak, tone, words = (stored.pop(n) for n in ("action_units", "peak_frame", "tone", "transcript"))
+    evidence = Evidence(
+        None if units is None else _units(units, arrays),
+        None if peak is None else PeakFrame(**{**peak, "units": dict(peak["units"])}),
+        _prosody(stored.pop("prosody")),
+        None if tone is None else Tone(tone["phrase"], dict(tone["words"])),
+        None if words is None else _transcript(words),
+        tuple(Missing(**missing) for missing in stored.pop("missing")),
+        _prosody(stored.pop("usual")),
+    )
+    if stored:
+        raise KeyError(f"the unknown part {sorted(stored)[0]!r}")
+    return evidence
+
+
+def _units(stored: dict[str, Any], arrays: Arrays) -> ActionUnits:
+    return ActionUnits(
+        names=tuple(stored["names"]),
+        neutral=stored["neutral"],
+        source=stored["source"],
+        **{name: arrays.pop(f"units.{name}") for name in _UNIT_ARRAYS},
+    )
+
+
+def _prosody(stored: dict[str, Any] | None) -> Prosody | None:
+    return None if stored is None else Prosody(**stored)
+
+
+def _transcript(stored: dict[str, Any]) -> Transcript:
+    lines = tuple(TranscriptLine(**line) for line in stored["lines"])
+    return Transcript(lines, stored["source"], stored["language"])
+
+
+def _person(number: int, stored: dict[str, Any], arrays: Arrays) -> Person:
+    track = stored["track"]
+    if track is None:
+        return Person(stored["person_id"], stored["why"], None)
+    found = {name: arrays.pop(f"track{number}.{name}") for name in _TRACK_ARRAYS}
+    width, height = track["frame_size"]
+    whole = FaceTrack(
+        track_id=track["track_id"],
+        frame_size=(width, height),
+        shape_features=np.empty((len(found["valid"]), 0)),
+        appearance=np.empty(0),
+        **found,
+    )
+    return Person(stored["person_id"], stored["why"], whole)

@@ -1,0 +1,257 @@
+"""A clip's emotion from its action units, with strength and confidence, or the reason why it has none. Pure.
+
+Legend: N frames, U units. Both rules take a label's score to be the mean intensity of its units, and call it slight,
+moderate or strong from one, two and three times the threshold (MER-Factory).
+
+"mer-factory" is that program's rule: at each local maximum of the sum of all units, a label counts when at least
+`min_present` of its units are present and their mean reaches the threshold; the highest mean wins; none is neutral.
+Presence is read off the intensity, since only OpenFace has a classifier for it.
+
+"careful" mends what is wrong with it:
+
+- Every frame can win, not only local maxima, the first and last too; frames without a face, or with a face measured at
+  confidence 0.2 or less, cannot, nor can frames of a blink, and jaw and lips do not count while the person talks.
+- A label of whose units only half or fewer were measured (AU28 has no intensity anywhere) cannot be told.
+- A label has to hold for `min_held_seconds`.
+- Of labels that compete the more specific wins: the one with the highest fit = mean x sqrt(number of its units), which
+  is the cosine of the label's units and the measured intensities, up to a factor that all labels share. At equal means
+  seven units beat the four among them.
+- The confidence is c = f x min(1, (1 - fit2 / fit1) / m), with f the face's confidence at that frame, fit1 and fit2
+  the fits of the label and of the best other one whose units are present (0 where there is none), and m the value of
+  1 - fit2 / fit1 for a face that shows the label's units alike and nothing else. So 1 is the label's own face, clearly
+  seen, and 0 a face that another label fits as well. It orders clips; it is no probability. (Own.)
+- A clip is neutral only where the sum of all units stays low throughout, with c = f x (1 - strongest sum / limit); one
+  that moves without fitting any label is dropped.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Literal, NamedTuple
+
+import numpy as np
+
+from emotion_llama.face.peak import BLINK_UNIT, MIN_CONFIDENCE, SPEECH_UNITS
+from emotion_llama.face.rhythms import runs, typical_step
+from emotion_llama.merr.fields import PseudoLabel
+from emotion_llama.merr.label_rules import LabelRule
+from emotion_llama.merr.recipe_parts import PseudoLabelPart
+from emotion_llama.records import ActionUnits, Bool, Float
+
+Strength = Literal["slight", "moderate", "strong"]
+_STRENGTHS: tuple[tuple[Strength, float], ...] = (("strong", 3.0), ("moderate", 2.0), ("slight", 1.0))
+
+# Reasons, without figures, so that they can be counted.
+SEEN_TOO_LITTLE = "the face is seen too little"
+NO_LABEL = "no strong expression that fits a label"
+UNCLEAR = "unclear: two labels fit about alike"
+
+
+class Verdict(NamedTuple):
+    """A label, or the reason why there is none, with the figures behind it."""
+
+    label: PseudoLabel | None
+    reason: str | None = None
+    detail: str = ""
+
+
+class _Moment(NamedTuple):
+    """Where one rule fits best: row of the frame, mean intensity of its units, fit."""
+
+    rule: LabelRule
+    row: int
+    score: float
+    fit: float
+
+
+def judge(units: ActionUnits, rules: Sequence[LabelRule], part: PseudoLabelPart) -> Verdict:
+    """The label that the units of one person speak for.
+
+    Args:
+        units: over the whole clip, at least one frame measured.
+        rules: `label_rules.label_rules`.
+        part: rule, thresholds and choices.
+    """
+    if part.rule == "mer-factory":
+        return _factory(units, rules, part)
+    seen = _eligible(units, part)
+    if seen.mean() < part.min_seen_share or not seen.any():
+        return Verdict(None, SEEN_TOO_LITTLE, f"in {100 * seen.mean():.0f} % of {len(seen)} frames")
+    counted = _counted(units, part)
+    moments = _best_by_label([_moment(units, counted, seen, rule, part) for rule in rules])
+    if not moments:
+        return _neutral(units, counted, seen, part)
+    best = max(moments.values(), key=lambda moment: moment.fit)
+    confidence = _confidence(units, counted, seen, rules, best, part)
+    scores = {label: moment.score for label, moment in moments.items()}
+    if confidence < part.min_confidence:
+        listed = ", ".join(f"{label} {score:.2f}" for label, score in scores.items())
+        return Verdict(None, UNCLEAR, f"{listed}; confidence {confidence:.2f}")
+    present = _present(units, counted, best, part)
+    label = best.rule.label
+    return Verdict(
+        PseudoLabel(label, "rules", strength(best.score, part), best.score, confidence, present, scores, part.table)
+    )
+
+
+def support(units: ActionUnits, label: str, rules: Sequence[LabelRule], part: PseudoLabelPart) -> PseudoLabel:
+    """A given label with what the units show of it: strength, score and units are None and empty where they do not."""
+    verdict = judge(units, [rule for rule in rules if rule.label == label], part) if label != "neutral" else None
+    found = None if verdict is None else verdict.label
+    if found is None or found.label != label:
+        return PseudoLabel(label, "given", None, None, None, table=part.table)
+    return PseudoLabel(label, "given", found.strength, found.score, None, found.units, found.candidates, part.table)
+
+
+def strength(score: float, part: PseudoLabelPart) -> Strength:
+    """MER-Factory's word for a score of at least the threshold: from one, two and three times the threshold."""
+    return next((word for word, times in _STRENGTHS if score >= times * part.threshold), "slight")
+
+
+# --- careful ----------------------------------------------------------------------------------------------------------
+
+
+def _eligible(units: ActionUnits, part: PseudoLabelPart) -> Bool:
+    """[N] frames that can win."""
+    seen = units.valid & (units.confidence > MIN_CONFIDENCE)
+    open_eyed = seen & ~units.is_blink
+    return seen if part.include_blinks or not open_eyed.any() else open_eyed
+
+
+def _counted(units: ActionUnits, part: PseudoLabelPart) -> Float:
+    """[N, U] intensities with those of speech at 0; NaN where not measured."""
+    counted = np.array(units.intensity, dtype=np.float64)
+    if not part.include_speech:
+        for name in SPEECH_UNITS:
+            if name in units.names:
+                counted[units.is_speech, units.names.index(name)] = 0.0
+    return counted
+
+
+def _columns(units: ActionUnits, counted: Float, rule: LabelRule) -> Float | None:
+    """[N, R] the rule's units that were measured; None where they are half or fewer."""
+    names = [n for n in rule.units if n in units.names and np.isfinite(counted[:, units.names.index(n)]).any()]
+    if len(names) * 2 <= len(rule.units):
+        return None
+    return np.nan_to_num(counted[:, [units.names.index(n) for n in names]])
+
+
+def _shows(units: ActionUnits, counted: Float, rule: LabelRule, columns: Float, part: PseudoLabelPart) -> Bool:
+    """[N] frames in which enough of the rule's units are present, whatever their mean."""
+    shows = (columns >= part.threshold).mean(axis=1) >= max(part.min_present, rule.needs)
+    if rule.any_of:
+        named = [units.names.index(n) for n in rule.any_of if n in units.names]
+        shows &= (np.nan_to_num(counted[:, named]) >= part.threshold).any(axis=1)
+    return np.asarray(shows)
+
+
+def _moment(units: ActionUnits, counted: Float, seen: Bool, rule: LabelRule, part: PseudoLabelPart) -> _Moment | None:
+    columns = _columns(units, counted, rule)
+    if columns is None:
+        return None
+    mean = columns.mean(axis=1)
+    holds = seen & _shows(units, counted, rule, columns, part) & (mean >= part.threshold)
+    held = _held(units.pts_seconds, holds, part.min_held_seconds)
+    if not held.any():
+        return None
+    row = int(np.argmax(np.where(held, mean, -1.0)))
+    return _Moment(rule, row, float(mean[row]), float(mean[row]) * math.sqrt(len(rule.units)))
+
+
+def _held(pts_seconds: Float, holds: Bool, least_seconds: float) -> Bool:
+    """[N] the runs of `holds` that last long enough; a frame lasts until the next one. One frame alone is a picture."""
+    if len(holds) == 1:
+        return holds
+    out = np.zeros(len(holds), bool)
+    step = typical_step(pts_seconds)
+    for start, end in runs(holds):
+        if pts_seconds[end - 1] - pts_seconds[start] + step >= least_seconds - 1e-6:
+            out[start:end] = True
+    return out
+
+
+def _best_by_label(moments: Sequence[_Moment | None]) -> dict[str, _Moment]:
+    best: dict[str, _Moment] = {}
+    for moment in moments:
+        if moment is not None and (moment.rule.label not in best or moment.fit > best[moment.rule.label].fit):
+            best[moment.rule.label] = moment
+    return best
+
+
+def _confidence(
+    units: ActionUnits,
+    counted: Float,
+    seen: Bool,
+    rules: Sequence[LabelRule],
+    best: _Moment,
+    part: PseudoLabelPart,
+) -> float:
+    rival, own_rival = 0.0, 0.0
+    for rule in rules:
+        if rule.label == best.rule.label:
+            continue
+        shared = len(set(rule.units) & set(best.rule.units))
+        own_rival = max(own_rival, shared / math.sqrt(len(rule.units) * len(best.rule.units)))
+        columns = _columns(units, counted, rule)
+        if columns is not None:
+            shows = seen & _shows(units, counted, rule, columns, part)
+            rival = max(rival, float(np.where(shows, columns.mean(axis=1), 0.0).max()) * math.sqrt(len(rule.units)))
+    margin = max(0.0, 1.0 - rival / best.fit) / max(1.0 - own_rival, 1e-9)
+    return float(units.confidence[best.row]) * min(1.0, margin)
+
+
+def _present(units: ActionUnits, counted: Float, best: _Moment, part: PseudoLabelPart) -> Mapping[str, float]:
+    values = {n: float(counted[best.row, units.names.index(n)]) for n in best.rule.units if n in units.names}
+    return dict(sorted(((n, x) for n, x in values.items() if x >= part.threshold), key=lambda item: -item[1]))
+
+
+def _neutral(units: ActionUnits, counted: Float, seen: Bool, part: PseudoLabelPart) -> Verdict:
+    names = [i for i, name in enumerate(units.names) if name != BLINK_UNIT or part.include_blinks]
+    total = np.where(seen, np.nan_to_num(counted[:, names]).sum(axis=1), 0.0)
+    if _held(units.pts_seconds, total >= part.neutral_below, part.min_held_seconds).any():
+        return Verdict(
+            None, NO_LABEL, f"the units sum to {total.max():.2f} at most, {part.neutral_below} is neutral's limit"
+        )
+    # Lone jumps above the limit are not held against it.
+    strongest = min(float(total.max()), part.neutral_below)
+    confidence = float(units.confidence[seen].mean()) * (1.0 - strongest / part.neutral_below)
+    if confidence < part.min_confidence:
+        return Verdict(None, NO_LABEL, f"the units sum to {strongest:.2f}, close to neutral's limit")
+    return Verdict(PseudoLabel("neutral", "rules", None, None, confidence, table=part.table))
+
+
+# --- MER-Factory ------------------------------------------------------------------------------------------------------
+
+
+def _factory(units: ActionUnits, rules: Sequence[LabelRule], part: PseudoLabelPart) -> Verdict:
+    from scipy.signal import find_peaks
+
+    intensity = np.nan_to_num(np.asarray(units.intensity, dtype=np.float64))
+    rows, _ = find_peaks(intensity.sum(axis=1), height=part.threshold, distance=part.min_peak_distance_frames)
+    best: dict[str, _Moment] = {}
+    for row in rows:
+        for rule in rules:
+            measured = [intensity[row, units.names.index(n)] for n in rule.units if n in units.names]
+            present = sum(x >= part.threshold for x in measured) / len(rule.units)
+            score = float(np.mean(measured)) if measured else 0.0
+            earlier = best.get(rule.label)
+            if present >= part.min_present and score >= part.threshold and (not earlier or score > earlier.score):
+                best[rule.label] = _Moment(rule, int(row), score, score * math.sqrt(len(rule.units)))
+    if not best:
+        return Verdict(PseudoLabel("neutral", "rules", None, None, None, table=part.table))
+    winner = max(best.values(), key=lambda moment: moment.score)
+    ranked = sorted(best.values(), key=lambda moment: -moment.score)
+    present = _present(units, intensity, winner, part)
+    return Verdict(
+        PseudoLabel(
+            winner.rule.label,
+            "rules",
+            strength(winner.score, part),
+            winner.score,
+            float(units.confidence[winner.row]),
+            present,
+            {moment.rule.label: moment.score for moment in ranked},
+            part.table,
+        )
+    )

@@ -1,0 +1,120 @@
+"""Train, validation and test by groups: clips of one source or one person are never divided. Pure.
+
+Clips that share a source or a person, directly or through others, are one group (connected components). Groups are put
+in an order by hashes of their names, and the shares are cut along that order, counted in clips: each split gets its
+share up to half a group. When clips are added, groups keep their places in the order, so that only groups near a cut
+can change their split; a group changes its place only where it is joined to another one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from hashlib import sha256
+from typing import NamedTuple
+
+from emotion_llama.errors import InputError
+from emotion_llama.merr.records import ClipRow
+
+SPLITS = ("train", "validation", "test")
+
+
+class Group(NamedTuple):
+    """Clips that must stay together, by position; `key` orders groups; `given` is the split that came with them."""
+
+    key: str
+    members: tuple[int, ...]
+    given: str | None
+
+
+def groups_of(clips: Sequence[ClipRow], seed: str) -> list[Group]:
+    """The groups in the order of their keys.
+
+    A key is the smallest hash of the names (sources, persons) that a group holds; of a clip that has neither, the hash
+    of its content.
+
+    Raises:
+        InputError: the clips of one group come with different splits; the names are given.
+    """
+    parents: dict[str, str] = {}
+
+    def find(node: str) -> str:
+        while parents.setdefault(node, node) != node:
+            parents[node] = node = parents[parents[node]]
+        return node
+
+    nodes = [_nodes(clip) for clip in clips]
+    for names in nodes:
+        for name in names[1:]:
+            parents[find(name)] = find(names[0])
+    members: dict[str, list[int]] = {}
+    for position, names in enumerate(nodes):
+        members.setdefault(find(names[0]), []).append(position)
+    groups = []
+    for of in members.values():
+        names = sorted({name for position in of for name in nodes[position]})
+        key = min(sha256(f"{seed} {name}".encode()).hexdigest() for name in names)
+        groups.append(Group(key, tuple(of), _given(clips, of, names)))
+    return sorted(groups)
+
+
+def check_given(clips: Sequence[ClipRow]) -> None:
+    """Raise InputError where given splits divide a person or a source; asked before a build begins its work."""
+    groups_of(clips, "")
+
+
+def assign(clips: Sequence[ClipRow], shares: Mapping[str, float], seed: str) -> list[str]:
+    """A split for each clip.
+
+    Given splits are kept, and count towards the shares; the other groups fill what is left of them.
+
+    Args:
+        clips: in any order.
+        shares: of each of `SPLITS`, summing to 1.
+        seed: goes into the order of groups.
+
+    Raises:
+        InputError: as `groups_of`.
+    """
+    splits = [""] * len(clips)
+    groups = groups_of(clips, seed)
+    for group in groups:
+        for position in group.members if group.given else ():
+            splits[position] = group.given or ""
+    open_groups = [group for group in groups if not group.given]
+    free = sum(len(group.members) for group in open_groups)
+    wanted = [max(0.0, shares[name] * len(clips) - splits.count(name)) for name in SPLITS]
+    total = sum(wanted)
+    cuts = [sum(wanted[: i + 1]) / total * free for i in range(len(wanted))] if total else [0.0, 0.0, 0.0]
+    done = 0
+    for group in open_groups:
+        middle = done + len(group.members) / 2
+        name = next((SPLITS[i] for i, cut in enumerate(cuts) if middle < cut), _largest(shares))
+        for position in group.members:
+            splits[position] = name
+        done += len(group.members)
+    return splits
+
+
+def _nodes(clip: ClipRow) -> list[str]:
+    names = [f"{kind} {name}" for kind, name in (("source", clip.source), ("person", clip.person)) if name]
+    return names or [f"clip {clip.sha256 or clip.clip_id}"]
+
+
+def _given(clips: Sequence[ClipRow], members: Sequence[int], names: Sequence[str]) -> str | None:
+    examples: dict[str, str] = {}
+    for position in members:
+        split = clips[position].given_split
+        if split is not None:
+            examples.setdefault(split, clips[position].clip_id)
+    if len(examples) > 1:
+        shown = ", ".join(f"{split} ({clip_id})" for split, clip_id in sorted(examples.items()))
+        what = ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
+        raise InputError(
+            f"{what}: one group of clips was given the splits {shown}; a person or source must not be divided, "
+            "so give all of its clips one split, or none"
+        )
+    return next(iter(examples), None)
+
+
+def _largest(shares: Mapping[str, float]) -> str:
+    return max(SPLITS, key=lambda name: shares[name])

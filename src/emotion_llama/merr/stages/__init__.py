@@ -1,0 +1,85 @@
+"""The phases of a build after ingest, as a plain list."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from emotion_llama.annotators.annotator import Annotator
+from emotion_llama.errors import InputError
+from emotion_llama.merr.recipe import Recipe
+from emotion_llama.merr.stage import Stage
+
+# In this order; "ingest" goes before all of them (`merr.ingest`).
+STAGE_NAMES = (
+    "evidence", "subtitle", "pseudo_label", "select", "peak", "visual_expression", "visual_objective", "audio_tone",
+    "coarse_caption", "fine_caption", "consistency", "balance", "splits",
+)  # fmt: skip
+
+
+def build_stages(recipe: Recipe) -> tuple[Stage, ...]:
+    """The stages of a recipe, in the order of `STAGE_NAMES`.
+
+    Stages with equal annotators share one, and with it its budget; no model is loaded and nobody asked yet.
+
+    Raises:
+        InputError: an annotator's configuration does not fit, or it cannot be asked what its stage asks; a table of
+            units or of phrases cannot be used.
+    """
+    from emotion_llama.merr.own_phrases import load_own_phrases
+    from emotion_llama.merr.stages.asked import Respondents
+    from emotion_llama.merr.stages.captions import CoarseCaptionStage, FineCaptionStage
+    from emotion_llama.merr.stages.closing import BalanceStage, ConsistencyStage, SplitsStage
+    from emotion_llama.merr.stages.descriptions import AudioToneStage, VisualExpressionStage, VisualObjectiveStage
+    from emotion_llama.merr.stages.evidence import EvidenceStage
+    from emotion_llama.merr.stages.peak import PeakStage
+    from emotion_llama.merr.stages.words_and_labels import PseudoLabelStage, SelectStage, SubtitleStage
+
+    asked, who, languages, space = Respondents(), recipe.annotators, recipe.languages, recipe.label_space
+    speech, own = recipe.peak.include_speech, recipe.visual_expression.phrases
+    common = (languages, recipe.seed, speech)
+    judge = None if who.check is None else asked.of(who.check).must_answer("check")
+    phrases = None if own is None else load_own_phrases(own, languages)
+    stages: tuple[Stage, ...] = (
+        EvidenceStage(recipe.evidence),
+        SubtitleStage(),
+        PseudoLabelStage(recipe.pseudo_label, space),
+        SelectStage(recipe.select, recipe.seed),
+        PeakStage(recipe.peak, recipe.evidence, recipe.pseudo_label, space),
+        VisualExpressionStage(asked.of(who.expression).must_answer("expression"), *common, phrases),
+        VisualObjectiveStage(asked.of(who.visual).must_answer("visual"), *common),
+        AudioToneStage(asked.of(who.audio).must_answer("audio"), *common),
+        CoarseCaptionStage(languages),
+        FineCaptionStage(
+            asked.of(who.reason).must_answer("reason"),
+            languages,
+            space,
+            recipe.fine_caption.label_shown,
+            recipe.seed,
+            speech,
+        ),
+        ConsistencyStage(recipe.consistency, languages, space, recipe.pseudo_label, judge),
+        BalanceStage(recipe.balance, recipe.seed),
+        SplitsStage(recipe.splits, recipe.seed),
+    )
+    for stage in stages:
+        _ = stage.settings  # what they stand on (tables of units) is checked now, not after the first hour
+    return stages
+
+
+def stage_named(recipe: Recipe, name: str) -> Stage:
+    """The stage of a name; InputError lists the names when there is none."""
+    if name not in STAGE_NAMES:
+        raise InputError(f"no stage {name!r} (there are: {', '.join(STAGE_NAMES)})")
+    return build_stages(recipe)[STAGE_NAMES.index(name)]
+
+
+def annotators_of(stages: Sequence[Stage]) -> tuple[Annotator, ...]:
+    """Every annotator that stages ask, each once; what `annotators.load.prepare` is to be called with."""
+    from emotion_llama.merr.stages.asked import Respondent
+
+    found: dict[int, Annotator] = {}
+    for stage in stages:
+        for held in (getattr(stage, "respondent", None), getattr(stage, "judge", None)):
+            if isinstance(held, Respondent) and getattr(stage, "phrases", None) is None:
+                found.setdefault(id(held.annotator), held.annotator)
+    return tuple(found.values())

@@ -1,0 +1,180 @@
+"""Stages that ask an annotator: questions of many clips and languages at once, answers back into fields.
+
+A refusal, an empty or malformed reply, a server that is gone: these are errors of the clip's stage, tried again by the
+next build. Only "cannot" (the annotator says that this question is beyond it) and a missing modality make a field that
+is missing with that reason. Nothing else ever becomes a field.
+"""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NamedTuple
+
+from emotion_llama.annotators.annotator import Annotator, Answer, Language, Question, Task
+from emotion_llama.errors import AnnotationError, EmotionLlamaError, InputError
+from emotion_llama.merr.records import Field, Provenance, StageInput, StageOutput
+from emotion_llama.merr.stage import Pool
+from emotion_llama.merr.stages.common import Results, now
+
+_POOLS: Mapping[str, Pool] = {"inline": "inline", "thread": "thread", "main": "main"}
+
+
+class Respondent:
+    """The annotator of one configuration, loaded at its first use; it travels to other processes as configuration.
+
+    Stages of one build with equal configurations share one, and with it its connection, model and budget.
+    """
+
+    def __init__(self, config: Mapping[str, Any]) -> None:
+        self.config = dict(config)
+        self._lock = threading.Lock()
+        self._annotator: Annotator | None = None
+
+    @property
+    def annotator(self) -> Annotator:
+        """The annotator itself; InputError when its configuration does not fit."""
+        with self._lock:
+            if self._annotator is None:
+                from emotion_llama.annotators.load import load_annotator
+
+                self._annotator = load_annotator(self.config)
+            return self._annotator
+
+    def must_answer(self, task: Task) -> Respondent:
+        """Itself; InputError when its annotator cannot be asked this."""
+        if task not in self.annotator.tasks():
+            can = ", ".join(sorted(self.annotator.tasks())) or "nothing"
+            raise InputError(
+                f"the annotator {self.annotator.name!r} cannot be asked for {task!r} (it can: {can}); choose another "
+                f"for annotators.{task}"
+            )
+        return self
+
+    @property
+    def settings(self) -> dict[str, object]:
+        """What answers depend on."""
+        return {"name": self.annotator.name, **self.annotator.settings}
+
+    @property
+    def pool(self) -> Pool:
+        """Where it may be asked."""
+        return _POOLS[self.annotator.where]
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {"config": self.config}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__init__(state["config"])  # type: ignore[misc]
+
+
+class Respondents:
+    """One `Respondent` a configuration."""
+
+    def __init__(self) -> None:
+        self._by_config: dict[str, Respondent] = {}
+
+    def of(self, config: Mapping[str, Any]) -> Respondent:
+        """The one of this configuration."""
+        key = json.dumps(config, sort_keys=True, default=str)
+        return self._by_config.setdefault(key, Respondent(config))
+
+
+class Wanted(NamedTuple):
+    """One description of one clip: a question, or the fields that are there without asking."""
+
+    language: Language
+    question: Question | None
+    fields: tuple[Field, ...] = ()
+
+
+Plan = Callable[[StageInput, Language], Wanted]
+Told = Callable[[StageInput, Wanted, Answer], tuple[Field, ...]]
+CannotSay = Callable[[Language, Provenance, str], tuple[Field, ...]]
+
+
+def ask(
+    respondent: Respondent,
+    items: Sequence[StageInput],
+    languages: Sequence[Language],
+    *,
+    plan: Plan,
+    told: Told,
+    cannot: CannotSay,
+) -> Results:
+    """Ask for every clip and language at once; one output, or the first error, for each clip.
+
+    Args:
+        respondent: whom.
+        items: the clips.
+        languages: of the answers.
+        plan: what is to be asked of a clip in a language.
+        told: the fields of an answer.
+        cannot: the fields where the annotator says it cannot, from language, provenance and reason.
+    """
+    wanted = [[plan(item, language) for language in languages] for item in items]
+    questions = [one.question for of_clip in wanted for one in of_clip if one.question is not None]
+    annotator = respondent.annotator
+    answers = iter(annotator.answer(questions) if questions else [])
+    results: Results = []
+    for item, of_clip in zip(items, wanted, strict=True):
+        fields: list[Field] = []
+        error: EmotionLlamaError | None = None
+        for one in of_clip:
+            if one.question is None:
+                fields += one.fields
+                continue
+            answer = next(answers)
+            try:
+                fields += _fields(item, one, answer, annotator.name, told, cannot)
+            except EmotionLlamaError as problem:
+                error = error or problem
+        results.append(error or StageOutput(tuple(fields)))
+    return results
+
+
+def _fields(
+    item: StageInput, wanted: Wanted, answer: Answer | AnnotationError, name: str, told: Told, cannot: CannotSay
+) -> tuple[Field, ...]:
+    if isinstance(answer, Answer):
+        return told(item, wanted, answer)
+    if answer.kind == "cannot":
+        return cannot(wanted.language, Provenance(name, "none", made_at=now()), answer.message)
+    raise answer
+
+
+def provenance_of(respondent: Respondent, answer: Answer, *, label_shown: bool = False) -> Provenance:
+    """Who answered, by which model and prompt, at what cost."""
+    return Provenance(
+        respondent.annotator.name,
+        answer.model,
+        answer.prompt_sha256,
+        label_shown,
+        answer.tokens_in,
+        answer.tokens_out,
+        now(),
+        answer.seconds,
+    )
+
+
+def text_of(answer: Answer, key: str) -> str:
+    """A text of an answer, which its schema promises.
+
+    Raises:
+        AnnotationError: it is none, or blank; the annotator has let it through.
+    """
+    value = answer.values.get(key)
+    if not isinstance(value, str) or not value.strip():
+        raise AnnotationError("malformed", f"expected {key!r} as a text, got {type(value).__name__}", answer.attempts)
+    return value.strip()
+
+
+def texts_of(answer: Answer, key: str, *, least: int = 0) -> list[str]:
+    """A list of texts of an answer; raises as `text_of`."""
+    value = answer.values.get(key)
+    if not isinstance(value, (list, tuple)) or not all(isinstance(text, str) and text.strip() for text in value):
+        raise AnnotationError("malformed", f"expected {key!r} as texts, got {type(value).__name__}", answer.attempts)
+    if len(value) < least:
+        raise AnnotationError("empty", f"expected {least} or more of {key!r}, got {len(value)}", answer.attempts)
+    return [text.strip() for text in value]

@@ -1,0 +1,220 @@
+"""Stages consistency, balance and splits: what holds, how many stay, and where they go."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import ClassVar
+
+from emotion_llama.annotators.annotator import Answer, Facts, Language, Question
+from emotion_llama.errors import AnnotationError, EmotionLlamaError
+from emotion_llama.labels import LABEL_SPACES
+from emotion_llama.merr.balance import Look, near_duplicates, over_caps
+from emotion_llama.merr.consistency import check_text, find_conflicts, judged
+from emotion_llama.merr.fields import Consistency, Peak, PseudoLabel, from_json, to_json
+from emotion_llama.merr.label_rules import label_rules
+from emotion_llama.merr.pseudo_labels import judge
+from emotion_llama.merr.recipe_parts import BalancePart, ConsistencyPart, PseudoLabelPart, SplitsPart
+from emotion_llama.merr.records import Drop, Field, Provenance, StageInput, StageOutput
+from emotion_llama.merr.splits import assign
+from emotion_llama.merr.stage import Pool
+from emotion_llama.merr.stages.asked import Respondent
+from emotion_llama.merr.stages.captions import clues_of
+from emotion_llama.merr.stages.common import EVIDENCE, Results, chance, field, measured_of, now
+
+NO_FINE_CAPTION = "no fine description"
+NEAR_DUPLICATE = "near duplicate of another clip"
+OVER_CAP = "more clips of its label than wanted"
+
+
+@dataclass(frozen=True)
+class ConsistencyStage:
+    """Fields conflicts (list of `Conflict`) and consistency (`Consistency`, a language each).
+
+    A description with a problem, in any language, takes the clip out of the fine part; conflicts never do.
+    """
+
+    part: ConsistencyPart
+    languages: tuple[Language, ...]
+    label_space: str
+    labels: PseudoLabelPart
+    judge: Respondent | None = None
+
+    name = "consistency"
+    version = 1
+    needs: ClassVar[tuple[str, ...]] = (
+        "evidence", "subtitle", "pseudo_label", "visual_expression", "visual_objective", "audio_tone", "fine_caption",
+    )  # fmt: skip
+    reads_artifacts: ClassVar[tuple[str, ...]] = (EVIDENCE,)
+    reads_clip: ClassVar[tuple[str, ...]] = ()
+
+    @property
+    def pool(self) -> Pool:
+        """As its judge; without one, inline."""
+        return "inline" if self.judge is None else self.judge.pool
+
+    @property
+    def batch_size(self) -> int:
+        """As its judge."""
+        return 1 if self.judge is None else self.judge.annotator.batch_size
+
+    @property
+    def settings(self) -> Mapping[str, object]:
+        """The recipe's part, languages, labels, and the judge."""
+        return {
+            **self.part.model_dump(mode="json"),
+            "languages": list(self.languages),
+            "label_space": self.label_space,
+            "labels": self.labels.model_dump(mode="json"),
+            "judge": None if self.judge is None else self.judge.settings,
+        }
+
+    def run(self, items: Sequence[StageInput]) -> Results:
+        """See `ClipStage`."""
+        results: Results = []
+        verdicts = iter(self._ask(items))
+        for item in items:
+            try:
+                answers = {lang: next(verdicts) for lang in self._asked(item)}
+                results.append(self._one(item, answers))
+            except EmotionLlamaError as error:  # noqa: PERF203  (one clip's error is its own)
+                results.append(error)
+        return results
+
+    def _asked(self, item: StageInput) -> list[Language]:
+        if self.judge is None:
+            return []
+        return [language for language in self.languages if item.value("fine_caption", language) is not None]
+
+    def _ask(self, items: Sequence[StageInput]) -> list[Answer | AnnotationError]:
+        questions = [self._question(item, language) for item in items for language in self._asked(item)]
+        return self.judge.annotator.answer(questions) if self.judge is not None and questions else []
+
+    def _question(self, item: StageInput, language: Language) -> Question:
+        facts = Facts(
+            evidence=measured_of(item).evidence,
+            label=from_json(PseudoLabel, item.value("label")).label,
+            clues=clues_of(item, language),
+            text=str(item.value("fine_caption", language)),
+        )
+        return Question("check", language, facts, labels=LABEL_SPACES[self.label_space].labels)
+
+    def _one(self, item: StageInput, answers: Mapping[Language, Answer | AnnotationError]) -> StageOutput:
+        label = from_json(PseudoLabel, item.value("label"))
+        provenance = Provenance("rules", f"consistency {self.version}", label_shown=True, made_at=now())
+        fields = [self._conflicts(item, label, provenance)]
+        problems: list[str] = []
+        for language in self.languages:
+            text = item.value("fine_caption", language)
+            if text is None:
+                why = item.why_missing("fine_caption", language) or NO_FINE_CAPTION
+                fields.append(Field(self.name, None, provenance, language, why))
+                continue
+            found = check_text(str(text), label.label, clues_of(item, language), language, self.part)
+            if language in answers:
+                found = self._with_judgement(found, answers[language])
+            problems += found.problems
+            fields.append(Field(self.name, to_json(found), provenance, language))
+        drop = Drop(problems[0].partition(":")[0], "fine") if problems else None
+        return StageOutput(tuple(fields), drop=drop)
+
+    def _conflicts(self, item: StageInput, label: PseudoLabel, provenance: Provenance) -> Field:
+        evidence = measured_of(item).evidence
+        space = LABEL_SPACES[self.label_space]
+        given = label.label if label.source == "given" else None
+        face = None
+        if given is not None and evidence.action_units is not None and evidence.action_units.valid.any():
+            rules = label_rules(self.labels.table, space, self.labels.own_table)
+            verdict = judge(evidence.action_units, rules, self.labels)
+            face = None if verdict.label is None or verdict.label.label == "neutral" else verdict.label.label
+        found = find_conflicts(evidence, space, given, face)
+        return Field("conflicts", [to_json(conflict) for conflict in found], provenance)
+
+    def _with_judgement(self, found: Consistency, answer: Answer | AnnotationError) -> Consistency:
+        assert self.judge is not None
+        if isinstance(answer, AnnotationError):
+            raise answer
+        holds, problems = answer.values.get("holds"), answer.values.get("problems", ())
+        if not isinstance(holds, bool) or not isinstance(problems, (list, tuple)):
+            raise AnnotationError("malformed", "expected 'holds' as true or false and 'problems' as texts")
+        return judged(found, holds, [str(problem) for problem in problems], answer.model)
+
+
+@dataclass(frozen=True)
+class BalanceStage:
+    """Drops near duplicates and what a label has too many of; see `balance.py`."""
+
+    part: BalancePart
+    seed: str
+
+    name = "balance"
+    version = 1
+    needs: ClassVar[tuple[str, ...]] = ("subtitle", "pseudo_label", "peak", "coarse_caption")
+    reads_clip: ClassVar[tuple[str, ...]] = ()
+
+    @property
+    def settings(self) -> Mapping[str, object]:
+        """The recipe's part and the seed."""
+        return {**self.part.model_dump(mode="json"), "seed": self.seed}
+
+    def run_all(self, items: Sequence[StageInput]) -> list[StageOutput]:
+        """See `SetStage`."""
+        looks = [self._look(item) for item in items]
+        twice = near_duplicates(looks, self.part.max_hash_distance) if self.part.near_duplicates else {}
+        left = [look for look in looks if look.clip_id not in twice]
+        over = over_caps(left, self.part.max_per_label, self.part.max_share)
+        return [StageOutput(drop=_drop(look.clip_id, twice, over)) for look in looks]
+
+    def _look(self, item: StageInput) -> Look:
+        clip, words = item.clip, item.value("subtitle")
+        label = from_json(PseudoLabel, item.value("label"))
+        peak = item.value("peak")
+        return Look(
+            clip.clip_id,
+            label.label,
+            str(words["text"]) if isinstance(words, dict) else "",
+            clip.duration_seconds,
+            None if peak is None else from_json(Peak, peak).face_hash,
+            1.0 if label.confidence is None else label.confidence,
+            (clip.width or 0) * (clip.height or 0),
+            chance(self.seed, "balance", clip.sha256 or clip.clip_id),
+        )
+
+
+@dataclass(frozen=True)
+class SplitsStage:
+    """Field split; see `splits.py`."""
+
+    part: SplitsPart
+    seed: str
+
+    name = "splits"
+    version = 1
+    needs: ClassVar[tuple[str, ...]] = ("balance",)
+    reads_clip: ClassVar[tuple[str, ...]] = ("source", "person", "given_split")
+
+    @property
+    def settings(self) -> Mapping[str, object]:
+        """The recipe's part and the seed."""
+        return {**self.part.model_dump(mode="json"), "seed": self.seed}
+
+    def run_all(self, items: Sequence[StageInput]) -> list[StageOutput]:
+        """See `SetStage`; InputError where given splits divide a person or a source."""
+        shares = {"train": self.part.train, "validation": self.part.validation, "test": self.part.test}
+        found = assign([item.clip for item in items], shares, self.seed)
+        made = now()
+        return [
+            StageOutput((field("split", split, _split_provenance(item, made), None),))
+            for item, split in zip(items, found, strict=True)
+        ]
+
+
+def _split_provenance(item: StageInput, made_at: str) -> Provenance:
+    given = item.clip.given_split is not None
+    return Provenance("given" if given else "rules", "with the clip" if given else "groups by hash", made_at=made_at)
+
+
+def _drop(clip_id: str, twice: Mapping[str, str], over: set[str]) -> Drop | None:
+    if clip_id in twice:
+        return Drop(f"{NEAR_DUPLICATE}: {twice[clip_id]}")
+    return Drop(OVER_CAP) if clip_id in over else None

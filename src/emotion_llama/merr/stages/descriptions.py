@@ -1,0 +1,188 @@
+"""Stages visual_expression, visual_objective, audio_tone: one modality each, and the label is never shown to any."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import numpy as np
+
+from emotion_llama.annotators.annotator import Answer, Facts, Language, Question, Task
+from emotion_llama.annotators.scene import scene_from_json
+from emotion_llama.face.peak import SPEECH_UNITS
+from emotion_llama.merr.measured import Measured
+from emotion_llama.merr.own_phrases import OwnPhrases
+from emotion_llama.merr.records import Field, Provenance, StageInput
+from emotion_llama.merr.stage import Pool
+from emotion_llama.merr.stages.asked import Respondent, Wanted, ask, provenance_of, text_of, texts_of
+from emotion_llama.merr.stages.common import EVIDENCE, Results, chance, measured_of, now
+from emotion_llama.merr.stages.evidence import SOUND
+from emotion_llama.merr.stages.peak import PEAK_FRAME
+
+NO_SOUND = "the file has no sound"
+NO_PICTURE = "the file has no video"
+
+
+@dataclass(frozen=True)
+class _Described:
+    """What the three have in common; `name` is the field's too."""
+
+    respondent: Respondent
+    languages: tuple[Language, ...]
+    seed: str
+    include_speech: bool = False
+
+    name: ClassVar[str] = ""
+    task: ClassVar[Task] = "visual"
+    version = 1
+    needs: ClassVar[tuple[str, ...]] = ()
+    reads_artifacts: ClassVar[tuple[str, ...]] = ()
+    reads_clip: ClassVar[tuple[str, ...]] = ()
+
+    @property
+    def pool(self) -> Pool:
+        """As its annotator."""
+        return self.respondent.pool
+
+    @property
+    def batch_size(self) -> int:
+        """As its annotator."""
+        return self.respondent.annotator.batch_size
+
+    @property
+    def settings(self) -> Mapping[str, object]:
+        """Annotator, languages, seed, and whether jaw and lips count while the person talks."""
+        return {
+            "annotator": self.respondent.settings,
+            "languages": list(self.languages),
+            "seed": self.seed,
+            "include_speech": self.include_speech,
+        }
+
+    def run(self, items: Sequence[StageInput]) -> Results:
+        """See `ClipStage`."""
+        return ask(
+            self.respondent,
+            items,
+            self.languages,
+            plan=self._plan,
+            told=self._told,
+            cannot=lambda language, provenance, why: (Field(self.name, None, provenance, language, why),),
+        )
+
+    def _plan(self, item: StageInput, language: Language) -> Wanted:
+        raise NotImplementedError
+
+    def _told(self, item: StageInput, wanted: Wanted, answer: Answer) -> tuple[Field, ...]:
+        text = text_of(answer, "text")
+        return (Field(self.name, text, provenance_of(self.respondent, answer), wanted.language),)
+
+    def _question(self, item: StageInput, language: Language, facts: Facts, **media: bytes | None) -> Wanted:
+        variant = chance(self.seed, "wording", item.clip.clip_id) & 0xFFFF
+        return Wanted(language, Question(self.task, language, facts, variant=variant, **media))  # type: ignore[arg-type]
+
+    def _missing(self, language: Language, why: str) -> Wanted:
+        return Wanted(language, None, (Field(self.name, None, Provenance("measured", "none"), language, why),))
+
+
+@dataclass(frozen=True)
+class VisualExpressionStage(_Described):
+    """Field visual_expression, a list of phrases for the face at its peak.
+
+    Where the recipe names phrases of your own, they are taken and no annotator is asked.
+    """
+
+    phrases: OwnPhrases | None = None
+
+    name = "visual_expression"
+    task: ClassVar[Task] = "expression"
+    needs: ClassVar[tuple[str, ...]] = ("evidence", "peak")
+    reads_artifacts: ClassVar[tuple[str, ...]] = (EVIDENCE, PEAK_FRAME)
+
+    @property
+    def settings(self) -> Mapping[str, object]:
+        """Those of all, and the hash of your own phrases."""
+        return {**super().settings, "phrases": None if self.phrases is None else self.phrases.sha256}
+
+    def _plan(self, item: StageInput, language: Language) -> Wanted:
+        why = item.why_missing("peak")
+        if why is not None:
+            return self._missing(language, why)
+        facts = facts_of(item, include_speech=self.include_speech)
+        if self.phrases is None:
+            return self._question(item, language, facts, picture_png=item.artifacts.get(PEAK_FRAME))
+        variant = chance(self.seed, "wording", item.clip.clip_id) & 0xFFFF
+        found = self.phrases.describe(facts.peak_units, language, variant)
+        provenance = Provenance("own phrases", f"{self.phrases.name} sha256:{self.phrases.sha256}", made_at=now())
+        why = None if found else "no unit is present that a phrase is for"
+        return Wanted(language, None, (Field(self.name, list(found) or None, provenance, language, why),))
+
+    def _told(self, item: StageInput, wanted: Wanted, answer: Answer) -> tuple[Field, ...]:
+        phrases = texts_of(answer, "phrases", least=1)
+        return (Field(self.name, list(phrases), provenance_of(self.respondent, answer), wanted.language),)
+
+
+@dataclass(frozen=True)
+class VisualObjectiveStage(_Described):
+    """Field visual_objective: what the peak frame shows."""
+
+    name = "visual_objective"
+    task: ClassVar[Task] = "visual"
+    needs: ClassVar[tuple[str, ...]] = ("evidence", "peak")
+    reads_artifacts: ClassVar[tuple[str, ...]] = (EVIDENCE, PEAK_FRAME)
+
+    def _plan(self, item: StageInput, language: Language) -> Wanted:
+        why = item.why_missing("scene")
+        if why is not None:
+            return self._missing(language, why)
+        facts = facts_of(item, include_speech=self.include_speech)
+        return self._question(item, language, facts, picture_png=item.artifacts.get(PEAK_FRAME))
+
+
+@dataclass(frozen=True)
+class AudioToneStage(_Described):
+    """Field audio_tone: how the voice sounds."""
+
+    name = "audio_tone"
+    task: ClassVar[Task] = "audio"
+    needs: ClassVar[tuple[str, ...]] = (
+        "evidence",
+        "select",
+    )  # select: clips that it leaves out are not worth a question
+    reads_artifacts: ClassVar[tuple[str, ...]] = (EVIDENCE, SOUND)
+
+    def _plan(self, item: StageInput, language: Language) -> Wanted:
+        sound = item.artifacts.get(SOUND)
+        if sound is None:
+            return self._missing(language, NO_SOUND)
+        return self._question(item, language, Facts(evidence=measured_of(item).evidence), sound_wav=sound)
+
+
+def facts_of(item: StageInput, *, include_speech: bool) -> Facts:
+    """What was measured of the clip's main person and of its peak frame; without a label."""
+    measured = measured_of(item)
+    scene = item.value("scene")
+    return Facts(
+        evidence=measured.evidence,
+        peak_units=peak_units(measured, item.value("peak"), include_speech=include_speech),
+        scene=None if scene is None else scene_from_json(scene),
+    )
+
+
+def peak_units(measured: Measured, peak: Any, *, include_speech: bool) -> dict[str, float]:
+    """Intensity of every unit measured at the peak frame; without those of speech while the person talks.
+
+    Empty where no face was read.
+    """
+    units = measured.evidence.action_units
+    if units is None or peak is None or not units.valid.any():
+        return {}
+    rows = np.flatnonzero(units.valid)
+    row = int(rows[np.argmin(np.abs(units.pts_seconds[rows] - peak["pts_seconds"]))])
+    talking = bool(units.is_speech[row]) and not include_speech
+    return {
+        name: float(x)
+        for name, x in zip(units.names, units.intensity[row])
+        if np.isfinite(x) and not (talking and name in SPEECH_UNITS)
+    }

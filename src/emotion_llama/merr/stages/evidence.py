@@ -1,0 +1,186 @@
+"""Stage evidence: one pass of the Analyzer over a clip; everything measured, and the sound, kept as artifacts."""
+
+from __future__ import annotations
+
+import io
+import threading
+import wave
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, ClassVar
+
+import numpy as np
+
+from emotion_llama.errors import InputError, MediaError
+from emotion_llama.merr.fields import to_json
+from emotion_llama.merr.measured import Measured, from_analysis, to_bytes
+from emotion_llama.merr.recipe_parts import EvidencePart
+from emotion_llama.merr.records import Artifact, ClipRow, Field, Json, Provenance, StageInput, StageOutput
+from emotion_llama.merr.stage import Pool
+from emotion_llama.merr.stages.common import EVIDENCE, Results, each, field, now
+from emotion_llama.records import Evidence, Transcript
+
+if TYPE_CHECKING:
+    from emotion_llama.pipeline.analyzer import Analyzer
+    from emotion_llama.pipeline.options import Options
+    from emotion_llama.records import Analysis, Clip, Waveform
+
+SOUND = "sound"  # artifact
+
+# One Analyzer a thread, kept from clip to clip: starting the face backend takes as long as measuring a short clip. It
+# keeps no state between clips (it resets the backend at each), which a test holds it to; and what is kept belongs to
+# the thread, since a backend must not be shared between threads.
+_KEPT = threading.local()
+
+
+@dataclass(frozen=True)
+class EvidenceStage:
+    """Measures a clip. Fields people, prosody, tone; artifacts evidence (`measured.py`) and sound (16 kHz PCM16)."""
+
+    part: EvidencePart
+
+    name = "evidence"
+    version = 1
+    needs: ClassVar[tuple[str, ...]] = ()
+    reads_artifacts: ClassVar[tuple[str, ...]] = ()
+    reads_clip: ClassVar[tuple[str, ...]] = ("given_subtitle", "subtitle_source", "subtitle_language")
+    pool: ClassVar[Pool] = "process"
+    batch_size = 1
+
+    @property
+    def settings(self) -> Mapping[str, object]:
+        """The recipe's part, with what lies in the files that it names."""
+        units = self.part.units
+        return {
+            **self.part.model_dump(mode="json"),
+            "face_model": _file_facts(self.part.face_model),
+            "units": _folder_facts(Path(units)) if units and Path(units).is_dir() else units,
+            "asr_model": None if self.part.asr_model is None else _folder_facts(self.part.asr_model),
+        }
+
+    def run(self, items: Sequence[StageInput]) -> Results:
+        """See `ClipStage`."""
+        return each(items, self._one)
+
+    def _one(self, item: StageInput) -> StageOutput:
+        if item.clip.path is None:
+            raise InputError(f"{item.clip.clip_id}: it was imported without a media file; name the folder that has it")
+        analysis = analyzer_of(self.part).run(item.clip.path, self._options(item.clip))
+        if analysis.clip.sha256 != item.clip.sha256:
+            raise MediaError(item.clip.path, "the file is not the one that was taken in", "build again")
+        measured = from_analysis(analysis)
+        measured = replace(measured, evidence=_with_word_source(measured.evidence, item.clip))
+        artifacts = [Artifact(EVIDENCE, ".npz", to_bytes(measured))]
+        if analysis.clip.audio is not None:
+            artifacts.append(Artifact(SOUND, ".wav", _sound(analysis.clip)))
+        return StageOutput(_fields(measured, analysis), tuple(artifacts))
+
+    def _options(self, clip: ClipRow) -> Options:
+        from emotion_llama.pipeline.options import Options
+
+        # Without given words only the recogniser may be asked: a file beside the clip was looked for at ingest.
+        given = clip.given_subtitle if clip.subtitle_source is not None else None
+        asr = self.part.asr_model if given is None else None
+        return Options(subtitle=given if given is not None or asr is not None else "", asr_model=asr, people="all")
+
+
+def analyzer_of(part: EvidencePart) -> Analyzer:
+    """This thread's Analyzer with these settings."""
+    from emotion_llama.pipeline import Analyzer
+
+    key = part.model_dump_json()
+    kept: Analyzer | None = getattr(_KEPT, "analyzer", None)
+    if kept is not None and _KEPT.key != key:
+        kept.close()
+        kept = None
+    if kept is None:
+        kept = Analyzer.load(
+            "rules",
+            faces=part.faces,
+            face_model=part.face_model,
+            units=part.units,
+            voice=part.voice,
+            max_side=part.max_side,
+            max_fps=part.max_fps,
+        )
+        _KEPT.analyzer, _KEPT.key = kept, key
+    return kept
+
+
+def _with_word_source(evidence: Evidence, clip: ClipRow) -> Evidence:
+    words = evidence.transcript
+    if clip.subtitle_source is None:
+        reason = "no words came with the clip, none lie beside it, and no recogniser was asked for"
+        missing = tuple(replace(m, reason=reason) if _says_empty(m.what, m.reason) else m for m in evidence.missing)
+        return replace(evidence, missing=missing)
+    if words is None:
+        return evidence
+    return replace(evidence, transcript=Transcript(words.lines, clip.subtitle_source, clip.subtitle_language))
+
+
+def _says_empty(what: str, reason: str) -> bool:
+    return what == "transcript" and reason == "the given subtitle is empty"
+
+
+def _fields(measured: Measured, analysis: Analysis) -> tuple[Field, ...]:
+    evidence, seconds = measured.evidence, sum(analysis.seconds_by_stage.values())
+    made = now()
+    sources = {
+        what: Provenance("measured", who, made_at=made, seconds=seconds) for what, who in measured.sources.items()
+    }
+    nobody = Provenance("measured", "nothing found", made_at=made, seconds=seconds)
+    face, voice = sources.get("units", nobody), sources.get("voice", nobody)
+    prosody, tone = evidence.prosody, evidence.tone
+    why_no_voice = evidence.why_missing("prosody")
+    has_video = analysis.clip.video is not None
+    return (
+        field("people", _people(measured) if has_video else None, face, "the file has no video"),
+        field("prosody", None if prosody is None else to_json(prosody), voice, why_no_voice),
+        field("tone", None if tone is None else to_json(tone), voice, evidence.why_missing("tone") or why_no_voice),
+    )
+
+
+def _people(measured: Measured) -> Json:
+    """Counts and shares of analysed frames; by units where another program found the faces."""
+    units, track = measured.evidence.action_units, measured.track
+    seen = track.valid if track is not None else units.valid if units is not None else np.empty(0, bool)
+    return {
+        "count": measured.num_seen,
+        "main_person": measured.people[0].person_id if measured.num_seen else None,
+        "why_main": measured.people[0].why if measured.num_seen else None,
+        "num_frames": len(seen) if len(seen) else None,
+        "main_share": float(seen.mean()) if len(seen) else 0.0,
+    }
+
+
+def _sound(clip: Clip) -> bytes:
+    from emotion_llama.media.audio import read_audio
+
+    return wav_bytes(read_audio(clip, warn=lambda line: None))
+
+
+def wav_bytes(sound: Waveform) -> bytes:
+    """Mono PCM16."""
+    samples = np.clip(np.rint(sound.samples * 32768.0), -32768, 32767).astype("<i2")
+    out = io.BytesIO()
+    with wave.open(out, "wb") as file:
+        file.setnchannels(1)
+        file.setsampwidth(2)
+        file.setframerate(sound.sample_rate_hz)
+        file.writeframes(samples.tobytes())
+    return out.getvalue()
+
+
+def _file_facts(path: Path | None) -> str | None:
+    from emotion_llama.pipeline.options import file_and_hash
+
+    return file_and_hash(path)
+
+
+def _folder_facts(folder: Path) -> list[list[object]] | str:
+    """Names, sizes and times of what lies in a folder: a changed file makes the clips be measured again."""
+    if not folder.is_dir():
+        return str(folder)
+    found = sorted((path for path in folder.iterdir() if path.is_file()), key=lambda path: path.name)
+    return [[path.name, path.stat().st_size, path.stat().st_mtime_ns] for path in found]

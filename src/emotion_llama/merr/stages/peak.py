@@ -1,0 +1,200 @@
+"""Stage peak: the frame of strongest expression, decoded again in full size, and what that frame shows, measured."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, ClassVar, NamedTuple
+
+import numpy as np
+
+from emotion_llama.errors import InputError, MediaError
+from emotion_llama.labels import LABEL_SPACES
+from emotion_llama.merr.balance import picture_hash
+from emotion_llama.merr.fields import Peak, PseudoLabel, from_json, to_json
+from emotion_llama.merr.label_rules import LabelRule, label_rules, units_of_label
+from emotion_llama.merr.measured import Measured
+from emotion_llama.merr.recipe_parts import EvidencePart, PeakPart, PseudoLabelPart
+from emotion_llama.merr.records import Artifact, Provenance, StageInput, StageOutput
+from emotion_llama.merr.stage import Pool
+from emotion_llama.merr.stages.common import EVIDENCE, Results, each, field, measured_of, now
+from emotion_llama.merr.stages.evidence import analyzer_of
+from emotion_llama.records import Clip, FaceTrack, PeakFrame, UInt8
+
+if TYPE_CHECKING:
+    from emotion_llama.annotators.scene import SceneFacts
+    from emotion_llama.face.hands import HandFinder
+
+PEAK_FRAME, FACE_CROP = "peak_frame", "face_crop"  # artifacts
+NO_VIDEO = "the file has no video"
+_PNG_LEVEL = 6
+
+_KEPT = threading.local()  # the hand finder, for the same reasons as the Analyzer
+
+
+class _Picture(NamedTuple):
+    """A frame in full size, its index in the stream, its time."""
+
+    image: UInt8
+    frame_index: int
+    pts_seconds: float
+
+
+@dataclass(frozen=True)
+class PeakStage:
+    """Fields peak (`Peak`) and scene (`SceneFacts`); artifacts peak_frame and face_crop.
+
+    Where there is a picture but no expression was measured, the middle frame stands for the clip: the field peak is
+    missing and says so, scene and peak_frame are of that frame.
+    """
+
+    part: PeakPart
+    evidence: EvidencePart
+    labels: PseudoLabelPart
+    label_space: str
+
+    name = "peak"
+    version = 1
+    needs: ClassVar[tuple[str, ...]] = ("evidence", "pseudo_label", "select")
+    reads_artifacts: ClassVar[tuple[str, ...]] = (EVIDENCE,)
+    reads_clip: ClassVar[tuple[str, ...]] = ()
+    pool: ClassVar[Pool] = "process"
+    batch_size = 1
+
+    @property
+    def settings(self) -> Mapping[str, object]:
+        """The recipe's part, the face backend, and for the rule "label" the units of each label."""
+        settings: dict[str, object] = {
+            **self.part.model_dump(mode="json"),
+            "faces": self.evidence.faces,
+            "face_model": None if self.evidence.face_model is None else self.evidence.face_model.name,
+        }
+        if self.part.rule == "label":
+            rules = self._rules()
+            settings["units"] = {rule.label: list(units_of_label(rule.label, rules)) for rule in rules}
+        return settings
+
+    def run(self, items: Sequence[StageInput]) -> Results:
+        """See `ClipStage`."""
+        return each(items, self._one)
+
+    def _one(self, item: StageInput) -> StageOutput:
+        measured = measured_of(item)
+        units = measured.evidence.action_units
+        source = Provenance("measured", "video" if units is None else units.source, made_at=now())
+        if item.clip.frame_count is None or item.clip.path is None:
+            return StageOutput(tuple(field(name, None, source, NO_VIDEO) for name in ("peak", "scene")))
+        clip = _same_clip(item)
+        found = self._find(measured, from_json(PseudoLabel, item.value("label")))
+        picture = _picture(clip, clip.duration_seconds / 2 if found is None else found.pts_seconds)
+        scene, crop = self._look(clip, measured, picture)
+        artifacts = [Artifact(PEAK_FRAME, ".png", png_bytes(picture.image))]
+        artifacts += [] if crop is None else [Artifact(FACE_CROP, ".png", png_bytes(crop))]
+        from emotion_llama.annotators.scene import scene_to_json
+
+        why = measured.evidence.why_missing("action_units") or "no frame of the face could be judged"
+        peak = None if found is None else _peak(found, picture, crop)
+        fields = (
+            field("peak", None if peak is None else to_json(peak), source, f"{why}; the picture is the middle frame"),
+            field("scene", scene_to_json(scene), source, None),
+        )
+        return StageOutput(fields, tuple(artifacts))
+
+    def _rules(self) -> tuple[LabelRule, ...]:
+        return label_rules(self.labels.table, LABEL_SPACES[self.label_space], self.labels.own_table)
+
+    def _find(self, measured: Measured, label: PseudoLabel) -> PeakFrame | None:
+        from emotion_llama.face.peak import find_peak
+
+        units = measured.evidence.action_units
+        if units is None or not units.valid.any():
+            return None
+        wanted = units_of_label(label.label, self._rules()) if self.part.rule == "label" else ()
+        usable = tuple(name for name in wanted if name in units.names)
+        return find_peak(
+            units,
+            rule="label" if usable else "all",
+            label=label.label if usable else None,
+            label_units=usable or None,
+            include_blinks=self.part.include_blinks,
+            include_speech=self.part.include_speech,
+        )
+
+    def _look(self, clip: Clip, measured: Measured, picture: _Picture) -> tuple[SceneFacts, UInt8 | None]:
+        """What the frame shows, and the main person's aligned face where it was seen in it."""
+        from emotion_llama.annotators.scene_measure import measure_scene, read_around
+        from emotion_llama.face.align import align_face
+        from emotion_llama.pipeline.peak_view import mesh_in
+
+        track = measured.track
+        row = None if track is None else _row(track, picture.frame_index)
+        crop = mesh = None
+        if track is not None and row is not None:
+            scale = np.array([picture.image.shape[1], picture.image.shape[0]]) / track.frame_size
+            crop = align_face(picture.image, track.points[row] * scale, size=self.part.crop_size)
+            x1, y1, x2, y2 = (float(v) for v in track.boxes_xyxy[row] * np.tile(scale, 2))
+            mesh = mesh_in(picture.image, (x1, y1, x2, y2), analyzer_of(self.evidence).mesh_backend())
+        tracks = [person.track for person in measured.people if person.track is not None]
+        scene = measure_scene(
+            picture.image,
+            track=track,
+            pts_seconds=picture.pts_seconds,
+            people=sum(_row(one, picture.frame_index) is not None for one in tracks) if tracks else _nobody(measured),
+            landmarks=mesh,
+            around=read_around(clip, picture.pts_seconds),
+            hands=_hand_finder() if self.part.hands else None,
+        )
+        return scene, crop
+
+
+def png_bytes(image: UInt8) -> bytes:
+    """[H, W, 3] RGB as a PNG; the same picture gives the same bytes."""
+    import cv2
+
+    bgr = cv2.cvtColor(image, cv2.COLOR_RGB2BGR)
+    done, data = cv2.imencode(".png", bgr, [cv2.IMWRITE_PNG_COMPRESSION, _PNG_LEVEL])
+    if not done:
+        raise InputError(f"a picture of {image.shape[1]} x {image.shape[0]} pixels cannot be stored as PNG")
+    return bytes(data)
+
+
+def _same_clip(item: StageInput) -> Clip:
+    from emotion_llama.media.probe import probe
+
+    clip = probe(item.clip.path or "", warn=lambda line: None)
+    if clip.sha256 != item.clip.sha256:
+        raise MediaError(clip.path, "the file is not the one that was taken in", "build again")
+    return clip
+
+
+def _picture(clip: Clip, pts_seconds: float) -> _Picture:
+    from emotion_llama.media.frames import frame_at
+
+    shown = frame_at(clip, min(pts_seconds, clip.duration_seconds), warn=lambda line: None)
+    return _Picture(shown.images[0], int(shown.index[0]), float(shown.pts_seconds[0]))
+
+
+def _row(track: FaceTrack, frame_index: int) -> int | None:
+    """The track's row of a frame in which the face was seen; None where it was not."""
+    rows = np.flatnonzero((track.frame_index == frame_index) & track.valid)
+    return int(rows[0]) if len(rows) else None
+
+
+def _nobody(measured: Measured) -> int | None:
+    """0 where faces were looked for and none was found; None where another program looked."""
+    return None if measured.evidence.action_units is not None else 0
+
+
+def _peak(found: PeakFrame, picture: _Picture, crop: UInt8 | None) -> Peak:
+    face = None if crop is None else picture_hash(crop)
+    return Peak(picture.frame_index, picture.pts_seconds, found.score, found.rule, dict(found.units), found.why, face)
+
+
+def _hand_finder() -> HandFinder:
+    from emotion_llama.face.hands import load_hand_finder
+
+    if not hasattr(_KEPT, "hands"):
+        _KEPT.hands = load_hand_finder()
+    finder: HandFinder = _KEPT.hands
+    return finder
