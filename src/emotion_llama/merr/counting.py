@@ -11,6 +11,7 @@ from emotion_llama.merr.counts import UNKNOWN, by_size, is_fine, reason_kind
 from emotion_llama.merr.figures import AgreementCount, ConflictCount, LabelCount, PhaseCount, SplitCount, UnitCount
 from emotion_llama.merr.modalities import MODALITIES, Modality, read_modality
 from emotion_llama.merr.records import Sample
+from emotion_llama.merr.tally import reason_group
 from emotion_llama.merr.values import label_of, part, peak_units, source_of, subtitle_language, text_of
 
 # Phases in the order of a build; what else stands in a ledger comes after them, by name.
@@ -36,7 +37,7 @@ class Phases:
             self._status[stage]["dropped_fine" if fine else run.status] += 1
             self._seconds[stage] += run.seconds
             if run.reason is not None:
-                self._reasons[stage][reason_kind(run.reason)] += 1
+                self._reasons[stage][reason_kind(reason_group(run.reason))] += 1
 
     def result(self) -> tuple[PhaseCount, ...]:
         """The counts."""

@@ -45,8 +45,10 @@ def _strongest(evidence: Evidence) -> str | None:
     for cue in _reader().read(evidence).cues:
         for label, weight in cue.weights.items():
             moved[label] = moved.get(label, 0.0) + weight
-    label = max(moved, key=lambda name: moved[name], default=None)
-    return label if label is not None and moved[label] >= EVIDENCE_FLOOR else None
+    if not moved:
+        return None
+    label = max(moved, key=lambda name: moved[name])
+    return label if moved[label] >= EVIDENCE_FLOOR else None
 
 
 @lru_cache(maxsize=1)

@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
+from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any, TypeAlias
 from zlib import crc32
 
+from emotion_llama.errors import InputError
 from emotion_llama.merr.comparison import Comparison, compare
 from emotion_llama.merr.counts import by_size, is_coarse, is_fine
 from emotion_llama.merr.figures import Statistics
@@ -105,6 +107,33 @@ class Chooser:
 def _keep_larger(kept: dict[str, tuple[_Rank, Sample]], label: str, rank: _Rank, sample: Sample) -> None:
     if label not in kept or kept[label][0] < rank:
         kept[label] = (rank, sample)
+
+
+def find_clip(store: Store, wanted: str) -> str:
+    """The id of a clip by its id, or by a beginning that only one has.
+
+    Raises:
+        InputError: none has it, or several; the message names some.
+    """
+    ids = [clip.clip_id for clip in store.clips()]
+    found = [wanted] if wanted in ids else [clip_id for clip_id in ids if clip_id.startswith(wanted)]
+    if len(found) == 1:
+        return found[0]
+    if found:
+        raise InputError(f"{wanted!r} begins {len(found)} clips: {', '.join(found[:5])}...; give more of the id")
+    near = get_close_matches(wanted, ids, 3)
+    hint = f"did you mean {' or '.join(near)}?" if near else f"its {len(ids)} clips begin with {', '.join(ids[:3])}"
+    raise InputError(f"{store.folder} has no clip {wanted!r}; {hint}")
+
+
+def sample_document(sample: Sample) -> dict[str, Any]:  # a JSON object
+    """A sample as JSON values."""
+    return {
+        "clip": asdict(sample.clip),
+        "fields": [asdict(sample.fields[key]) for key in sorted(sample.fields)],
+        "runs": [asdict(sample.runs[stage]) for stage in sorted(sample.runs)],
+        "artifacts": dict(sorted(sample.artifacts.items())),
+    }
 
 
 def overview_document(overview: Overview) -> dict[str, Any]:  # a JSON object

@@ -61,11 +61,11 @@ class Assessor:
     def __init__(self) -> None:
         from emotion_llama.merr.quality_faces import Expressions
         from emotion_llama.merr.quality_labels import GivenLabels, Leaks
-        from emotion_llama.merr.quality_texts import Grounds, Languages, Repeats, SpokenWords
+        from emotion_llama.merr.quality_texts import Grounds, Languages, Repeats
         from emotion_llama.merr.quality_voices import Tones
 
         self._counters: tuple[Counter, ...] = (
-            GivenLabels(), Expressions(), Tones(), SpokenWords(), Grounds(), Leaks(), Languages(), Repeats(),
+            GivenLabels(), Expressions(), Tones(), Grounds(), Leaks(), Languages(), Repeats(),
         )  # fmt: skip
 
     def add(self, sample: Sample) -> None:

@@ -2,24 +2,16 @@
 
 from __future__ import annotations
 
-import re
 from collections import Counter, defaultdict
-from functools import lru_cache
 
-from emotion_llama.labels import MERR9, SYNONYMS, LabelSpace
+from emotion_llama.annotators.wording import LANGUAGE_FILES, wording
+from emotion_llama.labels import MERR9
+from emotion_llama.merr.consistency import names, split_sentences, without_quotes
 from emotion_llama.merr.quality import Measure
 from emotion_llama.merr.records import Json, Sample
-from emotion_llama.merr.texts import sentences
-from emotion_llama.merr.values import descriptions, label_of, part, source_of
+from emotion_llama.merr.values import descriptions, label_of, part, source_of, subtitle_text
 
 UNIMODAL = ("visual_expression", "visual_objective", "audio_tone")
-# Chinese words for MERR's nine labels and disgust; own choice of the plain names.
-CHINESE: dict[str, tuple[str, ...]] = {
-    "neutral": ("中性", "中立"), "angry": ("愤怒", "生气", "恼怒"), "happy": ("高兴", "快乐", "开心", "喜悦"),
-    "sad": ("悲伤", "伤心", "难过"), "worried": ("担心", "担忧", "忧虑", "焦虑"), "surprise": ("惊讶", "吃惊", "惊奇"),
-    "fear": ("恐惧", "害怕", "惧怕"), "contempt": ("轻蔑", "蔑视", "鄙视"), "doubt": ("怀疑", "疑惑", "疑问"),
-    "disgust": ("厌恶", "反感"),
-}  # fmt: skip
 
 
 class GivenLabels:
@@ -78,11 +70,17 @@ class Leaks:
         if label is None:
             self._left_out["no label"] += 1
             return
-        for _, written in descriptions(sample, ("fine_caption",)):
-            *before, last = sentences(written.text) or [written.text]
-            self._early.append(any(names_label(part, label) for part in before))
-            self._ends.append(names_label(last, label))
-        self._unimodal += [names_label(w.text, label) for _, w in descriptions(sample, UNIMODAL)]
+        said = subtitle_text(sample.value("subtitle")) or ""
+        for (name, language), written in descriptions(sample, ("fine_caption", *UNIMODAL)):
+            if language not in LANGUAGE_FILES:
+                continue
+            words = wording(language)
+            if name in UNIMODAL:
+                self._unimodal.append(names(written.text, label, words))
+                continue
+            *before, last = split_sentences(without_quotes(written.text, said), words) or [written.text]
+            self._early.append(any(names(sentence, label, words) for sentence in before))
+            self._ends.append(names(last, label, words))
 
     def measures(self) -> tuple[Measure, ...]:
         """Shares over the texts."""
@@ -99,18 +97,6 @@ class Leaks:
                     dict(self._left_out))
             for name, title, seen, better, says in rows
         )  # fmt: skip
-
-
-def names_label(text: str, label: str, space: LabelSpace = MERR9) -> bool:
-    """Whether a text names the label: itself, an inflection or plain synonym (`labels.SYNONYMS`), or in Chinese."""
-    return _pattern(label, space).search(text.lower()) is not None
-
-
-@lru_cache(maxsize=64)
-def _pattern(label: str, space: LabelSpace) -> re.Pattern[str]:
-    words = [label, *(word for word, labels in SYNONYMS.items() if labels[0] == label)]
-    latin = "|".join(re.escape(word) for word in sorted(words, key=len, reverse=True))
-    return re.compile("|".join([rf"(?<![a-z])(?:{latin})(?![a-z])", *CHINESE.get(label, ())]))
 
 
 def _best(candidates: Json) -> str | None:

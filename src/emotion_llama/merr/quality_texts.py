@@ -1,4 +1,4 @@
-"""The descriptions themselves: grounded, in the right language, varied; and given words against recognised ones."""
+"""The descriptions themselves: grounded, in the right language, and varied."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ from collections import Counter, defaultdict
 
 from emotion_llama.merr.quality import CIRCULAR, Measure
 from emotion_llama.merr.records import Sample
-from emotion_llama.merr.texts import ideograph_share, near_duplicates, repeated_share, tokens, word_errors
-from emotion_llama.merr.values import by_rules, descriptions, part, source_of, subtitle_text
+from emotion_llama.merr.texts import ideograph_share, near_duplicates, repeated_share, tokens
+from emotion_llama.merr.values import by_rules, descriptions, part
 
 TEXTS = ("visual_expression", "visual_objective", "audio_tone", "coarse_caption", "fine_caption")
 LEAST_ZH, MOST_EN = 0.5, 0.1  # share of ideographs among a text's letters: Chinese from, English up to; own choice
@@ -39,42 +39,6 @@ class Grounds:
         return (
             Measure("grounded", "Fine descriptions grounded in their clues", value, len(self._shares), "texts",
                     "higher", says, None, dict(self._left_out)),
-        )  # fmt: skip
-
-
-class SpokenWords:
-    """Words that came with the clip against words that a recogniser heard."""
-
-    def __init__(self) -> None:
-        self._errors = 0
-        self._words = 0
-        self._samples = 0
-        self._left_out: Counter[str] = Counter()
-
-    def add(self, sample: Sample) -> None:
-        """One sample; counted where both are known."""
-        subtitle = sample.value("subtitle")
-        given, used = sample.clip.given_subtitle, subtitle_text(subtitle)
-        heard = part(subtitle, "recognised")
-        if not isinstance(heard, str):
-            heard = used if _is_recognised(source_of(subtitle)) else None
-        if given is None or heard is None:
-            self._left_out["no given words" if given is None else "no recognised words"] += 1
-            return
-        reference = tokens(given)
-        self._errors += word_errors(reference, tokens(heard))
-        self._words += len(reference)
-        self._samples += 1
-
-    def measures(self) -> tuple[Measure, ...]:
-        """Errors over all words of the given subtitles; can exceed 1."""
-        says = (
-            f"substituted, missing and added words over the words given, {self._samples} samples (Chinese: characters)"
-        )
-        value = self._errors / self._words if self._words else None
-        return (
-            Measure("word_errors", "Recognised words against given ones", value, self._words, "words", "lower", says,
-                    None, dict(self._left_out)),
         )  # fmt: skip
 
 
@@ -131,7 +95,3 @@ class Repeats:
                 "Jaccard similarity of 3-token shingles of 0.9 and more with an earlier text",
             ))  # fmt: skip
         return tuple(found)
-
-
-def _is_recognised(source: str | None) -> bool:
-    return source is not None and source not in ("given", "imported") and "." not in source

@@ -68,8 +68,8 @@ class Tones:
             Measure(
                 "tone_words_hold", "Words on voices that are out of the ordinary",
                 sum(self._judged) / len(self._judged) if self._judged else None, len(self._judged), "mentions",
-                "higher", "of these words, where the measured figure is beyond a bound of the tone table: share with the right "
-                "direction", None, dict(self._left_out),
+                "higher", "share with the right direction, of these words where the measured figure is beyond a bound "
+                "of the tone table", None, dict(self._left_out),
             ),
         )  # fmt: skip
 

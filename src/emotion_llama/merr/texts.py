@@ -1,11 +1,9 @@
-"""Descriptions as texts: their words, sentences, variety, and which of them nearly repeat another."""
+"""Descriptions as texts: their words, how varied they are, and which of them nearly repeat another."""
 
 from __future__ import annotations
 
 import re
-from collections import Counter
-from collections.abc import Iterable, Sequence
-from typing import NamedTuple
+from collections.abc import Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -13,7 +11,6 @@ import numpy.typing as npt
 # CJK unified ideographs with extension A, and the compatibility block (Unicode 15, blocks).
 _IDEOGRAPH = "\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff"
 _TOKEN = re.compile(rf"[{_IDEOGRAPH}]|[^\W_{_IDEOGRAPH}]+(?:['’-][^\W_{_IDEOGRAPH}]+)*")
-_SENTENCE_END = re.compile(r"(?<=[.!?])[\"'”’)]*\s+|(?<=[。！？])[”’」）]*")
 _LETTER = re.compile(r"[^\W\d_]")
 
 SHINGLE = 3  # tokens in a row: Broder 1997, "On the resemblance and containment of documents", shingles of words
@@ -22,42 +19,14 @@ BANDS, ROWS = 16, 8  # own choice: a pair of similarity 0.9 shares a band with p
 _PRIME = (1 << 31) - 1
 
 
-class Distinct(NamedTuple):
-    """Different n-grams, and all of them."""
-
-    different: int
-    total: int
-
-    @property
-    def share(self) -> float | None:
-        """Distinct-n (Li et al., NAACL 2016): different n-grams over all n-grams; None of none."""
-        return self.different / self.total if self.total else None
-
-
 def tokens(text: str) -> list[str]:
     """Words in lower case; an ideograph is a token of its own, as Chinese texts are counted by characters."""
     return [t.lower().replace("’", "'") for t in _TOKEN.findall(text)]
 
 
-def sentences(text: str) -> list[str]:
-    """Sentences with their marks, blanks around them taken off."""
-    return [part.strip() for part in _SENTENCE_END.split(text) if part and part.strip()]
-
-
 def ngrams(words: Sequence[str], n: int) -> list[tuple[str, ...]]:
     """All runs of `n` tokens."""
     return [tuple(words[i : i + n]) for i in range(len(words) - n + 1)]
-
-
-def distinct(texts: Iterable[Sequence[str]], n: int) -> Distinct:
-    """Different n-grams over tokenised texts. The share falls as a set grows: compare sets of one size only."""
-    seen: set[tuple[str, ...]] = set()
-    total = 0
-    for words in texts:
-        found = ngrams(words, n)
-        seen.update(found)
-        total += len(found)
-    return Distinct(len(seen), total)
 
 
 def repeated_share(words: Sequence[str], n: int = 4) -> float | None:
@@ -105,11 +74,6 @@ def word_errors(reference: Sequence[str], heard: Sequence[str]) -> int:
         # An insertion costs 1 from the left neighbour: the running minimum of (value - column) gives all of them.
         before = np.minimum.accumulate(best - columns) + columns
     return int(before[-1])
-
-
-def most_common(counter: Counter[str]) -> dict[str, int]:
-    """Counts by falling size, equal ones by name: the same on every run."""
-    return dict(sorted(counter.items(), key=lambda item: (-item[1], item[0])))
 
 
 def _shingles(words: Sequence[str]) -> frozenset[tuple[str, ...]]:

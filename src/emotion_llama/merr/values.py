@@ -75,4 +75,4 @@ def descriptions(sample: Sample, names: Collection[str]) -> Iterator[tuple[Field
 
 def by_rules(provenance: Provenance) -> bool:
     """The value was derived from measurements by rules, not written by a model or a person."""
-    return provenance.annotator in ("rules", "measured")
+    return provenance.annotator in ("rules", "measured", "own phrases")

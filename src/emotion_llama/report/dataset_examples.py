@@ -37,6 +37,11 @@ def examples(chosen: Sequence[Example]) -> list[Html]:
     return found
 
 
+def card(example: Example) -> Html:
+    """One sample."""
+    return _card(example.sample, None if example.picture_png is None else thumbnail(example.picture_png))
+
+
 def thumbnail(picture_png: bytes, side: int = PICTURE_SIDE) -> bytes:
     """A picture as a JPEG whose longer side is at most `side` pixels.
 

@@ -52,11 +52,16 @@ def render_dataset_page(overview: Overview) -> str:
         "makers": [*makers(found), *_recipe(overview)],
     }
     sections = [element("section", element("h2", SECTIONS[name]), *content, id=name) for name, content in parts.items()]
-    body = element("body", element("main", _summary(overview), *sections, _limits()))
-    return f"<!doctype html>\n{element('html', _head(overview.name), body, lang='en')}\n"
+    main = element("main", _summary(overview), *sections, _limits())
+    return page(f"{overview.name} · emotion data set", main)
 
 
-def _head(name: str) -> Html:
+def page(title: str, main: Html) -> str:
+    """A whole page: it may load nothing and run nothing."""
+    return f"<!doctype html>\n{element('html', _head(title), element('body', main), lang='en')}\n"
+
+
+def _head(title: str) -> Html:
     folder = resources.files("emotion_llama.report")
     style = "\n".join(folder.joinpath(file).read_text(encoding="utf-8") for file in ("style.css", "dataset.css"))
     return element(
@@ -66,7 +71,7 @@ def _head(name: str) -> Html:
         element("meta", name="viewport", content="width=device-width, initial-scale=1"),
         element("meta", name="color-scheme", content="light dark"),
         element("meta", name="referrer", content="no-referrer"),
-        element("title", f"{name} · emotion data set"),
+        element("title", title),
         element("style", Html(style)),
     )
 

@@ -1,0 +1,57 @@
+"""The verb `merr show`: everything that a build knows of one clip."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+from emotion_llama.cli.common import begin_file, write_json
+
+
+def add_parser(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Add the verb and its options."""
+    parser = verbs.add_parser(
+        "show",
+        help="everything that a build knows of one clip, and who said it",
+        description="Show one clip of a build: its file, every field with who made it, why others are\n"
+        "missing, and why it left the data set, if it did.",
+        epilog="examples:\n  emotion-llama merr show merr/ anna_happy_01\n"
+        "  emotion-llama merr show merr/ anna_happy_01 --json\n"
+        "  emotion-llama merr show merr/ anna_happy_01 --html anna.html",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("folder", type=Path, metavar="BUILD", help="folder of a build")
+    parser.add_argument("clip", metavar="CLIP", help="the clip's id, or its beginning where only one clip has it")
+    parser.add_argument("--html", type=Path, metavar="FILE", help="write a page with the peak frame")
+    parser.add_argument("--json", action="store_true", help="print everything as JSON")
+    parser.set_defaults(run=run)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Look it up, then write."""
+    import json
+    import shutil
+
+    from emotion_llama.merr.overview import find_clip, sample_document
+    from emotion_llama.merr.store import Store
+
+    if args.html is not None:
+        begin_file("--html", args.html)
+    with Store.open(args.folder, read_only=True) as store:
+        sample = store.sample(find_clip(store, args.clip))
+        picture = None if args.html is None else store.artifact(sample.clip.clip_id, "peak_frame")
+    if args.html is not None:
+        from emotion_llama.report.sample_page import render_sample_page
+
+        args.html.write_text(render_sample_page(sample, picture), encoding="utf-8")
+    if args.json:
+        write_json(json.dumps(sample_document(sample), indent=2, ensure_ascii=False, allow_nan=False))
+    elif args.html is None:
+        from emotion_llama.report.sample_text import render_sample_text
+
+        width = shutil.get_terminal_size((80, 24)).columns
+        sys.stdout.write(render_sample_text(
+            sample, width=max(40, width), colour=sys.stdout.isatty(), encoding=sys.stdout.encoding
+        ))  # fmt: skip
+    return 0

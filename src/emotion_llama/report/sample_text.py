@@ -1,0 +1,143 @@
+"""One sample of a data set as text for a terminal."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from emotion_llama.errors import InputError
+from emotion_llama.merr.counting import PHASES
+from emotion_llama.merr.fields import FIELDS
+from emotion_llama.merr.records import Field, Json, Sample
+from emotion_llama.merr.values import text_of
+from emotion_llama.records import AU_DESCRIPTIONS
+from emotion_llama.report.sheet import Part, Sheet
+from emotion_llama.report.tables import PROSODY_ROWS
+from emotion_llama.report.terminal import LEAST_WIDTH
+from emotion_llama.report.wording import figure
+
+DEEP = 3  # levels of a value that are written out
+
+
+def render_sample_text(sample: Sample, *, width: int = 80, colour: bool = False, encoding: str | None = "utf-8") -> str:
+    """A sample as lines of at most `width` columns: its file, every field with its maker, and what became of it.
+
+    Raises:
+        InputError: fewer than 40 columns.
+    """
+    if width < LEAST_WIDTH:
+        raise InputError(f"the table needs at least {LEAST_WIDTH} columns, got {width}; widen the terminal")
+    sheet = Sheet(width, colour=colour, encoding=encoding)
+    sheet.line(Part(sample.clip.clip_id, "bold"))
+    sheet.paragraph(clip_in_short(sample), style="dim")
+    for stage in sorted(sample.runs, key=_place):
+        run = sample.runs[stage]
+        if run.status != "done":
+            scope = " from the fine set" if run.scope == "fine" else ""
+            sheet.paragraph(f"{run.status}{scope} at {stage}: {run.reason}", style="warning")
+    for found in in_order(sample):
+        _field(sheet, found)
+    if sample.artifacts:
+        sheet.line()
+        sheet.line(Part("files", "bold"))
+        for name, path in sorted(sample.artifacts.items()):
+            sheet.paragraph(path, first=f"  {name:<12}")
+    return sheet.text()
+
+
+def clip_in_short(sample: Sample) -> str:
+    """The clip's file and what is known of it, on one line."""
+    clip = sample.clip
+    parts = [clip.path or "no file"]
+    if clip.width and clip.height:
+        parts.append(f"{clip.width} × {clip.height} px")
+    if clip.frame_count is not None:
+        parts.append(f"{clip.frame_count} pictures" + (f" at {clip.fps:.4g} fps" if clip.fps else ""))
+    if clip.duration_seconds is not None:
+        parts.append(f"{clip.duration_seconds:.2f} s")
+    if clip.has_audio is not None:
+        parts.append("sound" if clip.has_audio else "no sound")
+    parts += [f"{name} {value}" for name, value in (("person", clip.person), ("source", clip.source)) if value]
+    return " · ".join(parts)
+
+
+def in_order(sample: Sample) -> list[Field]:
+    """The sample's fields in the order of a build, languages together."""
+    names = list(FIELDS)
+    return sorted(
+        sample.fields.values(),
+        key=lambda f: (names.index(f.name) if f.name in FIELDS else len(names), f.name, f.language),
+    )
+
+
+def maker(found: Field) -> str:
+    """Who made a field, in short."""
+    p = found.provenance
+    parts = [p.annotator if p.model in ("", p.annotator) else f"{p.annotator}, {p.model}"]
+    if p.prompt_sha256 is not None:
+        parts.append(f"prompt {p.prompt_sha256[:8]}")
+    if p.label_shown:
+        parts.append("label shown")
+    if p.tokens_in is not None or p.tokens_out is not None:
+        parts.append(f"{(p.tokens_in or 0) + (p.tokens_out or 0)} tokens")
+    return ", ".join(parts)
+
+
+def value_lines(name: str, value: Json) -> list[str]:
+    """A value as lines of text: descriptions as they are, measurements by name, with units where they have one."""
+    text = text_of(value)
+    if isinstance(value, list) and all(isinstance(item, str) for item in value):
+        return [str(item) for item in value] or ["none"]
+    if isinstance(value, list):
+        return [text_of(item) or _plain(item, DEEP) for item in value] or ["none"]
+    if name == "prosody" and isinstance(value, Mapping):
+        return [line for key in PROSODY_ROWS if (line := _prosody_line(key, value.get(key))) is not None]
+    if isinstance(value, Mapping) and text is not None:
+        rest: Json = {k: v for k, v in value.items() if k != "text" and v is not None}
+        return [f"“{text}”", *([_plain(rest, DEEP)] if rest else [])]
+    if isinstance(value, Mapping):
+        return [
+            f"{key.replace('_', ' ')}: {_plain(item, DEEP)}"
+            for key, item in value.items()
+            if item not in (None, [], {})
+        ]
+    return [_plain(value, DEEP)]
+
+
+def _field(sheet: Sheet, found: Field) -> None:
+    sheet.line()
+    language = f" ({found.language})" if found.language else ""
+    sheet.line(Part(f"{found.name.replace('_', ' ')}{language}", "bold"), Part(f"  {maker(found)}", "dim"))
+    if found.value is None:
+        sheet.paragraph(f"missing: {found.why_missing}", first="  ", style="warning")
+        return
+    for line in value_lines(found.name, found.value):
+        sheet.paragraph(line, first="  ", indent="    ")
+
+
+def _prosody_line(key: str, value: Json) -> str | None:
+    if not isinstance(value, (int, float)):
+        return None
+    words, unit, decimals = PROSODY_ROWS[key]
+    shown = figure(100 * value if key == "pause_share" else value, decimals)
+    return f"{words}: {shown} {unit}".rstrip()
+
+
+def _plain(value: Json, deep: int) -> str:
+    if isinstance(value, float):
+        return f"{value:.3g}"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, list):
+        return ", ".join(_plain(item, deep - 1) for item in value) or "none"
+    if isinstance(value, Mapping):
+        if deep == 0:
+            return "…"
+        named = ((AU_DESCRIPTIONS.get(k, ""), k, v) for k, v in value.items() if v is not None)
+        return ", ".join(
+            f"{k}{f' {words}' if words else ''} {_plain(v, deep - 1)}".replace("_", " ") for words, k, v in named
+        )
+    return "none" if value is None else str(value)
+
+
+def _place(stage: str) -> tuple[int, str]:
+    return (PHASES.index(stage) if stage in PHASES else len(PHASES)), stage
