@@ -60,7 +60,6 @@ class BuildTally:
         was_interrupted: it was told to stop; what was done is kept.
         store_seconds: of the building process, spent on the ledger and the artifacts.
         wall_seconds: from beginning to end.
-        warnings: of ingest.
         pruned_files: artifact files that nothing referred to any more.
     """
 
@@ -73,7 +72,6 @@ class BuildTally:
     was_interrupted: bool = False
     store_seconds: float = 0.0
     wall_seconds: float = 0.0
-    warnings: tuple[str, ...] = ()
     pruned_files: int = 0
 
     @property
@@ -105,18 +103,25 @@ def tally_phase(
         else:
             skipped += 1
     return PhaseTally(
-        name, done, skipped, _by_size(dropped), _by_size(dropped_fine), _by_size(failed), left, work_seconds, wall_seconds
+        name,
+        done,
+        skipped,
+        _by_size(dropped),
+        _by_size(dropped_fine),
+        _by_size(failed),
+        left,
+        work_seconds,
+        wall_seconds,
     )
 
 
 def reason_group(reason: str) -> str:
-    """What a reason is counted under: stages write what is the same for many clips first, particulars behind a colon.
+    """What a reason is counted under: what it says first; particulars stand behind a colon, advice behind a semicolon.
 
     A fault of the program keeps its message: "unexpected KeyError: 'x' (y.py:3)".
     """
-    if reason.startswith("unexpected "):
-        return reason.partition("; ")[0]
-    return reason.partition(": ")[0]
+    said = reason.partition("; ")[0]
+    return said if said.startswith("unexpected ") else said.partition(": ")[0]
 
 
 def _by_size(counter: Counter[str]) -> dict[str, int]:

@@ -1,0 +1,94 @@
+"""Files that stages make, named by their content: `artifacts/ab/<sha256><suffix>`; whole or not there."""
+
+from __future__ import annotations
+
+import hashlib
+import itertools
+import os
+import re
+from collections.abc import Set
+from pathlib import Path
+from typing import NamedTuple
+
+from emotion_llama.errors import BackendError, InputError
+
+FOLDER = "artifacts"
+_SUFFIX = re.compile(r"\.[a-z0-9.]{1,15}")
+_counter = itertools.count()
+
+
+class Pruned(NamedTuple):
+    """Files that were taken away because nothing refers to them any more."""
+
+    num_files: int
+    num_bytes: int
+
+
+class ArtifactFolder:
+    """The artifacts of a build in `folder`."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._root = folder / FOLDER
+
+    @staticmethod
+    def relative(sha256: str, suffix: str) -> str:
+        """Path of an artifact within the build, with slashes."""
+        return f"{FOLDER}/{sha256[:2]}/{sha256}{suffix}"
+
+    def put(self, data: bytes, suffix: str) -> str:
+        """Keep `data`; returns its SHA-256. Content that is there already is not written again.
+
+        Raises:
+            InputError: the suffix is none.
+            BackendError: it cannot be written.
+        """
+        if not _SUFFIX.fullmatch(suffix):
+            raise InputError(f"an artifact's suffix is a dot and small letters or digits, got {suffix!r}")
+        sha256 = hashlib.sha256(data).hexdigest()
+        path = self._folder / self.relative(sha256, suffix)
+        try:
+            if path.exists() and path.stat().st_size == len(data):
+                return sha256
+            path.parent.mkdir(parents=True, exist_ok=True)
+            half = path.parent / f".{os.getpid()}-{next(_counter)}.tmp"
+            with half.open("wb") as file:
+                file.write(data)
+                file.flush()
+                # The row that names this file must never outlive its content, whatever happens to the machine.
+                os.fsync(file.fileno())
+            half.replace(path)
+        except OSError as error:
+            raise BackendError(
+                f"{path} cannot be written ({error.strerror}); make room or set the rights right and run the same "
+                "command again, nothing is lost"
+            ) from error
+        return sha256
+
+    def read(self, sha256: str, suffix: str) -> bytes | None:
+        """An artifact's bytes; None when its file is gone or is not what its name says."""
+        try:
+            data = (self._folder / self.relative(sha256, suffix)).read_bytes()
+        except OSError:
+            return None
+        return data if hashlib.sha256(data).hexdigest() == sha256 else None
+
+    def is_there(self, sha256: str, suffix: str, num_bytes: int) -> bool:
+        """Whether the file is there and has its length; its content is looked at when it is read."""
+        try:
+            return (self._folder / self.relative(sha256, suffix)).stat().st_size == num_bytes
+        except OSError:
+            return False
+
+    def prune(self, keep: Set[str]) -> Pruned:
+        """Take away every file whose path within the build is not in `keep`; half-written ones too.
+
+        Nobody else may be writing artifacts meanwhile.
+        """
+        num_files = num_bytes = 0
+        for folder in sorted(self._root.glob("[0-9a-f][0-9a-f]")):
+            for path in sorted(folder.iterdir()):
+                if f"{FOLDER}/{folder.name}/{path.name}" not in keep:
+                    num_files, num_bytes = num_files + 1, num_bytes + path.stat().st_size
+                    path.unlink(missing_ok=True)
+        return Pruned(num_files, num_bytes)

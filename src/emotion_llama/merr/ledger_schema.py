@@ -1,0 +1,166 @@
+"""The ledger's tables: one SQLite file in WAL mode, its version, and how a connection is opened and refused.
+
+Version 1:
+
+- `clips`: what the build is made of. `here` = 0: set aside by the last build (file gone, beyond the limit).
+- `runs`: one row a clip and stage, the last one. `current` = 0: kept, but not of recipe and inputs in force; nothing
+  that reads the build sees it, and a build takes it back when it fits again. `session`: see claims.py.
+- `fields`, `artifacts`: what a run has put out; they go with their run.
+- `failures`: every failure ever recorded, with its reason; `claims`: who works on what; `builders`: the log of builds.
+- `stages`, `meta`: the phases of the recipe in force; the recipe itself, and what was found at ingest.
+"""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+from pathlib import Path
+
+from emotion_llama.errors import BackendError, InputError
+
+LEDGER_NAME = "merr.sqlite"
+VERSION = 1
+APPLICATION_ID = 0x4D455252  # "MERR": tells this file from other SQLite files
+BUSY_SECONDS = 60.0  # how long a writer waits for another's transaction; each takes milliseconds
+
+SCHEMA = """
+CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
+CREATE TABLE stages (
+    name TEXT PRIMARY KEY, position INTEGER NOT NULL, needs TEXT NOT NULL, pool TEXT NOT NULL, version INTEGER NOT NULL
+) WITHOUT ROWID;
+CREATE TABLE clips (
+    clip_id TEXT PRIMARY KEY, path, sha256 TEXT, frame_count INTEGER, duration_seconds REAL, fps REAL,
+    width INTEGER, height INTEGER, has_audio INTEGER, source TEXT, person TEXT,
+    given_label TEXT, given_subtitle TEXT, subtitle_source TEXT, subtitle_language TEXT, given_split TEXT,
+    stated_frame_count INTEGER,
+    here INTEGER NOT NULL DEFAULT 1, why_left TEXT
+) WITHOUT ROWID;
+CREATE TABLE builders (
+    id INTEGER PRIMARY KEY, session INTEGER NOT NULL, plan_sha256 TEXT NOT NULL, plan TEXT NOT NULL,
+    host TEXT NOT NULL, pid INTEGER NOT NULL, process_start TEXT NOT NULL,
+    engine TEXT NOT NULL, workers INTEGER NOT NULL,
+    began_at TEXT NOT NULL, heartbeat REAL NOT NULL, ended_at TEXT, how_ended TEXT, phase TEXT
+);
+CREATE TABLE runs (
+    clip_id TEXT NOT NULL REFERENCES clips ON DELETE CASCADE, stage TEXT NOT NULL,
+    status TEXT NOT NULL CHECK (status IN ('done', 'dropped', 'failed')),
+    fingerprint TEXT NOT NULL, output_sha256 TEXT, reason TEXT, scope TEXT CHECK (scope IN ('all', 'fine')),
+    seconds REAL NOT NULL, finished_at TEXT NOT NULL, attempts INTEGER NOT NULL,
+    current INTEGER NOT NULL DEFAULT 1, session INTEGER NOT NULL DEFAULT 0,
+    PRIMARY KEY (clip_id, stage)
+) WITHOUT ROWID;
+CREATE INDEX runs_by_stage ON runs (stage, current, status);
+CREATE TABLE fields (
+    clip_id TEXT NOT NULL, stage TEXT NOT NULL, name TEXT NOT NULL, language TEXT NOT NULL,
+    value TEXT, why_missing TEXT, provenance TEXT NOT NULL,
+    PRIMARY KEY (clip_id, stage, name, language),
+    FOREIGN KEY (clip_id, stage) REFERENCES runs ON DELETE CASCADE,
+    CHECK ((value IS NULL) <> (why_missing IS NULL))
+) WITHOUT ROWID;
+CREATE TABLE artifacts (
+    clip_id TEXT NOT NULL, stage TEXT NOT NULL, name TEXT NOT NULL,
+    sha256 TEXT NOT NULL, suffix TEXT NOT NULL, num_bytes INTEGER NOT NULL,
+    PRIMARY KEY (clip_id, stage, name),
+    FOREIGN KEY (clip_id, stage) REFERENCES runs ON DELETE CASCADE
+) WITHOUT ROWID;
+CREATE TABLE failures (
+    id INTEGER PRIMARY KEY, clip_id TEXT NOT NULL REFERENCES clips ON DELETE CASCADE, stage TEXT NOT NULL,
+    fingerprint TEXT NOT NULL, reason TEXT NOT NULL, seconds REAL NOT NULL, failed_at TEXT NOT NULL
+);
+CREATE INDEX failures_by_clip ON failures (clip_id, stage);
+CREATE TABLE claims (
+    clip_id TEXT NOT NULL, stage TEXT NOT NULL, builder INTEGER NOT NULL REFERENCES builders ON DELETE CASCADE,
+    claimed_at TEXT NOT NULL,
+    PRIMARY KEY (clip_id, stage)
+) WITHOUT ROWID;
+"""
+
+
+def create(folder: Path) -> None:
+    """Make an empty ledger in `folder`, or leave the one that is there.
+
+    Raises:
+        InputError: the folder cannot be made, or holds other things and no ledger.
+    """
+    path = folder / LEDGER_NAME
+    if path.exists() and path.stat().st_size:
+        return
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        strangers = sorted(p.name for p in folder.iterdir() if not p.name.startswith((".", LEDGER_NAME)))
+    except OSError as error:
+        raise InputError(f"{folder} cannot be used as a build's folder ({error.strerror}); give another one") from error
+    if strangers:
+        raise InputError(
+            f"{folder} is no build and not empty ({strangers[0]} is in it); give a new or empty folder for the build"
+        )
+    try:
+        connection = sqlite3.connect(path, isolation_level=None, timeout=BUSY_SECONDS)
+        try:
+            # Two builds may start at once: the second one waits here, and finds the tables made.
+            connection.execute("BEGIN IMMEDIATE")
+            if not connection.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]:
+                for statement in SCHEMA.split(";"):
+                    connection.execute(statement)
+                connection.execute(f"PRAGMA application_id={APPLICATION_ID}")
+                connection.execute(f"PRAGMA user_version={VERSION}")
+            connection.execute("COMMIT")
+        finally:
+            connection.close()
+    except sqlite3.Error as error:
+        raise InputError(f"{path} cannot be written ({error}); give another folder") from error
+
+
+def connect(folder: Path, *, read_only: bool = False) -> sqlite3.Connection:
+    """A connection to the ledger in `folder`, checked; autocommit, so that every transaction is written out.
+
+    Raises:
+        InputError: there is no ledger, it is no ledger of ours, or a newer version's.
+    """
+    path = folder / LEDGER_NAME
+    if not path.is_file():
+        raise InputError(f"{folder} is no build: it holds no {LEDGER_NAME}; make one with: emotion-llama merr build")
+    try:
+        connection = sqlite3.connect(_uri(path, read_only), uri=True, isolation_level=None, timeout=BUSY_SECONDS)
+        try:
+            _check(connection, path)
+            if not read_only:
+                connection.execute("PRAGMA journal_mode=WAL")
+                # A crash of the machine may cost the last results, never the ledger; one of the process costs nothing.
+                connection.execute("PRAGMA synchronous=NORMAL")
+            connection.execute("PRAGMA foreign_keys=ON")
+        except BaseException:
+            connection.close()
+            raise
+    except sqlite3.DatabaseError as error:
+        raise InputError(f"{path} cannot be read as a build's ledger ({error}); is it damaged, or not ours?") from error
+    return connection
+
+
+def _uri(path: Path, read_only: bool) -> str:
+    mode = "ro" if read_only else "rw"
+    # SQLite cannot read a WAL file's database where it may not write beside it, unless told that nobody writes at all.
+    alone = read_only and not os.access(path.parent, os.W_OK) and not path.with_name(path.name + "-wal").exists()
+    return f"{path.absolute().as_uri()}?mode={mode}" + ("&immutable=1" if alone else "")
+
+
+def _check(connection: sqlite3.Connection, path: Path) -> None:
+    application = connection.execute("PRAGMA application_id").fetchone()[0]
+    if application != APPLICATION_ID:
+        raise InputError(f"{path} is a SQLite file, but no ledger of a build; give the folder of a build")
+    version = connection.execute("PRAGMA user_version").fetchone()[0]
+    if version > VERSION:
+        raise InputError(
+            f"{path} was made by a newer emotion-llama (ledger version {version}, this one knows {VERSION}); "
+            "upgrade emotion-llama"
+        )
+
+
+def refusal(path: Path, error: sqlite3.Error) -> BackendError:
+    """What SQLite said while the ledger was used, as an error of ours."""
+    text = str(error)
+    if "locked" in text:
+        return BackendError(f"{path} was locked for {BUSY_SECONDS:.0f} s; is another program holding it open?")
+    if "full" in text:
+        return BackendError(f"{path}: the disk is full; make room and run the same command again, nothing is lost")
+    return BackendError(f"{path}: {text}; run the same command again, what is recorded is kept")

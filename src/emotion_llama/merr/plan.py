@@ -1,0 +1,185 @@
+"""What is to be done: fingerprints of inputs, hashes of outputs, and which clips a stage still has to see. Pure."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal, NamedTuple, TypeGuard
+
+from emotion_llama.merr.records import ClipRow, Field, Json, RunStatus, Scope, StageOutput
+from emotion_llama.merr.stage import ClipStage, Stage
+
+INGEST = "ingest"  # every stage needs it, without saying so
+IMPORTED = "imported:"  # begins the fingerprint of runs that no build made: they stay as they are
+
+# What stages may look at beside the media. A stage that looks at fewer names them in `reads_clip`.
+GIVEN_FACTS = (
+    "source", "person", "given_label", "given_subtitle", "subtitle_source", "subtitle_language", "given_split",
+    "stated_frame_count",
+)  # fmt: skip
+
+# ok: it went through; out: it failed, was dropped or never came this far; open: not known yet.
+Standing = Literal["ok", "out", "open"]
+
+
+class RunState(NamedTuple):
+    """What decides whether a run still holds."""
+
+    status: RunStatus
+    fingerprint: str
+    output_sha256: str | None
+    scope: Scope | None
+    current: bool
+    session: int
+
+    @property
+    def is_out(self) -> bool:
+        """The clip goes no further from here."""
+        return self.status == "failed" or (self.status == "dropped" and self.scope == "all")
+
+
+RunsByStage = Mapping[str, Mapping[str, RunState]]  # stage -> clip -> state
+
+
+@dataclass(frozen=True)
+class PhasePlan:
+    """One stage's clips.
+
+    Attributes:
+        pending: to be run now, in order of ids, with the fingerprint each will have.
+        finished: their run holds.
+        revived: among `finished`, those whose run was set aside and fits again.
+        stale: their run does not hold (any more) and is set aside.
+        standing: of every clip behind this stage, as far as it is known.
+    """
+
+    pending: Mapping[str, str]
+    finished: frozenset[str]
+    revived: tuple[str, ...]
+    stale: tuple[str, ...]
+    standing: Mapping[str, Standing]
+
+
+def is_clip_stage(stage: Stage) -> TypeGuard[ClipStage]:
+    """Whether it sees clips one by one; otherwise all at once."""
+    return hasattr(stage, "run")
+
+
+def needed(stage: Stage) -> tuple[str, ...]:
+    """Names of the stages that must be through, ingest among them."""
+    return (INGEST, *(name for name in stage.needs if name != INGEST))
+
+
+def plan_phase(
+    stage: Stage,
+    clips: Mapping[str, ClipRow],
+    runs: RunsByStage,
+    standings: Mapping[str, Mapping[str, Standing]],
+    session: int,
+) -> PhasePlan:
+    """Which clips `stage` has to see.
+
+    Args:
+        stage: the stage.
+        clips: of the build, by id.
+        runs: of this stage and of those it needs.
+        standings: of the clips at the stages it needs.
+        session: runs that failed in it are not tried again.
+    """
+    own = runs.get(stage.name, {})
+    imported = {clip_id for clip_id in clips if clip_id in own and own[clip_id].fingerprint.startswith(IMPORTED)}
+    standing = {clip_id: _before(stage, clip_id, standings) for clip_id in sorted(clips)}
+    if not is_clip_stage(stage) and "open" in standing.values():
+        standing = {clip_id: "open" if where == "ok" else where for clip_id, where in standing.items()}
+    coming = [clip_id for clip_id, where in standing.items() if where == "ok" and clip_id not in imported]
+    prints = fingerprints(stage, {clip_id: clips[clip_id] for clip_id in coming}, runs)
+    finished = imported | {c for c, p in prints.items() if c in own and _holds(own[c], p, session)}
+    pending = {c: p for c, p in prints.items() if c not in finished}
+    for clip_id in pending:
+        standing[clip_id] = "open"
+    for clip_id in finished:
+        standing[clip_id] = "out" if own[clip_id].is_out else "ok"
+    # A failed run that is tried again stays in sight until then: its reason is what `status` shows.
+    kept = {c for c, p in pending.items() if c in own and own[c].status == "failed" and own[c].fingerprint == p}
+    return PhasePlan(
+        pending=pending,
+        finished=frozenset(finished),
+        revived=tuple(sorted(c for c in finished if not own[c].current)),
+        stale=tuple(sorted(c for c, run in own.items() if run.current and c not in finished and c not in kept)),
+        standing=standing,
+    )
+
+
+def fingerprints(stage: Stage, clips: Mapping[str, ClipRow], runs: RunsByStage) -> dict[str, str]:
+    """Fingerprint of `stage` for each of `clips`, which all went through the stages it needs.
+
+    It covers the stage's name, version and settings, the clip's id and content, what came with the clip (as far as the
+    stage looks at it), and the outputs of the stages needed; of all clips for a stage that sees them together.
+    """
+    reads = getattr(stage, "reads_clip", GIVEN_FACTS)
+    facts = {
+        clip_id: [
+            clip_id,
+            clip.sha256,
+            {name: getattr(clip, name) for name in reads},
+            [runs[need][clip_id].output_sha256 for need in needed(stage) if need != INGEST],
+        ]
+        for clip_id, clip in clips.items()
+    }
+    head: list[object] = [stage.name, stage.version, dict(stage.settings)]
+    if is_clip_stage(stage):
+        begun = hashlib.sha256(canonical(head).encode())
+        return {clip_id: _continued(begun, canonical(fact)) for clip_id, fact in facts.items()}
+    whole = _continued(hashlib.sha256(canonical(head).encode()), canonical(facts))
+    return dict.fromkeys(facts, whole)
+
+
+def output_sha256(output: StageOutput) -> str:
+    """Hash of what a stage has put out; times left out, so that the same again is the same.
+
+    Raises:
+        ValueError: something is there twice, or a value cannot be stored: NaN, an infinity, or half a character.
+        TypeError: a value is no JSON.
+    """
+    fields = {f"{f.name}/{f.language}": [f.value, f.why_missing, provenance_facts(f)] for f in output.fields}
+    artifacts = {a.name: [a.suffix, hashlib.sha256(a.data).hexdigest()] for a in output.artifacts}
+    if len(fields) < len(output.fields) or len(artifacts) < len(output.artifacts):
+        raise ValueError("a field or an artifact is there twice")
+    drop = None if output.drop is None else [output.drop.reason, output.drop.scope]
+    return hashlib.sha256(canonical([fields, artifacts, drop]).encode("utf-8")).hexdigest()
+
+
+def provenance_facts(item: Field) -> dict[str, Json]:
+    """A field's provenance without the times."""
+    p = item.provenance
+    return {
+        "annotator": p.annotator, "model": p.model, "prompt_sha256": p.prompt_sha256, "label_shown": p.label_shown,
+        "tokens_in": p.tokens_in, "tokens_out": p.tokens_out,
+    }  # fmt: skip
+
+
+def canonical(value: object) -> str:
+    """JSON with sorted keys and no blanks: one text for one value.
+
+    Raises:
+        ValueError: NaN or an infinity, which JSON does not have.
+        TypeError: no JSON value.
+    """
+    return json.dumps(value, sort_keys=True, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+
+
+def _before(stage: Stage, clip_id: str, standings: Mapping[str, Mapping[str, Standing]]) -> Standing:
+    where = [standings[need].get(clip_id, "open") for need in needed(stage)]
+    return "out" if "out" in where else "open" if "open" in where else "ok"
+
+
+def _holds(run: RunState, fingerprint: str, session: int) -> bool:
+    return run.fingerprint == fingerprint and (run.status != "failed" or run.session == session)
+
+
+def _continued(begun: hashlib._Hash, text: str) -> str:
+    whole = begun.copy()
+    whole.update(text.encode("utf-8", "surrogatepass"))
+    return whole.hexdigest()

@@ -1,0 +1,330 @@
+"""Store: a build's folder, read and written; every result is one transaction, whole or not there.
+
+One process or several may write, any number may read meanwhile, and none waits for a reader. A Store belongs to the
+thread that opened it.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Literal
+
+from emotion_llama.errors import InputError
+from emotion_llama.merr.artifacts import Pruned
+from emotion_llama.merr.ledger import Ledger
+from emotion_llama.merr.plan import IMPORTED, RunState
+from emotion_llama.merr.records import ClipRow, Sample, StageInput, StageOutput, StageRun
+from emotion_llama.merr.rows import (
+    CLIP_COLUMNS,
+    FIELD_COLUMNS,
+    RUN_COLUMNS,
+    STATE_COLUMNS,
+    Row,
+    artifact_to_row,
+    clip_from_row,
+    clip_to_row,
+    field_from_row,
+    field_to_row,
+    run_from_row,
+    state_from_row,
+    storable,
+)
+from emotion_llama.merr.store_records import FailureRow, LostArtifact, StageRow, Totals
+
+__all__ = ["FailureRow", "LostArtifact", "SampleScope", "StageRow", "Store", "Totals"]
+
+if TYPE_CHECKING:
+    pass
+
+SampleScope = Literal["coarse", "fine", "all"]
+_CHUNK = 200  # clips that are read together
+
+_CLIPS, _RUNS, _STATES = ", ".join(CLIP_COLUMNS), ", ".join(RUN_COLUMNS), ", ".join(STATE_COLUMNS)
+_FIELDS = ", ".join(f"f.{name}" for name in FIELD_COLUMNS)
+_OF_CURRENT_RUN = "JOIN runs r ON r.clip_id = f.clip_id AND r.stage = f.stage AND r.current = 1"
+_HAS_FIELD = (
+    f"EXISTS (SELECT 1 FROM fields f {_OF_CURRENT_RUN} "  # noqa: S608  (constants)
+    "WHERE f.clip_id = c.clip_id AND f.name = '{}' AND f.value IS NOT NULL)"
+)
+_NOT_DROPPED = (
+    "NOT EXISTS (SELECT 1 FROM runs d WHERE d.clip_id = c.clip_id AND d.current = 1 AND d.status = 'dropped'{})"
+)
+# Coarse: not dropped from the whole set, with a coarse caption; fine: of these, not dropped at all, with a fine one.
+_SCOPES: Mapping[str, str] = {
+    "all": "1",
+    "coarse": _NOT_DROPPED.format(" AND d.scope = 'all'") + " AND " + _HAS_FIELD.format("coarse_caption"),
+    "fine": " AND ".join([_NOT_DROPPED.format(""), *map(_HAS_FIELD.format, ("coarse_caption", "fine_caption"))]),
+}
+
+
+class Store(Ledger):
+    """A build's folder. Use `Store.create` or `Store.open`; it is a context manager."""
+
+    # --- clips
+
+    def clips(self) -> list[ClipRow]:
+        """The clips of the build, by id; not those set aside."""
+        return [clip_from_row(row) for row in self.query(f"SELECT {_CLIPS} FROM clips WHERE here ORDER BY clip_id")]  # noqa: S608
+
+    def all_clips(self) -> list[ClipRow]:
+        """The same with those set aside."""
+        return [clip_from_row(row) for row in self.query(f"SELECT {_CLIPS} FROM clips ORDER BY clip_id")]  # noqa: S608
+
+    def clip(self, clip_id: str) -> ClipRow:
+        """One clip, set aside or not.
+
+        Raises:
+            InputError: the build has none of this id.
+        """
+        rows = self.query(f"SELECT {_CLIPS} FROM clips WHERE clip_id = ?", (clip_id,))  # noqa: S608
+        if not rows:
+            raise InputError(f"{self.folder} has no clip {clip_id!r}; `emotion-llama merr status` counts what it has")
+        return clip_from_row(rows[0])
+
+    def put_clips(self, rows: Iterable[ClipRow]) -> None:
+        """Add clips, or change what is known of them; they are in the build from now on."""
+        names = ", ".join(f"{name} = excluded.{name}" for name in CLIP_COLUMNS[1:])
+        marks = ", ".join("?" * len(CLIP_COLUMNS))
+        with self.transaction() as db:
+            db.executemany(
+                f"INSERT INTO clips ({_CLIPS}) VALUES ({marks}) "  # noqa: S608  (constants)
+                f"ON CONFLICT (clip_id) DO UPDATE SET {names}, here = 1, why_left = NULL",
+                [clip_to_row(row) for row in rows],
+            )
+
+    def set_aside(self, clip_ids: Iterable[str], why: str) -> None:
+        """Take clips out of the build; what was made of them is kept, for when they come back."""
+        with self.transaction() as db:
+            db.executemany("UPDATE clips SET here = 0, why_left = ? WHERE clip_id = ?", [(why, c) for c in clip_ids])
+
+    # --- runs
+
+    def record(self, run: StageRun, output: StageOutput | None) -> None:
+        """Record one result; `record_many` does several in one transaction."""
+        self.record_many([(run, output)])
+
+    def record_many(
+        self, results: Sequence[tuple[StageRun, StageOutput | None]], *, builder: int | None = None
+    ) -> list[bool]:
+        """Record results: each one's run, fields and artifacts, in place of what was there; all in one transaction.
+
+        Args:
+            results: the output of a run that failed is None. `attempts` is counted here: runs of one fingerprint.
+            builder: whose results these are; those whose claim it no longer has are left out.
+
+        Returns:
+            Which were recorded.
+
+        Raises:
+            BackendError: they cannot be written.
+        """
+        # Files first: a row never names a file that is not there. A file without a row is pruned some day.
+        hashes = [[self.artifacts.put(a.data, a.suffix) for a in out.artifacts] if out else [] for _, out in results]
+        recorded = []
+        with self.transaction() as db:
+            for (run, output), shas in zip(results, hashes, strict=True):
+                if builder is not None:
+                    key = (run.clip_id, run.stage, builder)
+                    if not db.execute("DELETE FROM claims WHERE (clip_id, stage, builder) = (?, ?, ?)", key).rowcount:
+                        recorded.append(False)
+                        continue
+                self._record(db, run, output, shas)
+                recorded.append(True)
+        return recorded
+
+    def _record(self, db: sqlite3.Connection, run: StageRun, output: StageOutput | None, shas: list[str]) -> None:
+        key = (run.clip_id, run.stage)
+        old = db.execute("SELECT fingerprint, attempts FROM runs WHERE (clip_id, stage) = (?, ?)", key).fetchone()
+        attempts = old[1] + 1 if old is not None and old[0] == run.fingerprint else 1
+        reason = None if run.reason is None else storable(run.reason)
+        db.execute("DELETE FROM runs WHERE (clip_id, stage) = (?, ?)", key)  # fields and artifacts go with it
+        db.execute(
+            f"INSERT INTO runs ({_RUNS}, session) VALUES ({', '.join('?' * len(RUN_COLUMNS))}, ?)",  # noqa: S608
+            (*key, run.status, run.fingerprint, run.output_sha256, reason, run.scope, run.seconds, run.finished_at,
+             attempts, self.session),
+        )  # fmt: skip
+        if run.status == "failed":
+            db.execute(
+                "INSERT INTO failures (clip_id, stage, fingerprint, reason, seconds, failed_at) VALUES (?,?,?,?,?,?)",
+                (*key, run.fingerprint, reason, run.seconds, run.finished_at),
+            )
+        if output is not None:
+            marks = "?, ?, ?, ?, ?, ?, ?"
+            db.executemany(f"INSERT INTO fields VALUES ({marks})", [(*key, *field_to_row(f)) for f in output.fields])  # noqa: S608
+            files = [(*key, *artifact_to_row(a, sha)) for a, sha in zip(output.artifacts, shas, strict=True)]
+            db.executemany("INSERT INTO artifacts VALUES (?, ?, ?, ?, ?, ?)", files)
+
+    def runs(self, stage: str | None = None) -> list[StageRun]:
+        """Runs of one stage, or of all, that hold for the recipe and clips in force; by clip."""
+        rows = self.query(
+            f"SELECT {_RUNS} FROM runs WHERE current = 1 AND (?1 IS NULL OR stage = ?1) "  # noqa: S608
+            "AND clip_id IN (SELECT clip_id FROM clips WHERE here) ORDER BY clip_id, stage",
+            (stage,),
+        )
+        return [run_from_row(row) for row in rows]
+
+    def run_states(self, stages: Iterable[str], *, set_aside: bool = False) -> dict[str, dict[str, RunState]]:
+        """Stage -> clip -> state, of all runs of these stages, current or not.
+
+        Args:
+            stages: their names.
+            set_aside: also of clips that were set aside by an earlier build.
+        """
+        states: dict[str, dict[str, RunState]] = {}
+        for stage in stages:
+            rows = self.query(
+                f"SELECT r.clip_id, {_STATES} FROM runs r JOIN clips c USING (clip_id) "  # noqa: S608
+                "WHERE r.stage = ? AND (c.here OR ?)",
+                (stage, set_aside),
+            )
+            states[stage] = {row[0]: state_from_row(row[1:]) for row in rows}
+        return states
+
+    def mark(self, stage: str, clip_ids: Iterable[str], *, current: bool) -> None:
+        """Say of runs that they hold, or that they are set aside."""
+        with self.transaction() as db:
+            sql = "UPDATE runs SET current = ? WHERE clip_id = ? AND stage = ?"
+            db.executemany(sql, [(int(current), clip_id, stage) for clip_id in clip_ids])
+
+    def failures(self) -> list[FailureRow]:
+        """Every failure that was ever recorded of the clips in the build, oldest first."""
+        rows = self.query(
+            "SELECT f.clip_id, f.stage, f.reason, f.seconds, f.failed_at, "
+            "coalesce(r.status = 'failed' AND r.finished_at = f.failed_at AND r.current, 0) "
+            "FROM failures f JOIN clips c USING (clip_id) LEFT JOIN runs r USING (clip_id, stage) "
+            "WHERE c.here ORDER BY f.id"
+        )
+        return [
+            FailureRow(clip_id, stage, reason, seconds, at, bool(is_open))
+            for clip_id, stage, reason, seconds, at, is_open in rows
+        ]
+
+    # --- what was made
+
+    def input_of(self, clip: ClipRow, needs: Sequence[str], reads_artifacts: Sequence[str] = ()) -> StageInput:
+        """One clip as a stage sees it: fields and artifacts of the stages it needs, and of no other.
+
+        Raises:
+            LostArtifact: the file of one of these artifacts is gone or damaged.
+        """
+        stages, names = ", ".join("?" * len(needs)), ", ".join("?" * len(reads_artifacts))
+        rows = self.query(
+            f"SELECT {_FIELDS} FROM fields f WHERE f.clip_id = ? AND f.stage IN ({stages})",  # noqa: S608  (marks)
+            (clip.clip_id, *needs),
+        )
+        fields = {(item.name, item.language): item for item in map(field_from_row, rows)}
+        files = self.query(
+            f"SELECT stage, name, sha256, suffix FROM artifacts WHERE clip_id = ? AND stage IN ({stages}) "  # noqa: S608
+            f"AND name IN ({names})",
+            (clip.clip_id, *needs, *reads_artifacts),
+        )
+        artifacts = {}
+        for stage, name, sha256, suffix in files:
+            data = self.artifacts.read(sha256, suffix)
+            if data is None:
+                raise LostArtifact(clip.clip_id, stage, name)
+            artifacts[name] = data
+        return StageInput(clip, fields, artifacts)
+
+    def artifact(self, clip_id: str, name: str) -> bytes | None:
+        """An artifact's bytes; None when the clip has none of this name.
+
+        Raises:
+            LostArtifact: its file is gone or damaged.
+        """
+        for attempt in (1, 2):  # a build may have replaced and pruned the file between the two reads
+            rows = self.query(
+                f"SELECT f.stage, f.sha256, f.suffix FROM artifacts f {_OF_CURRENT_RUN} "  # noqa: S608
+                "WHERE f.clip_id = ? AND f.name = ?",
+                (clip_id, name),
+            )
+            if not rows:
+                return None
+            stage, sha256, suffix = rows[0]
+            data = self.artifacts.read(sha256, suffix)
+            if data is not None:
+                return data
+            if attempt == 2:
+                raise LostArtifact(clip_id, stage, name)
+        raise AssertionError("unreachable")
+
+    def lost_artifacts(self) -> list[LostArtifact]:
+        """Artifacts whose file is not there or not whole (by its length)."""
+        rows = self.query("SELECT clip_id, stage, name, sha256, suffix, num_bytes FROM artifacts")
+        return [LostArtifact(*row[:3]) for row in rows if not self.artifacts.is_there(*row[3:])]
+
+    def forget(self, lost: LostArtifact, at: str) -> None:
+        """Take away the run that made a lost artifact, so that it is made again; of an imported run only the file."""
+        key = (lost.clip_id, lost.stage)
+        with self.transaction() as db:
+            found = db.execute("SELECT fingerprint FROM runs WHERE (clip_id, stage) = (?, ?)", key).fetchone()
+            if found is None:
+                return
+            if found[0].startswith(IMPORTED):
+                db.execute("DELETE FROM artifacts WHERE (clip_id, stage, name) = (?, ?, ?)", (*key, lost.name))
+            else:
+                db.execute("DELETE FROM runs WHERE (clip_id, stage) = (?, ?)", key)
+            db.execute(
+                "INSERT INTO failures (clip_id, stage, fingerprint, reason, seconds, failed_at) VALUES (?,?,?,?,0,?)",
+                (*key, found[0], f"lost artifact: {lost.name}", at),
+            )
+
+    def prune(self) -> Pruned:
+        """Take away artifact files that no run refers to. Only where no other build is alive: see `Claims.is_alone`."""
+        with self.transaction() as db:  # no build can begin meanwhile
+            rows = db.execute("SELECT DISTINCT sha256, suffix FROM artifacts").fetchall()
+            return self.artifacts.prune({self.artifacts.relative(*row) for row in rows})
+
+    def sample(self, clip_id: str) -> Sample:
+        """Everything known of one clip.
+
+        Raises:
+            InputError: the build has none of this id.
+        """
+        with self.snapshot():
+            return next(self._samples([self.clip(clip_id)]))
+
+    def samples(self, scope: SampleScope = "all") -> Iterator[Sample]:
+        """The clips of the build by id, each with everything that holds for the recipe in force, as of one moment.
+
+        Args:
+            scope: "coarse" and "fine" give the data set's two parts; "all" also what was dropped or failed.
+        """
+        if scope not in _SCOPES:
+            raise InputError(f"scope must be one of {', '.join(_SCOPES)}, got {scope!r}")
+        with Store.open(self.folder, read_only=True) as reader, reader.snapshot():
+            sql = f"SELECT {_CLIPS} FROM clips c WHERE here AND {_SCOPES[scope]} ORDER BY clip_id"  # noqa: S608
+            clips = [clip_from_row(row) for row in reader.query(sql)]
+            for start in range(0, len(clips), _CHUNK):
+                yield from reader._samples(clips[start : start + _CHUNK])
+
+    def _samples(self, clips: Sequence[ClipRow]) -> Iterator[Sample]:
+        ids = [clip.clip_id for clip in clips]
+        marks = ", ".join("?" * len(ids))
+        of_clips = f"{_OF_CURRENT_RUN} WHERE f.clip_id IN ({marks})"
+        fields = self.query(f"SELECT f.clip_id, {_FIELDS} FROM fields f {of_clips}", ids)  # noqa: S608
+        runs = self.query(f"SELECT {_RUNS} FROM runs WHERE current = 1 AND clip_id IN ({marks})", ids)  # noqa: S608
+        files = self.query(f"SELECT f.clip_id, f.name, f.sha256, f.suffix FROM artifacts f {of_clips}", ids)  # noqa: S608
+        by_clip: dict[str, tuple[list[Row], list[Row], list[Row]]] = {clip_id: ([], [], []) for clip_id in ids}
+        for kind, rows in enumerate((fields, runs, files)):
+            for row in rows:
+                by_clip[row[0]][kind].append(row)
+        for clip in clips:
+            own_fields, own_runs, own_files = by_clip[clip.clip_id]
+            items = [field_from_row(row[1:]) for row in own_fields]
+            yield Sample(
+                clip,
+                {(item.name, item.language): item for item in items},
+                {row[1]: run_from_row(row) for row in own_runs},
+                {name: self.artifacts.relative(sha256, suffix) for _, name, sha256, suffix in own_files},
+            )
+
+    def totals(self) -> Totals:
+        """Clips in the build and its two parts."""
+        count = {
+            scope: self.query(f"SELECT count(*) FROM clips c WHERE here AND {where}")[0][0]  # noqa: S608
+            for scope, where in _SCOPES.items()
+        }
+        aside = self.query("SELECT why_left, count(*) FROM clips WHERE NOT here GROUP BY why_left ORDER BY why_left")
+        return Totals(count["all"], count["coarse"], count["fine"], dict(aside))

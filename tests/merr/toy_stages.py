@@ -1,0 +1,143 @@
+"""Stages for tests of stores, builds and engines: small, countable, and able to go wrong in every way."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import signal
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from emotion_llama.errors import AnnotationError, EmotionLlamaError, MediaError
+from emotion_llama.merr.records import Artifact, Drop, Field, Provenance, StageInput, StageOutput
+from emotion_llama.merr.stage import Pool
+
+
+def provenance(**changes: Any) -> Provenance:
+    return Provenance("toy", "toy 1", **{"made_at": str(time.time()), "seconds": time.perf_counter(), **changes})
+
+
+@dataclass(frozen=True)
+class Toy:
+    """Writes a field with its own name: what it was given, with `word` behind; counts its runs in `log`.
+
+    `bad` maps clip ids to what happens to them: see `_one`.
+    """
+
+    name: str
+    needs: tuple[str, ...] = ()
+    pool: Pool = "inline"
+    word: str = ""
+    version: int = 1
+    log: Path | None = None
+    seconds: float = 0.0
+    bad: Mapping[str, str] = field(default_factory=dict)
+    artifact_bytes: int = 0
+    reads_artifacts: tuple[str, ...] = ()
+    batch_size: int = 1
+    reads_clip: tuple[str, ...] = ()
+    ignores: tuple[str, ...] = ()  # names of fields that do not change its output
+
+    @property
+    def settings(self) -> Mapping[str, object]:
+        return {"word": self.word, "bad": dict(self.bad)}
+
+    def run(self, items: Sequence[StageInput]) -> list[StageOutput | EmotionLlamaError]:
+        out = [self._result(item) for item in items]
+        if "short" in self.bad.values():
+            out.pop()
+        return out
+
+    def _result(self, item: StageInput) -> StageOutput | EmotionLlamaError:
+        try:
+            return self._one(item)
+        except EmotionLlamaError as error:
+            return error
+
+    def _one(self, item: StageInput) -> StageOutput:
+        clip_id = item.clip.clip_id
+        if self.log is not None:
+            with self.log.open("a") as file:  # one short write in append mode: whole, whoever else writes
+                file.write(f"{self.name} {clip_id} {os.getpid()}\n")
+        time.sleep(self.seconds)
+        how = self.bad.get(clip_id, "")
+        if how == "exit":
+            os._exit(3)
+        if how == "kill":
+            os.kill(os.getpid(), signal.SIGKILL)
+        if how == "hang":
+            time.sleep(1000)
+        if how == "bug":
+            raise KeyError("missing_key")
+        if how == "media":
+            raise MediaError(item.clip.path or "", "the video stream is damaged", "repair it")
+        if how == "refused":
+            raise AnnotationError("refused", "the server will not say")
+        if how.startswith("drop"):
+            return StageOutput(drop=Drop("no strong expression", "fine" if how == "drop fine" else "all"))
+        if how == "nan":
+            return StageOutput((Field(self.name, float("nan"), provenance()),))
+        if how == "lambda":
+            return StageOutput((Field(self.name, lambda: 0, provenance()),))  # type: ignore[arg-type]
+        if how == "fail once" and not (marker := Path(f"{self.log}.{clip_id}")).exists():
+            marker.touch()
+            raise MediaError("", "not this time")
+        heard = [f"{n}={f.value}" for (n, _), f in sorted(item.fields.items()) if n not in self.ignores]
+        heard += [f"{n}:{len(d)}" for n, d in sorted(item.artifacts.items())]
+        heard += [str(getattr(item.clip, name)) for name in self.reads_clip]
+        artifacts = ()
+        if self.artifact_bytes:
+            seed = hashlib.sha256(f"{self.name} {item.clip.sha256}".encode()).digest()
+            artifacts = (
+                Artifact(f"{self.name}_file", ".bin", (seed * (self.artifact_bytes // 32 + 1))[: self.artifact_bytes]),
+            )
+        return StageOutput((Field(self.name, f"({' '.join(heard)}){self.word}", provenance()),), artifacts)
+
+
+@dataclass(frozen=True)
+class ToySet:
+    """Numbers the clips that come; `keep` of them stay, the others are dropped."""
+
+    name: str
+    needs: tuple[str, ...] = ()
+    version: int = 1
+    keep: int = 1000
+    bug: bool = False
+    log: Path | None = None
+
+    @property
+    def settings(self) -> Mapping[str, object]:
+        return {"keep": self.keep, "bug": self.bug}
+
+    def run_all(self, items: Sequence[StageInput]) -> list[StageOutput]:
+        if self.log is not None:
+            with self.log.open("a") as file:
+                file.write(f"{self.name} - {os.getpid()}\n")
+        if self.bug:
+            raise ZeroDivisionError("nothing to divide")
+        return [
+            StageOutput((Field(self.name, f"{place}", provenance()),))
+            if place < self.keep
+            else StageOutput(drop=Drop("too many"))
+            for place, _ in enumerate(items)
+        ]
+
+
+@dataclass(frozen=True)
+class ImportsNothing(Toy):
+    """Cannot be read in another process."""
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _fail_to_load, ()
+
+
+def _fail_to_load() -> None:
+    raise ModuleNotFoundError("No module named 'other_machine'")
+
+
+def calls(log: Path) -> list[str]:
+    """`stage clip` of every call so far, in order."""
+    return [" ".join(line.split()[:2]) for line in log.read_text().splitlines()] if log.exists() else []
