@@ -10,7 +10,7 @@ SOURCE = Path(__file__).parents[1] / "src" / "emotion_llama"
 # Lowest floor first; a room may import from its own floor and from those above it in this list.
 FLOORS = (
     {"errors", "labels", "records", "__init__"},
-    {"media", "face", "speech", "prompts", "answers", "documents"},
+    {"media", "face", "speech", "prompts", "answers", "documents", "yaml_recipes"},
     {"models", "data", "annotators", "checkpoints"},
     {"pipeline"},
     {"merr", "train", "evaluation", "report", "synthetic", "doctor", "batch"},

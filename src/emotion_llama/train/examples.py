@@ -1,0 +1,257 @@
+"""Training examples from files: published or exported MERR folders, and one's own clips in CSV or JSONL.
+
+MERR folder: `MERR_coarse_grained.{txt,json}` teach the tasks emotion (the label) and reason (`caption`),
+`MERR_fine_grained.{txt,json}` emotion and reason_v2 (`smp_reason_caption`), words come from
+`transcription_en_all.csv`. Either pair may be missing, and so may the words. Where descriptions of one kind alone are
+asked for, that pair alone is read, labels included: so the published stages have it. Of a clip with two labels the
+fine one counts.
+
+CSV or JSONL: columns `name` or `video` (one must be there), `label`, `description`, `subtitle`, `cues`, `group`,
+`note`. A label teaches the task emotion; a description what the recipe asks for of reason and reason_v2.
+"""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from emotion_llama.errors import InputError
+from emotion_llama.labels import LabelSpace
+from emotion_llama.train.records import Example
+
+COARSE, FINE = "MERR_coarse_grained", "MERR_fine_grained"
+TRANSCRIPTS = "transcription_en_all.csv"
+COLUMNS = ("name", "video", "label", "description", "subtitle", "cues", "group", "note")
+DESCRIPTION_TASKS = ("reason", "reason_v2")
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What examples are read for.
+
+    Attributes:
+        tasks: that the recipe asks; answers to others are not made.
+        space: labels must be in it.
+        videos: folder of the clips that MERR files name; None: they have none.
+    """
+
+    tasks: frozenset[str]
+    space: LabelSpace
+    videos: Path | None = None
+
+
+def read_examples(paths: Iterable[Path], wanted: Wanted) -> list[Example]:
+    """All examples of some folders and files, in order.
+
+    Raises:
+        InputError: a file is missing or malformed, a label is in no way a label of the space, a name stands twice with
+            different contents, or nothing is left.
+    """
+    examples: dict[str, Example] = {}
+    for path in paths:
+        source = _merr(path, wanted) if path.is_dir() else _table(path, wanted)
+        for example in source:
+            known = examples.get(example.name)
+            examples[example.name] = example if known is None else _joined(known, example, path)
+    if not examples:
+        raise InputError(f"no examples in {', '.join(map(str, paths))} for the tasks {', '.join(sorted(wanted.tasks))}")
+    return list(examples.values())
+
+
+def _joined(known: Example, other: Example, path: Path) -> Example:
+    """One clip that two files describe: coarse and fine."""
+    for field in ("answers", "truths"):
+        first, second = getattr(known, field), getattr(other, field)
+        if clash := next((key for key in first if key in second and first[key] != second[key]), None):
+            raise InputError(
+                f"{path}: {known.name} has another {clash} than before, {second[clash][:40]!r} and not "
+                f"{first[clash][:40]!r}; names must be unique over all files of a run"
+            )
+    return Example(
+        known.name,
+        {**known.answers, **other.answers},
+        known.media or other.media,
+        known.words or other.words,
+        known.cues or other.cues,
+        known.group or other.group,
+        known.note or other.note,
+        {**known.truths, **other.truths},
+    )
+
+
+# --- MERR's own files -----------------------------------------------------------------------------------------------
+
+
+def _merr(folder: Path, wanted: Wanted) -> Iterator[Example]:
+    words = _transcripts(folder / TRANSCRIPTS)
+    pairs = [(COARSE, "caption", "reason"), (FINE, "smp_reason_caption", "reason_v2")]
+    described = [pair for pair in pairs if pair[2] in wanted.tasks] or pairs
+    there = [pair for pair in described if (folder / f"{pair[0]}.txt").is_file()]
+    if not there:
+        expected = " or ".join(f"{stem}.txt" for stem, _, _ in described)
+        raise InputError(f"{folder} does not hold the MERR files that the recipe's tasks need: expected {expected}")
+    examples: dict[str, Example] = {}
+    for stem, key, task in there:
+        captions = _json_table(folder / f"{stem}.json") if task in wanted.tasks else {}
+        names = folder / f"{stem}.txt"
+        for number, line in enumerate(_lines(names), 1):
+            for one in _merr_line(f"{names}, line {number}", line, captions, (key, task), words, wanted):
+                before = examples.get(one.name)
+                answers = {**({} if before is None else before.answers), **one.answers}
+                examples[one.name] = replace(one, answers=answers)
+    yield from examples.values()
+
+
+def _merr_line(
+    where: str,
+    line: str,
+    captions: Mapping[str, Any],
+    caption: tuple[str, str],
+    words: Mapping[str, str],
+    wanted: Wanted,
+) -> Iterator[Example]:
+    parts = line.split()
+    if not parts:
+        return
+    if len(parts) < 2:
+        raise InputError(f"{where}: expected `name frames label`, got {line[:60]!r}")
+    name, label = parts[0], _label(parts[1] if len(parts) == 2 else parts[2], wanted, where)
+    key, task = caption
+    answers = {"emotion": label} if "emotion" in wanted.tasks else {}
+    if task in wanted.tasks:
+        entry = captions.get(name)
+        text = entry.get(key) if isinstance(entry, dict) else None
+        if not isinstance(text, str) or not text.strip():
+            raise InputError(f"{where}: {name} has no {key} in the JSON file beside it, which task {task!r} needs")
+        answers[task] = text
+    if answers:
+        yield Example(
+            name, answers, _video(name, wanted.videos), words.get(name) or None, truths={"label": label}
+        )  # fmt: skip
+
+
+def _video(name: str, folder: Path | None) -> Path | None:
+    """The clip of that name; None where no folder of clips is given."""
+    if folder is None:
+        return None
+    found = sorted(path for path in folder.glob(f"{name}.*") if path.suffix.lower() in _VIDEO_SUFFIXES)
+    return found[0] if found else None
+
+
+_VIDEO_SUFFIXES = (".mp4", ".avi", ".mov", ".mkv", ".webm", ".flv", ".wmv", ".m4v")
+
+
+def _transcripts(path: Path) -> dict[str, str]:
+    if not path.is_file():
+        return {}
+    rows = _csv_rows(path)
+    columns = next(iter(rows), {})
+    if columns and not {"name", "sentence"} <= columns.keys():
+        raise InputError(f"{path} has the columns {', '.join(columns)}; expected name and sentence")
+    return {row["name"]: (row["sentence"] or "").strip() for row in rows}
+
+
+def _json_table(path: Path) -> dict[str, Any]:
+    try:
+        table = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise InputError(f"{path} cannot be read as JSON ({error})") from None
+    if not isinstance(table, dict):
+        raise InputError(f"{path}: expected an object keyed by clip, got {type(table).__name__}")
+    return table
+
+
+# --- one's own tables -----------------------------------------------------------------------------------------------
+
+
+def _table(path: Path, wanted: Wanted) -> Iterator[Example]:
+    if path.suffix.lower() not in (".csv", ".jsonl"):
+        raise InputError(f"{path}: expected a MERR folder, a .csv or a .jsonl file")
+    rows = _csv_rows(path) if path.suffix.lower() == ".csv" else _jsonl_rows(path)
+    names: Counter[str] = Counter()
+    for number, row in enumerate(rows, 1):
+        where = f"{path}, row {number}"
+        if unknown := sorted(set(row) - set(COLUMNS)):
+            raise InputError(f"{where}: no column {unknown[0]!r} is known (there are: {', '.join(COLUMNS)})")
+        cells = {key: str(value).strip() for key, value in row.items() if value not in (None, "")}
+        example = _row(where, cells, path.parent, wanted)
+        if example is not None:
+            names[example.name] += 1
+            if names[example.name] > 1:
+                raise InputError(
+                    f"{where}: {example.name} stands there a second time; give each clip a name of its own"
+                )
+            yield example
+
+
+def _row(where: str, cells: Mapping[str, str], base: Path, wanted: Wanted) -> Example | None:
+    """One example; None when it answers no task that is asked for."""
+    media = base / cells["video"] if "video" in cells else None
+    name = cells.get("name") or (media.stem if media is not None else None)
+    if name is None:
+        raise InputError(f"{where}: expected a name or a video, got neither")
+    label = _label(cells["label"], wanted, where) if "label" in cells else None
+    answers: dict[str, str] = {}
+    if label is not None and "emotion" in wanted.tasks:
+        answers["emotion"] = label
+    if "description" in cells:
+        answers |= {task: cells["description"] for task in DESCRIPTION_TASKS if task in wanted.tasks}
+    if not answers:
+        return None
+    return Example(
+        name,
+        answers,
+        media,
+        cells.get("subtitle"),
+        cells.get("cues"),
+        cells.get("group"),
+        cells.get("note", ""),
+        {} if label is None else {"label": label},
+    )
+
+
+def _label(word: str, wanted: Wanted, where: str) -> str:
+    label = wanted.space.find(word)
+    if label is None:
+        raise InputError(
+            f"{where}: {word!r} is no label of {wanted.space.name} (labels: {', '.join(wanted.space.labels)}); "
+            "set data.label_space, or map it"
+        )
+    return label
+
+
+def _csv_rows(path: Path) -> list[dict[str, Any]]:
+    try:
+        with path.open(encoding="utf-8-sig", newline="") as file:
+            reader = csv.DictReader(file)
+            rows = list(reader)
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise InputError(f"{path} cannot be read as CSV ({error})") from None
+    if broken := next((i for i, row in enumerate(rows, 1) if None in row or None in row.values()), None):
+        raise InputError(f"{path}, row {broken}: it has more or fewer cells than the header")
+    return rows
+
+
+def _lines(path: Path) -> list[str]:
+    try:
+        return path.read_text(encoding="utf-8-sig").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(f"{path} cannot be read ({error})") from None
+
+
+def _jsonl_rows(path: Path) -> Iterator[dict[str, Any]]:
+    for number, line in enumerate(_lines(path), 1):
+        if not line.strip():
+            continue
+        try:
+            row = json.loads(line)
+        except ValueError as error:
+            raise InputError(f"{path}, line {number}: no JSON ({error})") from None
+        if not isinstance(row, dict):
+            raise InputError(f"{path}, line {number}: expected an object, got {type(row).__name__}")
+        yield row

@@ -1,0 +1,168 @@
+"""The recipe of a training run: strict YAML and dotted overrides in, all mistakes at once."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from emotion_llama.labels import LABEL_SPACES, LabelSpace
+from emotion_llama.prompts.layouts import LAYOUTS
+from emotion_llama.prompts.targets import TARGET_RULES
+from emotion_llama.prompts.tasks import POOLS, TASKS
+from emotion_llama.train.dataset import DROPPABLE
+from emotion_llama.train.weights import PARTS
+from emotion_llama.yaml_recipes import checked, merged, override_tree, read_tree, resolve_paths
+
+PATH_KEYS = ("model.start", "data.features")
+Share = Annotated[float, Field(ge=0, lt=1)]
+Weight = Annotated[float, Field(gt=0)]
+LABEL_METRICS = ("uar", "accuracy", "weighted_f1", "macro_f1")
+
+
+class Part(BaseModel):
+    """A section of a recipe."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+
+
+class LoraPart(Part):
+    """The adapter; values of the published configuration."""
+
+    rank: int = Field(64, ge=1, description="Published: 64.")
+    alpha: int = Field(16, ge=1, description="Published: 16.")
+    dropout: Share = Field(0.05, description="Published: 0.05.")
+    targets: tuple[str, ...] = Field(("q_proj", "v_proj"), min_length=1, description="Layers of the language model.")
+
+
+class ModelPart(Part):
+    """Where training starts, and what of it learns."""
+
+    start: Path = Field(description="Folder of a model: of `emotion-llama convert`, or of an earlier run's export.")
+    dtype: Literal["auto", "float32", "bfloat16", "float16"] = Field("auto", description="Of the frozen weights.")
+    quantization: Literal["none", "int8", "nf4"] = Field("none", description="Of the language model (QLoRA with nf4).")
+    train: tuple[str, ...] = Field(("projector", "lora"), description="What learns. Published: projections and LoRA.")
+    lora: LoraPart | None = Field(LoraPart(), description="A new adapter where the start has none; null adds none.")
+
+    @model_validator(mode="after")
+    def _known_parts(self) -> ModelPart:
+        if unknown := sorted(set(self.train) - set(PARTS)):
+            raise ValueError(f"no part {unknown[0]!r} of the model can learn (there are: {', '.join(PARTS)})")
+        return self
+
+
+class DataPart(Part):
+    """What is learnt from."""
+
+    train: tuple[Path, ...] = Field(min_length=1, description="MERR folders, .csv or .jsonl files.")
+    validation: tuple[Path, ...] = Field((), description="Likewise; never learnt from.")
+    videos: Path | None = Field(None, description="Folder of the clips that MERR files name; for features made here.")
+    features: Path | None = Field(None, description="Store or published folders; null makes a store in the run.")
+    label_space: Literal["merr9", "mer6", "dfew7"] = Field("merr9", description="Labels of the data.")
+    layout: str = Field("train", description="Prompt layout (docs/prompts.md).")
+    target_rule: str = Field("published", description="How answers are written: published (lower case...), plain.")
+    pools: dict[str, str] = Field({}, description="Task -> instruction pool in place of its own.")
+    dropout: dict[str, Share] = Field({}, description=f"How often is left out: {', '.join(DROPPABLE)}. Published: 0.")
+    balance: Literal["label"] | None = Field(None, description="Draw classes evenly; null as the data has them.")
+
+    @model_validator(mode="after")
+    def _known_names(self) -> DataPart:
+        choices: list[tuple[str, str, tuple[str, ...]]] = [
+            ("layout", self.layout, tuple(LAYOUTS)),
+            ("target_rule", self.target_rule, tuple(TARGET_RULES)),
+            *((f"pools.{task}", pool, POOLS) for task, pool in self.pools.items()),
+            *(("pools", task, tuple(TASKS)) for task in self.pools),
+            *(("dropout", part, DROPPABLE) for part in self.dropout),
+        ]
+        for name, value, known in choices:
+            if value not in known:
+                raise ValueError(f"{name}: {value!r} is not known (there are: {', '.join(known)})")
+        return self
+
+    @property
+    def space(self) -> LabelSpace:
+        """The label space itself."""
+        return LABEL_SPACES[self.label_space]
+
+
+class OptimPart(Part):
+    """AdamW and its schedule; values of the published stage 1."""
+
+    peak_rate: float = Field(1e-5, ge=0, description="Published: 1e-5 in stage 1, 1e-6 in stage 2.")
+    least_rate: float = Field(1e-6, ge=0, description="Published: 1e-6.")
+    first_rate: float = Field(1e-6, ge=0, description="Start of the warm-up. Published: 1e-6.")
+    warmup_steps: int = Field(1000, ge=0, description="Published: 1000.")
+    weight_decay: float = Field(0.05, ge=0, description="Published: 0.05; biases and norms have none.")
+    beta1: Share = Field(0.9, description="AdamW's default.")
+    beta2: Share = Field(0.999, description="AdamW's default.")
+    max_grad_norm: float = Field(0.0, ge=0, description="0 does not clip, as published.")
+
+
+class RunPart(Part):
+    """How long, how many at once, on what, and what is kept."""
+
+    rounds: int = Field(30, ge=1, description="A round ends with validation and a checkpoint. Published: 30 'epochs'.")
+    steps_per_round: int = Field(1000, ge=1, description="Published: 1000 iterations.")
+    batch_size: int = Field(1, ge=1, description="Of one process in one pass. Published: 1.")
+    accumulate: int = Field(1, ge=1, description="Passes of a step. Published: 1, on 4 GPUs.")
+    precision: Literal["float32", "bfloat16", "float16"] = Field("float32", description="Of autocast; float32: none.")
+    activation_checkpointing: bool = Field(False, description="Less memory, a third more time. Published: true.")
+    compile: bool = Field(False, description="torch.compile.")
+    group_lengths: bool = Field(True, description="Batches of alike lengths, so that little is padded.")
+    workers: int = Field(0, ge=0, description="Processes that prepare batches.")
+    fsdp: bool = Field(False, description="Shard weights over processes (FSDP2).")
+    seed: int = Field(42, ge=0, description="Published: 42.")
+    log_every: int = Field(10, ge=1, description="Steps between lines of the log.")
+    best_by: Literal["loss", "uar", "accuracy", "weighted_f1", "macro_f1"] = Field(
+        "uar", description="Which checkpoint is the result. Published: the best on the test set, by hand."
+    )
+    patience: int | None = Field(None, ge=1, description="Rounds without a better one before stopping; null: never.")
+    keep: int = Field(2, ge=1, description="Checkpoints kept, beside the best.")
+
+
+class TrainRecipe(Part):
+    """A whole recipe."""
+
+    model: ModelPart
+    data: DataPart
+    tasks: dict[str, Weight] = Field({"emotion": 1.0, "reason": 1.0}, min_length=1, description="Task -> its weight.")
+    optim: OptimPart = OptimPart()
+    run: RunPart = RunPart()
+
+    @model_validator(mode="after")
+    def _fits(self) -> TrainRecipe:
+        if unknown := sorted(set(self.tasks) - (set(TASKS) - {"free"})):
+            raise ValueError(f"tasks: no task {unknown[0]!r} (there are: {', '.join(set(TASKS) - {'free'})})")
+        if self.run.fsdp and self.run.best_by != "loss":
+            raise ValueError("run.best_by: sharded weights (fsdp) are compared by loss; set run.best_by to loss")
+        if self.run.fsdp and self.model.quantization != "none":
+            raise ValueError("run.fsdp: quantised weights cannot be sharded here; choose one of the two")
+        return self
+
+    @property
+    def num_steps(self) -> int:
+        """Optimizer steps of the whole run."""
+        return self.run.rounds * self.run.steps_per_round
+
+
+def load_train_recipe(path: Path, overrides: Sequence[str] = ()) -> TrainRecipe:
+    """The recipe of a file, with single choices overridden.
+
+    Paths are relative to the recipe's folder; those of overrides to the current one.
+
+    Raises:
+        InputError: the file cannot be read, a key is there twice or unknown, or a value does not fit; all mistakes are
+            named at once.
+    """
+    tree, given = read_tree(path), override_tree(overrides)
+    for part, base in ((tree, path.absolute().parent), (given, Path.cwd())):
+        resolve_paths(part, (*PATH_KEYS, "data.videos"), base)
+        data = part.get("data")
+        for key in ("train", "validation"):
+            if isinstance(data, dict) and isinstance(data.get(key), list):
+                data[key] = [str(base / Path(one).expanduser()) for one in data[key]]
+            elif isinstance(data, dict) and isinstance(data.get(key), str):  # one path may stand without brackets
+                data[key] = [str(base / Path(data[key]).expanduser())]
+    return checked(TrainRecipe, merged(tree, given), str(path))

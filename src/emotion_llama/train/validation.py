@@ -1,0 +1,126 @@
+"""How well the model in training tells labels: likelihood over a label space, on clips it does not learn from."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from emotion_llama.errors import InputError
+from emotion_llama.evaluation.calibration import calibration
+from emotion_llama.evaluation.classification import score_labels as score_answers
+from emotion_llama.labels import MERR9, LabelSpace
+from emotion_llama.models.clip_media import ClipMedia
+from emotion_llama.prompts.layouts import layout_named
+from emotion_llama.prompts.tokenise import encode
+from emotion_llama.train.dataset import NO_CUES, Asking, without
+from emotion_llama.train.media import MediaSource
+from emotion_llama.train.records import Example
+
+
+@dataclass(frozen=True)
+class Told:
+    """What the model told of one example: its probabilities over the label space."""
+
+    name: str
+    truth: str
+    probabilities: Mapping[str, float]
+
+    @property
+    def label(self) -> str:
+        """The likeliest label."""
+        return max(self.probabilities, key=lambda name: self.probabilities[name])
+
+
+@dataclass(frozen=True)
+class LabelQuestion:
+    """How labels are asked for.
+
+    Attributes:
+        space: the labels.
+        instruction: in the prompt.
+        asking: layout; its dropout is not used here.
+        dropped: modalities (`dataset.DROPPABLE`) left out of every clip: tables by modality.
+        batch_size: clips a pass.
+    """
+
+    instruction: str
+    asking: Asking
+    space: LabelSpace = MERR9
+    dropped: frozenset[str] = frozenset()
+    batch_size: int = 8
+
+
+def tell_labels(
+    model: Any, processor: Any, examples: Sequence[Example], media: MediaSource, question: LabelQuestion
+) -> Iterator[Told]:
+    """The model's probabilities for each example that has a true label, in order.
+
+    Args:
+        model: an EmotionLlamaForConditionalGeneration; its mode is put back afterwards.
+        processor: its EmotionLlamaProcessor.
+        examples: with `truths["label"]`.
+        media: gives what is seen and heard.
+        question: how to ask.
+
+    Raises:
+        InputError: an example's label is not in the label space.
+    """
+    import torch
+
+    labelled = [example for example in examples if "label" in example.truths]
+    if strange := next((e for e in labelled if e.truths["label"] not in question.space.labels), None):
+        raise InputError(f"{strange.name}: {strange.truths['label']!r} is no label of {question.space.name}")
+    tokenizer = processor.tokenizer
+    answers = [[*encode(label, tokenizer), tokenizer.eos_token_id] for label in question.space.labels]
+    was_training = model.training
+    model.eval()
+    try:
+        for begin in range(0, len(labelled), question.batch_size):
+            batch = labelled[begin : begin + question.batch_size]
+            with torch.inference_mode():
+                rows = _scores(model, processor, batch, media, question, answers)
+            for example, row in zip(batch, rows, strict=True):
+                yield Told(example.name, example.truths["label"], dict(zip(question.space.labels, row, strict=True)))
+    finally:
+        model.train(was_training)
+
+
+def label_metrics(told: Sequence[Told]) -> dict[str, float]:
+    """`uar`, `accuracy`, `weighted_f1`, `macro_f1` and `ece`, for logs and for keeping the best.
+
+    Raises:
+        InputError: nothing was told.
+    """
+    if not told:
+        raise InputError("no validation clip has a label; leave the label metrics out, or give labelled clips")
+    scores = score_answers([one.truth for one in told], [one.label for one in told])
+    fit = calibration([one.truth for one in told], [one.probabilities for one in told])
+    names = ("uar", "accuracy", "weighted_f1", "macro_f1")
+    return {name: float(getattr(scores, name)) for name in names} | ({} if fit is None else {"ece": fit.ece})
+
+
+def _scores(
+    model: Any,
+    processor: Any,
+    batch: Sequence[Example],
+    media: MediaSource,
+    question: LabelQuestion,
+    answers: list[list[int]],
+) -> list[list[float]]:
+    from emotion_llama.models.scoring import score_labels
+
+    has_cues = layout_named(question.asking.layout).has_cues
+    no_words, no_cues = "words" in question.dropped, "cues" in question.dropped
+    inputs = processor(
+        [without(media(example) or ClipMedia(), question.dropped) for example in batch],
+        task="emotion",
+        instruction=question.instruction,
+        words=[None if no_words else example.words for example in batch],
+        cues=[(NO_CUES if no_cues else example.cues or NO_CUES) if has_cues else None for example in batch],
+        layout=question.asking.layout,
+    ).to(model.device)
+    scores = score_labels(model, inputs, answers)
+    values = scores.probabilities.double()
+    rows: list[list[float]] = (values / values.sum(dim=1, keepdim=True)).tolist()
+    return rows
