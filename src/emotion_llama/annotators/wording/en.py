@@ -168,6 +168,7 @@ _SCENE = {
     "hands.more.face": ("{count} hands are in view, {at_face} of them at the face",),
 }
 _REASON = {
+    "voice": ("The voice is {tone}.",),
     "source.face": ("the face",),
     "source.voice": ("the voice",),
     "source.words": ("what is said",),
@@ -176,6 +177,11 @@ _REASON = {
     "clue.words": ("the person says {items}",),
     "clue.described": ("of {source} it is noted: {items}",),
     "clue.outright": ("the feeling is put into plain words",),
+    "clue.mentioned": ("the feeling is mentioned by name",),
+    "lead.face": ("it shows {items}",),
+    "lead.voice": ("it is {items}", "it sounds {items}"),
+    "lead.words": ("the person says {items}",),
+    "and": (", and ",),
     "first": (
         "The clearest clue comes from {source}: {clue}.",
         "Most telling is {source}: {clue}.",
@@ -197,6 +203,12 @@ _REASON = {
         "Not telling either way: {clues}.",
         "Little can be concluded from the fact that {clues}.",
     ),
+    "contrary": (
+        "What there is points elsewhere: {clues}, which would suggest {mood}.",
+        "Rather, {clues}, which would suggest {mood}.",
+    ),
+    "contrary.plain": ("What there is points elsewhere: {clues}.", "Rather, {clues}."),
+    "said": ("The person says {items}.", "The words spoken are {items}."),
     "none.misleading": (
         "Nothing that is known contradicts this.",
         "No other clue speaks against it.",
@@ -265,7 +277,7 @@ _CUES = {
     "lips tightened": rf"\blips? {_GAP}(?:tight\w*|thin\w*|press\w*)|(?:pressed|tight) lips|clenched (?:jaw|teeth)",
     "mouth open": rf"\bmouth {_GAP}(?:open\w*|agape)\b|open mouth|wide(?:-| )mouth\w*|wide mouth|\bjaw {_GAP}drop\w*"
     rf"|dropped jaw|\blips? {_GAP}(?:parted|apart)\b|parted lips|hanging open",
-    "face at rest": r"no marked movement|face (?:is |stays |remains )?at rest|expression(?:less| stays the same)"
+    "face at rest": r"no marked movement|hardly any facial movement|face (?:is |stays |remains )?at rest|expressionless"
     r"|hardly moves the face",
     "tears": r"\btear(?:s|ful|y)\b|\b(?:cry|cries|crying|sob\w*|weep\w*|wept)\b",
     "blushing": r"\bblush\w*|\bflushed\b|\bpale\b",
@@ -300,7 +312,7 @@ WORDING = Wording(
     ),
     combinations=MappingProxyType(_COMBINATIONS),
     units=MappingProxyType(_UNITS),
-    at_rest=("no marked movement of the face", "a face at rest"),
+    at_rest=("no marked movement of the face", "hardly any facial movement"),
     tones=MappingProxyType(_TONES),
     tones_relative=MappingProxyType(_TONES_RELATIVE),
     figures=MappingProxyType(_FIGURES),
