@@ -101,7 +101,8 @@ def _descriptions(label: str, language: str) -> list[Field]:
         }
     fields = [make_field(name, value, language=language) for name, value in texts.items()]
     holds: Json = {
-        "names_label": True, "label_at_end": True, "grounded_share": 1.0, "ungrounded": [], "problems": [], "judge": None
+        "names_label": True, "label_at_end": True, "grounded_share": 1.0, "ungrounded": [], "problems": [],
+        "judge": None,
     }  # fmt: skip
     return [*fields, make_field("consistency", holds, language=language)]
 

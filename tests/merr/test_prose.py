@@ -1,0 +1,93 @@
+"""Units and tones that free texts name."""
+
+import pytest
+
+from emotion_llama.annotators.phrases import phrase_index
+from emotion_llama.merr.prose_tone import tone_mentions
+from emotion_llama.merr.prose_units import unit_mentions
+from emotion_llama.speech.tone import SCALES
+
+# Units that a phrase of the package means and that its words, taken alone, do not say.
+NOT_SAID = {
+    "a clearly startled face with the mouth open": {"AU01", "AU02"},
+    "eyes and eyebrows clearly raised": {"AU05"},
+    "inner eyebrows clearly drawn up and the mouth turned down": {"AU04"},
+    "a clearly knotted brow over a downturned mouth": {"AU01"},
+    "inner eyebrows clearly drawn up and together": {"AU04"},
+    "a clearly troubled brow": {"AU01"},
+    "lips clearly pressed together": {"AU17"},
+    "lips clearly pressed into a line": {"AU17"},
+    "双眉明显扬起且眼睛和嘴都张大": {"AU26"},
+    "眉心明显蹙起且嘴角向下": {"AU01"},
+    "压低眉头瞪着前方": {"AU07"},
+    "眉头低压并瞪着前面": {"AU07"},
+    "眉心明显蹙起且内侧上提": set(),
+    "双唇明显抿住": {"AU17"},
+    "嘴唇明显抿成一线": {"AU17"},
+}
+CLEAR = 1.6  # phrases of this strength: adverbs change nothing here
+PHRASES = [
+    (phrase, set(units))
+    for language in ("en", "zh")
+    for phrase, (units, least) in phrase_index(language).items()
+    if least == CLEAR
+]
+
+
+@pytest.mark.parametrize(("phrase", "units"), PHRASES)
+def test_the_packages_own_phrases_are_understood(phrase: str, units: set[str]) -> None:
+    """Written elsewhere for another purpose: every mention is of a unit meant, and nearly all units are found."""
+    mentions = unit_mentions(phrase)
+    assert all(mention.units & units for mention in mentions), mentions
+    named = set().union(*(mention.units for mention in mentions))
+    assert units - named == NOT_SAID.get(phrase, set())
+
+
+def test_there_are_phrases_to_understand() -> None:
+    assert len(PHRASES) > 100
+    assert set(NOT_SAID) <= {phrase for phrase, _ in PHRASES}
+
+
+@pytest.mark.parametrize(
+    ("text", "units"),
+    [
+        ("She smiles broadly, and her eyebrows are raised.", [{"AU12"}, {"AU01", "AU02"}]),
+        ("His brow is furrowed while his lips are pressed into a thin line", [{"AU04"}, {"AU23"}]),
+        ("The inner corners of her eyebrows are raised", [{"AU01"}]),
+        ("Raised cheeks and narrowed eyes", [{"AU06"}, {"AU07"}]),
+        ("wide-eyed, mouth agape", [{"AU05"}, {"AU25", "AU26"}]),
+        ("lips pressed and eyes wide open", [{"AU23"}, {"AU05"}]),
+        ("He wears a blue shirt and looks at the camera.", []),
+        ("There is no smile; the mouth is not open.", []),
+        ("She isn't smiling, but frowning.", [{"AU04", "AU15"}]),
+        ("她眉头紧锁，嘴角上扬。", [{"AU04"}, {"AU12"}]),
+        ("他没有微笑，眼睛睁大", [{"AU05"}]),
+        ("双唇微张，皱着眉", [{"AU25"}, {"AU04"}]),
+    ],
+)
+def test_mentions_in_sentences(text: str, units: list[set[str]]) -> None:
+    assert [set(mention.units) for mention in unit_mentions(text)] == units
+
+
+@pytest.mark.parametrize(
+    ("text", "mentions"),
+    [
+        ("She speaks quickly, in a high-pitched voice.",
+         [("articulation_rate", 1), ("pitch_median_semitones", 1)]),
+        ("a low, quiet voice that trembles", [("loudness_median_db", -1), ("tremor_depth_percent", 1)]),
+        ("monotone and slow", [("pitch_range_semitones", -1), ("articulation_rate", -1)]),
+        ("It is not loud, but hesitant.", [("pause_share", 1)]),
+        ("The tone is warm.", []),
+        ("语速较快，声音低沉", [("articulation_rate", 1), ("pitch_median_semitones", -1)]),
+        ("声音没有颤抖", []),
+    ],
+)  # fmt: skip
+def test_tones_in_sentences(text: str, mentions: list[tuple[str, int]]) -> None:
+    assert [(m.figure, m.direction) for m in tone_mentions(text)] == mentions
+
+
+@pytest.mark.parametrize("scale", [s for s in SCALES if s.figure != "pitch_slope_semitones_per_second"])
+def test_the_tone_tables_own_words_are_understood(scale: object) -> None:
+    for word, direction in ((scale.low_word, -1), (scale.high_word, 1)):  # type: ignore[attr-defined]
+        if word is not None:
+            assert [(m.figure, m.direction) for m in tone_mentions(f"a {word} voice")] == [(scale.figure, direction)]  # type: ignore[attr-defined]
