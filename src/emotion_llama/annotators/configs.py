@@ -127,6 +127,9 @@ class TransformersConfig(_Config):
         default=1, ge=0, description="Times a question is asked again after a reply that is no answer."
     )
     image_max_side: int = Field(default=1024, ge=64, description="Larger pictures are made smaller first.")
+    template_options: dict[str, Any] = Field(
+        default={}, description="What the model's chat template knows besides, such as {enable_thinking: false}."
+    )
 
 
 class EmotionLlamaConfig(_Config):
