@@ -12,6 +12,8 @@ from emotion_llama.cli.merr.any_order import AnyOrder
 SUB_VERBS: Mapping[str, str] = {
     "build": "emotion_llama.cli.merr.build",
     "status": "emotion_llama.cli.merr.status",
+    "stats": "emotion_llama.cli.merr.stats",
+    "show": "emotion_llama.cli.merr.show",
 }
 EXAMPLES = """examples:
   emotion-llama merr build videos/ --out merr/
