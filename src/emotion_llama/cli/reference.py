@@ -17,9 +17,11 @@ def generated_documents(root: Path) -> dict[str, str]:
     """Path below the project's `root` -> text, for every document that is generated whole or holds generated blocks."""
     from emotion_llama.cli.reference_tables import BLOCKS
     from emotion_llama.documents import SCHEMA_VERSION, analysis_schema
+    from emotion_llama.merr.recipe_reference import RECIPE_BLOCKS
 
     schema = json.dumps(analysis_schema(), indent=2, ensure_ascii=False) + "\n"
-    pages = {name: fill_blocks((root / name).read_text(encoding="utf-8"), blocks) for name, blocks in BLOCKS.items()}
+    filled = {**BLOCKS, **RECIPE_BLOCKS}
+    pages = {name: fill_blocks((root / name).read_text(encoding="utf-8"), blocks) for name, blocks in filled.items()}
     return {"docs/cli.md": _help_page(), f"docs/schema/analysis-{SCHEMA_VERSION}.schema.json": schema, **pages}
 
 

@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
@@ -71,15 +72,20 @@ def hash_distance(first: str, second: str) -> int:
 def near_duplicates(looks: Sequence[Look], max_distance: int) -> dict[str, str]:
     """Id of a clip to be left out -> id of the one that stays for it."""
     ranked = sorted(looks, key=lambda look: (-look.confidence, -look.pixels, look.clip_id))
-    kept: dict[str, list[Look]] = {}  # by words
+    kept: dict[tuple[str, int], list[_Compared]] = {}  # by words and length, so that few are compared with each other
     out: dict[str, str] = {}
     for look in ranked:
-        words = " ".join(look.words.casefold().split())
-        same = next((other for other in kept.get(words, []) if _alike(look, other, bool(words), max_distance)), None)
+        words, seconds = " ".join(look.words.casefold().split()), look.duration_seconds
+        if seconds is None:
+            continue
+        face = None if look.face_hash is None else int(look.face_hash, 16)
+        bin_ = int(seconds / LENGTH_SECONDS)
+        near = (other for b in (bin_ - 1, bin_, bin_ + 1) for other in kept.get((words, b), ()))
+        same = next((o.clip_id for o in near if _alike(o, seconds, face, bool(words), max_distance)), None)
         if same is None:
-            kept.setdefault(words, []).append(look)
+            kept.setdefault((words, bin_), []).append(_Compared(look.clip_id, seconds, face))
         else:
-            out[look.clip_id] = same.clip_id
+            out[look.clip_id] = same
     return out
 
 
@@ -111,10 +117,15 @@ def caps_of(counts: Mapping[str, int], max_per_label: int | None, max_share: flo
     return {label: min(count, cap) for label, count in caps.items()}
 
 
-def _alike(first: Look, second: Look, has_words: bool, max_distance: int) -> bool:
-    lengths = (first.duration_seconds, second.duration_seconds)
-    if lengths[0] is None or lengths[1] is None or abs(lengths[0] - lengths[1]) > LENGTH_SECONDS:
+class _Compared(NamedTuple):
+    clip_id: str
+    seconds: float
+    face: int | None
+
+
+def _alike(kept: _Compared, seconds: float, face: int | None, has_words: bool, max_distance: int) -> bool:
+    if abs(kept.seconds - seconds) > LENGTH_SECONDS:
         return False
-    if first.face_hash is None or second.face_hash is None:
-        return has_words and first.face_hash is second.face_hash
-    return hash_distance(first.face_hash, second.face_hash) <= max_distance
+    if kept.face is None or face is None:
+        return has_words and kept.face is face
+    return (kept.face ^ face).bit_count() <= max_distance

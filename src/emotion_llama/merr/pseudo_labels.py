@@ -106,7 +106,7 @@ def support(units: ActionUnits, label: str, rules: Sequence[LabelRule], part: Ps
 
 def strength(score: float, part: PseudoLabelPart) -> Strength:
     """MER-Factory's word for a score of at least the threshold: from one, two and three times the threshold."""
-    return next((word for word, times in _STRENGTHS if score >= times * part.threshold), "slight")
+    return next((word for word, times in _STRENGTHS if score >= times * part.threshold - 1e-9), "slight")
 
 
 # --- careful ----------------------------------------------------------------------------------------------------------
@@ -213,8 +213,7 @@ def _neutral(units: ActionUnits, counted: Float, seen: Bool, part: PseudoLabelPa
         return Verdict(
             None, NO_LABEL, f"the units sum to {total.max():.2f} at most, {part.neutral_below} is neutral's limit"
         )
-    # Lone jumps above the limit are not held against it.
-    strongest = min(float(total.max()), part.neutral_below)
+    strongest = float(total[total < part.neutral_below].max())  # lone jumps above the limit are not held against it
     confidence = float(units.confidence[seen].mean()) * (1.0 - strongest / part.neutral_below)
     if confidence < part.min_confidence:
         return Verdict(None, NO_LABEL, f"the units sum to {strongest:.2f}, close to neutral's limit")

@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 # Dotted keys that name files: in a recipe file they are relative to it, on the command line to the current folder.
 PATH_KEYS = ("evidence.face_model", "evidence.units", "evidence.asr_model", "visual_expression.phrases")
 _NO_FILES = {"evidence.units": ("openface_binary",)}  # values of such keys that are names
+_ANNOTATOR_PATHS = ("prompts", "folder")  # options of annotators that name files; `model` may be an id
 
 
 class Recipe(Part):
@@ -186,6 +187,11 @@ def _resolve_paths(tree: dict[str, Any], base: Path) -> None:
         value = place.get(key)
         if isinstance(value, str) and value not in _NO_FILES.get(dotted, ()):
             place[key] = str(base / Path(value).expanduser())
+    annotators = tree.get("annotators")
+    for config in annotators.values() if isinstance(annotators, dict) else ():
+        for key in _ANNOTATOR_PATHS:
+            if isinstance(config, dict) and isinstance(config.get(key), str):
+                config[key] = str(base / Path(config[key]).expanduser())
 
 
 def _mistakes(error: Any) -> str:  # a pydantic ValidationError

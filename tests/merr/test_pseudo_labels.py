@@ -1,0 +1,316 @@
+"""Pseudo-labels: both rules on timelines whose answer is computed by hand, and the faults that `careful` mends."""
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import pytest
+
+from emotion_llama.errors import InputError
+from emotion_llama.labels import DFEW7, MER6, MERR9, LabelSpace
+from emotion_llama.merr.label_rules import LabelRule, label_rules, units_of_label
+from emotion_llama.merr.pseudo_labels import NO_LABEL, SEEN_TOO_LITTLE, UNCLEAR, Verdict, judge, support
+from emotion_llama.merr.recipe_parts import PseudoLabelPart
+from emotion_llama.records import AU_NAMES, ActionUnits
+
+FPS = 25.0
+
+
+def timeline(
+    held: Mapping[str, float],
+    *,
+    rows: slice | Sequence[int] = slice(10, 20),
+    num_frames: int = 30,
+    confidence: float = 1.0,
+    lost: Sequence[int] = (),
+    unsure: Sequence[int] = (),
+    blinks: Sequence[int] = (),
+    talking: bool = False,
+    names: tuple[str, ...] = AU_NAMES,
+) -> ActionUnits:
+    """A face at rest, 25 fps, that shows `held` in `rows`."""
+    intensity = np.zeros((num_frames, len(names)))
+    for name, value in held.items():
+        intensity[rows, names.index(name)] = value
+    sure = np.full(num_frames, confidence)
+    sure[list(unsure)] = 0.1
+    sure[list(lost)] = 0.0
+    is_blink, is_speech = np.zeros(num_frames, bool), np.full(num_frames, talking)
+    is_blink[list(blinks)] = True
+    return ActionUnits(names, np.arange(num_frames) / FPS, intensity, sure, is_blink, is_speech, "person", "test")
+
+
+def careful(units: ActionUnits, space: LabelSpace = MERR9, **choices: Any) -> Verdict:
+    part = PseudoLabelPart(**choices)
+    return judge(units, label_rules(part.table, space, part.own_table), part)
+
+
+def factory(units: ActionUnits, space: LabelSpace = MERR9, **choices: Any) -> Verdict:
+    return careful(units, space, **{"rule": "mer-factory", "table": "mer-factory", **choices})
+
+
+# --- careful ----------------------------------------------------------------------------------------------------------
+
+# The joined table's labels, each by all of its units at 2.0: mean 2.0, which is "moderate" (1.6 to 2.4).
+PROTOTYPES = {
+    "happy": ("AU06", "AU12"),
+    "sad": ("AU01", "AU04", "AU15"),
+    "angry": ("AU04", "AU05", "AU07", "AU23"),
+    "fear": ("AU01", "AU02", "AU04", "AU05", "AU07", "AU20", "AU26"),
+    "worried": ("AU01", "AU04", "AU20"),
+    "surprise": ("AU05", "AU26"),
+    "contempt": ("AU12", "AU14"),
+    "doubt": ("AU04", "AU14", "AU17"),
+}
+
+
+@pytest.mark.parametrize("label", PROTOTYPES)
+def test_the_units_of_a_label_alone_give_it_with_full_confidence(label: str) -> None:
+    units = PROTOTYPES[label]
+    found = careful(timeline(dict.fromkeys(units, 2.0))).label
+    assert found is not None
+    assert (found.label, found.source, found.strength, found.table) == (label, "rules", "moderate", "joined")
+    assert found.score == pytest.approx(2.0)
+    assert found.confidence == pytest.approx(1.0)
+    assert dict(found.units) == dict.fromkeys(units, 2.0)
+    assert label in found.candidates
+
+
+@pytest.mark.parametrize(
+    ("intensity", "strength"),
+    [(0.8, "slight"), (1.59, "slight"), (1.6, "moderate"), (2.39, "moderate"), (2.4, "strong")],
+)
+def test_strength_is_from_one_two_and_three_times_the_threshold(intensity: float, strength: str) -> None:
+    found = careful(timeline({"AU06": intensity, "AU12": intensity})).label
+    assert found is not None
+    assert found.strength == strength
+
+
+def test_the_score_is_the_mean_over_all_units_of_the_label_absent_ones_too() -> None:
+    found = careful(timeline({"AU12": 3.0})).label  # 3 and 0: half present, mean 1.5
+    assert found is not None
+    assert (found.label, found.score, dict(found.units)) == ("happy", pytest.approx(1.5), {"AU12": 3.0})
+
+
+def test_below_the_threshold_there_is_no_label_and_little_movement_is_neutral() -> None:
+    verdict = careful(timeline({"AU06": 0.79, "AU12": 0.79}))
+    assert verdict.label is not None
+    assert verdict.label.label == "neutral"
+    assert verdict.label.strength is None
+    assert verdict.label.score is None
+    # Strongest sum 1.58 of the limit 3.2, seen at confidence 1.
+    assert verdict.label.confidence == pytest.approx(1 - 1.58 / 3.2)
+
+
+def test_movement_that_fits_no_label_is_no_calm_face() -> None:
+    verdict = careful(timeline({"AU09": 2.0, "AU10": 2.0}))  # a wrinkled nose: disgust, which MERR's nine lack
+    assert verdict == (None, NO_LABEL, "the units sum to 4.00 at most, 3.2 is neutral's limit")
+    in_dfew = careful(timeline({"AU09": 2.0, "AU15": 2.0}), DFEW7).label
+    assert in_dfew is not None
+    assert in_dfew.label == "disgust"
+
+
+def test_a_face_close_to_the_limit_is_not_neutral_either() -> None:
+    verdict = careful(timeline({"AU09": 1.0, "AU10": 1.0, "AU25": 1.0}))  # 3.0 of 3.2: confidence 0.06
+    assert verdict == (None, NO_LABEL, "the units sum to 3.00, close to neutral's limit")
+    assert careful(timeline({"AU09": 1.0, "AU10": 1.0, "AU25": 1.0}), min_confidence=0.05).label is not None
+
+
+def test_of_labels_that_fit_alike_none_is_taken() -> None:
+    # Inner brow and brow lowerer: two of three units of sad and of worried.
+    verdict = careful(timeline({"AU01": 2.0, "AU04": 2.0}))
+    assert verdict.label is None
+    assert verdict.reason == UNCLEAR
+    assert verdict.detail == "sad 1.33, worried 1.33; confidence 0.00"
+
+
+def test_the_more_specific_label_wins_at_equal_means() -> None:
+    every = dict.fromkeys(PROTOTYPES["fear"], 2.0)  # holds surprise (5, 26; 1, 2) and worried (1, 4, 20) at 2.0 as well
+    verdict = careful(timeline(every)).label
+    assert verdict is not None
+    assert verdict.label == "fear"
+    assert verdict.candidates["surprise"] == pytest.approx(2.0)
+
+
+def test_confidence_is_margin_times_the_face_s() -> None:
+    # happy (6, 12) and contempt (12, 14) share AU12. Fits: (2 + 2) / sqrt 2 and (2 + 1) / sqrt 2, margin 1 - 3/4.
+    # On happy's own face contempt has 1/2 of its fit, so that m = 1/2, and c = 0.9 * 0.25 / 0.5.
+    found = careful(timeline({"AU06": 2.0, "AU12": 2.0, "AU14": 1.0}, confidence=0.9)).label
+    assert found is not None
+    assert found.label == "happy"
+    assert found.confidence == pytest.approx(0.9 * 0.25 / 0.5)
+
+
+def test_a_lone_smile_is_no_contempt() -> None:
+    found = careful(timeline({"AU12": 2.0})).label
+    assert found is not None
+    assert (found.label, set(found.candidates), found.confidence) == ("happy", {"happy"}, 1.0)
+
+
+@pytest.mark.parametrize("how", ["lost", "unsure", "blinks"])
+def test_frames_that_cannot_be_trusted_do_not_win(how: str) -> None:
+    # MER-Factory's fault: a frame in which the face was lost won the overall peak.
+    bad = [25, 26, 27, 28]
+    units = timeline({"AU06": 1.0, "AU12": 1.0}, **{how: bad})
+    units.intensity[bad] = 0.0
+    units.intensity[bad, AU_NAMES.index("AU04")] = 5.0
+    units.intensity[bad, AU_NAMES.index("AU23")] = 5.0
+    found = careful(units).label
+    assert found is not None
+    assert (found.label, found.score) == ("happy", pytest.approx(1.0))
+
+
+def test_blinks_count_where_that_is_asked_for() -> None:
+    units = timeline({"AU04": 2.0, "AU07": 2.0}, blinks=range(10, 20))
+    assert careful(units, neutral_below=9).label is not None
+    asked = careful(units, include_blinks=True).label
+    assert asked is not None
+    assert asked.label == "angry"
+
+
+def test_an_expression_that_still_rises_at_the_end_is_found() -> None:
+    # MER-Factory's fault: its search for peaks passes over the ends, and the clip became neutral.
+    units = timeline({})
+    ramp = np.linspace(0, 3, 30)
+    for name in ("AU06", "AU12"):
+        units.intensity[:, AU_NAMES.index(name)] = ramp
+    found = careful(units).label
+    assert found is not None
+    assert (found.label, found.score) == ("happy", pytest.approx(3.0))
+    published = factory(units).label
+    assert published is not None
+    assert published.label == "neutral"
+
+
+def test_a_label_of_a_unit_that_nobody_measures_cannot_be_told() -> None:
+    # MER-Factory's worried is AU28 and AU20, and AU28 has no intensity: AU20 alone made a face worried.
+    units = timeline({"AU20": 1.0})
+    published = factory(units).label
+    assert published is not None
+    assert (published.label, published.score) == ("worried", pytest.approx(1.0))
+    assert careful(units, table="mer-factory").label.label == "neutral"  # type: ignore[union-attr]
+
+
+def test_a_unit_that_was_not_measured_is_left_out_of_the_mean() -> None:
+    names = tuple(name for name in AU_NAMES if name != "AU23")
+    units = timeline({"AU04": 2.0, "AU05": 2.0, "AU07": 2.0}, names=names)  # three of angry's four were measured
+    found = careful(units, table="merr").label
+    assert found is not None
+    assert (found.label, found.score) == ("angry", pytest.approx(2.0))
+
+
+def test_a_jump_of_two_frames_is_no_expression() -> None:
+    # 80 ms at 25 fps; three frames last 120 ms.
+    assert careful(timeline({"AU06": 3.0, "AU12": 3.0}, rows=[10, 11])).label.label == "neutral"  # type: ignore[union-attr]
+    assert careful(timeline({"AU06": 3.0, "AU12": 3.0}, rows=[10, 11, 12])).label.label == "happy"  # type: ignore[union-attr]
+    assert careful(timeline({"AU06": 3.0, "AU12": 3.0}, rows=[0], num_frames=1)).label.label == "happy"  # type: ignore[union-attr]
+
+
+def test_talking_drops_jaw_and_lips() -> None:
+    talking = timeline({"AU05": 1.0, "AU26": 2.0}, talking=True)  # 1 and 0: mean 0.5
+    assert careful(talking).label.label == "neutral"  # type: ignore[union-attr]
+    found = careful(talking, include_speech=True).label
+    assert found is not None
+    assert (found.label, found.score) == ("surprise", pytest.approx(1.5))
+
+
+def test_a_face_that_is_hardly_seen_has_no_label() -> None:
+    units = timeline({"AU06": 3.0, "AU12": 3.0}, lost=range(22))  # 8 of 30 frames
+    assert careful(units) == (None, SEEN_TOO_LITTLE, "in 27 % of 30 frames")
+    assert careful(units, min_seen_share=0.2).reason != SEEN_TOO_LITTLE
+
+
+# --- MER-Factory ------------------------------------------------------------------------------------------------------
+
+
+def test_the_published_rule_on_a_peak_computed_by_hand() -> None:
+    units = timeline({"AU06": 2.0, "AU12": 3.0, "AU14": 0.4}, rows=[12])
+    found = factory(units).label
+    assert found is not None
+    # happy: (2 + 3 + .4) / 3 = 1.8, two of three present; contempt: (3 + 0 + .4 + 0) / 4 = .85, one of four present.
+    assert (found.label, found.strength) == ("happy", "moderate")
+    assert found.score == pytest.approx(1.8)
+    assert dict(found.candidates) == pytest.approx({"happy": 1.8})
+
+
+def test_the_published_rule_takes_the_highest_mean_however_few_units_it_is_of() -> None:
+    units = timeline(dict.fromkeys(("AU01", "AU02", "AU04", "AU05", "AU07", "AU20", "AU26"), 2.0), rows=[12])
+    found = factory(units).label
+    assert found is not None
+    assert found.score == pytest.approx(2.0)
+    # Two units of sad's four and three of angry's six are there, at 2 of 5: mean 1.
+    means = {"fear": 2.0, "surprise": 2.0, "worried": 2.0, "sad": 1.0, "angry": 1.0}
+    assert dict(found.candidates) == pytest.approx(means)
+    # All of fear's seven units, and the label is worried for AU20 alone: the first of equals in the space's order.
+    assert found.label == "worried"
+
+
+def test_peaks_of_the_published_rule_keep_their_distance() -> None:
+    units = timeline({"AU06": 2.0, "AU12": 2.0, "AU14": 2.0}, rows=[5])
+    units.intensity[12, [AU_NAMES.index(n) for n in ("AU04", "AU05", "AU07", "AU23", "AU10", "AU17")]] = 1.2
+    # Sums 6 and 7.2, seven frames apart: within 15 frames only the higher is a peak.
+    assert factory(units).label.label == "angry"  # type: ignore[union-attr]
+    assert factory(units, min_peak_distance_frames=5).label.label == "happy"  # type: ignore[union-attr]
+
+
+def test_the_published_rule_without_a_label_is_neutral() -> None:
+    found = factory(timeline({"AU09": 4.0}, rows=[12])).label
+    assert found is not None
+    assert (found.label, found.confidence, found.strength) == ("neutral", None, None)
+
+
+# --- given labels -----------------------------------------------------------------------------------------------------
+
+
+def test_a_given_label_says_what_the_face_shows_of_it() -> None:
+    part = PseudoLabelPart()
+    rules = label_rules("joined", MERR9)
+    shown = support(timeline({"AU06": 2.0, "AU12": 2.0}), "happy", rules, part)
+    assert (shown.source, shown.strength, shown.confidence) == ("given", "moderate", None)
+    assert shown.score == pytest.approx(2.0)
+    for units, label in ((timeline({"AU06": 2.0, "AU12": 2.0}), "angry"), (timeline({}), "neutral")):
+        bare = support(units, label, rules, part)
+        assert (bare.label, bare.source, bare.strength, bare.score, dict(bare.units)) == (
+            label,
+            "given",
+            None,
+            None,
+            {},
+        )
+
+
+# --- tables -----------------------------------------------------------------------------------------------------------
+
+
+def test_the_joined_table_reaches_every_label_of_merr_but_neutral() -> None:
+    assert {rule.label for rule in label_rules("joined", MERR9)} == set(MERR9.labels) - {"neutral"}
+    assert {rule.label for rule in label_rules("merr", MERR9)} == {"surprise", "happy", "sad", "angry"}
+    assert {rule.label for rule in label_rules("mer-factory", MER6)} == {"happy", "sad", "surprise", "angry", "worried"}
+
+
+def test_own_units_are_checked() -> None:
+    own = {"happy": ("AU12",), "sad": ("AU15", "AU17")}
+    assert label_rules("own", MERR9, own) == (LabelRule("happy", ("AU12",)), LabelRule("sad", ("AU15", "AU17")))
+    with pytest.raises(InputError, match=r"sad: expected units of AU01, .* each once, got 'AU99'"):
+        label_rules("own", MERR9, {"sad": ("AU15", "AU99")})
+    with pytest.raises(InputError, match="each once, got 'AU15, AU15'"):
+        label_rules("own", MERR9, {"sad": ("AU15", "AU15")})
+    with pytest.raises(InputError, match="the table 'own' has units for none of mer6"):
+        label_rules("own", MER6, {"contempt": ("AU14",)})
+    with pytest.raises(InputError, match="no table 'facs' of label units; use joined, merr, mer-factory or own"):
+        label_rules("facs", MERR9)  # type: ignore[arg-type]
+
+
+def test_all_units_of_a_label_over_its_rows() -> None:
+    rules = label_rules("joined", MERR9)
+    assert units_of_label("surprise", rules) == ("AU05", "AU26", "AU01", "AU02")
+    assert units_of_label("neutral", rules) == ()
+
+
+def test_one_own_unit_may_be_a_label() -> None:
+    found = careful(timeline({"AU12": 1.0}), table="own", own_table={"happy": ("AU12",)}).label
+    assert found is not None
+    assert found.score == pytest.approx(1.0)
+    assert found.confidence == pytest.approx(1.0)
+    assert math.isclose(sum(found.units.values()), 1.0)
