@@ -9,6 +9,7 @@ The skin's map is an azimuthal projection of the canonical head, seen from its i
 from __future__ import annotations
 
 from functools import lru_cache
+from itertools import pairwise
 
 import numpy as np
 import numpy.typing as npt
@@ -66,7 +67,7 @@ def triangles() -> Index:
     strips.append(_strip([mirrored(i) for i in RIGHT_UPPER_LID], [mirrored(i) for i in RIGHT_LOWER_LID]))
     strips.append(_strip(UPPER_LIP_ROWS[-1], LOWER_LIP_ROWS[-1]))
     rings = [np.array(OVAL), *(FACE_POINTS + 36 * r + np.arange(36) for r in range(_RINGS))]
-    for inner, outer in zip(rings, rings[1:]):
+    for inner, outer in pairwise(rings):
         strips.append(_strip([*inner, inner[0]], [*outer, outer[0]]))
     return np.concatenate([canonical_triangles(), *strips])
 

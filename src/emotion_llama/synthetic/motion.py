@@ -15,8 +15,8 @@ from emotion_llama.errors import InputError
 from emotion_llama.records import AU_NAMES, Float
 
 MAX_INTENSITY = 5.0
-# A blink closes in about 0.1 s, opens in about 0.2 s, and comes about 15 to 20 times a minute (Bentivoglio et al., Movement
-# Disorders 12, 1997: 17 at rest, 26 in conversation).
+# A blink closes in about 0.1 s and opens in about 0.2 s. Adults blink 17 times a minute at rest, 26 in conversation
+# (Bentivoglio et al., Movement Disorders 12, 1997).
 _BLINK_CLOSING, _BLINK_SHUT, _BLINK_OPENING = 0.08, 0.04, 0.16
 _BLINK_EVERY_SECONDS, _LEAST_BLINK_GAP = 3.2, 0.9
 _SHUT = 5.0
@@ -138,7 +138,13 @@ def mouth_from_speech(
 
 
 class HeadMotion(NamedTuple):
-    """[N, 3] rotation (pitch, yaw, roll in degrees), [N, 2] translation (shares of the face's width), [N, 2] gaze -1..1."""
+    """How a head moves.
+
+    Attributes:
+        rotation_degrees: [N, 3] pitch, yaw, roll.
+        translation: [N, 2] shares of the face's width, right and down.
+        gaze: [N, 2] -1..1, right and up in the picture.
+    """
 
     rotation_degrees: Float
     translation: Float
@@ -163,7 +169,8 @@ def head_motion(
     times = np.asarray(pts_seconds, float)
     sway = np.stack([_wandering(rng, times) for _ in range(5)], axis=1)
     rotation = np.asarray(centre_degrees) + liveliness * sway[:, :3] * [2.2, 3.5, 1.6]
-    return HeadMotion(rotation, liveliness * sway[:, 3:] * [0.018, 0.012], min(liveliness, 2.0) * _leaping(rng, times))
+    gaze = np.clip(min(liveliness, 1.5) * _leaping(rng, times), -1, 1)
+    return HeadMotion(rotation, liveliness * sway[:, 3:] * [0.018, 0.012], gaze)
 
 
 def _wandering(rng: np.random.Generator, times: Float) -> Float:
@@ -186,4 +193,4 @@ def _leaping(rng: np.random.Generator, times: Float) -> Float:
     out = np.zeros((len(times), 2)) + targets[0]
     for start, before, target in zip(starts[1:], targets, targets[1:]):
         out += _eased((times - start) / 0.05)[:, None] * (target - before)
-    return np.clip(out, -1, 1)
+    return out

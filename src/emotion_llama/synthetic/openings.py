@@ -74,14 +74,14 @@ def _draw_eye(patch: Patch, person: Person, upper: Float, lower: Float, light: L
     ball = _eyeball(fine, person, centre, patch.scale, opening, light)
     # The lashes stand on the rim of the upper lid; they are thickest outside and hide the rim's edge.
     lash = np.zeros(fine.shape, np.float32)
-    width = max(1, round(0.11 * person.lashes * patch.scale * _FINE))
+    width = max(1, round(0.15 * person.lashes * patch.scale * _FINE))
     cv2.polylines(lash, [fine.fixed(up)], False, 1.0, width, cv2.LINE_8, shift=_BITS)
     wet = np.zeros(fine.shape, np.float32)
     cv2.polylines(
         wet, [fine.fixed(low)], False, 1.0, max(1, round(0.05 * patch.scale * _FINE)), cv2.LINE_8, shift=_BITS
     )
     bright = light.ambient + 0.5 * light.strength
-    dark = np.array(person.skin, np.float32) * 0.18 * bright
+    dark = np.array(person.skin, np.float32) * 0.12 * bright
     pink = np.array(person.skin, np.float32) * np.float32([0.85, 0.62, 0.6]) * bright
     colour, cover = ball, opening
     for tint, layer, strength in ((pink, wet, 0.5), (dark, lash, 0.55 + 0.35 * person.lashes)):

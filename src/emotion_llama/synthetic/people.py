@@ -34,10 +34,11 @@ _EYE_COLOURS: tuple[Colour, ...] = (
     (52, 32, 20), (70, 46, 28), (94, 66, 38), (98, 92, 54), (82, 108, 88), (92, 122, 146), (120, 136, 142),
 )  # fmt: skip
 _FRAMES: tuple[Colour, ...] = ((28, 26, 26), (70, 44, 28), (120, 116, 112), (58, 22, 30), (30, 44, 72))
-# Reviewed first names of many languages; a number follows, so that no two people share one.
+# First names of many languages; a number follows, so that no two people share one.
 _NAMES = (
-    "Ada", "Amir", "Ana", "Anders", "Asha", "Bao", "Carmen", "Chidi", "Dalia", "Elif", "Emeka", "Farah", "Goran", "Hana",
-    "Ines", "Ivo", "Jamal", "Jun", "Kofi", "Lars", "Leila", "Lucia", "Mateo", "Mei", "Milan", "Nadia", "Noor", "Olga",
+    "Ada", "Amir", "Ana", "Anders", "Asha", "Bao", "Carmen", "Chidi", "Dalia", "Elif", "Emeka", "Farah", "Goran",
+    "Hana", "Ines", "Ivo", "Jamal", "Jun", "Kofi", "Lars", "Leila", "Lucia", "Mateo", "Mei", "Milan", "Nadia", "Noor",
+    "Olga",
     "Omar", "Paolo", "Priya", "Ravi", "Rosa", "Sami", "Sora", "Tariq", "Uma", "Vera", "Wei", "Yara", "Yusuf", "Zoe",
 )  # fmt: skip
 

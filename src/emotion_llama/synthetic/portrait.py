@@ -10,7 +10,7 @@ import numpy as np
 
 from emotion_llama.errors import InputError
 from emotion_llama.records import Float, UInt8
-from emotion_llama.synthetic import body, head, openings, relief, skin, surface, unit_shapes
+from emotion_llama.synthetic import body, emphasis, head, openings, relief, skin, surface, unit_shapes
 from emotion_llama.synthetic.camera import Patch, View
 from emotion_llama.synthetic.people import Person
 from emotion_llama.synthetic.setting import Light, Setting, background, developed
@@ -97,7 +97,7 @@ def draw_portrait(
     whole = head.with_rings(head.neutral_face(person), person.hair_cm)
     whole[: head.FACE_POINTS] = face
     patch = Patch.around(view, size)
-    landmarks = patch.project(face) + [*patch.origin_xy, 0.0]
+    landmarks = patch.project(face) + np.array([*patch.origin_xy, 0.0])
     if patch.is_visible:
         body.draw_behind(patch, person, light)
         _draw_skin(patch, person, whole, values, light)
@@ -118,10 +118,13 @@ def _shade(patch: Patch, person: Person, whole: Float, values: Float, light: Lig
     direction = np.asarray(light.direction) / np.linalg.norm(light.direction)
     normals = surface.vertex_normals(patch.rotate(whole))
     shade = surface.on_map(surface.lit(normals, tuple(direction), light.strength, light.ambient))
+    spots = emphasis.shades()
     by_unit, by_age = relief.shading(tuple(float(v) for v in np.round(direction, 1)))
     folds = 1 + person.lines * by_age
     depth = 0.8 + 0.5 * person.lines
+    shares = unit_shapes.shares(values)
     for i in np.flatnonzero(values > 0.02):
-        folds += by_unit[i] * np.float32(depth * values[i] / unit_shapes.FULL)
+        share = np.float32(shares[i])
+        folds += by_unit[i] * (np.float32(depth) * share) + spots[i] * share
     shade = shade * np.maximum(folds, 0.3)
     return np.asarray(shade[..., None] * np.asarray(light.colour, np.float32))

@@ -248,7 +248,7 @@ def developed(setting: Setting, picture: Float, frame_index: int) -> UInt8:
 
 
 def _noise(setting: Setting, frame_index: int, shape: tuple[int, ...]) -> Float:
-    """A window of one large tile of noise, at a place that changes by frame: new noise each frame is ten times slower."""
+    """A window of one large tile of noise, at a place that changes by frame: new noise would be ten times slower."""
     height, width = shape[:2]
     tile = _noise_tile(height, width)
     y, x = np.random.default_rng([setting.seed, 0x4015E, frame_index]).integers(0, 64, 2)

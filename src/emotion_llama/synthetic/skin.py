@@ -9,17 +9,19 @@ from functools import lru_cache
 
 import numpy as np
 
-from emotion_llama.face.geometry import canonical_mesh
 from emotion_llama.records import Float
 from emotion_llama.synthetic import head
 from emotion_llama.synthetic.people import Person
-from emotion_llama.synthetic.relief import Bulge, Fold, PIXELS_PER_CM, height_map, on_map
+from emotion_llama.synthetic.relief import Bulge, height_map, on_map
 
 # What is darker at rest on every face: sockets, under the nose and the lower lip, beside the nose.
 _HOLLOWS = (
-    Bulge((-2.0, 3.35), -0.28, (0.7, 0.35)), Bulge((-3.4, 3.55), -0.18, (1.0, 0.3)), Bulge((-2.1, 1.9), -0.14, (0.6, 0.4)),
-    Bulge((0.0, -2.35), -0.22, (0.9, 0.25)), Bulge((0.0, -5.95), -0.26, (1.1, 0.22)), Bulge((-1.95, -0.9), -0.22, (0.2, 0.6)),
-    Bulge((-0.25, -2.8), 0.08, (0.15, 0.4)), Bulge((0.0, -2.8), -0.1, (0.15, 0.4)), Bulge((-2.75, -4.35), -0.22, (0.22, 0.25)),
+    Bulge((-2.0, 3.35), -0.28, (0.7, 0.35)), Bulge((-3.4, 3.55), -0.18, (1.0, 0.3)), Bulge((-2.1, 1.9),
+    -0.14, (0.6, 0.4)),
+    Bulge((0.0, -2.35), -0.22, (0.9, 0.25)), Bulge((0.0, -5.95), -0.26, (1.1, 0.22)), Bulge((-1.95, -0.9),
+    -0.22, (0.2, 0.6)),
+    Bulge((-0.25, -2.8), 0.08, (0.15, 0.4)), Bulge((0.0, -2.8), -0.1, (0.15, 0.4)), Bulge((-2.75, -4.35),
+    -0.22, (0.22, 0.25)),
     Bulge((-1.0, 1.6), -0.12, (0.25, 1.3)),
 )  # fmt: skip
 _LIGHTER = (
@@ -62,7 +64,7 @@ def albedo(person: Person) -> Float:
     if person.beard > 0:
         skin = _blend(skin, _beard(person, rng), _beard_mask(person, rng) * (1 - lips))
     skin = _blend(skin, np.array(person.skin, np.float32) * np.float32([0.28, 0.2, 0.2]), 0.9 * _nostrils())
-    skin = _blend(skin, np.array(person.hair, np.float32) * 0.75, _brow_mask(person, rng))
+    skin = _blend(skin, np.array(person.hair, np.float32) * 0.55, _brow_mask(person, rng))
     skin = _blend(skin, np.array(person.skin, np.float32) * np.float32([0.42, 0.36, 0.36]), _lid_lines(person))
     hair, cover = _hair(person, rng)
     skin = np.ascontiguousarray(_blend(skin, hair, cover), np.float32)
@@ -151,7 +153,7 @@ def _brow_mask(person: Person, rng: np.random.Generator) -> Float:
             where[[p if right else head.mirrored(p) for p in row]]
             for row in (head.RIGHT_BROW_TOP, head.RIGHT_BROW_BOTTOM)
         )
-        middle, half = (top + bottom) / 2, (top - bottom) / 2 * (0.52 * person.brow_thickness)
+        middle, half = (top + bottom) / 2, (top - bottom) / 2 * (0.64 * person.brow_thickness)
         half = half * np.array([0.35, 0.8, 1.0, 1.0, 0.75])[:, None]  # from the outer to the inner end
         body.append(np.concatenate([middle + half, (middle - half)[::-1]]))
         at = np.sort(rng.uniform(0, 4, int(110 * person.brow_density)))
@@ -161,25 +163,25 @@ def _brow_mask(person: Person, rng: np.random.Generator) -> Float:
         end = base + (tip - base) * rng.uniform(0.6, 1.15, (len(at), 1))
         for a, b in zip(np.round(start * 16).astype(int).tolist(), np.round(end * 16).astype(int).tolist()):
             cv2.line(canvas, a, b, 0.55, 1, cv2.LINE_AA, shift=4)
-    soft = _filled(body, 1.1)
-    return np.asarray(np.clip(0.6 * soft * person.brow_density + 0.5 * cv2.GaussianBlur(canvas, (0, 0), 0.4), 0, 0.92))
+    soft = _filled(body, 0.9)
+    return np.asarray(np.clip(0.78 * soft * person.brow_density + 0.5 * cv2.GaussianBlur(canvas, (0, 0), 0.4), 0, 0.95))
 
 
 def _beard_mask(person: Person, rng: np.random.Generator) -> Float:
-    outline = [(-6.9, -1.0), (-5.9, -1.9), (-4.6, -3.0), (-3.3, -2.9), (-2.0, -2.5), (-0.5, -2.45), (0.0, -2.6)]
+    outline = [(-6.9, -1.6), (-5.9, -3.0), (-4.6, -4.2), (-3.5, -3.8), (-2.2, -2.9), (-0.6, -2.75), (0.0, -3.0)]
     outline += [(-x, y) for x, y in outline[-2::-1]]
     top = on_map(np.array([(x * 0.97, y) for x, y in outline]))
     centre = np.array([head.MAP_SIZE[0] / 2, head.MAP_SIZE[1] * 0.5])
     low = centre + (top - centre)[[0, -1]] * 1.25
     bottom = np.array([[head.MAP_SIZE[0] * 0.85, head.MAP_SIZE[1]], [head.MAP_SIZE[0] * 0.15, head.MAP_SIZE[1]]])
-    area = _filled([np.concatenate([top, low[1:], bottom, low[:1]])], 4.0)
+    area = _filled([np.concatenate([top, low[1:], bottom, low[:1]])], 5.0)
     bare = height_map((Bulge((-1.6, -5.7), 0.55, (0.5, 0.35)),))
-    grain = np.clip(0.75 + 0.35 * _noise(rng, 130, 100), 0, 1)
-    return np.asarray(np.clip(area - bare, 0, 1) * grain * (0.25 + 0.6 * person.beard))
+    grain = np.clip(0.85 + 0.16 * _noise(rng, 190, 120), 0, 1)
+    return np.asarray(np.clip(area - bare, 0, 1) * grain * (0.18 + 0.47 * person.beard))
 
 
 def _beard(person: Person, rng: np.random.Generator) -> Float:
-    colour = np.array(person.hair, np.float32) * 0.55 + np.array(person.skin, np.float32) * 0.2
+    colour = np.array(person.hair, np.float32) * 0.55 + np.array(person.skin, np.float32) * 0.28
     return np.asarray(colour * (1 + 0.2 * _noise(rng, 110, 60))[..., None], np.float32)
 
 

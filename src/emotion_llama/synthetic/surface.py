@@ -21,7 +21,7 @@ def facing_triangles() -> head.Index:
     """[T, 3] the head's triangles, turned so that those towards the camera have a positive area in y-down pixels."""
     triangles = head.triangles().copy()
     wrong = signed_areas(head.map_points(), triangles) < 0
-    # In the canonical mesh a few triangles of the lips and nostrils face away from the map's centre: they keep their turn.
+    # A few triangles of the lips and nostrils face away from the map's centre: they keep their turn.
     face = np.arange(len(triangles)) < 852
     if np.mean(wrong[face]) > 0.5:
         triangles[face] = triangles[face][:, ::-1]
@@ -50,7 +50,7 @@ def lit(normals: Float, light: tuple[float, float, float], strength: float, ambi
     """[K] brightness of points with these normals: ambient and a lamp with a soft edge, and a little gloss."""
     lamp = normals @ np.asarray(light)
     wrapped = np.clip((lamp + 0.25) / 1.25, 0, 1)  # skin lets light through past the edge of its shadow
-    halfway = np.asarray(light) + [0, 0, 1.0]
+    halfway = np.asarray(light) + np.array([0, 0, 1.0])
     gloss = _GLOSS * np.clip(normals @ (halfway / np.linalg.norm(halfway)), 0, 1) ** _GLOSS_SHARPNESS
     sky = 0.08 * normals[:, 1]
     return np.asarray(ambient * (0.82 + 0.18 * normals[:, 2]) + sky + strength * (wrapped + gloss), np.float32)

@@ -15,10 +15,12 @@ import numpy as np
 
 from emotion_llama.errors import InputError
 from emotion_llama.records import AU_NAMES, Float
-from emotion_llama.synthetic import head
+from emotion_llama.synthetic import emphasis, head
 
 Way = tuple[float, float, float]  # outwards from the midline, up, forward; cm at intensity 5, right half
 FULL = 5.0
+# The shift grows with intensity to this power; below 1 where the network answers small shifts too little.
+GROWTH: Mapping[str, float] = dict.fromkeys(("AU01", "AU04", "AU06", "AU14", "AU17"), 0.75)
 
 # unit -> landmark of the person's right half (or midline) -> way.
 WAYS: Mapping[str, Mapping[int, Way]] = {
@@ -49,7 +51,8 @@ WAYS: Mapping[str, Mapping[int, Way]] = {
         205: (0, 0.65, 0.25), 36: (0, 0.6, 0.2), 123: (0, 0.5, 0.1), 187: (0, 0.45, 0.1), 229: (0, 0.5, 0.1),
         230: (0, 0.5, 0.1), 231: (0, 0.45, 0.1), 228: (0, 0.4, 0.05), 23: (0, 0.3, 0), 24: (0, 0.3, 0),
         22: (0, 0.25, 0), 145: (0, 0.2, 0), 144: (0, 0.2, 0), 153: (0, 0.18, 0), 163: (0, 0.15, 0),
-        154: (0, 0.12, 0), 46: (0, -0.15, 0), 129: (0, 0, 0), 61: (0, 0.05, 0),
+        154: (0, 0.12, 0), 159: (0, -0.2, 0), 158: (0, -0.2, 0), 160: (0, -0.2, 0), 157: (0, -0.15, 0),
+        161: (0, -0.12, 0), 46: (0, -0.15, 0), 129: (0, 0, 0), 61: (0, 0.05, 0),
     },
     "AU07": {
         145: (0, 0.36, 0), 144: (0, 0.34, 0), 153: (0, 0.34, 0), 163: (0, 0.25, 0), 154: (0, 0.25, 0), 7: (0, 0.12, 0),
@@ -76,7 +79,8 @@ WAYS: Mapping[str, Mapping[int, Way]] = {
         39: (0.3, 0.2, -0.1), 37: (0.12, 0.05, 0), 0: (0, 0.02, 0), 146: (0.75, 0.8, -0.4), 91: (0.55, 0.5, -0.25),
         181: (0.32, 0.2, -0.1), 84: (0.12, 0.05, 0), 17: (0, 0, 0), 13: (0, 0, 0), 14: (0, 0, 0),
         57: (0.9, 0.9, -0.4), 186: (0.8, 0.8, -0.3), 43: (0.7, 0.75, -0.3), 212: (0.7, 0.75, 0), 216: (0.65, 0.8, 0.2),
-        206: (0.4, 0.55, 0.25), 205: (0.35, 0.6, 0.4), 50: (0.15, 0.4, 0.35), 101: (0.1, 0.3, 0.2), 118: (0, 0.22, 0.15),
+        206: (0.4, 0.55, 0.25), 205: (0.35, 0.6, 0.4), 50: (0.15, 0.4, 0.35), 101: (0.1, 0.3, 0.2),
+        118: (0, 0.22, 0.15),
         117: (0, 0.2, 0.1), 207: (0.5, 0.6, 0.3), 187: (0.3, 0.5, 0.3), 214: (0.45, 0.4, 0.1), 202: (0.3, 0.35, 0),
         129: (0.08, 0.05, 0), 18: (0, 0, 0), 200: (0, 0, 0),
     },
@@ -121,7 +125,8 @@ WAYS: Mapping[str, Mapping[int, Way]] = {
         152: (0, 0, 0), 199: (0, 0, 0),
     },
     "AU26": {
-        152: (0, -1.9, -0.25), 148: (0, -1.85, -0.25), 176: (0, -1.75, -0.2), 149: (0, -1.55, -0.2), 150: (0, -1.3, -0.1),
+        152: (0, -1.9, -0.25), 148: (0, -1.85, -0.25), 176: (0, -1.75, -0.2), 149: (0, -1.55, -0.2),
+        150: (0, -1.3, -0.1),
         136: (0, -1.0, -0.1), 172: (0, -0.65, 0), 58: (0, -0.25, 0), 132: (0, 0, 0), 175: (0, -1.9, -0.25),
         199: (0, -1.85, -0.2), 200: (0, -1.8, -0.2), 18: (0, -1.7, -0.2), 17: (0, -1.45, -0.15), 84: (0, -1.42, -0.15),
         181: (0, -1.25, -0.1), 91: (0, -0.95, -0.05), 146: (-0.1, -0.6, 0), 14: (0, -1.4, -0.15), 87: (0, -1.36, -0.15),
@@ -153,13 +158,13 @@ _UPPER_LID, _LOWER_LID = head.RIGHT_UPPER_LID[1:-1], head.RIGHT_LOWER_LID[1:-1]
 
 @lru_cache(maxsize=1)
 def displacements() -> Float:
-    """[17, 468, 3] cm: every unit at intensity 5 on the canonical face, in the order of AU_NAMES."""
-    return np.stack([_field(WAYS[name]) for name in AU_NAMES])
+    """[17, 468, 3] cm: every unit at intensity 5 on the canonical face, emphasis included, in the order of AU_NAMES."""
+    return np.stack([_field(WAYS[name]) for name in AU_NAMES]) + emphasis.displacements()
 
 
 def _field(ways: Mapping[int, Way]) -> Float:
     mesh = head.canonical_mesh()
-    motion = {p: np.zeros(3) for p in _STILL}
+    motion = {p: np.zeros(3) for p in _both(_STILL)}
     for point, (outward, up, forward) in ways.items():
         side = np.sign(mesh[point, 0])
         motion[point] = np.array([outward * side, up, forward])
@@ -203,9 +208,14 @@ def intensities(units: Mapping[str, float]) -> Float:
     return values
 
 
+def shares(values: Float) -> Float:
+    """[17] intensities 0..5 -> shares of the full shift."""
+    return np.asarray((values / FULL) ** np.array([GROWTH.get(name, 1.0) for name in AU_NAMES]))
+
+
 def moved(neutral: Float, values: Float, proportions: tuple[float, float, float]) -> Float:
     """[468, 3] the neutral face with units of intensities `values` [17]; lids and lips meet, but do not cross."""
-    shift = np.tensordot(values / FULL, displacements(), axes=1) * np.asarray(proportions)
+    shift = np.tensordot(shares(values), displacements(), axes=1) * np.asarray(proportions)
     face = neutral + shift
     shut = values[AU_NAMES.index("AU45")] / FULL
     for right in (True, False):
