@@ -14,6 +14,9 @@ SUB_VERBS: Mapping[str, str] = {
     "status": "emotion_llama.cli.merr.status",
     "stats": "emotion_llama.cli.merr.stats",
     "show": "emotion_llama.cli.merr.show",
+    "validate": "emotion_llama.cli.merr.validate",
+    "export": "emotion_llama.cli.merr.export",
+    "import": "emotion_llama.cli.merr.importing",
 }
 EXAMPLES = """examples:
   emotion-llama merr build videos/ --out merr/

@@ -22,7 +22,7 @@ NO_VALENCE = "-10"  # the published placeholder
 NO_COUNT = "-1"  # own choice: the media has no video stream, or nobody has counted it; the column is never read
 TRANSCRIPTS = "transcription_en_all.csv"
 # pandas.read_csv turns these cells into NaN, which the published code then puts into the prompt as "nan".
-_READ_AS_NAN = frozenset(
+READ_AS_NAN = frozenset(
     ["", "#N/A", "#N/A N/A", "#NA", "-1.#IND", "-1.#QNAN", "-NaN", "-nan", "1.#IND", "1.#QNAN", "<NA>", "N/A", "NA",
      "NULL", "NaN", "None", "n/a", "nan", "null"]
 )  # fmt: skip
@@ -102,7 +102,7 @@ def sentence_cell(words: str | None) -> str:
     keeps it a text.
     """
     sentence = " ".join((words or "").split())
-    return f"{sentence} " if sentence in _READ_AS_NAN else sentence
+    return f"{sentence} " if sentence in READ_AS_NAN else sentence
 
 
 class _Set:

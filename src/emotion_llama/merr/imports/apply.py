@@ -55,7 +55,7 @@ def apply_drafts(
         problems: filled with clips that cannot be changed.
     """
     applied = Applied()
-    aside = {row[0] for row in store.query("SELECT clip_id FROM clips WHERE NOT here")}
+    aside = {row.clip_id for row in store.all_clips()} - {row.clip_id for row in store.clips()}
     rows: list[ClipRow] = []
     runs: list[tuple[StageRun, StageOutput]] = []
     for draft, sample in _beside(drafts, store):

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from emotion_llama.errors import EmotionLlamaError, InputError
 from emotion_llama.media.discover import find_media
-from emotion_llama.merr.ingest import Found, Ingested, take_in
+from emotion_llama.merr.ingest import Found, Ingested, count_pictures, take_in
 from emotion_llama.merr.problems import Problems
 from emotion_llama.merr.records import ClipRow
 
@@ -38,7 +38,12 @@ def media_by_name(folder: Path, problems: Problems) -> dict[str, Path]:
 
 
 def take_in_media(
-    wanted: Iterable[str], files: dict[str, Path], problems: Problems, *, workers: int, progress: MediaProgress | None
+    wanted: Iterable[str],
+    files: Mapping[str, Path],
+    problems: Problems,
+    *,
+    workers: int,
+    progress: MediaProgress | None,
 ) -> dict[str, ClipRow]:
     """A row for each wanted clip that has a readable file: path, hash, frame count, length. Others are counted."""
     clips = [Found(clip_id, files[clip_id].absolute()) for clip_id in wanted if clip_id in files]
@@ -60,3 +65,15 @@ def take_in_media(
             if progress is not None:
                 progress(done, len(clips))
     return rows
+
+
+def count_frames(files: Mapping[str, Path], wanted: Iterable[str], problems: Problems) -> dict[str, int]:
+    """Pictures in the media of the wanted clips; packets are counted, none is decoded."""
+    counts: dict[str, int] = {}
+    for clip_id in sorted(wanted):
+        if clip_id in files:
+            try:
+                counts[clip_id] = count_pictures(files[clip_id])
+            except EmotionLlamaError as error:
+                problems.add("a media file cannot be read", str(error))
+    return counts

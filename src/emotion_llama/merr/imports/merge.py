@@ -68,7 +68,9 @@ def _joined(one: Json, two: Json) -> Json:
 
 def _said(name: str, value: Json) -> Json:
     """What two files may not disagree about: of a label the word, of a subtitle the text."""
-    return part(value, "label") if name == "label" else " ".join((text_of(value) or "").split()) if name == "subtitle" else value
+    if name == "subtitle":
+        return " ".join((text_of(value) or "").split())
+    return part(value, "label") if name == "label" else value
 
 
 def _short(value: Json) -> str:

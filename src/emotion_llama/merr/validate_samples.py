@@ -1,0 +1,157 @@
+"""Checks of samples, one by one and as a set. Pure: no file is opened here."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import cast
+
+from emotion_llama.annotators.annotator import LANGUAGES, Language
+from emotion_llama.annotators.wording import wording
+from emotion_llama.labels import LabelSpace
+from emotion_llama.merr.consistency import names, split_sentences, without_quotes
+from emotion_llama.merr.counts import is_coarse, is_fine
+from emotion_llama.merr.error_texts import error_like
+from emotion_llama.merr.fields import FIELDS
+from emotion_llama.merr.problems import Problems
+from emotion_llama.merr.records import Json, Sample
+from emotion_llama.merr.values import label_of, part, subtitle_text, text_of
+
+_TEXTS = ("visual_objective", "audio_tone", "coarse_caption", "fine_caption", "visual_expression")
+
+
+@dataclass
+class SampleChecks:
+    """Sees every sample of a build once; `finish` then adds what only the whole set shows.
+
+    Attributes:
+        space: labels that may stand.
+        languages: of descriptions, as the recipe has them.
+        stages: phases of the recipe in force; a sample that went through one has its fields, or their reasons.
+        problems: filled.
+        stated, real: frame counts of clips, for the comparison.
+    """
+
+    space: LabelSpace
+    languages: Sequence[str]
+    stages: Sequence[str]
+    problems: Problems = field(default_factory=Problems)
+    stated: dict[str, int] = field(default_factory=dict)
+    real: dict[str, int] = field(default_factory=dict)
+    _by_hash: dict[str, list[str]] = field(default_factory=lambda: defaultdict(list))
+    _by_folded: dict[str, list[str]] = field(default_factory=lambda: defaultdict(list))
+    _splits: dict[tuple[str, str], dict[str, str]] = field(default_factory=lambda: defaultdict(dict))
+
+    def add(self, sample: Sample) -> None:
+        """Check one sample, dropped or not."""
+        clip = sample.clip
+        self._by_folded[clip.clip_id.casefold()].append(clip.clip_id)
+        if clip.stated_frame_count is not None:
+            self.stated[clip.clip_id] = clip.stated_frame_count
+        if clip.frame_count is not None:
+            self.real[clip.clip_id] = clip.frame_count
+        if any(run.status == "dropped" and run.scope != "fine" for run in sample.runs.values()):
+            return
+        if clip.sha256 is not None:
+            self._by_hash[clip.sha256].append(clip.clip_id)
+        for problem in _of_fields(sample, self.stages, self.languages):
+            self.problems.add(problem, clip.clip_id)
+        for problem, what in (*_of_label(sample, self.space), *_of_texts(sample), *_of_peaks(sample)):
+            self.problems.add(problem, f"{clip.clip_id}: {what}")
+        split = sample.value("split")
+        for kind, name in (("person", clip.person), ("source", clip.source)):
+            if name is not None and isinstance(split, str):
+                self._splits[kind, name][split] = clip.clip_id
+
+    def finish(self) -> None:
+        """Add problems between samples."""
+        for hash_, ids in sorted(self._by_hash.items()):
+            if len(ids) > 1:
+                self.problems.add("clips with the same media file (by hash)", f"{', '.join(ids[:3])}: {hash_[:12]}")
+        for ids in self._by_folded.values():
+            if len(ids) > 1:
+                kind = "ids that differ in capitals only (one file name on Windows and macOS)"
+                self.problems.add(kind, ", ".join(ids[:3]))
+        for (kind, name), splits in sorted(self._splits.items()):
+            if len(splits) > 1:
+                where = ", ".join(f"{clip} in {split}" for split, clip in sorted(splits.items()))
+                self.problems.add(f"a {kind} stands in several splits", f"{name}: {where}")
+
+
+def label_too_early(text: str, label: str, language: str, words: str | None = None) -> bool:
+    """Whether a fine description names its label before its last sentence; what it quotes does not count."""
+    if language not in LANGUAGES:
+        return False
+    lexicon = wording(cast(Language, language))
+    sentences = split_sentences(without_quotes(text, words or ""), lexicon)
+    return any(names(sentence, label, lexicon) for sentence in sentences[:-1])
+
+
+def _of_fields(sample: Sample, stages: Sequence[str], languages: Sequence[str]) -> Iterator[str]:
+    """Fields that a phase left without a value and without a reason, and what every sample of a set needs."""
+    for name, kind in FIELDS.items():
+        run = sample.runs.get(kind.stage)
+        if kind.stage not in stages or run is None or run.status != "done" or name in _OPTIONAL:
+            continue
+        for language in languages if kind.by_language else ("",):
+            if (name, language) not in sample.fields:
+                yield f"{_shown(name, language)}: neither a value nor a reason, though {kind.stage} is done"
+    if not is_coarse(sample):
+        return
+    if label_of(sample) is None:
+        yield "a sample of the coarse set has no label"
+    for language in languages:
+        if text_of(sample.value("coarse_caption", language)) is None:
+            yield f"a sample of the coarse set has no coarse caption ({language})"
+        if is_fine(sample) and text_of(sample.value("fine_caption", language)) is None:
+            yield f"a sample of the fine set has no fine caption ({language})"
+    if "splits" in stages and not isinstance(sample.value("split"), str):
+        yield "a sample of the coarse set has no split"
+
+
+# Fields that a done phase may leave out without a word.
+_OPTIONAL = frozenset({"conflicts", "clues", "consistency", "published", "features", "scene"})
+
+
+def _of_label(sample: Sample, space: LabelSpace) -> Iterator[tuple[str, str]]:
+    label = label_of(sample)
+    if label is not None and label not in space.labels:
+        yield f"a label is none of {space.name}", repr(label)
+
+
+def _of_texts(sample: Sample) -> Iterator[tuple[str, str]]:
+    label, words = label_of(sample), subtitle_text(sample.value("subtitle"))
+    for (name, language), found in sorted(sample.fields.items()):
+        if name not in _TEXTS or found.value is None:
+            continue
+        text, shown = text_of(found.value), _shown(name, language)
+        if text is None or not text.strip():
+            yield f"{shown} is empty", repr(found.value)
+        elif error_like(text):
+            yield f"{shown} is the text of an error or a refusal", repr(text[:60])
+        elif name == "fine_caption" and label and is_fine(sample) and label_too_early(text, label, language, words):
+            yield f"{shown} names the label before its last sentence", f"{label!r} in {text[:60]!r}"
+
+
+def _of_peaks(sample: Sample) -> Iterator[tuple[str, str]]:
+    count = sample.clip.frame_count if sample.clip.frame_count is not None else sample.clip.stated_frame_count
+    for name, value in (
+        ("peak", _frame_of(sample.value("peak"))),
+        ("peak_index", _frame_of(sample.value("published"))),
+    ):
+        if value is not None and (value < 0 or (count is not None and value >= count)):
+            yield f"{name} lies outside the clip", f"frame {value} of {count}"
+
+
+def _frame_of(value: Json) -> int | None:
+    index = part(value, "frame_index")
+    if isinstance(index, int):
+        return index
+    written = part(value, "peak_index")
+    text = str(written).strip() if isinstance(written, (str, int)) else ""
+    return int(text) if text.lstrip("-").isdecimal() else None
+
+
+def _shown(name: str, language: str) -> str:
+    return f"{name} ({language})" if language else name
