@@ -13,11 +13,11 @@ from collections.abc import Sequence
 from contextlib import suppress
 
 from emotion_llama import __version__
-from emotion_llama.cli import analyze, convert, doctor, encode, export, features, merr, synth
+from emotion_llama.cli import analyze, convert, doctor, encode, export, features, merr, synth, train
 from emotion_llama.cli.common import complain
 from emotion_llama.errors import EmotionLlamaError
 
-VERBS = (analyze, merr, features, encode, convert, export, synth, doctor)
+VERBS = (analyze, merr, features, encode, train, convert, export, synth, doctor)
 
 
 def build_parser() -> argparse.ArgumentParser:

@@ -21,7 +21,7 @@ from emotion_llama.train.schedule import Schedule
 if TYPE_CHECKING:
     from emotion_llama.train.validation import LabelQuestion
 
-CHECKPOINTS, RESULT, LOGS = "checkpoints", "model", "logs"
+CHECKPOINTS, RESULT = "checkpoints", "model"
 Say = Callable[[str], None]
 
 
@@ -67,7 +67,10 @@ def train(recipe: TrainRecipe, out: Path, *, resume: bool = False, say: Say = la
         InputError: the recipe asks for what its data or model cannot give, or `out` holds a run and `resume` is off.
         MissingDependency: the extras `model` or `train` are not installed.
     """
+    from transformers import PrinterCallback
+
     from emotion_llama.train.prepared import load_start, save_result
+    from emotion_llama.train.progress import RoundLines
     from emotion_llama.train.run_card import finish_card, start_card, write_card
     from emotion_llama.train.weights import count_parts
 
@@ -81,6 +84,8 @@ def train(recipe: TrainRecipe, out: Path, *, resume: bool = False, say: Say = la
     card = start_card(recipe, data.train, data.validation, data.left_out, parts)
     write_card(out, card)
     trainer = build_trainer(recipe, out, model, processor, data)
+    trainer.remove_callback(PrinterCallback)
+    trainer.add_callback(RoundLines(say, recipe.run.steps_per_round, recipe.run.best_by))
     began = time.perf_counter()
     trainer.train(resume_from_checkpoint=_last_checkpoint(out) if resume else None)
     state = trainer.state

@@ -1,0 +1,77 @@
+"""The verb `train`: a recipe in; a model's folder, checkpoints and a run card out."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+from emotion_llama.cli.common import complain, shown
+
+EXAMPLES = """examples:
+  emotion-llama features videos/ --model start/ --out features/
+  emotion-llama train recipes/train_stage1.yaml --out runs/stage1 \\
+      model.start=start/ data.train=merr/ data.features=features/
+  emotion-llama train recipes/train_stage2.yaml --out runs/stage2 \\
+      model.start=runs/stage1/model data.train=merr/ data.features=features/
+  emotion-llama train recipe.yaml --out runs/a --resume
+  torchrun --nproc-per-node 4 -m emotion_llama train recipe.yaml --out runs/a
+
+docs/train.md explains recipes, memory and several machines."""
+
+
+def add_parser(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Add the verb and its options."""
+    parser = verbs.add_parser(
+        "train",
+        help="train a model by a recipe",
+        description="Train a model by a recipe. DIR gets checkpoints/, model/ (the best, whole) and run_card.json.",
+        epilog=EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    add = parser.add_argument
+    add("recipe", type=Path, metavar="RECIPE", help="a YAML file; its paths start from its own folder")
+    add("overrides", nargs="*", metavar="KEY=VALUE", help="single choices, such as run.seed=7")
+    add("--out", required=True, type=Path, metavar="DIR", help="folder of the run")
+    add("--resume", action="store_true", help="go on from the last checkpoint in DIR")
+    add("--quiet", "-q", action="store_true", help="say nothing but the result")
+    parser.set_defaults(run=run)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Train; 0 when it came to its end."""
+    import os
+
+    from emotion_llama.train.recipe import load_train_recipe
+    from emotion_llama.train.run import train
+
+    is_first = os.environ.get("RANK", "0") == "0"
+
+    def say(line: str) -> None:
+        if is_first and not args.quiet:
+            sys.stderr.write(f"{line}\n")
+            sys.stderr.flush()
+
+    recipe = load_train_recipe(args.recipe, args.overrides)
+    _quiet_transformers()
+    try:
+        result = train(recipe, args.out, resume=args.resume, say=say)
+    except KeyboardInterrupt:
+        complain(f"interrupted; `--resume` goes on from the last checkpoint in {args.out}")
+        return 130
+    if is_first:
+        best = "" if result.best_metric is None else f", {recipe.run.best_by} {result.best_metric:.3f}"
+        sys.stdout.write(f"wrote {shown(result.model)} ({result.steps} steps, best at {result.best_step}{best})\n")
+        if left_out := sum(result.left_out.values()):
+            sys.stderr.write(f"{left_out} examples left out: {'; '.join(result.left_out)}\n")
+    return 0
+
+
+def _quiet_transformers() -> None:
+    """Its notices about file systems and progress bars are not ours to show; its errors still raise."""
+    from emotion_llama.models import register_auto_classes
+
+    register_auto_classes()  # names the extra where transformers is missing
+    from transformers.utils import logging
+
+    logging.set_verbosity_error()

@@ -1,0 +1,82 @@
+"""A position of a run as the processor's batch: media, words, cues, answers, and what is left out."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from emotion_llama.errors import InputError
+from emotion_llama.models import EmotionLlamaProcessor
+from emotion_llama.models.clip_media import ClipMedia
+from emotion_llama.train.dataset import NO_CUES, Asking, Collator, Lessons, without
+from emotion_llama.train.draws import Draw
+from emotion_llama.train.media import usable
+from emotion_llama.train.records import Example
+
+EXAMPLE = Example("a", {"emotion": "Sad.", "reason": "Because."}, words="Oh no", cues="Measured cues. Face: x.")
+ONES = np.ones(24, np.float32)
+WHOLE = ClipMedia(np.zeros((56, 56, 3), np.uint8), None, None, ONES, ONES, ONES)
+
+
+def lessons(asking: Asking, media: ClipMedia | None = WHOLE, count: int = 1, example: Example = EXAMPLE) -> Lessons:
+    draws = [Draw(i, 0, "emotion", f"42:{i}") for i in range(count)]
+    return Lessons([example], draws, lambda _: media, asking)
+
+
+def test_a_batch_predicts_the_answer_alone(workshop: Path) -> None:
+    processor = EmotionLlamaProcessor.from_pretrained(workshop / "model")
+    batch = Collator(processor, "train")([lessons(Asking())[0]])
+    ids, labels = batch["input_ids"][0], batch["labels"][0]
+    learnt = ids[labels != -100]
+    assert processor.tokenizer.decode(learnt) == "sad</s>"  # by the published rule: lower case, no full stop
+    assert (ids == processor.image_token_id).sum() == processor.num_image_tokens
+    assert (ids == processor.feature_token_id).sum() == 4
+    assert batch["face_features"].shape == (1, 24)
+
+
+def test_cues_are_told_by_the_layout_that_has_them() -> None:
+    assert lessons(Asking("train"))[0].cues is None
+    assert lessons(Asking("evidence"))[0].cues == EXAMPLE.cues
+    bare = Example("b", {"emotion": "sad"}, words="Oh")
+    assert lessons(Asking("evidence"), example=bare)[0].cues == NO_CUES
+
+
+def test_dropout_leaves_out_as_often_as_asked_and_never_everything() -> None:
+    some = lessons(Asking("train", {"audio": 0.3, "words": 0.5}), count=2000)
+    rows = [some[i] for i in range(2000)]
+    assert np.mean([row.media.audio_features is None for row in rows]) == pytest.approx(0.3, abs=0.04)
+    assert np.mean([row.words is None for row in rows]) == pytest.approx(0.5, abs=0.045)
+    assert all(row.media.face_features is not None for row in rows)
+    assert some[7] == some[7]
+    alone = ClipMedia(audio_features=ONES)
+    silent = Example("c", {"emotion": "sad"})
+    kept = lessons(Asking("train", {"audio": 0.9}), alone, 50, silent)
+    assert all(kept[i].media.audio_features is not None for i in range(50))
+
+
+def test_without_takes_a_modality_and_nothing_else() -> None:
+    left = without(WHOLE, frozenset({"face", "words"}))
+    assert left.present == (True, False, True, True)
+    assert without(WHOLE, frozenset()) is WHOLE
+
+
+def test_examples_are_sorted_by_what_can_be_learnt_of_them() -> None:
+    other = Example("b", {"emotion": "sad"})
+    third = Example("c", {"emotion": "sad"}, words="Hi")
+    media = {"a": WHOLE, "b": None, "c": ClipMedia()}
+    found = usable([EXAMPLE, other, third], lambda e: media[e.name])
+    assert [e.name for e in found.examples] == ["a"]
+    assert found.left_out == {
+        "no features of that name": ("b",),
+        "nothing was seen or heard in the clip": ("c",),
+    }
+    assert [e.name for e in usable([third], lambda e: None, text_alone=True).examples] == ["c"]
+
+
+def test_refusals() -> None:
+    with pytest.raises(InputError, match="'smell' cannot be left out"):
+        Asking("train", {"smell": 0.1})
+    with pytest.raises(InputError, match=r"dropout of face is 1\.0, expected 0 and more, below 1"):
+        Asking("train", {"face": 1.0})
+    with pytest.raises(InputError, match="layout"):
+        Asking("nonsense")

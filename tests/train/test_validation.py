@@ -1,0 +1,55 @@
+"""Label metrics during training: likelihoods over the label space, by hand where a hand can follow."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from emotion_llama.data.sources import open_features
+from emotion_llama.errors import InputError
+from emotion_llama.labels import DFEW7, MERR9
+from emotion_llama.models import EmotionLlamaForConditionalGeneration, EmotionLlamaProcessor
+from emotion_llama.train.dataset import Asking
+from emotion_llama.train.media import StoredMedia
+from emotion_llama.train.records import Example
+from emotion_llama.train.validation import LabelQuestion, Told, label_metrics, tell_labels
+
+QUESTION = LabelQuestion("Which emotion?", Asking(), MERR9, batch_size=2)
+
+
+def told(truth: str, **probabilities: float) -> Told:
+    return Told("x", truth, probabilities)
+
+
+def test_metrics_by_hand() -> None:
+    rows = [told("sad", sad=0.9, angry=0.1), told("sad", sad=0.4, angry=0.6), told("angry", sad=0.0, angry=1.0)]
+    found = label_metrics(rows)
+    assert found["accuracy"] == pytest.approx(2 / 3)
+    assert found["uar"] == pytest.approx(0.75)
+    assert found["weighted_f1"] == pytest.approx((2 * 2 / 3 + 2 / 3) / 3)
+    assert found["ece"] == pytest.approx((0.1 + 0.6 + 0.0) / 3)
+    with pytest.raises(InputError, match="no validation clip has a label"):
+        label_metrics([])
+
+
+def test_every_clip_gets_probabilities_whatever_the_batch(workshop: Path) -> None:
+    torch.set_num_threads(1)
+    model = EmotionLlamaForConditionalGeneration.from_pretrained(workshop / "model", dtype=torch.float32)
+    processor = EmotionLlamaProcessor.from_pretrained(workshop / "model")
+    media = StoredMedia(open_features(workshop / "features"))
+    examples = [Example(f"validation{i:03d}", {"emotion": "sad"}, truths={"label": "sad"}) for i in range(3)]
+    unlabelled = Example("validation003", {"emotion": "sad"})
+    model.train()
+    rows = list(tell_labels(model, processor, [*examples, unlabelled], media, QUESTION))
+    assert model.training
+    assert [row.name for row in rows] == ["validation000", "validation001", "validation002"]
+    alone = next(iter(tell_labels(model, processor, examples[2:], media, QUESTION)))
+    assert np.allclose(list(alone.probabilities.values()), list(rows[2].probabilities.values()), atol=1e-6)
+    assert sum(alone.probabilities.values()) == pytest.approx(1.0)
+    blind = LabelQuestion("Which emotion?", Asking(), MERR9, frozenset({"image", "face", "temporal", "audio"}))
+    without_media = list(tell_labels(model, processor, examples, media, blind))
+    assert without_media[0].probabilities == pytest.approx(dict(without_media[2].probabilities), abs=1e-6)
+    worried = Example("w", {"emotion": "worried"}, truths={"label": "worried"})
+    with pytest.raises(InputError, match="w: 'worried' is no label of dfew7"):
+        list(tell_labels(model, processor, [worried], media, LabelQuestion("?", Asking(), DFEW7)))
