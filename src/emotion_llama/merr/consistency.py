@@ -1,8 +1,8 @@
 """Whether a fine description holds (comes to the label, last, on the clues given); which modalities disagree. Pure.
 
-The judgement is by rules on the text, with the words for labels and cues of `annotators.wording`: a lexicon, not a
-reader. A cue it does not know is not judged, a cue in other words than the clue's counts as the same where the lexicon
-knows both. What stands in quotation marks, or is the clip's own subtitle, is what the person says and no claim.
+The judgement is by rules on the text, with the words for labels and cues of `annotators.wording` (see
+`annotators.grounding` for what a lexicon can and cannot tell). What stands in quotation marks, or is the clip's own
+subtitle, is what the person says and no claim; words in quotation marks that nobody said are a problem of their own.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from itertools import combinations
 
 from emotion_llama.annotators.annotator import Language
 from emotion_llama.annotators.explain import disagreement
+from emotion_llama.annotators.grounding import cues_in, find_problems, without_quotations
 from emotion_llama.annotators.rules import RulesReader
 from emotion_llama.annotators.wording import Wording, wording
 from emotion_llama.labels import LabelSpace
@@ -24,9 +25,9 @@ from emotion_llama.records import Evidence
 NOT_NAMED = "the description does not come to the label"
 TOO_EARLY = "the label is named before the last sentence"
 UNGROUNDED = "too many cues were not given"
+INVENTED_QUOTE = "words are quoted that nobody said"
 NO_CUES = "no cue is named"
 JUDGED = "the judge finds that it does not hold"
-_QUOTED = re.compile('["\u201c\u300c\u300e][^"\u201d\u300d\u300f]*["\u201d\u300d\u300f]')
 
 
 def check_text(
@@ -41,16 +42,18 @@ def check_text(
         language: of both.
         part: which findings are problems.
     """
-    words = wording(language)
-    claims = without_quotes(text, clues.get("subtitle", ""))
+    words, subtitle = wording(language), clues.get("subtitle", "")
+    claims = without_quotations(text)
+    claims = claims.replace(subtitle, " ") if subtitle else claims
     sentences = split_sentences(claims, words)
     last = sentences[-1] if sentences else ""
     names_label = names(claims, label, words)
     at_end = not any(names(sentence, label, words) for sentence in sentences[:-1])
     named = cues_in(claims, words)
-    given = {cue for clue in clues.values() for cue in cues_in(clue, words)}
-    ungrounded = tuple(found for cue, found in named.items() if cue not in given)
+    found = find_problems(claims, clues.values(), subtitle, language)
+    ungrounded = tuple(problem.words for problem in found if problem.kind == "cue")
     share = None if not named else 1 - len(ungrounded) / len(named)
+    invented = [p.words for p in find_problems(text, clues.values(), subtitle, language) if p.kind == "quote"]
     problems = []
     if not names_label:
         others = [other for other in words.label_words if other != label and names(last, other, words)]
@@ -61,6 +64,8 @@ def check_text(
         problems.append(f"{UNGROUNDED}: {', '.join(ungrounded)}")
     if share is None and part.require_cues:
         problems.append(NO_CUES)
+    if invented:
+        problems.append(f"{INVENTED_QUOTE}: {', '.join(invented)}")
     return Consistency(names_label, at_end, share, ungrounded, tuple(problems))
 
 
@@ -74,28 +79,11 @@ def names(text: str, label: str, words: Wording) -> bool:
     return False
 
 
-def cues_in(text: str, words: Wording) -> dict[str, str]:
-    """Concept -> the words that name it, in the order of the lexicon; what the text denies is left out."""
-    found = {}
-    for cue, pattern in words.cues.items():
-        for match in re.finditer(pattern, text, re.IGNORECASE):
-            if not re.search(words.negations, text[: match.start()], re.IGNORECASE):
-                found[cue] = match.group(0)
-                break
-    return found
-
-
 def split_sentences(text: str, words: Wording) -> list[str]:
     """Sentences, in order; a full stop within a number ends none."""
     ends = re.escape(words.sentence_ends)
     parts = re.split(rf"(?<=[{ends}])(?!\d)", text)
     return [part.strip() for part in parts if part.strip(f"{words.sentence_ends} \n")]
-
-
-def without_quotes(text: str, subtitle: str) -> str:
-    """The text without what it quotes."""
-    bare = _QUOTED.sub(" ", text)
-    return bare.replace(subtitle, " ") if subtitle else bare
 
 
 def find_conflicts(

@@ -79,7 +79,7 @@ def read_manifest(path: Path, space: LabelSpace) -> list[Entry]:
 
 
 def _csv_rows(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
-    reader = csv.reader(io.StringIO(_text(path), newline=""))
+    reader = csv.reader(io.StringIO(_text(path), newline=""), strict=True)
     try:
         header = [column.strip().lower() for column in next(reader, [])]
         _check_columns(path, header)

@@ -101,12 +101,11 @@ def to_bytes(measured: Measured) -> bytes:
     }
     out = io.BytesIO()
     with zipfile.ZipFile(out, "w", zipfile.ZIP_STORED) as archive:
-        # ZipInfo's default date is 1980: no clock enters.
-        archive.writestr(zipfile.ZipInfo(_HEADER), json.dumps(header, ensure_ascii=False, sort_keys=True))
+        archive.writestr(_member(_HEADER), json.dumps(header, ensure_ascii=False, sort_keys=True))
         for name in sorted(arrays):
             part = io.BytesIO()
             np.save(part, np.ascontiguousarray(arrays[name]), allow_pickle=False)
-            archive.writestr(zipfile.ZipInfo(f"{name}.npy"), part.getvalue())
+            archive.writestr(_member(f"{name}.npy"), part.getvalue())
     return out.getvalue()
 
 
@@ -142,6 +141,13 @@ def from_bytes(data: bytes) -> Measured:
     if unknown := sorted({*header, *arrays} - {"format", "version"}):
         raise InputError(f"a measured clip holds {unknown[0]!r}, which this version does not know")
     return measured
+
+
+def _member(name: str) -> zipfile.ZipInfo:
+    """An entry without a clock (its date is 1980, ZipInfo's default) and without a mark of the system."""
+    info = zipfile.ZipInfo(name)
+    info.create_system = 3
+    return info
 
 
 # --- out --------------------------------------------------------------------------------------------------------------

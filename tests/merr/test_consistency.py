@@ -1,0 +1,155 @@
+"""Consistency: descriptions that hold and that do not, in both languages; modalities that contradict each other."""
+
+from collections.abc import Mapping
+
+import numpy as np
+import pytest
+
+from emotion_llama.annotators.wording import wording
+from emotion_llama.labels import MERR9
+from emotion_llama.merr.consistency import (
+    INVENTED_QUOTE,
+    JUDGED,
+    NO_CUES,
+    NOT_NAMED,
+    TOO_EARLY,
+    UNGROUNDED,
+    check_text,
+    find_conflicts,
+    judged,
+    names,
+    split_sentences,
+)
+from emotion_llama.merr.fields import Conflict
+from emotion_llama.merr.recipe_parts import ConsistencyPart
+from emotion_llama.records import AU_NAMES, ActionUnits, Evidence, Transcript, TranscriptLine
+
+CLUES = {
+    "visual_expression": "eyes clearly widened, mouth strongly opened",
+    "audio_tone": "The voice is loud and fast.",
+    "subtitle": "I am so happy for you.",
+}
+CLUES_ZH = {"visual_expression": "双眼明显睁大，嘴巴高度张开", "audio_tone": "说话时音量大、语速快。"}
+
+
+def problems(text: str, label: str = "surprise", clues: Mapping[str, str] = CLUES, **choices: object) -> list[str]:
+    part = ConsistencyPart(**choices)  # type: ignore[arg-type]
+    return [problem.partition(":")[0] for problem in check_text(text, label, clues, "en", part).problems]
+
+
+def test_a_description_that_holds() -> None:
+    text = "The eyes are wide open and the voice is loud. Taken together, the person seems surprised."
+    found = check_text(text, "surprise", CLUES, "en", ConsistencyPart())
+    assert (found.names_label, found.label_at_end, found.grounded_share) == (True, True, 1.0)
+    assert (found.ungrounded, found.problems, found.judge) == ((), (), None)
+
+
+def test_another_label_than_the_clip_s() -> None:
+    found = check_text("The eyes are widened. The person is angry.", "surprise", CLUES, "en", ConsistencyPart())
+    assert not found.names_label
+    assert found.problems == ("the description does not come to the label: surprise, but angry",)
+    assert problems("The eyes are widened.") == [NOT_NAMED]
+
+
+def test_a_label_named_too_early() -> None:
+    text = "The person is astonished. The eyes are widened, which shows surprise."
+    assert problems(text) == [TOO_EARLY]
+    assert problems(text, require_label_last=False) == []
+    assert problems("Widened eyes show surprise at 2.5 seconds.") == []  # one sentence, and a number is no full stop
+
+
+def test_cues_that_were_not_given() -> None:
+    # Named: eyes widened and loud voice, given; tears and a trembling voice, invented.
+    text = "With widened eyes, tears and a loud, trembling voice the person is surprised."
+    found = check_text(text, "surprise", CLUES, "en", ConsistencyPart())
+    assert found.grounded_share == pytest.approx(0.5)
+    assert set(found.ungrounded) == {"tears", "trembling"}
+    assert found.problems == ()  # half is enough by default
+    assert problems(text, min_grounded_share=0.6) == [UNGROUNDED]
+
+
+def test_what_is_denied_is_not_named() -> None:
+    assert problems("There are no tears. The person is surprised.", min_grounded_share=1.0) == []
+
+
+def test_a_description_without_cues() -> None:
+    text = "The person must be surprised."
+    assert check_text(text, "surprise", CLUES, "en", ConsistencyPart()).grounded_share is None
+    assert problems(text) == []
+    assert problems(text, require_cues=True) == [NO_CUES]
+
+
+def test_quoted_words_are_no_claims_and_invented_ones_a_problem() -> None:
+    # The subtitle says "happy", with and without quotation marks: neither names the label early.
+    for quoted in ("\u201cI am so happy for you.\u201d", "I am so happy for you."):
+        assert problems(f"The words are {quoted} The eyes are widened. The person is happy.", "happy") == []
+    assert problems("The person says \u201cI hate this\u201d with widened eyes, and is surprised.") == [INVENTED_QUOTE]
+
+
+def test_chinese_texts_are_judged_alike() -> None:
+    part = ConsistencyPart(min_grounded_share=1.0)
+    held = check_text("此人双眼睁大，声音响亮。可以推断此人感到惊讶。", "surprise", CLUES_ZH, "zh", part)
+    assert (held.problems, held.grounded_share) == ((), 1.0)
+    early = check_text("此人十分震惊。双眼睁大，可见其惊讶。", "surprise", CLUES_ZH, "zh", part)
+    assert [p.partition(":")[0] for p in early.problems] == [TOO_EARLY]
+    other = check_text("此人流泪，很悲伤。", "surprise", CLUES_ZH, "zh", part)
+    assert [p.partition(":")[0] for p in other.problems] == [NOT_NAMED, UNGROUNDED]
+    assert other.problems[0].endswith("surprise, but sad")
+
+
+def test_labels_are_found_as_words_not_as_parts_of_words() -> None:
+    english, chinese = wording("en"), wording("zh")
+    assert names("She is Angrily staring.", "angry", english)
+    assert not names("The crossed arms; sadly not measured.", "angry", english)
+    assert not names("A madrigal is sung.", "angry", english)  # "mad" is a word for angry
+    assert names("此人感到愤怒（angry）", "angry", chinese)
+    assert names("结论：angry。", "angry", chinese)
+
+
+def test_sentences() -> None:
+    assert split_sentences("One at 2.5 s. Two! Three?  ", wording("en")) == ["One at 2.5 s.", "Two!", "Three?"]
+    assert split_sentences("一。二！", wording("zh")) == ["一。", "二！"]
+    assert split_sentences("", wording("en")) == []
+
+
+def test_a_second_judge_adds_its_problems() -> None:
+    held = check_text("Widened eyes: the person is surprised.", "surprise", CLUES, "en", ConsistencyPart())
+    assert judged(held, True, (), "m").judge == "m"
+    assert judged(held, True, ("a doubt",), "m").problems == ()
+    assert judged(held, False, ("the eyes are closed",), "m").problems == (f"{JUDGED}: the eyes are closed",)
+    assert judged(held, False, (), "m").problems == (JUDGED,)
+
+
+# --- conflicts --------------------------------------------------------------------------------------------------------
+
+
+def evidence(units: Mapping[str, float], words: str) -> Evidence:
+    intensity = np.zeros((50, len(AU_NAMES)))
+    for name, value in units.items():
+        intensity[:, AU_NAMES.index(name)] = value
+    nothing = np.zeros(50, bool)
+    timeline = ActionUnits(AU_NAMES, np.arange(50) / 25, intensity, np.ones(50), nothing, nothing, "person", "test")
+    return Evidence(action_units=timeline, transcript=Transcript((TranscriptLine(words),), "given"))
+
+
+SMILE = {"AU06": 3.0, "AU12": 3.0}
+
+
+def test_a_smile_with_angry_words_is_a_conflict() -> None:
+    found = find_conflicts(evidence(SMILE, "I am furious. I hate you, get out!"), MERR9)
+    assert found == [Conflict("face", "happy", "words", "angry", "the face says happy, the words say angry")]
+
+
+def test_what_agrees_or_says_nothing_is_none() -> None:
+    assert find_conflicts(evidence(SMILE, "I am so happy, what a wonderful day!"), MERR9) == []
+    assert find_conflicts(evidence(SMILE, "The train leaves at nine."), MERR9) == []
+    assert find_conflicts(Evidence(), MERR9) == []
+
+
+def test_a_given_label_against_the_face() -> None:
+    neutral_words = evidence(SMILE, "The train leaves at nine.")
+    assert find_conflicts(neutral_words, MERR9, "sad", "happy") == [
+        Conflict("label", "sad", "face", "happy", "the label is sad, the face says happy")
+    ]
+    assert find_conflicts(neutral_words, MERR9, "happy", "happy") == []
+    assert find_conflicts(neutral_words, MERR9, "sad", None) == []
