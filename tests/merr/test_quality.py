@@ -121,7 +121,7 @@ def test_a_label_named_early_leaks() -> None:
     ]  # fmt: skip
     found = measured(samples)
     assert (found["label_early"].value, found["label_early"].rests_on) == (0.5, 2)
-    assert found["label_at_end"].value == 1.0
+    assert found["label_named"].value == 1.0
     # Of expression, objective and tone of two samples, one names the label.
     assert (found["label_in_clues"].value, found["label_in_clues"].rests_on) == (pytest.approx(1 / 6), 6)
 

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 
-from emotion_llama.annotators.wording import LANGUAGE_FILES, wording
+from emotion_llama.annotators.annotator import LANGUAGES
+from emotion_llama.annotators.wording import wording
 from emotion_llama.labels import MERR9
-from emotion_llama.merr.consistency import names, split_sentences, without_quotes
+from emotion_llama.merr.consistency import check_text, names
 from emotion_llama.merr.quality import Measure
+from emotion_llama.merr.recipe_parts import ConsistencyPart
 from emotion_llama.merr.records import Json, Sample
 from emotion_llama.merr.values import descriptions, label_of, part, source_of, subtitle_text
 
@@ -60,7 +62,7 @@ class Leaks:
 
     def __init__(self) -> None:
         self._early: list[bool] = []
-        self._ends: list[bool] = []
+        self._named: list[bool] = []
         self._unimodal: list[bool] = []
         self._left_out: Counter[str] = Counter()
 
@@ -70,24 +72,23 @@ class Leaks:
         if label is None:
             self._left_out["no label"] += 1
             return
-        said = subtitle_text(sample.value("subtitle")) or ""
+        clues = {"subtitle": subtitle_text(sample.value("subtitle")) or ""}
         for (name, language), written in descriptions(sample, ("fine_caption", *UNIMODAL)):
-            if language not in LANGUAGE_FILES:
+            if language not in LANGUAGES:
                 continue
-            words = wording(language)
             if name in UNIMODAL:
-                self._unimodal.append(names(written.text, label, words))
+                self._unimodal.append(names(written.text, label, wording(language)))
                 continue
-            *before, last = split_sentences(without_quotes(written.text, said), words) or [written.text]
-            self._early.append(any(names(sentence, label, words) for sentence in before))
-            self._ends.append(names(last, label, words))
+            found = check_text(written.text, label, clues, language, ConsistencyPart())
+            self._named.append(found.names_label)
+            self._early.append(not found.label_at_end)
 
     def measures(self) -> tuple[Measure, ...]:
         """Shares over the texts."""
         rows = (
-            ("label_at_end", "Fine descriptions that end with the label", self._ends, "higher",
-             "share of fine descriptions whose last sentence names the label, in any form or plain synonym"),
-            ("label_early", "Fine descriptions that name it before", self._early, "lower",
+            ("label_named", "Fine descriptions that come to the label", self._named, "higher",
+             "share of fine descriptions that name the label, itself or in another plain word for it"),
+            ("label_early", "Fine descriptions that name it too early", self._early, "lower",
              "share of fine descriptions that name the label before their last sentence"),
             ("label_in_clues", "Descriptions of one modality that name the label", self._unimodal, "lower",
              "share of expression, objective and tone descriptions that name the sample's label"),

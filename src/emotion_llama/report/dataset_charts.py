@@ -10,18 +10,20 @@ import numpy as np
 from emotion_llama.report.charts import BAR_ROW, drawing, text
 from emotion_llama.report.markup import Html, element, join, number
 
-LONGEST_NAME = 24  # characters of a name beside its bar
+LONGEST_NAME = 30  # characters of a name beside its bar
 HISTOGRAM_HEIGHT = 120  # pixels, without the axis
 AXIS = 22
 
 
 class Bar(NamedTuple):
-    """One row: its name, the part that is drawn strongly, the whole, and what stands behind it."""
+    """One row: its name, the part drawn strongly, the whole, what stands behind it; and what phones leave out."""
 
     name: str
     strong: float
     whole: float
     shown: str
+    more_name: str = ""
+    more_shown: str = ""
 
 
 def count_bars(rows: Sequence[Bar], title: str) -> Html:
@@ -31,16 +33,29 @@ def count_bars(rows: Sequence[Bar], title: str) -> Html:
     for index, row in enumerate(rows):
         y = BAR_ROW * index
         whole, strong = f"{100 * row.whole / most:.2f}%", f"{100 * row.strong / most:.2f}%"
-        parts.append(text(_short(row.name), -10, y + 17, "name", "end"))
+        parts.append(_text(_short(row.name), row.more_name, -10, y + 17, "name", "end"))
         parts.append(element("rect", x=0, y=y + 4, width=whole, height=BAR_ROW - 8, rx=2, class_="bar"))
         if row.strong:
             parts.append(element("rect", x=0, y=y + 4, width=strong, height=BAR_ROW - 8, rx=2, class_="bar chosen"))
-        parts.append(text(row.shown, whole, y + 17, "value", dx=8))
-    words = "; ".join(f"{row.name} {row.shown}" for row in rows)
-    longest = max((len(_short(row.name)) for row in rows), default=0)
-    behind = max((len(row.shown) for row in rows), default=0)
-    margins = f"--gutter:{number(1.2 + 0.5 * longest)}rem;--tail:{number(1.0 + 0.46 * behind)}rem"
+        parts.append(_text(row.shown, row.more_shown, whole, y + 17, "value", None))
+    words = "; ".join(f"{row.name}{row.more_name} {row.shown}{row.more_shown}" for row in rows)
+    before, behind = (max(map(len, texts), default=0) for texts in (
+        [_short(row.name) for row in rows], [row.shown for row in rows]
+    ))  # fmt: skip
+    wide, wide_tail = (max(map(len, texts), default=0) for texts in (
+        [_short(row.name) + row.more_name for row in rows], [row.shown + row.more_shown for row in rows]
+    ))  # fmt: skip
+    # Margins for a wide screen and a phone, in widths of an average character; dataset.css chooses.
+    margins = (
+        f"--wide:{number(1.2 + 0.5 * wide)}rem;--wide-tail:{number(1.0 + 0.46 * wide_tail)}rem;"
+        f"--narrow:{number(1.2 + 0.5 * before)}rem;--narrow-tail:{number(1.0 + 0.46 * behind)}rem"
+    )
     return drawing(BAR_ROW * len(rows), title, words + ".", *parts, style=margins)
+
+
+def _text(words: str, more: str, x: str | int, y: int, class_: str, anchor: str | None) -> Html:
+    content = join([words, element("tspan", more, class_="long")]) if more else words
+    return element("text", content, x=x, dx=None if anchor else 8, y=y, class_=class_, text_anchor=anchor)
 
 
 def histogram(values: Sequence[float], unit: str, title: str) -> Html:

@@ -65,8 +65,8 @@ def _units(found: Statistics) -> Html | None:
     if not found.units:
         return None
     rows = [
-        Bar(f"{c.unit} {AU_DESCRIPTIONS.get(c.unit, '')}", c.present, c.present,
-            f"{percent(c.present / found.peaks)}, mean {c.mean_intensity:.1f}")
+        Bar(c.unit, c.present, c.present, percent(c.present / found.peaks),
+            f" {AU_DESCRIPTIONS.get(c.unit, '')}", f", mean {c.mean_intensity:.1f}")
         for c in found.units[:MOST_BARS]
     ]  # fmt: skip
     labels = [c.label for c in found.labels]

@@ -22,9 +22,9 @@ SHORT: Mapping[str, str] = {
     "sufficient_quantity": "quantity",
     "audio_description": "audio",
     "visual_objective_description": "objective",
-    "visual_expression_description": "expression",
+    "visual_expression_description": "express.",
     "classification_label": "label",
-    "multimodal_description": "multimodal",
+    "multimodal_description": "multim.",
 }
 
 
@@ -130,6 +130,8 @@ def _quality(sheet: Sheet, measures: Sequence[Measure]) -> None:
 
 def _comparison(sheet: Sheet, overview: Overview) -> None:
     found = overview.comparison
+    sheet.line()
+    sheet.line(Part("Beside published data sets", "bold"))
     width = max((sheet.width - 18) // max(len(found.columns), 1), 6)
     names = (sheet.pad(SHORT.get(column, column), width - 1) + " " for column in found.columns)
     sheet.line(Part(" " * 18 + "".join(names), "dim"))

@@ -30,7 +30,7 @@ def render_sample_page(sample: Sample, picture_png: bytes | None) -> str:
     rows = [_row(found) for found in in_order(sample)]
     fields = table("Every field and its maker", ("Field", "Value", "By"), rows, "fields stacks")
     body = element(
-        "main", element("header", *head), element("div", card(Example(sample, picture_png)), class_="examples"),
+        "main", element("header", *head), element("div", card(Example(sample, picture_png)), class_="examples alone"),
         element("section", element("h2", "All that is known"), fields),
     )  # fmt: skip
     return page(f"{sample.clip.clip_id} · sample of an emotion data set", body)

@@ -132,6 +132,8 @@ def _plain(value: Json, deep: int) -> str:
     if isinstance(value, Mapping):
         if deep == 0:
             return "…"
+        if set(value) == {"what", "reason"}:
+            return f"{value['what']} ({value['reason']})"
         named = ((AU_DESCRIPTIONS.get(k, ""), k, v) for k, v in value.items() if v is not None)
         return ", ".join(
             f"{k}{f' {words}' if words else ''} {_plain(v, deep - 1)}".replace("_", " ") for words, k, v in named
