@@ -112,8 +112,10 @@ MASKING_SMILE = _way(1.0, "Ekman, Davidson & Friesen 1990: 12 without 6", {"AU12
 
 INTENSITY_SPREAD = 0.12  # standard deviation of a unit's intensity between people, relative
 ASYNCHRONY_SECONDS = 0.06  # units of one expression reach their apex nearly, not quite, together
-ONSET_SECONDS = (0.35, 0.70)
-FALL_SECONDS = (1.0, 2.2)  # no plateau: one frame is the strongest
+ONSET_SECONDS = (0.30, 0.55)
+FALL_SECONDS = (0.35, 0.60)  # from the apex to what is held: one frame is clearly the strongest
+HELD_SHARE = 0.6  # of the apex, until it lets go
+HELD_SECONDS = (0.9, 1.8)  # after the apex
 MOST = 4.8
 
 
@@ -137,7 +139,7 @@ def draw_expression(
         is_mask: a smile that is put on, instead of the label's own prototypes ("happy" only).
 
     Returns:
-        One event a unit; none at all for most neutral faces.
+        Two events a unit, the apex and what is held after it; none at all for most neutral faces.
 
     Raises:
         InputError: no such label, a strength outside 0..1.5, an apex outside the clip, or a mask that is no smile.
@@ -155,12 +157,20 @@ def draw_expression(
     weights = np.array([way.weight for way in ways])
     way = ways[int(rng.choice(len(ways), p=weights / weights.sum()))]
     joined = {unit: level for unit, (probability, level) in way.maybe.items() if rng.random() < probability}
-    onset, fall = float(rng.uniform(*ONSET_SECONDS)), float(rng.uniform(*FALL_SECONDS))
+    onset, fall, held = (float(rng.uniform(*span)) for span in (ONSET_SECONDS, FALL_SECONDS, HELD_SECONDS))
     events = []
     for unit, level in sorted({**way.units, **joined}.items()):
         intensity = min(MOST, strength * level * float(np.clip(rng.normal(1.0, INTENSITY_SPREAD), 0.7, 1.3)))
         at = float(np.clip(apex + rng.normal(0, ASYNCHRONY_SECONDS / 2), 0.0, duration_seconds))
         if intensity > 0:
-            end = at + fall
-            events.append(UnitEvent(unit, at - onset, at, end, intensity, end - at))
+            events += _rise_and_hold(unit, intensity, at, onset, fall, held)
     return tuple(events)
+
+
+def _rise_and_hold(unit: str, intensity: float, at: float, onset: float, fall: float, held: float) -> list[UnitEvent]:
+    """Up to the apex, down to what is held, and back to rest; where two events overlap the stronger one counts."""
+    end, release = at + fall, at + held
+    return [
+        UnitEvent(unit, at - onset, at, end, intensity, end - at),
+        UnitEvent(unit, at - onset, at, release, HELD_SHARE * intensity, min(0.5, (release - at) / 2)),
+    ]

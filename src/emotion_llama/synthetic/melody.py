@@ -13,6 +13,8 @@ from emotion_llama.synthetic.utterance import Utterance
 
 STEP_SECONDS = 0.005
 PERCENTILES = (10.0, 90.0)  # of the range, as speech.prosody measures it
+# A voice that trembles has few accents left (fear: little variability of the pitch, Juslin & Laukka 2003); number: own.
+TREMOR_FLATTENS_PERCENT = 1.5
 DECLINATION = 0.5  # fall over the sentence, relative to an accent; own
 LOWEST_HZ, HIGHEST_HZ = 62.0, 700.0
 _ROUNDS = 25
@@ -31,7 +33,7 @@ def draw_melody(
     Over the frames of `voiced` its median is `median_hz`, and its 10th to 90th percentile the plan's range, as far as
     the ramps of the plan's slope leave room; tremor comes on top.
     """
-    shape = _shape(utterance, prosody.ending, times, rng)
+    shape = _shape(utterance, prosody, times, rng)
     ramp = _ramp(utterance, prosody.slope_semitones_per_second, times)
     wanted = prosody.pitch_range_semitones
     own_range = _range(ramp[voiced])
@@ -52,7 +54,7 @@ def _range(values: Float) -> float:
     return float(high - low)
 
 
-def _shape(utterance: Utterance, ending: float, times: Float, rng: np.random.Generator) -> Float:
+def _shape(utterance: Utterance, prosody: ProsodyPlan, times: Float, rng: np.random.Generator) -> Float:
     """[T] melody without unit: accents of about 1 on stressed syllables, a fall, and the ending."""
     middles = utterance.nuclei.mean(axis=1)
     stressed = np.asarray(utterance.is_stressed)
@@ -60,8 +62,9 @@ def _shape(utterance: Utterance, ending: float, times: Float, rng: np.random.Gen
         stressed, np.clip(rng.normal(1.0, 0.3, len(middles)), 0.3, 1.7), rng.normal(0.0, 0.12, len(middles))
     )
     last = len(middles) - 1
+    heights /= 1 + prosody.tremor_percent / TREMOR_FLATTENS_PERCENT
     heights[list(utterance.phrase_ends)] += 0.3  # a pause is announced by a small rise
-    heights[last] = 1.6 * ending
+    heights[last] = 1.6 * prosody.ending
     corners = np.concatenate([[0.0], middles, [utterance.duration_seconds]])
     levels = np.concatenate([[heights[0] / 2], heights, [heights[last]]])
     melody = np.interp(times, corners, levels)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import os
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
@@ -31,8 +32,11 @@ from emotion_llama.synthetic.voice import HOP_SECONDS, SAMPLE_RATE_HZ
 TRUTH_VERSION = 1
 VoiceBackend = Literal["own", "espeak"]
 VOICE_BACKENDS: tuple[VoiceBackend, ...] = ("own", "espeak")
-# One encoder thread: the same bytes whatever the machine's cores, and workers that do not fight for them.
-STORED = ClipFormat(video_options={"preset": "veryfast", "crf": "20", "threads": "1"})
+# One encoder thread: the same bytes whatever the machine's cores, and workers that do not fight for them. With its
+# macroblock tree, x264 gives other bytes each time it is asked (libx264 of PyAV 18.1, B-frames on).
+STORED = ClipFormat(
+    video_options={"preset": "veryfast", "crf": "20", "threads": "1", "x264-params": "mbtree=0"},
+)
 _BLINK_UNIT = "AU45"
 _TURNED_DEGREES = (4.0, 9.0, 2.5)  # standard deviations of a source's usual pitch, yaw and roll; own
 _ROOM_NOISE_DB = -78.0
@@ -78,7 +82,7 @@ def render_clip(plan: ClipPlan, folder: str | Path, *, voice: VoiceBackend = "ow
     duration = max(plan.duration_seconds, plan.speech_start_seconds + spoken.duration_seconds + HOP_SECONDS)
     num_frames = int(np.ceil(duration * plan.fps - 1e-6))
     motion = face_motion(plan, spoken, num_frames)
-    sound = None if "silent" in plan.missing else _placed(plan, spoken, num_frames / plan.fps)
+    sound = None if "silent" in plan.missing else sound_of(plan, spoken, num_frames / plan.fps)
     path, truth_path = (
         Path(folder) / kind / f"{plan.id}{suffix}" for kind, suffix in (("clips", ".mp4"), ("truth", ".json"))
     )
@@ -93,7 +97,8 @@ def render_clip(plan: ClipPlan, folder: str | Path, *, voice: VoiceBackend = "ow
     except OSError as error:
         raise InputError(f"{path} cannot be written ({error.strerror}); give another folder") from error
     finally:
-        half.unlink(missing_ok=True)
+        with suppress(OSError):
+            half.unlink()
     return RenderedClip(path, truth_path, truth)
 
 
@@ -105,7 +110,7 @@ def _say(plan: ClipPlan, voice: VoiceBackend) -> Spoken:
     return speak_with_espeak(plan.text, plan.prosody, plan.voice)
 
 
-def _placed(plan: ClipPlan, spoken: Spoken, duration_seconds: float) -> Float:
+def sound_of(plan: ClipPlan, spoken: Spoken, duration_seconds: float) -> Float:
     """[S] the whole clip's sound: the sentence where it begins, the room's noise everywhere."""
     rng = np.random.default_rng([plan.seed, 5])
     sound = 10 ** (_ROOM_NOISE_DB / 20) * rng.standard_normal(round(duration_seconds * SAMPLE_RATE_HZ))

@@ -93,8 +93,8 @@ def draw_voice(seed: int, kind: Kind | None = None) -> Voice:
     """A speaker: `kind` "low" around 118 Hz, "high" around 205 Hz (both in Traunmüller & Eriksson's range)."""
     rng = np.random.default_rng([seed, 23])
     is_high = bool(rng.random() < 0.5) if kind is None else kind == "high"
-    pitch_hz = (205.0 if is_high else 118.0) * 2 ** (float(np.clip(rng.normal(0, 1.6), -3, 3)) / 12)
-    tract = (1.16 if is_high else 1.0) + float(np.clip(rng.normal(0, 0.03), -0.07, 0.07))
+    pitch_hz = (205.0 if is_high else 118.0) * 2 ** (float(rng.triangular(-3.5, 0.0, 3.5)) / 12)
+    tract = (1.16 if is_high else 1.0) + float(rng.triangular(-0.07, 0.0, 0.07))
     rate = float(np.clip(rng.normal(1.0, 0.05), 0.88, 1.12))
     return Voice(pitch_hz, tract, rate, float(np.clip(rng.normal(0, 1.0), -2, 2)), seed)
 
@@ -129,8 +129,9 @@ def speak(text: str, prosody: ProsodyPlan, voice: Voice) -> Spoken:
     source = glottal_source(spec, np.interp(fine_times(spec), step_times, contour), rng)
     voiced = _to_level(_vocal_tract(source, utterance, step_times, voice.tract_scale), voice_db)
     samples = voiced + _noise(voice_db, noises, prosody.harmonicity_db, voice.tract_scale, rng)
-    sounding = np.maximum(voice_db, np.max([db for _, db in noises.items()], axis=0)) > VOICED_ABOVE_DB
-    samples = _at_loudness(samples, sounding, prosody.loudness_db + voice.loudness_offset_db)
+    samples = _at_loudness(
+        samples, _spans_db(utterance, times) > SILENT_DB, prosody.loudness_db + voice.loudness_offset_db
+    )
     samples += 10 ** (_FLOOR_DB / 20) * rng.standard_normal(len(samples))
     return Spoken(samples.astype(np.float32), utterance.edges, _truth(utterance, times, voice_db, step_times, contour))
 
@@ -239,10 +240,11 @@ def _at_loudness(samples: Float, sounding: Bool, loudness_db: float) -> Float:
 
 
 def _median_level_db(samples: Float, sounding: Bool) -> float:
-    """Median over sounding hops of 10 ms of the level in 50 ms, dB re a sine of amplitude 1."""
+    """Median over sounding hops of 10 ms of the level around, dB re a sine of amplitude 1."""
     from scipy.ndimage import uniform_filter1d
 
-    power = uniform_filter1d(samples**2, round(0.03 * SAMPLE_RATE_HZ))[:: round(HOP_SECONDS * SAMPLE_RATE_HZ)]
+    # 20 ms: about what a Hann window of 50 ms, squared, weighs.
+    power = uniform_filter1d(samples**2, round(0.02 * SAMPLE_RATE_HZ))[:: round(HOP_SECONDS * SAMPLE_RATE_HZ)]
     here = sounding[:: round(HOP_SECONDS * SAMPLE_RATE_HZ)]
     return float(10 * np.log10(2 * np.median(power[here])))
 

@@ -94,14 +94,13 @@ def true_figures(samples: Float, truth: VoiceTruth, prosody: ProsodyPlan) -> dic
 
 
 def _loudness(samples: Float, spans: tuple[tuple[float, float], ...]) -> float:
-    """Median level of 50 ms stretches within the spans, dB re a sine of amplitude 1."""
-    length = round(0.05 * SAMPLE_RATE_HZ)
-    levels: list[float] = []
-    for start, end in spans:
-        part = samples[round(start * SAMPLE_RATE_HZ) : round(end * SAMPLE_RATE_HZ)].astype(np.float64)
-        whole = part[: len(part) // length * length].reshape(-1, length)
-        levels += (10 * np.log10(2 * np.mean(whole**2, axis=1) + 1e-20)).tolist()
-    return float(np.median(levels))
+    """Median level of every 10 ms within the spans, over 50 ms under a Hann window, dB re a sine of amplitude 1."""
+    weights = np.hanning(round(0.05 * SAMPLE_RATE_HZ)) ** 2
+    power = np.convolve(samples.astype(np.float64) ** 2, weights / weights.sum(), mode="same")
+    hop = round(HOP_SECONDS * SAMPLE_RATE_HZ)
+    times = np.arange(0, len(power), hop) / SAMPLE_RATE_HZ
+    inside = np.any([(times >= start) & (times < end) for start, end in spans], axis=0)
+    return float(np.median(10 * np.log10(2 * power[::hop][inside] + 1e-20)))
 
 
 def _slope(semitones: Float, voiced: Bool) -> float | None:
