@@ -13,11 +13,12 @@ from typing import NamedTuple
 
 from emotion_llama.annotators.annotator import Facts
 from emotion_llama.annotators.clues import MODALITIES, MOST_CHARACTERS, Clue, Source
-from emotion_llama.annotators.wording import Wording, joined, pick, wording
+from emotion_llama.annotators.rule_tables import EVIDENCE_FLOOR
+from emotion_llama.annotators.wording import Wording, joined, pick_for, wording
 
 # Log-odds for the label from which a clue counts for it, and those for another label from which it misleads. Own; the
 # weights' scale is 0.3 a hint, 1 a clear cue (`rule_tables`).
-SUPPORTS, MISLEADS, AGAINST = 0.1, 0.25, -0.1
+SUPPORTS, MISLEADS, AGAINST = 0.1, EVIDENCE_FLOOR, -0.2
 MOST_NAMED = 4  # clues of one source in one sentence
 MOST_SENTENCES = 6
 
@@ -108,9 +109,7 @@ class _Teller:
         self.words, self._variant, self._label = words, variant, label
 
     def __call__(self, key: str, **slots: object) -> str:
-        # Different keys turn at different speeds, so that two clips seldom share all of their sentences.
-        turn = self._variant // (1 + len(key) % 3)
-        return pick(self.words.reason[key], turn).format(**slots)
+        return pick_for(key, self.words.reason[key], self._variant).format(**slots)
 
     def first(self, leading: _Source) -> str:
         clue = self._clause(leading, "outright", "lead")
@@ -137,7 +136,8 @@ class _Teller:
         if not clues:
             return []
         groups = _by_source(clues, self._label)
-        mood = self._mood(clues)
+        moods = {self._mood(group.clues) for group in groups}
+        mood = moods.pop() if len(moods) == 1 else None
         text = self.clauses(groups)
         return [self(f"{key}.plain", clues=text) if mood is None else self(key, clues=text, mood=mood)]
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from emotion_llama.annotators.scene import Colours, Hands, Head, Light, Motion, SceneFacts
-from emotion_llama.annotators.wording import Wording, pick, wording
+from emotion_llama.annotators.wording import Wording, pick_for, wording
 
 
 def describe_scene(facts: SceneFacts, language: str, variant: int = 0) -> str:
@@ -35,7 +35,7 @@ class _Teller:
         self.words, self._variant = words, variant
 
     def __call__(self, key: str, **slots: object) -> str:
-        return pick(self.words.scene[key], self._variant).format(**slots)
+        return pick_for(key, self.words.scene[key], self._variant).format(**slots)
 
     def sentence(self, key: str, clauses: list[str]) -> str:
         """Clauses as a sentence that begins with a capital; empty when there are none."""

@@ -13,6 +13,7 @@ _FIGURE_OF_QUALITY = "harmonicity_db"  # breathy, harsh, hoarse
 _FIGURES: dict[str, tuple[str, ...]] = {
     **{word: (figure,) for word, (figure, _) in TONE_WORDS.items()},
     **dict(ORDINARY_FIGURES),
+    "even": ("pitch_range_semitones",),  # that there is no tremor needs no figure
 }
 
 

@@ -6,6 +6,7 @@ of the others.
 
 from __future__ import annotations
 
+import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -79,7 +80,8 @@ class Wording:
 
     def listed(self, items: Sequence[str]) -> str:
         """Words as a list in running text: "a, b and c"."""
-        return joined(items, self.comma, self.last_and)
+        holds_and = any(self.last_and in item for item in items)
+        return joined(items, self.comma, self.comma.rstrip() + self.last_and if holds_and else self.last_and)
 
     def clauses(self, items: Sequence[str]) -> str:
         """Clauses as one sentence, without its full stop."""
@@ -107,6 +109,11 @@ def wording(language: str) -> Wording:
 def pick(wordings: Sequence[str], variant: int) -> str:
     """One of several wordings, counted round."""
     return wordings[variant % len(wordings)]
+
+
+def pick_for(key: str, wordings: Sequence[str], variant: int) -> str:
+    """One of several wordings; different keys choose independently of each other."""
+    return wordings[zlib.crc32(f"{key}:{variant}".encode()) % len(wordings)]
 
 
 def joined(items: Sequence[str], comma: str, last: str) -> str:

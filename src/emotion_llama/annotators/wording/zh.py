@@ -9,7 +9,7 @@ from emotion_llama.annotators.wording import Wording
 _COMBINATIONS = {
     ("AU01", "AU02", "AU05", "AU26"): ("眉毛{how}上扬并张口瞪眼", "双眉{how}扬起且眼睛和嘴都张大"),
     ("AU01", "AU02", "AU05"): ("眉毛{how}上扬且双眼睁大", "扬眉瞪眼的神态{seen}"),
-    ("AU01", "AU04", "AU15"): ("眉头{tight}内蹙上提且嘴角下垂", "眉心{tight}蹙起且嘴角向下"),
+    ("AU01", "AU04", "AU15"): ("眉头{tight}内蹙上提且嘴角下垂", "眉心{tight}蹙起上提且嘴角向下"),
     ("AU04", "AU05", "AU07"): ("压低眉头{stare}前方", "眉头低压并{stare}前面"),
     ("AU06", "AU12"): ("笑意{reach}眼角", "脸颊{how}上提的笑容", "笑得{smile}且颧部抬起"),
     ("AU01", "AU02"): ("眉毛{how}上扬", "双眉{how}抬起"),
@@ -58,7 +58,7 @@ _TONES = {
     "harsh": ("嗓音粗硬",),
     "hoarse": ("嗓音沙哑",),
     "even": ("声音平稳", "语调平稳"),
-    "moderate": ("高低快慢轻重适中",),
+    "moderate": ("音高音量语速均适中",),
 }
 _TONES_RELATIVE = {
     "low-pitched": ("音调比平时低",),
@@ -143,12 +143,12 @@ _SCENE = {
     "light.dim": ("光线昏暗",),
     "light.normal": ("明暗适中", "亮度适中"),
     "light.bright": ("光线明亮", "很明亮"),
-    "side.left": ("，从观者看脸的左半边更亮",),
-    "side.right": ("，从观者看脸的右半边更亮",),
+    "side.left": ("，从观看者的角度看脸的左半边更亮",),
+    "side.right": ("，从观看者的角度看脸的右半边更亮",),
     "backlit": ("，面部逆光偏暗",),
     "colours": ("{clauses}。",),
     "background": ("背景以{colours}为主", "人物身后以{colours}为主"),
-    "below": ("面部下方以{colours}为主", "脸部以下的区域以{colours}为主"),
+    "below": ("脸部下方的区域以{colours}为主", "脸部以下以{colours}为主"),
     "warm": ("整体色调偏暖",),
     "cool": ("整体色调偏冷",),
     "movement": ("{clauses}。",),
@@ -202,12 +202,12 @@ _REASON = {
     ),
     "contrary": ("现有的线索指向别处：{clues}，会让人想到{mood}。", "相反，{clues}，会让人想到{mood}。"),
     "contrary.plain": ("现有的线索指向别处：{clues}。", "相反，{clues}。"),
-    "said": ("此人说{items}。", "说出的话是{items}。"),
+    "said": ("此外，此人说{items}。", "同时，此人说{items}。"),
     "none.misleading": ("已知的线索中没有与此矛盾的。", "没有其他线索与之相悖。", "已知的线索都不指向别处。"),
-    "missing": ("{sources}不得而知。", "没有关于{sources}的信息。"),
+    "missing": ("无从得知{sources}。", "缺少关于{sources}的信息。"),
     "missing.face": ("面部动作",),
-    "missing.voice": ("说话的声音",),
-    "missing.words": ("所说的内容",),
+    "missing.voice": ("说话声音",),
+    "missing.words": ("说话内容",),
     "last": (
         "综合来看，可以推断此人的情绪是{feeling}。",
         "总的来说，此人的情绪最可能是{feeling}。",
@@ -262,7 +262,7 @@ _LABEL_WORDS = {
 _CUES = {
     "mouth corners up": r"嘴角[^，。；、]{0,6}(?:上扬|翘起|上提|上翘)|笑",
     "mouth corners down": r"嘴角[^，。；、]{0,6}(?:下垂|向下|下撇|下拉)|嘴[^，。；、]{0,3}撇|撇嘴",
-    "mouth corners tightened": r"嘴角[^，。；、]{0,6}(?:收紧|内收)|抿着嘴角|酒窝",
+    "mouth corners tightened": r"嘴角[^，。；、]{0,6}(?:收紧|内收|抿)|抿着嘴角|酒窝",
     "eyebrows lowered": r"皱(?:着|起|紧)?眉|眉[头毛心]?[^，。；、]{0,6}(?:皱|锁|蹙|压低|下压|内聚|低压)|压低眉|愁眉",
     "eyebrows raised": r"(?:眉[毛头梢心]?|双眉)[^，。；、]{0,8}(?:上扬|抬起|扬起|挑起|上提)|扬眉|挑眉|愁眉",
     "eyes widened": r"眼[睛睑]?[^，。；、]{0,5}(?:睁大|瞪大|抬起|圆睁|张大)|瞪|睁大(?:双)?眼",
@@ -272,8 +272,8 @@ _CUES = {
     "nose wrinkled": r"鼻[^，。；、]{0,6}皱|皱(?:起)?鼻",
     "upper lip raised": r"上唇[^，。；、]{0,5}(?:提|翘)|翘起上唇",
     "chin pushed up": r"(?:下巴|下唇)[^，。；、]{0,4}(?:上顶|上推)|顶起下巴",
-    "lips stretched": r"嘴[唇]?[^，。；、]{0,4}(?:拉伸|横向拉开)",
-    "lips tightened": r"(?:双唇|嘴唇|嘴)[^，。；、]{0,5}(?:抿|收紧|绷|紧闭)|抿嘴|咬牙",
+    "lips stretched": r"嘴唇?[^，。；、]{0,6}(?:拉伸|横向拉开)",
+    "lips tightened": r"(?:双唇|嘴唇|嘴(?!角))[^，。；、]{0,5}(?:抿|收紧|绷|紧闭)|抿嘴|咬牙",
     "mouth open": r"嘴[巴唇]?[^，。；、]{0,6}(?:张|大开)|张(?:开)?[口嘴]|(?:下颌|下巴)[^，。；、]{0,5}(?:张开|下落"
     r"|垂下)|双唇[^，。；、]{0,4}(?:分开|微启)",
     "face at rest": r"面部没有明显动作|没有明显的面部动作|几乎没有面部动作|面部静止|面无表情",
@@ -295,7 +295,7 @@ _CUES = {
     "rising pitch": r"语调上扬",
     "breathy": r"气声|叹气|叹息",
     "rough": r"沙哑|粗硬|嘶哑|粗哑",
-    "even voice": r"(?:声音|语调|语气)平稳|轻重适中",
+    "even voice": r"(?:声音|语调|语气)平稳|语速均适中",
 }
 
 WORDING = Wording(
