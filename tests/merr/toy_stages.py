@@ -11,9 +11,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from emotion_llama.errors import AnnotationError, EmotionLlamaError, MediaError
+from emotion_llama.merr.plan import provenance_facts
 from emotion_llama.merr.records import Artifact, Drop, Field, Provenance, StageInput, StageOutput
 from emotion_llama.merr.stage import Pool
+from emotion_llama.merr.store import Store
+from emotion_llama.synthetic.clips import write_clip
 
 
 def provenance(**changes: Any) -> Provenance:
@@ -141,3 +146,31 @@ def _fail_to_load() -> None:
 def calls(log: Path) -> list[str]:
     """`stage clip` of every call so far, in order."""
     return [" ".join(line.split()[:2]) for line in log.read_text().splitlines()] if log.exists() else []
+
+
+def write_clips(folder: Path, number: int, *, first: int = 0) -> Path:
+    """`number` different clips of five small pictures: c00.mp4, c01.mp4, ..."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for i in range(first, first + number):
+        write_one(folder / f"c{i:02}.mp4", 3 * i)
+    return folder
+
+
+def write_one(path: Path, grey: int) -> Path:
+    images = [np.full((32, 32, 3), grey + k, np.uint8) for k in range(5)]
+    return write_clip(path, images, fps=5)
+
+
+def facts(folder: Path) -> list[object]:
+    """All that an export can see of a build: no times, no paths outside."""
+    with Store.open(folder, read_only=True) as store:
+        return [
+            [
+                sample.clip.clip_id,
+                sample.clip.sha256,
+                {key: [f.value, f.why_missing, provenance_facts(f)] for key, f in sample.fields.items()},
+                dict(sample.artifacts),
+                {key: [r.status, r.fingerprint, r.output_sha256, r.reason, r.scope] for key, r in sample.runs.items()},
+            ]
+            for sample in store.samples()
+        ]

@@ -80,6 +80,10 @@ class ArtifactFolder:
         except OSError:
             return False
 
+    def discard(self, sha256: str, suffix: str) -> None:
+        """Take a file away, if it is there."""
+        (self._folder / self.relative(sha256, suffix)).unlink(missing_ok=True)
+
     def prune(self, keep: Set[str]) -> Pruned:
         """Take away every file whose path within the build is not in `keep`; half-written ones too.
 

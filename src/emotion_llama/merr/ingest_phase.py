@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import time
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 from contextlib import suppress
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -58,8 +58,8 @@ def run_ingest(
             time.sleep(_WAIT_SECONDS)  # another build of this session takes them in
             continue
         with suppress(_Stopped):
-            found = _found(store, inputs, recipe, workers, limit, progress, interrupt)
-            done_now = _put(store, claims, found, GONE if limit is None else f"{GONE}, or {BEYOND_LIMIT}")
+            found, beyond = _found(store, inputs, recipe, workers, limit, progress, interrupt)
+            done_now = _put(store, claims, found, beyond)
             for warning in _some([f"{one.row.clip_id}: {text}" for one in found for text in one.warnings]):
                 progress.say(warning)
         claims.release()
@@ -75,8 +75,9 @@ def _found(
     limit: int | None,
     progress: Progress,
     interrupt: Interrupt,
-) -> list[Ingested]:
-    from emotion_llama.merr.ingest import ingest
+) -> tuple[list[Ingested], frozenset[str]]:
+    """What became of the files, and the names of those beyond the limit."""
+    from emotion_llama.merr.ingest import find_clips, ingest
 
     def tell(done: int, total: int) -> None:
         if done == 1:
@@ -87,19 +88,24 @@ def _found(
 
     # A name whose file is gone is free again: a folder that was moved keeps its clips' names, and thereby their work.
     known = {row.path: row.clip_id for row in store.all_clips() if row.path is not None and Path(row.path).exists()}
-    return ingest(inputs, recipe, known=known, workers=workers, limit=limit, progress=tell)
+    found = ingest(inputs, recipe, known=known, workers=workers, limit=limit, progress=tell)
+    beyond = frozenset[str]()
+    if limit is not None:
+        everything = {one.clip_id for one in find_clips(inputs, recipe, known=known)}
+        beyond = frozenset(everything - {one.row.clip_id for one in found})
+    return found, beyond
 
 
-def _put(store: Store, claims: Claims, found: Sequence[Ingested], why_left: str) -> frozenset[str]:
+def _put(store: Store, claims: Claims, found: Sequence[Ingested], beyond: Set[str]) -> frozenset[str]:
     """Record what was found, all at once; returns the clips that are new or changed."""
     at, old = now(), {row.clip_id: row for row in store.all_clips()}
     with store.transaction():
         before = store.run_states([INGEST], set_aside=True)[INGEST]
         store.put_clips(_keeping_imports(one.row, old.get(one.row.clip_id)) for one in found)
         ids = {one.row.clip_id for one in found}
-        store.set_aside(
-            [c for c, run in before.items() if c not in ids and not run.fingerprint.startswith(IMPORTED)], why_left
-        )
+        left = [c for c, run in before.items() if c not in ids and not run.fingerprint.startswith(IMPORTED)]
+        store.set_aside([clip_id for clip_id in left if clip_id in beyond], BEYOND_LIMIT)
+        store.set_aside([clip_id for clip_id in left if clip_id not in beyond], GONE)
         runs = [_run_of(one, at) for one in found]
         fresh = [run for run in runs if run.status == "failed" or not _same(run, before.get(run.clip_id))]
         store.record_many([(run, None if run.status == "failed" else StageOutput()) for run in fresh])

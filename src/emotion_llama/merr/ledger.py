@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sqlite3
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -129,7 +130,7 @@ class Ledger:
         from emotion_llama.merr.recipe import recipe_yaml
 
         self.put_meta("recipe", recipe.model_dump_json())
-        half = self.folder / f".{RECIPE_NAME}.tmp"
+        half = self.folder / f".{RECIPE_NAME}-{os.getpid()}-{id(self)}.tmp"  # several builds may write it at once
         try:
             half.write_text(recipe_yaml(recipe), encoding="utf-8")
             half.replace(self.folder / RECIPE_NAME)

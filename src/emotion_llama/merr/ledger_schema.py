@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import os
 import sqlite3
+import time
 from pathlib import Path
 
 from emotion_llama.errors import BackendError, InputError
@@ -125,7 +126,7 @@ def connect(folder: Path, *, read_only: bool = False) -> sqlite3.Connection:
         try:
             _check(connection, path)
             if not read_only:
-                connection.execute("PRAGMA journal_mode=WAL")
+                _write_ahead(connection)
                 # A crash of the machine may cost the last results, never the ledger; one of the process costs nothing.
                 connection.execute("PRAGMA synchronous=NORMAL")
             connection.execute("PRAGMA foreign_keys=ON")
@@ -135,6 +136,20 @@ def connect(folder: Path, *, read_only: bool = False) -> sqlite3.Connection:
     except sqlite3.DatabaseError as error:
         raise InputError(f"{path} cannot be read as a build's ledger ({error}); is it damaged, or not ours?") from error
     return connection
+
+
+def _write_ahead(connection: sqlite3.Connection) -> None:
+    """Put the ledger in WAL mode, once for all; SQLite does not wait for others here by itself."""
+    deadline = time.monotonic() + BUSY_SECONDS
+    while True:
+        try:
+            connection.execute("PRAGMA journal_mode=WAL")
+        except sqlite3.OperationalError:
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(0.02)
+        else:
+            return
 
 
 def _uri(path: Path, read_only: bool) -> str:

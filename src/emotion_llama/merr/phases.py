@@ -135,7 +135,8 @@ class Phases:
         try:
             return self.store.input_of(self.clips[clip_id], stage.needs, reads_artifacts)
         except LostArtifact as error:
-            self.store.forget(error, now())  # the next build makes it again
+            # A damaged file is of no use to anybody; the next build sees that it is gone, and makes it again.
+            self.store.artifacts.discard(error.sha256, error.suffix)
             return Done(clip_id, Failed(f"lost artifact: {error.name} of the stage {error.stage}"), 0.0)
 
     def _run_set(self, stage: SetStage, plan: PhasePlan) -> Generator[list[Done], None, None]:

@@ -61,7 +61,8 @@ class PhaseClock:
         if fresh >= SHOWN_AFTER and seconds > 0:
             rate = fresh / seconds
             parts.append(f"{rate:.1f} clips/s" if rate >= 1 else f"{60 * rate:.1f} clips/min")
-            parts.append(f"{clock_time((self._total - done) / rate)} left")
+            left = self._total - done
+            parts.append(f"{clock_time(left / rate)} left" if left else f"in {clock_time(seconds)}")
         if failed:
             parts.append(f"{failed} failed")
         return " · ".join(parts)

@@ -10,7 +10,7 @@ from emotion_llama.merr.claims import Builder, builders, live_builders
 from emotion_llama.merr.plan import INGEST
 from emotion_llama.merr.records import StageRun
 from emotion_llama.merr.store import StageRow, Store
-from emotion_llama.merr.tally import PhaseTally, tally_phase
+from emotion_llama.merr.tally import tally_phase
 
 
 @dataclass(frozen=True)
@@ -18,7 +18,10 @@ class PhaseStatus:
     """One phase. Every clip of the build is in exactly one of done, dropped, failed, waiting and elsewhere.
 
     Attributes:
-        counts: done (as `skipped`), dropped and failed, by reason.
+        done: clips that went through; those that only left the fine-grained part are not among them.
+        dropped: reason -> clips that left the data set here.
+        dropped_fine: reason -> clips that left its fine-grained part here.
+        failed: reason -> clips.
         running: clips in work now.
         waiting: clips still to come here, those in work among them.
         elsewhere: clips that never come here: an earlier phase dropped or failed them.
@@ -26,16 +29,14 @@ class PhaseStatus:
     """
 
     name: str
-    counts: PhaseTally
+    done: int
+    dropped: Mapping[str, int]
+    dropped_fine: Mapping[str, int]
+    failed: Mapping[str, int]
     running: int
     waiting: int
     elsewhere: int
     seconds: float
-
-    @property
-    def done(self) -> int:
-        """Clips that went through, those that only left the fine-grained part among them not."""
-        return self.counts.skipped
 
 
 @dataclass(frozen=True)
@@ -64,7 +65,7 @@ class BuildStatus:
     @property
     def is_complete(self) -> bool:
         """Nothing is waiting, and nothing failed."""
-        return all(phase.waiting == 0 and phase.counts.num_failed == 0 for phase in self.phases)
+        return all(phase.waiting == 0 and not phase.failed for phase in self.phases)
 
 
 def build_status(store: Store) -> BuildStatus:
@@ -106,18 +107,18 @@ def _phases(
         waiting = clips - own.keys() - elsewhere
         ended = {c for c, r in own.items() if r.status == "failed" or (r.status == "dropped" and r.scope == "all")}
         out[stage.name] = frozenset(elsewhere | ended)
+        counts = tally_phase(stage.name, own.values(), frozenset())
         phases.append(
             PhaseStatus(
                 stage.name,
-                tally_phase(stage.name, own.values(), frozenset()),
-                min(claims.get(stage.name, 0), len(waiting) + _failed(own)) if waiting or _failed(own) else 0,
-                len(waiting),
-                len(elsewhere),
-                sum(run.seconds for run in own.values()),
+                counts.skipped,
+                counts.dropped,
+                counts.dropped_fine,
+                counts.failed,
+                running=claims.get(stage.name, 0),
+                waiting=len(waiting),
+                elsewhere=len(elsewhere),
+                seconds=sum(run.seconds for run in own.values()),
             )
         )
     return tuple(phases)
-
-
-def _failed(runs: Mapping[str, StageRun]) -> int:
-    return sum(run.status == "failed" for run in runs.values())

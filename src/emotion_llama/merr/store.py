@@ -223,7 +223,7 @@ class Store(Ledger):
         for stage, name, sha256, suffix in files:
             data = self.artifacts.read(sha256, suffix)
             if data is None:
-                raise LostArtifact(clip.clip_id, stage, name)
+                raise LostArtifact(clip.clip_id, stage, name, sha256, suffix)
             artifacts[name] = data
         return StageInput(clip, fields, artifacts)
 
@@ -246,13 +246,13 @@ class Store(Ledger):
             if data is not None:
                 return data
             if attempt == 2:
-                raise LostArtifact(clip_id, stage, name)
+                raise LostArtifact(clip_id, stage, name, sha256, suffix)
         raise AssertionError("unreachable")
 
     def lost_artifacts(self) -> list[LostArtifact]:
         """Artifacts whose file is not there or not whole (by its length)."""
         rows = self.query("SELECT clip_id, stage, name, sha256, suffix, num_bytes FROM artifacts")
-        return [LostArtifact(*row[:3]) for row in rows if not self.artifacts.is_there(*row[3:])]
+        return [LostArtifact(*row[:5]) for row in rows if not self.artifacts.is_there(*row[3:])]
 
     def forget(self, lost: LostArtifact, at: str) -> None:
         """Take away the run that made a lost artifact, so that it is made again; of an imported run only the file."""

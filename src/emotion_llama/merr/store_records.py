@@ -50,8 +50,10 @@ class Totals:
 class LostArtifact(BackendError):
     """The file of an artifact is gone, or is not what was put there."""
 
-    def __init__(self, clip_id: str, stage: str, name: str) -> None:
+    def __init__(self, clip_id: str, stage: str, name: str, sha256: str, suffix: str) -> None:
         self.clip_id = clip_id
         self.stage = stage
         self.name = name
+        self.sha256 = sha256
+        self.suffix = suffix
         super().__init__(f"{clip_id}: the file of {name!r} is gone or damaged; the next build makes it again")

@@ -41,11 +41,6 @@ class PhaseTally:
         """Clips that failed here."""
         return sum(self.failed.values())
 
-    @property
-    def num_dropped(self) -> int:
-        """Clips that left here, from the whole set or its fine-grained part."""
-        return sum(self.dropped.values()) + sum(self.dropped_fine.values())
-
 
 @dataclass(frozen=True)
 class BuildTally:

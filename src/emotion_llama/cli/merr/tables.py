@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 
 from emotion_llama.merr.progress import clock_time
-from emotion_llama.merr.status import BuildStatus
+from emotion_llama.merr.status import BuildStatus, PhaseStatus
 from emotion_llama.merr.tally import BuildTally, PhaseTally
 from emotion_llama.report.sheet import Part, Sheet
 
@@ -18,9 +18,9 @@ _JOB = 24  # columns of what a line of numbers is about
 def tally_text(tally: BuildTally, *, colour: bool, encoding: str | None) -> str:
     """A build's tally: phase by phase, then the reasons, then what the data set has."""
     sheet = Sheet(WIDTH, colour=colour, encoding=encoding)
-    _row(sheet, "phase", ("done", "skipped", "dropped", "failed", "left", "time"), bold=True)
+    _row(sheet, "phase", ("done", "skipped", "dropped", "failed", "not yet", "time"), bold=True)
     for phase in tally.phases:
-        numbers = (phase.done, phase.skipped, phase.num_dropped, phase.num_failed, phase.left)
+        numbers = (phase.done, phase.skipped, _left(phase), phase.num_failed, phase.left)
         _row(sheet, phase.name, (*map(_number, numbers), clock_time(phase.wall_seconds)))
     _reasons(sheet, tally.phases)
     sheet.line()
@@ -33,10 +33,9 @@ def status_text(status: BuildStatus, *, colour: bool, encoding: str | None) -> s
     sheet = Sheet(WIDTH, colour=colour, encoding=encoding)
     _row(sheet, "phase", ("done", "dropped", "failed", "running", "waiting", "work"), bold=True)
     for phase in status.phases:
-        counts = phase.counts
-        numbers = (phase.done, counts.num_dropped, counts.num_failed, phase.running, phase.waiting)
+        numbers = (phase.done, _left(phase), sum(phase.failed.values()), phase.running, phase.waiting)
         _row(sheet, phase.name, (*map(_number, numbers), clock_time(phase.seconds)))
-    _reasons(sheet, [phase.counts for phase in status.phases])
+    _reasons(sheet, status.phases)
     sheet.line()
     _set(sheet, status.clips, status.coarse, status.fine, status.set_aside)
     for builder in status.running:
@@ -75,7 +74,11 @@ def _number(value: int) -> str:
     return str(value) if value else "-"
 
 
-def _reasons(sheet: Sheet, phases: Iterable[PhaseTally]) -> None:
+def _left(phase: PhaseTally | PhaseStatus) -> int:
+    return sum(phase.dropped.values()) + sum(phase.dropped_fine.values())
+
+
+def _reasons(sheet: Sheet, phases: Iterable[PhaseTally | PhaseStatus]) -> None:
     lines: list[tuple[str, str, int]] = []
     for phase in phases:
         kinds = (("dropped", phase.dropped), ("not fine", phase.dropped_fine), ("failed", phase.failed))
