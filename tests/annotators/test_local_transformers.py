@@ -17,8 +17,9 @@ from tiny_models import CONTEXT, NO_SYSTEM, picture_model, sound_model, teach, t
 from emotion_llama.annotators.annotator import Annotator, Answer, Facts, Question
 from emotion_llama.annotators.configs import TransformersConfig
 from emotion_llama.annotators.load import load_annotator, prepare
-from emotion_llama.annotators.local_model import modalities_of, read_wav
+from emotion_llama.annotators.local_model import modalities_of
 from emotion_llama.annotators.local_transformers import TransformersAnnotator
+from emotion_llama.annotators.sounds import read_wav
 from emotion_llama.errors import AnnotationError, BackendError, InputError, MissingDependency
 
 torch.set_num_threads(1)

@@ -63,6 +63,8 @@ class Question:
         sound_wav: 16 kHz mono PCM, where the task listens.
         labels: the label space's words.
         variant: chooses among wordings; the same question with the same variant is answered the same by rules.
+        face_png: the main face in the peak frame, aligned as `face.align` does, where there is one; only an annotator
+            that `looks_when_reasoning` is given picture, face and sound with the task "reason".
     """
 
     task: Task
@@ -72,6 +74,7 @@ class Question:
     sound_wav: bytes | None = None
     labels: tuple[str, ...] = ()
     variant: int = 0
+    face_png: bytes | None = None
 
     def __repr__(self) -> str:
         return f"Question({self.task}, {self.language}, {self.facts!r})"
@@ -88,6 +91,7 @@ class Answer:
         tokens_in, tokens_out: spent on all attempts, as the server counted; None where nothing counts.
         seconds: from asking to the answer, waiting included.
         attempts: 1 when the first reply was good.
+        label_shown: whether the label that the question brings was told to what answered; None: where there is one.
     """
 
     values: Mapping[str, object]
@@ -97,6 +101,7 @@ class Answer:
     tokens_out: int | None = None
     seconds: float = 0.0
     attempts: int = 1
+    label_shown: bool | None = None
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "values", MappingProxyType(dict(self.values)))

@@ -141,6 +141,7 @@ class EmotionLlamaConfig(_Config):
     device: str | None = Field(default=None, description="cpu, cuda, cuda:1. None: a GPU if any.")
     dtype: str = Field(default="auto", description="Of the language model.")
     max_new_tokens: int = Field(default=200, ge=1, description="Of a reply.")
+    batch_size: int = Field(default=4, ge=1, description="Questions that go through the model at once.")
     instructions: dict[Literal["visual", "audio", "reason"], str] = Field(
         default={}, description="Task -> instruction, in place of the published one."
     )

@@ -110,7 +110,7 @@ class EmotionLlamaReader:
         """
         if inputs is None:
             raise InputError(f"reader {self.name!r} needs the clip's pictures and sound, got measurements alone")
-        words = None if evidence.transcript is None else _shortened(evidence.transcript.text)
+        words = None if evidence.transcript is None else shortened(evidence.transcript.text)
         if inputs.frame is None and inputs.sound is None and not inputs.num_faces and not words:
             why = "; ".join(f"no {missing.what} ({missing.reason})" for missing in inputs.missing)
             return self._no_answer(f"there is nothing to see, hear or read: {why}")
@@ -184,7 +184,7 @@ class EmotionLlamaReader:
 
     def _told(self, label: str, text: str, missing: tuple[Missing, ...]) -> str:
         named = parse_tolerant(text, self.label_space, model=self.name).label if text else None
-        sentences = [_sentence(text)] if text else []
+        sentences = [as_sentence(text)] if text else []
         if self.why_no_reasons is not None:
             sentences.append(f"No reasons: {self.why_no_reasons}.")
         if named is not None and named != label:
@@ -223,7 +223,8 @@ def label_instruction(space: LabelSpace) -> str:
     return emotion_instruction(space.labels)
 
 
-def _shortened(words: str) -> str:
+def shortened(words: str) -> str:
+    """At most `MOST_WORDS` words: the beginning and the end of a long talk."""
     spoken = words.split()
     if len(spoken) <= MOST_WORDS:
         return " ".join(spoken)
@@ -231,7 +232,7 @@ def _shortened(words: str) -> str:
     return " ".join([*spoken[:half], "...", *spoken[-half:]])
 
 
-def _sentence(text: str) -> str:
+def as_sentence(text: str) -> str:
     """Published weights write without capitals and full stops; the first letter and the last mark are put back."""
     whole = text[0].upper() + text[1:]
     return whole if whole.endswith((".", "!", "?")) else f"{whole}."

@@ -6,19 +6,16 @@ is read from its configuration.
 
 from __future__ import annotations
 
-import io
 import json
-import wave
 from collections.abc import Iterator, Mapping, Sequence
 from inspect import signature
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import numpy as np
-
 from emotion_llama.annotators.asking import Asked
 from emotion_llama.annotators.configs import TransformersConfig
 from emotion_llama.annotators.pictures import read_png
+from emotion_llama.annotators.sounds import read_wav
 from emotion_llama.errors import AnnotationError, BackendError, InputError, MissingDependency
 from emotion_llama.media.picture import shrunk
 
@@ -80,7 +77,7 @@ def read_config(config: TransformersConfig) -> Mapping[str, Any]:
         if not isinstance(found, dict):
             raise InputError(f"{path}: expected a JSON object")
         return found
-    transformers = _import("transformers")
+    transformers = need("transformers")
     try:
         found = transformers.AutoConfig.from_pretrained(config.model, revision=config.revision).to_dict()
     except (OSError, ValueError) as error:
@@ -97,7 +94,7 @@ class LocalModel:
     """
 
     def __init__(self, config: TransformersConfig) -> None:
-        torch, transformers = _import("torch"), _import("transformers")
+        torch, transformers = need("torch"), need("transformers")
         self._torch = torch
         self.config = config
         own = read_config(config)
@@ -256,29 +253,6 @@ class LocalModel:
         return frozenset(token for token in [*listed, self.tokenizer.eos_token_id] if isinstance(token, int))
 
 
-def read_wav(data: bytes, sample_rate_hz: int) -> Any:
-    """[S] float32 in -1..1 of a mono PCM16 file, resampled where the rate differs.
-
-    Raises:
-        AnnotationError: "cannot": the bytes are no such file.
-    """
-    try:
-        with wave.open(io.BytesIO(data)) as file:
-            if file.getsampwidth() != 2 or file.getnchannels() != 1:
-                raise wave.Error("not mono PCM16")
-            rate, raw = file.getframerate(), file.readframes(file.getnframes())
-    except (wave.Error, EOFError) as error:
-        raise AnnotationError("cannot", f"the bytes are no sound ({error})", attempts=0) from error
-    samples = np.frombuffer(raw, "<i2").astype(np.float32) / np.float32(32768)
-    if not len(samples):
-        raise AnnotationError("cannot", "the sound holds no samples", attempts=0)
-    if rate == sample_rate_hz:
-        return samples
-    import soxr  # type: ignore[import-untyped]
-
-    return np.asarray(soxr.resample(samples, rate, sample_rate_hz), np.float32)
-
-
 def _keys(value: object) -> Iterator[str]:
     if isinstance(value, Mapping):
         for key, inner in value.items():
@@ -287,7 +261,12 @@ def _keys(value: object) -> Iterator[str]:
                 yield from _keys(inner)
 
 
-def _import(package: str) -> Any:
+def need(package: str) -> Any:
+    """The package, imported.
+
+    Raises:
+        MissingDependency: it is not installed.
+    """
     from importlib import import_module
 
     try:

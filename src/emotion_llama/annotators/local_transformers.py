@@ -17,9 +17,10 @@ from emotion_llama.annotators.local_model import (
     LocalModel,
     is_folder,
     modalities_of,
+    need,
     read_config,
 )
-from emotion_llama.errors import AnnotationError, MissingDependency
+from emotion_llama.errors import AnnotationError
 from emotion_llama.prompts.merr_prompts import check_folder, prompt_hashes
 
 
@@ -79,11 +80,8 @@ class TransformersAnnotator:
         Raises:
             MissingDependency: torch or transformers is not installed.
         """
-        from importlib.util import find_spec
-
-        for package in ("torch", "transformers"):
-            if find_spec(package) is None:
-                raise MissingDependency(package, "a local model", "pip install 'emotion-llama[model]'")
+        need("torch")
+        need("transformers")
 
     def tasks(self) -> frozenset[Task]:
         """What the model's modalities allow."""
