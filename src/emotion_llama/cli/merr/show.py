@@ -36,10 +36,10 @@ def run(args: argparse.Namespace) -> int:
     from emotion_llama.merr.overview import find_clip, sample_document
     from emotion_llama.merr.store import Store
 
-    if args.html is not None:
-        begin_file("--html", args.html)
     with Store.open(args.folder, read_only=True) as store:
         sample = store.sample(find_clip(store, args.clip))
+        if args.html is not None:
+            begin_file("--html", args.html)
         picture = None if args.html is None else store.artifact(sample.clip.clip_id, "peak_frame")
     if args.html is not None:
         from emotion_llama.report.sample_page import render_sample_page

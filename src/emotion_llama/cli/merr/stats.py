@@ -36,9 +36,9 @@ def run(args: argparse.Namespace) -> int:
     from emotion_llama.merr.overview import look_over, overview_document
     from emotion_llama.merr.store import Store
 
-    if args.html is not None:
-        begin_file("--html", args.html)
     with Store.open(args.folder, read_only=True) as store:
+        if args.html is not None:
+            begin_file("--html", args.html)
         overview = look_over(store, with_examples=args.html is not None)
     if args.html is not None:
         from emotion_llama.report.dataset_page import render_dataset_page

@@ -1,0 +1,137 @@
+"""`emotion-llama merr stats` and `merr show`, as a user types them, on a build made by hand."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from samples import make_samples
+
+from emotion_llama.cli.main import main
+from emotion_llama.merr.overview import find_clip
+from emotion_llama.merr.recipe import Recipe
+from emotion_llama.merr.records import Artifact, StageOutput
+from emotion_llama.merr.store import Store
+
+Captured = pytest.CaptureFixture[str]
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The ten samples of `samples.py` in a store, each field as if its stage had made it."""
+    import cv2
+
+    from emotion_llama.merr.fields import FIELDS
+
+    out = tmp_path_factory.mktemp("builds") / "merr"
+    png = bytes(cv2.imencode(".png", np.full((48, 64, 3), 200, np.uint8))[1].tobytes())
+    samples = make_samples()
+    with Store.create(out) as store:
+        store.put_recipe(Recipe())
+        store.put_clips([sample.clip for sample in samples])
+        for sample in samples:
+            for stage, run in sample.runs.items():
+                fields = tuple(f for f in sample.fields.values() if FIELDS[f.name].stage == stage)
+                files = (Artifact("peak_frame", ".png", png),) if stage == "peak" else ()
+                store.record(run, None if run.status == "failed" else StageOutput(fields, files))
+    return out
+
+
+def test_the_store_gives_back_what_was_put_in(folder: Path) -> None:
+    with Store.open(folder, read_only=True) as store:
+        assert {s.clip.clip_id: len(s.fields) for s in store.samples()} == {
+            s.clip.clip_id: len(s.fields) for s in make_samples()
+        }
+        assert (store.totals().coarse, store.totals().fine) == (7, 6)
+
+
+def test_stats_print_a_table_of_80_columns(folder: Path, capsys: Captured, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    assert main(["merr", "stats", str(folder)]) == 0
+    printed = capsys.readouterr()
+    assert printed.err == ""
+    assert printed.out.startswith("merr\n7 samples, 6 with a fine description, of 10 clips; 23.00")
+    assert max(len(line) for line in printed.out.splitlines()) <= 80
+    assert "Beside published data sets" in printed.out
+
+
+def test_stats_as_json_are_one_document(folder: Path, capsys: Captured) -> None:
+    assert main(["merr", "stats", str(folder), "--json"]) == 0
+    document = json.loads(capsys.readouterr().out)
+    assert sorted(document) == ["comparison", "name", "quality", "recipe", "statistics"]
+    assert document["statistics"]["coarse"] == 7
+    assert document["statistics"]["phases"][0]["reasons"]["the file is cut off"] == 1
+    assert {m["name"]: m["value"] for m in document["quality"]}["label_early"] == 0
+    assert document["recipe"]["languages"] == ["en"]
+
+
+def test_stats_write_a_page_with_pictures(folder: Path, tmp_path: Path, capsys: Captured) -> None:
+    page = tmp_path / "deep" / "merr.html"
+    assert main(["merr", "stats", str(folder), "--html", str(page)]) == 0
+    assert capsys.readouterr().out == ""
+    text = page.read_text(encoding="utf-8")
+    assert text.count("data:image/jpeg;base64,") == 7
+    assert "my_merr" not in text
+    assert "7 samples" in text
+
+
+def test_page_and_json_together(folder: Path, tmp_path: Path, capsys: Captured) -> None:
+    page = tmp_path / "merr.html"
+    assert main(["merr", "stats", str(folder), "--html", str(page), "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["name"] == "merr"
+    assert page.stat().st_size > 10_000
+
+
+def test_show_prints_a_clip(folder: Path, capsys: Captured, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    assert main(["merr", "show", str(folder), "e_silent"]) == 0
+    printed = capsys.readouterr().out
+    assert "missing: the clip has no sound" in printed
+    assert "artifacts/" in printed
+    assert max(len(line) for line in printed.splitlines()) <= 80
+
+
+def test_show_says_why_a_clip_is_not_in_it(folder: Path, capsys: Captured) -> None:
+    assert main(["merr", "show", str(folder), "h_weak"]) == 0
+    assert "dropped at pseudo_label: no strong expression" in capsys.readouterr().out
+    assert main(["merr", "show", str(folder), "i_broken"]) == 0
+    assert "failed at ingest: the file is cut off" in capsys.readouterr().out
+
+
+def test_show_as_json_and_as_a_page(folder: Path, tmp_path: Path, capsys: Captured) -> None:
+    assert main(["merr", "show", str(folder), "a_h", "--json"]) == 0
+    document = json.loads(capsys.readouterr().out)
+    assert document["clip"]["clip_id"] == "a_happy"
+    (label,) = [f for f in document["fields"] if f["name"] == "label"]
+    assert label["value"]["label"] == "happy"
+    assert {run["stage"] for run in document["runs"]} >= {"ingest", "splits"}
+    page = tmp_path / "one.html"
+    assert main(["merr", "show", str(folder), "a_happy", "--html", str(page)]) == 0
+    assert "data:image/jpeg;base64," in page.read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "complaint"),
+    [
+        (["show", "BUILD", "a_hapy"], "has no clip 'a_hapy'; did you mean a_happy"),
+        (["show", "BUILD", "zzz"], "has no clip 'zzz'; its 10 clips begin with a_happy, b_happy, c_sad"),
+        (["show", "BUILD", ""], "'' begins 10 clips: a_happy, b_happy, c_sad, d_angry, e_silent...; give more"),
+        (["stats", "BUILD/none"], "none"),
+        (["stats", "BUILD", "--html", "BUILD"], "is a folder; give a file"),
+    ],
+)
+def test_what_is_wrong_is_said_in_a_line(arguments: list[str], complaint: str, folder: Path, capsys: Captured) -> None:
+    assert main(["merr", *(a.replace("BUILD", str(folder)) for a in arguments)]) == 1
+    printed = capsys.readouterr()
+    assert complaint in printed.err
+    assert printed.out == ""
+    assert printed.err.count("\n") == 1
+
+
+def test_a_whole_id_wins_over_longer_ones(tmp_path: Path) -> None:
+    from samples import make_clip_row
+
+    with Store.create(tmp_path / "b") as store:
+        store.put_clips([make_clip_row("anna"), make_clip_row("anna_2")])
+        assert find_clip(store, "anna") == "anna"
+        assert find_clip(store, "anna_") == "anna_2"
