@@ -9,6 +9,7 @@ from types import MappingProxyType
 
 from emotion_llama.annotators.annotator import Language, Question, Task
 from emotion_llama.annotators.replies import check_reply
+from emotion_llama.annotators.rule_tables import PRESENT
 from emotion_llama.errors import AnnotationError
 from emotion_llama.prompts.merr_prompts import load_prompt
 from emotion_llama.records import AU_DESCRIPTIONS
@@ -132,7 +133,8 @@ def _value(name: str, question: Question) -> str:
 
 
 def _units(question: Question) -> str:
-    ranked = sorted(question.facts.peak_units.items(), key=lambda item: (-item[1], item[0]))
+    present = {name: intensity for name, intensity in question.facts.peak_units.items() if intensity >= PRESENT}
+    ranked = sorted(present.items(), key=lambda item: (-item[1], item[0]))
     told = [f"{AU_DESCRIPTIONS.get(name, name)} {intensity:.1f}" for name, intensity in ranked]
     return ", ".join(told) or _WORDS[question.language]["none"]
 

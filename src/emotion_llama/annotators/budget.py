@@ -5,9 +5,11 @@ Both are shared by all threads that ask. The clock is an argument, so that tests
 
 from __future__ import annotations
 
+import re
 import threading
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import NamedTuple
 
 from emotion_llama.errors import AnnotationError, InputError
@@ -21,6 +23,36 @@ class Spent(NamedTuple):
 
 
 NOTHING_SPENT = Spent(0, 0)
+_LINE = re.compile(r"-?[0-9]+ -?[0-9]+ \.")
+
+
+class SpendingFile:
+    """What was spent in a folder's builds so far: a line a change, so that a killed build has lost none.
+
+    A line is written when a request is sent, with what it may cost at most, and another with the difference when its
+    cost is known. A line that was cut off does not count.
+    """
+
+    def __init__(self, path: str | Path) -> None:
+        self.path = Path(path)
+
+    def read(self) -> Spent:
+        """The sum of all lines; nothing where there is no file.
+
+        Raises:
+            InputError: the file cannot be read.
+        """
+        try:
+            lines = self.path.read_text(encoding="ascii", errors="replace").splitlines() if self.path.exists() else []
+        except OSError as error:
+            raise InputError(f"{self.path}: cannot be read ({error.strerror})") from error
+        pairs = [tuple(map(int, line.split()[:2])) for line in lines if _LINE.fullmatch(line)]
+        return Spent(max(0, sum(pair[0] for pair in pairs)), max(0, sum(pair[1] for pair in pairs)))
+
+    def add(self, requests: int, tokens: int) -> None:
+        """Append one change."""
+        with self.path.open("a", encoding="ascii") as file:
+            file.write(f"{requests} {tokens} .\n")
 
 
 class Budget:
@@ -32,16 +64,26 @@ class Budget:
     Args:
         requests, tokens: the most there may be; None is no bound.
         spent: by earlier builds.
+        file: where everything that is spent is kept, and what was spent before is read from, in addition to `spent`.
 
     Raises:
-        InputError: a bound or a count is negative.
+        InputError: a bound or a count is negative, or the file cannot be read.
     """
 
-    def __init__(self, requests: int | None = None, tokens: int | None = None, spent: Spent = NOTHING_SPENT) -> None:
+    def __init__(
+        self,
+        requests: int | None = None,
+        tokens: int | None = None,
+        spent: Spent = NOTHING_SPENT,
+        *,
+        file: SpendingFile | None = None,
+    ) -> None:
         if min(requests or 0, tokens or 0, *spent) < 0:
             raise InputError(f"a budget is 0 or more, got {requests = }, {tokens = }, {spent = }")
         self.most = (requests, tokens)
-        self._spent_requests, self._spent_tokens = spent
+        before = NOTHING_SPENT if file is None else file.read()
+        self._file = file
+        self._spent_requests, self._spent_tokens = (sum(pair) for pair in zip(spent, before))
         self._set_aside = self._waiting = 0
         self._changed = threading.Condition()
 
@@ -71,6 +113,8 @@ class Budget:
             self._spent_requests += 1
             self._set_aside += tokens
             self._waiting += 1
+            if self._file is not None:
+                self._file.add(1, tokens)
 
     def settle(self, set_aside: int, used: int | None) -> None:
         """Put what a request used in the place of what was set aside; None (the server does not say) keeps that."""
@@ -78,6 +122,8 @@ class Budget:
             self._set_aside -= set_aside
             self._waiting -= 1
             self._spent_tokens += set_aside if used is None else used
+            if self._file is not None and used is not None:
+                self._file.add(0, used - set_aside)
             self._changed.notify_all()
 
 

@@ -17,6 +17,7 @@ from emotion_llama.merr.interrupt import Interrupt
 from emotion_llama.merr.phases import Phases
 from emotion_llama.merr.plan import INGEST, canonical, is_clip_stage
 from emotion_llama.merr.progress import Progress, Silent
+from emotion_llama.merr.spending import ready_to_ask
 from emotion_llama.merr.store import StageRow, Store
 from emotion_llama.merr.tally import BuildTally, PhaseTally
 
@@ -76,6 +77,8 @@ def build(
     ):
         store.put_recipe(recipe)
         store.put_stages([StageRow(INGEST, (), "inline", 1), *map(_stage_row, stages)])
+        for line in ready_to_ask(stages, Path(out)):
+            progress.say(line)
         ingested = run_ingest(
             store, claims, inputs, recipe,
             workers=options.workers, limit=limit, progress=progress, interrupt=interrupt,

@@ -58,6 +58,11 @@ class Respondent:
         return {"name": self.annotator.name, **self.annotator.settings}
 
     @property
+    def looks(self) -> bool:
+        """Whether it looks and listens itself, also where it reasons."""
+        return bool(getattr(self.annotator, "looks_when_reasoning", False))
+
+    @property
     def pool(self) -> Pool:
         """Where it may be asked."""
         return _POOLS[self.annotator.where]
@@ -113,12 +118,21 @@ def ask(
         told: the fields of an answer.
         cannot: the fields where the annotator says it cannot, from language, provenance and reason.
     """
-    wanted = [[plan(item, language) for language in languages] for item in items]
-    questions = [one.question for of_clip in wanted for one in of_clip if one.question is not None]
+    wanted = [_planned(plan, item, languages) for item in items]
+    questions = [
+        one.question
+        for of_clip in wanted
+        if not isinstance(of_clip, EmotionLlamaError)
+        for one in of_clip
+        if one.question is not None
+    ]
     annotator = respondent.annotator
     answers = iter(annotator.answer(questions) if questions else [])
     results: Results = []
     for item, of_clip in zip(items, wanted, strict=True):
+        if isinstance(of_clip, EmotionLlamaError):
+            results.append(of_clip)
+            continue
         fields: list[Field] = []
         error: EmotionLlamaError | None = None
         for one in of_clip:
@@ -132,6 +146,14 @@ def ask(
                 error = error or problem
         results.append(error or StageOutput(tuple(fields)))
     return results
+
+
+def _planned(plan: Plan, item: StageInput, languages: Sequence[Language]) -> list[Wanted] | EmotionLlamaError:
+    """What is wanted of one clip, or why nothing can be asked: its measurements are gone."""
+    try:
+        return [plan(item, language) for language in languages]
+    except EmotionLlamaError as error:
+        return error
 
 
 def _fields(
@@ -150,7 +172,7 @@ def provenance_of(respondent: Respondent, answer: Answer, *, label_shown: bool =
         respondent.annotator.name,
         answer.model,
         answer.prompt_sha256,
-        label_shown,
+        label_shown if answer.label_shown is None else answer.label_shown,
         answer.tokens_in,
         answer.tokens_out,
         now(),

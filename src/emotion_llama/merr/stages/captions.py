@@ -15,6 +15,8 @@ from emotion_llama.merr.stage import Pool
 from emotion_llama.merr.stages.asked import Respondent, Wanted, ask, provenance_of, text_of, texts_of
 from emotion_llama.merr.stages.common import EVIDENCE, Results, chance, each, now
 from emotion_llama.merr.stages.descriptions import facts_of
+from emotion_llama.merr.stages.evidence import SOUND
+from emotion_llama.merr.stages.peak import FACE_CROP, PEAK_FRAME
 
 CLUES = ("visual_expression", "visual_objective", "audio_tone", "subtitle")
 NOTHING_TO_SAY = "no modality gave a description"
@@ -76,8 +78,12 @@ class FineCaptionStage:
         "visual_objective",
         "audio_tone",
     )
-    reads_artifacts: ClassVar[tuple[str, ...]] = (EVIDENCE,)
     reads_clip: ClassVar[tuple[str, ...]] = ()
+
+    @property
+    def reads_artifacts(self) -> tuple[str, ...]:
+        """The measurements; for an annotator that looks and listens itself, picture, face and sound as well."""
+        return (EVIDENCE, PEAK_FRAME, FACE_CROP, SOUND) if self.respondent.looks else (EVIDENCE,)
 
     @property
     def pool(self) -> Pool:
@@ -121,7 +127,8 @@ class FineCaptionStage:
         )
         labels = LABEL_SPACES[self.label_space].labels
         variant = chance(self.seed, "wording", item.clip.clip_id) & 0xFFFF
-        return Wanted(language, Question("reason", language, facts, labels=labels, variant=variant))
+        picture, face, sound = (item.artifacts.get(name) for name in (PEAK_FRAME, FACE_CROP, SOUND))
+        return Wanted(language, Question("reason", language, facts, picture, sound, labels, variant, face))
 
     def _told(self, item: StageInput, wanted: Wanted, answer: Answer) -> tuple[Field, ...]:
         provenance = provenance_of(self.respondent, answer, label_shown=self.label_shown)

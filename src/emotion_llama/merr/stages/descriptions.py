@@ -18,7 +18,7 @@ from emotion_llama.merr.stage import Pool
 from emotion_llama.merr.stages.asked import Respondent, Wanted, ask, provenance_of, text_of, texts_of
 from emotion_llama.merr.stages.common import EVIDENCE, Results, chance, measured_of, now
 from emotion_llama.merr.stages.evidence import SOUND
-from emotion_llama.merr.stages.peak import PEAK_FRAME
+from emotion_llama.merr.stages.peak import FACE_CROP, PEAK_FRAME
 
 NO_SOUND = "the file has no sound"
 NO_PICTURE = "the file has no video"
@@ -130,14 +130,15 @@ class VisualObjectiveStage(_Described):
     name = "visual_objective"
     task: ClassVar[Task] = "visual"
     needs: ClassVar[tuple[str, ...]] = ("evidence", "peak")
-    reads_artifacts: ClassVar[tuple[str, ...]] = (EVIDENCE, PEAK_FRAME)
+    reads_artifacts: ClassVar[tuple[str, ...]] = (EVIDENCE, PEAK_FRAME, FACE_CROP)
 
     def _plan(self, item: StageInput, language: Language) -> Wanted:
         why = item.why_missing("scene")
         if why is not None:
             return self._missing(language, why)
         facts = facts_of(item, include_speech=self.include_speech)
-        return self._question(item, language, facts, picture_png=item.artifacts.get(PEAK_FRAME))
+        picture, face = item.artifacts.get(PEAK_FRAME), item.artifacts.get(FACE_CROP)
+        return self._question(item, language, facts, picture_png=picture, face_png=face)
 
 
 @dataclass(frozen=True)

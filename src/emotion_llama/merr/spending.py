@@ -1,0 +1,68 @@
+"""Before a build asks anybody: keys and packages are there, its user knows who gets the pictures, budgets go on.
+
+Annotators of one server and model share one budget; of several bounds the smallest counts. What was spent is kept in
+the build's folder, so that a build that was stopped does not begin to count anew.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from emotion_llama.annotators.annotator import Annotator
+    from emotion_llama.annotators.openai_compatible import OpenAICompatibleAnnotator
+    from emotion_llama.merr.stage import Stage
+    from emotion_llama.merr.stages.asked import Respondent
+
+
+def ready_to_ask(stages: Iterable[Stage], folder: Path) -> tuple[str, ...]:
+    """Make the stages' annotators ready; lines that the user has to read.
+
+    Args:
+        stages: of a build.
+        folder: the build's.
+
+    Raises:
+        InputError: a key is not set, or a file of spending cannot be read.
+        MissingDependency: a package is not installed.
+    """
+    from emotion_llama.annotators.load import prepare
+
+    annotators = _annotators(stages)
+    lines = [line for annotator in annotators for line in prepare(annotator)]
+    _share_budgets([a for a in annotators if a.name == "openai"], folder)  # type: ignore[misc]
+    return tuple(dict.fromkeys(lines))
+
+
+def _annotators(stages: Iterable[Stage]) -> list[Annotator]:
+    """Each annotator once, in the order of the stages."""
+    found = {id(one.annotator): one.annotator for stage in stages for one in _respondents(stage)}
+    return list(found.values())
+
+
+def _respondents(stage: Stage) -> Iterator[Respondent]:
+    from emotion_llama.merr.stages.asked import Respondent
+
+    return (value for value in getattr(stage, "__dict__", {}).values() if isinstance(value, Respondent))
+
+
+def _share_budgets(annotators: Iterable[OpenAICompatibleAnnotator], folder: Path) -> None:
+    from emotion_llama.annotators.budget import Budget, SpendingFile
+
+    by_server: dict[tuple[str, str], list[OpenAICompatibleAnnotator]] = {}
+    for annotator in annotators:
+        key = (annotator.config.identity or annotator.config.base_url.rstrip("/"), annotator.config.model)
+        by_server.setdefault(key, []).append(annotator)
+    for key, sharing in by_server.items():
+        requests = [a.config.budget_requests for a in sharing if a.config.budget_requests is not None]
+        tokens = [a.config.budget_tokens for a in sharing if a.config.budget_tokens is not None]
+        if not requests and not tokens:
+            continue
+        name = hashlib.sha256("\n".join(key).encode()).hexdigest()[:12]
+        file = SpendingFile(folder / f"spent-{name}.txt")
+        shared = Budget(min(requests, default=None), min(tokens, default=None), file=file)
+        for annotator in sharing:
+            annotator.budget = shared
