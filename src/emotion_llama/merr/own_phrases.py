@@ -77,7 +77,8 @@ def _yaml(path: Path) -> dict[str, dict[str, list[str]]]:
 def _csv(path: Path) -> dict[str, dict[str, list[str]]]:
     try:
         with path.open(newline="", encoding="utf-8-sig") as file:
-            lines = [[cell.strip() for cell in line] for line in csv.reader(file, strict=True) if any(map(str.strip, line))]
+            rows = ([cell.strip() for cell in line] for line in csv.reader(file, strict=True))
+            lines = [row for row in rows if any(row)]
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise InputError(f"{path}: the file cannot be read ({error}); expected a CSV in UTF-8") from None
     if not lines or sorted(lines[0]) != sorted(_COLUMNS):

@@ -45,7 +45,7 @@ _STRENGTHS: tuple[tuple[Strength, float], ...] = (("strong", 3.0), ("moderate", 
 # Reasons, without figures, so that they can be counted.
 SEEN_TOO_LITTLE = "the face is seen too little"
 NO_LABEL = "no strong expression that fits a label"
-UNCLEAR = "unclear: two labels fit about alike"
+UNCLEAR = "two labels fit about alike"
 
 
 class Verdict(NamedTuple):
