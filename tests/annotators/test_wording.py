@@ -139,6 +139,6 @@ def test_lists_in_running_text() -> None:
 
 
 def test_keys_choose_their_wordings_independently_and_always_alike() -> None:
-    pairs = {(pick_for("a", "xy", v), pick_for("b", "xy", v)) for v in range(40)}
+    pairs = {(pick_for("a", "xy", v), pick_for("b", "xy", v)) for v in range(1000, 1040)}
     assert len(pairs) == 4
     assert [pick_for("a", "xyz", v) for v in range(5)] == [pick_for("a", "xyz", v) for v in range(5)]

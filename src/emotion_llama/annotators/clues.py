@@ -9,12 +9,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import Literal, NamedTuple
 
 import numpy as np
 
 from emotion_llama.annotators.annotator import Facts
 from emotion_llama.annotators.face_cues import Face, rule_values, saturating
+from emotion_llama.annotators.grounding import cues_in
 from emotion_llama.annotators.phrases import Phrases, phrase_index
 from emotion_llama.annotators.rule_tables import AGAINST_NEUTRAL, CALM, PRESENT, FaceTable
 from emotion_llama.annotators.tone_text import tone_index
@@ -22,13 +24,25 @@ from emotion_llama.annotators.voice_cues import read_voice
 from emotion_llama.annotators.voice_tables import ORDINARY, TONE_WORD_DEVIATION, TONE_WORDS, UNUSUAL, VOICE_RULES
 from emotion_llama.annotators.wording import Wording, wording
 from emotion_llama.annotators.words import NEGATED, read_words
-from emotion_llama.records import Evidence, PeakFrame, Transcript, TranscriptLine
+from emotion_llama.records import AU_NAMES, Evidence, PeakFrame, Transcript, TranscriptLine
 
 Source = Literal["face", "voice", "words"]
 MODALITIES: Mapping[Source, str] = {"face": "visual_expression", "voice": "audio_tone", "words": "subtitle"}
 # A clue in words of one's own is quoted up to here.
 MOST_CHARACTERS = 160
 NAMED = 1.5  # log-odds of a feeling named outright: what the English lexicon gives "angry" or "scared"
+MOST_PHRASE = 60
+CLEAR = 1.6  # intensity of a phrase in other words, where nothing was measured: MER-Factory's "moderate"
+# Concepts of the lexicon -> units that show them.
+CUE_UNITS: Mapping[str, tuple[str, ...]] = MappingProxyType(
+    {
+        "eyebrows raised": ("AU01", "AU02"), "eyebrows lowered": ("AU04",), "eyes widened": ("AU05",),
+        "cheeks raised": ("AU06",), "eyes narrowed": ("AU07",), "nose wrinkled": ("AU09",),
+        "upper lip raised": ("AU10",), "mouth corners up": ("AU12",), "mouth corners tightened": ("AU14",),
+        "mouth corners down": ("AU15",), "chin pushed up": ("AU17",), "lips stretched": ("AU20",),
+        "lips tightened": ("AU23",), "mouth open": ("AU25", "AU26"), "eyes closed": ("AU45",),
+    }
+)  # fmt: skip
 _BETWEEN_PHRASES = re.compile(r"[,;，；、\n]+")
 
 
@@ -74,7 +88,8 @@ def peak_units(facts: Facts) -> Mapping[str, float]:
 def is_face_read(facts: Facts) -> bool:
     """Whether a face was measured, moving or not."""
     units = facts.evidence.action_units
-    return bool(facts.peak_units) or facts.evidence.peak_frame is not None or (units is not None and units.valid.any())
+    is_seen = units is not None and bool(units.valid.any())
+    return bool(facts.peak_units) or facts.evidence.peak_frame is not None or is_seen
 
 
 def gesture_weights(
@@ -113,24 +128,39 @@ def _add(weights: dict[str, float], label: str, value: float) -> None:
 
 
 def _face(text: str, facts: Facts, words: Wording, table: FaceTable, own: Phrases | None) -> list[Clue]:
-    index, units = phrase_index(words.language, own), dict(peak_units(facts))
+    measured = peak_units(facts)
     parts = [part.strip(f" {words.sentence_ends}") for part in _BETWEEN_PHRASES.split(text)]
     parts = [part for part in parts if part]
-    known = [(part, *index[part]) for part in parts if part in index]
-    for _, group, least in known:
-        for name in group:  # a phrase says how strong it is, where no measurement came with it
-            units.setdefault(name, least)
-    weighed = gesture_weights([group for _, group, _ in known], units, table)
-    by_text = {part: weights for (part, _, _), weights in zip(known, weighed)}
-    by_text |= {phrase: {"neutral": CALM} for phrase in words.at_rest}
-    if not any(part in by_text for part in parts):
-        return [Clue("face", _shortened(text, words), _total_of(units, table), True)]
-    # What is in other words beside known phrases is not weighed: its units are in the known ones already.
-    return [Clue("face", part, by_text.get(part, {}), part not in by_text) for part in parts]
+    if not _is_list(text, parts, words):
+        return [Clue("face", _shortened(text, words), _total_of(measured, table), True)]
+    index = phrase_index(words.language, own)
+    # Without measurements, what no phrase names counts as at rest.
+    units = dict(measured) or dict.fromkeys(AU_NAMES, 0.0)
+    groups = []
+    for part in parts:
+        group, least = index[part] if part in index else (_units_named(part, measured, words), CLEAR)
+        groups.append(group)
+        for name in group:  # a phrase says how strong it is, where no measurement does
+            units[name] = max(units.get(name, 0.0), least) if part in index or not measured else units[name]
+    weighed = gesture_weights(groups, units, table)
+    resting = {phrase: {"neutral": CALM} for phrase in words.at_rest}
+    return [Clue("face", part, resting.get(part, weights)) for part, weights in zip(parts, weighed)]
+
+
+def _is_list(text: str, parts: Sequence[str], words: Wording) -> bool:
+    """Phrases, not prose: short, and without a sentence that ends before the last one."""
+    ends = re.escape(words.sentence_ends)
+    return not re.search(rf"[{ends}](?!\d)\s*\S", text.strip()) and all(len(part) <= MOST_PHRASE for part in parts)
+
+
+def _units_named(phrase: str, measured: Mapping[str, float], words: Wording) -> tuple[str, ...]:
+    """Units that a phrase in other words names, those alone that were measured where anything was."""
+    named = dict.fromkeys(name for cue in cues_in(phrase, words) for name in CUE_UNITS.get(cue, ()))
+    return tuple(name for name in named if not measured or measured.get(name, 0.0) >= PRESENT)
 
 
 def _total_of(units: Mapping[str, float], table: FaceTable) -> dict[str, float]:
-    """What all units of the moment speak for together."""
+    """What all units of the moment speak for together; nothing where none was measured."""
     present = tuple(name for name, x in units.items() if x >= PRESENT)
     return gesture_weights([present], units, table)[0] if present else {"neutral": CALM} if units else {}
 

@@ -185,8 +185,8 @@ class _Teller:
         for clue in clues:
             for name, weight in clue.weights.items():
                 sums[name] = sums.get(name, 0.0) + weight
-        name = _strongest(sums, self._label)
-        return None if name is None else self.words.moods.get(name)
+        strongest = _strongest(sums, self._label)
+        return None if strongest is None else self.words.moods.get(strongest)
 
 
 def _strongest(sums: Mapping[str, float], label: str) -> str | None:

@@ -149,7 +149,7 @@ class SceneFacts:
         return next((m.reason for m in self.missing if m.what == what), None)
 
 
-_PARTS = {
+_PARTS: Mapping[str, type[Any]] = {
     "framing": Framing, "light": Light, "colours": Colours, "motion": Motion, "head": Head, "gaze": Gaze,
     "hands": Hands,
 }  # fmt: skip
@@ -167,7 +167,10 @@ def scene_from_json(value: object) -> SceneFacts:
         InputError: the value is not what `scene_to_json` gives.
     """
     whole = _record(SceneFacts, value)
-    parts = {name: _record(kind, getattr(whole, name)) for name, kind in _PARTS.items() if getattr(whole, name)}
+    found = {name: getattr(whole, name) for name in _PARTS}
+    parts: dict[str, Any] = {  # records by field name
+        name: _record(_PARTS[name], value) for name, value in found.items() if value is not None
+    }
     if not isinstance(whole.missing, tuple):
         raise InputError(f"expected missing as a list of facts, got {whole.missing!r}")
     missing = tuple(_record(Missing, item) for item in whole.missing)

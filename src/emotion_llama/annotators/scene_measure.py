@@ -284,7 +284,7 @@ def _side_ratio(small: UInt8, face: _Face, scale: float) -> float | None:
     for cheek in (_RIGHT_CHEEK, _LEFT_CHEEK):
         hull = cv2.convexHull((face.mesh[list(cheek), :2] * scale).astype(np.float32)).round().astype(np.int32)
         mask = np.zeros(luminance.shape, np.uint8)
-        cv2.fillConvexPoly(mask, hull, 1)
+        cv2.fillConvexPoly(mask, hull, (1,))
         inside = luminance[mask > 0]
         if not inside.size:
             return None

@@ -115,12 +115,12 @@ def _toned(base: Float, lightness: Float, chroma: Float, hue: Float) -> Float:
     named((is_orange | is_yellow | (is_red & (hue < 90) & (chroma < 30))) & is_dull, "brown")
     named(is_red & (lightness < _DARK["red"]), "dark red")
     is_beige = (hue >= _BEIGE_HUES[0]) & (hue < _BEIGE_HUES[1]) & (chroma < _BEIGE_CHROMA)
-    named(is_beige & ~is_dull, "beige")
     is_vivid_red = (hue > 30) & (hue < 48) & (chroma > 60)
     named((is_red | is_purple) & (lightness > _PINK_ABOVE) & ~is_vivid_red, "pink")
     # The purest green is light and the purest blue dark by nature: vivid ones keep the plain name.
     named(is_green & (lightness < _DARK["green"]), "dark green")
     named(is_green & (lightness > _LIGHT) & (chroma < 75), "light green")
+    named(is_beige & ~is_dull, "beige")
     named(is_blue & (lightness < _DARK["blue"]) & (chroma < 90), "dark blue")
     named(is_blue & (lightness > _LIGHT), "light blue")
     return out
@@ -168,15 +168,16 @@ def movement(images: Sequence[UInt8], pts_seconds: Float, background: Bool | Non
 
     if len(images) < 2 or np.any(np.diff(pts_seconds) <= 0) or len(images) != len(pts_seconds):
         raise InputError(f"movement needs two pictures or more at growing times, got {len(images)} at {pts_seconds}")
-    grey = [cv2.cvtColor(shrunk(image, FLOW_SIDE), cv2.COLOR_RGB2GRAY) for image in images]
+    grey = [np.asarray(cv2.cvtColor(shrunk(image, FLOW_SIDE), cv2.COLOR_RGB2GRAY), np.uint8) for image in images]
     height, width = grey[0].shape
     around = np.ones((height, width), bool)
     if background is not None:
         around = cv2.resize(background.astype(np.uint8), (width, height), interpolation=cv2.INTER_NEAREST) > 0
     flow = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
+    blank = np.zeros((height, width, 2), np.float32)
     cameras, scenes = [], []
     for before, after, step in zip(grey, grey[1:], np.diff(pts_seconds).tolist()):
-        speed = flow.calc(before, after, None) / (width * step)
+        speed = np.asarray(flow.calc(before, after, blank.copy())) / (width * step)
         textured = around & _is_textured(before)
         shift = np.zeros(2)
         if textured.mean() >= MIN_TEXTURE_SHARE:

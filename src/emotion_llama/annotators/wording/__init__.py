@@ -6,7 +6,7 @@ of the others.
 
 from __future__ import annotations
 
-import zlib
+import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -113,7 +113,9 @@ def pick(wordings: Sequence[str], variant: int) -> str:
 
 def pick_for(key: str, wordings: Sequence[str], variant: int) -> str:
     """One of several wordings; different keys choose independently of each other."""
-    return wordings[zlib.crc32(f"{key}:{variant}".encode()) % len(wordings)]
+    # A checksum would not do: those of two keys differ by the same bits whatever the variant.
+    digest = hashlib.sha256(f"{key}:{variant}".encode()).digest()
+    return wordings[digest[0] % len(wordings)]
 
 
 def joined(items: Sequence[str], comma: str, last: str) -> str:

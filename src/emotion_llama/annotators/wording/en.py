@@ -260,7 +260,8 @@ _CUES = {
     r"|\bpout\w*",
     "mouth corners tightened": rf"tight smile|smug smile|corners? of the mouth {_GAP}tight\w*|tightened corners"
     r"|\bdimpl\w*|\bsmirk\w*",
-    "eyebrows lowered": rf"\bfrown\w*|\bfurrow\w*|knotted brow|\b(?:eye)?brows? {_GAP}(?:lowered|knit\w*|together|drawn)\b"
+    "eyebrows lowered": r"\bfrown\w*|\bfurrow\w*|knotted brow|"
+    rf"\b(?:eye)?brows? {_GAP}(?:lowered|knit\w*|together|drawn)\b"
     r"|(?:lowered|knitted|low) (?:eye)?brows?|\bscowl\w*|troubled brow|\bglar(?:e|es|ing)\b",
     "eyebrows raised": rf"\b(?:eye)?brows? {_GAP}(?:raised|lifted|arched|up)\b|raised (?:eye)?brows?|startled"
     r"|troubled brow|knotted brow|middle of the brow",
