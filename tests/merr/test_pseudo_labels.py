@@ -99,22 +99,31 @@ def test_below_the_threshold_there_is_no_label_and_little_movement_is_neutral() 
     assert verdict.label.label == "neutral"
     assert verdict.label.strength is None
     assert verdict.label.score is None
-    # Strongest sum 1.58 of the limit 3.2, seen at confidence 1.
-    assert verdict.label.confidence == pytest.approx(1 - 1.58 / 3.2)
+    # Strongest sum 1.58 of the limit 2.4, seen at confidence 1.
+    assert verdict.label.confidence == pytest.approx(1 - 1.58 / 2.4)
 
 
 def test_movement_that_fits_no_label_is_no_calm_face() -> None:
     verdict = careful(timeline({"AU09": 2.0, "AU10": 2.0}))  # a wrinkled nose: disgust, which MERR's nine lack
-    assert verdict == (None, NO_LABEL, "the units sum to 4.00 at most, 3.2 is neutral's limit")
+    assert verdict == (None, NO_LABEL, "the units sum to 4.00 at most, 2.4 is neutral's limit")
     in_dfew = careful(timeline({"AU09": 2.0, "AU15": 2.0}), DFEW7).label
     assert in_dfew is not None
     assert in_dfew.label == "disgust"
 
 
 def test_a_face_close_to_the_limit_is_not_neutral_either() -> None:
-    verdict = careful(timeline({"AU09": 1.0, "AU10": 1.0, "AU25": 1.0}))  # 3.0 of 3.2: confidence 0.06
-    assert verdict == (None, NO_LABEL, "the units sum to 3.00, close to neutral's limit")
-    assert careful(timeline({"AU09": 1.0, "AU10": 1.0, "AU25": 1.0}), min_confidence=0.05).label is not None
+    near = timeline({"AU09": 1.15, "AU10": 1.15})  # 2.3 of 2.4: confidence 0.04
+    assert careful(near) == (None, NO_LABEL, "the units sum to 2.30, close to neutral's limit")
+    assert careful(near, min_confidence=0.04).label is not None
+
+
+def test_a_face_that_blinks_and_parts_its_lips_is_at_rest() -> None:
+    found = careful(timeline({"AU25": 4.0, "AU45": 5.0, "AU09": 0.6})).label
+    assert found is not None
+    assert found.label == "neutral"
+    assert found.confidence == pytest.approx(1 - 0.6 / 2.4)
+    assert careful(timeline({"AU25": 4.0}), include_speech=True).reason == NO_LABEL
+    assert careful(timeline({"AU45": 5.0}), include_blinks=True).reason == NO_LABEL
 
 
 def test_of_labels_that_fit_alike_none_is_taken() -> None:

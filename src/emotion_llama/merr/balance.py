@@ -1,10 +1,11 @@
 """How many clips of a label stay, and which clips say the same twice. Pure.
 
 Near duplicates are clips of the same words whose lengths differ by at most a quarter second and whose aligned faces at
-the peak look alike; clips without a face crop, or without words, are compared in what they have, but never on the
-length alone. So a clip that was cut or encoded again is found; a person who repeats a sentence is not, since the face
-differs. Of such clips the one with the highest confidence stays, then the one with the most pixels, then the first by
-id.
+the peak look alike; clips without a face crop are compared in words and length, clips without words in face and length
+at half the distance, never in length alone. Of such clips the one with the highest confidence stays, then the one with
+the most pixels, then the first by id. This is meant to be right rather than complete: rendered clips encoded again at
+three quarters of their size and poor quality were found in 7 of 13 cases (in the others another frame became the
+peak), and of 2,415 pairs of different clips, among them the same faces at rest, the nearest two differ in 16 bits.
 """
 
 from __future__ import annotations
@@ -128,4 +129,4 @@ def _alike(kept: _Compared, seconds: float, face: int | None, has_words: bool, m
         return False
     if kept.face is None or face is None:
         return has_words and kept.face is face
-    return (kept.face ^ face).bit_count() <= max_distance
+    return (kept.face ^ face).bit_count() <= (max_distance if has_words else max_distance // 2)

@@ -20,8 +20,8 @@ Presence is read off the intensity, since only OpenFace has a classifier for it.
   the fits of the label and of the best other one whose units are present (0 where there is none), and m the value of
   1 - fit2 / fit1 for a face that shows the label's units alike and nothing else. So 1 is the label's own face, clearly
   seen, and 0 a face that another label fits as well. It orders clips; it is no probability. (Own.)
-- A clip is neutral only where the sum of all units stays low throughout, with c = f x (1 - strongest sum / limit); one
-  that moves without fitting any label is dropped.
+- A clip is neutral only where the sum of all units but blink and parted lips stays low throughout, with
+  c = f x (1 - strongest sum / limit); one that moves without fitting any label is dropped.
 """
 
 from __future__ import annotations
@@ -41,6 +41,8 @@ from emotion_llama.records import ActionUnits, Bool, Float
 
 Strength = Literal["slight", "moderate", "strong"]
 _STRENGTHS: tuple[tuple[Strength, float], ...] = (("strong", 3.0), ("moderate", 2.0), ("slight", 1.0))
+
+LIPS_PART = "AU25"
 
 # Reasons, without figures, so that they can be counted.
 SEEN_TOO_LITTLE = "the face is seen too little"
@@ -207,8 +209,10 @@ def _present(units: ActionUnits, counted: Float, best: _Moment, part: PseudoLabe
 
 
 def _neutral(units: ActionUnits, counted: Float, seen: Bool, part: PseudoLabelPart) -> Verdict:
-    names = [i for i, name in enumerate(units.names) if name != BLINK_UNIT or part.include_blinks]
-    total = np.where(seen, np.nan_to_num(counted[:, names]).sum(axis=1), 0.0)
+    # A face that only blinks or parts its lips is at rest (`rule_tables.REST_UNITS`).
+    resting = {BLINK_UNIT: not part.include_blinks, LIPS_PART: not part.include_speech}
+    moving = [i for i, name in enumerate(units.names) if not resting.get(name)]
+    total = np.where(seen, np.nan_to_num(counted[:, moving]).sum(axis=1), 0.0)
     if _held(units.pts_seconds, total >= part.neutral_below, part.min_held_seconds).any():
         return Verdict(
             None, NO_LABEL, f"the units sum to {total.max():.2f} at most, {part.neutral_below} is neutral's limit"

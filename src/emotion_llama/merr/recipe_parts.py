@@ -98,10 +98,10 @@ class PseudoLabelPart(Part):
         0.1, description="careful: labels with less are dropped as unclear; two labels that fit alike have 0. Own."
     )
     neutral_below: float = Field(
-        3.2,
+        2.4,
         gt=0,
-        description="careful: a clip is neutral when no label holds and the sum of all units stays below this "
-        "throughout. Own: four units at the threshold; stronger movement without a label is no calm face.",
+        description="careful: a clip is neutral when no label holds and the sum of all units but blink and parted lips "
+        "stays below this throughout. Own: three units at the threshold; stronger movement is no calm face.",
     )
     include_blinks: bool = Field(
         False, description="careful: let frames of a blink count. Published: yes; a blink is no expression."
@@ -188,7 +188,10 @@ class BalancePart(Part):
     )
     near_duplicates: bool = Field(True, description="Of clips with the same words, length and face, keep one.")
     max_hash_distance: int = Field(
-        16, ge=0, le=256, description="Bits of 256 in which two faces' fingerprints may differ. Own, see below."
+        16,
+        ge=0,
+        le=256,
+        description="Bits of 256 in which two faces' fingerprints may differ; half of it without words. Own, measured.",
     )
 
 
