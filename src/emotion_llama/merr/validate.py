@@ -106,6 +106,7 @@ def validate_build(store: Store, *, deep: bool = False, progress: Progress | Non
         recipe.space if recipe else MERR9,
         recipe.languages if recipe else (),
         [stage.name for stage in store.stages()],
+        recipe.consistency.require_label_last if recipe else True,
     )
     problems = checks.problems
     for row in store.query("PRAGMA quick_check(5)"):

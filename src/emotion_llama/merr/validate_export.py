@@ -216,7 +216,7 @@ def _check_parquet(folder: Path, problems: Problems) -> int:
     for path in sorted((folder / "data").glob("*.parquet")):
         total = int(path.stem.rsplit("-", 1)[-1]) if path.stem.rsplit("-", 1)[-1].isdecimal() else None
         split = path.stem.split("-", 1)[0]
-        if total is not None and len(list((folder / "data").glob(f"{split}-*.parquet"))) != total:
+        if total is not None and len(list((folder / "data").glob(f"{split}-*-of-{total:05d}.parquet"))) < total:
             problems.add("shards are missing", f"{path.name}: {total} are expected")
         try:
             ids = pq.read_table(path, columns=["clip_id"]).column("clip_id").to_pylist()

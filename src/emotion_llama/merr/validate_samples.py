@@ -8,13 +8,13 @@ from dataclasses import dataclass, field
 from typing import cast
 
 from emotion_llama.annotators.annotator import LANGUAGES, Language
-from emotion_llama.annotators.wording import wording
 from emotion_llama.labels import LabelSpace
-from emotion_llama.merr.consistency import names, split_sentences, without_quotes
+from emotion_llama.merr.consistency import check_text
 from emotion_llama.merr.counts import is_coarse, is_fine
 from emotion_llama.merr.error_texts import error_like
 from emotion_llama.merr.fields import FIELDS
 from emotion_llama.merr.problems import Problems
+from emotion_llama.merr.recipe_parts import ConsistencyPart
 from emotion_llama.merr.records import Json, Sample
 from emotion_llama.merr.values import label_of, part, subtitle_text, text_of
 
@@ -29,6 +29,7 @@ class SampleChecks:
         space: labels that may stand.
         languages: of descriptions, as the recipe has them.
         stages: phases of the recipe in force; a sample that went through one has its fields, or their reasons.
+        label_last: fine descriptions keep the label to the end (the recipe may not ask for it).
         problems: filled.
         stated, real: frame counts of clips, for the comparison.
     """
@@ -36,6 +37,7 @@ class SampleChecks:
     space: LabelSpace
     languages: Sequence[str]
     stages: Sequence[str]
+    label_last: bool = True
     problems: Problems = field(default_factory=Problems)
     stated: dict[str, int] = field(default_factory=dict)
     real: dict[str, int] = field(default_factory=dict)
@@ -57,7 +59,7 @@ class SampleChecks:
             self._by_hash[clip.sha256].append(clip.clip_id)
         for problem in _of_fields(sample, self.stages, self.languages):
             self.problems.add(problem, clip.clip_id)
-        for problem, what in (*_of_label(sample, self.space), *_of_texts(sample), *_of_peaks(sample)):
+        for problem, what in (*_of_label(sample, self.space), *_of_texts(sample, self.label_last), *_of_peaks(sample)):
             self.problems.add(problem, f"{clip.clip_id}: {what}")
         split = sample.value("split")
         for kind, name in (("person", clip.person), ("source", clip.source)):
@@ -83,9 +85,8 @@ def label_too_early(text: str, label: str, language: str, words: str | None = No
     """Whether a fine description names its label before its last sentence; what it quotes does not count."""
     if language not in LANGUAGES:
         return False
-    lexicon = wording(cast(Language, language))
-    sentences = split_sentences(without_quotes(text, words or ""), lexicon)
-    return any(names(sentence, label, lexicon) for sentence in sentences[:-1])
+    clues = {"subtitle": words} if words else {}
+    return not check_text(text, label, clues, cast(Language, language), ConsistencyPart()).label_at_end
 
 
 def _of_fields(sample: Sample, stages: Sequence[str], languages: Sequence[str]) -> Iterator[str]:
@@ -120,7 +121,7 @@ def _of_label(sample: Sample, space: LabelSpace) -> Iterator[tuple[str, str]]:
         yield f"a label is none of {space.name}", repr(label)
 
 
-def _of_texts(sample: Sample) -> Iterator[tuple[str, str]]:
+def _of_texts(sample: Sample, label_last: bool) -> Iterator[tuple[str, str]]:
     label, words = label_of(sample), subtitle_text(sample.value("subtitle"))
     for (name, language), found in sorted(sample.fields.items()):
         if name not in _TEXTS or found.value is None:
@@ -130,7 +131,9 @@ def _of_texts(sample: Sample) -> Iterator[tuple[str, str]]:
             yield f"{shown} is empty", repr(found.value)
         elif error_like(text):
             yield f"{shown} is the text of an error or a refusal", repr(text[:60])
-        elif name == "fine_caption" and label and is_fine(sample) and label_too_early(text, label, language, words):
+        elif not (label_last and name == "fine_caption" and label and is_fine(sample)):
+            continue
+        elif label_too_early(text, label, language, words):
             yield f"{shown} names the label before its last sentence", f"{label!r} in {text[:60]!r}"
 
 

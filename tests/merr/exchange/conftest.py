@@ -33,9 +33,14 @@ class Spec:
     drop: Drop | None = None
     peak: Mapping[str, Json] | None = field(
         default_factory=lambda: {
-            "frame_index": 12, "pts_seconds": 0.48, "score": 5.0, "rule": "all", "why": "largest sum",
-            "units": {"AU06": 2.0, "AU12": 3.0}, "face_hash": None,
-        }  # fmt: skip
+            "frame_index": 12,
+            "pts_seconds": 0.48,
+            "score": 5.0,
+            "rule": "all",
+            "why": "largest sum",
+            "units": {"AU06": 2.0, "AU12": 3.0},
+            "face_hash": None,
+        }
     )
     row: Mapping[str, Any] = field(default_factory=dict)
     artifacts: Mapping[str, tuple[str, bytes]] = field(default_factory=dict)
@@ -86,7 +91,12 @@ def fill(store: Store, specs: Iterable[Spec]) -> None:
             output = StageOutput(tuple(fields), artifacts if stage == "peak" else ())
             record(store, spec.clip_id, stage, output)
         if spec.drop is not None:
-            record(store, spec.clip_id, "balance" if spec.drop.scope == "all" else "consistency", StageOutput(drop=spec.drop))
+            record(
+                store,
+                spec.clip_id,
+                "balance" if spec.drop.scope == "all" else "consistency",
+                StageOutput(drop=spec.drop),
+            )
 
 
 def record(store: Store, clip_id: str, stage: str, output: StageOutput) -> None:

@@ -35,7 +35,7 @@ def export_build(
     if kind not in FORMATS:
         raise InputError(f"no export format {kind!r} (there are: {', '.join(FORMATS)})")
     target = (default_folder(build, kind) if to is None else to).absolute()
-    selection = select(build, choice or Choice())
+    selection = select(build, choice or Choice(), one_language=kind in ("merr", "sharegpt"))
     own = target.is_relative_to(build.folder.absolute() / "export")
     with new_export(target, own=own, force=force) as half:
         written = _write(half, kind, selection, target)
@@ -74,7 +74,7 @@ def _about(kind: Format, selection: Selection, written: Written) -> dict[str, ob
         "format": kind,
         "generator": f"emotion-llama {__version__}",
         "scope": choice.scope,
-        "languages": [selection.language] if choice.language or kind in ("merr", "sharegpt") else selection.languages,
+        "languages": list(selection.described),
         "splits": list(choice.splits) or "all",
         "media": choice.media,
         "samples": written.samples,

@@ -21,7 +21,7 @@ from emotion_llama.merr.export.cells import (
     write_text,
 )
 from emotion_llama.merr.export.choice import Written, by_set
-from emotion_llama.merr.export.selection import Selection, Taken, wanted_languages
+from emotion_llama.merr.export.selection import Selection, Taken
 from emotion_llama.merr.fields import FIELDS
 from emotion_llama.merr.records import FieldKey
 
@@ -34,13 +34,16 @@ _FIRST = (
 
 
 def write_csv(half: Path, selection: Selection) -> Written:
-    """Write `samples.csv`: UTF-8, one line end (LF) a row, quoted where needed (RFC 4180)."""
+    """Write `samples.csv`: UTF-8, rows end with CR LF, cells quoted where needed (RFC 4180).
+
+    CR LF, because Python's writer quotes a lone CR in a cell only when it is part of a row's end.
+    """
     keys = _keys(selection)
     columns = _columns(keys)
     wanted = set(keys)
     rows = fine = 0
     with (half / FILE).open("w", encoding="utf-8", newline="") as file:
-        writer = csv.DictWriter(file, columns, restval="", lineterminator="\n")
+        writer = csv.DictWriter(file, columns, restval="")
         writer.writeheader()
         for taken in selection:
             writer.writerow(_row(taken, wanted))
@@ -50,7 +53,7 @@ def write_csv(half: Path, selection: Selection) -> Written:
 
 def _keys(selection: Selection) -> list[FieldKey]:
     """Fields that any sample of the build has, those that people read first."""
-    languages = {"", *wanted_languages(selection)}
+    languages = {"", *selection.described}
     found = {key for taken in selection for key in taken.sample.fields if key[1] in languages}
     order = {name: place for place, name in enumerate((*_FIRST, *FIELDS))}
     return sorted(found, key=lambda key: (order.get(key[0], len(order)), key))

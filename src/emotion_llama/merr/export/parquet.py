@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from emotion_llama.errors import MissingDependency
 from emotion_llama.merr.export.card import Card, MadeBy, SplitSize, write_card
 from emotion_llama.merr.export.choice import SPLITS, Build, Written, by_set
-from emotion_llama.merr.export.selection import Selection, Taken, wanted_languages
+from emotion_llama.merr.export.selection import Selection, Taken
 from emotion_llama.merr.export.table import Columns, columns, row, schema, yaml_features
 from emotion_llama.merr.values import label_of
 
@@ -31,7 +31,7 @@ def write_parquet(half: Path, selection: Selection, *, shard_bytes: int = SHARD_
     """
     _require_pyarrow()
     choice = selection.choice
-    table = columns(wanted_languages(selection), choice.media, fine=choice.scope != "coarse")
+    table = columns(selection.described, choice.media, fine=choice.scope != "coarse")
     writers: dict[str, _Splits] = {}
     facts = _Facts()
     (half / "data").mkdir()

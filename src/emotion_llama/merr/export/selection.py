@@ -18,8 +18,9 @@ class Selection:
     """Walks a build once; afterwards `left_out` says what was not taken, by reason.
 
     Attributes:
-        language: whose captions decide whether a sample belongs to a set.
+        language: of files that hold one language.
         languages: all languages that descriptions are in, English first.
+        described: a sample belongs to a set when its description is there in one of these.
         has_splits: some sample of the coarse set has a split.
     """
 
@@ -27,6 +28,7 @@ class Selection:
     choice: Choice
     language: str
     languages: tuple[str, ...]
+    described: tuple[str, ...]
     has_splits: bool
     left_out: Counter[str] = field(default_factory=Counter)
 
@@ -46,19 +48,22 @@ class Selection:
         if dropped is not None:
             return f"dropped at {dropped.stage}: {reason_kind(dropped.reason or '')}"
         failed = next((r for r in sample.runs.values() if r.status == "failed"), None)
-        coarse = is_coarse(sample) and text_of(sample.value("coarse_caption", self.language)) is not None
-        fine = is_fine(sample) and text_of(sample.value("fine_caption", self.language)) is not None
+        coarse = is_coarse(sample) and self._has(sample, "coarse_caption")
+        fine = is_fine(sample) and self._has(sample, "fine_caption")
         if not coarse:
-            why = f"no coarse caption ({self.language})"
+            why = f"no coarse caption ({' or '.join(self.described)})"
             return f"failed at {failed.stage}: {reason_kind(failed.reason or '')}" if failed else why
         if self.choice.scope == "fine" and not fine:
-            return _why_not_fine(sample, self.language)
+            return _why_not_fine(sample, self.described)
         split = split_of(sample)
         if split is None and self.has_splits:
             return "no split, where other clips have one"
         if self.choice.splits and (split or "train") not in self.choice.splits:
             return f"not in the split {' or '.join(self.choice.splits)}"
         return Taken(sample, split or "train", self.choice.scope != "fine", fine and self.choice.scope != "coarse")
+
+    def _has(self, sample: Sample, name: str) -> bool:
+        return any(text_of(sample.value(name, language)) is not None for language in self.described)
 
 
 @dataclass(frozen=True)
@@ -71,8 +76,8 @@ class Taken:
     fine: bool
 
 
-def select(build: Build, choice: Choice) -> Selection:
-    """What an export of `build` takes.
+def select(build: Build, choice: Choice, *, one_language: bool = True) -> Selection:
+    """What an export of `build` takes; its files hold descriptions of one language, or of all that are asked for.
 
     Raises:
         InputError: the build has no captions in the language asked for, or none at all.
@@ -91,7 +96,8 @@ def select(build: Build, choice: Choice) -> Selection:
             f"{build.folder} has no captions in {language!r} (it has: {', '.join(languages)}); "
             "add the language to the recipe's languages and build again"
         )
-    return Selection(build, choice, language, languages, has_splits)
+    described = (language,) if one_language or choice.language else languages
+    return Selection(build, choice, language, languages, described, has_splits)
 
 
 def split_of(sample: Sample) -> str | None:
@@ -100,13 +106,8 @@ def split_of(sample: Sample) -> str | None:
     return split if isinstance(split, str) and split in SPLITS else None
 
 
-def wanted_languages(selection: Selection) -> Sequence[str]:
-    """Languages of the columns of a table: the one asked for, or all."""
-    return (selection.language,) if selection.choice.language else selection.languages
-
-
-def _why_not_fine(sample: Sample, language: str) -> str:
+def _why_not_fine(sample: Sample, languages: Sequence[str]) -> str:
     dropped = next((r for r in sample.runs.values() if r.status == "dropped" and r.scope == "fine"), None)
     if dropped is None:
-        return f"no fine caption ({language})"
+        return f"no fine caption ({' or '.join(languages)})"
     return f"dropped from the fine set at {dropped.stage}: {reason_kind(dropped.reason or '')}"

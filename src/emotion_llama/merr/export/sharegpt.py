@@ -44,14 +44,15 @@ def write_sharegpt(half: Path, selection: Selection, target: Path) -> Written:
                 if not getattr(taken, which):
                     continue
                 name = f"{selection.choice.name}_{which}_{taken.split}"
-                writer = writers.setdefault(name, _Writer(half, name, lines=selection.choice.lines))
+                if name not in writers:
+                    writers[name] = _Writer(half, name, lines=selection.choice.lines)
                 samples[which] += 1
                 for task in _TASKS[which]:
                     entry = _conversation(taken.sample, task, selection, target)
                     if isinstance(entry, str):
                         left_out[f"{task}: {entry}"] += 1
                     else:
-                        writer.add(entry)
+                        writers[name].add(entry)
     finally:
         for writer in writers.values():
             writer.close()

@@ -125,4 +125,6 @@ def _take_text(name: str, key: FieldKey, cell: str, column: str, where: str, con
 
 def _language_of(text: str) -> str:
     """Chinese or English, by the letters; the tables of these data sets hold no others."""
+    if text.isascii():
+        return "en"
     return "zh" if (ideograph_share(text) or 0) > _MOSTLY else "en"
