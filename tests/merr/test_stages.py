@@ -20,8 +20,10 @@ from emotion_llama.merr.measured import Measured, Person, from_bytes, to_bytes
 from emotion_llama.merr.recipe import Recipe, load_recipe
 from emotion_llama.merr.records import ClipRow, Field, Json, Provenance, StageInput, StageOutput
 from emotion_llama.merr.stage import ClipStage, SetStage
-from emotion_llama.merr.stages import STAGE_NAMES, annotators_of, build_stages, stage_named
+from emotion_llama.merr.stages import STAGE_NAMES, build_stages, stage_named
 from emotion_llama.records import AU_NAMES, ActionUnits, Evidence, Missing, PeakFrame, Transcript, TranscriptLine
+from emotion_llama.speech import transcribe
+from emotion_llama.speech.transcribe import Heard, HeardLine
 from emotion_llama.synthetic.clips import write_clip
 
 ROOT = Path(__file__).parents[2]
@@ -116,7 +118,7 @@ def test_stages_with_equal_annotators_share_one_and_with_it_its_budget() -> None
     stages = {stage.name: stage for stage in build_stages(recipe("annotators.audio={name: stub}"))}
     shared = {id(stages[name].respondent) for name in ("visual_expression", "visual_objective", "fine_caption")}  # type: ignore[attr-defined]
     assert len(shared) == 1
-    assert [annotator.name for annotator in annotators_of(tuple(stages.values()))] == ["rules", "stub"]
+    assert stages["audio_tone"].respondent.annotator.name == "stub"  # type: ignore[attr-defined]
 
 
 def test_measurements_that_are_gone_fail_the_clip_alone() -> None:
@@ -280,13 +282,63 @@ def test_units_of_another_program_need_no_mesh(tmp_path: Path) -> None:
     assert isinstance(result, InputError)  # its table is none
 
 
+class Recogniser:
+    """Hears one line, whatever the sound."""
+
+    def __init__(self, *args: object, **options: object) -> None:
+        pass
+
+    def recognise(self, waveform: object, language: str | None) -> Heard:
+        return Heard((HeardLine("What a day", 0.1, 0.5, -0.1, 0.0),), "en")
+
+
+@pytest.mark.parametrize(
+    ("given", "source", "text", "spoken"),
+    [
+        ("Good bye", "given", "Good bye", ("given", None)),
+        ("Good bye", None, "Good bye", ("given", None)),  # of an import that says no more
+        ("Bis bald", "a.de.srt", "Bis bald", ("a.de.srt", "de")),
+        ("", "a.srt", None, "the given subtitle is empty"),
+        (None, None, "What a day", ("faster-whisper", "en")),  # the recogniser is asked for what has no words
+    ],
+)
+def test_words_come_from_one_place(
+    given: str | None,
+    source: str | None,
+    text: str | None,
+    spoken: Any,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setitem(transcribe.RECOGNISERS, "faster-whisper", Recogniser)
+    monkeypatch.setattr(transcribe, "is_said", lambda line, voice, offset: True)
+    tone = (0.1 * np.sin(np.arange(16_000) / 9)).astype(np.float32)
+    write_clip(tmp_path / "a.wav", None, audio=tone, sample_rate_hz=16_000)
+    (tmp_path / "a.srt").write_text("1\n00:00:00,000 --> 00:00:01,000\nbeside\n")
+    (found,) = ingest([tmp_path / "a.wav"], recipe("ingest.sidecars=false"))
+    language = "de" if source == "a.de.srt" else None
+    clip = replace(found.row, given_subtitle=given, subtitle_source=source, subtitle_language=language)
+    output = one(clip_stage("evidence", f"evidence.asr_model={tmp_path}").run([StageInput(clip)])[0])
+    evidence = from_bytes(output.artifacts[0].data).evidence
+    if text is None:
+        assert evidence.why_missing("transcript") == spoken
+    else:
+        assert evidence.transcript is not None
+        assert evidence.transcript.text == text
+        assert (evidence.transcript.source, evidence.transcript.language) == spoken
+    if given is None:
+        silent = one(clip_stage("evidence").run([StageInput(clip)])[0])
+        why = from_bytes(silent.artifacts[0].data).evidence.why_missing("transcript")
+        assert why == "no words came with the clip, none lie beside it, and no recogniser was asked for"
+
+
 # --- words and labels -------------------------------------------------------------------------------------------------
 
 
 def test_subtitles_say_where_they_come_from() -> None:
     stage = clip_stage("subtitle")
     given, heard, silent = stage.run([
-        item(row("a", subtitle_source="given"), words="Hello  there\n"), item(words="Hello"), item(),
+        item(row("a", given_subtitle="Hello there"), words="Hello  there\n"), item(words="Hello"), item(),
     ])  # fmt: skip
     assert value_of(given, "subtitle") == {"text": "Hello there", "source": "given", "language": None}
     assert [one(o).fields[0].provenance.annotator for o in (given, heard)] == ["given", "measured"]

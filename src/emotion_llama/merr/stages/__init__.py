@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
-from emotion_llama.annotators.annotator import Annotator
 from emotion_llama.errors import InputError
 from emotion_llama.merr.recipe import Recipe
 from emotion_llama.merr.stage import Stage
@@ -71,15 +68,3 @@ def stage_named(recipe: Recipe, name: str) -> Stage:
     if name not in STAGE_NAMES:
         raise InputError(f"no stage {name!r} (there are: {', '.join(STAGE_NAMES)})")
     return build_stages(recipe)[STAGE_NAMES.index(name)]
-
-
-def annotators_of(stages: Sequence[Stage]) -> tuple[Annotator, ...]:
-    """Every annotator that stages ask, each once; what `annotators.load.prepare` is to be called with."""
-    from emotion_llama.merr.stages.asked import Respondent
-
-    found: dict[int, Annotator] = {}
-    for stage in stages:
-        for held in (getattr(stage, "respondent", None), getattr(stage, "judge", None)):
-            if isinstance(held, Respondent) and getattr(stage, "phrases", None) is None:
-                found.setdefault(id(held.annotator), held.annotator)
-    return tuple(found.values())

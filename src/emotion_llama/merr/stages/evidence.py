@@ -80,7 +80,7 @@ class EvidenceStage:
         from emotion_llama.pipeline.options import Options
 
         # Without given words only the recogniser may be asked: a file beside the clip was looked for at ingest.
-        given = clip.given_subtitle if clip.subtitle_source is not None else None
+        given = clip.given_subtitle
         asr = self.part.asr_model if given is None else None
         return Options(subtitle=given if given is not None or asr is not None else "", asr_model=asr, people="all")
 
@@ -110,13 +110,14 @@ def analyzer_of(part: EvidencePart) -> Analyzer:
 
 def _with_word_source(evidence: Evidence, clip: ClipRow) -> Evidence:
     words = evidence.transcript
-    if clip.subtitle_source is None:
+    if clip.given_subtitle is None:
         reason = "no words came with the clip, none lie beside it, and no recogniser was asked for"
         missing = tuple(replace(m, reason=reason) if _says_empty(m.what, m.reason) else m for m in evidence.missing)
         return replace(evidence, missing=missing)
     if words is None:
         return evidence
-    return replace(evidence, transcript=Transcript(words.lines, clip.subtitle_source, clip.subtitle_language))
+    said = Transcript(words.lines, clip.subtitle_source or "given", clip.subtitle_language)
+    return replace(evidence, transcript=said)
 
 
 def _says_empty(what: str, reason: str) -> bool:

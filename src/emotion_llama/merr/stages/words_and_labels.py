@@ -30,7 +30,7 @@ class SubtitleStage:
     version = 1
     needs: ClassVar[tuple[str, ...]] = ("evidence",)
     reads_artifacts: ClassVar[tuple[str, ...]] = (EVIDENCE,)
-    reads_clip: ClassVar[tuple[str, ...]] = ()
+    reads_clip: ClassVar[tuple[str, ...]] = ("given_subtitle",)
     pool: ClassVar[Pool] = "inline"
     batch_size = 1
 
@@ -50,7 +50,7 @@ class SubtitleStage:
         if words is None or not text:
             why = evidence.why_missing("transcript") or "nothing is said"
             return StageOutput((field("subtitle", None, Provenance("measured", "words", made_at=now()), why),))
-        is_heard = item.clip.subtitle_source is None
+        is_heard = item.clip.given_subtitle is None
         provenance = Provenance("measured" if is_heard else "given", words.source, made_at=now())
         value: Json = {"text": text, "source": words.source, "language": words.language}
         return StageOutput((Field("subtitle", value, provenance),))
