@@ -276,6 +276,15 @@ def test_duplicates_and_unreadable_files_are_counted_and_go_no_further(builds: B
     assert tally.clips == 7
 
 
+def test_what_could_not_be_read_and_is_gone_is_forgotten(builds: Builds) -> None:
+    """A path that was misspelt is not carried along for ever."""
+    (builds.clips / "broken.mp4").write_bytes(b"no video")
+    assert builds(CHAIN[0])[0].clips == 6
+    (builds.clips / "broken.mp4").unlink()
+    tally, _ = builds(CHAIN[0])
+    assert (tally.clips, tally.set_aside) == (5, {})
+
+
 def test_only_what_a_stage_reads_of_the_clip_makes_it_run_again(builds: Builds, tmp_path: Path) -> None:
     """Labels that are added later do not measure the clips again."""
     stages = (Toy("a"), Toy("b", ("a",), reads_clip=("given_label",)))

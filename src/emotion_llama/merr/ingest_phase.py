@@ -104,6 +104,8 @@ def _put(store: Store, claims: Claims, found: Sequence[Ingested], beyond: Set[st
         store.put_clips(_keeping_imports(one.row, old.get(one.row.clip_id)) for one in found)
         ids = {one.row.clip_id for one in found}
         left = [c for c, run in before.items() if c not in ids and not run.fingerprint.startswith(IMPORTED)]
+        # What could not be read, and was perhaps only misspelt, never was a clip: nothing of it is worth keeping.
+        store.remove([clip_id for clip_id in left if before[clip_id].status == "failed"])
         store.set_aside([clip_id for clip_id in left if clip_id in beyond], BEYOND_LIMIT)
         store.set_aside([clip_id for clip_id in left if clip_id not in beyond], GONE)
         runs = [_run_of(one, at) for one in found]

@@ -98,6 +98,11 @@ class Store(Ledger):
         with self.transaction() as db:
             db.executemany("UPDATE clips SET here = 0, why_left = ? WHERE clip_id = ?", [(why, c) for c in clip_ids])
 
+    def remove(self, clip_ids: Iterable[str]) -> None:
+        """Take clips out of the ledger, with everything that was recorded of them."""
+        with self.transaction() as db:
+            db.executemany("DELETE FROM clips WHERE clip_id = ?", [(clip_id,) for clip_id in clip_ids])
+
     # --- runs
 
     def record(self, run: StageRun, output: StageOutput | None) -> None:

@@ -1,0 +1,108 @@
+"""kill -9, twenty times, at any moment of a build with four workers: nothing is lost, nothing is done twice."""
+
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from collections import Counter
+from pathlib import Path
+
+import pytest
+import toy_build
+from toy_stages import calls, facts, write_clips
+
+from emotion_llama.merr.build import build
+from emotion_llama.merr.claims import builders
+from emotion_llama.merr.engines import EngineOptions
+from emotion_llama.merr.ledger_schema import LEDGER_NAME
+from emotion_llama.merr.plan import INGEST
+from emotion_llama.merr.recipe import Recipe
+from emotion_llama.merr.status import build_status
+from emotion_llama.merr.store import Store
+
+KILLS = 20
+CLIPS = 26
+AT_ONCE = 4 + 2  # clips that may be in work when the build is killed: four workers, two requests
+
+
+def start(clips: Path, out: Path, log: Path) -> subprocess.Popen[bytes]:
+    path = os.pathsep.join([str(Path(__file__).parent), os.environ.get("PYTHONPATH", "")])
+    program = [sys.executable, str(Path(toy_build.__file__)), str(clips), str(out), str(log), "4"]
+    return subprocess.Popen(program, env={**os.environ, "PYTHONPATH": path}, start_new_session=True)
+
+
+def recorded(out: Path) -> dict[tuple[str, str], tuple[object, ...]]:
+    """Everything that a restart must find as it was: clip, stage -> the run."""
+    if not (out / LEDGER_NAME).exists():
+        return {}
+    with Store.open(out, read_only=True) as store:
+        return {(r.stage, r.clip_id): (r.output_sha256, r.finished_at, r.attempts, r.seconds) for r in store.runs()}
+
+
+def wait_until_something_is_done(out: Path, before: int, process: subprocess.Popen[bytes]) -> None:
+    for _ in range(1500):
+        if process.poll() is not None or len(recorded(out)) > before:
+            return
+        time.sleep(0.01)
+
+
+@pytest.mark.timeout(300)
+def test_kill_9_at_twenty_random_moments(tmp_path: Path) -> None:
+    clips, out, log = write_clips(tmp_path / "clips", CLIPS), tmp_path / "out", tmp_path / "log"
+    chance = random.Random(20)
+    seen: dict[tuple[str, str], tuple[object, ...]] = {}
+    lines_then: Counter[str] = Counter()
+    kills = 0
+    for kill in range(KILLS):
+        process = start(clips, out, log)
+        if kill % 4:  # most of them in the middle of the work, the others while it begins
+            wait_until_something_is_done(out, len(seen), process)
+            time.sleep(chance.uniform(0.0, 0.12))
+        else:
+            time.sleep(chance.uniform(0.05, 0.9))
+        if process.poll() is None:
+            os.killpg(process.pid, signal.SIGKILL)
+            kills += 1
+        process.wait()
+        now, lines = recorded(out), Counter(calls(log))
+        for key, run in seen.items():
+            assert now[key] == run  # what was finished is there, untouched
+            assert lines[f"{key[0]} {key[1]}"] == lines_then[f"{key[0]} {key[1]}"]  # and was not done again
+        seen, lines_then = now, lines
+    assert kills == KILLS  # the build was not through before
+    with Store.open(out, read_only=True) as store:
+        status = build_status(store)
+    assert status.running == ()
+    assert any(phase.waiting for phase in status.phases)
+
+    assert start(clips, out, log).wait() == 0
+    now, lines = recorded(out), Counter(calls(log))
+    assert {run[2] for run in now.values()} == {1}  # attempts: each recorded once
+    for key, run in seen.items():
+        assert now[key] == run
+    # What was in work when the build was killed is done again, and nothing else.
+    again = sum(lines.values()) - len(lines)
+    assert 0 < again <= KILLS * AT_ONCE
+    assert Counter(stage for stage, _ in now) == {
+        INGEST: CLIPS, "measure": CLIPS, "label": CLIPS, "select": CLIPS - 1, "crop": 20, "describe": 20, "split": 20,
+    }  # fmt: skip
+
+    alone = tmp_path / "alone"
+    options = EngineOptions(workers=1)
+    build([clips], alone, Recipe(), stages=toy_build.stages(None, 0.0), options=options)
+    assert facts(out) == facts(alone)
+    assert files(out) == files(alone)  # nothing is left over of what was half written
+    with Store.open(out) as store:
+        assert store.failures() == []
+        assert [builder.how_ended for builder in builders(store)] == ["died"] * registered(store) + ["done"]
+
+
+def registered(store: Store) -> int:
+    """Builds that came so far as to register before they were killed."""
+    return len(builders(store)) - 1
+
+
+def files(out: Path) -> dict[str, bytes]:
+    return {str(p.relative_to(out)): p.read_bytes() for p in (out / "artifacts").rglob("*") if p.is_file()}

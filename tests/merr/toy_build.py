@@ -1,0 +1,29 @@
+"""A program that builds with toy stages, to be killed by a test: python toy_build.py CLIPS OUT LOG WORKERS."""
+
+import sys
+from pathlib import Path
+
+from toy_stages import Toy, ToySet
+
+from emotion_llama.merr.build import build
+from emotion_llama.merr.engines import EngineOptions
+from emotion_llama.merr.recipe import Recipe
+from emotion_llama.merr.stage import Stage
+
+
+def stages(log: Path | None, seconds: float) -> list[Stage]:
+    return [
+        Toy("measure", pool="process", log=log, seconds=seconds, artifact_bytes=20_000),
+        Toy("label", ("measure",), log=log, bad={"c03": "drop", "c05": "drop fine"}),
+        ToySet("select", ("label",), keep=20, log=log),
+        Toy("crop", ("select", "measure"), pool="process", log=log, seconds=seconds, artifact_bytes=9_000,
+            reads_artifacts=("measure_file",)),
+        Toy("describe", ("crop",), pool="thread", log=log, seconds=seconds),
+        ToySet("split", ("describe",), log=log),
+    ]  # fmt: skip
+
+
+if __name__ == "__main__":
+    clips, out, log, workers = sys.argv[1:]
+    options = EngineOptions(workers=int(workers), in_flight=2)
+    build([clips], Path(out), Recipe(), stages=stages(Path(log), 0.04), options=options)
