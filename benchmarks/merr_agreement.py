@@ -15,6 +15,7 @@ import argparse
 import tempfile
 import time
 from pathlib import Path
+from typing import NamedTuple
 
 from emotion_llama.merr.agreement import agree
 from emotion_llama.merr.build import build
@@ -26,25 +27,33 @@ from emotion_llama.synthetic.dataset import render_dataset
 from emotion_llama.synthetic.plan import draw_plans
 
 
+class Figure(NamedTuple):
+    """A measure, and what it is when each clip is held against another's truth."""
+
+    measure: Measure
+    chance: float | None
+
+
 def measure_all(
     folder: Path, n: int, *, size: tuple[int, int], fps: float, workers: int, seed: int
-) -> dict[str, Measure]:
+) -> dict[str, Figure]:
     """Render, build twice, compare. The labels are those of the first build, all else is of the second."""
     clips, out = folder / "clips", folder / "merr"
     plans = draw_plans(n, seed=seed, size=size, fps=fps)
     began = time.perf_counter()
     render_dataset(plans, clips, workers=workers, resume=True)
     print(f"rendered {n} clips of {size[0]}x{size[1]} at {fps:g} fps in {time.perf_counter() - began:.0f} s")
-    found: dict[str, Measure] = {}
+    found: dict[str, Figure] = {}
     for mode in ("rules", "given_else_rules"):
         recipe = load_recipe(None, [f"pseudo_label.mode={mode}"])
         tally = build([clips / "manifest.csv"], out, recipe, options=EngineOptions(workers=workers))
         print(f"built with labels {mode}: {tally.coarse} of {tally.clips} clips in the coarse set, "
               f"{tally.fine} in the fine set, {tally.wall_seconds:.0f} s")  # fmt: skip
         with Store.open(out, read_only=True) as store:
-            for measure in agree(store, clips / "truth"):
+            true, chance = (agree(store, clips / "truth", shifted=shifted) for shifted in (False, True))
+            for measure, other in zip(true, chance):
                 if mode == "given_else_rules" or measure.name.startswith("label"):
-                    found.setdefault(measure.name, measure)
+                    found.setdefault(measure.name, Figure(measure, other.value))
     return found
 
 
@@ -63,9 +72,10 @@ def main() -> None:
         found = measure_all(
             args.keep or Path(folder), args.n, size=(width, height), fps=args.fps, workers=args.workers, seed=args.seed
         )
-    print(f"{'':<46}{'agreement':>10}{'rests on':>16}")
-    for m in found.values():
-        print(f"{m.title:<46}{'-' if m.value is None else format(m.value, '.3f'):>10}{f'{m.rests_on} {m.unit}':>16}")
+    print(f"{'':<42}{'agreement':>10}{'by chance':>11}{'rests on':>16}")
+    for m, chance in found.values():
+        values = ("-" if value is None else f"{value:.3f}" for value in (m.value, chance))
+        print(f"{m.title:<42}{next(values):>10}{next(values):>11}{f'{m.rests_on} {m.unit}':>16}")
 
 
 if __name__ == "__main__":

@@ -28,21 +28,25 @@ NEAR_FRAMES = 3  # distance up to which a peak frame counts as found
 LEAST_STRONG = 20  # frames in which a unit is present from which its correlation is reported; own
 
 
-def agree(store: Store, truths: Path) -> tuple[Measure, ...]:
+def agree(store: Store, truths: Path, *, shifted: bool = False) -> tuple[Measure, ...]:
     """Agreement of a build with the truth of its clips, for whatever the build has of them.
 
     Args:
         store: the build, open for reading.
         truths: folder of the JSON files that the renderer wrote, named as the clips.
+        shifted: hold each clip against the truth of another, a third of the set away: what chance gives.
 
     Raises:
         InputError: a clip has no truth.
     """
     from emotion_llama.merr.measured import from_bytes
 
+    ids = [clip.clip_id for clip in store.clips()]
+    third = (len(ids) // 3 or 1) if shifted else 0
+    truth_of = dict(zip(ids, ids[third:] + ids[:third]))
     checks = (Units(), Peaks(), Labels(), Tones(), Subtitles(), Conflicts())
     for sample in store.samples("all"):
-        truth = read_truth(truths / f"{sample.clip.clip_id}.json")
+        truth = read_truth(truths / f"{truth_of[sample.clip.clip_id]}.json")
         evidence = store.artifact(sample.clip.clip_id, "evidence")
         units = None if evidence is None else from_bytes(evidence).evidence.action_units
         for check in checks:
