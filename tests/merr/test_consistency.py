@@ -10,6 +10,7 @@ from emotion_llama.labels import MERR9
 from emotion_llama.merr.consistency import (
     INVENTED_QUOTE,
     JUDGED,
+    NEIGHBOURS,
     NO_CUES,
     NOT_NAMED,
     TOO_EARLY,
@@ -138,6 +139,16 @@ SMILE = {"AU06": 3.0, "AU12": 3.0}
 def test_a_smile_with_angry_words_is_a_conflict() -> None:
     found = find_conflicts(evidence(SMILE, "I am furious. I hate you, get out!"), MERR9)
     assert found == [Conflict("face", "happy", "words", "angry", "the face says happy, the words say angry")]
+
+
+def test_neighbours_do_not_contradict() -> None:
+    frightened_words = "I am terrified, I am so scared!"
+    surprised = {"AU05": 3.0, "AU26": 3.0}
+    assert find_conflicts(evidence(surprised, frightened_words), MERR9) == []
+    assert len(find_conflicts(evidence(SMILE, frightened_words), MERR9)) == 1
+    assert find_conflicts(Evidence(), MERR9, "sad", "worried") == []
+    assert all(len(pair) == 2 for pair in NEIGHBOURS)
+    assert {label for pair in NEIGHBOURS for label in pair} <= {*MERR9.labels, "disgust"}
 
 
 def test_what_agrees_or_says_nothing_is_none() -> None:

@@ -21,6 +21,17 @@ from emotion_llama.merr.fields import Conflict, Consistency
 from emotion_llama.merr.recipe_parts import ConsistencyPart
 from emotion_llama.records import Evidence
 
+# Labels that are next to each other: observers and rules take one for the other on one face (fear and surprise, anger
+# and disgust: Ekman & Friesen, JPSP 17(2), 1971; the rest is our own), so that a face of one with words of the other
+# contradicts nothing.
+NEIGHBOURS = frozenset(
+    frozenset(pair.split())
+    for pair in (
+        "fear surprise", "angry disgust", "fear worried", "sad worried", "doubt worried", "angry contempt",
+        "contempt disgust", "contempt doubt", "happy surprise",
+    )
+)  # fmt: skip
+
 # Problems; details follow behind a colon, so that clips can be counted by what stands before it.
 NOT_NAMED = "the description does not come to the label"
 TOO_EARLY = "the label is named before the last sentence"
@@ -89,7 +100,7 @@ def split_sentences(text: str, words: Wording) -> list[str]:
 def find_conflicts(
     evidence: Evidence, space: LabelSpace, given_label: str | None = None, face_label: str | None = None
 ) -> list[Conflict]:
-    """Modalities that speak for different labels, as the rules reader reads them; a smile with angry words, say.
+    """Modalities that speak for labels far from each other, as the rules reader reads them: a smile with angry words.
 
     Args:
         evidence: of the main person.
@@ -101,10 +112,10 @@ def find_conflicts(
     found = [
         _conflict(first, tops[first], second, tops[second])
         for first, second in combinations(tops, 2)
-        if tops[first] != tops[second]
+        if _contradict(tops[first], tops[second])
     ]
-    if given_label is not None and face_label not in (None, given_label):
-        found.append(_conflict("label", given_label, "face", str(face_label)))
+    if given_label is not None and face_label is not None and _contradict(given_label, face_label):
+        found.append(_conflict("label", given_label, "face", face_label))
     return found
 
 
@@ -119,6 +130,10 @@ def judged(found: Consistency, holds: bool, problems: Sequence[str], judge: str)
         (*found.problems, *added),
         judge,
     )
+
+
+def _contradict(first: str, second: str) -> bool:
+    return first != second and frozenset((first, second)) not in NEIGHBOURS
 
 
 def _conflict(first: str, first_label: str, second: str, second_label: str) -> Conflict:
