@@ -30,6 +30,7 @@ from emotion_llama.synthetic.speaker import speak
 from emotion_llama.synthetic.tone_truth import ToneTruth, tone_truth
 
 SEED = 20
+PEAK_FRAMES = 3
 FIELDS = {"face": ("action_units", "peak_frame"), "voice": ("prosody", "tone", "usual"), "words": ("transcript",)}
 
 
@@ -94,11 +95,14 @@ def print_rules(plans: list[ClipPlan]) -> None:
     right = {name: Counter[str]() for name in asked}
     answered = dict.fromkeys(asked, 0)
     totals = Counter(plan.label for plan in plans)
+    peaks: list[int] = []
     with tempfile.TemporaryDirectory() as folder, Analyzer.load("rules") as analyzer:
         for plan in plans:
             clip = render_clip(plan, folder)
             analysis = analyzer.analyze(clip.path, subtitle=plan.text)
             evidence = analysis.people[0].segments[0].evidence
+            if evidence.peak_frame is not None and clip.truth["peak_all"] is not None:
+                peaks.append(abs(evidence.peak_frame.row - clip.truth["peak_all"]))
             for name, kept in asked.items():
                 label = reader.read(only(evidence, kept)).label
                 answered[name] += label is not None
@@ -110,6 +114,9 @@ def print_rules(plans: list[ClipPlan]) -> None:
         print(f"{label:10} {totals[label]:5} " + " ".join(f"{right[name][label]:9}" for name in asked))
     print(f"{'right':10} {len(plans):5} " + " ".join(f"{sum(right[n].values()) / len(plans):9.0%}" for n in asked))
     print(f"{'answered':10} {len(plans):5} " + " ".join(f"{answered[n] / len(plans):9.0%}" for n in asked))
+
+    near = sum(distance <= PEAK_FRAMES for distance in peaks)
+    print(f"frame of the strongest expression within {PEAK_FRAMES} frames of the true one: {near} of {len(peaks)}")
 
 
 def only(evidence: Evidence, kept: tuple[str, ...]) -> Evidence:

@@ -9,6 +9,7 @@ from textwrap import fill
 from typing import NamedTuple
 
 from emotion_llama.annotators import rule_tables, voice_tables, words
+from emotion_llama.cli import reference_synth
 from emotion_llama.face.unit_formulas import UNIT_FORMULAS, UnitFormula
 from emotion_llama.records import AU_DESCRIPTIONS, AU_NAMES, Prosody
 from emotion_llama.speech import activity, pauses, prosody, tempo, tone, voice_track
@@ -204,6 +205,7 @@ BLOCKS: Mapping[str, Mapping[str, Callable[[], str]]] = {
         "voice rules": voice_rule_table,
         "modifiers": modifiers,
     },
+    "docs/synth.md": reference_synth.BLOCKS,
 }
 
 

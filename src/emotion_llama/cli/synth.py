@@ -61,7 +61,7 @@ def run(args: argparse.Namespace) -> int:
     """Render; 0 when every clip is there, else 1."""
     from emotion_llama.synthetic.dataset import render_dataset
 
-    plans = _plans(args)
+    plans = planned(args)
     with ProgressLine(len(plans), enabled=not args.quiet and sys.stderr.isatty()) as progress:
         tally = render_dataset(
             plans,
@@ -79,7 +79,8 @@ def run(args: argparse.Namespace) -> int:
     return 1 if tally.failed else 0
 
 
-def _plans(args: argparse.Namespace) -> list[ClipPlan]:
+def planned(args: argparse.Namespace) -> list[ClipPlan]:
+    """The plans that the options ask for."""
     from emotion_llama.errors import InputError
     from emotion_llama.labels import MERR9
     from emotion_llama.synthetic.plan import SPLIT_SHARES, draw_plans

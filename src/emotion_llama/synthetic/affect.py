@@ -66,7 +66,7 @@ FACE_TABLE: Mapping[str, tuple[FacePrototype, ...]] = MappingProxyType(
         "sad": (
             _way(0.50, f"{_EMFACS}; {_MERR}: 1+4+15", {"AU01": 2.8, "AU04": 2.2, "AU15": 2.6}, {"AU17": (0.4, 1.5)}),
             _way(0.30, f"{_EMFACS}: 1+4+15+17", {"AU01": 2.6, "AU04": 1.8, "AU15": 2.4, "AU17": 2.2}),
-            _way(0.20, f"{_EMFACS}: 1+15", {"AU01": 2.6, "AU15": 2.8}),
+            _way(0.20, f"own: 1+15 of {_EMFACS}'s 1+4+15", {"AU01": 2.6, "AU15": 2.8}),
         ),
         "angry": (
             _way(0.50, f"{_EMFACS}; {_MERR}: 4+5+7+23", {"AU04": 3.4, "AU05": 1.8, "AU07": 2.6, "AU23": 2.4}),

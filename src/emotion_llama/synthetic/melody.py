@@ -15,6 +15,7 @@ STEP_SECONDS = 0.005
 PERCENTILES = (10.0, 90.0)  # of the range, as speech.prosody measures it
 # A voice that trembles has few accents left (fear: little variability of the pitch, Juslin & Laukka 2003); number: own.
 TREMOR_FLATTENS_PERCENT = 1.5
+ACCENTED_SHARE = 0.6  # of the stressed syllables; own
 DECLINATION = 0.5  # fall over the sentence, relative to an accent; own
 LOWEST_HZ, HIGHEST_HZ = 62.0, 700.0
 _ROUNDS = 25
@@ -57,9 +58,10 @@ def _range(values: Float) -> float:
 def _shape(utterance: Utterance, prosody: ProsodyPlan, times: Float, rng: np.random.Generator) -> Float:
     """[T] melody without unit: accents of about 1 on stressed syllables, a fall, and the ending."""
     middles = utterance.nuclei.mean(axis=1)
-    stressed = np.asarray(utterance.is_stressed)
+    # Not every stress bears an accent: a melody that swings with each would be as regular as a tremor.
+    accented = np.asarray(utterance.is_stressed) & (rng.random(len(middles)) < ACCENTED_SHARE)
     heights = np.where(
-        stressed, np.clip(rng.normal(1.0, 0.3, len(middles)), 0.3, 1.7), rng.normal(0.0, 0.12, len(middles))
+        accented, np.clip(rng.normal(1.0, 0.3, len(middles)), 0.3, 1.7), rng.normal(0.0, 0.12, len(middles))
     )
     last = len(middles) - 1
     heights /= 1 + prosody.tremor_percent / TREMOR_FLATTENS_PERCENT

@@ -7,8 +7,9 @@ numbers that these are drawn from have the split's name in them, and sentence te
 from __future__ import annotations
 
 import hashlib
+import itertools
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Literal, NamedTuple
@@ -30,7 +31,7 @@ MISSING: tuple[tuple[Missing, ...], ...] = (
 )  # fmt: skip
 SPLIT_SHARES: Mapping[str, float] = MappingProxyType({"train": 0.7, "validation": 0.15, "test": 0.15})
 AMBIGUOUS_SHARE = 0.12  # of the clips without conflict or gap: their words tell nothing
-CLIPS_PER_SOURCE, SOURCES_PER_PERSON = 3, 2
+CLIPS_PER_SOURCE, SOURCES_PER_PERSON = 2, 2
 SPEECH_STARTS = (0.15, 0.30)
 SPEECH_ENDS_BEFORE = 0.20  # the end of the clip
 APEX_SHARES = (0.35, 0.65)
@@ -140,10 +141,14 @@ def draw_plans(
     _check(n, split_shares, conflict_share, missing_share, labels, _Format(size, fps, seconds))
     plans: list[ClipPlan] = []
     offset = 0
+    # Kinds of conflict and of gaps take turns over all splits, so that few clips hold many kinds.
+    first = np.random.default_rng([seed, 43])
+    used = {name: float(first.uniform(0, 0.5)) for name in CONFLICTS}
+    gaps = itertools.cycle(MISSING)
     for split, count in _split_counts(n, split_shares).items():
         rng = np.random.default_rng([seed, 41, SPLITS.index(split)])
         order = [labels[(offset + i) % len(labels)] for i in range(count)]
-        roles = _roles(order, conflict_share, missing_share, rng)
+        roles = _roles(order, (conflict_share, missing_share), used, gaps, rng)
         plans += _cast(split, roles, seed, _Format(size, fps, seconds), rng)
         offset += count
     return plans
@@ -189,25 +194,32 @@ def _split_counts(n: int, shares: Mapping[str, float]) -> dict[str, int]:
     return counts
 
 
-def _roles(order: list[str], conflict_share: float, missing_share: float, rng: np.random.Generator) -> list[_Role]:
-    """One role a clip: conflicts, gaps and ambiguous words spread over the labels, in a drawn order."""
-    count = len(order)
-    indices = [int(i) for i in rng.permutation(count)]
+def _roles(
+    order: list[str],
+    shares: tuple[float, float],
+    used: dict[str, float],
+    gaps: Iterator[tuple[Missing, ...]],
+    rng: np.random.Generator,
+) -> list[_Role]:
+    """One role a clip: conflicts, gaps and ambiguous words spread over the labels, in a drawn order.
+
+    `shares` are those of conflicts and of gaps; `used` counts how often each kind of conflict came, and goes on.
+    """
+    indices = [int(i) for i in rng.permutation(len(order))]
     able = [i for i in indices if kinds_for(order[i])]
-    in_conflict = able[: round(count * conflict_share)]
-    rest = [i for i in indices if i not in set(in_conflict)]
-    gaps = rest[: round(count * missing_share)]
-    plain = rest[len(gaps) :]
+    in_conflict = set(able[: round(len(order) * shares[0])])
+    rest = [i for i in indices if i not in in_conflict]
+    gap_count = min(len(rest), round(len(order) * shares[1]))
+    missing = {i: next(gaps) for i in rest[:gap_count]}
+    plain = rest[gap_count:]
     ambiguous = set(plain[: round(len(plain) * AMBIGUOUS_SHARE)])
     roles: list[_Role] = []
-    used = dict.fromkeys(CONFLICTS, 0)
-    for i, label in enumerate(order):
-        kind = min(kinds_for(label), key=lambda name: used[name]) if i in in_conflict else None
+    for i in indices:
+        kind = min(kinds_for(order[i]), key=lambda name: used[name]) if i in in_conflict else None
         if kind is not None:
             used[kind] += 1
-        missing = MISSING[gaps.index(i) % len(MISSING)] if i in gaps else ()
-        roles.append(_Role(label, kind, missing, i in ambiguous))
-    return [roles[i] for i in rng.permutation(count)]
+        roles.append(_Role(order[i], kind, missing.get(i, ()), i in ambiguous))
+    return roles
 
 
 def _cast(split: str, roles: list[_Role], seed: int, stored: _Format, rng: np.random.Generator) -> list[ClipPlan]:

@@ -96,7 +96,7 @@ PROSODY_TABLE: Mapping[str, ProsodyRow] = MappingProxyType(
             _NONE, _NONE, Span(0.3, 0.6), Span(16.0, 20.0), Span(3.0, 6.0), _BASIC,
         ),
         "sad": ProsodyRow(
-            Span(-4.0, -1.0), Span(1.6, 3.2), Span(-6.0, -2.0), Span(-1.0, -0.6), Span(2.3, 3.2), Span(-43.0, -31.0),
+            Span(-4.0, -1.0), Span(1.6, 3.2), Span(-6.0, -2.0), Span(-1.0, -0.6), Span(2.3, 3.2), Span(-48.0, -33.0),
             Span(0.20, 0.42), Span(0.0, 2.0), Span(0.8, 1.6), Span(9.0, 13.0), Span(14.0, 20.0), _BASIC,
         ),
         "worried": ProsodyRow(

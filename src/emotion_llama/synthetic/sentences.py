@@ -19,6 +19,7 @@ import numpy as np
 
 from emotion_llama.errors import InputError
 from emotion_llama.labels import MERR9
+from emotion_llama.synthetic.phonemes import to_words
 
 SPLITS = ("train", "validation", "test")
 AMBIGUOUS = "ambiguous"  # sentences that tell nothing of the speaker's feeling
@@ -77,8 +78,6 @@ def draw_sentence(label: str, split: str, seed: int, *, most_syllables: int | No
     Raises:
         InputError: no such label or split.
     """
-    from emotion_llama.synthetic.phonemes import to_words
-
     if label not in SENTENCE_LABELS or split not in SPLITS:
         raise InputError(
             f"no sentences for label {label!r} in split {split!r} (labels: {', '.join(SENTENCE_LABELS)}; splits: "
