@@ -26,6 +26,7 @@ SENTENCES, LABELS, COARSE, FINE = 78_178, 73_148, 28_618, 4_487
 
 
 def main() -> None:
+    """Make the files, then time each step."""
     clips = int(sys.argv[1]) if len(sys.argv) > 1 else SENTENCES
     with tempfile.TemporaryDirectory() as place:
         folder = Path(place)
@@ -41,6 +42,7 @@ def main() -> None:
 
 
 def timed(what: str, work: Callable[[], object]) -> None:
+    """Print how long `work` takes."""
     begun = time.perf_counter()
     work()
     print(f"{what:<45} {time.perf_counter() - begun:7.2f} s")

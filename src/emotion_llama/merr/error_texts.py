@@ -14,7 +14,8 @@ _BEGINNINGS = re.compile(
         | exception\b\s*[:(]
         | (?:\w+\.)*\w+(?:Error|Exception)\s*[:(]
         | (?:http\s*)?[45]\d\d\b\s*(?:error|bad|unauthori[sz]ed|forbidden|not\s+found|too\s+many|internal|service)
-        | (?:too\s+many\s+requests|rate\s+limit|quota\s+exceeded|connection\s+(?:refused|reset|error)|(?:the\s+)?(?:request\s+)?(?:timed\s+out|time-?out)\b)
+        | (?:too\s+many\s+requests|rate\s+limit|quota\s+exceeded|connection\s+(?:refused|reset|error))
+        | (?:the\s+)?(?:request\s+)?(?:timed\s+out|time-?out)\b
         | (?:none|null|nan|n/a|undefined)\s*[.]?\s*$
         | <(?:!doctype|html|\?xml)\b
         | (?:i['’]?m|i\s+am|we['’]?re)\s+(?:very\s+|so\s+)?sorry,?\s+(?:but\s+)?(?:i|we|as)\b

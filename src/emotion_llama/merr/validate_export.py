@@ -179,10 +179,11 @@ def _check_sharegpt(folder: Path, problems: Problems) -> int:
 
 def _conversations(path: Path, problems: Problems) -> Iterator[dict[str, Any]]:
     if path.suffix == ".jsonl":
-        found = [_line(line, path, problems) for line in path.read_text(encoding="utf-8").splitlines()]
+        found: Any = [_line(line, path, problems) for line in path.read_text(encoding="utf-8").split("\n") if line]
     else:
         found = _json(path, problems)
-    yield from (entry for entry in (found if isinstance(found, list) else []) if isinstance(entry, dict))
+    if isinstance(found, list):
+        yield from (entry for entry in found if isinstance(entry, dict))
 
 
 def _line(text: str, path: Path, problems: Problems) -> Any:  # whatever the line holds

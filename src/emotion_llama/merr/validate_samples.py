@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import cast
 
-from emotion_llama.annotators.annotator import LANGUAGES, Language
+from emotion_llama.annotators.annotator import LANGUAGES
 from emotion_llama.labels import LabelSpace
 from emotion_llama.merr.consistency import check_text
 from emotion_llama.merr.counts import is_coarse, is_fine
@@ -86,7 +85,7 @@ def label_too_early(text: str, label: str, language: str, words: str | None = No
     if language not in LANGUAGES:
         return False
     clues = {"subtitle": words} if words else {}
-    return not check_text(text, label, clues, cast(Language, language), ConsistencyPart()).label_at_end
+    return not check_text(text, label, clues, language, ConsistencyPart()).label_at_end
 
 
 def _of_fields(sample: Sample, stages: Sequence[str], languages: Sequence[str]) -> Iterator[str]:

@@ -50,15 +50,17 @@ def test_ids_of_another_release_are_found() -> None:
     assert any("ANOTHER RELEASE" in line for line in found.lines())
 
 
-def test_clips_of_one_length_tell_nothing_and_pass() -> None:
+def test_clips_of_one_length_tell_nothing() -> None:
     found = compare_frame_counts(counts([75] * 30), counts([75] * 30))
-    assert (found.by_chance, found.verdict) == (1.0, "same release")
+    assert (found.by_chance, found.verdict) == (1.0, "cannot tell")
+    assert "tells nothing" in found.lines()[1]
+    assert compare_frame_counts(counts([75] * 30), counts([99] * 30)).verdict == "another release"
 
 
 def test_too_few_to_tell() -> None:
-    found = compare_frame_counts(counts([75] * 9), counts([10] * 9))
+    found = compare_frame_counts(counts([75] * 4), counts([10] * 4))
     assert found.verdict == "too few"
-    assert found.lines()[0] == "frame counts: 0 of 9 clips fit (0.0 %; by chance 0.0 %)"
+    assert found.lines()[0] == "frame counts: 0 of 4 clips fit (0.0 %; by chance 0.0 %)"
 
 
 def test_nothing_to_compare() -> None:
@@ -111,11 +113,12 @@ def test_import_with_videos_takes_them_in_and_compares(make_build: Make, tmp_pat
 
 
 def test_media_that_cannot_be_used_are_counted(make_build: Make, tmp_path: Path, videos: Path) -> None:
-    (videos / "sample_4.mp4").write_bytes(b"no video")
+    for i in (0, 1, 2, 3, 4):
+        (videos / f"sample_{i}.mp4").write_bytes(b"no video")
     write_video(videos / "sub/sample_5.mp4", 3)
     tally = import_files([lists(tmp_path, 0)], make_build(), videos=videos)
-    assert tally.media == 8
-    assert tally.problems.counts["a media file cannot be read"] == 1
+    assert tally.media == 4
+    assert tally.problems.counts["a media file cannot be read"] == 5
     assert tally.problems.counts["two media files of one name: neither is taken"] == 1
     assert tally.frame_counts.verdict == "too few"
 

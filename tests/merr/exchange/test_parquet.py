@@ -38,11 +38,15 @@ def build(make_build: Make, spec: Any) -> Store:
         Field("visual_objective", None, measured, "en", "no picture"),
         Field("people", {"count": 2}, measured),
     )  # fmt: skip
+    private = (
+        Field("features", {"root": "/home/me/secret/features"}, measured),
+        Field("prosody", None, measured, why_missing="/home/me/secret/b.mp4: no sound"),
+    )
     return make_build(
         spec(
             "a", split="train", extra=extras, artifacts={"peak_frame": (".png", b"one"), "face_crop": (".png", b"two")}
         ),
-        spec("b", "sad", fine={}, split="test", row={"path": "/home/me/secret/b.mp4", "person": "p1"}),
+        spec("b", "sad", fine={}, split="test", row={"path": "/home/me/secret/b.mp4", "person": "p1"}, extra=private),
         spec("c", split="train", words=None, drop=Drop("vague", "fine")),
         spec("d", drop=Drop("too dark: 3 of 9"), split="train"),
     )

@@ -74,9 +74,10 @@ def test_peak_as_an_image(make_build: Make, spec: Any) -> None:
 
 
 def test_one_object_a_line(make_build: Make, spec: Any) -> None:
-    store = make_build(spec("a", words='two\nlines 你好 "x"'), spec("b"))
+    store = make_build(spec("a", words='two\nlines 你好 "x"', fine={"en": "One.\u2028The person is happy."}), spec("b"))
     tally = export_build(store, None, "sharegpt", Choice(scope="fine", lines=True))
-    lines = (tally.folder / "merr_fine_train.jsonl").read_text(encoding="utf-8").splitlines()
+    lines = (tally.folder / "merr_fine_train.jsonl").read_text(encoding="utf-8").split("\n")
+    assert lines.pop() == ""
     assert [len(json.loads(line)["messages"]) for line in lines] == [2, 2]
     assert "你好" in lines[0]
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import argparse
 import json
-import sys
 from dataclasses import asdict
 from pathlib import Path
 
-from emotion_llama.cli.common import shown, write_json
+from emotion_llama.cli.common import write_json
+from emotion_llama.cli.merr.wrapped import write_wrapped
 
 EXAMPLES = """examples:
   emotion-llama merr export merr/ --format merr
@@ -77,5 +77,5 @@ def run(args: argparse.Namespace) -> int:
     if args.json:
         write_json(json.dumps({**asdict(tally), "folder": str(tally.folder)}, ensure_ascii=False, indent=2))
     elif not args.quiet:
-        sys.stdout.write("".join(f"{shown(line)}\n" for line in tally.text().splitlines()))
+        write_wrapped(tally.text())
     return 0

@@ -7,7 +7,8 @@ import json
 import sys
 from pathlib import Path
 
-from emotion_llama.cli.common import shown, write_json
+from emotion_llama.cli.common import write_json
+from emotion_llama.cli.merr.wrapped import write_wrapped
 
 EXAMPLES = """examples:
   emotion-llama merr import MERR/ --into merr/
@@ -63,7 +64,7 @@ def run(args: argparse.Namespace) -> int:
     if args.json:
         write_json(json.dumps(tally.document(), ensure_ascii=False, indent=2))
     elif not args.quiet:
-        sys.stdout.write("".join(f"{shown(line)}\n" for line in tally.text().splitlines()))
+        write_wrapped(tally.text())
     return 1 if tally.frame_counts.verdict == "another release" else 0
 
 

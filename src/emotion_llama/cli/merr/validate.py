@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import argparse
 import json
-import sys
 from pathlib import Path
 
-from emotion_llama.cli.common import shown, write_json
+from emotion_llama.cli.common import write_json
+from emotion_llama.cli.merr.wrapped import write_wrapped
 
 EXAMPLES = """examples:
   emotion-llama merr validate merr/
@@ -49,5 +49,5 @@ def run(args: argparse.Namespace) -> int:
     if args.json:
         write_json(json.dumps(found.document(), ensure_ascii=False, indent=2))
     else:
-        sys.stdout.write("".join(f"{shown(line)}\n" for line in found.text().splitlines()))
+        write_wrapped(found.text())
     return 0 if found.is_valid else 1

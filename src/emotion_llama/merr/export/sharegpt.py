@@ -44,15 +44,16 @@ def write_sharegpt(half: Path, selection: Selection, target: Path) -> Written:
                 if not getattr(taken, which):
                     continue
                 name = f"{selection.choice.name}_{which}_{taken.split}"
-                if name not in writers:
+                entries = [_conversation(taken.sample, task, selection, target) for task in _TASKS[which]]
+                left_out.update(
+                    f"{task}: {entry}" for task, entry in zip(_TASKS[which], entries) if isinstance(entry, str)
+                )
+                talks = [entry for entry in entries if not isinstance(entry, str)]
+                if talks and name not in writers:
                     writers[name] = _Writer(half, name, lines=selection.choice.lines)
-                samples[which] += 1
-                for task in _TASKS[which]:
-                    entry = _conversation(taken.sample, task, selection, target)
-                    if isinstance(entry, str):
-                        left_out[f"{task}: {entry}"] += 1
-                    else:
-                        writers[name].add(entry)
+                for entry in talks:
+                    writers[name].add(entry)
+                samples[which] += bool(talks)
     finally:
         for writer in writers.values():
             writer.close()
@@ -124,7 +125,7 @@ class _Writer:
 
 def _notes(writers: dict[str, _Writer], selection: Selection) -> tuple[str, ...]:
     if not writers:
-        return ("no conversation was written",)
+        return ()
     first = min(writers, key=lambda name: (not name.endswith("_train"), name))
     return (
         f"to train with LLaMA-Factory: dataset_dir: this folder, dataset: {first}; media_dir: this folder",

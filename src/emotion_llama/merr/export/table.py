@@ -12,6 +12,7 @@ from dataclasses import fields
 from pathlib import PurePath
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from emotion_llama.merr.export.card import without_places
 from emotion_llama.merr.export.cells import column_of, provenance_json
 from emotion_llama.merr.export.choice import Media
 from emotion_llama.merr.export.selection import Taken
@@ -96,7 +97,7 @@ def row(taken: Taken, table: Columns, artifacts: Mapping[str, bytes]) -> dict[st
         "tone_words": list(words) if isinstance(words, Mapping) else None,
         "prosody": _object(sample.value("prosody"), _PROSODY),
         "conflicts": [_object(c, _CONFLICT) for c in _list(sample.value("conflicts"))],
-        "media_file": None if clip.path is None else PurePath(clip.path).name,  # folders are nobody else's business
+        "media_file": None if clip.path is None else PurePath(clip.path).name,
         "media_sha256": clip.sha256,
         **{name: getattr(clip, name) for name in _CLIP if not name.startswith("media_")},
         **_json_cells(sample, table),
@@ -127,9 +128,10 @@ def yaml_features(table: Columns) -> list[dict[str, Any]]:  # as a data-set card
 def _json_cells(sample: Sample, table: Columns) -> dict[str, str]:
     """What has no column of its own, why fields are missing, and where they come from."""
     mine = {key: found for key, found in sorted(sample.fields.items()) if key[1] in ("", *table.languages)}
-    taken = {"label", "subtitle", "peak", "tone", "prosody", "conflicts", "split", *_BY_LANGUAGE}
+    taken = {"label", "subtitle", "peak", "tone", "prosody", "conflicts", "split", "features", *_BY_LANGUAGE}
     others = {column_of(k): f.value for k, f in mine.items() if k[0] not in taken and f.value is not None}
-    missing = {column_of(k): f.why_missing for k, f in mine.items() if f.why_missing is not None}
+    # Reasons and places may name folders of the machine, which are nobody else's business.
+    missing = {column_of(k): without_places(f.why_missing) for k, f in mine.items() if f.why_missing is not None}
     sources = {column_of(k): provenance_json(f) for k, f in mine.items()}
     named = {"other_fields": others, "why_missing": missing, "provenance": sources}
     return {name: json.dumps(value, ensure_ascii=False) for name, value in named.items()}

@@ -14,9 +14,10 @@ from typing import Literal
 from emotion_llama.merr.records import Json
 
 TOLERANCE = 2  # frames; own choice: decoders disagree about the first and last pictures of a stream
-FEWEST = 10  # own choice: with fewer clips nothing is said
+FEWEST = 5  # own choice: with fewer clips nothing is said
+_ALIKE = 0.5  # own choice: where more than this fits by chance, all clips are of nearly one length
 _MOST_SHOWN = 5
-Verdict = Literal["same release", "some differ", "another release", "too few"]
+Verdict = Literal["same release", "some differ", "another release", "cannot tell", "too few"]
 
 
 @dataclass(frozen=True)
@@ -55,6 +56,8 @@ class FrameCounts:
         share = self.fitting / self.compared
         if share < (1 + self.by_chance) / 2:
             return "another release"
+        if self.by_chance > _ALIKE:
+            return "cannot tell"
         return "same release" if not self.mismatches else "some differ"
 
     def lines(self) -> list[str]:
@@ -71,6 +74,7 @@ class FrameCounts:
             "some differ": "the ids belong to these videos, but some files differ: look at them before training",
             "another release": "these ids are likely of ANOTHER RELEASE than the videos (as MERR's labels on MER2025's "
             "videos): the labels are wrong for them",
+            "cannot tell": "the clips are of nearly one length, so that this tells nothing",
             "too few": f"too few to tell (at least {FEWEST} are needed)",
         }
         shown = [f"  {m.clip_id}: {m.stated} stated, {m.real} in the video" for m in self.mismatches[:_MOST_SHOWN]]
