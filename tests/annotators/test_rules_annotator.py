@@ -69,6 +69,8 @@ def test_a_blink_is_no_expression_and_closed_eyes_are() -> None:
         "no marked movement of the face"
     ]
     assert ask("expression", Facts(make_units(AU45=3.0))).values["phrases"] == ["eyes closed"]
+    # A wide smile narrows the eyes: at 0.8 to 1.6 of 5 they are not called closed.
+    assert ask("expression", Facts(make_units(AU45=1.2))).values["phrases"] == ["eyes half closed"]
 
 
 def test_units_of_another_frame_than_the_evidence_s_peak_are_taken_as_they_are() -> None:

@@ -18,16 +18,8 @@ from emotion_llama.annotators.scene import (
     scene_from_json,
     scene_to_json,
 )
-from emotion_llama.annotators.scene_measure import (
-    SHOTS,
-    amount,
-    framing,
-    gaze,
-    head,
-    head_speed,
-    measure_scene,
-    read_around,
-)
+from emotion_llama.annotators.scene_measure import head_speed, measure_scene, read_around
+from emotion_llama.annotators.scene_words import SHOTS, amount, framing, gaze, head
 from emotion_llama.errors import InputError
 from emotion_llama.face.backends import load_backend
 from emotion_llama.face.geometry import FEATURE_NAMES, measure

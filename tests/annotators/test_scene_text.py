@@ -102,6 +102,20 @@ def test_hands() -> None:
     assert text == "2 hands are in view, 1 of them at the face."
 
 
+@pytest.mark.parametrize(
+    ("turn", "gaze", "text"),
+    [
+        ("camera", Gaze("left", True, 9.0), "straight ahead"),  # 9 degrees within a head that faces the camera
+        ("camera", Gaze("left", False, 15.0), "to the person's left"),
+        ("right", Gaze("left", True, 15.0), "back towards the camera"),
+        ("right", Gaze("ahead", False, 0.0), "straight ahead"),
+    ],
+)
+def test_gaze_beside_the_head(turn: str, gaze: Gaze, text: str) -> None:
+    head = Head(turn, "none" if turn == "camera" else "slight", "level", "upright", (0.0, 0.0, 0.0))
+    assert text in describe_scene(replace(BARE, head=head, gaze=gaze), "en")
+
+
 @pytest.mark.parametrize("language", LANGUAGE_FILES)
 def test_closed_eyes_look_nowhere(language: str) -> None:
     texts = every_variant(replace(BARE, eyes="closed", gaze=FULL.gaze), language)

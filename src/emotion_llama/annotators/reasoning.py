@@ -14,7 +14,7 @@ from typing import NamedTuple
 from emotion_llama.annotators.annotator import Facts
 from emotion_llama.annotators.clues import MODALITIES, MOST_CHARACTERS, Clue, Source
 from emotion_llama.annotators.rule_tables import EVIDENCE_FLOOR
-from emotion_llama.annotators.wording import Wording, joined, pick_for, wording
+from emotion_llama.annotators.wording import LANGUAGE_FILES, Wording, joined, pick_for, wording
 
 # Log-odds for the label from which a clue counts for it, and those for another label from which it misleads. Own; the
 # weights' scale is 0.3 a hint, 1 a clear cue (`rule_tables`).
@@ -120,7 +120,7 @@ class _Teller:
         text = facts.clues.get("visual_objective", "").strip()
         ends = re.escape(self.words.sentence_ends)
         first = re.split(rf"(?<=[{ends}])(?!\d)", text)[0].strip()
-        is_usable = 0 < len(first) <= MOST_CHARACTERS and not holds_label(first, self._label, self.words)
+        is_usable = 0 < len(first) <= MOST_CHARACTERS and not self._tells(first)
         return (
             [first if first[-1] in self.words.sentence_ends else first + self.words.sentence_ends[0]]
             if is_usable
@@ -129,7 +129,7 @@ class _Teller:
 
     def said(self, clues: Sequence[Clue]) -> list[str]:
         """Words that nobody here can read: quoted without a judgement."""
-        items = [self.words.quoted(c.text) for c in clues if not holds_label(c.text, self._label, self.words)]
+        items = [self.words.quoted(c.text) for c in clues if not self._tells(c.text)]
         return [self("said", items=self.words.listed(items))] if items else []
 
     def misleading(self, clues: Sequence[Clue], key: str) -> list[str]:
@@ -162,12 +162,16 @@ class _Teller:
     def clauses(self, groups: Sequence[_Source], hidden: str = "mentioned") -> str:
         return joined([self._clause(group, hidden) for group in groups], self.words.clause_comma, self("and"))
 
+    def _tells(self, text: str) -> bool:
+        """Whether a text gives the label away, in any language: a subtitle need not be in the description's."""
+        return any(holds_label(text, self._label, wording(language)) for language in LANGUAGE_FILES)
+
     def _source(self, source: Source) -> str:
         return self(f"source.{source}")
 
     def _clause(self, group: _Source, hidden: str, kind: str = "clue") -> str:
         """The clues of one source as a clause; those that hold the label itself are not named."""
-        plain = [c for c in group.clues if not holds_label(c.text, self._label, self.words)]
+        plain = [c for c in group.clues if not self._tells(c.text)]
         if not plain:
             return self(f"clue.{hidden}")
         heaviest = sorted(plain, key=lambda c: -abs(c.weights.get(self._label, 0.0)))[:MOST_NAMED]

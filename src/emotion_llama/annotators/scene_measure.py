@@ -10,17 +10,14 @@ from typing import TYPE_CHECKING, Literal, NamedTuple
 import numpy as np
 
 from emotion_llama.annotators.scene import (
-    Amount,
     Colours,
-    Framing,
     Gaze,
     Hands,
-    Head,
     Light,
     Motion,
     SceneFacts,
-    Shot,
 )
+from emotion_llama.annotators.scene_words import THIRDS, amount, framing, gaze, head
 from emotion_llama.errors import InputError
 from emotion_llama.face.gaze import EyesAndMouth, measure_eyes_and_mouth
 from emotion_llama.media.picture import (
@@ -45,23 +42,12 @@ Box = tuple[float, float, float, float]
 AROUND_SECONDS, AROUND_FPS = 0.25, 15.0
 NEAR_ROW_SECONDS = 0.1  # a face seen so near in time stands in for one that is not valid at the very frame
 
-# Height of the face (forehead to chin) / height of the picture, from which a shot has its name. Film's own terms go by
-# the body: a close-up ends at the collar, a medium close-up at the chest, a medium shot at the waist. Heads being an
-# eighth of the body and the measured face three quarters of the head, those are 0.55, 0.3 and 0.14 of the height.
-SHOTS: tuple[tuple[float, Shot], ...] = (
-    (0.75, "extreme close-up"), (0.42, "close-up"), (0.22, "medium close-up"), (0.11, "medium shot"),
-    (0.0, "long shot"),
-)  # fmt: skip
-THIRDS = (1 / 3, 2 / 3)
 # Skin of all people has an L* of 25 to 75 in ordinary light; a face is called dim or bright only outside of that.
 FACE_DARK, FACE_DIM, FACE_BRIGHT = 12.0, 20.0, 85.0
 SIDE_RATIO = 1.6  # two thirds of a stop; portraits are lit at 2:1 and more to model a face
 BACKLIT_FACE, BACKLIT_DIFFERENCE = 25.0, 40.0  # L*
 FRONTAL_DEGREES = 20.0  # yaw up to which both cheeks face the camera alike
 CAMERA_BOUNDS, SCENE_BOUNDS, HEAD_BOUNDS = (0.02, 0.25), (0.06, 0.6), (15.0, 50.0)  # still below, strong above
-TURN_SLIGHT, TURN_CLEAR, TURN_PROFILE = 10.0, 25.0, 55.0
-NOD, TILT = 12.0, 10.0  # degrees; FaceMesh reads a nod of 25 as 12 to 20
-GAZE_ASIDE, GAZE_CAMERA = 8.0, 12.0  # degrees: drawn eyes ahead read up to 6, those 12 aside 6 to 15
 EYES_CLOSED, EYES_OPEN = 0.10, 0.14  # lid distance / eye width: drawn eyes open 0.24 to 0.28, shut 0.06 to 0.08
 MOUTH_CLOSED, MOUTH_OPEN = 0.06, 0.22  # lip distance / mouth width; the canonical face's parted lips are 0.13
 _RIGHT_CHEEK, _LEFT_CHEEK = (50, 101, 117, 118, 205, 36), (280, 330, 346, 347, 425, 266)
@@ -139,49 +125,6 @@ def measure_scene(
         hands=_hands(image, hands, face, missing),
         missing=tuple(missing),
     )
-
-
-def framing(box: Box, size: tuple[int, int]) -> Framing:
-    """Shot and place of a face; `size` is width, height of the picture."""
-    share = (box[3] - box[1]) / size[1]
-    shot = next(name for least, name in SHOTS if share >= least)
-    x, y = (box[0] + box[2]) / 2 / size[0], (box[1] + box[3]) / 2 / size[1]
-    horizontal: Literal["left", "centre", "right"] = "left" if x < THIRDS[0] else "right" if x > THIRDS[1] else "centre"
-    vertical: Literal["upper", "middle", "lower"] = "upper" if y < THIRDS[0] else "lower" if y > THIRDS[1] else "middle"
-    return Framing(shot, round(share, 3), horizontal, vertical)
-
-
-def head(pose_degrees: Float) -> Head:
-    """Pose [3] (pitch, yaw, roll) in words."""
-    pitch, yaw, roll = (round(float(v), 1) for v in pose_degrees)
-    away = abs(yaw)
-    amount: Literal["none", "slight", "clear", "profile"] = (
-        "none"
-        if away < TURN_SLIGHT
-        else "slight"
-        if away < TURN_CLEAR
-        else "clear"
-        if away < TURN_PROFILE
-        else "profile"
-    )
-    turn: Literal["camera", "left", "right"] = "camera" if amount == "none" else "left" if yaw > 0 else "right"
-    nod: Literal["level", "up", "down"] = "level" if abs(pitch) < NOD else "up" if pitch > 0 else "down"
-    # Clockwise in the picture moves the crown to the picture's right, where the person's left shoulder is.
-    tilt: Literal["upright", "left", "right"] = "upright" if abs(roll) < TILT else "left" if roll > 0 else "right"
-    return Head(turn, amount, nod, tilt, (pitch, yaw, roll))
-
-
-def gaze(eye_yaw_degrees: float, head_yaw_degrees: float) -> Gaze:
-    """Gaze in words, from the yaw of the eyes within the head and of the head."""
-    within: Literal["ahead", "left", "right"] = (
-        "ahead" if abs(eye_yaw_degrees) < GAZE_ASIDE else "left" if eye_yaw_degrees > 0 else "right"
-    )
-    return Gaze(within, abs(head_yaw_degrees + eye_yaw_degrees) <= GAZE_CAMERA, round(eye_yaw_degrees, 1))
-
-
-def amount(speed: float, bounds: tuple[float, float]) -> Amount:
-    """Word for a speed: still below the first bound, strong from the second on."""
-    return "still" if speed < bounds[0] else "slight" if speed < bounds[1] else "strong"
 
 
 def head_speed(track: FaceTrack, pts_seconds: float) -> float | None:

@@ -73,8 +73,10 @@ def _features(facts: SceneFacts, told: _Teller) -> str:
     if facts.eyes == "closed":
         keys.append("eyes.closed")
     elif facts.gaze is not None:
-        is_back = facts.gaze.to_camera and facts.gaze.within_head != "ahead"
-        keys.append("gaze.camera" if is_back else f"gaze.{facts.gaze.within_head}")
+        is_turned = facts.head is not None and facts.head.turn != "camera"
+        # Eyes turned a little within a head that faces the camera still meet it.
+        at_camera = "gaze.camera" if is_turned and facts.gaze.within_head != "ahead" else "gaze.ahead"
+        keys.append(at_camera if facts.gaze.to_camera else f"gaze.{facts.gaze.within_head}")
     keys += [] if facts.mouth is None else [f"mouth.{facts.mouth}"]
     return told.sentence("features", [told(key) for key in keys])
 

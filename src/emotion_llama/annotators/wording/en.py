@@ -48,7 +48,7 @@ _UNITS = {
     "AU23": ("lips {how} tightened", "lips {how} thinned"),
     "AU25": ("lips {how} parted", "lips {how} apart"),
     "AU26": ("the jaw {how} dropped", "the mouth {how} hanging open"),
-    "AU45": ("eyes closed",),
+    "AU45": ("eyes {shut}", "eyelids {shut}"),
 }
 _TONES = {
     "low-pitched": ("low-pitched", "low in pitch"),
@@ -269,7 +269,7 @@ _CUES = {
     r"|\bstar(?:e|es|ing)\b|\bglar(?:e|es|ing)\b",
     "eyes narrowed": rf"\beyes? {_GAP}narrow\w*|narrowed eyes|\bsquint\w*|eyelids? {_GAP}tight\w*|\bstar(?:e|es|ing)\b"
     r"|\bglar(?:e|es|ing)\b",
-    "eyes closed": rf"\beyes? {_GAP}(?:closed|shut)\b|closed eyes|\bblink\w*",
+    "eyes closed": rf"\beye(?:s|lids)? {_GAP}(?:closed|shut)\b|closed eyes|\bblink\w*",
     "cheeks raised": rf"\bcheeks? {_GAP}(?:raised|lifted)|raised cheeks|lifts the cheeks|reaches the eyes",
     "nose wrinkled": rf"\bnose {_GAP}(?:wrinkl|crinkl)\w*|(?:wrinkled|crinkled) nose",
     "upper lip raised": rf"\bupper lip {_GAP}(?:raised|curl\w*)|\blip (?:raised|curled)|\bsneer\w*",
@@ -307,6 +307,7 @@ WORDING = Wording(
         {
             "how": ("slightly", "clearly", "strongly"),
             "very": ("slightly", "clearly", "very"),
+            "shut": ("half closed", "almost closed", "closed"),
             "hard": ("rather hard", "hard", "very hard"),
             "degree": ("slight", "clear", "strong"),
         }
