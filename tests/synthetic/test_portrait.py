@@ -152,6 +152,13 @@ def test_displacements_are_symmetric() -> None:
     assert emphasis.shades().shape == (17, head.MAP_SIZE[1], head.MAP_SIZE[0])
 
 
+def test_1_and_4_together_raise_the_inner_brow_and_draw_it_in() -> None:
+    """FACS on 1+4: up and together. The plain sum of both would leave the brow's inner end where it was."""
+    rest, one, both = (landmarks(units)[107, :2] for units in ({}, {"AU01": 3.0}, {"AU01": 3.0, "AU04": 3.0}))
+    assert rest[1] - both[1] > 0.75 * (rest[1] - one[1]) > 2.0
+    assert both[0] - rest[0] > 2.0  # of the right half: towards the midline
+
+
 def test_bumps_have_the_size_of_the_table() -> None:
     field = emphasis.bump_field(50, 0.2, -0.1)
     assert field[50] == pytest.approx([-0.2, -0.1, 0], abs=1e-3)  # outwards is to the left on the right half
@@ -244,7 +251,7 @@ def _track(pixels: np.ndarray) -> FaceTrack:
 
 
 def test_the_whole_chain_reads_the_expressions(backend) -> None:
-    """Four people, each unit at 3 of 5, against their own rest: every unit reads at least 0.6 in the mean."""
+    """Four people, each unit at 3 of 5, against their own rest: every unit reads at least 0.9 in the mean."""
     responses = []
     for seed in (301, 304, 305, 307):
         person, view = draw_person(seed), View((160.0, 150.0), 160.0)
@@ -261,5 +268,5 @@ def test_the_whole_chain_reads_the_expressions(backend) -> None:
         responses.append(intensity[102::5])
     mean = np.mean(responses, axis=0)  # [unit drawn, unit read]
     own = dict(zip(AU_NAMES, np.diag(mean)))
-    assert {name: value for name, value in own.items() if value < 0.6} == {}
+    assert {name: value for name, value in own.items() if value < 0.9} == {}
     assert np.mean(list(own.values())) > 1.5

@@ -49,7 +49,7 @@ class Patch:
     @classmethod
     def around(cls, view: View, size: tuple[int, int]) -> Patch:
         """The patch of a picture of `size` = (width, height) that a head, its hair and its shoulders can reach."""
-        x, y, reach = *view.position, 1.5 * view.width_px
+        x, y, reach = *view.position, 2.0 * view.width_px
         x1, x2 = (int(v) for v in np.clip([x - reach, x + reach], 0, size[0]))
         y1 = int(np.clip(y - 1.3 * view.width_px, 0, size[1]))
         return cls(view, (x1, y1, x2, size[1]))
@@ -71,17 +71,25 @@ class Patch:
         """[..., 2] the same for what does not turn with the head."""
         return np.asarray(points_cm[..., :2] * [self.scale, -self.scale] + self._centre[:2])
 
-    def over(self, colour: Float, cover: Float) -> None:
-        """Lays a layer of the patch's size over what is there; `colour` is not yet multiplied by `cover`."""
-        rest = 1 - cover
-        self.colour *= rest[..., None]
-        self.colour += colour * cover[..., None]
-        self.cover *= rest
-        self.cover += cover
+    def over_box(self, box: tuple[int, int, int, int], colour: Float, cover: Float, multiplied: bool = False) -> None:
+        """Lays a layer over a part of the patch.
 
-    def over_box(self, box: tuple[int, int, int, int], colour: Float, cover: Float) -> None:
-        """The same for a part of the patch, x1, y1, x2, y2."""
+        Args:
+            box: x1, y1, x2, y2 of the part.
+            colour: [h, w, 3] 0..255.
+            cover: [h, w] 0..1.
+            multiplied: `colour` is already multiplied by `cover`.
+        """
         x1, y1, x2, y2 = box
         rest = 1 - cover
-        self.colour[y1:y2, x1:x2] = self.colour[y1:y2, x1:x2] * rest[..., None] + colour * cover[..., None]
+        below = self.colour[y1:y2, x1:x2]
+        below *= rest[..., None]
+        below += colour if multiplied else colour * cover[..., None]
         self.cover[y1:y2, x1:x2] = self.cover[y1:y2, x1:x2] * rest + cover
+
+    def box_of(self, points_px: Float, margin_px: float = 2.0) -> tuple[int, int, int, int] | None:
+        """x1, y1, x2, y2 of the visible part of the patch around points; None where there is none."""
+        low, high = points_px[:, :2].min(axis=0) - margin_px, points_px[:, :2].max(axis=0) + margin_px
+        x1, y1 = (int(v) for v in np.clip(np.floor(low), 0, self.size))
+        x2, y2 = (int(v) for v in np.clip(np.ceil(high) + 1, 0, self.size))
+        return (x1, y1, x2, y2) if x2 - x1 > 1 and y2 - y1 > 1 else None

@@ -1,10 +1,10 @@
 """What is added to a unit's displacement so that MediaPipe's mesh shows it: a table fitted to the network's answers.
 
-The mesh network reads many small movements as something else, or not at all: of a cheek that rises alone it reports 3 %,
-of a chin boss nothing. How its mesh answers to small displacements and to lighter and darker spots everywhere on drawn
-faces was measured, and the least combination was taken that brings the unit's own points (`face/geometry.py`) near where
-they should be and leaves the others (benchmarks/fit_unit_emphasis.py made the table; ridge regression, repeated). It is
-not anatomy: a drawn AU06 lowers the corners of the eyes and lifts the upper lip a little more than a real one.
+The mesh network reads many small movements as something else, or not at all: of a cheek that rises alone it reports
+3 %, of a chin boss nothing. How its mesh answers to small displacements and to lighter and darker spots everywhere on
+drawn faces was measured, and the least combination was taken that brings the unit's own points (`face/geometry.py`)
+near where they should be and leaves the others (benchmarks/fit_unit_emphasis.py made the table; ridge regression,
+repeated). It is not anatomy: a drawn AU06 lowers the brows and lifts the mouth's corners more than a real one.
 
 Each row of data/unit_emphasis.csv is a soft bump around a landmark of the right half, mirrored: centimetres outwards
 and up, and a relative change of brightness, at intensity 5.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import numpy.typing as npt
 
 from emotion_llama.records import Float
 from emotion_llama.synthetic import head
@@ -13,6 +14,7 @@ from emotion_llama.synthetic.setting import Light
 _FINE = 4  # openings are drawn so much larger and averaged
 _BITS = 4
 _IRIS_CM = 0.56  # the visible iris is 11.7 mm wide in nearly everybody; the canonical face is a little small
+_FOLLOW = 0.5
 _WHITE = np.array([232, 226, 222], np.float32)
 
 
@@ -20,29 +22,29 @@ class _Fine:
     """An enlarged piece of the patch around some points."""
 
     def __init__(self, patch: Patch, points_px: Float, margin_px: float) -> None:
-        low, high = points_px[:, :2].min(0) - margin_px, points_px[:, :2].max(0) + margin_px
-        x1, y1 = (int(v) for v in np.clip(np.floor(low), 0, patch.size))
-        x2, y2 = (int(v) for v in np.clip(np.ceil(high) + 1, 0, patch.size))
-        self.box = (x1, y1, x2, y2)
-        self.is_visible = x2 - x1 > 1 and y2 - y1 > 1
+        box = patch.box_of(points_px, margin_px)
+        self.is_visible = box is not None
+        self.box = x1, y1, x2, y2 = box or (0, 0, 0, 0)
         self.shape = ((y2 - y1) * _FINE, (x2 - x1) * _FINE)
 
     def at(self, points_px: Float) -> Float:
         """Pixels of the patch -> pixels of the piece."""
         return np.asarray((points_px[..., :2] - self.box[:2] + 0.5) * _FINE - 0.5)
 
-    def fixed(self, points_px: Float) -> np.ndarray:
-        return np.round(self.at(points_px) * (1 << _BITS)).astype(np.int32)
+    def fixed(self, points_px: Float) -> npt.NDArray[np.int32]:
+        """The same in cv2's fixed-point form."""
+        return np.asarray(np.round(self.at(points_px) * (1 << _BITS)), np.int32)
 
     def mask(self, polygon_px: Float) -> Float:
         """[h, w] 0..1."""
         import cv2
 
         out = np.zeros(self.shape, np.float32)
-        cv2.fillPoly(out, [self.fixed(polygon_px)], 1.0, cv2.LINE_8, shift=_BITS)
+        cv2.fillPoly(out, [self.fixed(polygon_px)], (1.0,), cv2.LINE_8, shift=_BITS)
         return out
 
     def small(self, values: Float) -> Float:
+        """The piece in the patch's own size."""
         import cv2
 
         x1, y1, x2, y2 = self.box
@@ -69,25 +71,27 @@ def _draw_eye(patch: Patch, person: Person, upper: Float, lower: Float, light: L
         return
     opening = fine.mask(rim)
     corners = (upper[0] + upper[-1]) / 2
-    gaze = np.array([0.7 * patch.view.gaze[0], 0.32 * patch.view.gaze[1], 0.0])
+    # Where the lids move together the eye looks out between them: half of their way is the iris's.
+    follow = _FOLLOW * (0.5 * (upper[2:-2, 1].mean() + lower[2:-2, 1].mean()) - corners[1])
+    gaze = np.array([0.7 * patch.view.gaze[0], 0.32 * patch.view.gaze[1] + follow, 0.0])
     centre = patch.project(corners + gaze + [0.0, 0.03, 0.2])
     ball = _eyeball(fine, person, centre, patch.scale, opening, light)
     # The lashes stand on the rim of the upper lid; they are thickest outside and hide the rim's edge.
     lash = np.zeros(fine.shape, np.float32)
     width = max(1, round(0.15 * person.lashes * patch.scale * _FINE))
-    cv2.polylines(lash, [fine.fixed(up)], False, 1.0, width, cv2.LINE_8, shift=_BITS)
+    cv2.polylines(lash, [fine.fixed(up)], False, (1.0,), width, cv2.LINE_8, shift=_BITS)
     wet = np.zeros(fine.shape, np.float32)
-    cv2.polylines(
-        wet, [fine.fixed(low)], False, 1.0, max(1, round(0.05 * patch.scale * _FINE)), cv2.LINE_8, shift=_BITS
-    )
+    width = max(1, round(0.05 * patch.scale * _FINE))
+    cv2.polylines(wet, [fine.fixed(low)], False, (1.0,), width, cv2.LINE_8, shift=_BITS)
     bright = light.ambient + 0.5 * light.strength
     dark = np.array(person.skin, np.float32) * 0.12 * bright
-    pink = np.array(person.skin, np.float32) * np.float32([0.85, 0.62, 0.6]) * bright
-    colour, cover = ball, opening
+    pink = np.array(person.skin, np.float32) * np.array([0.85, 0.62, 0.6], np.float32) * bright
+    colour: Float = ball
+    cover: Float = opening
     for tint, layer, strength in ((pink, wet, 0.5), (dark, lash, 0.55 + 0.35 * person.lashes)):
         share = (strength * layer)[..., None]
-        colour = colour * (1 - share) + tint * share
-        cover = np.maximum(cover, strength * layer)
+        colour = np.asarray(colour * (1 - share) + tint * share, np.float32)
+        cover = np.asarray(np.maximum(cover, strength * layer), np.float32)
     patch.over_box(fine.box, fine.small(np.ascontiguousarray(colour, np.float32)), fine.small(cover))
 
 
@@ -122,7 +126,7 @@ def _eyeball(fine: _Fine, person: Person, centre_px: Float, scale: float, openin
     ball = np.broadcast_to(_WHITE, (*fine.shape, 3)) * (1 - 0.18 * np.clip(away - 0.5, 0, 1)[..., None])
     ball = ball + (iris * 0.45 - ball) * disc(_IRIS_CM)
     ball = ball + (iris * 1.15 - ball) * disc(_IRIS_CM * 0.85, 0.12)
-    ball = ball + (np.float32([12, 9, 9]) - ball) * disc(_IRIS_CM * 0.42)
+    ball = ball + (np.array([12, 9, 9], np.float32) - ball) * disc(_IRIS_CM * 0.42)
     # The lid's own shadow: what lies just below the upper rim is darker.
     drop = max(1, round(0.22 * pixel))
     shifted = np.zeros_like(opening)
@@ -148,20 +152,19 @@ def draw_mouth(patch: Patch, person: Person, face: Float, light: Light) -> None:
         return
     opening = fine.mask(rim)
     bright = np.float32(light.ambient + 0.5 * light.strength)
-    inside = np.broadcast_to(np.float32([58, 18, 20]), (*fine.shape, 3)) * bright
+    inside = np.broadcast_to(np.array([58, 18, 20], np.float32), (*fine.shape, 3)) * bright
     corners, middle = (face[78] + face[308]) / 2, face[13]
     # The upper teeth belong to the skull: the lip uncovers them by rising; the lower ones go with the jaw.
     teeth = _teeth(patch, fine, corners, min(middle[1] - 0.15, face[2][1] - 1.55) - 0.35, 0.85)
     tongue = fine.mask(patch.project(_ellipse(lower[5] + [0, -0.1, -0.8], 1.1, 0.5)))
-    inside = inside + (np.float32([150, 72, 72]) * bright - inside) * (0.8 * tongue)[..., None]
-    inside = inside + (np.float32([226, 220, 206]) * bright - inside) * teeth[..., None]
+    inside = inside + (np.array([150, 72, 72], np.float32) * bright - inside) * (0.8 * tongue)[..., None]
+    inside = inside + (np.array([226, 220, 206], np.float32) * bright - inside) * teeth[..., None]
     gap = np.clip((up[5, 1] - low[5, 1]) / -(0.35 * patch.scale), 0, 1)
     depth = cv2.blur(opening, (2 * _FINE + 1, 2 * _FINE + 1))
     inside = inside * (0.55 + 0.45 * depth)[..., None] * np.asarray(light.colour, np.float32)
     seam = np.zeros(fine.shape, np.float32)
-    cv2.polylines(
-        seam, [fine.fixed(up)], False, 1.0, max(1, round(0.09 * patch.scale * _FINE)), cv2.LINE_8, shift=_BITS
-    )
+    width = max(1, round(0.09 * patch.scale * _FINE))
+    cv2.polylines(seam, [fine.fixed(up)], False, (1.0,), width, cv2.LINE_8, shift=_BITS)
     dark = np.array(person.lips, np.float32) * 0.34 * bright
     strength = (0.85 - 0.35 * gap) * seam
     colour = inside * (1 - strength[..., None]) + dark * strength[..., None]
@@ -181,7 +184,7 @@ def _teeth(patch: Patch, fine: _Fine, corners: Float, bottom: float, height: flo
 
     for at in np.linspace(-1.25, 1.25, 8):
         line = np.array([[at, bottom, corners[2] + 0.55], [at, bottom + height, corners[2] + 0.55]])
-        cv2.polylines(mask, [fine.fixed(patch.project(line))], False, 0.8, 1, cv2.LINE_8, shift=_BITS)
+        cv2.polylines(mask, [fine.fixed(patch.project(line))], False, (0.8,), 1, cv2.LINE_8, shift=_BITS)
     return mask
 
 

@@ -12,6 +12,8 @@ from typing import Literal, get_args
 
 import numpy as np
 
+from emotion_llama.records import Float
+
 Colour = tuple[int, int, int]  # RGB, 0..255
 
 HairStyle = Literal["shaved", "receding", "short", "parted", "fringe", "bob", "long", "curly", "afro", "tied", "scarf"]
@@ -24,7 +26,7 @@ MONK_TONES: tuple[Colour, ...] = (
     (246, 237, 228), (243, 231, 219), (247, 234, 208), (234, 218, 186), (215, 189, 150),
     (160, 126, 86), (130, 92, 67), (96, 65, 52), (58, 49, 42), (41, 36, 32),
 )  # fmt: skip
-_DARKEST = 8.2  # beyond, a face in a dim room is black on black to any camera
+_DARKEST = 7.5  # beyond, a face in a dim room is black on black to any camera
 _PINK: Colour = (232, 150, 132)  # what blood adds to the printed tones, which are greyer than lit skin
 _HAIR_COLOURS: tuple[Colour, ...] = (
     (22, 18, 17), (38, 27, 22), (62, 42, 30), (92, 62, 40), (132, 92, 56), (186, 150, 96), (150, 72, 38),
@@ -118,7 +120,7 @@ def draw_person(seed: int) -> Person:
     rng = np.random.default_rng([seed, 0x9E09])
     age = int(18 + 62 * rng.beta(1.3, 1.9))
     tone = _DARKEST * ((seed * 0.6180339887 + 0.31) % 1.0)
-    skin = _mixed(_tone(tone), _PINK, float(rng.uniform(0.08, 0.2)) * (1 - tone / 12))
+    skin = _mixed(_tone(tone), _PINK, float(rng.uniform(0.18, 0.34)) * (1 - tone / 14))
     grey = float(np.clip((age - 38) / 35 + rng.normal(0, 0.25), 0, 1))
     dark_hair = tone > 3.5
     hair = _HAIR_COLOURS[int(rng.integers(0, 3 if dark_hair else len(_HAIR_COLOURS)))]
@@ -134,7 +136,7 @@ def draw_person(seed: int) -> Person:
         hair=_mixed(hair, _GREY, 0.85 * grey),
         eyes=_jittered(rng, _EYE_COLOURS[int(rng.integers(0, 3 if dark_hair else len(_EYE_COLOURS)))], 6),
         lips=_lip_colour(rng, skin),
-        clothes=_colour(rng.integers(25, 225, 3)),
+        clothes=_colour(rng.uniform(25, 225, 3)),
         hair_style=style,
         hair_cm=float({"afro": 4.0, "curly": 2.0, "shaved": 0.1}.get(style, 1.0) * rng.uniform(0.8, 1.25)),
         hairline_cm=float(rng.normal(0.0, 0.35)),
@@ -185,11 +187,11 @@ def _jittered(rng: np.random.Generator, colour: Colour, spread: float) -> Colour
     return _colour(np.array(colour) + rng.normal(0, spread, 3))
 
 
-def _colour(values: np.ndarray) -> Colour:
+def _colour(values: Float) -> Colour:
     red, green, blue = (int(v) for v in np.clip(np.round(values), 0, 255))
     return red, green, blue
 
 
-def _three(values: np.ndarray) -> tuple[float, float, float]:
+def _three(values: Float) -> tuple[float, float, float]:
     a, b, c = (float(v) for v in values)
     return a, b, c

@@ -109,8 +109,12 @@ def draw_portrait(
 
 def _draw_skin(patch: Patch, person: Person, whole: Float, values: Float, light: Light) -> None:
     texture = skin.albedo(person) * _shade(patch, person, whole, values, light)
-    colour, cover, _ = surface.laid(texture, patch.project(whole), patch.size)
-    patch.over(colour, cover)
+    points = patch.project(whole)
+    box = patch.box_of(points)
+    if box is not None:
+        x1, y1, x2, y2 = box
+        colour, cover = surface.laid(texture, points - np.array([x1, y1, 0.0]), (x2 - x1, y2 - y1))
+        patch.over_box(box, colour, cover)
 
 
 def _shade(patch: Patch, person: Person, whole: Float, values: Float, light: Light) -> Float:

@@ -160,9 +160,9 @@ def _line(points: Sequence[tuple[float, float]], width_cm: float) -> Float:
 
     canvas = np.zeros(head.MAP_SIZE[::-1], np.float32)
     curve = np.round(smooth_curve(points) * 16).astype(np.int32)
-    cv2.polylines(canvas, [curve], False, 1.0, 1, cv2.LINE_AA, shift=4)
-    canvas = cv2.GaussianBlur(np.minimum(canvas, 1.0), (0, 0), 1.5 * width_cm * PIXELS_PER_CM)
-    return np.asarray(canvas / max(float(canvas.max()), 1e-6))
+    cv2.polylines(canvas, [curve], False, (1.0,), 1, cv2.LINE_AA, shift=4)
+    soft = np.asarray(cv2.GaussianBlur(np.minimum(canvas, 1.0), (0, 0), 1.5 * width_cm * PIXELS_PER_CM), np.float32)
+    return np.asarray(soft / max(float(soft.max()), 1e-6))
 
 
 @lru_cache(maxsize=1)

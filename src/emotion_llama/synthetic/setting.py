@@ -132,9 +132,9 @@ def background(setting: Setting, size: tuple[int, int]) -> Float:
     picture = _gradient(setting.colours[0], setting.colours[1], height, width, float(rng.uniform(-1, 1)))
     _PAINTERS[setting.scene](picture, setting, rng)
     sigma = max(0.5, setting.background_blur * width)
-    picture = cv2.GaussianBlur(picture, (0, 0), sigma)
+    picture = np.asarray(cv2.GaussianBlur(picture, (0, 0), sigma), np.float32)
     grain = cv2.resize(rng.normal(0, 5, (12, 16)).astype(np.float32), (width, height), interpolation=cv2.INTER_CUBIC)
-    picture = np.clip(picture + grain[..., None], 0, 255)
+    picture = np.asarray(np.clip(picture + grain[..., None], 0, 255), np.float32)
     picture.flags.writeable = False
     return np.asarray(picture)
 
@@ -240,7 +240,7 @@ def developed(setting: Setting, picture: Float, frame_index: int) -> UInt8:
     height, width = picture.shape[:2]
     sigma = setting.blur_pixels * height / 320
     if sigma > 0.2:
-        picture = cv2.GaussianBlur(picture, (0, 0), sigma)
+        picture = np.asarray(cv2.GaussianBlur(picture, (0, 0), sigma), np.float32)
     picture *= _falloff(setting.vignette, (width, height)) * np.float32(setting.exposure)
     if setting.noise > 0:
         picture += _noise(setting, frame_index, picture.shape)

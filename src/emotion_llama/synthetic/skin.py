@@ -63,9 +63,11 @@ def albedo(person: Person) -> Float:
     skin = _blend(skin, np.array(person.lips, np.float32) * grooves[..., None], 0.85 * lips)
     if person.beard > 0:
         skin = _blend(skin, _beard(person, rng), _beard_mask(person, rng) * (1 - lips))
-    skin = _blend(skin, np.array(person.skin, np.float32) * np.float32([0.28, 0.2, 0.2]), 0.9 * _nostrils())
+    skin = _blend(skin, np.array(person.skin, np.float32) * np.array([0.28, 0.2, 0.2], np.float32), 0.9 * _nostrils())
     skin = _blend(skin, np.array(person.hair, np.float32) * 0.55, _brow_mask(person, rng))
-    skin = _blend(skin, np.array(person.skin, np.float32) * np.float32([0.42, 0.36, 0.36]), _lid_lines(person))
+    skin = _blend(
+        skin, np.array(person.skin, np.float32) * np.array([0.42, 0.36, 0.36], np.float32), _lid_lines(person)
+    )
     hair, cover = _hair(person, rng)
     skin = np.ascontiguousarray(_blend(skin, hair, cover), np.float32)
     skin.flags.writeable = False
@@ -82,10 +84,10 @@ def _base(person: Person, rng: np.random.Generator) -> Float:
     mottle = 1 + 0.035 * _noise(rng, 14, 10) + 0.02 * _noise(rng, 110, 80)
     skin = tone * (shape * mottle)[..., None]
     blush = height_map(_BLUSH)[..., None]
-    skin = skin * (1 - blush * np.float32([0.0, 0.09, 0.08]))
+    skin = skin * (1 - blush * np.array([0.0, 0.09, 0.08], np.float32))
     if person.freckles > 0.05:
         spots = np.clip(_noise(rng, 130, 100) - 1.3, 0, 1) * height_map((Bulge((-3.0, 0.2), 1.0, (2.2, 1.3)),))
-        skin = skin * (1 - 0.5 * person.freckles * spots[..., None] * np.float32([0.6, 1.0, 1.1]))
+        skin = skin * (1 - 0.5 * person.freckles * spots[..., None] * np.array([0.6, 1.0, 1.1], np.float32))
     return np.asarray(skin, np.float32)
 
 
@@ -103,7 +105,7 @@ def _filled(polygons: list[Float], soft_pixels: float) -> Float:
 
     canvas = np.zeros(head.MAP_SIZE[::-1], np.float32)
     for polygon in polygons:
-        cv2.fillPoly(canvas, [np.round(polygon * 16).astype(np.int32)], 1.0, cv2.LINE_AA, shift=4)
+        cv2.fillPoly(canvas, [np.round(polygon * 16).astype(np.int32)], (1.0,), cv2.LINE_AA, shift=4)
     canvas = np.minimum(canvas, 1.0)
     return np.asarray(cv2.GaussianBlur(canvas, (0, 0), soft_pixels) if soft_pixels else canvas)
 
@@ -135,8 +137,8 @@ def _lid_lines(person: Person) -> Float:
         layers = zip(side, (0.5, 0.75 * person.lashes, 0.3), (0.9, 0.9, 0.8))
         for line, strength, soft in layers:
             one = np.zeros_like(canvas)
-            cv2.polylines(one, [np.round(where[line] * 16).astype(np.int32)], False, 1.0, 1, cv2.LINE_AA, shift=4)
-            one = cv2.GaussianBlur(one, (0, 0), soft)
+            cv2.polylines(one, [np.round(where[line] * 16).astype(np.int32)], False, (1.0,), 1, cv2.LINE_AA, shift=4)
+            one = np.asarray(cv2.GaussianBlur(one, (0, 0), soft), np.float32)
             canvas = np.maximum(canvas, strength * one / one.max())
     return np.asarray(canvas)
 
@@ -162,7 +164,7 @@ def _brow_mask(person: Person, rng: np.random.Generator) -> Float:
         start = base + (tip - base) * rng.uniform(0, 0.5, (len(at), 1))
         end = base + (tip - base) * rng.uniform(0.6, 1.15, (len(at), 1))
         for a, b in zip(np.round(start * 16).astype(int).tolist(), np.round(end * 16).astype(int).tolist()):
-            cv2.line(canvas, a, b, 0.55, 1, cv2.LINE_AA, shift=4)
+            cv2.line(canvas, a, b, (0.55,), 1, cv2.LINE_AA, shift=4)
     soft = _filled(body, 0.9)
     return np.asarray(np.clip(0.78 * soft * person.brow_density + 0.5 * cv2.GaussianBlur(canvas, (0, 0), 0.4), 0, 0.95))
 
@@ -199,14 +201,15 @@ def _hair(person: Person, rng: np.random.Generator) -> tuple[Float, Float]:
     folded = np.where(np.abs(angle) > 90, np.sign(angle) * (180 - np.abs(angle)), angle)
     scarf = person.hair_style == "scarf"
     line = _HAIRLINES[_LINE_OF.get(person.hair_style, "usual")]
-    begins = np.interp(folded, *zip(*line)) + 0.07 * person.hairline_cm * np.clip(folded / 60, 0, 1)
+    degrees, offsets = zip(*line)
+    begins = np.interp(folded, degrees, offsets) + 0.07 * person.hairline_cm * np.clip(folded / 60, 0, 1)
     strands = rng.standard_normal((10, 300)).astype(np.float32)
     around = ((angle + 180) / 360 * 299).astype(np.float32)
     outward = (np.clip(radius / 2.2, 0, 1) * 9).astype(np.float32)
     if person.hair_style in ("curly", "afro"):
-        streak = _noise(rng, 70, 52)
+        streak = 0.7 * _noise(rng, 120, 90)
     else:
-        streak = cv2.remap(strands, around, outward, cv2.INTER_LINEAR)
+        streak = np.asarray(cv2.remap(strands, around, outward, cv2.INTER_LINEAR), np.float32)
     edge = 0.0 if scarf else 0.022 * streak
     soft = 0.012 if scarf else 0.03
     cover = np.clip((beyond - begins + edge) / soft + 0.5, 0, 1).astype(np.float32)

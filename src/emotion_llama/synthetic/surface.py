@@ -8,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from emotion_llama.records import Bool, Float
+from emotion_llama.records import Float
 from emotion_llama.synthetic import head
 
 _GRID = (100, 76)  # width, height of the coarse map on which light is computed: it has no edges
@@ -107,7 +107,7 @@ def rasterised(
     return ids
 
 
-def laid(texture: Float, points: Float, size: tuple[int, int]) -> tuple[Float, Float, npt.NDArray[np.int32]]:
+def laid(texture: Float, points: Float, size: tuple[int, int]) -> tuple[Float, Float]:
     """The map's picture on the mesh.
 
     Args:
@@ -116,7 +116,7 @@ def laid(texture: Float, points: Float, size: tuple[int, int]) -> tuple[Float, F
         size: width and height of the patch.
 
     Returns:
-        colour [h, w, 3] float32, cover [h, w] 0..1 with soft outlines, triangle [h, w] (-1: none).
+        colour [h, w, 3] float32, cover [h, w] 0..1 with soft outlines.
     """
     import cv2
 
@@ -126,14 +126,14 @@ def laid(texture: Float, points: Float, size: tuple[int, int]) -> tuple[Float, F
     depth = points[triangles, 2].sum(axis=1)
     ids = rasterised(points, triangles, front[np.argsort(-depth[front])], size)
     affine = _affine_to_map(points, triangles, areas)
-    where = affine[ids]  # -1 takes the last triangle's: hidden by the cover
-    y, x = np.mgrid[0 : size[1], 0 : size[0]].astype(np.float32)
-    u = where[..., 0] + where[..., 1] * x + where[..., 2] * y
-    v = where[..., 3] + where[..., 4] * x + where[..., 5] * y
+    where: Float = np.take(affine, ids, axis=0, mode="wrap")  # -1 takes the last triangle's: hidden by the cover
+    y, x = np.arange(size[1], dtype=np.float32)[:, None], np.arange(size[0], dtype=np.float32)
+    u = np.asarray(where[..., 0] + where[..., 1] * x + where[..., 2] * y, np.float32)
+    v = np.asarray(where[..., 3] + where[..., 4] * x + where[..., 5] * y, np.float32)
     colour = cv2.remap(texture, u, v, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
-    inside: Bool = ids >= 0
-    cover = cv2.GaussianBlur(inside.astype(np.float32), (0, 0), 0.8)
-    return colour, np.clip(2 * cover - 1, 0, 1) * inside, ids
+    inside = (ids >= 0).astype(np.float32)
+    cover = np.clip(2 * cv2.GaussianBlur(inside, (0, 0), 0.8) - 1, 0, 1) * inside
+    return np.asarray(colour, np.float32), np.asarray(cover, np.float32)
 
 
 def _affine_to_map(points: Float, triangles: head.Index, areas: Float) -> Float:
@@ -145,4 +145,5 @@ def _affine_to_map(points: Float, triangles: head.Index, areas: Float) -> Float:
     dx = (mab * ac[:, 1:2] - mac * ab[:, 1:2]) / area
     dy = (mac * ab[:, 0:1] - mab * ac[:, 0:1]) / area
     start = ma - dx * a[:, 0:1] - dy * a[:, 1:2]
-    return np.stack([start[:, 0], dx[:, 0], dy[:, 0], start[:, 1], dx[:, 1], dy[:, 1]], axis=1).astype(np.float32)
+    columns = [start[:, 0], dx[:, 0], dy[:, 0], start[:, 1], dx[:, 1], dy[:, 1]]
+    return np.asarray(np.stack(columns, axis=1), np.float32)

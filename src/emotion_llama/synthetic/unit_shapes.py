@@ -14,6 +14,7 @@ from functools import lru_cache
 import numpy as np
 
 from emotion_llama.errors import InputError
+from emotion_llama.face.geometry import canonical_mesh
 from emotion_llama.records import AU_NAMES, Float
 from emotion_llama.synthetic import emphasis, head
 
@@ -146,6 +147,8 @@ _REACH_CM = 2.6  # a point farther than this from every moved one stays
 _UPPER_LIP = {p for row in head.UPPER_LIP_ROWS for p in row[1:-1]}
 _LOWER_LIP = {p for row in head.LOWER_LIP_ROWS for p in row[1:-1]}
 _CLOSED_SHARE = 0.96  # of the aperture at intensity 5
+_LIFTED_BY_1 = 0.9  # share of AU04's lowering that an equal AU01 undoes
+_AU01, _AU04 = AU_NAMES.index("AU01"), AU_NAMES.index("AU04")
 _UPPER_WAY = 0.85  # share of the closing that the upper lid does
 
 
@@ -163,7 +166,7 @@ def displacements() -> Float:
 
 
 def _field(ways: Mapping[int, Way]) -> Float:
-    mesh = head.canonical_mesh()
+    mesh = canonical_mesh()
     motion = {p: np.zeros(3) for p in _both(_STILL)}
     for point, (outward, up, forward) in ways.items():
         side = np.sign(mesh[point, 0])
@@ -215,7 +218,13 @@ def shares(values: Float) -> Float:
 
 def moved(neutral: Float, values: Float, proportions: tuple[float, float, float]) -> Float:
     """[468, 3] the neutral face with units of intensities `values` [17]; lids and lips meet, but do not cross."""
-    shift = np.tensordot(shares(values), displacements(), axes=1) * np.asarray(proportions)
+    share, fields = shares(values), displacements()
+    shift = np.tensordot(share, fields, axes=1)
+    # FACS on 1+4: the inner brows go up and together; 4 then lowers them hardly at all.
+    raising, lowering = share[_AU01], share[_AU04]
+    if raising > 0 and lowering > 0:
+        shift[:, 1] -= _LIFTED_BY_1 * min(1.0, raising / lowering) * lowering * fields[_AU04, :, 1]
+    shift *= np.asarray(proportions)
     face = neutral + shift
     shut = values[AU_NAMES.index("AU45")] / FULL
     for right in (True, False):
@@ -231,7 +240,7 @@ def moved(neutral: Float, values: Float, proportions: tuple[float, float, float]
     return face
 
 
-def _keep_apart(face: Float, upper: np.ndarray, lower: np.ndarray) -> None:
+def _keep_apart(face: Float, upper: head.Index, lower: head.Index) -> None:
     overlap = np.maximum(face[lower, 1] - face[upper, 1], 0.0)
     face[upper, 1] += overlap / 2
     face[lower, 1] -= overlap / 2
