@@ -59,7 +59,7 @@ def test_every_clip_is_accounted_for(by_rules: tuple[BuildTally, Mapping[str, Me
     for phase in tally.phases:
         assert phase.num_failed == 0
         assert phase.left == 0
-    assert found["label_all"].rests_on == CLIPS
+    assert CLIPS - 10 <= found["label_all"].rests_on < CLIPS  # some have no face
     assert 15 <= tally.coarse < CLIPS  # faces at rest are neutral, and most of these are left out
 
 

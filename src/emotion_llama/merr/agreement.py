@@ -144,7 +144,7 @@ class Peaks:
 
 
 class Labels:
-    """The rules' label against the label that the face was drawn for, and against the clip's."""
+    """The rules' label against the label that the face was drawn for, and against the clip's; of clips with a face."""
 
     def __init__(self) -> None:
         self._face: list[bool] = []
@@ -155,7 +155,7 @@ class Labels:
         """One clip; those that rules left without a label count in the last measure only."""
         value = sample.value("label")
         label = part(value, "label")
-        if part(value, "source") == "given":
+        if part(value, "source") == "given" or truth["face_label"] is None or "no_face" in truth["missing"]:
             return
         self._all.append(label == truth["face_label"])
         if isinstance(label, str):
@@ -172,7 +172,7 @@ class Labels:
                 self._clip,
                 "the same; face, voice and words may differ",
             ),
-            ("label_all", "Face's label found, of all clips", self._all, "clips left without a label count as wrong"),
+            ("label_all", "Face's label found, of all faces", self._all, "clips left without a label count as wrong"),
         )
         return tuple(
             Measure(n, title, _share(seen), len(seen), "clips", "higher", f"share {says}")
@@ -239,7 +239,7 @@ class Conflicts:
             truth[f"{modality}_label"]
             for modality, gone in (("face", "no_face"), ("voice", "silent"), ("words", "no_words"))
             if gone not in missing
-        } - {"neutral"}
+        } - {"neutral", None}
         flagged = any(part(c, "first") != "label" for c in conflicts)
         if len(made) > 1:
             self._found.append(flagged)

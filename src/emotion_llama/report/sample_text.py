@@ -124,7 +124,7 @@ def _prosody_line(key: str, value: Json) -> str | None:
 
 def _plain(value: Json, deep: int) -> str:
     if isinstance(value, float):
-        return f"{value:.3g}"
+        return f"{value:.3g}" if abs(value) >= 5e-4 else "0"
     if isinstance(value, bool):
         return "yes" if value else "no"
     if isinstance(value, list):
