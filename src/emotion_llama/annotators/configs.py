@@ -22,6 +22,9 @@ class RulesConfig(_Config):
     """Sentences stated from measurements alone; needs nothing."""
 
     name: Literal["rules"] = "rules"
+    table: str = Field(
+        default="published", description="Which action units speak for which label (docs/rules.md), for reasoning."
+    )
 
 
 class OpenAIConfig(_Config):
@@ -156,7 +159,9 @@ class StubConfig(_Config):
         Literal["refused", "empty", "malformed", "rejected", "unreachable", "timeout", "overloaded", "cannot"],
         Annotated[float, Field(ge=0, le=1)],
     ] = Field(default={}, description="Kind of failure -> share of questions that end so.")
-    tasks: tuple[AnyTask, ...] = Field(default=("expression", "visual", "audio", "reason", "check"), min_length=1)
+    tasks: tuple[AnyTask, ...] = Field(
+        default=("expression", "visual", "audio", "reason", "check"), min_length=1, description="What it can be asked."
+    )
 
     @model_validator(mode="after")
     def _check_shares(self) -> StubConfig:

@@ -77,7 +77,8 @@ def load_annotator(config: Mapping[str, object], **shared: Any) -> Annotator:
     checked = annotator_config(config)
     module, _, attribute = ANNOTATORS[checked.name].partition(":")
     kind = getattr(import_module(module), attribute)
-    annotator: Annotator = kind() if isinstance(checked, RulesConfig) else kind(checked, **shared)
+    annotator: Annotator
+    annotator = kind(table=checked.table, **shared) if isinstance(checked, RulesConfig) else kind(checked, **shared)
     return annotator
 
 

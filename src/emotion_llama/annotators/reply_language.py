@@ -50,6 +50,8 @@ def why_other_language(text: str, language: Language, *, is_line: bool = False) 
     if language == "zh":
         if kana > MOST_KANA * len(letters):
             return "the text is Japanese, Chinese was asked for"
+        if is_line and han:
+            return None  # may quote what is said
         # A Chinese character is about half a word; a Latin word counts as one.
         if han / 2 < LEAST_HAN * (han / 2 + len(latin_words)) or han + latin < LEAST_LATIN * len(letters):
             return "the text is not Chinese, as was asked for"

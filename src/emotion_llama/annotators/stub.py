@@ -130,11 +130,17 @@ def _reasoned(question: Question, digest: bytes) -> dict[str, object]:
     """Repeats the clues and ends with the label: what a grounded description looks like."""
     label = question.facts.label or question.labels[digest[0] % len(question.labels)]
     word = LABEL_WORDS[question.language].get(label, label)
-    given = [f"{name.replace('_', ' ')}: {text}" for name, text in sorted(question.facts.clues.items()) if text][:16]
-    if question.language == "zh":
-        supporting = [f"线索：{text}"[:200] for text in question.facts.clues.values() if text] or ["线索不足"]
-        return {"supporting": supporting, "misleading": [], "label": label,
-                "text": f"这个人的表情和声音都指向同一种情绪。因此这个人感到{word}。"}  # fmt: skip
-    supporting = [text[:200] for text in given] or ["too few clues"]
-    return {"supporting": supporting, "misleading": [], "label": label,
-            "text": f"The clues of face, voice and words point the same way. The person feels {word}."}  # fmt: skip
+    clues = [f"{name.replace('_', ' ')}: {text}"[:200] for name, text in sorted(question.facts.clues.items()) if text]
+    if question.language == "zh":  # clues may be in the language that is spoken in the clip
+        return {
+            "supporting": [f"第 {number} 条线索" for number in range(1, len(clues[:16]) + 1)] or ["线索不足"],
+            "misleading": [],
+            "text": f"这个人的表情和声音都指向同一种情绪。因此这个人感到{word}。",
+            "label": label,
+        }
+    return {
+        "supporting": clues[:16] or ["too few clues"],
+        "misleading": [],
+        "text": f"The clues of face, voice and words point the same way. The person feels {word}.",
+        "label": label,
+    }

@@ -15,12 +15,13 @@ from emotion_llama.errors import InputError
 
 def generated_documents(root: Path) -> dict[str, str]:
     """Path below the project's `root` -> text, for every document that is generated whole or holds generated blocks."""
+    from emotion_llama.annotators.reference import ANNOTATOR_BLOCKS
     from emotion_llama.cli.reference_tables import BLOCKS
     from emotion_llama.documents import SCHEMA_VERSION, analysis_schema
     from emotion_llama.merr.recipe_reference import RECIPE_BLOCKS
 
     schema = json.dumps(analysis_schema(), indent=2, ensure_ascii=False) + "\n"
-    filled = {**BLOCKS, **RECIPE_BLOCKS}
+    filled = {**BLOCKS, **RECIPE_BLOCKS, **ANNOTATOR_BLOCKS}
     pages = {name: fill_blocks((root / name).read_text(encoding="utf-8"), blocks) for name, blocks in filled.items()}
     return {"docs/cli.md": _help_page(), f"docs/schema/analysis-{SCHEMA_VERSION}.schema.json": schema, **pages}
 
@@ -42,14 +43,16 @@ def _help_page() -> str:
     from emotion_llama.cli.main import build_parser
 
     os.environ["COLUMNS"] = "80"  # argparse wraps at the terminal's width: make the page independent of it
-    parser = build_parser()
-    verbs = next(a for a in parser._actions if isinstance(a, argparse._SubParsersAction))
-    parts = [
-        "# Command line\n\nGenerated from the code by `scripts/generate-docs`.\n",
-        _block("", parser.format_help()),
-    ]
-    parts += [_block(name, verb.format_help()) for name, verb in verbs.choices.items()]
+    parts = ["# Command line\n\nGenerated from the code by `scripts/generate-docs`.\n", *_help_of("", build_parser())]
     return "\n".join(parts)
+
+
+def _help_of(verb: str, parser: argparse.ArgumentParser) -> list[str]:
+    """A verb's help, and that of the verbs below it."""
+    below = [a for a in parser._actions if isinstance(a, argparse._SubParsersAction)]
+    choices = below[0].choices.items() if below else ()
+    blocks = [_block(verb, parser.format_help())]
+    return blocks + [block for name, one in choices for block in _help_of(f"{verb} {name}".lstrip(), one)]
 
 
 def _block(verb: str, text: str) -> str:
