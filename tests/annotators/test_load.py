@@ -62,7 +62,7 @@ def test_yaml_values_are_taken() -> None:
         ({"name": "openai", "base_url": "http://a.example.com/v1", "model": "m"},
          "would send pictures of people and the key unencrypted to a.example.com; use https, or set allow_plain_http"),
         ({"name": "openai", "base_url": "http://x/v1", "model": "m", "api_key": "k"}, "no option 'api_key'"),
-        ({"name": "openai", "base_url": "http://x/v1", "model": "m", "api_key_env": "sk-1"}, "api_key_env: String should"),
+        ({"name": "openai", "base_url": "http://x/v1", "model": "m", "api_key_env": "sk-1"}, "api_key_env: String"),
         ({"name": "openai", "base_url": "http://x/v1", "model": "m", "modalities": []}, "modalities: Tuple should"),
         ({"name": "openai", "base_url": "http://x/v1", "model": "m", "modalities": ["video"]}, "modalities.0: Input"),
         ({"name": "openai", "base_url": "http://x/v1", "model": "m", "extra_body": {"messages": []}},

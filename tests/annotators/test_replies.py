@@ -223,6 +223,8 @@ def test_other_languages(text: str, language: Language, expected: str) -> None:
 def test_a_line_may_be_a_number_or_a_loan_word() -> None:
     assert why_other_language("3.5", "en", is_line=True) is None
     assert why_other_language("OK 的手势", "zh", is_line=True) is None
+    assert why_other_language("所说的话：I cannot believe it at all", "zh", is_line=True) is None
+    assert why_other_language("a low voice", "zh", is_line=True) is not None
 
 
 # --- form -----------------------------------------------------------------------------------------------------------
