@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -119,6 +120,18 @@ def test_death_while_files_are_put_in_place_is_not_complete(tmp_path: Path, monk
         export("new")
     assert ((target / "a").read_text(), (target / "b").read_text()) == ("new", "old")
     assert read_manifest(target) is None
+
+
+def test_export_after_one_that_was_killed(make_build: Make, spec: Any) -> None:
+    store = make_build(spec("a"))
+    folder = export_build(store, None, "csv").folder
+    (folder / "export.json").unlink()
+    (folder / ".export-1.tmp").mkdir()
+    (folder / ".export-2.tmp").mkdir()
+    os.utime(folder / ".export-1.tmp", (0, 0))
+    export_build(store, None, "csv")
+    # The leftover of long ago is gone; the other may be of an export that is at work.
+    assert sorted(p.name for p in folder.iterdir()) == [".export-2.tmp", "export.json", "samples.csv"]
 
 
 def test_damaged_manifest(tmp_path: Path) -> None:

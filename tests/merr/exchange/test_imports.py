@@ -331,6 +331,9 @@ def test_openface_tables_give_the_peak(make_build: Make, tmp_path: Path) -> None
     openface(tmp_path / "of/clip_a.csv", [*frames, {}])
     openface(tmp_path / "of/clip_b.csv", [{"success": 0}, {"success": 0}])
     openface(tmp_path / "of/clip_c.csv", [{"AU12_r": 7.0}])
+    # What OpenFace leaves beside a table is no list of labels.
+    write(tmp_path / "of/clip_a_of_details.txt", "Input:clip_a.mp4\nCamera parameters:500,500,320,240\n")
+    write(tmp_path / "of/settings.json", '{"model": "x"}')
     store = make_build()
     tally = import_files([tmp_path / "of"], store)
     peak = store.sample("clip_a").value("peak")
@@ -340,6 +343,7 @@ def test_openface_tables_give_the_peak(make_build: Make, tmp_path: Path) -> None
     assert store.clip("clip_a").stated_frame_count == 5
     assert store.sample("clip_b").fields["peak", ""].why_missing == "clip_b.csv has no frame with a face"
     assert tally.problems.counts == {"OpenFace table that cannot be read": 1}
+    assert tally.rows == {"clip_a.csv": 1, "clip_b.csv": 1, "clip_c.csv": 1}
     assert "must be within 0..5, found 0..7" in tally.problems.examples("OpenFace table that cannot be read")[0]
 
 

@@ -6,6 +6,7 @@ import hashlib
 import json
 import os
 import shutil
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -15,6 +16,7 @@ from emotion_llama.errors import BackendError, InputError
 
 MANIFEST = "export.json"  # written last: a folder without it holds no complete export
 _HASH_BYTES = 1 << 20
+_LEFTOVER_SECONDS = 86_400
 
 
 @contextmanager
@@ -22,7 +24,7 @@ def new_export(target: Path, *, own: bool, force: bool) -> Iterator[Path]:
     """A folder to write an export's files into; when the block ends well, they take their places in `target`.
 
     An export that is there is replaced when it is the build's own (`own`: it lies in the build's folder) and nobody has
-    changed its files; otherwise only with `force`. Files that no export made are never touched.
+    changed its files; otherwise only with `force`. Files of other names are never touched.
 
     Raises:
         InputError: `target` holds something that would be lost, or cannot be written.
@@ -32,6 +34,7 @@ def new_export(target: Path, *, own: bool, force: bool) -> Iterator[Path]:
     half = target / f".export-{os.getpid()}.tmp"
     try:
         target.mkdir(parents=True, exist_ok=True)
+        _clear_leftovers(target)
         half.mkdir()
     except OSError as error:
         raise InputError(f"{target} cannot be written ({error.strerror}); give another folder") from error
@@ -90,6 +93,13 @@ def file_hash(path: Path) -> str:
     return digest.hexdigest()
 
 
+def _clear_leftovers(target: Path) -> None:
+    """Take away what exports that were killed have left, once nobody can be writing it any more."""
+    for leftover in target.glob(".export-*.tmp"):
+        if time.time() - leftover.stat().st_mtime > _LEFTOVER_SECONDS:
+            shutil.rmtree(leftover, ignore_errors=True)
+
+
 def _check_target(target: Path, *, own: bool, force: bool) -> None:
     if target.exists() and not target.is_dir():
         raise InputError(f"{target} is a file; give a folder for the export")
@@ -98,7 +108,7 @@ def _check_target(target: Path, *, own: bool, force: bool) -> None:
     manifest = read_manifest(target)
     if manifest is None:
         strangers = sorted(p.name for p in target.iterdir() if not p.name.startswith("."))
-        if strangers:
+        if strangers and not own:  # in the build's own folder it is an export that was killed
             raise InputError(
                 f"{target} holds {strangers[0]}, and no complete export; give an empty folder, or --force to write"
             )

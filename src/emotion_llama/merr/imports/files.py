@@ -21,7 +21,7 @@ from emotion_llama.merr.imports.tables import is_table, read_rows, read_table
 Kind = Literal["own", "list", "json", "table", "openface", "features"]
 # Who is believed first where two files disagree: our own export, then the lists (training takes its labels from them).
 ORDER: tuple[Kind, ...] = ("own", "list", "json", "table", "openface", "features")
-_MANIFEST = "export.json"
+_FIRST_BYTES = 1 << 16
 
 
 @dataclass(frozen=True)
@@ -95,13 +95,29 @@ def _source(path: Path) -> Source:
 def _in_folder(folder: Path) -> list[Source]:
     sources = [Source(folder, "features")] if is_feature_root(folder) else []
     for path in sorted(folder.iterdir()):
-        if path.is_file() and not path.name.startswith(".") and path.name != _MANIFEST:
-            kind = _kind(path)
+        if path.is_file() and not path.name.startswith("."):
+            kind = _kind(path) if _is_likely(path) else None
             if kind is not None:
                 sources.append(Source(path, kind))
     if not sources:
         raise InputError(f"{folder} holds nothing that can be imported; see docs/merr-files.md for what can be")
     return sources
+
+
+def _is_likely(path: Path) -> bool:
+    """Whether a file that nobody named is one of ours: folders hold other texts and JSON files as well.
+
+    OpenFace, for one, leaves a text of its settings beside each table.
+    """
+    suffix = path.suffix.lower()
+    if suffix not in (".txt", ".json"):
+        return True
+    with path.open("rb") as file:
+        first = file.read(_FIRST_BYTES)
+    if suffix == ".json":
+        return b'"caption"' in first or b'"smp_reason_caption"' in first
+    cells = next((line.split() for line in first.decode("utf-8-sig", "replace").splitlines() if line.strip()), [])
+    return len(cells) > 1 and (cells[1].isalpha() if len(cells) == 2 else cells[1].lstrip("-").isdecimal())
 
 
 def _kind(path: Path) -> Kind | None:
