@@ -1,4 +1,9 @@
-"""Files that stages make, named by their content: `artifacts/ab/<sha256><suffix>`; whole or not there."""
+"""Files that stages make, named by their content: `artifacts/ab/<sha256><suffix>`; whole or not there.
+
+That holds whatever happens to the process. A machine that loses power may leave a file short: its length is checked
+when a build begins and its hash whenever it is read, and what does not hold is made again. Forcing each file to the
+disk instead would cost more than all else that the store does.
+"""
 
 from __future__ import annotations
 
@@ -52,11 +57,7 @@ class ArtifactFolder:
                 return sha256
             path.parent.mkdir(parents=True, exist_ok=True)
             half = path.parent / f".{os.getpid()}-{next(_counter)}.tmp"
-            with half.open("wb") as file:
-                file.write(data)
-                file.flush()
-                # The row that names this file must never outlive its content, whatever happens to the machine.
-                os.fsync(file.fileno())
+            half.write_bytes(data)
             half.replace(path)
         except OSError as error:
             raise BackendError(
