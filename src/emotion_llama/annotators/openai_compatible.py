@@ -14,12 +14,13 @@ import threading
 import time
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any, Literal, TypeGuard
+from typing import Any, Literal
 from urllib.parse import urlsplit
 
 from emotion_llama.annotators.annotator import Answer, Question, Task, Where
 from emotion_llama.annotators.asking import Asked, ask, askable
 from emotion_llama.annotators.budget import NOTHING_SPENT, Budget, Pace, Spent
+from emotion_llama.annotators.chat_body import Count, model_of, text_of
 from emotion_llama.annotators.configs import OpenAIConfig, is_this_machine
 from emotion_llama.annotators.http_chat import ChatServer, Reply
 from emotion_llama.annotators.pictures import smaller_png
@@ -129,7 +130,7 @@ class OpenAICompatibleAnnotator:
     # --- one question -----------------------------------------------------------------------------------------------
 
     def _answer(self, question: Question) -> Answer | AnnotationError:
-        count = _Count()
+        count = Count()
         try:
             asked = ask(question, self.config.modalities, self.config.prompts)
             with self._places:
@@ -139,7 +140,7 @@ class OpenAICompatibleAnnotator:
         tokens_in, tokens_out = (count.tokens_in, count.tokens_out) if count.is_told else (None, None)
         return Answer(values, model, asked.prompt_sha256, tokens_in, tokens_out, count.seconds, count.attempts)
 
-    def _converse(self, asked: Asked, count: _Count) -> tuple[dict[str, object], str]:
+    def _converse(self, asked: Asked, count: Count) -> tuple[dict[str, object], str]:
         """Ask until there is an answer, or until asking again is of no use."""
         problem: str | None = None
         for repeats_left in range(self.config.max_repeats, -1, -1):
@@ -147,14 +148,14 @@ class OpenAICompatibleAnnotator:
             try:
                 if isinstance(body, AnnotationError):
                     raise body
-                return asked.check(_text_of(body)), _model_of(body) or self.config.model
+                return asked.check(text_of(body)), model_of(body) or self.config.model
             except AnnotationError as error:
                 if error.kind == "refused" or not repeats_left:
                     raise
                 problem = error.message
         raise AssertionError("the last repeat raises or returns")
 
-    def _reach(self, asked: Asked, problem: str | None, count: _Count) -> Mapping[str, Any] | AnnotationError:
+    def _reach(self, asked: Asked, problem: str | None, count: Count) -> Mapping[str, Any] | AnnotationError:
         """A status 200 with JSON; an AnnotationError is returned where another reply may do, raised where none will."""
         tries = 0
         while True:
@@ -172,7 +173,7 @@ class OpenAICompatibleAnnotator:
                 raise error
             self._pause(tries, reply)
 
-    def _post(self, request: Mapping[str, Any], asked: Asked, count: _Count) -> Reply:
+    def _post(self, request: Mapping[str, Any], asked: Asked, count: Count) -> Reply:
         server, most = self._connected(), _most_tokens(asked, self.config.max_tokens)
         self.budget.take(most)
         used: int | None = None
@@ -251,72 +252,6 @@ class OpenAICompatibleAnnotator:
             sound = {"data": _base64(asked.sound_wav), "format": "wav"}
             parts.append({"type": "input_audio", "input_audio": sound})
         return [*parts, {"type": "text", "text": asked.user}] if parts else asked.user
-
-
-class _Count:
-    """What one question has cost so far."""
-
-    def __init__(self) -> None:
-        self.attempts = self.tokens_in = self.tokens_out = 0
-        self.is_told = False
-        self._start = time.monotonic()
-
-    @property
-    def seconds(self) -> float:
-        return time.monotonic() - self._start
-
-    def add(self, reply: Reply) -> int | None:
-        """Tokens that the server says this reply took; a request that it turned away took none."""
-        if reply.body is None:
-            # Where the reply was lost or is no JSON, it may have been worked on: unknown, not nothing.
-            return 0 if reply.status is not None and reply.status != 200 else None
-        usage = reply.body.get("usage")
-        if not isinstance(usage, dict):
-            return None
-        tokens_in, tokens_out = usage.get("prompt_tokens"), usage.get("completion_tokens")
-        if not (_is_count(tokens_in) and _is_count(tokens_out)):
-            return None
-        self.is_told = True
-        self.tokens_in += tokens_in
-        self.tokens_out += tokens_out
-        return tokens_in + tokens_out
-
-
-def _is_count(value: object) -> TypeGuard[int]:
-    return isinstance(value, int) and not isinstance(value, bool) and value >= 0
-
-
-def _text_of(body: Mapping[str, Any]) -> str:
-    """The text of a chat reply.
-
-    Raises:
-        AnnotationError: "refused", "empty" or "malformed": there is none, or it is not whole.
-    """
-    choices = body.get("choices")
-    choice = choices[0] if isinstance(choices, list) and choices else None
-    message = choice.get("message") if isinstance(choice, dict) else None
-    if not isinstance(choice, dict) or not isinstance(message, dict):
-        raise AnnotationError("malformed", "the server's reply holds no message")
-    reason = choice.get("finish_reason")
-    if message.get("refusal") or reason == "content_filter":
-        raise AnnotationError("refused", "the server says that the model declined, or its filter stepped in")
-    if reason == "length":
-        raise AnnotationError("malformed", "the reply is longer than max_tokens allows and was cut off")
-    content = message.get("content")
-    if isinstance(content, list):
-        texts = [part.get("text") for part in content if isinstance(part, dict) and part.get("type") == "text"]
-        content = "".join(text for text in texts if isinstance(text, str))
-    if content is None:
-        raise AnnotationError("empty", "the reply holds no text")
-    if not isinstance(content, str):
-        raise AnnotationError("malformed", "the reply's content is no text")
-    return content
-
-
-def _model_of(body: Mapping[str, Any]) -> str | None:
-    """What the server says answered, where it is a name: more exact than what was asked for ("gpt-4o-2024-08-06")."""
-    model = body.get("model")
-    return model if isinstance(model, str) and 0 < len(model.strip()) <= 200 else None
 
 
 def _most_tokens(asked: Asked, max_tokens: int) -> int:
