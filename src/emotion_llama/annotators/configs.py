@@ -74,7 +74,9 @@ class OpenAIConfig(_Config):
     )
     timeout_seconds: float = Field(default=120.0, gt=0, description="For one request.")
     max_attempts: int = Field(
-        default=6, ge=1, description="Requests for one question while the server is down or busy."
+        default=6,
+        ge=1,
+        description="Requests for one question while the server is down or busy; a time-out counts as two.",
     )
     max_repeats: int = Field(
         default=2, ge=0, description="Times a question is asked again after a reply that is no answer."

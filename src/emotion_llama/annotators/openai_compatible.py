@@ -28,7 +28,7 @@ from emotion_llama.annotators.replies import reply_schema
 from emotion_llama.errors import AnnotationError, InputError
 from emotion_llama.prompts.merr_prompts import check_folder, prompt_hashes
 
-FIRST_WAIT_SECONDS = 0.5  # doubles with each attempt, up to max_wait_seconds
+FIRST_WAIT_SECONDS = 1.0  # doubles with each attempt, up to max_wait_seconds
 Form = Literal["json_schema", "json_object", "plain"]
 FORMS: tuple[Form, ...] = ("json_schema", "json_object", "plain")  # the strictest first
 # What a request may cost before anybody has counted: a token has at least 3 characters of English or 1 of Chinese; a
@@ -168,7 +168,8 @@ class OpenAICompatibleAnnotator:
             error = AnnotationError(reply.failing or "malformed", reply.problem)
             if reply.failing == "malformed":
                 return error
-            tries += 1
+            # A hanging server costs minutes a try, a busy one seconds: fewer tries for the first.
+            tries += 2 if reply.failing == "timeout" else 1
             if not reply.passing or tries >= self.config.max_attempts:
                 raise error
             self._pause(tries, reply)

@@ -81,14 +81,14 @@ def prose(question: Question, text: str, wording: str, *, is_line: bool = False)
     own = _own_words(plain, question)
     if _ERROR.search(own):
         raise malformed("the text is an error message")
-    if not is_line:
-        _check_length(question, plain)
     if _repeats(plain):
         raise malformed("the text repeats itself")
     if wording and _echoes(plain, wording, question.language):
         raise malformed("the text repeats the prompt")
     if why := why_other_language(own, question.language, is_line=is_line):
         raise malformed(why)
+    if not is_line:
+        _check_length(question, plain)
     return plain
 
 
