@@ -2,11 +2,13 @@
 
 import csv
 import json
+from concurrent.futures import Future
+from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
 
 import pytest
 
-from emotion_llama.errors import InputError, MissingDependency
+from emotion_llama.errors import BackendError, InputError, MissingDependency
 from emotion_llama.media.transcript_table import find_sentence
 from emotion_llama.synthetic import dataset
 from emotion_llama.synthetic.dataset import render_dataset
@@ -86,12 +88,38 @@ def test_an_interrupted_run_is_finished_and_nothing_is_done_twice(made, tmp_path
         render_dataset(PLANS, folder, progress=stop_after_two, command="make it")
     assert not (folder / "manifest.csv").exists()
     (folder / "truth" / f"{PLANS[0].id}.json").write_text('{"version": 1, "voi')  # as a full disk leaves it
+    (folder / "clips" / f".{PLANS[2].id}-77.tmp.mp4").write_bytes(b"half")  # as a killed run leaves it
     times = {p: p.stat().st_mtime_ns for p in (folder / "clips").iterdir() if PLANS[1].id in p.name}
     tally = render_dataset(PLANS, folder, resume=True, command="make it")
     assert (tally.done, tally.skipped) == (5, 1)
     assert all(p.stat().st_mtime_ns == time for p, time in times.items())
     assert files(folder) == files(made[0])
     assert render_dataset(PLANS, folder, resume=True).skipped == 6
+
+
+class _BrokenPool:
+    """A pool whose worker was killed at its first clip."""
+
+    def __init__(self, *args, **kwargs):
+        pass
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *exc):
+        return None
+
+    def submit(self, *call):
+        future = Future()
+        future.set_exception(BrokenProcessPool("A process in the process pool was terminated abruptly"))
+        return future
+
+
+def test_a_worker_that_is_killed_ends_the_run_in_one_sentence(tmp_path, monkeypatch):
+    monkeypatch.setattr("concurrent.futures.ProcessPoolExecutor", _BrokenPool)
+    with pytest.raises(BackendError, match=r"a process that renders was ended from outside.*take fewer workers"):
+        render_dataset(PLANS, tmp_path / "set", workers=2)
+    assert (tmp_path / "set" / "plans.jsonl").exists()
 
 
 def test_a_clip_that_fails_is_counted_and_left_out_of_the_tables(tmp_path, monkeypatch):
@@ -141,4 +169,4 @@ def test_folders_of_something_else_are_left_alone(made, tmp_path, monkeypatch):
 def test_a_table_that_cannot_be_written_is_told(tmp_path):
     (tmp_path / "manifest.csv").mkdir()
     with pytest.raises(InputError, match=r"manifest.csv cannot be written .*give another folder"):
-        dataset._write(tmp_path / "manifest.csv", "text")
+        dataset.write_whole(tmp_path / "manifest.csv", "text")

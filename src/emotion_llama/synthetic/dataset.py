@@ -14,7 +14,6 @@ from __future__ import annotations
 import csv
 import io
 import json
-import os
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -22,9 +21,9 @@ from pathlib import Path
 from typing import Literal
 
 from emotion_llama import __version__
-from emotion_llama.errors import EmotionLlamaError, InputError
+from emotion_llama.errors import BackendError, EmotionLlamaError, InputError
 from emotion_llama.synthetic.plan import ClipPlan
-from emotion_llama.synthetic.render import TRUTH_VERSION, VoiceBackend, render_clip
+from emotion_llama.synthetic.render import TRUTH_VERSION, VoiceBackend, render_clip, write_whole
 
 MANIFEST_COLUMNS = ("name", "path", "label", "subtitle", "person", "source", "split")
 SUBTITLES = "transcription.csv"
@@ -87,6 +86,7 @@ def render_dataset(
     Raises:
         InputError: ids are doubled, `out` holds something else, or cannot be written.
         MissingDependency: espeak-ng was asked for and is not installed.
+        BackendError: a worker process was killed.
     """
     from emotion_llama.batch import make_folder
 
@@ -104,9 +104,9 @@ def render_dataset(
         if progress is not None:
             progress(number, outcome.plan.id)
     finished = [plan for plan in plans if _is_finished(plan, folder, voice)]
-    _write(folder / "manifest.csv", manifest_text(finished))
-    _write(folder / SUBTITLES, subtitles_text(finished))
-    _write(folder / "README.md", readme_text(finished, len(plans), command, voice))
+    write_whole(folder / "manifest.csv", manifest_text(finished))
+    write_whole(folder / SUBTITLES, subtitles_text(finished))
+    write_whole(folder / "README.md", readme_text(finished, len(plans), command, voice))
     return tally
 
 
@@ -126,10 +126,12 @@ def _claim(folder: Path, plans: Sequence[ClipPlan], voice: VoiceBackend, resume:
             raise InputError(f"{folder} holds a data set; finish it with --resume, or give another --out")
         if path.read_text(encoding="utf-8") != text:
             raise InputError(f"{folder} holds a data set of other plans; repeat its options, or give another --out")
+        for half in folder.glob("*/.*.tmp*"):  # of a run that was killed
+            half.unlink(missing_ok=True)
         return
     if any(folder.iterdir()):
         raise InputError(f"{folder} is not empty and holds no plans.jsonl; give a new folder as --out")
-    _write(path, text)
+    write_whole(path, text)
 
 
 def _render_all(
@@ -146,6 +148,7 @@ def _render_all(
         return
     import multiprocessing
     from concurrent.futures import ProcessPoolExecutor, as_completed
+    from concurrent.futures.process import BrokenProcessPool
 
     # "spawn": a forked copy of a process with threads (OpenCV's, FFmpeg's) may hang.
     context = multiprocessing.get_context("spawn")
@@ -154,6 +157,11 @@ def _render_all(
         try:
             for future in as_completed(futures):
                 yield future.result()
+        except BrokenProcessPool as error:
+            raise BackendError(
+                "a process that renders was ended from outside, perhaps for want of memory; what is finished is kept: "
+                "take fewer workers, and --resume"
+            ) from error
         finally:
             for future in futures:
                 future.cancel()
@@ -225,14 +233,3 @@ They test and train a chain; a figure measured on them says nothing about real f
 `manifest.csv` lists the clips, `{SUBTITLES}` the sentences, `truth/` what is true of every frame, `plans.jsonl` what
 each clip was made of. The project's docs/synth.md explains all fields.
 """
-
-
-def _write(path: Path, text: str) -> None:
-    half = path.with_name(f".{path.name}-{os.getpid()}.tmp")
-    try:
-        half.write_text(text, encoding="utf-8")
-        half.replace(path)
-    except OSError as error:
-        raise InputError(f"{path} cannot be written ({error.strerror}); give another folder") from error
-    finally:
-        half.unlink(missing_ok=True)

@@ -93,7 +93,7 @@ def render_clip(plan: ClipPlan, folder: str | Path, *, voice: VoiceBackend = "ow
         write_clip(half, draw_frames(plan, motion), plan.fps, sound, sample_rate_hz=SAMPLE_RATE_HZ, stored=STORED)
         half.replace(path)
         truth = truth_of(plan, spoken, motion, voice)
-        _write_whole(truth_path, json.dumps(truth, ensure_ascii=False, separators=(",", ":")) + "\n")
+        write_whole(truth_path, json.dumps(truth, ensure_ascii=False, separators=(",", ":")) + "\n")
     except OSError as error:
         raise InputError(f"{path} cannot be written ({error.strerror}); give another folder") from error
     finally:
@@ -227,10 +227,17 @@ def _peak(plan: ClipPlan, motion: FaceMotion, label: str | None) -> int | None:
     return None if peak is None or peak.score <= 0 else peak.row
 
 
-def _write_whole(path: Path, text: str) -> None:
-    half = path.with_name(f".{path.stem}-{os.getpid()}.tmp")
+def write_whole(path: Path, text: str) -> None:
+    """Write `text` so that `path` is the old file or the new one, never half of it.
+
+    Raises:
+        InputError: it cannot be written.
+    """
+    half = path.with_name(f".{path.name}-{os.getpid()}.tmp")
     try:
         half.write_text(text, encoding="utf-8")
         half.replace(path)
+    except OSError as error:
+        raise InputError(f"{path} cannot be written ({error.strerror}); give another folder") from error
     finally:
         half.unlink(missing_ok=True)
