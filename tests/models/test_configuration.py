@@ -1,10 +1,11 @@
 """Sizes, defaults, round trips and refusals of the config."""
 
 import pytest
+import torch
 from transformers import AutoConfig, Qwen3Config
 
 from emotion_llama.errors import InputError
-from emotion_llama.models import register_auto_classes
+from emotion_llama.models import EmotionLlamaForConditionalGeneration, register_auto_classes
 from emotion_llama.models.configuration_emotion_llama import PRESETS, EmotionLlamaConfig, EmotionLlamaVitConfig
 from emotion_llama.models.inputs import RECIPES
 from emotion_llama.prompts.layouts import LAYOUTS
@@ -38,6 +39,18 @@ def test_every_preset_survives_saving(name, tmp_path):
         "image": "eva-bicubic-clip", "face": "mae-bilinear-01", "temporal": "videomae-8x2",
         "audio": "hubert-sum4-chunks10",
     }  # fmt: skip
+
+
+def test_nano_is_shipped_in_less_than_40_megabytes():
+    config = EmotionLlamaConfig.preset("nano")
+    with torch.device("meta"):
+        model = EmotionLlamaForConditionalGeneration(config)
+
+    count = sum(parameter.numel() for parameter in model.parameters())  # tied embeddings count once
+
+    assert 4 * count < 40e6 - 1e6  # float32, and a megabyte for the tokenizer
+    assert config.num_image_tokens == 16  # (112 / 14)^2 / 4
+    assert (config.frame_policy, config.prompt_layout) == ("peak", "evidence")
 
 
 def test_recipes_and_layouts_are_those_of_the_tables():
