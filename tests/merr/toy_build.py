@@ -15,7 +15,7 @@ def stages(log: Path | None, seconds: float) -> list[Stage]:
     return [
         Toy("measure", pool="process", log=log, seconds=seconds, artifact_bytes=20_000),
         Toy("label", ("measure",), log=log, bad={"c03": "drop", "c05": "drop fine"}),
-        ToySet("select", ("label",), keep=30, log=log),
+        ToySet("select", ("label",), keep=44, log=log),
         Toy("crop", ("select", "measure"), pool="process", log=log, seconds=seconds, artifact_bytes=9_000,
             reads_artifacts=("measure_file",)),
         Toy("describe", ("crop",), pool="thread", log=log, seconds=seconds),
@@ -26,4 +26,4 @@ def stages(log: Path | None, seconds: float) -> list[Stage]:
 if __name__ == "__main__":
     clips, out, log, workers = sys.argv[1:]
     options = EngineOptions(workers=int(workers), in_flight=2)
-    build([clips], Path(out), Recipe(), stages=stages(Path(log), 0.12), options=options)
+    build([clips], Path(out), Recipe(), stages=stages(Path(log), 0.06), options=options)
