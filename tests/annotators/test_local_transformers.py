@@ -316,6 +316,23 @@ def test_folders_that_hold_no_model(tmp_path: Path) -> None:
         make(tmp_path, None).answer([REASON])
 
 
+def test_an_id_is_not_looked_up_before_it_is_asked(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*address: object) -> None:
+        raise AssertionError(f"network: {address}")
+
+    monkeypatch.setattr(socket, "getaddrinfo", refuse)
+    with pytest.raises(InputError, match=r"say what 'some/model' takes, such as modalities: \[text, image\]"):
+        load_annotator({"name": "transformers", "model": "some/model"})
+    annotator = load_annotator(
+        {"name": "transformers", "model": "some/model", "revision": "v1", "modalities": ["text"], "device": "cpu"}
+    )
+    assert annotator.settings["model"] == "some/model@v1"
+    assert annotator.tasks() == {"audio", "reason", "check"}
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
+    with pytest.raises(InputError, match="the model 'some/model' cannot be loaded"):
+        annotator.answer([REASON])
+
+
 def test_a_model_without_a_chat_template(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="has no chat template"):
         make(text_model(tmp_path, None), None).answer([REASON])

@@ -66,23 +66,28 @@ def modalities_of(config: Mapping[str, Any]) -> tuple[str, ...]:
     )
 
 
-def read_config(config: TransformersConfig) -> Mapping[str, Any]:
-    """The model's own configuration; of a folder without importing transformers, of an id by asking the hub."""
-    if is_folder(config.model):
-        path = Path(config.model).expanduser() / "config.json"
-        try:
-            found = json.loads(path.read_text(encoding="utf-8"))
-        except (OSError, ValueError) as error:
-            raise InputError(f"{path}: cannot be read as JSON ({error})") from error
-        if not isinstance(found, dict):
-            raise InputError(f"{path}: expected a JSON object")
-        return found
-    transformers = need("transformers")
+def read_modalities(config: TransformersConfig) -> tuple[str, ...]:
+    """What the model takes: as the options say, else as its folder's configuration does; without transformers.
+
+    Raises:
+        InputError: the folder holds no model, or an id comes without modalities.
+    """
+    if config.modalities is not None:
+        is_folder(config.model)
+        return config.modalities
+    if not is_folder(config.model):
+        raise InputError(
+            f"say what {config.model!r} takes, such as modalities: [text, image]: an id is not looked up before it is "
+            "asked; of a folder it is read"
+        )
+    path = Path(config.model).expanduser() / "config.json"
     try:
-        found = transformers.AutoConfig.from_pretrained(config.model, revision=config.revision).to_dict()
+        found = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
-        raise InputError(f"the model {config.model!r} cannot be loaded: {_first_line(error)}") from error
-    return dict(found)
+        raise InputError(f"{path}: cannot be read as JSON ({error})") from error
+    if not isinstance(found, dict):
+        raise InputError(f"{path}: expected a JSON object")
+    return modalities_of(found)
 
 
 class LocalModel:
@@ -97,8 +102,7 @@ class LocalModel:
         torch, transformers = need("torch"), need("transformers")
         self._torch = torch
         self.config = config
-        own = read_config(config)
-        self.modalities = config.modalities or modalities_of(own)
+        self.modalities = read_modalities(config)
         is_text = set(self.modalities) == {"text"}
         place = str(Path(config.model).expanduser()) if is_folder(config.model) else config.model
         where: dict[str, Any] = {"local_files_only": True} if is_folder(config.model) else {"revision": config.revision}

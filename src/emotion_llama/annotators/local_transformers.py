@@ -16,9 +16,8 @@ from emotion_llama.annotators.local_model import (
     Generated,
     LocalModel,
     is_folder,
-    modalities_of,
     need,
-    read_config,
+    read_modalities,
 )
 from emotion_llama.errors import AnnotationError
 from emotion_llama.prompts.merr_prompts import check_folder, prompt_hashes
@@ -43,7 +42,7 @@ class TransformersAnnotator:
         self.config = config
         self.batch_size = config.batch_size
         self._loaded: LocalModel | None = None
-        self._modalities = config.modalities or modalities_of(read_config(config))
+        self._modalities = read_modalities(config)
         self._files_sha256 = folder_fingerprint(Path(config.model).expanduser()) if is_folder(config.model) else None
         self._prompt_hashes = prompt_hashes(self.tasks(), config.prompts)
 
