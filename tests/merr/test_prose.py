@@ -7,24 +7,6 @@ from emotion_llama.merr.prose_tone import tone_mentions
 from emotion_llama.merr.prose_units import unit_mentions
 from emotion_llama.speech.tone import SCALES
 
-# Units that a phrase of the package means and that its words, taken alone, do not say.
-NOT_SAID = {
-    "a clearly startled face with the mouth open": {"AU01", "AU02"},
-    "eyes and eyebrows clearly raised": {"AU05"},
-    "inner eyebrows clearly drawn up and the mouth turned down": {"AU04"},
-    "a clearly knotted brow over a downturned mouth": {"AU01"},
-    "inner eyebrows clearly drawn up and together": {"AU04"},
-    "a clearly troubled brow": {"AU01"},
-    "lips clearly pressed together": {"AU17"},
-    "lips clearly pressed into a line": {"AU17"},
-    "双眉明显扬起且眼睛和嘴都张大": {"AU26"},
-    "眉心明显蹙起且嘴角向下": {"AU01"},
-    "压低眉头瞪着前方": {"AU07"},
-    "眉头低压并瞪着前面": {"AU07"},
-    "眉心明显蹙起且内侧上提": set(),
-    "双唇明显抿住": {"AU17"},
-    "嘴唇明显抿成一线": {"AU17"},
-}
 CLEAR = 1.6  # phrases of this strength: adverbs change nothing here
 PHRASES = [
     (phrase, set(units))
@@ -35,17 +17,20 @@ PHRASES = [
 
 
 @pytest.mark.parametrize(("phrase", "units"), PHRASES)
-def test_the_packages_own_phrases_are_understood(phrase: str, units: set[str]) -> None:
-    """Written elsewhere for another purpose: every mention is of a unit meant, and nearly all units are found."""
+def test_what_the_packages_own_phrases_name_is_meant(phrase: str, units: set[str]) -> None:
+    """Phrases written elsewhere for another purpose: every mention is of a unit meant."""
     mentions = unit_mentions(phrase)
+    assert mentions
     assert all(mention.units & units for mention in mentions), mentions
-    named = set().union(*(mention.units for mention in mentions))
-    assert units - named == NOT_SAID.get(phrase, set())
 
 
-def test_there_are_phrases_to_understand() -> None:
-    assert len(PHRASES) > 100
-    assert set(NOT_SAID) <= {phrase for phrase, _ in PHRASES}
+@pytest.mark.parametrize("is_english", [True, False])
+def test_nearly_all_that_they_mean_is_found(is_english: bool) -> None:
+    """Idioms say more than their words ("a smug smile" is AU14 too), so not all: 92 % and 94 % when written."""
+    chosen = [(phrase, units) for phrase, units in PHRASES if phrase.isascii() == is_english]
+    assert len(chosen) > 50
+    found = [any(unit in m.units for m in unit_mentions(phrase)) for phrase, units in chosen for unit in units]
+    assert sum(found) / len(found) > 0.88
 
 
 @pytest.mark.parametrize(

@@ -64,18 +64,6 @@ def near_duplicates(texts: Sequence[str]) -> list[int]:
     return first
 
 
-def word_errors(reference: Sequence[str], heard: Sequence[str]) -> int:
-    """Least number of substituted, deleted and inserted tokens that turn `reference` into `heard` (Levenshtein)."""
-    columns = np.arange(len(heard) + 1)
-    before = columns
-    for row, word in enumerate(reference, start=1):
-        kept = before[:-1] + np.array([word != other for other in heard], dtype=int)
-        best = np.concatenate(([row], np.minimum(kept, before[1:] + 1)))
-        # An insertion costs 1 from the left neighbour: the running minimum of (value - column) gives all of them.
-        before = np.minimum.accumulate(best - columns) + columns
-    return int(before[-1])
-
-
 def _shingles(words: Sequence[str]) -> frozenset[tuple[str, ...]]:
     return frozenset(ngrams(words, SHINGLE)) or (frozenset([tuple(words)]) if words else frozenset())
 
