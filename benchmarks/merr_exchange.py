@@ -14,6 +14,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 from emotion_llama.labels import MERR9
@@ -31,12 +32,17 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as place:
         folder = Path(place)
         files = make_files(folder / "published", clips)
+        for name in ("all_label_NCEV.txt", "transcription_en_all.csv"):
+            with Store.create(folder / name.split(".")[0]) as store:
+                timed(f"import {name}", lambda store=store, name=name: import_files([files / name], store))
         with Store.create(folder / "merr") as store:
-            timed(f"import {clips:,} clips into a new build", lambda: import_files([files], store))
+            timed("import all four files into a new build", lambda: import_files([files], store))
             timed("import the same again (nothing changes)", lambda: import_files([files], store))
+            # Conversations need media; their files are not opened.
+            store.put_clips([replace(row, path=f"{row.clip_id}.mp4", width=320) for row in store.clips()])
             for kind in ("merr", "csv", "sharegpt", "parquet"):
                 timed(f"export --format {kind}", lambda kind=kind: export_build(store, None, kind))
-        timed("validate", lambda: validate(folder / "merr"))
+        timed("validate, with the exports", lambda: validate(folder / "merr"))
         with Store.create(folder / "again") as store:
             timed("import samples.csv", lambda: import_files([folder / "merr/export/csv/samples.csv"], store))
 
