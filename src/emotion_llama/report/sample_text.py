@@ -98,7 +98,7 @@ def value_lines(name: str, value: Json) -> list[str]:
         return [
             f"{key.replace('_', ' ')}: {_plain(item, DEEP)}"
             for key, item in value.items()
-            if item not in (None, [], {})
+            if item not in (None, "", [], {})
         ]
     return [_plain(value, DEEP)]
 
