@@ -86,6 +86,7 @@ class RayEngine:
                 yield got
         finally:
             stop.set()
+            pump.join(timeout=POLL_SECONDS)
         yield [
             Done(clip_id, Failed("died: the machine that worked on it was lost"), 0.0) for clip_id in sorted(waiting)
         ]
@@ -151,6 +152,8 @@ def _pump(data: Dataset, results: queue.SimpleQueue[Any], stop: threading.Event)
 def _import_ray() -> ModuleType:
     # Read when Ray is imported: nothing is told to anybody, and no bars are drawn over the progress line.
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    # A pipeline that is left when the build is interrupted must not start another cluster by itself.
+    os.environ["RAY_ENABLE_AUTO_CONNECT"] = "0"
     os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
     try:
         import ray
