@@ -36,7 +36,8 @@ CONTEXT = 2048
 TEMPLATE = """\
 {% for m in messages %}<s>{{ m['role'] }}: {% if m['content'] is string %}{{ m['content'] }}{% else %}\
 {% for c in m['content'] %}{% if c['type'] == 'image' %}<image>{% elif c['type'] == 'audio' %}\
-<|audio_bos|><|AUDIO|><|audio_eos|>{% else %}{{ c['text'] }}{% endif %}{% endfor %}{% endif %}{% endfor %}{% if add_generation_prompt %}<s>assistant: {% endif %}"""
+<|audio_bos|><|AUDIO|><|audio_eos|>{% else %}{{ c['text'] }}{% endif %}{% endfor %}{% endif %}{% endfor %}\
+{% if add_generation_prompt %}<s>assistant: {% endif %}"""
 NO_SYSTEM = "{% if messages[0]['role'] == 'system' %}{{ raise_exception('no') }}{% endif %}" + TEMPLATE
 
 

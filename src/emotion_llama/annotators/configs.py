@@ -119,7 +119,9 @@ class TransformersConfig(_Config):
     name: Literal["transformers"] = "transformers"
     model: str = Field(min_length=1, description="A folder (nothing is downloaded), or an id of the hub.")
     revision: str | None = Field(default=None, description="Of a hub id.")
-    modalities: tuple[Modality, ...] | None = Field(default=None, description="Needed with an id; a folder says it itself.")
+    modalities: tuple[Modality, ...] | None = Field(
+        default=None, description="Needed with an id; a folder says it itself."
+    )
     prompts: Path | None = Field(default=None, description="Folder of prompts of your own.")
     device: str | None = Field(
         default=None, description="cpu, cuda, cuda:1, or auto (spread over all). None: a GPU if any."
