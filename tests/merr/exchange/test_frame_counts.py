@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import random
 from collections.abc import Callable
 from pathlib import Path
@@ -14,6 +15,7 @@ from emotion_llama.errors import InputError
 from emotion_llama.merr.imports import import_files
 from emotion_llama.merr.imports.frame_counts import compare_frame_counts
 from emotion_llama.merr.store import Store
+from emotion_llama.merr.validate import validate
 
 Make = Callable[..., Store]
 
@@ -129,3 +131,19 @@ def test_videos_that_are_no_folder(make_build: Make, tmp_path: Path) -> None:
     (tmp_path / "none").mkdir()
     with pytest.raises(InputError, match="none holds no media files"):
         import_files([lists(tmp_path, 0)], make_build(), videos=tmp_path / "none")
+
+
+def test_validate_compares_published_lists_with_videos(tmp_path: Path, videos: Path) -> None:
+    (videos / "sample_9.mp4").write_bytes(b"no video")
+    for shift, verdict in ((0, "same release"), (3, "another release")):
+        folder = tmp_path / f"MERR_{shift}"
+        folder.mkdir()
+        lists(tmp_path, shift).rename(folder / "MERR_coarse_grained.txt")
+        names = [f"sample_{i}" for i in range(10)] + ["sample_x"]
+        (folder / "MERR_coarse_grained.json").write_text(json.dumps({name: {"caption": "A smile."} for name in names}))
+        found = validate(folder, videos=videos)
+        assert found.frame_counts is not None
+        assert (found.frame_counts.verdict, found.frame_counts.compared) == (verdict, 9)
+        assert found.problems.counts["a media file cannot be read"] == 1
+        wrong = "the media have another number of frames than the label file states"
+        assert found.problems.counts.get(wrong, 0) == (9 if shift else 0)

@@ -382,3 +382,46 @@ def test_feature_folders_into_an_empty_build(make_build: Make, tmp_path: Path) -
     value = store.sample("a").value("features")
     assert isinstance(value, dict)
     assert (value["layout"], value["face"]) == ("MER2024", {"file": "mae_340_23_UTT/a.npy", "shape": [1, 1024]})
+
+
+def test_table_that_breaks_in_the_middle(make_build: Make, tmp_path: Path) -> None:
+    """A quotation mark without its partner swallows the rest of a long file: Python stops at 128 KiB a cell."""
+    rows = "".join(f"clip_{i},some words that are said\n" for i in range(5000))
+    path = write(tmp_path / "t.csv", 'name,sentence\na,"never closed\n' + rows)
+    with pytest.raises(InputError, match=r"t\.csv, line \d+: the table cannot be read .* without its partner before"):
+        import_files([path], make_build())
+
+
+def test_table_without_what_is_needed() -> None:
+    from emotion_llama.labels import MERR9
+    from emotion_llama.merr.imports.claims import FileContent
+    from emotion_llama.merr.imports.tables import read_table
+
+    with pytest.raises(InputError, match="the table has the columns name, mood; expected `name` and one of"):
+        read_table("name,mood\na,b\n", FileContent("t.csv", ""), MERR9)
+
+
+def test_problems_of_emer_tables(make_build: Make, tmp_path: Path) -> None:
+    text = "name,chinese,english\na,,She smiles.\nb,微笑,Error: quota exceeded\n"
+    store = make_build()
+    tally = import_files([write(tmp_path / "final.csv", text)], store)
+    assert tally.problems.counts == {
+        "chinese is empty": 1, "english is the text of an error, not a description": 1,
+    }  # fmt: skip
+    assert store.sample("b").value("fine_caption", "en") is None
+
+
+def test_build_goes_on_from_imported_fields(make_build: Make, tmp_path: Path) -> None:
+    """An imported label is a finished run to the planner: no build replaces it."""
+    from emotion_llama.merr.plan import plan_phase
+    from emotion_llama.merr.recipe import Recipe
+    from emotion_llama.merr.stages import stage_named
+
+    store = make_build()
+    import_files([write(tmp_path / "l.txt", "a happy\n")], store)
+    stage = stage_named(Recipe(), "pseudo_label")
+    clips = {row.clip_id: row for row in store.clips()}
+    needs = ("ingest", *stage.needs)
+    runs = store.run_states({stage.name, *needs})
+    plan = plan_phase(stage, clips, runs, {need: {"a": "ok"} for need in needs}, session=1)
+    assert (dict(plan.pending), set(plan.finished)) == ({}, {"a"})

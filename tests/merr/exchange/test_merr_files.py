@@ -173,6 +173,13 @@ def test_scope_and_language_and_split_are_honoured(make_build: Make, spec: Any) 
     assert not (test.folder / "MERR_fine_grained.txt").exists()  # of the export before
 
 
+def test_why_a_clip_is_not_in_the_fine_set(make_build: Make, spec: Any) -> None:
+    store = make_build(spec("a"), spec("b", fine={}), spec("c", drop=Drop("grounded in 2 of 9 cues", "fine")))
+    assert export_build(store, None, "merr", Choice(scope="fine")).left_out == {
+        "dropped from the fine set at consistency: grounded in N of N cues": 1, "no fine caption (en)": 1,
+    }  # fmt: skip
+
+
 def test_language_that_the_build_lacks(make_build: Make, spec: Any) -> None:
     with pytest.raises(InputError, match="has no captions in 'zh' \\(it has: en\\)"):
         export_build(make_build(spec("a")), None, "merr", Choice(language="zh"))

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from emotion_llama.errors import EmotionLlamaError, InputError
 from emotion_llama.media.discover import find_media
-from emotion_llama.merr.ingest import Found, Ingested, count_pictures, take_in
+from emotion_llama.merr.ingest import Found, count_pictures, take_in
 from emotion_llama.merr.problems import Problems
 from emotion_llama.merr.records import ClipRow
 
@@ -49,19 +49,12 @@ def take_in_media(
     clips = [Found(clip_id, files[clip_id].absolute()) for clip_id in wanted if clip_id in files]
     rows: dict[str, ClipRow] = {}
 
-    def one(clip: Found) -> Ingested | EmotionLlamaError:
-        try:
-            return take_in(clip, sidecars=False)
-        except EmotionLlamaError as error:
-            return error
-
-    with ThreadPoolExecutor(max(1, workers)) as pool:
-        for done, (clip, taken) in enumerate(zip(clips, pool.map(one, clips)), 1):
-            error = taken if isinstance(taken, EmotionLlamaError) else taken.error
-            if error is not None or isinstance(taken, EmotionLlamaError):
-                problems.add("a media file cannot be read", str(error))
+    with ThreadPoolExecutor(max(1, workers)) as pool:  # hashing and reading leave Python's lock
+        for done, taken in enumerate(pool.map(lambda clip: take_in(clip, sidecars=False), clips), 1):
+            if taken.error is None:
+                rows[taken.row.clip_id] = taken.row
             else:
-                rows[clip.clip_id] = taken.row
+                problems.add("a media file cannot be read", str(taken.error))
             if progress is not None:
                 progress(done, len(clips))
     return rows

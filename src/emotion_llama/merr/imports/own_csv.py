@@ -27,7 +27,7 @@ from emotion_llama.merr.export.cells import (
 from emotion_llama.merr.imports.claims import Claim, FileContent, given_label
 from emotion_llama.merr.imports.label_lists import known_label
 from emotion_llama.merr.imports.tables import read_rows
-from emotion_llama.merr.records import ClipRow, FieldKey, Json, Provenance
+from emotion_llama.merr.records import ClipRow, FieldKey, Json
 
 
 def is_own_csv(header: Sequence[str]) -> bool:
@@ -147,8 +147,3 @@ def _object(cells: Mapping[str, str], column: str) -> dict[str, Json]:
     if not isinstance(value, dict):
         raise ValueError(f"{column} must be a JSON object")
     return value
-
-
-def as_provenance(claim: Claim, imported: Provenance) -> Provenance:
-    """The provenance that came with a claim, else `imported`."""
-    return imported if claim.provenance is None else claim.provenance
