@@ -7,14 +7,17 @@ import threading
 import time
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from toy_stages import ImportsNothing, Toy, ToySet, calls, facts, write_clips, write_one
 
 from emotion_llama.errors import InputError
+from emotion_llama.merr import ingest
 from emotion_llama.merr.build import build
 from emotion_llama.merr.engines import EngineOptions
 from emotion_llama.merr.interrupt import Interrupt
+from emotion_llama.merr.progress import Silent
 from emotion_llama.merr.recipe import Recipe
 from emotion_llama.merr.records import ClipRow, Field, Provenance, StageOutput, StageRun
 from emotion_llama.merr.stage import Stage
@@ -375,6 +378,35 @@ def test_an_interrupt_ends_between_two_results_and_keeps_what_is_done(builds: Bu
     tally, made = builds(*slow)
     assert not tally.was_interrupted
     assert sorted(made) == [*(f"b {clip_id}" for clip_id in IDS if clip_id not in done), "s -"]
+
+
+def test_an_interrupt_while_files_are_taken_in_waits_for_none_of_the_others(
+    builds: Builds, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    taken = []
+
+    def slow(found: Any, *, sidecars: bool) -> Any:
+        taken.append(found.clip_id)
+        time.sleep(0.02)
+        return take_in(found, sidecars=sidecars)
+
+    take_in = ingest.take_in
+    monkeypatch.setattr(ingest, "take_in", slow)
+
+    class Impatient(Silent):
+        def advance(self, done: int, failed: int) -> None:
+            if done == 1:
+                signal.raise_signal(signal.SIGINT)
+
+    write_clips(builds.clips, 45, first=5)
+    tally = build(
+        [builds.clips], builds.out, RECIPE, stages=CHAIN, progress=Impatient(), options=EngineOptions(workers=2)
+    )
+    assert tally.was_interrupted
+    assert len(taken) < 10
+    assert [(phase.name, phase.done) for phase in tally.phases] == [("ingest", 0)]
+    monkeypatch.undo()
+    assert builds(*CHAIN)[0].clips == 50
 
 
 def _when_logged(log: Path, line: str, number: signal.Signals) -> None:

@@ -75,10 +75,14 @@ def ingest(
     sidecars = recipe.ingest.sidecars
     done = []
     with ThreadPoolExecutor(max(1, workers)) as pool:  # hashing and decoding leave Python's lock
-        for count, one in enumerate(pool.map(lambda clip: take_in(clip, sidecars=sidecars), found), 1):
-            done.append(one)
-            if progress is not None:
-                progress(count, len(found))
+        try:
+            for count, one in enumerate(pool.map(lambda clip: take_in(clip, sidecars=sidecars), found), 1):
+                done.append(one)
+                if progress is not None:
+                    progress(count, len(found))
+        except BaseException:
+            pool.shutdown(cancel_futures=True)  # whoever interrupts does not wait for the files that are left
+            raise
     done.sort(key=lambda one: one.row.clip_id)
     check_given([one.row for one in done])
     return list(_without_duplicates(done))

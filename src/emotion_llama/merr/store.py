@@ -163,9 +163,9 @@ class Store(Ledger):
     def runs(self, stage: str | None = None) -> list[StageRun]:
         """Runs of one stage, or of all, that hold for the recipe and clips in force; by clip."""
         rows = self.query(
-            f"SELECT {_RUNS} FROM runs WHERE current = 1 AND (?1 IS NULL OR stage = ?1) "  # noqa: S608
+            f"SELECT {_RUNS} FROM runs WHERE current = 1 AND (? IS NULL OR stage = ?) "  # noqa: S608
             "AND clip_id IN (SELECT clip_id FROM clips WHERE here) ORDER BY clip_id, stage",
-            (stage,),
+            (stage, stage),
         )
         return [run_from_row(row) for row in rows]
 
