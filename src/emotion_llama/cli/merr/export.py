@@ -12,8 +12,8 @@ from emotion_llama.cli.merr.wrapped import write_wrapped
 
 EXAMPLES = """examples:
   emotion-llama merr export merr/ --format merr
-  emotion-llama merr export merr/ --format parquet --media peak --license cc-by-nc-4.0
-  emotion-llama merr export merr/ --format sharegpt --scope fine --to llamafactory/
+  emotion-llama merr export merr/ --format parquet --media peak --license mit
+  emotion-llama merr export merr/ --format sharegpt --scope fine --to factory/
   emotion-llama merr export merr/ --format csv --language zh
 
 formats:
@@ -23,8 +23,8 @@ formats:
   sharegpt  conversations and dataset_info.json, as LLaMA-Factory reads them
   csv       samples.csv, everything in it; `merr import` brings it back
 
-An export is complete once its export.json is there. The same build gives the same
-bytes. docs/merr-files.md shows each file."""
+An export is complete once its export.json is there. The same build gives the
+same bytes. docs/merr-files.md shows each file."""
 
 
 def add_parser(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:

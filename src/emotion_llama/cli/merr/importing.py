@@ -12,17 +12,18 @@ from emotion_llama.cli.merr.wrapped import write_wrapped
 
 EXAMPLES = """examples:
   emotion-llama merr import MERR/ --into merr/
-  emotion-llama merr import relative_test3_NCEV.txt --into merr/ --videos MER2023/test3/
+  emotion-llama merr import relative_test3_NCEV.txt --into merr/ --videos test3/
   emotion-llama merr import transcription_en_all.csv --into merr/
   emotion-llama merr import openface/ features/ --into merr/
   emotion-llama merr import samples.csv --into merr/ --replace
 
-Taken: MERR_*.json and .txt; lists of name, frame count, label, valence (2 columns:
-name and label); tables with a column `name` and one of sentences, labels or EMER's
-reasons; OpenFace tables; feature folders (mae_340_UTT, ...); our own samples.csv.
-Of a folder, everything in it that is one of these. What a build has made stays,
-unless --replace. Frame counts that a list states are compared with the videos', so
-that labels of another release are found."""
+Taken: MERR_*.json and .txt; lists of name, frame count, label, valence (of two
+columns: name and label); tables with a column `name` and one of sentences,
+labels or EMER's reasons; OpenFace tables; feature folders (mae_340_UTT, ...);
+our own samples.csv. Of a folder, everything in it that is one of these. What a
+build has made stays, unless --replace. Frame counts that a list states are
+compared with the videos', so that labels of another release are found; exit
+code 1 when they are."""
 
 
 def add_parser(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:

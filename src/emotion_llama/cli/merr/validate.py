@@ -15,12 +15,12 @@ EXAMPLES = """examples:
   emotion-llama merr validate MERR/ --videos MER2023/test3/
   emotion-llama merr validate merr/ --json
 
-Of a build: media and artifacts there and unchanged, fields complete as the recipe
-wants them, labels in their space, no empty texts and no error messages among them,
-the label last in fine descriptions, peaks within their clips, splits that divide no
-person and no source, duplicates, stated frame counts, and its exports. Of a folder
-of exported or published files: what the programs that read them need. Exit code 1
-when there is any problem."""
+Of a build: media and artifacts there and unchanged, fields complete as the
+recipe wants them, labels in their space, no empty texts and no error messages
+among them, the label last in fine descriptions, peaks within their clips,
+splits that divide no person and no source, duplicates, stated frame counts, and
+its exports. Of a folder of exported or published files: what the programs that
+read them need. Exit code 1 when there is any problem."""
 
 
 def add_parser(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
