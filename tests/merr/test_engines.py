@@ -1,19 +1,23 @@
 """Engines: workers that die, hang or go wrong cost their own clip only; back-pressure; Ray gives what local gives."""
 
 import os
+import pickle
+import sys
 import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from toy_stages import Toy, ToySet, facts, write_clips
 
-from emotion_llama.errors import BackendError, InputError
+from emotion_llama.errors import BackendError, InputError, MissingDependency
 from emotion_llama.merr.build import build
-from emotion_llama.merr.engines import Done, Engine, EngineOptions, Failed, load_engine, processes
+from emotion_llama.merr.engines import Done, Engine, EngineOptions, Failed, load_engine, processes, ray_data
 from emotion_llama.merr.engines.guarded import run_guarded
 from emotion_llama.merr.engines.local import LocalEngine
+from emotion_llama.merr.engines.ray_data import RayEngine
 from emotion_llama.merr.recipe import Recipe
 from emotion_llama.merr.records import ClipRow, StageInput, StageOutput
 from emotion_llama.merr.stage import ClipStage
@@ -249,3 +253,56 @@ def test_ray_builds_what_local_builds(tmp_path: Path) -> None:
     assert sorted(local[1].failed) == sorted(["died", "timeout", *(r for r in local[1].failed if "KeyError" in r)])
     assert facts(tmp_path / "ray") == facts(tmp_path / "local")
     assert len(facts(tmp_path / "ray")) == 6
+
+
+class _Pipeline:
+    """In place of a Ray Data pipeline: gives rows, then ends or fails."""
+
+    def __init__(self, rows: list[dict[str, bytes]], error: Exception | None = None) -> None:
+        self._rows, self._error = rows, error
+
+    def iter_rows(self) -> Iterator[dict[str, bytes]]:
+        yield from self._rows
+        if self._error is not None:
+            raise self._error
+
+
+@pytest.fixture
+def ray_engine(monkeypatch: pytest.MonkeyPatch) -> RayEngine:
+    monkeypatch.setattr(ray_data, "_import_ray", lambda: SimpleNamespace(is_initialized=lambda: True))
+    return RayEngine(EngineOptions(workers=2))
+
+
+def test_clips_that_are_lost_with_a_machine_fail_one_by_one(
+    ray_engine: RayEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rows = [{"done": pickle.dumps([Done("c01", StageOutput(), 0.5)])}]
+    monkeypatch.setattr(ray_engine, "_pipeline", lambda stage, batches: _Pipeline(rows))
+    done = results(ray_engine, Toy("a", pool="process"), inputs("c00", "c01", "c02"))
+    assert done["c01"].result == StageOutput()
+    assert reason(done["c00"]) == reason(done["c02"]) == "died: the machine that worked on it was lost"
+
+
+def test_a_pipeline_that_stops_ends_the_build(ray_engine: RayEngine, monkeypatch: pytest.MonkeyPatch) -> None:
+    broken = _Pipeline([], RuntimeError("the head node\nis gone"))
+    monkeypatch.setattr(ray_engine, "_pipeline", lambda stage, batches: broken)
+    with pytest.raises(BackendError, match="Ray stopped: the head node is gone"):
+        results(ray_engine, Toy("a", pool="process"))
+
+
+def test_a_cluster_that_cannot_be_reached(ray_engine: RayEngine, monkeypatch: pytest.MonkeyPatch) -> None:
+    def init(**options: object) -> None:
+        assert options["address"] == "ray://nowhere:1"
+        assert "num_cpus" not in options  # a cluster has its own
+        raise ConnectionError("no answer")
+
+    monkeypatch.setenv("RAY_ADDRESS", "ray://nowhere:1")
+    monkeypatch.setattr(ray_engine, "_ray", SimpleNamespace(is_initialized=lambda: False, init=init))
+    with pytest.raises(BackendError, match="Ray cannot be started or reached at ray://nowhere:1: no answer"):
+        results(ray_engine, Toy("a", pool="process"))
+
+
+def test_without_ray_its_engine_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "ray", None)
+    with pytest.raises(MissingDependency, match=r"the engine ray needs ray\[data\].*emotion-llama\[cluster\]"):
+        load_engine("ray", EngineOptions())
