@@ -35,7 +35,30 @@ def test_measured_face_and_voice() -> None:
     assert cue_text(evidence) == (
         "Measured cues. Face: strongest at 1.2 s, of 5: brow lowerer 2.1, "
         "inner brow raiser 0.9, lip corner puller 0.9. "
+        "Voice: quiet, slow; pitch 112 Hz, pitch range 3.2 semitones, level -32 dB, 4.4 syllables per second."
+    )
+
+
+def test_words_of_a_tone_without_figures_say_what_they_rest_on() -> None:
+    tone = Tone("quiet, slow voice", {"slow": "2.1 syllables per second", "quiet": "-38 dB"})
+    assert cue_text(Evidence(None, None, None, tone, WORDS)).endswith(
         "Voice: quiet (-38 dB), slow (2.1 syllables per second)."
+    )
+
+
+def test_words_beside_the_usual_voice_say_so() -> None:
+    tone = Tone("loud, lively voice", {"loud": "level -20.0 dB against a usual -29.0 dB", "lively": "pitch range 12.0"})
+    text = cue_text(Evidence(None, None, prosody(112.4), tone, WORDS))
+    assert "Voice: lively, loud for this person; pitch 112 Hz" in text
+
+
+def test_every_figure_is_told_that_was_measured() -> None:
+    sound = Prosody(
+        1.0, 0.8, 180.2, 32.5, 3.21, -2.6, -31.6, 9.0, 4.4, 5.16, 2, 0.25, 11.6, 0.5, 0.5, 1.26, 9.4, "test"
+    )
+    assert cue_text(Evidence(None, None, sound, None, WORDS)).endswith(
+        "Voice: pitch 180 Hz, pitch range 3.2 semitones, slope -3 semitones/s, level -32 dB, 5.2 syllables per second, "
+        "25% pauses, tremor 1.3%, harmonicity 12 dB, tilt 9 dB."
     )
 
 
@@ -43,7 +66,7 @@ def test_figures_where_the_tone_has_no_words() -> None:
     evidence = Evidence(UNITS, peak(), prosody(112.4, 0.25), None, WORDS)
     assert cue_text(evidence) == (
         "Measured cues. Face: no marked movement, strongest at 1.2 s. "
-        "Voice: pitch 112 Hz, pitch range 3.2 semitones, loudness -32 dB, 4.4 syllables per second, 25% pauses."
+        "Voice: pitch 112 Hz, pitch range 3.2 semitones, level -32 dB, 4.4 syllables per second, 25% pauses."
     )
 
 
@@ -64,3 +87,11 @@ def test_length_is_bounded_whatever_was_measured() -> None:
     assert text.count("5.0") == 6  # the six strongest, alphabetical where equal
     assert "cheek raiser" in text
     assert "r" * 101 not in text
+
+
+def test_a_talking_mouth_is_said() -> None:
+    talking = ActionUnits(
+        ("AU04",), np.zeros(1), np.ones((1, 1)), np.ones(1), np.zeros(1, bool), np.ones(1, bool), "person", "test"
+    )
+    text = cue_text(Evidence(talking, peak(AU26=1.5), None, None, WORDS))
+    assert text.startswith("Measured cues. Face: strongest at 1.2 s while talking, of 5: jaw drop 1.5. Voice:")

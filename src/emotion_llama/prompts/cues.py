@@ -7,16 +7,18 @@ from emotion_llama.records import AU_DESCRIPTIONS, Evidence, Prosody
 _MOST_UNITS = 6
 _MOST_VOICE_WORDS = 6
 _LONGEST_REASON = 100  # characters
-# 6 units of at most 42 characters, or 6 words of the voice of at most 60, and three reasons stay below this.
+# 6 units of at most 42 characters, 6 words of the voice, its figures, and three reasons stay below this.
 LONGEST = 900
 
 
 def cue_text(evidence: Evidence) -> str:
     """What was measured of one person in one segment, in at most `LONGEST` characters; same evidence, same text.
 
-    Face: the units of the peak frame, strongest first, with intensity 0..5. Voice: the tone's words with the figures
-    behind them, else the figures alone. Words are told by the character line, so that only their absence is told here.
-    What is missing is said, with the reason.
+    Face: the units of the peak frame, strongest first, with intensity 0..5, and whether the person talks there, which
+    moves the mouth as well. Voice: the tone's words, and all figures,
+    also those within the ordinary, which no word tells; of a tone without figures each word with what it rests on.
+    Words are told by the character line, so that only their absence is told here. What is missing is said, with the
+    reason.
     """
     sentences = [f"Face: {_face(evidence)}.", f"Voice: {_voice(evidence)}."]
     if evidence.transcript is None:
@@ -24,32 +26,54 @@ def cue_text(evidence: Evidence) -> str:
     return f"Measured cues. {' '.join(sentences)}"[:LONGEST]
 
 
+def told_units(evidence: Evidence) -> dict[str, float]:
+    """Units of the peak frame that the cues name -> intensity 0..5, strongest first; empty where there is none."""
+    peak = evidence.peak_frame
+    ranked = [] if peak is None else sorted(peak.units.items(), key=lambda item: (-item[1], item[0]))
+    return dict(ranked[:_MOST_UNITS])
+
+
+def is_talking(evidence: Evidence) -> bool:
+    """Whether the mouth moves because the person talks at the peak frame; False where that was not measured."""
+    units, peak = evidence.action_units, evidence.peak_frame
+    return units is not None and peak is not None and peak.row < len(units.is_speech) and bool(units.is_speech[peak.row])
+
+
 def _face(evidence: Evidence) -> str:
     peak = evidence.peak_frame
     if peak is None:
         return _missing(evidence, "peak_frame")
-    if not peak.units:
-        return f"no marked movement, strongest at {peak.pts_seconds:.1f} s"
-    ranked = sorted(peak.units.items(), key=lambda item: (-item[1], item[0]))[:_MOST_UNITS]
-    units = ", ".join(f"{AU_DESCRIPTIONS.get(name, name)} {intensity:.1f}" for name, intensity in ranked)
-    return f"strongest at {peak.pts_seconds:.1f} s, of 5: {units}"
+    when = f"strongest at {peak.pts_seconds:.1f} s{' while talking' * is_talking(evidence)}"
+    units = ", ".join(f"{AU_DESCRIPTIONS.get(name, name)} {x:.1f}" for name, x in told_units(evidence).items())
+    return f"{when}, of 5: {units}" if units else f"no marked movement, {when}"
 
 
 def _voice(evidence: Evidence) -> str:
+    figures = _figures(evidence.prosody) if evidence.prosody is not None else ""
     if evidence.tone is not None:
         words = sorted(evidence.tone.words.items())[:_MOST_VOICE_WORDS]
+        if words and figures:
+            return f"{', '.join(_relative(word[:60], measured) for word, measured in words)}; {figures}"
         return ", ".join(f"{word} ({measured[:60]})" for word, measured in words) or evidence.tone.phrase[:60]
-    figures = _figures(evidence.prosody) if evidence.prosody is not None else ""
     return figures or _missing(evidence, "prosody" if evidence.prosody is None else "tone")
+
+
+def _relative(word: str, measured: str) -> str:
+    """A word that compares with the person's usual voice says so."""
+    return f"{word} for this person" if " against a usual " in measured else word
 
 
 def _figures(prosody: Prosody) -> str:
     measured = (
         ("pitch {:.0f} Hz", prosody.pitch_median_hz),
         ("pitch range {:.1f} semitones", prosody.pitch_range_semitones),
-        ("loudness {:.0f} dB", prosody.loudness_median_db),
-        ("{:.1f} syllables per second", prosody.syllables_per_second),
+        ("slope {:.0f} semitones/s", prosody.pitch_slope_semitones_per_second),
+        ("level {:.0f} dB", prosody.loudness_median_db),
+        ("{:.1f} syllables per second", prosody.articulation_rate or prosody.syllables_per_second),
         ("{:.0%} pauses", prosody.pause_share),
+        ("tremor {:.1f}%", prosody.tremor_depth_percent),
+        ("harmonicity {:.0f} dB", prosody.harmonicity_db),
+        ("tilt {:.0f} dB", prosody.tilt_db),
     )
     return ", ".join(text.format(value) for text, value in measured if value is not None)
 
