@@ -1,0 +1,102 @@
+"""One encoder with the linear heads that teach it; the heads read exactly the vectors that the model projects.
+
+Legend: B clips, R rows that figures are told of, T figures, C labels, D width, N patches.
+"""
+
+# mypy: disable-error-code="misc"
+# (transformers is only partly typed.)
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import torch
+from torch import nn
+from transformers import HubertModel
+
+from emotion_llama.labels import MERR9
+from emotion_llama.models.configuration_emotion_llama import EmotionLlamaConfig
+from emotion_llama.models.features import hubert_features
+from emotion_llama.models.vit import VisionTransformer
+from emotion_llama.train.encoders.lessons import FIGURES, TowerName
+
+
+class Seen(NamedTuple):
+    """Vectors of a batch: rows [R, D] that figures are told of, and one a clip [B, D] for its label."""
+
+    rows: torch.Tensor
+    clips: torch.Tensor
+
+
+class TowerWithHeads(nn.Module):
+    """An encoder, as the model holds it, and a linear head each for figures and labels.
+
+    Heads are linear since the model reads these vectors through one linear map: what a deeper head would find there,
+    the projection could not.
+
+    Args:
+        tower: which one; its weights are drawn anew.
+        config: sizes.
+        mean, deviation: [T] of the figures, which are learnt in units of their deviation.
+    """
+
+    def __init__(
+        self, tower: TowerName, config: EmotionLlamaConfig, mean: torch.Tensor, deviation: torch.Tensor
+    ) -> None:
+        super().__init__()
+        self.tower_name = tower
+        self.audio_recipe = config.recipes["audio"]
+        if tower == "audio_tower":
+            self.audio_tower: Any = HubertModel(config.audio_config)
+            width = config.audio_config.hidden_size
+        else:
+            part = getattr(config, {"vision_tower": "vision_config", "face_tower": "face_config"}.get(
+                tower, "temporal_config"))  # fmt: skip
+            setattr(self, tower, VisionTransformer(part))
+            width = part.hidden_size
+        if tower == "vision_tower":
+            self.vision_layernorm = nn.LayerNorm(width, eps=1e-5)
+        self.figures = nn.Linear(width, len(FIGURES[tower]))
+        self.labels = nn.Linear(width, len(MERR9.labels))
+        self.mean: torch.Tensor
+        self.deviation: torch.Tensor
+        self.register_buffer("mean", mean, persistent=False)
+        self.register_buffer("deviation", deviation, persistent=False)
+
+    @property
+    def parts(self) -> tuple[str, ...]:
+        """Names of what stays when training is over."""
+        return ("vision_tower", "vision_layernorm") if self.tower_name == "vision_tower" else (self.tower_name,)
+
+    def see(self, inputs: torch.Tensor, lengths: torch.Tensor, num_clips: int) -> Seen:
+        """The vectors that the model projects.
+
+        The global encoder gives two rows a frame: its CLS and the mean of its patches, both of which the model reads.
+        """
+        tower: Any = getattr(self, self.tower_name)
+        if self.tower_name == "audio_tower":
+            heard = hubert_features(tower, inputs, lengths, self.audio_recipe)
+            return Seen(heard, heard)
+        hidden = tower(inputs).last_hidden_state
+        if self.tower_name == "temporal_tower":
+            return Seen(hidden.mean(dim=1), hidden.mean(dim=1))
+        if self.tower_name == "face_tower":
+            crops = hidden[:, 0]
+            return Seen(crops, crops.unflatten(0, (num_clips, -1)).mean(dim=1))
+        hidden = self.vision_layernorm(hidden)
+        return Seen(torch.cat([hidden[:, 0], hidden[:, 1:].mean(dim=1)]), hidden[:, 0])
+
+    def forward(
+        self, inputs: torch.Tensor, lengths: torch.Tensor, figures: torch.Tensor, labels: torch.Tensor, **kwargs: Any
+    ) -> dict[str, torch.Tensor]:
+        """Loss, and what the heads tell: figures [R, T] in deviations and label scores [B, C]."""
+        seen = self.see(inputs, lengths, len(labels))
+        told, scores = self.figures(seen.rows), self.labels(seen.clips)
+        wanted = (figures - self.mean) / self.deviation
+        wanted = wanted.repeat(len(told) // len(wanted), 1)
+        known = wanted.isfinite()
+        error = nn.functional.smooth_l1_loss(told, wanted.nan_to_num(), reduction="none") * known
+        loss = error.sum() / known.sum().clamp(min=1)
+        if bool((labels >= 0).any()):
+            loss = loss + nn.functional.cross_entropy(scores, labels, label_smoothing=0.05)
+        return {"loss": loss, "figures": told, "scores": scores}
