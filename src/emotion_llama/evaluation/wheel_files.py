@@ -3,35 +3,18 @@
 from __future__ import annotations
 
 import csv
-import io
-import pickle  # only through `_DictsOnly`, which builds arrays and plain values and nothing else
 import zipfile
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
-
-import numpy as np
+from typing import TYPE_CHECKING
 
 from emotion_llama.errors import InputError, MissingDependency
+from emotion_llama.evaluation.npz_tables import read_tables
 
 if TYPE_CHECKING:
     from emotion_llama.evaluation.wheels import WheelFiles
 
-# numpy's own constructors of an array, under the names of numpy 1 and 2; everything else in a file is refused.
-_ALLOWED = {
-    *(("numpy.core.multiarray", name) for name in ("_reconstruct", "scalar")),
-    *(("numpy._core.multiarray", name) for name in ("_reconstruct", "scalar")),
-    ("numpy", "ndarray"),
-    ("numpy", "dtype"),
-}
 NUM_WHEELS = 5
-
-
-class _DictsOnly(pickle.Unpickler):
-    def find_class(self, module: str, name: str) -> Any:
-        if (module, name) in _ALLOWED:
-            return super().find_class(module, name)
-        raise pickle.UnpicklingError(f"it asks for {module}.{name}")
 
 
 def read_mapping(path: Path) -> WheelFiles:
@@ -43,17 +26,15 @@ def read_mapping(path: Path) -> WheelFiles:
     from emotion_llama.evaluation.wheels import Wheel, WheelFiles
 
     names = ("format_mapping", "raw_mapping", "wheel_map_whole")
+    forms, raw, whole = read_tables(path, names, "the wheel_mapping.npz of MER2026")
     try:
-        forms, raw, whole = (_object(path, name) for name in names)
         wheels = tuple(
             Wheel(_words(whole[f"wheel{k}"]["level1"]), _words(whole[f"wheel{k}"]["level2"]))
             for k in range(1, NUM_WHEELS + 1)
         )
         return WheelFiles(_lists(forms), _lists(raw), wheels, "2026")
-    except (OSError, KeyError, TypeError, AttributeError, ValueError, EOFError, zipfile.BadZipFile) as error:
+    except (KeyError, TypeError, AttributeError, ValueError) as error:
         raise InputError(f"{path} is not the wheel_mapping.npz of MER2026 ({error!r})") from error
-    except pickle.UnpicklingError as error:
-        raise InputError(f"{path} holds more than tables ({error}), and was not read") from error
 
 
 def read_spreadsheets(folder: Path) -> WheelFiles:
@@ -79,20 +60,6 @@ def read_spreadsheets(folder: Path) -> WheelFiles:
     # The forms of 2026 lack 64 of 2025, "fearless" among those of "fear".
     version = "2025" if "fearless" in bases.get("fear", ()) else "2026"
     return WheelFiles(bases, wheel_words, wheels, version)
-
-
-def _object(path: Path, name: str) -> Any:
-    """The one object in an array of the archive."""
-    with zipfile.ZipFile(path) as archive, archive.open(f"{name}.npy") as file:
-        # Typed as Any: numpy publishes no types for its own file format.
-        layout: Any = np.lib.format
-        read_header = (
-            layout.read_array_header_1_0 if layout.read_magic(file) == (1, 0) else layout.read_array_header_2_0
-        )
-        shape, _, dtype = read_header(file)
-        if not dtype.hasobject or shape != ():
-            raise ValueError(f"{name} is an array {list(shape)} of {dtype}, expected one table")
-        return _DictsOnly(io.BytesIO(file.read())).load().item()
 
 
 def _words(table: Mapping[str, str]) -> dict[str, str]:
