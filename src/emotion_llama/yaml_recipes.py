@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Hashable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from emotion_llama.errors import InputError
 
@@ -19,17 +19,34 @@ else:
 
 Tree = dict[str, Any]  # what a YAML file may hold, before the model has checked it
 
+MOST_BYTES = 1 << 20  # of a file; own choice, a thousand times what a recipe has
+MOST_UNFOLDED = 4 << 20  # characters and values, each alias (`*name`) counted as often as it is used; own choice
+MOST_LEVELS = 50  # of parts in parts; own choice
+
+
+class _Unfolded(NamedTuple):
+    """Characters and values of a value, and how deep it is."""
+
+    size: int
+    levels: int
+
 
 def read_yaml(path: Path) -> Any:
     """Whatever a YAML file holds, if no key stands in it twice.
 
     Raises:
-        InputError: the file cannot be read, is no YAML, or has a key twice; line and column are named.
+        InputError: the file cannot be read, has more than `MOST_BYTES`, or as `parse_yaml`.
     """
     try:
-        text = path.read_text(encoding="utf-8")
+        with path.open("rb") as file:
+            data = file.read(MOST_BYTES + 1)
+        text = data.decode("utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise InputError(f"{path}: the file cannot be read ({error}); expected YAML in UTF-8") from None
+    if len(data) > MOST_BYTES:
+        raise InputError(
+            f"{path}: the file has more than {MOST_BYTES:,} bytes, which no recipe has; is it another file?"
+        )
     return parse_yaml(text, str(path))
 
 
@@ -113,7 +130,8 @@ def parse_yaml(text: str, where: str) -> Any:
     """Whatever a YAML text holds, if no key stands in it twice.
 
     Raises:
-        InputError: it is no YAML, or has a key twice; `where`, line and column are named.
+        InputError: it is no YAML, has a key twice or a value that cannot be (a 13th month), is nested without end, or
+            unfolds to more than `MOST_UNFOLDED`; `where` is named, with line and column where they are known.
     """
     import yaml
 
@@ -134,11 +152,42 @@ def parse_yaml(text: str, where: str) -> Any:
             return super().construct_mapping(node, deep)
 
     try:
-        return yaml.load(text, Loader=Loader)  # noqa: S506 (a SafeLoader)
+        tree = yaml.load(text, Loader=Loader)  # noqa: S506 (a SafeLoader)
+        size = _unfolded(tree, set(), {}).size
     except yaml.YAMLError as error:
         mark, problem = getattr(error, "problem_mark", None), getattr(error, "problem", None)
         place = "" if mark is None else f", line {mark.line + 1}, column {mark.column + 1}"
         raise InputError(f"{where}{place}: {problem or error}; expected YAML with each key once") from None
+    except ValueError as error:  # of a date or a number that looks like one and is none
+        raise InputError(f"{where}: a value cannot be ({error}); put a text in quotation marks") from None
+    except RecursionError:
+        raise InputError(f"{where}: parts stand in parts without end; expected a recipe of a few levels") from None
+    if size > MOST_UNFOLDED:
+        raise InputError(f"{where}: its aliases unfold to {size:,} characters; expected {MOST_UNFOLDED:,} at most")
+    return tree
+
+
+def _unfolded(value: Any, above: set[int], known: dict[int, _Unfolded]) -> _Unfolded:
+    """What a YAML value would be with its aliases written out, without writing them out.
+
+    Aliases make a few lines stand for gigabytes ("billion laughs"), or a value for a part of itself.
+    """
+    if isinstance(value, (str, bytes)):
+        return _Unfolded(1 + len(value), 1)
+    if not isinstance(value, (dict, list, tuple, set)):
+        return _Unfolded(1, 1)
+    if id(value) not in known:
+        if id(value) in above:
+            raise RecursionError
+        above.add(id(value))
+        parts = [*value, *value.values()] if isinstance(value, dict) else value
+        found = [_unfolded(part, above, known) for part in parts]
+        above.discard(id(value))
+        levels = 1 + max((part.levels for part in found), default=0)
+        if levels > MOST_LEVELS:
+            raise RecursionError
+        known[id(value)] = _Unfolded(1 + sum(part.size for part in found), levels)
+    return known[id(value)]
 
 
 def _mistakes(error: Any) -> str:  # a pydantic ValidationError

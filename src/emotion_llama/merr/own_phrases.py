@@ -12,7 +12,7 @@ from emotion_llama.annotators.annotator import LANGUAGES
 from emotion_llama.annotators.phrases import Phrases, expression_phrases, own_phrases
 from emotion_llama.annotators.wording import pick, wording
 from emotion_llama.errors import InputError
-from emotion_llama.merr.recipe import read_yaml
+from emotion_llama.yaml_recipes import read_yaml
 
 _COLUMNS = ("language", "units", "phrase")
 
