@@ -438,3 +438,32 @@ def test_a_value_that_cannot_be_stored_has_no_hash(value: object) -> None:
 def test_a_field_that_is_there_twice_has_no_hash() -> None:
     with pytest.raises(ValueError, match="is there twice"):
         output_sha256(StageOutput((said("a", 1), said("a", 2))))
+
+
+def test_nobody_ever_finds_half_a_ledger(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    # A build that was killed while it made its ledger left an empty file, which was then taken for a stranger's.
+    def killed(path: Path) -> None:
+        sqlite3.connect(path).execute("CREATE TABLE half (x)").connection.close()
+        assert not (tmp_path / "build" / ledger_schema.LEDGER_NAME).exists()
+        raise sqlite3.OperationalError("killed")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(ledger_schema, "_write_schema", killed)
+        with pytest.raises(InputError, match=r"cannot be written \(killed\)"):
+            Store.create(tmp_path / "build")
+    assert list((tmp_path / "build").iterdir()) == []
+    (tmp_path / "build" / ledger_schema.LEDGER_NAME).touch()
+    with pytest.raises(InputError, match="is no build: it holds no"):
+        Store.open(tmp_path / "build", read_only=True)
+    with Store.create(tmp_path / "build") as store:
+        assert store.clips() == []
+
+
+def test_a_file_system_without_links_takes_a_ledger_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def no_links(*args: object) -> None:
+        raise OSError(95, "Operation not supported")
+
+    monkeypatch.setattr(os, "link", no_links)
+    with Store.create(tmp_path / "build") as store:
+        assert store.clips() == []
+    assert [p.name for p in (tmp_path / "build").iterdir()] == [ledger_schema.LEDGER_NAME]

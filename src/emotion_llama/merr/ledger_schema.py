@@ -15,6 +15,8 @@ from __future__ import annotations
 import os
 import sqlite3
 import time
+import uuid
+from contextlib import suppress
 from pathlib import Path
 
 from emotion_llama.errors import BackendError, InputError
@@ -95,21 +97,42 @@ def create(folder: Path) -> None:
         raise InputError(
             f"{folder} is no build and not empty ({strangers[0]} is in it); give a new or empty folder for the build"
         )
+    # Under another name first: whoever is killed here, or looks on, never leaves or finds half a ledger.
+    half = folder / f".{LEDGER_NAME}-{uuid.uuid4().hex}"
     try:
-        connection = sqlite3.connect(path, isolation_level=None, timeout=BUSY_SECONDS)
-        try:
-            # Two builds may start at once: the second one waits here, and finds the tables made.
-            connection.execute("BEGIN IMMEDIATE")
-            if not connection.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]:
-                for statement in SCHEMA.split(";"):
-                    connection.execute(statement)
-                connection.execute(f"PRAGMA application_id={APPLICATION_ID}")
-                connection.execute(f"PRAGMA user_version={VERSION}")
-            connection.execute("COMMIT")
-        finally:
-            connection.close()
-    except sqlite3.Error as error:
+        _write_schema(half)
+        _publish(half, path)
+    except (OSError, sqlite3.Error) as error:
         raise InputError(f"{path} cannot be written ({error}); give another folder") from error
+    finally:
+        with suppress(OSError):
+            half.unlink(missing_ok=True)
+
+
+def _write_schema(path: Path) -> None:
+    connection = sqlite3.connect(path, isolation_level=None)
+    try:
+        connection.execute("BEGIN")
+        for statement in SCHEMA.split(";"):
+            connection.execute(statement)
+        connection.execute(f"PRAGMA application_id={APPLICATION_ID}")
+        connection.execute(f"PRAGMA user_version={VERSION}")
+        connection.execute("COMMIT")
+    finally:
+        connection.close()
+
+
+def _publish(half: Path, path: Path) -> None:
+    """Give a whole ledger its name, unless another build was quicker: theirs stays."""
+    if path.exists() and not path.stat().st_size:
+        half.replace(path)
+        return
+    try:
+        os.link(half, path)
+    except FileExistsError:
+        return
+    except OSError:  # a file system without hard links
+        half.replace(path)
 
 
 def connect(folder: Path, *, read_only: bool = False) -> sqlite3.Connection:
@@ -119,7 +142,7 @@ def connect(folder: Path, *, read_only: bool = False) -> sqlite3.Connection:
         InputError: there is no ledger, it is no ledger of ours, or a newer version's.
     """
     path = folder / LEDGER_NAME
-    if not path.is_file():
+    if not path.is_file() or not path.stat().st_size:
         raise InputError(f"{folder} is no build: it holds no {LEDGER_NAME}; make one with: emotion-llama merr build")
     try:
         connection = sqlite3.connect(_uri(path, read_only), uri=True, isolation_level=None, timeout=BUSY_SECONDS)
@@ -141,15 +164,12 @@ def connect(folder: Path, *, read_only: bool = False) -> sqlite3.Connection:
 def _write_ahead(connection: sqlite3.Connection) -> None:
     """Put the ledger in WAL mode, once for all; SQLite does not wait for others here by itself."""
     deadline = time.monotonic() + BUSY_SECONDS
-    while True:
-        try:
+    while time.monotonic() < deadline:
+        with suppress(sqlite3.OperationalError):
             connection.execute("PRAGMA journal_mode=WAL")
-        except sqlite3.OperationalError:
-            if time.monotonic() > deadline:
-                raise
-            time.sleep(0.02)
-        else:
             return
+        time.sleep(0.02)
+    connection.execute("PRAGMA journal_mode=WAL")
 
 
 def _uri(path: Path, read_only: bool) -> str:
