@@ -251,6 +251,11 @@ def test_misleading_clues_of_different_kinds_are_given_no_common_name() -> None:
         ("hanger", "angry", False),
         ("他很愤怒", "angry", True),
         ("saddle", "sad", False),
+        ("She is Angrily staring.", "angry", True),
+        ("The crossed arms; sadly not measured.", "angry", False),
+        ("A madrigal is sung.", "angry", False),  # "mad" is a word for angry
+        ("他感到愤怒（angry）", "angry", True),
+        ("他的结论：angry。", "angry", True),
     ],
 )
 def test_words_for_a_label(text: str, label: str, holds: bool) -> None:

@@ -1,6 +1,7 @@
 """`emotion-llama merr stats` and `merr show`, as a user types them, on a build made by hand."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -8,6 +9,7 @@ import pytest
 from samples import make_samples
 
 from emotion_llama.cli.main import main
+from emotion_llama.errors import InputError
 from emotion_llama.merr.overview import find_clip
 from emotion_llama.merr.recipe import Recipe
 from emotion_llama.merr.records import Artifact, StageOutput
@@ -68,7 +70,7 @@ def test_stats_as_json_are_one_document(folder: Path, capsys: Captured) -> None:
 def test_stats_write_a_page_with_pictures(folder: Path, tmp_path: Path, capsys: Captured) -> None:
     page = tmp_path / "deep" / "merr.html"
     assert main(["merr", "stats", str(folder), "--html", str(page)]) == 0
-    assert capsys.readouterr().out == ""
+    assert capsys.readouterr().out == f"wrote {page}\n"  # nothing at all was printed once
     text = page.read_text(encoding="utf-8")
     assert text.count("data:image/jpeg;base64,") == 7
     assert "my_merr" not in text
@@ -107,6 +109,7 @@ def test_show_as_json_and_as_a_page(folder: Path, tmp_path: Path, capsys: Captur
     assert {run["stage"] for run in document["runs"]} >= {"ingest", "splits"}
     page = tmp_path / "one.html"
     assert main(["merr", "show", str(folder), "a_happy", "--html", str(page)]) == 0
+    assert capsys.readouterr().out == f"wrote {page}\n"
     assert "data:image/jpeg;base64," in page.read_text(encoding="utf-8")
 
 
@@ -135,3 +138,19 @@ def test_a_whole_id_wins_over_longer_ones(tmp_path: Path) -> None:
         store.put_clips([make_clip_row("anna"), make_clip_row("anna_2")])
         assert find_clip(store, "anna") == "anna"
         assert find_clip(store, "anna_") == "anna_2"
+
+
+def test_a_clip_is_found_by_its_file_and_one_set_aside_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """People have paths, not ids, at hand; a clip that was set aside was said never to have been there."""
+    from samples import make_clip_row
+
+    with Store.create(tmp_path / "b") as store:
+        rows = [replace(make_clip_row(name), path=str(tmp_path / f"{name}.mp4")) for name in ("anna", "ben")]
+        store.put_clips(rows)
+        monkeypatch.chdir(tmp_path)
+        assert find_clip(store, "anna.mp4") == "anna"
+        assert find_clip(store, str(tmp_path / "ben.mp4")) == "ben"
+        store.set_aside(["ben"], "no longer among the inputs")
+        for wanted in ("ben", "ben.mp4"):
+            with pytest.raises(InputError, match="was set aside, no longer among the inputs; build with it among"):
+                find_clip(store, wanted)

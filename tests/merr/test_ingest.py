@@ -114,6 +114,28 @@ def test_nothing_to_take_in_is_an_error() -> None:
         ingest([], Recipe())
 
 
+def test_a_folder_without_media_is_no_clip(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An empty folder, named or the current one, was taken for a clip without a name: a traceback."""
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(InputError, match=r"no clips given \(.*empty: no media files\): expected files, folders"):
+        take(tmp_path / "empty")
+    monkeypatch.chdir(tmp_path / "empty")
+    with pytest.raises(InputError, match=r"no clips given \(\.: no media files\)"):
+        take(Path())
+    video(tmp_path / "full" / "a.mp4")
+    assert set(take(tmp_path / "empty", tmp_path / "full")) == {"a"}
+
+
+def test_a_folder_that_is_nowhere_is_a_slip_and_a_file_is_a_clip_that_failed(tmp_path: Path) -> None:
+    """A mistyped folder became a clip that failed, and a build's own clips were all set aside for it."""
+    with pytest.raises(InputError, match="vidoes: no such file or folder; check the path"):
+        take(tmp_path / "vidoes")
+    video(tmp_path / "a.mp4")
+    found = take(tmp_path / "a.mp4", tmp_path / "gone.mp4")
+    assert isinstance(found["gone"].error, MediaError)
+    assert found["a"].error is None
+
+
 def test_a_limit_takes_the_first_in_order(tmp_path: Path) -> None:
     for i, name in enumerate(("c", "a", "b")):
         video(tmp_path / f"{name}.mp4", i)

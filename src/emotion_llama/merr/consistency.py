@@ -14,6 +14,7 @@ from itertools import combinations
 from emotion_llama.annotators.annotator import Language
 from emotion_llama.annotators.explain import disagreement
 from emotion_llama.annotators.grounding import cues_in, find_problems, without_quotations
+from emotion_llama.annotators.reasoning import holds_label
 from emotion_llama.annotators.rules import RulesReader
 from emotion_llama.annotators.wording import Wording, wording
 from emotion_llama.labels import LabelSpace
@@ -31,6 +32,8 @@ NEIGHBOURS = frozenset(
         "contempt disgust", "contempt doubt", "happy surprise",
     )
 )  # fmt: skip
+
+_ONE_WORD = 4  # characters of Chinese that may be one word: 兴高采烈
 
 # Problems; details follow behind a colon, so that clips can be counted by what stands before it.
 NOT_NAMED = "the description does not come to the label"
@@ -54,12 +57,11 @@ def check_text(
         part: which findings are problems.
     """
     words, subtitle = wording(language), clues.get("subtitle", "")
-    claims = without_quotations(text)
-    claims = claims.replace(subtitle, " ") if subtitle else claims
+    claims = _without_subtitle(without_quotations(text), subtitle)
     sentences = split_sentences(claims, words)
     last = sentences[-1] if sentences else ""
-    names_label = names(claims, label, words)
-    at_end = not any(names(sentence, label, words) for sentence in sentences[:-1])
+    names_label = holds_label(claims, label, words)
+    at_end = not any(holds_label(sentence, label, words) for sentence in sentences[:-1])
     named = cues_in(claims, words)
     found = find_problems(claims, clues.values(), subtitle, language)
     ungrounded = tuple(problem.words for problem in found if problem.kind == "cue")
@@ -67,7 +69,7 @@ def check_text(
     invented = [p.words for p in find_problems(text, clues.values(), subtitle, language) if p.kind == "quote"]
     problems = []
     if not names_label:
-        others = [other for other in words.label_words if other != label and names(last, other, words)]
+        others = [other for other in words.label_words if other != label and holds_label(last, other, words)]
         problems.append(NOT_NAMED + (f": {label}, but {', '.join(others)}" if others else f": {label}"))
     if not at_end and part.require_label_last:
         problems.append(f"{TOO_EARLY}: {label}")
@@ -80,14 +82,10 @@ def check_text(
     return Consistency(names_label, at_end, share, ungrounded, tuple(problems))
 
 
-def names(text: str, label: str, words: Wording) -> bool:
-    """Whether a text names a label, itself or by another word for it."""
-    for word in (label, *words.label_words.get(label, ())):
-        # Chinese has no blanks between words; English words have edges.
-        pattern = rf"\b{re.escape(word)}\b" if word.isascii() else re.escape(word)
-        if re.search(pattern, text, re.IGNORECASE | re.ASCII):
-            return True
-    return False
+def _without_subtitle(text: str, subtitle: str) -> str:
+    """The text without the subtitle where it stands unmarked; one word is no quotation ("sad" as all that is said)."""
+    is_said = len(subtitle.split()) > 1 or (not subtitle.isascii() and len(subtitle) > _ONE_WORD)
+    return text.replace(subtitle, " ") if is_said else text
 
 
 def split_sentences(text: str, words: Wording) -> list[str]:

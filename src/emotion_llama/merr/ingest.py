@@ -191,13 +191,25 @@ def _listed(inputs: Sequence[str | os.PathLike[str]], space: LabelSpace) -> dict
                     raise InputError(f"{entry.where}: {entry.path} stands in {earlier.entry.where} already")
                 found[entry.path] = _Listed(_below(entry.path, given.absolute().parent), entry)
             continue
+        _must_be_there(given)
         root = given if given.is_dir() else given.parent
         for path in find_media([given]):
+            if path == given and given.is_dir():
+                continue  # a folder without media is no clip
             absolute = Path(os.path.abspath(path))  # noqa: PTH100  (links stay as named)
             found.setdefault(absolute, _Listed(_below(path, root), None))
     if not found:
-        raise InputError("no clips given: expected files, folders or manifests (.csv, .jsonl)")
+        empty = f" ({', '.join(map(str, inputs))}: no media files)" if inputs else ""
+        raise InputError(f"no clips given{empty}: expected files, folders or manifests (.csv, .jsonl)")
     return found
+
+
+def _must_be_there(given: Path) -> None:
+    """A name that can only be a folder's and is nowhere is a slip: all clips that a build has would be set aside."""
+    from emotion_llama.media.discover import MEDIA_SUFFIXES
+
+    if given.suffix.lower() not in MEDIA_SUFFIXES and not given.exists():
+        raise InputError(f"{given}: no such file or folder; check the path")
 
 
 def _below(path: Path, root: Path) -> str:

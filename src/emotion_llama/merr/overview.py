@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections import Counter, defaultdict
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
@@ -110,15 +111,24 @@ def _keep_larger(kept: dict[str, tuple[_Rank, Sample]], label: str, rank: _Rank,
 
 
 def find_clip(store: Store, wanted: str) -> str:
-    """The id of a clip by its id, or by a beginning that only one has.
+    """The id of a clip by its id, by a beginning that only one has, or by its media file.
 
     Raises:
-        InputError: none has it, or several; the message names some.
+        InputError: none has it, or several, or it was set aside; the message names some.
     """
-    ids = [clip.clip_id for clip in store.clips()]
-    found = [wanted] if wanted in ids else [clip_id for clip_id in ids if clip_id.startswith(wanted)]
+    clips = store.clips()
+    ids = [clip.clip_id for clip in clips]
+    path = os.path.abspath(wanted)  # noqa: PTH100  (links stay as named, as the ledger has them)
+    found = (
+        [wanted] if wanted in ids
+        else [clip.clip_id for clip in clips if clip.path == path]
+        or [clip_id for clip_id in ids if clip_id.startswith(wanted)]
+    )  # fmt: skip
     if len(found) == 1:
         return found[0]
+    aside = store.query("SELECT why_left FROM clips WHERE NOT here AND (clip_id = ? OR path = ?)", (wanted, path))
+    if aside and not found:
+        raise InputError(f"{wanted!r} was set aside, {aside[0][0]}; build with it among the inputs to have it back")
     if found:
         raise InputError(f"{wanted!r} begins {len(found)} clips: {', '.join(found[:5])}...; give more of the id")
     near = get_close_matches(wanted, ids, 3)

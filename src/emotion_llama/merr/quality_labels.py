@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 
 from emotion_llama.annotators.annotator import LANGUAGES
+from emotion_llama.annotators.reasoning import holds_label
 from emotion_llama.annotators.wording import wording
 from emotion_llama.labels import MERR9
-from emotion_llama.merr.consistency import check_text, names
+from emotion_llama.merr.consistency import check_text
 from emotion_llama.merr.quality import Measure
 from emotion_llama.merr.recipe_parts import ConsistencyPart
-from emotion_llama.merr.records import Json, Sample
+from emotion_llama.merr.records import Sample
 from emotion_llama.merr.values import descriptions, label_of, part, source_of, subtitle_text
 
 UNIMODAL = ("visual_expression", "visual_objective", "audio_tone")
@@ -33,7 +34,7 @@ class GivenLabels:
         value = sample.value("label")
         if source_of(value) == "rules":
             self._pairs.append((label, label_of(sample)))
-        elif (said := _best(part(value, "candidates"))) is not None:
+        elif isinstance(said := part(value, "by_rules"), str):
             self._pairs.append((label, said))
         else:
             self._left_out["the rules gave no label of their own"] += 1
@@ -77,7 +78,7 @@ class Leaks:
             if language not in LANGUAGES:
                 continue
             if name in UNIMODAL:
-                self._unimodal.append(names(written.text, label, wording(language)))
+                self._unimodal.append(holds_label(written.text, label, wording(language)))
                 continue
             found = check_text(written.text, label, clues, language, ConsistencyPart())
             self._named.append(found.names_label)
@@ -98,10 +99,3 @@ class Leaks:
                     dict(self._left_out))
             for name, title, seen, better, says in rows
         )  # fmt: skip
-
-
-def _best(candidates: Json) -> str | None:
-    if not isinstance(candidates, dict):
-        return None
-    scores = {str(k): float(v) for k, v in candidates.items() if isinstance(v, (int, float))}
-    return max(sorted(scores), key=lambda name: scores[name], default=None)

@@ -6,7 +6,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from emotion_llama.cli.common import begin_file, write_json
+from emotion_llama.cli.common import begin_file, shown, write_json
 
 
 def add_parser(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -22,7 +22,7 @@ def add_parser(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> No
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("folder", type=Path, metavar="BUILD", help="folder of a build")
-    parser.add_argument("clip", metavar="CLIP", help="the clip's id, or its beginning where only one clip has it")
+    parser.add_argument("clip", metavar="CLIP", help="its id, or a beginning that no other has, or its media file")
     parser.add_argument("--html", type=Path, metavar="FILE", help="write a page with the peak frame")
     parser.add_argument("--json", action="store_true", help="print everything as JSON")
     parser.set_defaults(run=run)
@@ -54,4 +54,6 @@ def run(args: argparse.Namespace) -> int:
         sys.stdout.write(render_sample_text(
             sample, width=max(40, width), colour=sys.stdout.isatty(), encoding=sys.stdout.encoding
         ))  # fmt: skip
+    else:
+        sys.stdout.write(f"wrote {shown(args.html)}\n")
     return 0

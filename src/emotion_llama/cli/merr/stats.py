@@ -6,7 +6,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from emotion_llama.cli.common import begin_file, write_json
+from emotion_llama.cli.common import begin_file, shown, write_json
 
 
 def add_parser(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -54,4 +54,6 @@ def run(args: argparse.Namespace) -> int:
             overview, width=max(40, width), colour=sys.stdout.isatty(), encoding=sys.stdout.encoding
         )
         sys.stdout.write(text)
+    else:
+        sys.stdout.write(f"wrote {shown(args.html)}\n")
     return 0
