@@ -289,6 +289,23 @@ def test_a_given_label_says_what_the_face_shows_of_it() -> None:
         )
 
 
+def test_a_given_label_keeps_what_the_rules_would_have_said() -> None:
+    # Its units were looked at alone, so that in a build whose labels are given the rules always agreed with them.
+    part, rules = PseudoLabelPart(), label_rules("joined", MERR9)
+    fear = timeline(dict.fromkeys(PROTOTYPES["fear"], 2.0))  # shows surprise too
+    kept = support(fear, "surprise", rules, part)
+    assert (kept.label, kept.strength, kept.by_rules) == ("surprise", "moderate", "fear")
+    assert {"fear", "surprise"} <= set(kept.candidates)
+    smile = timeline({"AU06": 2.0, "AU12": 2.0})
+    assert (support(smile, "angry", rules, part).by_rules, support(smile, "happy", rules, part).by_rules) == (
+        "happy", "happy",
+    )  # fmt: skip
+    assert support(timeline({}), "angry", rules, part).by_rules == "neutral"
+    unclear = timeline({"AU01": 2.0, "AU04": 2.0})  # two of three units of sad and of worried
+    found = support(unclear, "sad", rules, part)
+    assert (found.score, found.by_rules) == (pytest.approx(4 / 3), None)
+
+
 # --- tables -----------------------------------------------------------------------------------------------------------
 
 

@@ -18,7 +18,7 @@ from emotion_llama.merr.fields import PseudoLabel, from_json, to_json
 from emotion_llama.merr.ingest import ingest
 from emotion_llama.merr.measured import Measured, Person, from_bytes, to_bytes
 from emotion_llama.merr.recipe import Recipe, load_recipe
-from emotion_llama.merr.records import ClipRow, Field, Json, Provenance, StageInput, StageOutput
+from emotion_llama.merr.records import ClipRow, Drop, Field, Json, Provenance, StageInput, StageOutput
 from emotion_llama.merr.stage import ClipStage, SetStage
 from emotion_llama.merr.stages import STAGE_NAMES, build_stages, stage_named
 from emotion_llama.records import AU_NAMES, ActionUnits, Evidence, Missing, PeakFrame, Transcript, TranscriptLine
@@ -701,7 +701,9 @@ def test_the_fine_description_is_asked_for_with_clues_and_the_label_as_the_recip
     assert question.facts.why_missing == {"audio_tone": "left out"}
     assert question.labels[0] == "neutral"
     assert value_of(output, "fine_caption", "en") == FINE["text"]
-    assert value_of(output, "clues", "en") == {"supporting": ["a smile"], "misleading": ["a loud voice"]}
+    assert value_of(output, "clues", "en") == {
+        "supporting": ["a smile"], "misleading": ["a loud voice"], "label": "happy",
+    }  # fmt: skip
     assert {field.provenance.label_shown for field in output.fields} == {shown}
 
 
@@ -740,6 +742,23 @@ def test_a_description_that_does_not_hold_leaves_the_fine_part_only() -> None:
     assert why_of(none, "consistency", "en") == "left out"
 
 
+def test_a_description_whose_writer_came_to_another_label_leaves_the_fine_part() -> None:
+    # "not happy but sad" names the label in its last sentence; what its writer says of itself tells more.
+    text = "The mouth smiles. The person is not happy but sad."
+    clues = {"supporting": ["a smile"], "misleading": []}
+    other, same, silent = clip_stage("consistency").run([
+        described(text, clues_en={**clues, "label": "sad"}),  # type: ignore[dict-item]
+        described("The mouth smiles. The person is happy.", clues_en={**clues, "label": "happy"}),  # type: ignore[dict-item]
+        described("The mouth smiles. The person is happy.", clues_en=clues),  # type: ignore[arg-type]
+    ])  # fmt: skip
+    assert one(other).drop == Drop("the description does not come to the label", "fine")
+    assert value_of(other, "consistency", "en")["problems"][0] == (
+        "the description does not come to the label: happy, but its answer says sad"
+    )
+    assert one(same).drop is None
+    assert one(silent).drop is None
+
+
 def test_conflicts_are_flagged_and_kept() -> None:
     (output,) = clip_stage("consistency").run([
         described("The mouth smiles. The person is happy.", words="I am furious, I hate you!"),  # type: ignore[arg-type]
@@ -765,6 +784,10 @@ def test_a_second_judge_is_asked_about_what_there_is(monkeypatch: pytest.MonkeyP
     text = "The mouth smiles. The person is happy."
     good, none, bad, late, odd = stage.run([described(text), described(None), *[described(text)] * 3])
     assert value_of(good, "consistency", "en")["judge"] == "m"
+    (source,) = {f.provenance for f in one(good).fields if f.name == "consistency"}
+    assert (source.annotator, source.model, source.label_shown) == ("rules, scripted", "consistency 2, m", True)
+    assert (source.prompt_sha256, source.tokens_in, source.tokens_out) == ("p" * 64, 10, 5)
+    assert {f.provenance.annotator for f in one(none).fields} == {"rules"}
     assert one(none).drop is None
     assert one(bad).drop.reason == "the judge finds that it does not hold"  # type: ignore[union-attr]
     assert isinstance(late, AnnotationError)

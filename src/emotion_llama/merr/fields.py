@@ -59,6 +59,7 @@ class PseudoLabel:
         units: the label's units that were present, at that moment.
         candidates: score of every label that passed the rule.
         table: which table of label units.
+        by_rules: of a given label: what the rules would have said in its place; None where they say nothing.
     """
 
     label: str
@@ -69,6 +70,7 @@ class PseudoLabel:
     units: Mapping[str, float] = field(default_factory=dict)
     candidates: Mapping[str, float] = field(default_factory=dict)
     table: str = ""
+    by_rules: str | None = None
 
 
 @dataclass(frozen=True)
@@ -90,10 +92,14 @@ class Peak:
 
 @dataclass(frozen=True)
 class Clues:
-    """Clues sorted: those that speak for the label, and those that do not (with what they are taken for)."""
+    """Clues sorted: those that speak for the label, and those that do not (with what they are taken for).
+
+    `label` is what the annotator came to with them; None where it named none.
+    """
 
     supporting: tuple[str, ...]
     misleading: tuple[str, ...] = ()
+    label: str | None = None
 
 
 @dataclass(frozen=True)

@@ -98,12 +98,19 @@ def judge(units: ActionUnits, rules: Sequence[LabelRule], part: PseudoLabelPart)
 
 
 def support(units: ActionUnits, label: str, rules: Sequence[LabelRule], part: PseudoLabelPart) -> PseudoLabel:
-    """A given label with what the units show of it: strength, score and units are None and empty where they do not."""
-    verdict = judge(units, [rule for rule in rules if rule.label == label], part) if label != "neutral" else None
-    found = None if verdict is None else verdict.label
+    """A given label with what the units show of it, and what the rules would have said in its place.
+
+    Strength, score and units are None and empty where the units do not show the label.
+    """
+    said = judge(units, rules, part).label
+    by_rules, candidates = (None, {}) if said is None else (said.label, said.candidates)
+    found = judge(units, [rule for rule in rules if rule.label == label], part).label if label != "neutral" else None
     if found is None or found.label != label:
-        return PseudoLabel(label, "given", None, None, None, table=part.table)
-    return PseudoLabel(label, "given", found.strength, found.score, None, found.units, found.candidates, part.table)
+        return PseudoLabel(label, "given", None, None, None, {}, candidates, part.table, by_rules)
+    return PseudoLabel(
+        label, "given", found.strength, found.score, None, found.units, candidates or found.candidates, part.table,
+        by_rules,
+    )  # fmt: skip
 
 
 def strength(score: float, part: PseudoLabelPart) -> Strength:

@@ -134,7 +134,7 @@ def test_edits_are_imported_and_told_apart(make_build: Make, spec: Any) -> None:
     # What was measured for the old label says nothing of the new one.
     assert one.value("label") == {
         "label": "sad", "source": "given", "strength": None, "score": None, "confidence": None, "units": {},
-        "candidates": {}, "table": "",
+        "candidates": {}, "table": "", "by_rules": None,
     }  # fmt: skip
     assert one.fields["coarse_caption", "en"].provenance.annotator == "rules"
     assert two.fields["fine_caption", "en"].provenance.annotator == "openai"

@@ -37,12 +37,12 @@ _PEAK = {
 }  # fmt: skip
 _LABEL = {
     "source": "string", "strength": "string", "score": "float64", "confidence": "float64", "table": "string",
-    "units": _PAIRS, "candidates": _PAIRS,
+    "by_rules": "string", "units": _PAIRS, "candidates": _PAIRS,
 }  # fmt: skip
 _BY_LANGUAGE: dict[str, Kind] = {
     "coarse_caption": "string", "fine_caption": "string", "visual_expression": ["string"],
     "visual_objective": "string", "audio_tone": "string",
-    "clues": {"supporting": ["string"], "misleading": ["string"]},
+    "clues": {"supporting": ["string"], "misleading": ["string"], "label": "string"},
 }  # fmt: skip
 _CLIP: dict[str, Kind] = {
     "media_file": "string", "media_sha256": "string", "frame_count": "int64", "duration_seconds": "float64",

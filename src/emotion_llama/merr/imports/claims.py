@@ -56,7 +56,7 @@ def given_label(label: str) -> Json:
     """The value of the field `label` for a label that came from outside (`fields.PseudoLabel`)."""
     return {
         "label": label, "source": "given", "strength": None, "score": None, "confidence": None, "units": {},
-        "candidates": {}, "table": "",
+        "candidates": {}, "table": "", "by_rules": None,
     }  # fmt: skip
 
 

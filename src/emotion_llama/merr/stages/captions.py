@@ -68,7 +68,7 @@ class FineCaptionStage:
     include_speech: bool = False
 
     name = "fine_caption"
-    version = 1
+    version = 2
     needs: ClassVar[tuple[str, ...]] = (
         "evidence",
         "subtitle",
@@ -132,7 +132,12 @@ class FineCaptionStage:
 
     def _told(self, item: StageInput, wanted: Wanted, answer: Answer) -> tuple[Field, ...]:
         provenance = provenance_of(self.respondent, answer, label_shown=self.label_shown)
-        clues = Clues(tuple(texts_of(answer, "supporting")), tuple(texts_of(answer, "misleading")))
+        label = answer.values.get("label")
+        clues = Clues(
+            tuple(texts_of(answer, "supporting")),
+            tuple(texts_of(answer, "misleading")),
+            label if isinstance(label, str) else None,
+        )
         return (
             Field("fine_caption", text_of(answer, "text"), provenance, wanted.language),
             Field("clues", to_json(clues), provenance, wanted.language),

@@ -3,22 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import ClassVar
 
 from emotion_llama.annotators.annotator import Answer, Facts, Language, Question
 from emotion_llama.errors import AnnotationError, EmotionLlamaError
 from emotion_llama.labels import LABEL_SPACES
 from emotion_llama.merr.balance import Look, near_duplicates, over_caps
-from emotion_llama.merr.consistency import check_text, find_conflicts, judged
-from emotion_llama.merr.fields import Consistency, Peak, PseudoLabel, from_json, to_json
+from emotion_llama.merr.consistency import NOT_NAMED, check_text, find_conflicts, judged
+from emotion_llama.merr.fields import Clues, Consistency, Peak, PseudoLabel, from_json, to_json
 from emotion_llama.merr.label_rules import label_rules
 from emotion_llama.merr.pseudo_labels import judge
 from emotion_llama.merr.recipe_parts import BalancePart, ConsistencyPart, PseudoLabelPart, SplitsPart
-from emotion_llama.merr.records import Drop, Field, Provenance, StageInput, StageOutput
+from emotion_llama.merr.records import Drop, Field, Json, Provenance, StageInput, StageOutput
 from emotion_llama.merr.splits import assign
 from emotion_llama.merr.stage import Pool
-from emotion_llama.merr.stages.asked import Respondent
+from emotion_llama.merr.stages.asked import Respondent, provenance_of
 from emotion_llama.merr.stages.captions import clues_of
 from emotion_llama.merr.stages.common import EVIDENCE, Results, chance, field, measured_of, now
 
@@ -41,7 +41,7 @@ class ConsistencyStage:
     judge: Respondent | None = None
 
     name = "consistency"
-    version = 1
+    version = 2
     needs: ClassVar[tuple[str, ...]] = (
         "evidence", "subtitle", "pseudo_label", "visual_expression", "visual_objective", "audio_tone", "fine_caption",
     )  # fmt: skip
@@ -111,10 +111,12 @@ class ConsistencyStage:
                 fields.append(Field(self.name, None, provenance, language, why))
                 continue
             found = check_text(str(text), label.label, clues_of(item, language), language, self.part)
+            found = _with_own_label(found, item.value("clues", language), label.label)
+            source = provenance
             if language in answers:
-                found = self._with_judgement(found, answers[language])
+                found, source = self._with_judgement(found, answers[language], provenance)
             problems += found.problems
-            fields.append(Field(self.name, to_json(found), provenance, language))
+            fields.append(Field(self.name, to_json(found), source, language))
         drop = Drop(problems[0].partition(":")[0], "fine") if problems else None
         return StageOutput(tuple(fields), drop=drop)
 
@@ -130,14 +132,26 @@ class ConsistencyStage:
         found = find_conflicts(evidence, space, given, face)
         return Field("conflicts", [to_json(conflict) for conflict in found], provenance)
 
-    def _with_judgement(self, found: Consistency, answer: Answer | AnnotationError) -> Consistency:
+    def _with_judgement(
+        self, found: Consistency, answer: Answer | AnnotationError, rules: Provenance
+    ) -> tuple[Consistency, Provenance]:
         assert self.judge is not None
         if isinstance(answer, AnnotationError):
             raise answer
         holds, problems = answer.values.get("holds"), answer.values.get("problems", ())
         if not isinstance(holds, bool) or not isinstance(problems, (list, tuple)):
             raise AnnotationError("malformed", "expected 'holds' as true or false and 'problems' as texts")
-        return judged(found, holds, [str(problem) for problem in problems], answer.model)
+        asked = provenance_of(self.judge, answer, label_shown=True)
+        both = replace(asked, annotator=f"{rules.annotator}, {asked.annotator}", model=f"{rules.model}, {asked.model}")
+        return judged(found, holds, [str(problem) for problem in problems], answer.model), both
+
+
+def _with_own_label(found: Consistency, clues: Json, label: str) -> Consistency:
+    """The findings, with one more where the annotator itself says that it came to another label."""
+    own = None if clues is None else from_json(Clues, clues).label
+    if own in (None, label):
+        return found
+    return replace(found, problems=(f"{NOT_NAMED}: {label}, but its answer says {own}", *found.problems))
 
 
 @dataclass(frozen=True)

@@ -83,7 +83,9 @@ class _Described:
         return Wanted(language, Question(self.task, language, facts, variant=variant, **media))  # type: ignore[arg-type]
 
     def _missing(self, language: Language, why: str) -> Wanted:
-        return Wanted(language, None, (Field(self.name, None, Provenance("measured", "none"), language, why),))
+        return Wanted(
+            language, None, (Field(self.name, None, Provenance("measured", "none", made_at=now()), language, why),)
+        )
 
 
 @dataclass(frozen=True)

@@ -64,7 +64,7 @@ class PseudoLabelStage:
     label_space: str
 
     name = "pseudo_label"
-    version = 1
+    version = 2
     needs: ClassVar[tuple[str, ...]] = ("evidence",)
     reads_artifacts: ClassVar[tuple[str, ...]] = (EVIDENCE,)
     reads_clip: ClassVar[tuple[str, ...]] = ("given_label",)
