@@ -7,6 +7,7 @@ import pytest
 
 from emotion_llama.annotators.wording import wording
 from emotion_llama.labels import MERR9
+from emotion_llama.merr import consistency
 from emotion_llama.merr.consistency import (
     INVENTED_QUOTE,
     JUDGED,
@@ -22,7 +23,7 @@ from emotion_llama.merr.consistency import (
 )
 from emotion_llama.merr.fields import Conflict
 from emotion_llama.merr.recipe_parts import ConsistencyPart
-from emotion_llama.records import AU_NAMES, ActionUnits, Evidence, Transcript, TranscriptLine
+from emotion_llama.records import AU_NAMES, ActionUnits, Cue, Evidence, Prediction, Transcript, TranscriptLine
 
 CLUES = {
     "visual_expression": "eyes clearly widened, mouth strongly opened",
@@ -160,6 +161,42 @@ def test_what_agrees_or_says_nothing_is_none() -> None:
     assert find_conflicts(evidence(SMILE, "I am so happy, what a wonderful day!"), MERR9) == []
     assert find_conflicts(evidence(SMILE, "The train leaves at nine."), MERR9) == []
     assert find_conflicts(Evidence(), MERR9) == []
+
+
+def cues_of(monkeypatch: pytest.MonkeyPatch, **weights: Mapping[str, float]) -> list[Conflict]:
+    """Conflicts of one cue a modality, with the weights said."""
+    cues = tuple(Cue(source, "x", dict(given), "test") for source, given in weights.items())
+    read = Prediction("happy", {}, "", "", "rules", cues)
+    monkeypatch.setattr(consistency.RulesReader, "read", lambda self, evidence: read)
+    return find_conflicts(Evidence(), MERR9)
+
+
+@pytest.mark.parametrize(
+    ("face", "words", "is_conflict"),
+    [
+        ({"happy": 1.0}, {"angry": 0.5}, True),
+        ({"happy": 0.99}, {"angry": 2.0}, False),  # a face that is not clear
+        ({"happy": 2.0}, {"angry": 0.49}, False),  # hardly a word
+        ({"happy": 1.2, "sad": 0.6}, {"angry": 1.0}, False),  # read as half as sad: no clear face
+        ({"happy": 1.2, "sad": 0.59}, {"angry": 1.0}, True),
+        ({"happy": 1.2, "surprise": 1.1}, {"angry": 1.0}, True),  # a neighbour leaves it clear
+        ({"happy": 1.2, "neutral": 1.1}, {"angry": 1.0}, True),
+        ({"happy": 1.2}, {"angry": 1.0, "sad": 0.9}, True),  # words are read as they stand
+        ({"surprise": 2.0}, {"worried": 2.0}, False),
+    ],
+)
+def test_only_a_clear_face_contradicts(
+    face: Mapping[str, float], words: Mapping[str, float], is_conflict: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Four of five flags were faces read wrongly, of half a clear cue's weight, or torn between two labels."""
+    assert bool(cues_of(monkeypatch, face=face, words=words)) is is_conflict
+
+
+def test_a_hint_in_the_voice_contradicts_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert cues_of(monkeypatch, voice={"fear": 0.99}, words={"happy": 2.0}) == []
+    assert cues_of(monkeypatch, voice={"fear": 1.0}, words={"happy": 2.0}) == [
+        Conflict("voice", "fear", "words", "happy", "the voice says fear, the words say happy")
+    ]
 
 
 def test_a_given_label_against_the_face() -> None:

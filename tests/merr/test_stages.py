@@ -661,6 +661,11 @@ def test_the_published_template_filled_in() -> None:
     ("values", "caption"),
     [
         ({"visual_objective_en": "A man in a car"}, "In the video: A man in a car."),
+        # "In the video: No face can be seen in the picture." read like a form filled in.
+        (
+            {"visual_objective_en": "No face can be seen in the picture. The picture is dark."},
+            "No face can be seen in the picture. The picture is dark.",
+        ),
         ({"visual_expression_en": ["a smile"]}, "The person's expression and actions include a smile."),
         ({"audio_tone_en": "A soft voice."}, "The person's tone is a soft voice."),
         ({"audio_tone_en": "I hear a {loud} voice"}, "The person's tone is I hear a {loud} voice."),

@@ -3,8 +3,8 @@
 Template (`example.jpg` in Emotion-LLaMA's repository): "This person in the video is {visual objective}. The person's
 expression and actions include {visual expression}, and the person's tone is {audio tone}. Saying: {subtitle}". The
 Chinese one says the same and is this project's own; both stand in `annotators.wording`. A description that does not
-begin with its subject ("The person is ..."), as a model may write it, cannot continue the template's first words and
-stands behind a heading instead.
+begin with its subject ("The person is ...") cannot continue the template's first words: whole sentences ("No face can
+be seen in the picture.", or as a model may write) stand as they are, a fragment ("A man in a car") behind a heading.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from collections.abc import Mapping
 
 from emotion_llama.annotators.wording import Wording, wording
 
-COARSE_VERSION = 1
+COARSE_VERSION = 2
 
 
 def coarse_caption(clues: Mapping[str, str], language: str) -> str:
@@ -41,9 +41,12 @@ def _visual(text: str, words: Wording) -> str:
     if not text:
         return ""
     subject = re.match(words.coarse["subject"], text)
-    rest = text[subject.end() :] if subject else text
-    whole = words.coarse["visual" if subject and rest else "visual.free"].format(text=rest or text)
-    return whole if whole[-1] in words.sentence_ends else whole + words.sentence_ends[0]
+    is_whole = text[-1] in words.sentence_ends
+    if subject and subject.end() < len(text):
+        told = words.coarse["visual"].format(text=text[subject.end() :])
+    else:
+        told = text if is_whole else words.coarse["visual.free"].format(text=text)
+    return told if is_whole else told + words.sentence_ends[0]
 
 
 def _tone(text: str, words: Wording) -> str:

@@ -12,7 +12,6 @@ from collections.abc import Mapping, Sequence
 from itertools import combinations
 
 from emotion_llama.annotators.annotator import Language
-from emotion_llama.annotators.explain import disagreement
 from emotion_llama.annotators.grounding import cues_in, find_problems, without_quotations
 from emotion_llama.annotators.reasoning import holds_label
 from emotion_llama.annotators.rules import RulesReader
@@ -20,18 +19,25 @@ from emotion_llama.annotators.wording import Wording, wording
 from emotion_llama.labels import LabelSpace
 from emotion_llama.merr.fields import Conflict, Consistency
 from emotion_llama.merr.recipe_parts import ConsistencyPart
-from emotion_llama.records import Evidence
+from emotion_llama.records import Cue, Evidence
 
 # Labels that are next to each other: observers and rules take one for the other on one face (fear and surprise, anger
-# and disgust: Ekman & Friesen, JPSP 17(2), 1971; the rest is our own), so that a face of one with words of the other
-# contradicts nothing.
+# and disgust: Ekman & Friesen, JPSP 17(2), 1971; the rest is our own: raised brows belong to surprise, worry and doubt
+# alike, and surprise has no valence), so that a face of one with words of the other contradicts nothing.
 NEIGHBOURS = frozenset(
     frozenset(pair.split())
     for pair in (
         "fear surprise", "angry disgust", "fear worried", "sad worried", "doubt worried", "angry contempt",
-        "contempt disgust", "contempt doubt", "happy surprise",
+        "contempt disgust", "contempt doubt", "happy surprise", "surprise worried", "doubt surprise",
     )
 )  # fmt: skip
+
+# Log-odds from which a modality speaks clearly enough to contradict another. Own, by the weights' scale (0.3 a hint, 1 a
+# clear cue: `annotators.rule_tables`): a face and a voice are measured and can be misread, and have to be clear; words
+# are read as they stand, and half of that will do. A face or voice that speaks half as much for a label far from its
+# first one is not clear.
+CLEAR = {"face": 1.0, "voice": 1.0, "words": 0.5}
+CLEAR_LEAD = 0.5
 
 _ONE_WORD = 4  # characters of Chinese that may be one word: 兴高采烈
 
@@ -98,7 +104,7 @@ def split_sentences(text: str, words: Wording) -> list[str]:
 def find_conflicts(
     evidence: Evidence, space: LabelSpace, given_label: str | None = None, face_label: str | None = None
 ) -> list[Conflict]:
-    """Modalities that speak for labels far from each other, as the rules reader reads them: a smile with angry words.
+    """Modalities that clearly speak for labels far from each other, by the rules reader: a smile with angry words.
 
     Args:
         evidence: of the main person.
@@ -106,7 +112,8 @@ def find_conflicts(
         given_label: a label that came with the clip; None for a measured one.
         face_label: the label that the units speak for by the pseudo-label's rule; None for none.
     """
-    tops = disagreement(RulesReader(label_space=space).read(evidence).cues)
+    cues = RulesReader(label_space=space).read(evidence).cues
+    tops = {source: label for source in CLEAR if (label := _clear_label(cues, source)) is not None}
     found = [
         _conflict(first, tops[first], second, tops[second])
         for first, second in combinations(tops, 2)
@@ -128,6 +135,21 @@ def judged(found: Consistency, holds: bool, problems: Sequence[str], judge: str)
         (*found.problems, *added),
         judge,
     )
+
+
+def _clear_label(cues: Sequence[Cue], source: str) -> str | None:
+    """The label that one modality clearly speaks for; None for none, or for neutral, which contradicts nothing."""
+    sums: dict[str, float] = {}
+    for cue in cues:
+        if cue.source == source:
+            for label, weight in cue.weights.items():
+                sums[label] = sums.get(label, 0.0) + weight
+    top = max(sums, key=lambda label: sums[label], default=None)
+    if top is None or top == "neutral" or sums[top] < CLEAR[source]:
+        return None
+    rivals = (weight for label, weight in sums.items() if label != "neutral" and _contradict(label, top))
+    is_told_apart = source == "words" or max(rivals, default=0.0) < CLEAR_LEAD * sums[top]
+    return top if is_told_apart else None
 
 
 def _contradict(first: str, second: str) -> bool:

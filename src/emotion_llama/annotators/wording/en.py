@@ -207,7 +207,7 @@ _REASON = {
         "What there is points elsewhere: {clues}, which would suggest {mood}.",
         "Rather, {clues}, which would suggest {mood}.",
     ),
-    "contrary.plain": ("What there is points elsewhere: {clues}.", "Rather, {clues}."),
+    "contrary.plain": ("What there is points elsewhere: {clues}.", "Some clues rather point elsewhere: {clues}."),
     "said": ("The person says {items}.", "The words spoken are {items}."),
     "none.misleading": (
         "Nothing that is known contradicts this.",

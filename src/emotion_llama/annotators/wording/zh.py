@@ -201,7 +201,7 @@ _REASON = {
         "有些线索没有指向性：{clues}。",
     ),
     "contrary": ("现有的线索指向别处：{clues}，会让人想到{mood}。", "相反，{clues}，会让人想到{mood}。"),
-    "contrary.plain": ("现有的线索指向别处：{clues}。", "相反，{clues}。"),
+    "contrary.plain": ("现有的线索指向别处：{clues}。", "有些线索反而指向别处：{clues}。"),
     "said": ("此外，此人说{items}。", "同时，此人说{items}。"),
     "none.misleading": ("已知的线索中没有与此矛盾的。", "没有其他线索与之相悖。", "已知的线索都不指向别处。"),
     "missing": ("无从得知{sources}。", "缺少关于{sources}的信息。"),

@@ -162,7 +162,7 @@ class BalanceStage:
     seed: str
 
     name = "balance"
-    version = 1
+    version = 2
     needs: ClassVar[tuple[str, ...]] = ("subtitle", "pseudo_label", "peak", "coarse_caption")
     reads_clip: ClassVar[tuple[str, ...]] = ()
 
