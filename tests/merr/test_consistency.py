@@ -166,7 +166,7 @@ def test_what_agrees_or_says_nothing_is_none() -> None:
 def cues_of(monkeypatch: pytest.MonkeyPatch, **weights: Mapping[str, float]) -> list[Conflict]:
     """Conflicts of one cue a modality, with the weights said."""
     cues = tuple(Cue(source, "x", dict(given), "test") for source, given in weights.items())
-    read = Prediction("happy", {}, "", "", "rules", cues)
+    read = Prediction("happy", {"happy": 1.0}, "", "", "rules", cues)
     monkeypatch.setattr(consistency.RulesReader, "read", lambda self, evidence: read)
     return find_conflicts(Evidence(), MERR9)
 

@@ -32,10 +32,10 @@ NEIGHBOURS = frozenset(
     )
 )  # fmt: skip
 
-# Log-odds from which a modality speaks clearly enough to contradict another. Own, by the weights' scale (0.3 a hint, 1 a
-# clear cue: `annotators.rule_tables`): a face and a voice are measured and can be misread, and have to be clear; words
-# are read as they stand, and half of that will do. A face or voice that speaks half as much for a label far from its
-# first one is not clear.
+# Log-odds from which a modality speaks clearly enough to contradict another. Own, by the weights' scale (0.3 a hint, 1
+# a clear cue: `annotators.rule_tables`): a face and a voice are measured and can be misread, and have to be clear;
+# words are read as they stand, and half of that will do. A face or voice that speaks half as much for a label far from
+# its first one is not clear.
 CLEAR = {"face": 1.0, "voice": 1.0, "words": 0.5}
 CLEAR_LEAD = 0.5
 
