@@ -7,7 +7,7 @@ from transformers import GPT2Config, Qwen2Config
 from emotion_llama.errors import InputError
 from emotion_llama.models.configuration_emotion_llama import EmotionLlamaConfig
 from emotion_llama.models.modeling_emotion_llama import EmotionLlamaForConditionalGeneration
-from emotion_llama.models.scoring import rank_answers, score_labels
+from emotion_llama.models.scoring import generate_and_score, rank_answers, score_labels
 
 # Nine labels of one to four tokens; two share their beginning.
 LABELS = [[395, 2], [17, 2], [374, 328, 2], [7], [374, 328, 43, 2], [99, 98, 97, 96], [5, 2], [374, 2], [250, 251, 2]]
@@ -142,3 +142,18 @@ def test_other_language_models(name, clips, prompts):
     expected = torch.tensor([[full_pass(model, batch, clip, label) for label in LABELS] for clip in range(2)])
     scores = score_labels(model, batch, LABELS)
     torch.testing.assert_close(scores.log_likelihoods, expected, rtol=1e-4, atol=1e-4)
+
+
+def test_answers_and_scores_of_one_reading(toy_model, batch, monkeypatch):
+    """The prompt is read once for both, and both are what separate calls give."""
+    apart = toy_model.generate(**batch, do_sample=False, max_new_tokens=6)
+    scores = score_labels(toy_model, batch, LABELS, temperature=2.0)
+    read, forward = [], toy_model.embed_prompt
+    monkeypatch.setattr(toy_model, "embed_prompt", lambda *given: read.append(1) or forward(*given))
+    made = generate_and_score(toy_model, batch, LABELS, temperature=2.0, max_new_tokens=6)
+    assert read == [1]
+    assert made.sequences.tolist() == apart.tolist()
+    torch.testing.assert_close(made.scores.log_likelihoods, scores.log_likelihoods, rtol=1e-4, atol=1e-4)
+    torch.testing.assert_close(made.scores.probabilities, scores.probabilities, rtol=1e-4, atol=1e-5)
+    with pytest.raises(InputError, match="temperature is 0"):
+        generate_and_score(toy_model, batch, LABELS, temperature=0)

@@ -58,6 +58,11 @@ class Asked:
     sound_wav: bytes | None
     again: Callable[[str], str]
 
+    @property
+    def pictures(self) -> tuple[bytes, ...]:
+        """All pictures that are sent with it, in order."""
+        return () if self.picture_png is None else (self.picture_png,)
+
     def check(self, reply: str) -> dict[str, object]:
         """The values of a reply; AnnotationError "empty", "refused" or "malformed" when it is no answer."""
         return check_reply(self.question, reply, wording=self.wording)

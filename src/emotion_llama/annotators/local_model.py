@@ -226,10 +226,10 @@ class LocalModel:
             head = [{"role": "system", "content": text} for text in system]
             return [*head, {"role": "user", "content": "\n\n".join(texts)}]
         parts: list[dict[str, Any]] = []
-        if asked.picture_png is not None:
+        for picture_png in asked.pictures:
             from PIL import Image
 
-            parts.append({"type": "image", "image": Image.fromarray(self._picture(asked.picture_png))})
+            parts.append({"type": "image", "image": Image.fromarray(self._picture(picture_png))})
         if asked.sound_wav is not None:
             parts.append({"type": "audio", "audio": read_wav(asked.sound_wav, self._sample_rate_hz())})
         parts.append({"type": "text", "text": "\n\n".join(texts)})

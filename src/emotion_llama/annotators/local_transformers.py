@@ -94,14 +94,20 @@ class TransformersAnnotator:
         """
         outcomes: list[Answer | AnnotationError | None] = [None] * len(questions)
         for rows in batches(questions, self.batch_size):
-            for row, outcome in zip(rows, self._batch([questions[row] for row in rows])):
+            for row, outcome in zip(rows, self._batch([self._turn(questions[row]) for row in rows])):
                 outcomes[row] = outcome
         assert all(outcome is not None for outcome in outcomes)
         return [outcome for outcome in outcomes if outcome is not None]
 
-    def _batch(self, questions: Sequence[Question]) -> list[Answer | AnnotationError]:
+    def put(self, asked: Sequence[Asked]) -> list[Answer | AnnotationError]:
+        """The same for questions that are worked out already, whatever they ask; all go through the model at once.
+
+        A batch holds conversations of one form: all with as many pictures, all with sound or all without.
+        """
+        return self._batch([_Turn(one) for one in asked])
+
+    def _batch(self, turns: Sequence[_Turn]) -> list[Answer | AnnotationError]:
         start = time.monotonic()
-        turns = [self._turn(question) for question in questions]
         for _ in range(self.config.max_repeats + 1):
             open_turns = [turn for turn in turns if turn.is_open and turn.asked is not None]
             if not open_turns:

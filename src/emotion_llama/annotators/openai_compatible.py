@@ -12,9 +12,9 @@ import os
 import random
 import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 from urllib.parse import urlsplit
 
 from emotion_llama.annotators.annotator import Answer, Question, Task, Where
@@ -29,6 +29,7 @@ from emotion_llama.errors import AnnotationError, InputError
 from emotion_llama.prompts.merr_prompts import check_folder, prompt_hashes
 
 FIRST_WAIT_SECONDS = 1.0  # doubles with each attempt, up to max_wait_seconds
+T = TypeVar("T")
 Form = Literal["json_schema", "json_object", "plain"]
 FORMS: tuple[Form, ...] = ("json_schema", "json_object", "plain")  # the strictest first
 # What a request may cost before anybody has counted: a token has at least 3 characters of English or 1 of Chinese; a
@@ -115,10 +116,11 @@ class OpenAICompatibleAnnotator:
 
     def answer(self, questions: Sequence[Question]) -> list[Answer | AnnotationError]:
         """One answer, or the reason why there is none, for each question; several are asked at once."""
-        if len(questions) < 2:
-            return [self._answer(question) for question in questions]
-        with ThreadPoolExecutor(min(self.config.concurrency, len(questions))) as pool:
-            return list(pool.map(self._answer, questions))
+        return self._at_once(self._answer, questions)
+
+    def put(self, asked: Sequence[Asked]) -> list[Answer | AnnotationError]:
+        """The same for questions that are worked out already, whatever they ask and whatever their replies are."""
+        return self._at_once(self._put, asked)
 
     def close(self) -> None:
         """Give the connections back; a later question opens new ones."""
@@ -129,10 +131,24 @@ class OpenAICompatibleAnnotator:
 
     # --- one question -----------------------------------------------------------------------------------------------
 
+    def _at_once(
+        self, do: Callable[[T], Answer | AnnotationError], each: Sequence[T]
+    ) -> list[Answer | AnnotationError]:
+        if len(each) < 2:
+            return [do(one) for one in each]
+        with ThreadPoolExecutor(min(self.config.concurrency, len(each))) as pool:
+            return list(pool.map(do, each))
+
     def _answer(self, question: Question) -> Answer | AnnotationError:
-        count = Count()
         try:
             asked = ask(question, self.config.modalities, self.config.prompts)
+        except AnnotationError as error:
+            return AnnotationError(error.kind, error.message, attempts=0)
+        return self._put(asked)
+
+    def _put(self, asked: Asked) -> Answer | AnnotationError:
+        count = Count()
+        try:
             with self._places:
                 values, model = self._converse(asked, count)
         except AnnotationError as error:
@@ -246,8 +262,8 @@ class OpenAICompatibleAnnotator:
 
     def _content(self, asked: Asked) -> str | list[dict[str, Any]]:
         parts: list[dict[str, Any]] = []
-        if asked.picture_png is not None:
-            data = _base64(smaller_png(asked.picture_png, self.config.image_max_side))
+        for picture_png in asked.pictures:
+            data = _base64(smaller_png(picture_png, self.config.image_max_side))
             parts.append({"type": "image_url", "image_url": {"url": f"data:image/png;base64,{data}"}})
         if asked.sound_wav is not None:
             sound = {"data": _base64(asked.sound_wav), "format": "wav"}
@@ -259,8 +275,7 @@ def _most_tokens(asked: Asked, max_tokens: int) -> int:
     text = (asked.system or "") + asked.user
     wide = sum(c > "\u2e7f" for c in text)
     tokens = wide + (len(text) - wide) // _CHARACTERS_PER_TOKEN + 50
-    if asked.picture_png is not None:
-        tokens += _PICTURE_TOKENS
+    tokens += _PICTURE_TOKENS * len(asked.pictures)
     if asked.sound_wav is not None:
         tokens += len(asked.sound_wav) // 32_000 * _SOUND_TOKENS_PER_SECOND
     return tokens + max_tokens

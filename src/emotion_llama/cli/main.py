@@ -14,10 +14,11 @@ from contextlib import suppress
 
 from emotion_llama import __version__
 from emotion_llama.cli import analyze, convert, doctor, encode, export, features, merr, synth, train
+from emotion_llama.cli import eval as evaluation
 from emotion_llama.cli.common import complain
 from emotion_llama.errors import EmotionLlamaError
 
-VERBS = (analyze, merr, features, encode, train, convert, export, synth, doctor)
+VERBS = (analyze, merr, features, encode, train, evaluation, convert, export, synth, doctor)
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -39,7 +40,7 @@ def build_parser() -> argparse.ArgumentParser:
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; returns the exit code."""
     _open_streams()
-    args = build_parser().parse_args(argv)
+    args = build_parser().parse_args(evaluation.with_run(list(sys.argv[1:] if argv is None else argv)))
     # The arrays here are small: OpenBLAS's threads would spin, and double the CPU time of finding faces.
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     # transformers draws bars while it loads weights; the progress line of a verb says what is happening.

@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import torch
+from transformers import LogitsProcessor, LogitsProcessorList
 
 from emotion_llama.errors import InputError
 from emotion_llama.models.encoder_inputs import ENCODER_INPUT_NAMES, EncoderInputs
@@ -93,6 +94,62 @@ def score_labels(
     num_tokens = torch.tensor([len(label) for label in labels], device=sums.device)
     scores = sums / num_tokens if length_normalised else sums
     return LabelScores(torch.softmax(scores / temperature, dim=1), sums, num_tokens)
+
+
+class AnswersAndScores(NamedTuple):
+    """What `generate_and_score` found: [B, new tokens] ids of the answers, and the labels' scores."""
+
+    sequences: torch.Tensor
+    scores: LabelScores
+
+
+@torch.no_grad()
+def generate_and_score(
+    model: EmotionLlamaForConditionalGeneration,
+    inputs: Mapping[str, Any],  # as in score_labels
+    label_ids: Answers,
+    *,
+    temperature: float = 1.0,
+    answers_per_pass: int = 64,
+    **options: Any,  # of `generate`
+) -> AnswersAndScores:
+    """Greedy answers, and the labels' scores as `score_labels` gives them, of prompts that are read once for both.
+
+    The cache that generation leaves is cut back to the prompt, so that scoring costs its own short pass alone.
+
+    Raises:
+        InputError: as `score_labels`.
+    """
+    if not temperature > 0:
+        raise InputError(f"temperature is {temperature}, expected a number above 0")
+    labels = _checked(label_ids)
+    first = _FirstScores()
+    made = model.generate(
+        **inputs, do_sample=False, num_beams=1, repetition_penalty=1.0, return_dict_in_generate=True,
+        logits_processor=LogitsProcessorList([first]), **options,
+    )  # fmt: skip
+    assert first.logits is not None
+    mask, cache = inputs["attention_mask"], made.past_key_values
+    if surplus := cache.get_seq_length() - mask.shape[1]:
+        cache.crop(-surplus)
+    prompt = _Prompt(mask, cache, first.logits.float().log_softmax(dim=-1))
+    pairs = [(clip, label) for clip in range(len(mask)) for label in labels]
+    sums = _log_likelihoods(model, prompt, pairs, answers_per_pass).view(len(mask), len(labels))
+    num_tokens = torch.tensor([len(label) for label in labels], device=sums.device)
+    scores = LabelScores(torch.softmax(sums / temperature, dim=1), sums, num_tokens)
+    return AnswersAndScores(made.sequences, scores)
+
+
+class _FirstScores(LogitsProcessor):
+    """Keeps the scores [B, V] of the first new token; takes part in `generate` as a processor that changes nothing."""
+
+    def __init__(self) -> None:
+        self.logits: torch.Tensor | None = None
+
+    def __call__(self, input_ids: torch.Tensor, scores: torch.Tensor) -> torch.Tensor:
+        if self.logits is None:
+            self.logits = scores.clone()
+        return scores
 
 
 @torch.no_grad()

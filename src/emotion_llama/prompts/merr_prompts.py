@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
@@ -147,23 +147,42 @@ def parse_prompt(text: str, question: str, *, where: str = "", name: str = "") -
         InputError: no `[user]` part, a part twice or empty, text before the first part, a stray brace, a field that the
             question does not have, or one missing that it cannot do without.
     """
-    place = where or name or question
+    return split_prompt(
+        text, PROMPT_FIELDS[question], needed=NEEDED_FIELDS.get(question, ()), where=where, name=name or question
+    )
+
+
+def split_prompt(
+    text: str, allowed: Sequence[str], *, needed: Sequence[str] = (), where: str = "", name: str
+) -> PromptFile:
+    """A prompt of any use from the text of its file.
+
+    Args:
+        text: of the file.
+        allowed: fields that it may have.
+        needed: fields that it cannot do without.
+        where: the file, for messages.
+        name: of the prompt.
+
+    Raises:
+        InputError: as `parse_prompt`.
+    """
+    place = where or name
     plain = text.replace("\r\n", "\n")
     before, *pieces = _PART.split(plain)
     parts = dict(zip(pieces[::2], (piece.strip() for piece in pieces[1::2])))
     if before.strip() or "user" not in parts or len(parts) != len(pieces) // 2 or not all(parts.values()):
         raise InputError(f"{place}: expected a part [system] (or none) and a part [user], each once and not empty")
     used = _fields(place, "".join(parts.values()))
-    allowed = PROMPT_FIELDS[question]
     if unknown := sorted(used - set(allowed)):
         raise InputError(
             f"{place}: there is no field {{{unknown[0]}}} here (there are: {', '.join(allowed) or 'none'}); "
             "double a brace that is meant as a brace"
         )
-    if lacking := [field for field in NEEDED_FIELDS.get(question, ()) if field not in used]:
+    if lacking := [field for field in needed if field not in used]:
         raise InputError(f"{place}: the field {{{lacking[0]}}} is needed and does not occur")
     digest = hashlib.sha256(plain.encode()).hexdigest()
-    return PromptFile(name or question, parts.get("system"), parts["user"], digest)
+    return PromptFile(name, parts.get("system"), parts["user"], digest)
 
 
 def _fields(place: str, text: str) -> frozenset[str]:

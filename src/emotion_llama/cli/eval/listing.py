@@ -1,0 +1,43 @@
+"""The sub-verb `eval ls`: the benchmarks, their options, and which files one of them expects."""
+
+from __future__ import annotations
+
+import argparse
+import inspect
+import sys
+from importlib import import_module
+
+
+def add_parser(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Add the sub-verb."""
+    parser = verbs.add_parser(
+        "ls",
+        help="the benchmarks and their options",
+        description="The benchmarks by name, with their options (--set KEY=VALUE). With a name: which\n"
+        "files that benchmark expects, and where.",
+        epilog="examples:\n  emotion-llama eval ls\n  emotion-llama eval ls dfew",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("benchmark", nargs="?", metavar="BENCHMARK", help="one of them, in full")
+    parser.set_defaults(run=run)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Print them."""
+    from emotion_llama.evaluation.benchmarks import BENCHMARKS, benchmark_options
+
+    if args.benchmark is not None:
+        options = benchmark_options(args.benchmark)  # says which names there are
+        module, _, function = BENCHMARKS[args.benchmark].partition(":")
+        found = import_module(module)
+        told = [inspect.getdoc(found) or "", inspect.getdoc(getattr(found, function)) or ""]
+        sys.stdout.write("\n\n".join(told) + f"\n\n{_settings(options)}\n")
+        return 0
+    for name in BENCHMARKS:
+        sys.stdout.write(f"{name:<18}{_settings(benchmark_options(name))}\n")
+    return 0
+
+
+def _settings(options: dict[str, object]) -> str:
+    told = (key if value is None else f"{key}={value}" for key, value in options.items())
+    return " ".join(f"--set {one}" for one in told) or "(no options)"

@@ -1,0 +1,222 @@
+"""The sub-verb `eval run`, or `eval BENCHMARK`: a benchmark and a system in; figures, replies and a run card out."""
+
+from __future__ import annotations
+
+import argparse
+import re
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from emotion_llama.cli.common import complain, shown
+from emotion_llama.cli.eval.common import key_values, positive
+from emotion_llama.errors import InputError
+
+if TYPE_CHECKING:
+    from emotion_llama.evaluation.benchmarks.benchmark import Benchmark
+    from emotion_llama.evaluation.judges import Judge
+    from emotion_llama.evaluation.records import System
+    from emotion_llama.evaluation.run import EvalRun
+    from emotion_llama.evaluation.shards import Shard
+
+EXAMPLES = """examples:
+  emotion-llama eval mer2023-semi --data MER2023/ --model emotion-llama-7b/ \\
+      --layout train,released --out runs/mer2023
+  emotion-llama eval dfew --data DFEW/ --model rules --out runs/dfew --resume
+  emotion-llama eval emer --data EMER/ --model emotion-llama-7b/ --out runs/emer \\
+      --judge openai:qwen2.5-72b@http://localhost:8000/v1
+  emotion-llama eval csv --data clips.csv --model predictions.csv
+  emotion-llama eval merr-synth --data synth/ --out runs/vlm \\
+      --model openai:qwen2.5-vl@http://localhost:8000/v1 --option frames=4
+  torchrun --nproc-per-node 4 -m emotion_llama eval mer2023-semi --data MER2023/ \\
+      --model emotion-llama-7b/ --out runs/mer2023
+
+MODEL is rules, a model's folder, openai:MODEL@URL, transformers:FOLDER,
+pipeline:TASK@FOLDER, or predictions in a .csv or .jsonl file. What it answers
+is kept in DIR as it comes: a killed run goes on with --resume. Clips are sent
+to a server only where MODEL or the judge names one. docs/evaluate.md explains
+benchmarks, files, parsers, options and judges."""
+
+
+def add_parser(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Add the sub-verb and its options."""
+    parser = verbs.add_parser(
+        "run",
+        help="a system on a benchmark ('run' may be left out)",
+        description="Ask a system every case of a benchmark, score what it answers by every parser\n"
+        "that applies, and print the figures with their intervals and all failures counted.",
+        epilog=EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    add = parser.add_argument
+    add("benchmark", metavar="BENCHMARK", help="a name that 'eval ls' prints")
+    add("--data", metavar="DIR", type=Path, required=True, help="its files, as their owners distribute them")
+    add("--model", metavar="MODEL", required=True, help="who answers")
+    add("--layout", metavar="NAMES", help="prompt layouts of our model, each a run: train,released")
+    add("--parser", metavar="NAMES", help="upstream,tolerant,likelihood (default: all that apply)")
+    add("--limit", metavar="N", type=positive, help="take the first N cases only")
+    add("--out", metavar="DIR", type=Path, help="folder of the run (default: nothing is kept)")
+    add("--resume", action="store_true", help="go on with the run in DIR")
+    add("--set", metavar="KEY=VALUE", action="append", default=[], help="an option of the benchmark, such as folds=[1]")
+    add(
+        "--option",
+        metavar="KEY=VALUE",
+        action="append",
+        default=[],
+        help="an option of the model, such as dtype=float32",
+    )
+    add("--judge", metavar="MODEL", help="openai:MODEL@URL or transformers:FOLDER, where the metric needs one")
+    add("--judge-option", metavar="KEY=VALUE", action="append", default=[],
+        help="an option of the judge, such as votes=3 or scale=0-10")  # fmt: skip
+    add(
+        "--resamples",
+        metavar="N",
+        type=int,
+        default=None,
+        help="of the bootstrap intervals; 0 for none (default: 2000)",
+    )
+    add("--quiet", "-q", action="store_true", help="no progress and no report")
+    parser.set_defaults(run=run)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Evaluate; 0 when every case was answered, 1 when some failed."""
+    from emotion_llama.evaluation.benchmarks import load_benchmark
+    from emotion_llama.evaluation.shards import shard_of_environment
+
+    shard = shard_of_environment()
+    benchmark = load_benchmark(args.benchmark, args.data, **key_values("--set", args.set))
+    if not args.quiet and shard.is_first:
+        _say_of_files(benchmark)
+    layouts = [None] if args.layout is None else [name.strip() for name in args.layout.split(",") if name.strip()]
+    folders = _folders(args.out, layouts)
+    finished: list[EvalRun] = []
+    for layout, folder in zip(layouts, folders):
+        finished += _one(args, benchmark, shard, layout, folder)
+    shard.leave()
+    if not shard.is_first:
+        return 0
+    if not args.quiet:
+        _report(finished)
+    failed = sum(reply.problem is not None for one in finished for reply in one.replies)
+    if failed:
+        complain(f"{failed} of {sum(len(one.replies) for one in finished)} cases were not answered; see the counts")
+    return 1 if failed else 0
+
+
+def _one(
+    args: argparse.Namespace, benchmark: Benchmark, shard: Shard, layout: str | None, folder: Path | None
+) -> list[EvalRun]:
+    from emotion_llama.evaluation.run import evaluate
+    from emotion_llama.evaluation.scoring import Intervals
+
+    system = _system(args, layout, shard)
+    intervals = None if args.resamples is None else Intervals(num_resamples=max(0, args.resamples))
+    parsers = None if args.parser is None else [name.strip() for name in args.parser.split(",") if name.strip()]
+    judge = _judge(args, folder) if shard.is_first else None
+    line = _Line(system.name, enabled=not args.quiet and sys.stderr.isatty() and shard.is_first)
+    try:
+        found = evaluate(
+            benchmark, system, out=folder, limit=args.limit, resume=args.resume, parsers=parsers, intervals=intervals,
+            judge=judge, shard=shard, progress=line,
+        )  # fmt: skip
+    except KeyboardInterrupt:
+        if folder is not None:
+            complain(f"interrupted; the same command with --resume goes on from {shown(folder)}")
+        raise
+    finally:
+        line.clear()
+        close = getattr(system, "close", None)
+        if close is not None:
+            close()
+    return [] if found is None else [found]
+
+
+def _system(args: argparse.Namespace, layout: str | None, shard: Shard) -> System:
+    from emotion_llama.evaluation.systems import load_system, system_kind
+
+    options: dict[str, Any] = key_values("--option", args.option)
+    kind = system_kind(args.model)
+    if layout is not None:
+        if kind != "own":
+            raise InputError(f"--layout is for our own model's prompts; {args.model!r} has none")
+        options["layout"] = layout
+    if kind == "own":
+        _quiet_transformers()
+        if (device := shard.device()) is not None:
+            options.setdefault("device", device)
+        if args.out is not None and "features" not in options:
+            # Encoders run once for all layouts and for every resumed run; each process has a store of its own.
+            options.setdefault("keep", args.out / f"features.{shard.rank}")
+    system = load_system(args.model, **options)
+    host = getattr(system, "sends_to", None)
+    if host is not None and shard.is_first:
+        complain(f"pictures, sound and words of the clips leave this machine: they are sent to {host}")
+    return system
+
+
+def _judge(args: argparse.Namespace, folder: Path | None) -> Judge | None:
+    options = key_values("--judge-option", args.judge_option)
+    if args.judge is None:
+        if options:
+            raise InputError("--judge-option needs --judge")
+        return None
+    from emotion_llama.evaluation.jsonl_cache import JsonlCache
+    from emotion_llama.evaluation.judges import load_judge
+
+    cache = None if folder is None else JsonlCache(folder, "verdicts")
+    return load_judge(args.judge, cache=cache, **options)
+
+
+def _folders(out: Path | None, layouts: list[str | None]) -> list[Path | None]:
+    """A folder for each run: DIR itself, or one below it for each of several layouts."""
+    if out is None:
+        return [None] * len(layouts)
+    return [out] if len(layouts) == 1 else [out / re.sub(r"[^\w.-]", "_", str(layout)) for layout in layouts]
+
+
+def _say_of_files(benchmark: Benchmark) -> None:
+    for problem in benchmark.check():
+        if not problem.is_fatal:
+            complain(f"{problem.where}: {problem.what}" + (f" ({problem.count} times)" if problem.count > 1 else ""))
+
+
+def _report(finished: list[EvalRun]) -> None:
+    from emotion_llama.evaluation.report import report_of, run_of
+    from emotion_llama.evaluation.report_text import render_report_text
+
+    text = render_report_text(
+        report_of([run_of(one) for one in finished]), colour=sys.stdout.isatty(), encoding=sys.stdout.encoding
+    )
+    sys.stdout.write(text)
+
+
+def _quiet_transformers() -> None:
+    """Its notices are not ours to show; its errors still raise."""
+    from emotion_llama.models import register_auto_classes
+
+    register_auto_classes()  # names the extra where transformers is missing
+    from transformers.utils import logging
+
+    quiet: Any = logging.set_verbosity_error
+    quiet()
+
+
+class _Line:
+    """One line on stderr that says how many cases are answered."""
+
+    def __init__(self, name: str, *, enabled: bool) -> None:
+        self._name, self._enabled, self._shown = name, enabled, False
+
+    def __call__(self, done: int, total: int) -> None:
+        if self._enabled:
+            sys.stderr.write(f"\r\x1b[K{shown(self._name)[:40]}: {done} of {total} cases")
+            sys.stderr.flush()
+            self._shown = True
+
+    def clear(self) -> None:
+        """Take the line away."""
+        if self._shown:
+            sys.stderr.write("\r\x1b[K")
+            sys.stderr.flush()
+            self._shown = False

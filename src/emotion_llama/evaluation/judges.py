@@ -1,0 +1,285 @@
+"""Judges: how far a description shares its clues and its labels with the reference, by a chat model.
+
+Published: gpt-3.5-turbo-16k-0613 at temperature 0 with Chinese prompts (AffectGPT, evaluation.py of April 2024), which
+is retired. Figures of another judge are not those; a table is judged by one judge, and its name and prompts are kept.
+What needs no model is the parser "offline" of descriptions (`overlap`): shared cues and labels by word lists.
+"""
+
+from __future__ import annotations
+
+import json
+import statistics
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal, NamedTuple, Protocol, runtime_checkable
+
+from emotion_llama.annotators.annotator import Answer
+from emotion_llama.errors import AnnotationError, InputError
+from emotion_llama.evaluation.chat import Chat, FreeAsked, chat_settings, checked_folder, free_question, load_chat
+from emotion_llama.evaluation.jsonl_cache import JsonlCache, hash_of
+from emotion_llama.evaluation.judge_replies import groups_of, read_sentiment, read_words
+from emotion_llama.evaluation.prompt_files import load_prompt, prompt_hashes
+from emotion_llama.evaluation.score_parser import SCALES, parse_score
+from emotion_llama.evaluation.systems.problems import is_passing
+
+Aspect = Literal["clue_overlap", "label_overlap"]
+AT_ONCE = 32  # questions between two writes to the cache
+ASPECTS: tuple[Aspect, ...] = ("clue_overlap", "label_overlap")
+Reading = Callable[[str], Any]  # from a reply's text to its value, a JSON value; AnnotationError where it is none
+
+
+class Pair(NamedTuple):
+    """What is compared: the reference's text and the system's."""
+
+    truth: str
+    answer: str
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What a judge says of one pair.
+
+    Attributes:
+        score: within the judge's scale; None where there is none.
+        raw: every reply as it came, those that were no answer among them.
+        votes: the scores whose median `score` is.
+        problem: why there is no score.
+    """
+
+    score: float | None
+    raw: tuple[str, ...] = ()
+    votes: tuple[float, ...] = ()
+    problem: str | None = None
+
+    def __post_init__(self) -> None:
+        if (self.score is None) == (self.problem is None):
+            raise InputError("a verdict has a score or a problem")
+
+
+@runtime_checkable
+class Judge(Protocol):
+    """Rates how far two descriptions overlap."""
+
+    @property
+    def name(self) -> str:
+        """As reports print it."""
+
+    @property
+    def settings(self) -> Mapping[str, object]:
+        """Everything its verdicts depend on, as JSON values."""
+
+    @property
+    def scale(self) -> str:
+        """A name of `score_parser.SCALES`."""
+
+    def judge(self, aspect: Aspect, pairs: Sequence[Pair]) -> list[Verdict]:
+        """A verdict for each pair."""
+
+    def extract_words(self, texts: Sequence[str]) -> list[tuple[str, ...] | None]:
+        """The emotion words of each text; None where the judge gives no usable answer."""
+
+    def group_words(self, words: Sequence[Sequence[str]]) -> list[tuple[tuple[str, ...], ...] | None]:
+        """Groups of the same meaning among each list of words; None where the judge gives no usable answer."""
+
+    def sentiments(self, words: Sequence[Sequence[str]]) -> list[str | None]:
+        """Positive, negative or neutral for each list of words, as these words; None likewise."""
+
+
+class ChatJudge:
+    """A chat model as a judge.
+
+    Label overlap takes two steps, as published: the emotion words of both texts are taken out first, then compared.
+    A reply without a score within the scale is asked again as often as the model's configuration says, then counted as
+    a failure.
+
+    Args:
+        chat: the model.
+        name: as reports print it.
+        scale: "1-10" (the published prompt) or "0-10".
+        votes: how often each pair is rated; the median counts. More than one needs a temperature above 0.
+        prompts: folder of prompts of one's own.
+        cache: where verdicts are kept; None keeps none.
+
+    Raises:
+        InputError: a name or a file cannot be used, or several votes at temperature 0.
+    """
+
+    def __init__(
+        self,
+        chat: Chat,
+        name: str,
+        *,
+        scale: str = "1-10",
+        votes: int = 1,
+        prompts: str | Path | None = None,
+        cache: JsonlCache | None = None,
+    ) -> None:
+        if scale not in SCALES:
+            raise InputError(f"no scale {scale!r} (there are: {', '.join(SCALES)})")
+        if votes < 1 or (votes > 1 and not chat.settings.get("temperature")):
+            raise InputError(
+                f"{votes} votes were asked for; give 1 or more, and for several a chat model with temperature above 0"
+            )
+        self.name, self.scale, self.votes = name, scale, votes
+        self._chat, self._cache = chat, cache
+        self._folder = checked_folder(prompts)
+        self._prompts = prompt_hashes("judge", self._folder)
+
+    @property
+    def settings(self) -> Mapping[str, object]:
+        """Model and decoding, scale, votes and prompts."""
+        return {
+            "judge": self.name,
+            "chat": chat_settings(self._chat),
+            "scale": self.scale,
+            "votes": self.votes,
+            "prompts": self._prompts,
+        }
+
+    def judge(self, aspect: Aspect, pairs: Sequence[Pair]) -> list[Verdict]:
+        """A verdict for each pair; what was asked before is not asked again."""
+        low, high = (f"{end:g}" for end in SCALES[self.scale])
+        scale = SCALES[self.scale]
+        verdicts: dict[int, Verdict] = {}
+        values: list[dict[str, str]] = []
+        rows: list[int] = []
+        for row, pair in enumerate(pairs if aspect == "clue_overlap" else self._as_words(pairs)):
+            if isinstance(pair, Verdict):
+                verdicts[row] = pair
+            else:
+                rows.append(row)
+                values += [{**pair._asdict(), "low": low, "high": high}] * self.votes
+        heard = self._each(aspect, values, lambda text: parse_score(text, scale))
+        for place, row in enumerate(rows):
+            verdicts[row] = _median(heard[place * self.votes : (place + 1) * self.votes])
+        return [verdicts[row] for row in range(len(pairs))]
+
+    def extract_words(self, texts: Sequence[str]) -> list[tuple[str, ...] | None]:
+        """See `Judge`."""
+        heard = self._each("extract", [{"answer": text} for text in texts], read_words)
+        return [None if one.value is None else tuple(one.value) for one in heard]
+
+    def group_words(self, words: Sequence[Sequence[str]]) -> list[tuple[tuple[str, ...], ...] | None]:
+        """See `Judge`; the groups are to hold every word of the list and no other."""
+        some = [row for row, listed in enumerate(words) if listed]
+        values = [{"answer": ", ".join(words[row])} for row in some]
+        heard = dict(zip(some, self._each_by("group", values, [groups_of(words[row]) for row in some])))
+        found: list[tuple[tuple[str, ...], ...] | None] = []
+        for row in range(len(words)):
+            groups = heard[row].value if row in heard else []
+            found.append(None if groups is None else tuple(tuple(group) for group in groups))
+        return found
+
+    def sentiments(self, words: Sequence[Sequence[str]]) -> list[str | None]:
+        """See `Judge`."""
+        values = [{"answer": json.dumps(list(some), ensure_ascii=False)} for some in words]
+        return [one.value for one in self._each("sentiment", values, read_sentiment)]
+
+    # --- asking -----------------------------------------------------------------------------------------------------
+
+    def _as_words(self, pairs: Sequence[Pair]) -> list[Pair | Verdict]:
+        """Each pair as two lists of words, or a verdict where the words cannot be had."""
+        texts = list(dict.fromkeys(text for pair in pairs for text in pair))
+        heard = dict(zip(texts, self._each("extract", [{"answer": text} for text in texts], read_words)))
+        found: list[Pair | Verdict] = []
+        for pair in pairs:
+            sides = [heard[text] for text in pair]
+            raw = tuple(reply for side in sides for reply in side.raw)
+            wrong = next((side.problem for side in sides if side.value is None), None)
+            if wrong is not None:
+                found.append(Verdict(None, raw, problem=f"{wrong} (words of a text)"))
+            else:
+                found.append(Pair(*(", ".join(side.value or ()) or "none" for side in sides)))
+        return found
+
+    def _each(self, prompt_name: str, values: Sequence[Mapping[str, str]], read: Reading) -> list[_Heard]:
+        """What is heard to one prompt, filled in as often as there are values; the same values are several votes."""
+        return self._each_by(prompt_name, values, [read] * len(values))
+
+    def _each_by(self, prompt_name: str, values: Sequence[Mapping[str, str]], reads: Sequence[Reading]) -> list[_Heard]:
+        prompt, again = (load_prompt("judge", name, self._folder) for name in (prompt_name, "again"))
+        votes: Counter[str] = Counter()
+        keys: list[str] = []
+        for one in values:
+            of_one = hash_of(prompt_name, one, self.settings)
+            votes[of_one] += 1
+            keys.append(f"{of_one} {votes[of_one]}")
+        found = {k: _Heard.of_row(self._cache.get(k)) for k in keys if self._cache is not None and k in self._cache}
+        left = [row for row, key in enumerate(keys) if key not in found]
+        for begin in range(0, len(left), AT_ONCE):
+            some = left[begin : begin + AT_ONCE]
+            raws: list[list[str]] = [[] for _ in some]
+            asked = [
+                self._question(prompt.filled(values[row]), prompt.sha256, again.filled, reads[row], raw)
+                for row, raw in zip(some, raws)
+            ]
+            fresh = {keys[row]: _heard(one, raw) for row, one, raw in zip(some, self._chat.put(asked), raws)}
+            if self._cache is not None:
+                # What a busy server did not answer is asked again next time.
+                self._cache.add([(key, one._asdict()) for key, one in fresh.items() if not is_passing(one.problem)])
+            found |= fresh
+        return [found[key] for key in keys]
+
+    def _question(
+        self,
+        texts: tuple[str | None, str],
+        sha256: str,
+        again: Callable[[Mapping[str, str]], tuple[str | None, str]],
+        read: Callable[[str], Any],
+        raw: list[str],
+    ) -> FreeAsked:
+        def reading(text: str) -> dict[str, object]:
+            raw.append(text)
+            return {"value": read(text)}
+
+        return free_question(*texts, sha256, again=lambda problem: again({"problem": problem})[1], read=reading)
+
+
+class _Heard(NamedTuple):
+    """The value of a reply, or why there is none; and the replies as they came."""
+
+    value: Any
+    raw: tuple[str, ...]
+    problem: str | None = None
+
+    @classmethod
+    def of_row(cls, row: Mapping[str, Any]) -> _Heard:
+        """From a row of the cache."""
+        return cls(row["value"], tuple(row["raw"]), row["problem"])
+
+
+def _heard(outcome: Answer | AnnotationError, raw: Sequence[str]) -> _Heard:
+    if isinstance(outcome, AnnotationError):
+        return _Heard(None, tuple(raw), str(outcome))
+    return _Heard(outcome.values["value"], tuple(raw))
+
+
+def _median(heard: Sequence[_Heard]) -> Verdict:
+    """The median of the votes where at least half of them count."""
+    votes = tuple(float(one.value) for one in heard if one.value is not None)
+    raw = tuple(reply for one in heard for reply in one.raw)
+    if 2 * len(votes) < len(heard) or not votes:
+        return Verdict(None, raw, votes, next(one.problem for one in heard if one.problem is not None))
+    return Verdict(float(statistics.median(votes)), raw, votes)
+
+
+# --- by name --------------------------------------------------------------------------------------------------------
+
+
+def load_judge(spec: str, *, cache: JsonlCache | None = None, **options: Any) -> Judge:
+    """The judge of a name.
+
+    Args:
+        spec: "openai:MODEL@URL" or "transformers:FOLDER".
+        cache: where verdicts are kept.
+        options: `scale`, `votes`, `prompts`, and the fields of the chat model's configuration.
+
+    Raises:
+        InputError: the name means nothing, or an option cannot be used.
+    """
+    own = {key: options.pop(key) for key in ("scale", "votes", "prompts") if key in options}
+    name = spec.partition(":")[2]
+    name = name.rpartition("@")[0] or name
+    return ChatJudge(load_chat(spec, options), name, cache=cache, **own)

@@ -1,0 +1,189 @@
+"""Predictions from elsewhere: a table of names and answers is a system like any other, and scored by the same code."""
+
+from __future__ import annotations
+
+import csv
+import json
+import math
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from emotion_llama.errors import InputError
+from emotion_llama.evaluation.records import Ask, Case, Reply
+
+PROBABILITY_PREFIX = "p_"
+_KNOWN = ("name", "answer", "label", "problem", "probabilities", "generated")
+_NOT_THERE = "the file has no prediction for this clip"
+
+
+class PredictionFile:
+    """A .csv or .jsonl file of predictions.
+
+    Columns (CSV) or keys (JSONL): `name`; `answer`, the text as a model wrote it; or `label`, where only that is known;
+    `p_LABEL` columns, or a `probabilities` object; `problem`, why there is no answer; `generated`, 0 where no text was
+    generated (an empty `answer` is an empty answer otherwise, unless the row has probabilities, a label or a problem).
+    A row with both answer and label is read by its answer.
+
+    Raises:
+        InputError: the file cannot be read, has no name column, a doubled name, or figures that are no probabilities.
+    """
+
+    batch_size = 1024
+
+    def __init__(self, path: str | Path) -> None:
+        from emotion_llama.media.probe import file_sha256
+
+        self.path = Path(path)
+        rows = _jsonl(self.path) if self.path.suffix == ".jsonl" else _csv(self.path)
+        self._replies: dict[str, Reply] = {}
+        for number, row in rows:
+            reply = _reply(row, f"{self.path}, line {number}")
+            if reply.case_id in self._replies:
+                raise InputError(f"{self.path}, line {number}: {reply.case_id!r} is there twice; keep one")
+            self._replies[reply.case_id] = reply
+        if not self._replies:
+            raise InputError(f"{self.path} holds no predictions")
+        self.name = self.path.stem
+        self._sha256 = file_sha256(self.path)
+
+    @property
+    def settings(self) -> Mapping[str, object]:
+        """The file's hash."""
+        return {"system": "predictions", "file": self.path.name, "sha256": self._sha256}
+
+    @property
+    def names(self) -> frozenset[str]:
+        """Of all clips that the file has a row for."""
+        return frozenset(self._replies)
+
+    def answer(self, cases: Sequence[Case], ask: Ask) -> Iterator[Reply]:
+        """The file's reply to each case."""
+        for case in cases:
+            yield self._replies.get(case.case_id) or Reply(case.case_id, problem=_NOT_THERE)
+
+
+def load(spec: str, options: Mapping[str, Any]) -> PredictionFile:
+    """See `load_system`."""
+    from emotion_llama.evaluation.systems import check_options
+
+    check_options("predictions", options, {})
+    return PredictionFile(Path(spec).expanduser())
+
+
+def write_predictions(path: Path, replies: Sequence[Reply]) -> Path:
+    """Replies as a CSV that `PredictionFile` reads back without loss."""
+    labels = list(dict.fromkeys(label for reply in replies for label in reply.probabilities or ()))
+    header = ["name", "answer", "problem", "generated", *(f"{PROBABILITY_PREFIX}{label}" for label in labels)]
+    half = path.with_name(f".{path.name}.tmp")
+    with half.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(header)
+        for reply in replies:
+            shares = reply.probabilities or {}
+            figures = [repr(shares[label]) if label in shares else "" for label in labels]
+            generated = int(reply.text is not None)
+            writer.writerow([reply.case_id, reply.text or "", reply.problem or "", generated, *figures])
+    half.replace(path)
+    return path
+
+
+def _csv(path: Path) -> Iterator[tuple[int, Mapping[str, Any]]]:
+    try:
+        with path.open(encoding="utf-8-sig", newline="") as file:
+            rows = csv.DictReader(file)
+            columns = rows.fieldnames or ()
+            _check_columns(path, columns)
+            for row in rows:
+                if None in row or None in row.values():
+                    raise InputError(f"{path}, line {rows.line_num}: expected {len(columns)} cells")
+                yield rows.line_num, _of_cells(row, f"{path}, line {rows.line_num}")
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise InputError(f"{path} cannot be read as a CSV table ({error})") from error
+
+
+def _check_columns(path: Path, columns: Iterable[str]) -> None:
+    columns = list(columns)
+    if "name" not in columns or not ({"answer", "label"} & set(columns) or any(map(_is_share, columns))):
+        raise InputError(
+            f"{path} has the columns {', '.join(columns) or 'none'}; expected name and answer (or label, or p_LABEL)"
+        )
+    if unknown := [name for name in columns if name not in _KNOWN and not _is_share(name)]:
+        raise InputError(f"{path}: unknown column {unknown[0]!r} (known: {', '.join(_KNOWN)}, p_LABEL)")
+
+
+def _is_share(column: str) -> bool:
+    return column.startswith(PROBABILITY_PREFIX) and len(column) > len(PROBABILITY_PREFIX)
+
+
+def _of_cells(row: Mapping[str, str], where: str) -> dict[str, Any]:
+    """The row's values; empty cells are left out, but for an answer that was generated and is empty."""
+    found: dict[str, Any] = {key: row[key] for key in ("name", "label", "problem") if row.get(key)}
+    cells = {key.removeprefix(PROBABILITY_PREFIX): row[key] for key in row if _is_share(key) and row[key]}
+    if row.get("probabilities"):
+        found["probabilities"] = _json(row["probabilities"], where)
+    elif cells:
+        found["probabilities"] = {label: _number(cell, where) for label, cell in cells.items()}
+    says = row.get("generated", "")
+    if says not in ("", "0", "1"):
+        raise InputError(f"{where}: generated is {says!r}, expected 1 or 0")
+    is_empty_answer = says == "1" or (says == "" and not found.keys() & {"label", "problem", "probabilities"})
+    if row.get("answer") or ("answer" in row and is_empty_answer):
+        found["answer"] = row["answer"]
+    return found
+
+
+def _jsonl(path: Path) -> Iterator[tuple[int, Mapping[str, Any]]]:
+    try:
+        with path.open(encoding="utf-8-sig") as file:
+            for number, line in enumerate(file, 1):
+                if not line.strip():
+                    continue
+                row = _json(line, f"{path}, line {number}")
+                if not isinstance(row, dict):
+                    raise InputError(f"{path}, line {number}: expected a JSON object")
+                if unknown := sorted(set(row) - set(_KNOWN)):
+                    raise InputError(f"{path}, line {number}: unknown key {unknown[0]!r} (known: {', '.join(_KNOWN)})")
+                yield number, {key: value for key, value in row.items() if value is not None}
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(f"{path} cannot be read ({error})") from error
+
+
+def _json(text: str, where: str) -> Any:
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise InputError(f"{where}: cannot be read as JSON ({error})") from error
+
+
+def _number(cell: str, where: str) -> float:
+    try:
+        return float(cell)
+    except ValueError:
+        raise InputError(f"{where}: {cell!r} is no probability") from None
+
+
+def _reply(row: Mapping[str, Any], where: str) -> Reply:
+    name = row.get("name")
+    if not isinstance(name, str) or not name:
+        raise InputError(f"{where}: there is no name")
+    text = row.get("answer", row.get("label"))
+    if text is not None and not isinstance(text, str):
+        raise InputError(f"{where}: the answer is {text!r}, expected a text")
+    shares = row.get("probabilities")
+    if shares is not None:
+        _check_shares(shares, where)
+    problem = row.get("problem")
+    if problem is not None:
+        return Reply(name, problem=str(problem))
+    if text is None and shares is None:
+        return Reply(name, problem="the file's row has neither answer nor label nor probabilities")
+    return Reply(name, text, shares)
+
+
+def _check_shares(shares: object, where: str) -> None:
+    is_table = isinstance(shares, dict) and shares
+    values = list(shares.values()) if isinstance(shares, dict) else []
+    numbers = [v for v in values if isinstance(v, (int, float)) and not isinstance(v, bool) and math.isfinite(v)]
+    if not is_table or len(numbers) < len(values) or min(numbers) < 0 or abs(sum(numbers) - 1) > 1e-3:
+        raise InputError(f"{where}: expected probabilities of 0 and more that sum to 1, got {shares!r}")

@@ -1,0 +1,101 @@
+"""Readers of the pipeline as systems: the rules, and any other that answers from what was measured."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from emotion_llama.errors import EmotionLlamaError
+from emotion_llama.evaluation.records import Ask, Case, Reply
+from emotion_llama.evaluation.systems.problems import NO_CLIP, problem_of
+from emotion_llama.labels import MERR9, LabelSpace
+
+
+class ReaderSystem:
+    """Analyses every clip from its raw file and answers for the main person over the whole clip.
+
+    Where labels are asked, the answer is the likeliest of them, with the reader's probabilities; otherwise it is the
+    reader's reasoning. A benchmark's words are told, or none: files beside the clips are not looked for.
+
+    Args:
+        reader: a name of `annotators.READERS`.
+        analyzer_options: of `pipeline.Analyzer`.
+        reader_options: of the reader's class, without the label space.
+    """
+
+    batch_size = 1
+
+    def __init__(
+        self,
+        reader: str = "rules",
+        *,
+        analyzer_options: Mapping[str, Any] | None = None,
+        reader_options: Mapping[str, Any] | None = None,
+    ) -> None:
+        self.name = reader
+        self._analyzer_options = dict(analyzer_options or {})
+        self._reader_options = dict(reader_options or {})
+        self._analyzers: dict[tuple[str, ...], Any] = {}
+        self._analyzer(())  # a wrong option is told now
+
+    @property
+    def settings(self) -> Mapping[str, object]:
+        """Reader, its options, and how clips are measured."""
+        from emotion_llama.pipeline.analyzer import installed_versions
+
+        reader = self._analyzer(()).reader
+        return {
+            "system": "reader",
+            "reader": reader.name,
+            "reader_settings": {k: v for k, v in reader.settings.items() if k != "label_space"},
+            "analyzer": {key: str(value) for key, value in self._analyzer_options.items()},
+            "versions": installed_versions(),
+        }
+
+    def answer(self, cases: Sequence[Case], ask: Ask) -> Iterator[Reply]:
+        """A reply for each case."""
+        for case in cases:
+            yield self._one(case, ask)
+
+    def close(self) -> None:
+        """Let the face backends go."""
+        for analyzer in self._analyzers.values():
+            analyzer.close()
+        self._analyzers.clear()
+
+    def _one(self, case: Case, ask: Ask) -> Reply:
+        from emotion_llama.pipeline.options import Options
+
+        if case.media is None:
+            return Reply(case.case_id, problem=NO_CLIP)
+        start = time.perf_counter()
+        try:
+            analysis = self._analyzer(ask.labels).run(case.media, Options(subtitle=case.words or ""))
+        except EmotionLlamaError as error:
+            return Reply(case.case_id, problem=problem_of(error), seconds=time.perf_counter() - start)
+        seconds = time.perf_counter() - start
+        if not analysis.people:
+            return Reply(case.case_id, problem="nobody is seen or heard", seconds=seconds)
+        told = analysis.people[0].segments[0].prediction
+        if told.label is None:
+            return Reply(case.case_id, problem=told.problem, seconds=seconds)
+        text = told.label if ask.labels else told.reasoning
+        return Reply(case.case_id, text, told.probabilities if ask.labels else None, seconds=seconds)
+
+    def _analyzer(self, labels: tuple[str, ...]) -> Any:
+        if labels not in self._analyzers:
+            from emotion_llama.pipeline import Analyzer
+
+            space = LabelSpace("asked", labels) if labels else MERR9
+            options = {**self._reader_options, "label_space": space}
+            self._analyzers[labels] = Analyzer.load(self.name, reader_options=options, **self._analyzer_options)
+        return self._analyzers[labels]
+
+
+def load(spec: str, options: Mapping[str, Any]) -> ReaderSystem:
+    """See `load_system`; options of the reader (`table`) and of the analyzer (`faces`, `max_fps`, ...)."""
+    reader = {key: value for key, value in options.items() if key in ("table",)}
+    return ReaderSystem(
+        spec, reader_options=reader, analyzer_options={k: v for k, v in options.items() if k not in reader}
+    )
