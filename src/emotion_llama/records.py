@@ -218,6 +218,9 @@ class ActionUnits:
         is_speech: [N] the mouth moves because the person talks.
         neutral: what zero means: the person's own neutral face, or the population's.
         source: which backend measured it.
+        presence_names: P units that the backend also calls present or absent; may hold units without an intensity
+            (OpenFace: AU28). Empty for backends that measure intensities alone.
+        presence: [N, P] 1 present, 0 absent, NaN not seen; None without names.
     """
 
     names: tuple[str, ...]
@@ -228,12 +231,17 @@ class ActionUnits:
     is_speech: Bool
     neutral: Literal["person", "population", "backend"]
     source: str
+    presence_names: tuple[str, ...] = ()
+    presence: Float | None = None
 
     def __post_init__(self) -> None:
         n, u = len(self.pts_seconds), len(self.names)
         _require(self.intensity.shape == (n, u), f"intensity must be [{n}, {u}]: {self.intensity.shape = }")
         for name in ("confidence", "is_blink", "is_speech"):
             _require(getattr(self, name).shape == (n,), f"{name} must be [{n}]: {getattr(self, name).shape}")
+        shape = None if self.presence is None else self.presence.shape
+        expected = (n, len(self.presence_names)) if self.presence_names else None
+        _require(shape == expected, f"presence must be {expected} for these names: {shape}")
         seen = self.intensity[np.isfinite(self.intensity)]
         _require(bool(np.all((seen >= 0) & (seen <= 5))), "intensities must be within 0..5 or NaN")
 
@@ -252,6 +260,7 @@ class ActionUnits:
         return ActionUnits(
             self.names, self.pts_seconds[keep], self.intensity[keep], self.confidence[keep],
             self.is_blink[keep], self.is_speech[keep], self.neutral, self.source,
+            self.presence_names, None if self.presence is None else self.presence[keep],
         )  # fmt: skip
 
     def __repr__(self) -> str:

@@ -2,19 +2,24 @@
 
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
 from emotion_llama.errors import InputError
+from emotion_llama.face.backends.openface_csv import OpenFaceCsv
 from emotion_llama.labels import DFEW7, MER6, MERR9, LabelSpace
 from emotion_llama.merr.label_rules import LabelRule, label_rules, units_of_label
+from emotion_llama.merr.measured import Measured, Person, from_bytes, to_bytes
 from emotion_llama.merr.pseudo_labels import NO_LABEL, SEEN_TOO_LITTLE, UNCLEAR, Verdict, judge, support
 from emotion_llama.merr.recipe_parts import PseudoLabelPart
-from emotion_llama.records import AU_NAMES, ActionUnits
+from emotion_llama.records import AU_NAMES, ActionUnits, Evidence
 
 FPS = 25.0
+MER_FACTORY_RULES = label_rules("mer-factory", MERR9)
 
 
 def timeline(
@@ -241,6 +246,79 @@ def test_the_published_rule_on_a_peak_computed_by_hand() -> None:
     assert (found.label, found.strength) == ("happy", "moderate")
     assert found.score == pytest.approx(1.8)
     assert dict(found.candidates) == pytest.approx({"happy": 1.8})
+
+
+def published_label(rows: list[dict[str, str]], threshold: float, distance: int) -> str:
+    """MER-Factory's rule over the rows of an OpenFace table, written out from its description without our records."""
+    from scipy.signal import find_peaks
+
+    table = {
+        "happy": "06 12 14", "sad": "01 04 15 14", "surprise": "01 02 05 26", "fear": "01 02 04 05 07 20 26",
+        "angry": "04 05 07 23 10 17", "contempt": "12 10 14 17", "worried": "28 20",
+    }  # fmt: skip
+    intensities = [name for name in rows[0] if name.endswith("_r")]
+    peaks, _ = find_peaks(
+        [sum(float(row[n]) for n in intensities) for row in rows], height=threshold, distance=distance
+    )
+    best: dict[str, float] = {}
+    for peak in peaks:
+        row = rows[peak]
+        for label, numbers in table.items():
+            units = [f"AU{number}" for number in numbers.split()]
+            if any(f"{unit}_c" not in row for unit in units):
+                continue
+            if sum(float(row[f"{unit}_c"]) == 1 for unit in units) < 0.5 * len(units):
+                continue
+            known = [float(row[f"{unit}_r"]) for unit in units if f"{unit}_r" in row]
+            score = sum(known) / len(known)
+            if score >= threshold:
+                best[label] = max(best.get(label, 0.0), score)
+    return max(best, key=lambda label: best[label]) if best else "neutral"
+
+
+@pytest.mark.parametrize("without", ["", "AU28_c", "AU14_c"])
+def test_the_published_rule_on_openface_tables_is_the_published_one(tmp_path: Path, without: str) -> None:
+    """Presence is what the classifier says; read off the intensity, many of these labels came out otherwise."""
+    draw = np.random.default_rng(7)
+    rule, found, expected = PseudoLabelPart(rule="mer-factory", table="mer-factory"), [], []
+    for _ in range(60):
+        rows = []
+        strong = draw.uniform(0, 4, len(AU_NAMES)) * (draw.random(len(AU_NAMES)) < 0.4)
+        for frame in range(40):
+            shape = np.exp(-(((frame - 20) / 5) ** 2))
+            cells = {"frame": frame + 1, "timestamp": round(frame / 25, 3), "confidence": 0.98, "success": 1}
+            cells |= {
+                f"{n}_r": round(float(min(5, x * shape + draw.uniform(0, 0.1))), 2) for n, x in zip(AU_NAMES, strong)
+            }
+            cells |= {f"{n}_c": int(draw.random() < 0.5) for n in (*AU_NAMES, "AU28")}
+            rows.append({name: str(value) for name, value in cells.items() if name != without})
+        path = tmp_path / "clip.csv"
+        path.write_text("\n".join([", ".join(rows[0]), *(", ".join(row.values()) for row in rows)]), encoding="utf-8")
+        (person,) = OpenFaceCsv().read(path)
+        label = judge(from_bytes(to_bytes(only(person.units))).evidence.action_units, MER_FACTORY_RULES, rule).label  # type: ignore[arg-type]
+        assert label is not None
+        found.append(label.label)
+        expected.append(published_label(rows, 0.8, 15))
+    assert found == expected
+    assert len(set(expected)) >= 5
+
+
+def only(units: ActionUnits) -> Measured:
+    return Measured(Evidence(action_units=units), (Person(1, "the only one", None),), {"units": "openface-csv"})
+
+
+def test_units_that_the_classifier_calls_present_are_those_of_the_label() -> None:
+    # AU28 has no intensity: with AU20 weak and called absent, the mean of what is known is AU20's 1.0.
+    units = timeline({"AU20": 1.0}, rows=[12])
+    presence = np.zeros((30, 2))
+    presence[12, 1] = 1
+    known = replace(units, presence_names=("AU20", "AU28"), presence=presence)
+    found = factory(known).label
+    assert found is not None
+    assert (found.label, found.score, dict(found.units)) == ("worried", 1.0, {})
+    absent = factory(replace(known, presence=np.zeros((30, 2)))).label
+    assert absent is not None
+    assert absent.label == "neutral"
 
 
 def test_the_published_rule_takes_the_highest_mean_however_few_units_it_is_of() -> None:

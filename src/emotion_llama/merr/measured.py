@@ -117,12 +117,13 @@ def from_bytes(data: bytes) -> Measured:
     """
     try:
         with zipfile.ZipFile(io.BytesIO(data)) as archive:
+            _check_plain(archive, len(data))
             header = json.loads(archive.read(_HEADER))
             names = [name for name in archive.namelist() if name != _HEADER]
             arrays: Arrays = {
                 name.removesuffix(".npy"): np.load(io.BytesIO(archive.read(name)), allow_pickle=False) for name in names
             }
-    except (zipfile.BadZipFile, KeyError, ValueError, EOFError) as error:
+    except (zipfile.BadZipFile, KeyError, ValueError, EOFError, MemoryError, RecursionError) as error:
         raise InputError(f"no measured clip: {error}; let the stage evidence run again") from None
     if not isinstance(header, dict) or (header.get("format"), header.get("version")) != (FORMAT, VERSION):
         came = header.get("version") if isinstance(header, dict) else None
@@ -143,6 +144,15 @@ def from_bytes(data: bytes) -> Measured:
     return measured
 
 
+def _check_plain(archive: zipfile.ZipFile, num_bytes: int) -> None:
+    """ValueError where parts would unfold to more than the file holds: a build's folder may come from a stranger."""
+    parts = archive.infolist()
+    if any(part.compress_type != zipfile.ZIP_STORED or part.flag_bits & 1 for part in parts):
+        raise ValueError("its parts are compressed or encrypted")
+    if sum(part.file_size for part in parts) > num_bytes:
+        raise ValueError("its parts lie over one another")
+
+
 def _member(name: str) -> zipfile.ZipInfo:
     """An entry without a clock (its date is 1980, ZipInfo's default) and without a mark of the system."""
     info = zipfile.ZipInfo(name)
@@ -157,8 +167,9 @@ def _evidence_json(evidence: Evidence, arrays: Arrays) -> dict[str, object]:
     units, peak, tone, words = evidence.action_units, evidence.peak_frame, evidence.tone, evidence.transcript
     if units is not None:
         arrays |= {f"units.{name}": getattr(units, name) for name in _UNIT_ARRAYS}
+        arrays |= {} if units.presence is None else {"units.presence": units.presence}
     return {
-        "action_units": None if units is None else {n: getattr(units, n) for n in ("names", "neutral", "source")},
+        "action_units": None if units is None else _units_json(units),
         "peak_frame": None if peak is None else {f.name: _plain(getattr(peak, f.name)) for f in fields(peak)},
         "prosody": _prosody_json(evidence.prosody),
         "tone": None if tone is None else {"phrase": tone.phrase, "words": list(tone.words.items())},  # in order
@@ -166,6 +177,11 @@ def _evidence_json(evidence: Evidence, arrays: Arrays) -> dict[str, object]:
         "missing": [asdict(missing) for missing in evidence.missing],
         "usual": _prosody_json(evidence.usual),
     }
+
+
+def _units_json(units: ActionUnits) -> dict[str, object]:
+    named = {} if units.presence is None else {"presence_names": units.presence_names}
+    return {"names": units.names, "neutral": units.neutral, "source": units.source, **named}
 
 
 def _prosody_json(prosody: Prosody | None) -> dict[str, object] | None:
@@ -210,6 +226,8 @@ def _units(stored: dict[str, Any], arrays: Arrays) -> ActionUnits:
         names=tuple(stored["names"]),
         neutral=stored["neutral"],
         source=stored["source"],
+        presence_names=tuple(stored.get("presence_names", ())),
+        presence=arrays.pop("units.presence", None),
         **{name: arrays.pop(f"units.{name}") for name in _UNIT_ARRAYS},
     )
 

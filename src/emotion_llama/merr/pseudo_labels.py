@@ -5,7 +5,9 @@ moderate or strong from one, two and three times the threshold (MER-Factory).
 
 "mer-factory" is that program's rule: at each local maximum of the sum of all units, a label counts when at least
 `min_present` of its units are present and their mean reaches the threshold; the highest mean wins; none is neutral.
-Presence is read off the intensity, since only OpenFace has a classifier for it.
+Present is what OpenFace's classifier says (`AUxx_c`), and a label of which it knows not every unit is passed over; with
+units of other programs presence is read off the intensity. One thing differs: frames in which OpenFace has lost the
+face cannot win.
 
 "careful" mends what is wrong with it:
 
@@ -243,7 +245,7 @@ def _factory(units: ActionUnits, rules: Sequence[LabelRule], part: PseudoLabelPa
     for row in rows:
         for rule in rules:
             measured = [intensity[row, units.names.index(n)] for n in rule.units if n in units.names]
-            present = sum(x >= part.threshold for x in measured) / len(rule.units)
+            present = len(_factory_present(units, intensity, row, rule, part)) / len(rule.units)
             score = float(np.mean(measured)) if measured else 0.0
             earlier = best.get(rule.label)
             if present >= part.min_present and score >= part.threshold and (not earlier or score > earlier.score):
@@ -252,7 +254,8 @@ def _factory(units: ActionUnits, rules: Sequence[LabelRule], part: PseudoLabelPa
         return Verdict(PseudoLabel("neutral", "rules", None, None, None, table=part.table))
     winner = max(best.values(), key=lambda moment: moment.score)
     ranked = sorted(best.values(), key=lambda moment: -moment.score)
-    present = _present(units, intensity, winner, part)
+    named = [n for n in _factory_present(units, intensity, winner.row, winner.rule, part) if n in units.names]
+    present = {n: float(intensity[winner.row, units.names.index(n)]) for n in named}
     return Verdict(
         PseudoLabel(
             winner.rule.label,
@@ -260,8 +263,19 @@ def _factory(units: ActionUnits, rules: Sequence[LabelRule], part: PseudoLabelPa
             strength(winner.score, part),
             winner.score,
             float(units.confidence[winner.row]),
-            present,
+            dict(sorted(present.items(), key=lambda item: -item[1])),
             {moment.rule.label: moment.score for moment in ranked},
             part.table,
         )
     )
+
+
+def _factory_present(
+    units: ActionUnits, intensity: Float, row: int, rule: LabelRule, part: PseudoLabelPart
+) -> list[str]:
+    """The label's units that are present in a frame; none where the classifier does not know one of them."""
+    if units.presence is None:
+        return [n for n in rule.units if n in units.names and intensity[row, units.names.index(n)] >= part.threshold]
+    if not set(rule.units) <= set(units.presence_names):
+        return []
+    return [n for n in rule.units if units.presence[row, units.presence_names.index(n)] == 1]

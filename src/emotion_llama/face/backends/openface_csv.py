@@ -75,6 +75,8 @@ def _person(path: Path, face_id: int, table: Float, presence_names: tuple[str, .
         is_speech=nothing,
         neutral="backend",
         source=source,
+        presence_names=presence_names,
+        presence=presence if presence_names else None,
     )
     return PersonUnits(face_id, units, presence_names, presence)
 

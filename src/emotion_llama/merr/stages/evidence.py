@@ -41,7 +41,7 @@ class EvidenceStage:
     part: EvidencePart
 
     name = "evidence"
-    version = 1
+    version = 2
     needs: ClassVar[tuple[str, ...]] = ()
     reads_artifacts: ClassVar[tuple[str, ...]] = ()
     reads_clip: ClassVar[tuple[str, ...]] = ("given_subtitle", "subtitle_source", "subtitle_language")
