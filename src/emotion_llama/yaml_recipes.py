@@ -192,7 +192,11 @@ def _unfolded(value: Any, above: set[int], known: dict[int, _Unfolded]) -> _Unfo
 
 def _mistakes(error: Any) -> str:  # a pydantic ValidationError
     lines = []
-    for mistake in error.errors():
+    mistakes = error.errors()
+    inner = {tuple(mistake["loc"][:-1]) for mistake in mistakes}
+    for mistake in mistakes:
+        if mistake["type"] == "too_short" and mistake["loc"] in inner:
+            continue  # a list is only too short without the values that are wrong
         where = ".".join(str(part) for part in mistake["loc"]) or "recipe"
         what = {
             "extra_forbidden": "no such key",

@@ -77,6 +77,18 @@ def test_stats_write_a_page_with_pictures(folder: Path, tmp_path: Path, capsys: 
     assert "7 samples" in text
 
 
+def test_no_colour_where_it_is_not_wanted(folder: Path, capsys: Captured, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Escape codes came whatever NO_COLOR said."""
+    monkeypatch.setattr("sys.stdout.isatty", lambda: True, raising=False)
+    for verb in (["stats", str(folder)], ["show", str(folder), "a_happy"], ["status", str(folder)]):
+        monkeypatch.delenv("NO_COLOR", raising=False)
+        assert main(["merr", *verb]) == 0
+        assert "\x1b[1m" in capsys.readouterr().out
+        monkeypatch.setenv("NO_COLOR", "1")
+        assert main(["merr", *verb]) == 0
+        assert "\x1b" not in capsys.readouterr().out
+
+
 def test_page_and_json_together(folder: Path, tmp_path: Path, capsys: Captured) -> None:
     page = tmp_path / "merr.html"
     assert main(["merr", "stats", str(folder), "--html", str(page), "--json"]) == 0
@@ -91,6 +103,14 @@ def test_show_prints_a_clip(folder: Path, capsys: Captured, monkeypatch: pytest.
     assert "missing: the clip has no sound" in printed
     assert "artifacts/" in printed
     assert max(len(line) for line in printed.splitlines()) <= 80
+
+
+def test_the_page_of_a_clip_without_a_label_says_so(folder: Path, tmp_path: Path) -> None:
+    """A clip that no rule could label was called "label by rules"."""
+    assert main(["merr", "show", str(folder), "i_broken", "--html", str(tmp_path / "i.html")]) == 0
+    page = (tmp_path / "i.html").read_text(encoding="utf-8")
+    assert "no label" in page
+    assert "label by rules" not in page
 
 
 def test_show_says_why_a_clip_is_not_in_it(folder: Path, capsys: Captured) -> None:

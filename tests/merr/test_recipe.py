@@ -214,3 +214,11 @@ def test_every_choice_is_documented_with_its_default() -> None:
     assert fill_blocks(page, blocks) == page, "run scripts/generate-docs"
     assert "| `select.neutral_share` | `0.2` |" in blocks["select"]()
     assert "| worried | AU01, AU04, AU20 | 50% | AU01, AU20 |" in blocks["joined"]()
+
+
+def test_a_wrong_value_in_a_list_is_one_mistake() -> None:
+    """languages=[de] was reported twice: as no language, and as a list that is too short without it."""
+    with pytest.raises(InputError, match=r"1 mistake: languages\.0: input should be 'en' or 'zh', got 'de'$"):
+        load_recipe(None, ["languages=[de]"])
+    with pytest.raises(InputError, match="1 mistake: languages: tuple should have at least 1 item"):
+        load_recipe(None, ["languages=[]"])

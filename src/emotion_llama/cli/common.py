@@ -6,7 +6,7 @@ import os
 import sys
 import unicodedata
 from collections.abc import Iterable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TextIO
 
 from emotion_llama.errors import InputError
 
@@ -45,6 +45,11 @@ def shown(text: object) -> str:
     return "".join(
         c if unicodedata.category(c) != "Cc" else c.encode("unicode_escape").decode("ascii") for c in str(text)
     )
+
+
+def is_coloured(stream: TextIO) -> bool:
+    """Whether a stream shows styles: a terminal, unless NO_COLOR is set to anything (no-color.org)."""
+    return stream.isatty() and not os.environ.get("NO_COLOR")
 
 
 def write_json(text: str) -> None:

@@ -104,6 +104,8 @@ def _descriptions(sample: Sample, language: str) -> list[Html]:
 def _how_labelled(sample: Sample) -> str:
     value = sample.value("label")
     source, strength, confidence = (part(value, name) for name in ("source", "strength", "confidence"))
+    if label_of(sample) is None:
+        return "no label"
     said = ["label given" if source == "given" else "label by rules"]
     if isinstance(strength, str):
         said.append(strength)

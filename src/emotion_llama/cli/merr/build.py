@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from emotion_llama.cli.common import complain, input_paths, shown
+from emotion_llama.cli.common import complain, input_paths, is_coloured, shown
 from emotion_llama.errors import InputError
 
 if TYPE_CHECKING:
@@ -111,7 +111,7 @@ def _recipe(path: Path | None, out: Path, overrides: Sequence[str], *, quiet: bo
 def _report(tally: BuildTally) -> None:
     from emotion_llama.cli.merr.tables import tally_text
 
-    sys.stderr.write(tally_text(tally, colour=sys.stderr.isatty(), encoding=sys.stderr.encoding))
+    sys.stderr.write(tally_text(tally, colour=is_coloured(sys.stderr), encoding=sys.stderr.encoding))
 
 
 def _positive(text: str) -> int:

@@ -6,7 +6,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from emotion_llama.cli.common import begin_file, shown, write_json
+from emotion_llama.cli.common import begin_file, is_coloured, shown, write_json
 
 
 def add_parser(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -51,7 +51,7 @@ def run(args: argparse.Namespace) -> int:
 
         width = shutil.get_terminal_size((80, 24)).columns
         text = render_dataset_text(
-            overview, width=max(40, width), colour=sys.stdout.isatty(), encoding=sys.stdout.encoding
+            overview, width=max(40, width), colour=is_coloured(sys.stdout), encoding=sys.stdout.encoding
         )
         sys.stdout.write(text)
     else:

@@ -8,7 +8,7 @@ import sys
 from dataclasses import asdict
 from pathlib import Path
 
-from emotion_llama.cli.common import write_json
+from emotion_llama.cli.common import is_coloured, write_json
 
 EXAMPLES = """examples:
   emotion-llama merr status merr/
@@ -42,5 +42,5 @@ def run(args: argparse.Namespace) -> int:
     if args.json:
         write_json(json.dumps({**asdict(status), "is_complete": status.is_complete}, ensure_ascii=False, indent=1))
     else:
-        sys.stdout.write(status_text(status, colour=sys.stdout.isatty(), encoding=sys.stdout.encoding))
+        sys.stdout.write(status_text(status, colour=is_coloured(sys.stdout), encoding=sys.stdout.encoding))
     return 0
