@@ -24,6 +24,7 @@ from emotion_llama.evaluation.benchmarks.benchmark import Benchmark
 from emotion_llama.evaluation.records import Ask, Case, FileProblem, Truth
 from emotion_llama.evaluation.scoring import LabelScorer
 from emotion_llama.labels import DFEW7, MERR9
+from emotion_llama.media.discover import MEDIA_SUFFIXES
 from emotion_llama.prompts.tasks import emotion_instruction, pick_instruction
 
 NUM_FOLDS = 5
@@ -51,10 +52,8 @@ class DfewFiles:
         Raises:
             InputError: a list is missing or malformed, or a clip stands in two folds.
         """
-        clips = {
-            _case_id(name): path
-            for name, path in files.find_clips(self.folder / name for name in _CLIP_FOLDERS).items()
-        }
+        # 1.mp4 and 00001.avi are one clip; the first folder's counts.
+        clips = files.find_clips((self.folder / name for name in _CLIP_FOLDERS), _case_id)
         words = {_case_id(name): text for name, text in files.sentences_of(self.folder, self.transcript).items()}
         found: dict[str, Case] = {}
         for fold in self.folds:
@@ -115,8 +114,8 @@ _LISTED = {
 
 
 def _case_id(name: str) -> str:
-    stem = name if not Path(name).suffix[1:].isalnum() or Path(name).suffix[1:].isdigit() else Path(name).stem
-    return stem.zfill(_DIGITS) if stem.isdigit() else stem
+    stem = Path(name).stem if Path(name).suffix.lower() in MEDIA_SUFFIXES else name
+    return stem.zfill(_DIGITS) if stem.isdecimal() else stem
 
 
 def dfew(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import io
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -131,14 +131,19 @@ def corpus_value(path: Path, name: str, labels: Mapping[str, Any], key: str) -> 
     return labels[key]
 
 
-def find_clips(folders: Iterable[Path]) -> dict[str, Path]:
-    """Name without suffix -> media file, of all files right inside some folders; earlier folders win."""
+def find_clips(folders: Iterable[Path], case_id: Callable[[str], str] = str) -> dict[str, Path]:
+    """Case -> media file, of all files right inside some folders; earlier folders win.
+
+    Args:
+        folders: those that are not there are passed over.
+        case_id: from a file's name without suffix to the case.
+    """
     found: dict[str, Path] = {}
     for folder in folders:
         if folder.is_dir():
             for path in sorted(folder.iterdir()):
                 if path.suffix.lower() in MEDIA_SUFFIXES and not path.name.startswith("."):
-                    found.setdefault(path.stem, path)
+                    found.setdefault(case_id(path.stem), path)
     return found
 
 
