@@ -5,7 +5,6 @@ Notation: N frames, U units. The truth of a clip is the JSON object that its ren
 
 from __future__ import annotations
 
-import json
 from collections import defaultdict
 from collections.abc import Mapping
 from pathlib import Path
@@ -14,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from emotion_llama.errors import InputError
+from emotion_llama.merr.json_text import parse_json
 from emotion_llama.merr.quality import Measure
 from emotion_llama.merr.records import Sample
 from emotion_llama.merr.values import part, peak_units, subtitle_text
@@ -61,7 +61,7 @@ def read_truth(path: Path) -> Truth:
         InputError: it is not there, or no JSON object.
     """
     try:
-        found = json.loads(path.read_text(encoding="utf-8"))
+        found = parse_json(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise InputError(f"{path}: expected what is true of a rendered clip as JSON ({error})") from error
     if not isinstance(found, dict):

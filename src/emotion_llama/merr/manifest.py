@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import io
-import json
 import os
 from collections import Counter
 from collections.abc import Iterator, Mapping
@@ -15,6 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from emotion_llama.errors import InputError
 from emotion_llama.labels import LabelSpace
+from emotion_llama.merr.json_text import parse_json
 
 SUFFIXES = (".csv", ".jsonl")
 _MOST_MISTAKES = 10  # named; a table with a wrong column has one in each row
@@ -108,7 +108,7 @@ def _json_rows(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
         if not line.strip():
             continue
         try:
-            row = json.loads(line, object_pairs_hook=_once)
+            row = parse_json(line, _once)
         except ValueError as error:
             raise InputError(f"{path}, row {number}: no JSON object ({error})") from None
         if not isinstance(row, dict):

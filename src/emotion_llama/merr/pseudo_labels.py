@@ -245,10 +245,10 @@ def _factory(units: ActionUnits, rules: Sequence[LabelRule], part: PseudoLabelPa
     for row in rows:
         for rule in rules:
             measured = [intensity[row, units.names.index(n)] for n in rule.units if n in units.names]
-            present = len(_factory_present(units, intensity, row, rule, part)) / len(rule.units)
+            share = len(_factory_present(units, intensity, row, rule, part)) / len(rule.units)
             score = float(np.mean(measured)) if measured else 0.0
             earlier = best.get(rule.label)
-            if present >= part.min_present and score >= part.threshold and (not earlier or score > earlier.score):
+            if share >= part.min_present and score >= part.threshold and (not earlier or score > earlier.score):
                 best[rule.label] = _Moment(rule, int(row), score, score * math.sqrt(len(rule.units)))
     if not best:
         return Verdict(PseudoLabel("neutral", "rules", None, None, None, table=part.table))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -19,6 +18,7 @@ from emotion_llama.merr.imports.claims import FileContent
 from emotion_llama.merr.imports.label_lists import read_list
 from emotion_llama.merr.imports.own_csv import read_own_csv
 from emotion_llama.merr.imports.tables import read_rows
+from emotion_llama.merr.json_text import parse_json
 from emotion_llama.merr.problems import Problems
 
 # Key -> types of the published JSON objects.
@@ -94,7 +94,7 @@ def _objects(path: Path, which: str, problems: Problems, ours: bool) -> dict[str
     if not path.is_file():
         return {}
     try:
-        found = json.loads(path.read_text(encoding="utf-8"))
+        found = parse_json(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         problems.add("a file is no JSON", f"{path.name}: {error}")
         return {}
@@ -188,7 +188,7 @@ def _conversations(path: Path, problems: Problems) -> Iterator[dict[str, Any]]:
 
 def _line(text: str, path: Path, problems: Problems) -> Any:  # whatever the line holds
     try:
-        return json.loads(text)
+        return parse_json(text)
     except ValueError as error:
         problems.add("a line is no JSON", f"{path.name}: {error}")
         return None
@@ -201,7 +201,7 @@ def _media(conversation: Mapping[str, Any]) -> Iterator[str]:
 
 def _json(path: Path, problems: Problems) -> Any:  # whatever the file holds
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
+        return parse_json(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         problems.add("a file is no JSON", f"{path.name}: {error}")
         return None

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from emotion_llama.errors import BackendError, InputError
+from emotion_llama.merr.json_text import parse_json
 
 MANIFEST = "export.json"  # written last: a folder without it holds no complete export
 _HASH_BYTES = 1 << 20
@@ -57,7 +58,7 @@ def read_manifest(folder: Path) -> dict[str, Any] | None:
     if not path.is_file():
         return None
     try:
-        manifest = json.loads(path.read_text(encoding="utf-8"))
+        manifest = parse_json(path.read_text(encoding="utf-8"))
         if not isinstance(manifest["files"], dict):
             raise TypeError("files")
     except (OSError, ValueError, KeyError, TypeError) as error:

@@ -5,7 +5,6 @@ A field whose value is the one that was exported keeps its provenance; an edited
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 
 from emotion_llama.errors import InputError
@@ -27,6 +26,7 @@ from emotion_llama.merr.export.cells import (
 from emotion_llama.merr.imports.claims import Claim, FileContent, given_label
 from emotion_llama.merr.imports.label_lists import known_label
 from emotion_llama.merr.imports.tables import read_rows
+from emotion_llama.merr.json_text import parse_json
 from emotion_llama.merr.records import ClipRow, FieldKey, Json
 
 
@@ -126,11 +126,11 @@ def _value(column: str, key: FieldKey, cells: Mapping[str, str]) -> Json:
         return None
     if key[0] in HEADLINES:
         details = cells.get(column + DETAILS) or "{}"
-        rest = json.loads(details)
+        rest = parse_json(details)
         if not isinstance(rest, dict):
             raise ValueError(f"{column}{DETAILS} must be a JSON object")
         return {HEADLINES[key[0]]: read_text(cell) or "", **rest}
-    return read_text(cell) if key[0] in TEXT_FIELDS else json.loads(cell)
+    return read_text(cell) if key[0] in TEXT_FIELDS else parse_json(cell)
 
 
 def _edited(key: FieldKey, value: Json, where: str, content: FileContent, space: LabelSpace) -> Json:
@@ -143,7 +143,7 @@ def _edited(key: FieldKey, value: Json, where: str, content: FileContent, space:
 
 def _object(cells: Mapping[str, str], column: str) -> dict[str, Json]:
     cell = cells.get(column) or "{}"
-    value = json.loads(cell)
+    value = parse_json(cell)
     if not isinstance(value, dict):
         raise ValueError(f"{column} must be a JSON object")
     return value

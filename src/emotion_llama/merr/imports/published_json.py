@@ -6,7 +6,6 @@ own here (AU_list, peak_index, peak_AU_list) is kept as the file has it, in the 
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from typing import Any
 
@@ -15,6 +14,7 @@ from emotion_llama.labels import LabelSpace
 from emotion_llama.merr.error_texts import error_like
 from emotion_llama.merr.imports.claims import Claim, FileContent, given_label, given_words, is_name
 from emotion_llama.merr.imports.label_lists import known_label
+from emotion_llama.merr.json_text import parse_json
 from emotion_llama.merr.records import FieldKey, Json
 
 FINE_CAPTION = "smp_reason_caption"
@@ -49,7 +49,7 @@ def read_published(text: str, content: FileContent, space: LabelSpace, language:
         return found
 
     try:
-        entries = json.loads(text, object_pairs_hook=pairs)
+        entries = parse_json(text, pairs)
     except ValueError as error:
         raise InputError(f"{content.origin} is no JSON ({error}); expected an object by clip name") from None
     if not isinstance(entries, dict):
