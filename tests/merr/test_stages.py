@@ -16,6 +16,7 @@ from emotion_llama.annotators.annotator import Answer, Facts, Question
 from emotion_llama.errors import AnnotationError, EmotionLlamaError, InputError, MediaError
 from emotion_llama.merr.fields import PseudoLabel, from_json, to_json
 from emotion_llama.merr.ingest import ingest
+from emotion_llama.merr.kept_answers import KeptAnswers
 from emotion_llama.merr.measured import Measured, Person, from_bytes, to_bytes
 from emotion_llama.merr.recipe import Recipe, load_recipe
 from emotion_llama.merr.records import ClipRow, Drop, Field, Json, Provenance, StageInput, StageOutput
@@ -464,6 +465,64 @@ def asking(name: str, annotator: Scripted, monkeypatch: pytest.MonkeyPatch, *ove
     held = stage.judge if name == "consistency" else stage.respondent  # type: ignore[attr-defined]
     monkeypatch.setattr(held, "_annotator", annotator)
     return stage
+
+
+def with_picture(clip: StageInput) -> StageInput:
+    return replace(clip, artifacts={**clip.artifacts, "peak_frame": b"another picture"})
+
+
+def test_an_answer_is_not_paid_for_twice_because_another_language_failed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With en and zh, a Chinese reply that failed threw the English one away, and both were asked for again."""
+    first = Scripted({"text": "A car."}, AnnotationError("timeout", "no reply"))
+    stage = asking("visual_objective", first, monkeypatch, "languages=[en,zh]")
+    stage.respondent.kept = KeptAnswers(tmp_path / "kept.jsonl")  # type: ignore[attr-defined]
+    clip = item(scene=SCENE, peak=PEAK)
+    (error,) = stage.run([clip])
+    assert isinstance(error, AnnotationError)
+    with (tmp_path / "kept.jsonl").open("a") as file:
+        file.write('\n{"key": "cut o')  # by a kill
+
+    second = Scripted({"text": "一辆汽车。"})
+    stage = asking("visual_objective", second, monkeypatch, "languages=[en,zh]")
+    stage.respondent.kept = KeptAnswers(tmp_path / "kept.jsonl")  # type: ignore[attr-defined]
+    output = one(stage.run([clip])[0])
+    assert [question.language for question in second.questions] == ["zh"]
+    assert value_of(output, "visual_objective", "en") == "A car."
+    assert value_of(output, "visual_objective", "zh") == "一辆汽车。"
+    (english,) = [f for f in output.fields if f.language == "en"]
+    assert (english.provenance.tokens_in, english.provenance.tokens_out) == (10, 5)
+
+
+def test_a_kept_answer_is_found_by_the_very_same_question_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kept = KeptAnswers(tmp_path / "kept.jsonl")
+    failed = AnnotationError("timeout", "no reply")
+    for clip, settings, is_asked in (
+        (item(scene=SCENE, peak=PEAK), {"model": "m"}, True),
+        (item(scene=SCENE, peak=PEAK), {"model": "m"}, False),
+        (item(scene=SCENE, peak=PEAK), {"model": "another"}, True),
+        (with_picture(item(scene=SCENE, peak=PEAK)), {"model": "m"}, True),
+    ):
+        annotator = Scripted(*[{"text": "A car."}] * is_asked, failed)
+        annotator.settings = settings
+        stage = asking("visual_objective", annotator, monkeypatch, "languages=[en,zh]")
+        stage.respondent.kept = kept  # type: ignore[attr-defined]
+        stage.run([clip])
+        assert [q.language for q in annotator.questions] == (["en", "zh"] if is_asked else ["zh"])
+
+
+def test_an_answer_that_is_no_field_is_not_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    annotator = Scripted({"text": " "}, AnnotationError("timeout", "no reply"))
+    stage = asking("visual_objective", annotator, monkeypatch, "languages=[en,zh]")
+    stage.respondent.kept = KeptAnswers(tmp_path / "kept.jsonl")  # type: ignore[attr-defined]
+    stage.run([item(scene=SCENE, peak=PEAK)])
+    assert not (tmp_path / "kept.jsonl").exists()
+    (tmp_path / "folder").mkdir()
+    with pytest.raises(InputError, match="folder: cannot be read"):
+        KeptAnswers(tmp_path / "folder")
 
 
 PEAK: Json = {

@@ -1,5 +1,7 @@
 """Before a build asks anybody: keys and packages are there, its user knows who gets the pictures, budgets go on.
 
+Answers whose clip failed in another language are kept there too (`kept_answers`).
+
 Annotators of one server and model share one budget; of several bounds the smallest counts. What was spent is kept in
 the build's folder, so that a build that was stopped does not begin to count anew.
 """
@@ -31,8 +33,10 @@ def ready_to_ask(stages: Iterable[Stage], folder: Path) -> tuple[str, ...]:
     """
     from emotion_llama.annotators.load import prepare
 
+    stages = list(stages)
     annotators = _annotators(stages)
     lines = [line for annotator in annotators for line in prepare(annotator)]
+    _keep_answers(stages, folder)
     _share_budgets([a for a in annotators if a.name == "openai"], folder)  # type: ignore[misc]
     return tuple(dict.fromkeys(lines))
 
@@ -47,6 +51,16 @@ def _respondents(stage: Stage) -> Iterator[Respondent]:
     from emotion_llama.merr.stages.asked import Respondent
 
     return (value for value in getattr(stage, "__dict__", {}).values() if isinstance(value, Respondent))
+
+
+def _keep_answers(stages: Iterable[Stage], folder: Path) -> None:
+    """Give those whose answers cost something a place for answers that another one's failure would lose."""
+    from emotion_llama.merr.kept_answers import FILE, KeptAnswers
+
+    costly = [one for stage in stages for one in _respondents(stage) if one.annotator.where != "inline"]
+    kept = KeptAnswers(folder / FILE) if costly else None
+    for respondent in costly:
+        respondent.kept = kept
 
 
 def _share_budgets(annotators: Iterable[OpenAICompatibleAnnotator], folder: Path) -> None:

@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 
 from emotion_llama.annotators.annotator import Annotator, Answer, Language, Question, Task
 from emotion_llama.errors import AnnotationError, EmotionLlamaError, InputError
+from emotion_llama.merr.kept_answers import KeptAnswers, key_of
 from emotion_llama.merr.records import Field, Provenance, StageInput, StageOutput
 from emotion_llama.merr.stage import Pool
 from emotion_llama.merr.stages.common import Results, now
@@ -29,6 +30,7 @@ class Respondent:
 
     def __init__(self, config: Mapping[str, Any]) -> None:
         self.config = dict(config)
+        self.kept: KeptAnswers | None = None  # of the build's folder; an annotator that costs nothing needs none
         self._lock = threading.Lock()
         self._annotator: Annotator | None = None
 
@@ -119,21 +121,21 @@ def ask(
         cannot: the fields where the annotator says it cannot, from language, provenance and reason.
     """
     wanted = [_planned(plan, item, languages) for item in items]
-    questions = [
-        one.question
-        for of_clip in wanted
+    asked = [
+        (item, one.question)
+        for item, of_clip in zip(items, wanted, strict=True)
         if not isinstance(of_clip, EmotionLlamaError)
         for one in of_clip
         if one.question is not None
     ]
-    annotator = respondent.annotator
-    answers = iter(annotator.answer(questions) if questions else [])
+    answers = iter(_answers(respondent, asked))
     results: Results = []
     for item, of_clip in zip(items, wanted, strict=True):
         if isinstance(of_clip, EmotionLlamaError):
             results.append(of_clip)
             continue
         fields: list[Field] = []
+        good: list[tuple[Question, Answer]] = []
         error: EmotionLlamaError | None = None
         for one in of_clip:
             if one.question is None:
@@ -141,11 +143,24 @@ def ask(
                 continue
             answer = next(answers)
             try:
-                fields += _fields(item, one, answer, annotator.name, told, cannot)
+                fields += _fields(item, one, answer, respondent.annotator.name, told, cannot)
+                good += [(one.question, answer)] if isinstance(answer, Answer) else []
             except EmotionLlamaError as problem:
                 error = error or problem
+        if error is not None and respondent.kept is not None:
+            for question, answer in good:
+                respondent.kept.keep(key_of(item, question, respondent.settings), answer)
         results.append(error or StageOutput(tuple(fields)))
     return results
+
+
+def _answers(respondent: Respondent, asked: Sequence[tuple[StageInput, Question]]) -> list[Answer | AnnotationError]:
+    """An answer to each question: one kept from a build before, or what the annotator says now."""
+    kept, settings = respondent.kept, respondent.settings
+    found = [kept.find(key_of(item, question, settings)) if kept else None for item, question in asked]
+    open_questions = [question for (_, question), answer in zip(asked, found, strict=True) if answer is None]
+    new = iter(respondent.annotator.answer(open_questions) if open_questions else [])
+    return [next(new) if answer is None else answer for answer in found]
 
 
 def _planned(plan: Plan, item: StageInput, languages: Sequence[Language]) -> list[Wanted] | EmotionLlamaError:
