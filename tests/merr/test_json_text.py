@@ -45,7 +45,7 @@ def test_whole_characters_come_through_and_pairs_are_seen() -> None:
 
 def test_files_of_strangers_end_in_a_message(tmp_path: Path) -> None:
     deep = '{"a": ' + "[" * 200_000
-    with pytest.raises(InputError, match="MERR is no JSON .parts stand in parts without end"):
+    with pytest.raises(InputError, match=r"MERR is no JSON .parts stand in parts without end"):
         read_published(deep, FileContent("MERR", "0"), MERR9)
     (tmp_path / "clips.jsonl").write_text(deep)
     with pytest.raises(InputError, match=r"clips\.jsonl, row 1: no JSON object .parts stand in parts without end"):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -134,7 +135,8 @@ def _value(name: str, question: Question) -> str:
     clue = " ".join(facts.clues.get(name, "").split())
     if not clue:
         return words["missing"].format(why=facts.why_missing.get(name, words["unknown"]))
-    return _shortened(clue) if name == "subtitle" else clue
+    # As a JSON text: whoever speaks in a clip cannot end the quotation and go on as the one who asks.
+    return json.dumps(_shortened(clue), ensure_ascii=False) if name == "subtitle" else clue
 
 
 def _units(question: Question) -> str:
