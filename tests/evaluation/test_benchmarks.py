@@ -16,6 +16,7 @@ from emotion_llama.evaluation.benchmarks.emer import SAMPLES
 from emotion_llama.evaluation.benchmarks.mer2023 import MER2023_SIZES
 from emotion_llama.evaluation.benchmarks.mer2024 import NOISE_SIZES
 from emotion_llama.evaluation.benchmarks.unibench import LAYOUTS, SETS, unibench_mean
+from emotion_llama.evaluation.parsers import REASONS
 from emotion_llama.evaluation.records import Figure, FileProblem, Reply, Result
 from emotion_llama.evaluation.scoring import Intervals
 from emotion_llama.labels import DFEW7, MER6, MERR9
@@ -143,7 +144,7 @@ def test_mer2023_as_mertools_has_it(tmp_path: Path) -> None:
     assert benchmark.cases()[0].words == "Hm"
     assert "six labels offered" in benchmark.version
     found = what(benchmark.check())
-    assert "834 True no media file of sample_00000000" in found
+    assert "834 False no clip has a media file: only predictions can be scored" in found
     assert "833 False clips that the table of sentences does not name" in found
 
 
@@ -224,6 +225,14 @@ def test_lists_that_are_malformed(tmp_path: Path, text: str, message: str) -> No
     (tmp_path / "relative_test3_NCEV.txt").write_text(text)
     with pytest.raises(InputError, match=message):
         load_benchmark("mer2023-semi", tmp_path).cases()
+
+
+def test_names_lose_a_media_suffix_and_keep_their_full_stops(tmp_path: Path) -> None:
+    (tmp_path / "relative_test3_NCEV.txt").write_text("clip.v2.mp4 sad\nclip.v3 happy\n")
+    touch(tmp_path / "video", ["clip.v2.mp4", "clip.v3.avi"])
+    cases = load_benchmark("mer2023-semi", tmp_path).cases()
+    assert [case.case_id for case in cases] == ["clip.v2", "clip.v3"]
+    assert all(case.media is not None for case in cases)
 
 
 def test_lists_of_two_columns_and_without_counts(tmp_path: Path) -> None:
@@ -628,7 +637,7 @@ def test_own_words_sentiment_and_descriptions(tmp_path: Path) -> None:
     texts = table(tmp_path / "d.csv", ["name", "description"], [["a", "She smiles, so she is happy."]])
     told = score(load_benchmark("csv", texts), {"a": "He is happy and smiles."}, "offline")
     assert [figure.value for figure in told.figures] == [1.0, 1.0]
-    assert "only files of predictions can be scored" in what(load_benchmark("csv", texts).check())
+    assert "only predictions can be scored" in what(load_benchmark("csv", texts).check())
     with pytest.raises(InputError, match="has no labels but words"):
         load_benchmark("csv", words, labels="mer6")
 
@@ -655,6 +664,27 @@ def test_own_tables_that_are_malformed(tmp_path: Path, header: list[str], rows: 
         load_benchmark("csv", path).cases()
 
 
+def test_options_as_a_command_line_gives_them(tmp_path: Path) -> None:
+    # The command line reads values as YAML: 2026 is a number, [a, b] a list.
+    wheels = write_wheels(tmp_path / "w").parent
+    assert "mapping 2026" in load_benchmark("mer2026-fg", tmp_path, wheels=str(wheels), mapping=2026).version
+    path = table(tmp_path / "t.csv", ["name", "label"], [["a", "x"]])
+    assert load_benchmark("csv", path, labels=["x", "y"]).ask.labels == ("x", "y")
+    with pytest.raises(InputError, match="transcript is 5, expected a path"):
+        load_benchmark("dfew", tmp_path, transcript=5)
+
+
 def test_instructions_by_name(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="instruction is 'seven', expected one of: nine, six"):
         load_benchmark("mer2023-semi", tmp_path, instruction="seven")
+
+
+def test_the_page_names_every_benchmark_and_option() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "benchmarks.md").read_text(encoding="utf-8")
+    rows = {line.split("`")[1]: line for line in page.splitlines() if line.startswith("| `")}
+    for name in BENCHMARKS:
+        options = rows[name].rsplit("|", 2)[1]
+        assert [part for part in options.split("`") if part.strip(" ,")] == list(benchmark_options(name)), name
+    assert all(f"`{reason}`" in page for reason in REASONS)
+    for size in (*FOLD_SIZES, *CLASS_SIZES.values(), *(layout.total for layout in LAYOUTS.values())):
+        assert f"{size:,}" in page

@@ -7,17 +7,8 @@ import numpy as np
 import pytest
 
 from emotion_llama.errors import InputError
-from emotion_llama.evaluation.noise import (
-    BLUR_FACTORS,
-    MANIFEST,
-    SNRS_DB,
-    NoiseFiles,
-    blur,
-    corrupt_clips,
-    draw,
-    draw_noise,
-    mix,
-)
+from emotion_llama.evaluation.corruption import BLUR_FACTORS, SNRS_DB, blur, draw, draw_noise, mix
+from emotion_llama.evaluation.noise import MANIFEST, NoiseFiles, corrupt_clips
 from emotion_llama.media.audio import read_audio
 from emotion_llama.media.frames import iter_frames
 from emotion_llama.media.probe import probe

@@ -24,7 +24,6 @@ from emotion_llama.evaluation.benchmarks.benchmark import Benchmark
 from emotion_llama.evaluation.records import Ask, Case, FileProblem, Truth
 from emotion_llama.evaluation.scoring import LabelScorer
 from emotion_llama.labels import DFEW7, MERR9
-from emotion_llama.media.discover import MEDIA_SUFFIXES
 from emotion_llama.prompts.tasks import emotion_instruction, pick_instruction
 
 NUM_FOLDS = 5
@@ -114,7 +113,7 @@ _LISTED = {
 
 
 def _case_id(name: str) -> str:
-    stem = Path(name).stem if Path(name).suffix.lower() in MEDIA_SUFFIXES else name
+    stem = files.clip_name(name)
     return stem.zfill(_DIGITS) if stem.isdecimal() else stem
 
 
@@ -152,7 +151,7 @@ def dfew(
         ask=Ask("emotion", instruction, asked.labels),
         folder=folder,
         primary="uar",
-        source=DfewFiles(folder, folds, None if transcript is None else Path(transcript)),
+        source=DfewFiles(folder, folds, files.given_path(transcript, "transcript")),
         scorer=LabelScorer(asked, DFEW7, ("uar", "accuracy", "weighted_f1", "macro_f1", "micro_f1")),
     )
 

@@ -61,7 +61,8 @@ class EmerFiles:
         clips = files.find_clips([self.videos] if self.videos else places)
         words = files.sentences_of(self.folder)
         found: dict[str, Case] = {}
-        for name, text, subtitle in files.read_rows(self.table, columns):
+        for given, text, subtitle in files.read_rows(self.table, columns):
+            name = files.clip_name(given)
             if name in found or not text:
                 raise InputError(f"{self.table}: {name} {'stands twice' if name in found else 'has no description'}")
             said = subtitle or words.get(name)
@@ -102,6 +103,6 @@ def emer(folder: Path, *, samples: str = "v1", language: str = "en", videos: str
         ask=Ask("reason_v2"),
         folder=folder,
         primary="clue_overlap",
-        source=EmerFiles(folder, samples, language, None if videos is None else Path(videos)),
+        source=EmerFiles(folder, samples, language, files.given_path(videos, "videos")),
         scorer=DescriptionScorer(),
     )

@@ -37,6 +37,19 @@ class ListedLabel(NamedTuple):
     label: str
 
 
+def given_path(value: object, option: str) -> Path | None:
+    """The path that an option gives; None where it is not given.
+
+    Raises:
+        InputError: it is no text and no path.
+    """
+    if value is None:
+        return None
+    if not isinstance(value, (str, Path)):
+        raise InputError(f"{option} is {value!r}, expected a path")
+    return Path(value).expanduser()
+
+
 def first_file(folder: Path, names: Sequence[str], what: str) -> Path:
     """The first of some files that is there.
 
@@ -96,11 +109,11 @@ def read_label_list(path: Path) -> list[ListedLabel]:
         if not cells:
             continue
         if len(cells) == 2:
-            found.append(ListedLabel(cells[0], None, cells[1]))
+            found.append(ListedLabel(clip_name(cells[0]), None, cells[1]))
             continue
         try:
             count = int(cells[1])
-            found.append(ListedLabel(cells[0], None if count == NO_COUNT else count, cells[2]))
+            found.append(ListedLabel(clip_name(cells[0]), None if count == NO_COUNT else count, cells[2]))
         except (IndexError, ValueError):
             raise InputError(
                 f"{path}, line {number}: expected `name label` or `name frame_count label ...`, got {line[:60]!r}"
@@ -131,6 +144,12 @@ def corpus_value(path: Path, name: str, labels: Mapping[str, Any], key: str) -> 
     return labels[key]
 
 
+def clip_name(text: str) -> str:
+    """A name as tables have it, without a media file's suffix; a full stop inside a name is kept."""
+    name = Path(text.strip()).name
+    return Path(name).stem if Path(name).suffix.lower() in MEDIA_SUFFIXES else name
+
+
 def find_clips(folders: Iterable[Path], case_id: Callable[[str], str] = str) -> dict[str, Path]:
     """Case -> media file, of all files right inside some folders; earlier folders win.
 
@@ -158,7 +177,7 @@ def read_sentences(path: Path, language: str | None = "en") -> dict[str, str]:
         InputError: the table has no such columns.
     """
     texts = sorted(TEXT_COLUMNS, key=lambda name: TEXT_COLUMNS[name] not in (language, None))
-    return {Path(name).name: text for name, text in read_rows(path, [NAME_COLUMNS, tuple(texts)]) if name}
+    return {clip_name(name): text for name, text in read_rows(path, [NAME_COLUMNS, tuple(texts)]) if name}
 
 
 def sentences_of(folder: Path, given: Path | None = None) -> dict[str, str]:
@@ -183,11 +202,13 @@ def total_problem(found: int, expected: int, where: Path) -> Iterator[FileProble
 
 
 def media_problems(cases: Sequence[Case], where: Path) -> Iterator[FileProblem]:
-    """Clips whose media are not there."""
+    """Clips whose media are not there; not fatal, because files of predictions can be scored without."""
     missing = [case.case_id for case in cases if case.media is None]
-    if missing:
+    if missing and len(missing) == len(cases):
+        yield FileProblem("no clip has a media file: only predictions can be scored", str(where), len(missing))
+    elif missing:
         some = ", ".join(missing[:3]) + (" ..." if len(missing) > 3 else "")
-        yield FileProblem(f"no media file of {some}", str(where), len(missing), is_fatal=len(missing) == len(cases))
+        yield FileProblem(f"no media file of {some}", str(where), len(missing))
 
 
 def words_problem(cases: Sequence[Case], where: Path) -> Iterator[FileProblem]:

@@ -100,7 +100,7 @@ class SixLabelFiles:
             return files.read_label_list(path)
         if path.suffix == ".csv":
             rows = files.read_rows(path, [("name", "names"), ("discrete", "emotion", "label", "emo")])
-            return [files.ListedLabel(Path(name).stem, None, label) for name, label in rows]
+            return [files.ListedLabel(files.clip_name(name), None, label) for name, label in rows]
         corpus = files.read_corpus(path, self.corpus)
         return [
             files.ListedLabel(name, None, str(files.corpus_value(path, name, labels, "emo")))
@@ -149,9 +149,7 @@ def mer2023_semi(folder: Path, *, instruction: str = "nine", transcript: str | P
         InputError: no such instruction.
     """
     lists = ("relative_test3_NCEV.txt", "test3-label.csv", "label-6way.npz")
-    source = SixLabelFiles(folder, lists, "test3_corpus", MER2023_SIZES, 834, _path(transcript))
+    source = SixLabelFiles(
+        folder, lists, "test3_corpus", MER2023_SIZES, 834, files.given_path(transcript, "transcript")
+    )
     return six_labels("mer2023-semi", source, instruction)
-
-
-def _path(given: str | Path | None) -> Path | None:
-    return None if given is None else Path(given)

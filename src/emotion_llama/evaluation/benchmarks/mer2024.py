@@ -45,7 +45,7 @@ def mer2024_semi(folder: Path, *, instruction: str = "nine", transcript: str | P
     """MER2024-SEMI; options as `mer2023.mer2023_semi`'s."""
     lists = ("reference-semi.csv", "MER2024-semi_NCE.txt", "label-6way.npz")
     folders = ("MER2024_semi", "video-test1", *VIDEO_FOLDERS)
-    given = None if transcript is None else Path(transcript)
+    given = files.given_path(transcript, "transcript")
     return six_labels(
         "mer2024-semi", SixLabelFiles(folder, lists, "test1_corpus", None, NUM_SEMI, given, folders), instruction
     )
@@ -55,7 +55,7 @@ def mer2024_noise(folder: Path, *, instruction: str = "nine", transcript: str | 
     """MER2024-NOISE; options as `mer2023.mer2023_semi`'s."""
     lists = ("reference-noise.csv", "MER2024-noise_NCE.txt", "label-6way.npz")
     folders = ("MER2024_noise", "video-test2-noise", *VIDEO_FOLDERS)
-    given = None if transcript is None else Path(transcript)
+    given = files.given_path(transcript, "transcript")
     source = SixLabelFiles(folder, lists, "test2_corpus", NOISE_SIZES, sum(NOISE_SIZES.values()), given, folders)
     return six_labels("mer2024-noise", source, instruction)
 
@@ -92,7 +92,8 @@ class WordFiles:
         clips = files.find_clips(self.folder / name for name in self.video_folders)
         said = files.sentences_of(self.folder, self.transcript)
         found: dict[str, Case] = {}
-        for name, words in files.read_rows(self.table, [("name", "names"), ("openset", "ovlabel")]):
+        for given, words in files.read_rows(self.table, [("name", "names"), ("openset", "ovlabel")]):
+            name = files.clip_name(given)
             if name in found:
                 raise InputError(f"{self.table}: {name} stands twice")
             truth = Truth(words=tuple(parse_word_list(words)))
@@ -130,7 +131,7 @@ def mer2024_ov(folder: Path, *, groups: str | Path | None = None, transcript: st
         folder,
         ("check-openset.csv", "ov_store/check-openset.csv"),
         NUM_OV,
-        transcript=None if transcript is None else Path(transcript),
+        transcript=files.given_path(transcript, "transcript"),
     )
     return Benchmark(
         name="mer2024-ov",
@@ -141,7 +142,7 @@ def mer2024_ov(folder: Path, *, groups: str | Path | None = None, transcript: st
         primary="average",
         source=source,
         scorer=GroupScorer(),
-        groups=stored_groups(folder, None if groups is None else Path(groups)),
+        groups=stored_groups(folder, files.given_path(groups, "groups")),
     )
 
 

@@ -15,6 +15,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from emotion_llama.errors import InputError
+from emotion_llama.evaluation.benchmarks import files
 from emotion_llama.evaluation.benchmarks.benchmark import Benchmark
 from emotion_llama.evaluation.benchmarks.mer2024 import WORDS_INSTRUCTION, WordFiles
 from emotion_llama.evaluation.records import Ask
@@ -30,7 +31,7 @@ def mer2025_fg(
     folder: Path,
     *,
     wheels: str | Path | None = None,
-    mapping: str | None = None,
+    mapping: str | int | None = None,
     labels: str | Path | None = None,
     transcript: str | Path | None = None,
 ) -> Benchmark:
@@ -54,7 +55,7 @@ def mer2026_fg(
     folder: Path,
     *,
     wheels: str | Path | None = None,
-    mapping: str | None = None,
+    mapping: str | int | None = None,
     labels: str | Path | None = None,
     transcript: str | Path | None = None,
 ) -> Benchmark:
@@ -62,17 +63,17 @@ def mer2026_fg(
     return _fine_grained("mer2026-fg", folder, (1,), None, wheels, mapping, labels, transcript)
 
 
-def chosen_wheels(folder: Path, wheels: str | Path | None, mapping: str | None) -> WheelFiles:
+def chosen_wheels(folder: Path, wheels: str | Path | None, mapping: str | int | None) -> WheelFiles:
     """The wheel files of a folder, if they are of the mapping asked for.
 
     Raises:
         InputError: as `load_wheels`, or the mapping is unknown or another.
     """
-    if mapping is not None and mapping not in MAPPINGS:
+    if mapping is not None and str(mapping) not in MAPPINGS:
         raise InputError(f"mapping is {mapping!r}, expected one of: {', '.join(MAPPINGS)}")
-    place = folder / "emotion_wheel" if wheels is None else Path(wheels)
+    place = files.given_path(wheels, "wheels") or folder / "emotion_wheel"
     found = load_wheels(place)
-    if mapping is not None and found.version != mapping:
+    if mapping is not None and found.version != str(mapping):
         raise InputError(f"{place} holds the word forms of {found.version}, not those of {mapping}")
     return found
 
@@ -83,13 +84,14 @@ def _fine_grained(
     levels: tuple[int, ...],
     total: int | None,
     wheels: str | Path | None,
-    mapping: str | None,
+    mapping: str | int | None,
     labels: str | Path | None,
     transcript: str | Path | None,
 ) -> Benchmark:
     found = chosen_wheels(folder, wheels, mapping)
-    tables = ("track2_test.csv", "mer2025-ov.csv") if labels is None else (str(Path(labels).absolute()),)
-    said = None if transcript is None else Path(transcript)
+    own = files.given_path(labels, "labels")
+    tables = ("track2_test.csv", "mer2025-ov.csv") if own is None else (str(own.absolute()),)
+    said = files.given_path(transcript, "transcript")
     return Benchmark(
         name=name,
         version=f"1 (mapping {found.version})",

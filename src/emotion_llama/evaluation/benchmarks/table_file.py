@@ -91,12 +91,10 @@ class TableFile:
             return [FileProblem(str(error), str(self.path), is_fatal=True)]
         problems = []
         if all(case.media is None for case in cases):
-            problems.append(
-                FileProblem("no row names a video: only files of predictions can be scored", str(self.path))
-            )
+            problems.append(FileProblem("no row names a video: only predictions can be scored", str(self.path)))
         gone = [case for case in cases if case.media is not None and not case.media.is_file()]
         if gone:
-            problems.append(FileProblem(f"no file {gone[0].media}", str(self.path), len(gone), len(gone) == len(cases)))
+            problems.append(FileProblem(f"no file {gone[0].media}", str(self.path), len(gone)))
         problems += files.release_problems([case for case in cases if case not in gone], self.path)
         return problems
 
@@ -156,17 +154,17 @@ class TableFile:
 def table_file(
     folder: Path,
     *,
-    labels: str | None = None,
+    labels: str | Sequence[str] | None = None,
     wheels: str | Path | None = None,
-    mapping: str | None = None,
+    mapping: str | int | None = None,
     groups: str | Path | None = None,
 ) -> Benchmark:
     """One's own data.
 
     Args:
         folder: the table, or a folder with the table cases.csv.
-        labels: "merr9", "mer6", "dfew7", or the labels themselves with commas between; by default merr9 where it holds
-            all labels of the table, else the table's labels in alphabetical order.
+        labels: "merr9", "mer6", "dfew7", or the labels themselves, a list or with commas between; by default merr9
+            where it holds all labels of the table, else the table's labels in alphabetical order.
         wheels: for words, the folder of the wheel files: EW at level 1. Without, words are scored in groups of synonyms
             (MER2024-OV), stored or judged.
         mapping: as `mer2025.mer2025_fg`'s.
@@ -191,16 +189,18 @@ def table_file(
         primary=primary,
         source=table,
         scorer=scorer,
-        groups=None if groups is None else stored_groups(path.parent, Path(groups)),
+        groups=None if groups is None else stored_groups(path.parent, files.given_path(groups, "groups")),
     )
 
 
-def _space(labels: str | None, table: TableFile) -> LabelSpace:
+def _space(labels: str | Sequence[str] | None, table: TableFile) -> LabelSpace:
     there = sorted({cells["label"] for _, cells in table.rows})
-    if labels in LABEL_SPACES:
-        space = LABEL_SPACES[labels]
+    named = [labels] if isinstance(labels, str) and labels in LABEL_SPACES else []
+    if named:
+        space = LABEL_SPACES[named[0]]
     elif labels is not None:
-        space = LabelSpace("own", tuple(label.strip() for label in labels.split(",") if label.strip()))
+        given = labels.split(",") if isinstance(labels, str) else labels
+        space = LabelSpace("own", tuple(label.strip() for label in map(str, given) if label.strip()))
     else:
         space = MERR9 if set(there) <= set(MERR9.labels) else LabelSpace("own", tuple(there))
     if strange := [label for label in there if label not in space.labels]:
@@ -209,7 +209,7 @@ def _space(labels: str | None, table: TableFile) -> LabelSpace:
 
 
 def _question(
-    kind: Kind, space: LabelSpace | None, path: Path, wheels: str | Path | None, mapping: str | None
+    kind: Kind, space: LabelSpace | None, path: Path, wheels: str | Path | None, mapping: str | int | None
 ) -> tuple[Ask, Scorer, str]:
     if space is not None:
         instruction = pick_instruction("emotion") if space == MERR9 else emotion_instruction(space.labels)

@@ -115,22 +115,22 @@ class ArchiveFiles:
             raise InputError(f"{path}: {name} has the label {value!r}, which {self.set_name} does not have") from None
 
 
-def mer2023(folder: Path, *, wheels: str | Path | None = None, mapping: str | None = None) -> Benchmark:
+def mer2023(folder: Path, *, wheels: str | Path | None = None, mapping: str | int | None = None) -> Benchmark:
     """MER2023's first test set; `wheels` and `mapping` as `mer2025.mer2025_fg`'s."""
     return _hit("mer2023", folder, wheels, mapping)
 
 
-def mer2024(folder: Path, *, wheels: str | Path | None = None, mapping: str | None = None) -> Benchmark:
+def mer2024(folder: Path, *, wheels: str | Path | None = None, mapping: str | int | None = None) -> Benchmark:
     """MER2024-SEMI's test set; options as `mer2023`'s."""
     return _hit("mer2024", folder, wheels, mapping)
 
 
-def meld(folder: Path, *, wheels: str | Path | None = None, mapping: str | None = None) -> Benchmark:
+def meld(folder: Path, *, wheels: str | Path | None = None, mapping: str | int | None = None) -> Benchmark:
     """MELD's test set; options as `mer2023`'s."""
     return _hit("meld", folder, wheels, mapping)
 
 
-def iemocap(folder: Path, *, wheels: str | Path | None = None, mapping: str | None = None) -> Benchmark:
+def iemocap(folder: Path, *, wheels: str | Path | None = None, mapping: str | int | None = None) -> Benchmark:
     """IEMOCAP's fifth session, four labels; options as `mer2023`'s."""
     return _hit("iemocap", folder, wheels, mapping)
 
@@ -155,7 +155,7 @@ def simsv2(folder: Path) -> Benchmark:
     return _waf("simsv2", folder)
 
 
-def ovmerd(folder: Path, *, wheels: str | Path | None = None, mapping: str | None = None) -> Benchmark:
+def ovmerd(folder: Path, *, wheels: str | Path | None = None, mapping: str | int | None = None) -> Benchmark:
     """OV-MERD+; options as `mer2023`'s."""
     place = _place(folder, "ovmerdplus-process", "ovlabel.csv")
     found = chosen_wheels(folder, wheels, mapping)
@@ -192,7 +192,7 @@ def _place(folder: Path, usual: str, labels: str) -> Path:
     return folder / usual if (folder / usual / labels).is_file() else folder
 
 
-def _hit(name: str, folder: Path, wheels: str | Path | None, mapping: str | None) -> Benchmark:
+def _hit(name: str, folder: Path, wheels: str | Path | None, mapping: str | int | None) -> Benchmark:
     found = chosen_wheels(folder, wheels, mapping)
     return Benchmark(
         name=f"unibench-{name}",
