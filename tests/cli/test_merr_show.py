@@ -113,6 +113,23 @@ def test_the_page_of_a_clip_without_a_label_says_so(folder: Path, tmp_path: Path
     assert "label by rules" not in page
 
 
+def test_show_lists_the_clips_and_where_each_stands(folder: Path, capsys: Captured) -> None:
+    """Which clips had failed stood nowhere but in the ledger: a build counts reasons, and `show` wanted an id."""
+    assert main(["merr", "show", str(folder)]) == 0
+    lines = dict(line.split("\t") for line in capsys.readouterr().out.splitlines())
+    assert len(lines) == 10
+    assert lines["a_happy"] == "fine, happy"
+    assert lines["i_broken"] == "failed at ingest: the file is cut off"
+    assert lines["h_weak"].startswith("dropped at pseudo_label: no strong expression")
+    assert (
+        sum(line.startswith("fine") for line in lines.values())
+        + sum(line.startswith(("coarse", "dropped from the fine set")) for line in lines.values())
+        == 7
+    )
+    assert main(["merr", "show", str(folder), "--json"]) == 1
+    assert "--html and --json are of one clip; give its id, or use merr stats" in capsys.readouterr().err
+
+
 def test_show_says_why_a_clip_is_not_in_it(folder: Path, capsys: Captured) -> None:
     assert main(["merr", "show", str(folder), "h_weak"]) == 0
     assert "dropped at pseudo_label: no strong expression" in capsys.readouterr().out

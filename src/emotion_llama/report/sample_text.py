@@ -6,14 +6,15 @@ from collections.abc import Mapping
 
 from emotion_llama.errors import InputError
 from emotion_llama.merr.counting import PHASES
+from emotion_llama.merr.counts import is_coarse, is_fine
 from emotion_llama.merr.fields import FIELDS
-from emotion_llama.merr.records import Field, Json, Sample
-from emotion_llama.merr.values import text_of
+from emotion_llama.merr.records import Field, Json, Sample, StageRun
+from emotion_llama.merr.values import label_of, text_of
 from emotion_llama.records import AU_DESCRIPTIONS
 from emotion_llama.report.sheet import Part, Sheet
 from emotion_llama.report.tables import PROSODY_ROWS
 from emotion_llama.report.terminal import LEAST_WIDTH
-from emotion_llama.report.wording import figure
+from emotion_llama.report.wording import figure, printable
 
 DEEP = 3  # levels of a value that are written out
 
@@ -32,8 +33,7 @@ def render_sample_text(sample: Sample, *, width: int = 80, colour: bool = False,
     for stage in sorted(sample.runs, key=_place):
         run = sample.runs[stage]
         if run.status != "done":
-            scope = " from the fine set" if run.scope == "fine" else ""
-            sheet.paragraph(f"{run.status}{scope} at {stage}: {run.reason}", style="warning")
+            sheet.paragraph(_what_became(run), style="warning")
     for found in in_order(sample):
         _field(sheet, found)
     if sample.artifacts:
@@ -44,6 +44,21 @@ def render_sample_text(sample: Sample, *, width: int = 80, colour: bool = False,
     return sheet.text()
 
 
+def list_line(sample: Sample) -> str:
+    """A clip and where it stands, on one line for `grep`: its id, a tab, and its label or why it is not in the set."""
+    left = [_what_became(sample.runs[s]) for s in sorted(sample.runs, key=_place) if sample.runs[s].status != "done"]
+    if left:
+        return f"{printable(sample.clip.clip_id)}\t{printable('; '.join(left))}"
+    label = label_of(sample)
+    stands = "fine" if is_fine(sample) else "coarse" if is_coarse(sample) else "not finished"
+    return f"{printable(sample.clip.clip_id)}\t{stands}" + ("" if label is None else f", {label}")
+
+
+def _what_became(run: StageRun) -> str:
+    scope = " from the fine set" if run.scope == "fine" else ""
+    return f"{run.status}{scope} at {run.stage}: {run.reason}"
+
+
 def clip_in_short(sample: Sample) -> str:
     """The clip's file and what is known of it, on one line."""
     clip = sample.clip
@@ -51,7 +66,8 @@ def clip_in_short(sample: Sample) -> str:
     if clip.width and clip.height:
         parts.append(f"{clip.width} × {clip.height} px")
     if clip.frame_count is not None:
-        parts.append(f"{clip.frame_count} pictures" + (f" at {clip.fps:.4g} fps" if clip.fps else ""))
+        many = "s" * (clip.frame_count != 1)
+        parts.append(f"{clip.frame_count} picture{many}" + (f" at {clip.fps:.4g} fps" if clip.fps else ""))
     if clip.duration_seconds is not None:
         parts.append(f"{clip.duration_seconds:.2f} s")
     if clip.has_audio is not None:

@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 from emotion_llama.cli.common import begin_file, is_coloured, shown, write_json
+from emotion_llama.errors import InputError
 
 
 def add_parser(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -15,14 +16,18 @@ def add_parser(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> No
         "show",
         help="everything that a build knows of one clip, and who said it",
         description="Show one clip of a build: its file, every field with who made it, why others are\n"
-        "missing, and why it left the data set, if it did.",
-        epilog="examples:\n  emotion-llama merr show merr/ anna_happy_01\n"
+        "missing, and why it left the data set, if it did. Without CLIP: a line for\n"
+        "each clip, with where it stands.",
+        epilog="examples:\n  emotion-llama merr show merr/ | grep failed\n"
+        "  emotion-llama merr show merr/ anna_happy_01\n"
         "  emotion-llama merr show merr/ anna_happy_01 --json\n"
         "  emotion-llama merr show merr/ anna_happy_01 --html anna.html",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("folder", type=Path, metavar="BUILD", help="folder of a build")
-    parser.add_argument("clip", metavar="CLIP", help="its id, or a beginning that no other has, or its media file")
+    parser.add_argument(
+        "clip", metavar="CLIP", nargs="?", help="its id, or a beginning that no other has, or its media file"
+    )
     parser.add_argument("--html", type=Path, metavar="FILE", help="write a page with the peak frame")
     parser.add_argument("--json", action="store_true", help="print everything as JSON")
     parser.set_defaults(run=run)
@@ -33,6 +38,8 @@ def run(args: argparse.Namespace) -> int:
     import json
     import shutil
 
+    if args.clip is None:
+        return _list(args)
     from emotion_llama.merr.overview import find_clip, sample_document
     from emotion_llama.merr.store import Store
 
@@ -56,4 +63,16 @@ def run(args: argparse.Namespace) -> int:
         ))  # fmt: skip
     else:
         sys.stdout.write(f"wrote {shown(args.html)}\n")
+    return 0
+
+
+def _list(args: argparse.Namespace) -> int:
+    from emotion_llama.merr.store import Store
+    from emotion_llama.report.sample_text import list_line
+
+    if args.html is not None or args.json:
+        raise InputError("--html and --json are of one clip; give its id, or use merr stats")
+    with Store.open(args.folder, read_only=True) as store:
+        for sample in store.samples("all"):
+            sys.stdout.write(list_line(sample) + "\n")
     return 0
