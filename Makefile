@@ -4,7 +4,7 @@ VENV   ?= .venv
 BIN    := $(VENV)/bin
 PIP    := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
-.PHONY: demo test lint types check bench lock example clean help
+.PHONY: demo test lint types check bench lock example nano clean help
 
 help: ## list the jobs
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 10
@@ -46,6 +46,9 @@ bench: $(VENV)/.dev ## speed and memory, the table of all units, agreement of vo
 
 example: $(VENV)/.dev ## make the example clip again (needs espeak-ng)
 	$(BIN)/python examples/clips/make_astronaut.py
+
+nano: $(VENV)/.dev ## train the nano model from nothing, about 4 hours on 4 cores (NANO_ARGS="--root DIR --until STEP")
+	$(BIN)/python scripts/nano $(NANO_ARGS)
 
 lock: ## resolve the versions in constraints.txt anew
 	scripts/lock

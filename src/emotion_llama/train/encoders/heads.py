@@ -54,6 +54,7 @@ class TowerWithHeads(nn.Module):
                 tower, "temporal_config"))  # fmt: skip
             setattr(self, tower, VisionTransformer(part))
             width = part.hidden_size
+        draw_weights(getattr(self, tower))
         if tower == "vision_tower":
             self.vision_layernorm = nn.LayerNorm(width, eps=1e-5)
         self.figures = nn.Linear(width, len(FIGURES[tower]))
@@ -100,3 +101,31 @@ class TowerWithHeads(nn.Module):
         if bool((labels >= 0).any()):
             loss = loss + nn.functional.cross_entropy(scores, labels, label_smoothing=0.05)
         return {"loss": loss, "figures": told, "scores": scores}
+
+
+@torch.no_grad()
+def draw_weights(tower: nn.Module) -> None:
+    """Start as MAE starts (He et al. 2022, models_mae.py): Xavier's uniform weights, and positions as sines.
+
+    The deviation of 0.02 that large encoders start with leaves a patch of a small one a tenth as loud as its position.
+    """
+    for module in tower.modules():
+        if isinstance(module, nn.Linear):
+            nn.init.xavier_uniform_(module.weight)
+    if not isinstance(tower, VisionTransformer):
+        return
+    kernels = tower.patch_embed.proj.weight
+    nn.init.xavier_uniform_(kernels.view(len(kernels), -1))
+    config = tower.config
+    if config.position_table == "learned":
+        tower.pos_embed.zero_()
+        tower.pos_embed[0, int(config.use_class_token) :] = plane_positions(config.grid_size, config.hidden_size)
+
+
+def plane_positions(grid_size: int, width: int) -> torch.Tensor:
+    """[N, D] sines of the columns in the first half, of the rows in the second: MAE's table."""
+    rates = 1.0 / 10000 ** (torch.arange(width // 4, dtype=torch.float64) / (width // 4))
+    angles = torch.arange(grid_size, dtype=torch.float64)[:, None] * rates
+    line = torch.cat([angles.sin(), angles.cos()], dim=1)  # [grid, D / 2]
+    across, down = line[None].expand(grid_size, -1, -1), line[:, None].expand(-1, grid_size, -1)
+    return torch.cat([across, down], dim=-1).flatten(0, 1).float()

@@ -21,7 +21,7 @@ class EncoderData(Part):
     clips: Path = Field(description="A data set of `emotion-llama synth render`.")
     cache: Path = Field(description="Folder for decoded clips, about 0.8 MB each; filled at first use.")
     workers: int = Field(2, ge=1, description="Processes that decode.")
-    most_train_clips: int | None = Field(None, ge=1, description="Learn from the first so many; null: from all.")
+    most_train_clips: int | None = Field(None, ge=1, description="Learn from so many, drawn by the seed; null: all.")
 
 
 class TowerPart(Part):
@@ -49,7 +49,7 @@ class TowerParts(Part):
 class EncodersRecipe(Part):
     """A whole recipe."""
 
-    preset: Literal["nano", "toy"] = Field("nano", description="Sizes: a preset of EmotionLlamaConfig.")
+    preset: Literal["nano"] = Field("nano", description="Sizes: a preset of EmotionLlamaConfig.")
     data: EncoderData
     towers: TowerParts = TowerParts()
     seed: int = Field(42, ge=0, description="Of weights, order and variation.")

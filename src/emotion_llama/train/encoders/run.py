@@ -16,6 +16,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from emotion_llama.errors import InputError, MediaError
 from emotion_llama.models.configuration_emotion_llama import EmotionLlamaConfig
 from emotion_llama.train.encoders.clips import ClipCache, Sizes, fill_cache
@@ -75,12 +77,14 @@ def decoded(recipe: EncodersRecipe, config: EmotionLlamaConfig, say: Say) -> tup
         InputError, MediaError: as `train_encoders`.
     """
     truths = [truth for truth in read_truths(recipe.data.clips) if truth.split != "test"]
-    learnt = [truth for truth in truths if truth.split == "train"][: recipe.data.most_train_clips]
+    learnt = [truth for truth in truths if truth.split == "train"]
+    # Not the first so many: plans begin with the conflicts, then come the gaps.
+    kept = np.random.default_rng([recipe.seed, 3]).permutation(len(learnt))[: recipe.data.most_train_clips]
+    learnt = [learnt[i] for i in sorted(kept)]
     truths = learnt + [truth for truth in truths if truth.split == "validation"]
     cache = ClipCache(recipe.data.cache)
+    # The temporal encoder takes crops of the face encoder's size.
     sizes = Sizes(config.vision_config.image_size, config.face_config.image_size)
-    if config.temporal_config.image_size != sizes.face:
-        raise InputError("face and temporal encoder take crops of different sizes; choose a preset where they agree")
     began, done = time.perf_counter(), 0
     for done, (name, problem) in enumerate(
         fill_cache(recipe.data.clips, [t.name for t in truths], cache, sizes, workers=recipe.data.workers), 1
@@ -127,8 +131,7 @@ def train_tower(
     seconds = time.perf_counter() - began
     probed = Choice(tower, PROBED_CROPS, config.temporal_config.num_frames, vary=False)
     learnt, asked = (
-        vectors_of(model, Lessons(truths, cache, probed))
-        for truths in (split.train[:PROBED_TRAIN_CLIPS], split.validation)
+        vectors_of(model, Lessons(truths, cache, probed)) for truths in (_some(split.train), split.validation)
     )
     scores = probe(tower, learnt, asked)
     for line in (*probe_lines(tower, scores), f"  {seconds:.0f} s"):
@@ -145,6 +148,11 @@ def train_tower(
     half = out / f".{TOWER_FILE}.tmp"
     save_file(state, str(half), metadata={"format": "pt"})
     half.replace(out / TOWER_FILE)
+
+
+def _some(truths: Sequence[ClipTruth]) -> Sequence[ClipTruth]:
+    """Evenly spaced ones, as many as a probe is fitted on."""
+    return truths[:: -(-len(truths) // PROBED_TRAIN_CLIPS)]
 
 
 def new_tower(

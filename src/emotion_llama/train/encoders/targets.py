@@ -111,14 +111,13 @@ def _voice(told: Any, plan: ClipPlan) -> Float:
 
 
 def spread_of(rows: Sequence[Float]) -> tuple[Float, Float]:
-    """Mean and standard deviation [T] of targets [R, T] each, NaN left out; a deviation is never 0.
+    """Mean and standard deviation [T] of targets [R, T] each, NaN left out; 0 and 1 for one that is never told.
 
-    Raises:
-        InputError: a target is never told.
+    A deviation is never 0: a target that never changes counts in its own unit.
     """
     table = np.concatenate([np.atleast_2d(row) for row in rows]).astype(np.float64)
     told = np.isfinite(table)
-    if not told.any(axis=0).all():
-        raise InputError(f"target {int(np.argmin(told.any(axis=0)))} is told of no clip; render more clips")
-    mean, deviation = np.nanmean(table, axis=0), np.nanstd(table, axis=0)
+    count = np.maximum(told.sum(axis=0), 1)
+    mean = np.where(told, table, 0).sum(axis=0) / count
+    deviation = np.sqrt((np.where(told, table - mean, 0) ** 2).sum(axis=0) / count)
     return mean.astype(np.float32), np.where(deviation > 1e-6, deviation, 1.0).astype(np.float32)
