@@ -9,12 +9,12 @@ from emotion_llama.evaluation.parsers import (
     check_parser,
     into,
     parsers_for,
-    synonym_groups,
     tell_label,
     tell_sentiment,
     tell_words,
 )
 from emotion_llama.evaluation.records import Reply
+from emotion_llama.evaluation.word_lists import synonym_groups
 from emotion_llama.labels import DFEW7, MER6, MERR9, LabelSpace
 
 
@@ -101,6 +101,13 @@ def test_likelihood_keeps_the_probabilities() -> None:
         ("happy, sad, happy", ("happy", "sad"), ("happy", "sad")),
         ("[]", (), ()),
         ("Emotions: glad, a bit sad.", ("emotions: glad", "a bit sad."), ("glad", "a bit sad")),
+        ("[emotion] sad", ("emotion] sad",), ("sad",)),  # a tag, which the published rule takes for a part
+        ("[sad]", ("sad",), ("sad",)),
+        ("Output: ['tense']", None, ("tense",)),
+        ("1. hopeful\n2. very tired\n", None, ("hopeful", "very tired")),
+        ("- hopeful\n- tired", None, ("hopeful", "tired")),
+        ("He is sad, she is scared", ("he is sad", "she is scared"), ("sad", "scared")),
+        ("I am happy.", ("i am happy.",), ("happy",)),
         ("The emotions are: joyful, proud and slightly nervous.", None, ("joyful", "proud", "slightly nervous")),
         ("He clenches his fists, so he is angry, not sad at all, while he talks to the camera.", None, ("angry",)),
     ],

@@ -20,7 +20,8 @@ from emotion_llama.answers import parse_tolerant, parse_upstream
 from emotion_llama.errors import InputError
 from emotion_llama.evaluation.open_vocabulary import parse_word_list
 from emotion_llama.evaluation.records import Reply
-from emotion_llama.labels import LABEL_SPACES, MER6, SYNONYMS, LabelSpace, convert
+from emotion_llama.evaluation.word_lists import listed_words
+from emotion_llama.labels import LABEL_SPACES, MER6, LabelSpace, convert
 
 Parser = Literal["upstream", "tolerant", "likelihood"]
 PARSERS: tuple[Parser, ...] = ("upstream", "tolerant", "likelihood")
@@ -159,7 +160,7 @@ def tell_words(reply: Reply | None, parser: Parser) -> Told:
     assert reply.text is not None
     if not reply.text.strip():
         return Told(why_none="empty")
-    words = parse_word_list(reply.text) if parser == "upstream" else _listed(reply.text)
+    words = parse_word_list(reply.text) if parser == "upstream" else listed_words(reply.text)
     if words is None:
         return Told(why_none="no label")
     return Told(words=tuple(dict.fromkeys(word.strip().lower() for word in words if word.strip())))
@@ -194,35 +195,6 @@ def tell_sentiment(reply: Reply | None, parser: Parser) -> Told:
 _SENTIMENT = re.compile(
     rf"(\b(?:not?|never|neither|nor|than|n't)\s+(?:\w+\s+)?)?\b({'|'.join(SENTIMENTS)})\b", re.IGNORECASE
 )
-_BRACKETS = re.compile(r"\[([^\[\]]*)\]")
-_AFTER_MARKER = re.compile(r"\b(?:emotions?|labels?|states?|answer)\b[^:\n]{0,30}:\s*([^\n.]+)", re.IGNORECASE)
-_WORD = re.compile(r"[a-z]+(?:[-'][a-z]+)*", re.IGNORECASE)
-_CLAUSE = re.compile(r"[,.;:!?\n]|\b(?:but|however|although|while)\b", re.IGNORECASE)
-_DENIED = re.compile(r"\b(?:not|no|never|without|neither|nor|rather than|instead of)\b|n't\b", re.IGNORECASE)
-_MOST_WORDS_OF_ITEM = 3  # own choice: "slightly annoyed at" is an item of a list, a longer one is prose
-
-
-def _listed(text: str) -> list[str] | None:
-    """Words of a list somewhere in the text, or known words of its prose; None where neither is there."""
-    for match in _BRACKETS.finditer(text):
-        return parse_word_list(match[0])
-    marked = _AFTER_MARKER.findall(text)
-    for candidate in ([marked[-1]] if marked else []) + [text]:
-        items = [item.strip(" \t\"'*.") for item in re.split(r"[,;\n]|\band\b", candidate.strip().rstrip("."))]
-        items = [item for item in items if item]
-        if items and all(len(item.split()) <= _MOST_WORDS_OF_ITEM and not _DENIED.search(item) for item in items):
-            return items
-    known = [
-        word.lower()
-        for clause in _CLAUSE.split(text)
-        if clause and not _DENIED.search(clause)
-        for word in _WORD.findall(clause)
-        if word.lower() in _KNOWN
-    ]
-    return known or None
-
-
-_KNOWN = frozenset({*SYNONYMS, *(label for labels in SYNONYMS.values() for label in labels)})
 
 
 def _nothing_to_read(reply: Reply | None, parser: Parser) -> str | None:
@@ -247,19 +219,3 @@ def _last_word(text: str, scored: LabelSpace) -> Told:
 
 def _reason(problem: str) -> str:
     return next((reason for text, reason in _PROBLEMS if text in problem), "no label")
-
-
-def synonym_groups(text: str) -> list[list[str]]:
-    """Groups of a language model's reply, "[['happy', 'joyful'], ['sad']]", by the published rule of MER2024-OV.
-
-    What stands between brackets is a group; inside it quotes separate words. A reply in JSON reads the same.
-
-    Raises:
-        InputError: the reply holds no group of quoted words.
-    """
-    parts = [part for part in re.split(r"[\[\]]", text) if part.strip() not in ("", ",")]
-    groups = [[word for word in re.split("['\"]", part) if word.strip() not in ("", ",")] for part in parts]
-    kept = [[word.strip().lower() for word in group] for group in groups if group]
-    if not kept or not re.search("['\"]", text):
-        raise InputError(f"a reply with groups looks like [['happy', 'joyful'], ['sad']], got {text[:60]!r}")
-    return kept

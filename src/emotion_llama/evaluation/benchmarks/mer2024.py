@@ -28,10 +28,10 @@ from emotion_llama.evaluation.benchmarks import files
 from emotion_llama.evaluation.benchmarks.benchmark import Benchmark
 from emotion_llama.evaluation.benchmarks.mer2023 import VIDEO_FOLDERS, SixLabelFiles, six_labels
 from emotion_llama.evaluation.open_vocabulary import parse_word_list
-from emotion_llama.evaluation.parsers import synonym_groups
 from emotion_llama.evaluation.records import Ask, Case, FileProblem, Truth
 from emotion_llama.evaluation.scoring import SynonymGroups
 from emotion_llama.evaluation.scoring_words import GroupScorer
+from emotion_llama.evaluation.word_lists import synonym_groups
 
 # Row sums of the published answers' confusion matrix (MER2024-best.pth).
 NOISE_SIZES = {"angry": 236, "happy": 233, "neutral": 232, "sad": 295, "surprise": 55, "worried": 119}
