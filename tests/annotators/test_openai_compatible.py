@@ -425,6 +425,11 @@ def test_a_key_that_is_not_set_is_found_before_anything_is_sent(monkeypatch: pyt
     monkeypatch.delenv("MY_KEY", raising=False)
     with ScriptedServer() as server:
         annotator = make(server, api_key_env="MY_KEY")
+        monkeypatch.setenv("MY_KEY", "s3\ncret")
+        with pytest.raises(InputError, match="MY_KEY holds characters that no api_key_env has") as told:
+            annotator.check_ready()
+        assert "cret" not in str(told.value)
+        monkeypatch.delenv("MY_KEY")
         with pytest.raises(InputError, match="api_key_env names the environment variable MY_KEY, which is not set"):
             prepare(annotator)
         with pytest.raises(InputError, match="MY_KEY"):

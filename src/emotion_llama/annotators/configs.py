@@ -11,6 +11,8 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator, model_valida
 
 Modality = Literal["text", "image", "audio"]
 EnvName = Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")]
+# Capitals only: tokens such as hf_abc... would be names as well, and what stands here is written down with the recipe.
+KeyName = Annotated[str, Field(pattern=r"^[A-Z_][A-Z0-9_]*$", max_length=64)]
 AnyTask = Literal["expression", "visual", "audio", "reason", "check"]
 
 
@@ -38,9 +40,9 @@ class OpenAIConfig(_Config):
         min_length=1,
         description="What the model takes; a task that needs more is not asked.",
     )
-    api_key_env: EnvName | None = Field(
+    api_key_env: KeyName | None = Field(
         default=None,
-        description="Name of the environment variable that holds the key. The key itself is never written down.",
+        description="Name of the environment variable (capitals) that holds the key, which is never written down.",
     )
     proxy_env: EnvName | None = Field(
         default=None,
@@ -102,7 +104,9 @@ class OpenAIConfig(_Config):
     def _check_address(self) -> OpenAIConfig:
         parts = urlsplit(self.base_url)
         if parts.scheme not in ("http", "https") or not parts.hostname or parts.query or parts.fragment:
-            raise ValueError(f"base_url is {self.base_url!r}, expected such as http://localhost:8000/v1")
+            raise ValueError(  # not with what came: it may hold a key
+                "base_url is no address such as http://localhost:8000/v1 (http or https, a host, a path, no ?query)"
+            )
         if parts.username or parts.password:
             raise ValueError("base_url holds a password; name an environment variable in api_key_env instead")
         if parts.scheme == "http" and not self.allow_plain_http and not is_near(parts.hostname):

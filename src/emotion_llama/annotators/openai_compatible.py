@@ -287,6 +287,8 @@ def _variable(name: str | None, option: str) -> str | None:
     value = os.environ.get(name, "").strip()
     if not value:
         raise InputError(f"{option} names the environment variable {name}, which is not set")
+    if not (value.isascii() and value.isprintable()):  # such a header fails with an error that quotes it
+        raise InputError(f"the environment variable {name} holds characters that no {option} has; set it anew")
     return value
 
 
