@@ -76,6 +76,22 @@ class Respondent:
         self.__init__(state["config"])  # type: ignore[misc]
 
 
+class AsItsRespondent:
+    """What a stage has from the annotator that it asks: where it runs, and how many clips it likes at once."""
+
+    respondent: Respondent
+
+    @property
+    def pool(self) -> Pool:
+        """As its annotator."""
+        return self.respondent.pool
+
+    @property
+    def batch_size(self) -> int:
+        """As its annotator."""
+        return self.respondent.annotator.batch_size
+
+
 class Respondents:
     """One `Respondent` a configuration."""
 

@@ -12,7 +12,7 @@ from emotion_llama.merr.coarse import COARSE_VERSION, coarse_caption
 from emotion_llama.merr.fields import Clues, PseudoLabel, from_json, to_json
 from emotion_llama.merr.records import Field, Json, Provenance, StageInput, StageOutput
 from emotion_llama.merr.stage import Pool
-from emotion_llama.merr.stages.asked import Respondent, Wanted, ask, provenance_of, text_of, texts_of
+from emotion_llama.merr.stages.asked import AsItsRespondent, Respondent, Wanted, ask, provenance_of, text_of, texts_of
 from emotion_llama.merr.stages.common import EVIDENCE, Results, chance, each, now
 from emotion_llama.merr.stages.descriptions import facts_of
 from emotion_llama.merr.stages.evidence import SOUND
@@ -57,7 +57,7 @@ class CoarseCaptionStage:
 
 
 @dataclass(frozen=True)
-class FineCaptionStage:
+class FineCaptionStage(AsItsRespondent):
     """Fields fine_caption and clues (`Clues`), a language each."""
 
     respondent: Respondent
@@ -84,16 +84,6 @@ class FineCaptionStage:
     def reads_artifacts(self) -> tuple[str, ...]:
         """The measurements; for an annotator that looks and listens itself, picture, face and sound as well."""
         return (EVIDENCE, PEAK_FRAME, FACE_CROP, SOUND) if self.respondent.looks else (EVIDENCE,)
-
-    @property
-    def pool(self) -> Pool:
-        """As its annotator."""
-        return self.respondent.pool
-
-    @property
-    def batch_size(self) -> int:
-        """As its annotator."""
-        return self.respondent.annotator.batch_size
 
     @property
     def settings(self) -> Mapping[str, object]:

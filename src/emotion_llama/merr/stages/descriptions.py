@@ -14,8 +14,7 @@ from emotion_llama.face.peak import SPEECH_UNITS
 from emotion_llama.merr.measured import Measured
 from emotion_llama.merr.own_phrases import OwnPhrases
 from emotion_llama.merr.records import Field, Provenance, StageInput
-from emotion_llama.merr.stage import Pool
-from emotion_llama.merr.stages.asked import Respondent, Wanted, ask, provenance_of, text_of, texts_of
+from emotion_llama.merr.stages.asked import AsItsRespondent, Respondent, Wanted, ask, provenance_of, text_of, texts_of
 from emotion_llama.merr.stages.common import EVIDENCE, Results, chance, measured_of, now
 from emotion_llama.merr.stages.evidence import SOUND
 from emotion_llama.merr.stages.peak import FACE_CROP, PEAK_FRAME
@@ -25,7 +24,7 @@ NO_PICTURE = "the file has no video"
 
 
 @dataclass(frozen=True)
-class _Described:
+class _Described(AsItsRespondent):
     """What the three have in common; `name` is the field's too."""
 
     respondent: Respondent
@@ -39,16 +38,6 @@ class _Described:
     needs: ClassVar[tuple[str, ...]] = ()
     reads_artifacts: ClassVar[tuple[str, ...]] = ()
     reads_clip: ClassVar[tuple[str, ...]] = ()
-
-    @property
-    def pool(self) -> Pool:
-        """As its annotator."""
-        return self.respondent.pool
-
-    @property
-    def batch_size(self) -> int:
-        """As its annotator."""
-        return self.respondent.annotator.batch_size
 
     @property
     def settings(self) -> Mapping[str, object]:
