@@ -126,7 +126,7 @@ def test_mer2023_that_is_not_complete(tmp_path: Path) -> None:
     touch(tmp_path / "test3", [f"{name}.mp4" for name, _, _ in rows[2:]])
     found = what(load_benchmark("mer2023-semi", tmp_path).check())
     assert "1 False 833 clips, 834 in the owners' release" in found
-    assert "1 False 182 clips labelled 'angry', 183 in the owners' release" in found
+    assert "1 False clips labelled 'angry': 182, in the owners' release 183" in found
     assert "2 False no media file of samplenew_00000001, samplenew_00000002" in found
     assert "no table of sentences; expected one of transcription_en_all.csv" in found
 
@@ -434,6 +434,25 @@ def test_dfew_as_its_owners_have_it(tmp_path: Path) -> None:
         file.write("1,1\n")
     with pytest.raises(InputError, match="00001 is in fold 1 and in fold 2"):
         benchmark.cases()
+
+
+def test_folds_of_several_models_are_joined_by_their_predictions(tmp_path: Path) -> None:
+    # Fine-tuned: one model a fold; the joined predictions give the mean of the folds' own figures.
+    folder = tmp_path / "EmoLabel_DataSplit" / "test(single-labeled)"
+    texts = {}
+    for fold in range(1, 6):
+        rows = [[f"{10 * fold + i:05d}", label] for i, label in enumerate((1, 2, 2))]
+        table(folder / f"set_{fold}.csv", ["video_name", "label"], rows)
+        texts |= {rows[0][0]: "happy", rows[1][0]: "sad", rows[2][0]: "sad" if fold > 2 else "fear"}
+    whole = score(load_benchmark("dfew", tmp_path, fold="all"), texts)
+    each = [
+        score(one, {name: text for name, text in texts.items() if name in {c.case_id for c in one.cases()}})
+        for one in (load_benchmark("dfew", tmp_path, fold=k) for k in range(1, 6))
+    ]
+    assert [one.figures[0].value for one in each] == [0.75, 0.75, 1.0, 1.0, 1.0]
+    assert whole.figures[0].value == pytest.approx(0.9)
+    assert whole.figure("accuracy").value == pytest.approx((2 / 3 + 2 / 3 + 3) / 5)
+    assert {name for name in whole.parts if name.startswith("fold/")} == {f"fold/{k}" for k in range(1, 6)}
 
 
 def test_dfew_as_emotion_llama_lists_it(tmp_path: Path) -> None:

@@ -191,7 +191,7 @@ def count_problems(labels: Sequence[str], expected: Mapping[str, int], where: Pa
     got = Counter(labels)
     for label in sorted({*got, *expected}):
         if got[label] != expected.get(label, 0):
-            what = f"{got[label]} clips labelled {label!r}, {expected.get(label, 0)} in the owners' release"
+            what = f"clips labelled {label!r}: {got[label]}, in the owners' release {expected.get(label, 0)}"
             yield FileProblem(what, str(where), abs(got[label] - expected.get(label, 0)))
 
 
