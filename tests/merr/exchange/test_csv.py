@@ -100,6 +100,15 @@ def test_cells_of_one_row(build: Store) -> None:
     assert "made_at" not in row["provenance"]
 
 
+def test_a_clip_whose_name_is_a_formula_is_marked_and_comes_back(make_build: Make, spec: Any) -> None:
+    # No blank and no slash, and yet Excel would start a program for it.
+    folder = export_build(make_build(spec("=calc|A!Z"), spec("-a")), None, "csv").folder
+    assert [row["clip_id"] for row in rows_of(folder / "samples.csv")] == ["'-a", "'=calc|A!Z"]
+    other = make_build(folder="other")
+    import_files([folder / "samples.csv"], other)
+    assert [clip.clip_id for clip in other.clips()] == ["-a", "=calc|A!Z"]
+
+
 def test_one_language_has_its_columns_only(build: Store) -> None:
     tally = export_build(build, None, "csv", Choice(language="zh"))
     header = rows_of(tally.folder / "samples.csv")[0]

@@ -94,12 +94,12 @@ def field_cells(found: Field) -> list[Cell]:
 
 def clip_cells(clip: ClipRow) -> list[Cell]:
     """The cells of a clip's own row."""
-    return [Cell(name, _clip_cell(name, getattr(clip, name))) for name in CLIP_COLUMNS]
+    return [Cell(name, _clip_cell(getattr(clip, name))) for name in CLIP_COLUMNS]
 
 
-def _clip_cell(name: str, value: str | float | bool | None) -> str:
-    if value is None or name == "clip_id":  # an id holds no blanks and slashes: no formula that does harm
-        return "" if value is None else str(value)
+def _clip_cell(value: str | float | bool | None) -> str:
+    if value is None:
+        return ""
     if isinstance(value, bool):
         return "true" if value else "false"
     return write_text(value) if isinstance(value, str) else repr(value)

@@ -52,7 +52,7 @@ def read_own_csv(text: str, content: FileContent, space: LabelSpace) -> None:
             content.problems.add(f"malformed row (expected {len(header)} cells)", f"{where}: {len(row)} cells")
             continue
         cells = dict(zip(header, row))
-        if cells["clip_id"] in seen:
+        if read_text(cells["clip_id"]) in seen:
             content.problems.add("a clip stands twice: the first counts", f"{where}: {cells['clip_id']}")
             continue
         try:
@@ -85,8 +85,6 @@ def _clip(cells: Mapping[str, str]) -> ClipRow:
 
 def _clip_value(name: str, cell: str) -> str | int | float | bool | None:
     kind = CLIP_TYPES[name]
-    if name == "clip_id":
-        return cell
     if kind == "bool":
         if cell.lower() not in ("true", "false"):
             raise ValueError(f"{name} must be true or false, got {cell!r}")
