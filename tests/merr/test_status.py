@@ -112,6 +112,10 @@ def test_what_a_changed_recipe_has_still_to_do_is_waiting(clips: Path, tmp_path:
 
 def test_reasons_are_counted_by_what_they_have_in_common() -> None:
     assert reason_group("timeout: no answer after 3 s") == "timeout"
+    # One line for each file's name, and one for each number, once hid what had happened.
+    assert reason_group("/u/a.csv: no such file; expected a CSV") == "no such file"
+    assert reason_group("C:\\u\\a.csv: no such file: x") == "no such file"
+    assert reason_group("the file is empty (0 bytes); copy it again") == "the file is empty"
     assert reason_group("the video stream is damaged; repair it") == "the video stream is damaged"
     assert reason_group("unexpected KeyError: 'x' (y.py:3); please report it") == "unexpected KeyError: 'x' (y.py:3)"
     runs = [StageRun(f"c{i}", "a", "failed", "f", None, f"timeout: {i} s") for i in range(3)]

@@ -98,6 +98,8 @@ def _check_columns(path: Path, header: list[str]) -> None:
     unknown = sorted(set(header) - set(_Row.model_fields))
     if unknown or "path" not in header:
         what = f"unknown columns {', '.join(map(repr, unknown))}" if unknown else "no column 'path'"
+        if len(header) == 1 and (mark := next((m for m in ";\t" if m in header[0]), "")):
+            what = f"cells are divided by {'tabs' if mark.isspace() else 'semicolons'}; divide them by commas"
         raise InputError(f"{path}: {what}; expected path and any of {', '.join(list(_Row.model_fields)[1:])}")
     if twice := [name for name, count in Counter(header).items() if count > 1]:
         raise InputError(f"{path}: the column {twice[0]!r} is there twice")
@@ -139,10 +141,8 @@ def _entry(path: Path, where: str, row: Mapping[str, Any], space: LabelSpace, mi
         checked = _Row.model_validate(row)
     except ValidationError as error:
         for mistake in error.errors():
-            what = (
-                "no such column"
-                if mistake["type"] == "extra_forbidden"
-                else f"{mistake['msg']}, got {mistake['input']!r}"
+            what = {"extra_forbidden": "no such column", "missing": "needed, and not given"}.get(
+                mistake["type"], f"{mistake['msg']}, got {mistake['input']!r}"
             )
             mistakes.append(f"{where}, {'.'.join(map(str, mistake['loc']))}: {what}")
         return None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -111,12 +112,18 @@ def tally_phase(
 
 
 def reason_group(reason: str) -> str:
-    """What a reason is counted under: what it says first; particulars stand behind a colon, advice behind a semicolon.
+    """What a reason is counted under: what it says first, without the file that it names in front.
 
-    A fault of the program keeps its message: "unexpected KeyError: 'x' (y.py:3)".
+    Particulars stand behind a colon or at the end in brackets, advice behind a semicolon. A fault of the program keeps
+    its message: "unexpected KeyError: 'x' (y.py:3)".
     """
     said = reason.partition("; ")[0]
-    return said if said.startswith("unexpected ") else said.partition(": ")[0]
+    if said.startswith("unexpected "):
+        return said
+    first, _, rest = said.partition(": ")
+    if rest and ("/" in first or "\\" in first):  # a file
+        first = rest.partition(": ")[0]
+    return re.sub(r" \([^()]*\)$", "", first)
 
 
 def _by_size(counter: Counter[str]) -> dict[str, int]:

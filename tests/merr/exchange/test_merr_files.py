@@ -147,7 +147,7 @@ def test_reasons_of_dropped_and_failed_clips_are_counted(make_build: Make, spec:
     store.record(StageRun("d", "visual_objective", "failed", "x", None, "empty: the reply was empty"), None)
     assert export_build(store, None, "merr").left_out == {
         "dropped at balance: near duplicate of N": 1,
-        "failed at visual_objective: empty: the reply was empty": 1,
+        "failed at visual_objective: empty": 1,
         "no coarse caption (en)": 1,
     }
 

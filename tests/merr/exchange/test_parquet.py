@@ -113,7 +113,7 @@ def test_card_tells_what_is_in_it(build: Store) -> None:
     assert head["dataset_info"]["download_size"] == sum(p.stat().st_size for p in (folder / "data").iterdir())
     columns = [feature["name"] for feature in head["dataset_info"]["features"]]
     assert columns == pq.read_schema(folder / "data/train-00000-of-00001.parquet").names
-    assert "| 1 | dropped at balance: too dark: N of N |" in text
+    assert "| 1 | dropped at balance: too dark |" in text
     assert "| fine_caption (en) | openai | some-model | abababababab | yes | 2 |" in text
     assert "| happy | 2 |\n| sad | 1 |" in text
     assert "label_space: merr9" in text

@@ -147,7 +147,7 @@ _SCENE = {
     "side.right": ("，从观看者的角度看脸的右半边更亮",),
     "backlit": ("，面部逆光偏暗",),
     "colours": ("{clauses}。",),
-    "background": ("背景以{colours}为主", "人物身后以{colours}为主"),
+    "background": ("背景以{colours}为主", "画面背景以{colours}为主"),
     "below": ("脸部下方的区域以{colours}为主", "脸部以下以{colours}为主"),
     "warm": ("整体色调偏暖",),
     "cool": ("整体色调偏冷",),

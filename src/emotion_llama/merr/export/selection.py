@@ -9,7 +9,8 @@ from dataclasses import dataclass, field
 from emotion_llama.errors import InputError
 from emotion_llama.merr.counts import is_coarse, is_fine, reason_kind
 from emotion_llama.merr.export.choice import LANGUAGES, SPLITS, Build, Choice
-from emotion_llama.merr.records import Sample
+from emotion_llama.merr.records import Sample, StageRun
+from emotion_llama.merr.tally import reason_group
 from emotion_llama.merr.values import text_of
 
 
@@ -46,13 +47,13 @@ class Selection:
         """The sample as it is taken, or why it is not."""
         dropped = next((r for r in sample.runs.values() if r.status == "dropped" and (r.scope or "all") == "all"), None)
         if dropped is not None:
-            return f"dropped at {dropped.stage}: {reason_kind(dropped.reason or '')}"
+            return f"dropped at {dropped.stage}: {_kind(dropped)}"
         failed = next((r for r in sample.runs.values() if r.status == "failed"), None)
         coarse = is_coarse(sample) and self._has(sample, "coarse_caption")
         fine = is_fine(sample) and self._has(sample, "fine_caption")
         if not coarse:
             why = f"no coarse caption ({' or '.join(self.described)})"
-            return f"failed at {failed.stage}: {reason_kind(failed.reason or '')}" if failed else why
+            return f"failed at {failed.stage}: {_kind(failed)}" if failed else why
         if self.choice.scope == "fine" and not fine:
             return _why_not_fine(sample, self.described)
         split = split_of(sample)
@@ -110,4 +111,9 @@ def _why_not_fine(sample: Sample, languages: Sequence[str]) -> str:
     dropped = next((r for r in sample.runs.values() if r.status == "dropped" and r.scope == "fine"), None)
     if dropped is None:
         return f"no fine caption ({' or '.join(languages)})"
-    return f"dropped from the fine set at {dropped.stage}: {reason_kind(dropped.reason or '')}"
+    return f"dropped from the fine set at {dropped.stage}: {_kind(dropped)}"
+
+
+def _kind(run: StageRun) -> str:
+    """Its reason as `merr status` counts it, numbers made alike."""
+    return reason_kind(reason_group(run.reason or ""))
