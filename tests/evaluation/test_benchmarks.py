@@ -120,6 +120,20 @@ def test_mer2023_as_emotion_llama_has_it(tmp_path: Path) -> None:
     assert answered.figure("accuracy").value == pytest.approx(257 / 834)
 
 
+def test_all_parsers_side_by_side(tmp_path: Path) -> None:
+    (tmp_path / "relative_test3_NCEV.txt").write_text("a 10 sad -10\nb 10 happy -10\nc 10 sad -10\n")
+    benchmark = load_benchmark("mer2023-semi", tmp_path)
+    sure = {"sad": 0.9, "happy": 0.1}
+    replies = [Reply("a", "Sad.", sure), Reply("b", "happy", sure), Reply("c", problem="the clip is broken")]
+    results = benchmark.score_all(benchmark.cases(), replies, system="x", intervals=PLAIN)
+    assert [r.parser for r in results] == ["upstream", "tolerant", "likelihood"]
+    # published rule: neutral, happy, nothing; a reader: sad, happy, nothing; likelihood: sad, sad, nothing
+    assert [r.figure("accuracy").value for r in results] == pytest.approx([1 / 3, 2 / 3, 1 / 3])
+    assert all(r.counts["unanswered: failed"] == 1 and r.counts["cases"] == 3 for r in results)
+    assert results[2].figure("ece").value == pytest.approx(0.4)  # 0.9 sure, half right
+    assert results[0].benchmark == "mer2023-semi 1 (nine labels offered)"
+
+
 def test_mer2023_that_is_not_complete(tmp_path: Path) -> None:
     rows = mer2023_rows()[1:]
     nce(tmp_path / "relative_test3_NCEV.txt", rows)
@@ -373,6 +387,13 @@ def test_wheels_of_another_version_are_refused(tmp_path: Path) -> None:
         load_benchmark("mer2025-fg", tmp_path)
 
 
+def test_wheel_tables_that_lack_a_wheel_are_refused(tmp_path: Path) -> None:
+    wheels = {f"wheel{k}": {"level1": {}, "level2": {}} for k in range(1, 5)}
+    archive(tmp_path / "wheel_mapping.npz", format_mapping={}, raw_mapping={}, wheel_map_whole=wheels)
+    with pytest.raises(InputError, match=r"is not the wheel_mapping\.npz of MER2026 \(KeyError\('wheel5'\)\)"):
+        load_benchmark("mer2026-fg", tmp_path, wheels=tmp_path)
+
+
 def test_own_table_of_words_for_a_track(tmp_path: Path) -> None:
     write_wheels(tmp_path / "emotion_wheel")
     own = table(tmp_path / "elsewhere" / "mine.csv", ["name", "openset"], [["a", ""], ["b", "['sad']"]])
@@ -385,8 +406,11 @@ def test_own_table_of_words_for_a_track(tmp_path: Path) -> None:
     table(own, ["name", "labels"], [])
     with pytest.raises(InputError, match="has the columns name, labels; expected openset or ovlabel"):
         benchmark.cases()
-    own.write_text("name,openset\na\n")
-    with pytest.raises(InputError, match="line 2: 1 cells came, 2 were expected"):
+    table(own, ["name", "openset"], [["a", "x" * 140_000]])
+    with pytest.raises(InputError, match="line 2: the table cannot be read"):
+        benchmark.cases()
+    own.write_text("name,openset\n\na\n")
+    with pytest.raises(InputError, match="line 3: 1 cells came, 2 were expected"):
         benchmark.cases()
 
 
@@ -674,6 +698,7 @@ def test_own_words_sentiment_and_descriptions(tmp_path: Path) -> None:
         (["name", "description"], [["a", ""]], "line 2: the description is empty"),
         (["name", "sentiment"], [["a", "good"]], "the sentiment is 'good', expected a number"),
         (["name", "sentiment"], [["a", "nan"]], "the sentiment is 'nan', expected a number"),
+        (["name", "label"], [["a", "x" * 140_000]], "line 2: the table cannot be read"),
         (["name", "label", "fold"], [["a", "sad", "one"]], "fold is 'one', expected a whole number"),
     ],
 )

@@ -161,6 +161,18 @@ def test_clips_without_sound_or_pictures_and_broken_ones(tmp_path: Path, noise_f
     assert seen == [(1, "mute"), (2, "blind"), (3, "still"), (4, "broken")]
 
 
+def test_few_noise_files_are_kept_in_memory(noise_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("emotion_llama.evaluation.noise._MOST_KEPT", 1)
+    noise = NoiseFiles(noise_folder)
+    assert noise.names == ("a.wav", "more/b.wav")
+    first = noise("a.wav")
+    assert noise("a.wav") is first
+    assert len(noise("more/b.wav")) == 9_000
+    again = noise("a.wav")
+    assert again is not first
+    assert (again == first).all()
+
+
 def test_refusals(tmp_path: Path, noise_folder: Path) -> None:
     with pytest.raises(InputError, match="blur factors of 1, 2, 4"):
         draw("a", 0, blur_factors=(3,))

@@ -1,11 +1,13 @@
 """Published rows, and what their own arithmetic says of them."""
 
+from pathlib import Path
+
 import pytest
 
 from emotion_llama.errors import InputError
 from emotion_llama.evaluation.benchmarks import BENCHMARKS
 from emotion_llama.evaluation.benchmarks.dfew import CLASS_SIZES
-from emotion_llama.evaluation.published import check_recalls, published_for, published_tables
+from emotion_llama.evaluation.published import check_recalls, published_for, published_tables, read_published
 
 
 def test_every_table_belongs_to_a_benchmark_and_says_where_it_is_printed() -> None:
@@ -61,6 +63,21 @@ def test_tables_of_a_benchmark() -> None:
     assert [table.name for table in published_for("dfew")] == ["dfew_zero_shot", "dfew_fine_tuned"]
     assert [table.name for table in published_for("unibench-meld")] == ["mer_unibench"]
     assert published_for("csv") == []
+
+
+def test_files_of_another_form(tmp_path: Path) -> None:
+    path = tmp_path / "published.yaml"
+    table = (
+        "tables:\n  - {name: a, benchmark: csv, figures: [uar, accuracy], scale: 1, source: b, notes: [c], rows: %s}\n"
+    )
+    path.write_text(table % "{x: [0.5, 0.5]}")
+    assert read_published(path)["a"].value("x", "uar") == 0.5
+    path.write_text(table % "{x: [0.5]}")
+    with pytest.raises(InputError, match="the row x of a has not 2 figures"):
+        read_published(path)
+    path.write_text(table % "{x: [half, half]}")
+    with pytest.raises(InputError, match=r"published\.yaml: .*rows"):
+        read_published(path)
 
 
 def test_refusals() -> None:

@@ -31,6 +31,7 @@ from emotion_llama.records import Clip, Float, UInt8
 SAMPLE_RATE_HZ = 16_000
 MANIFEST = "noise.jsonl"
 SUFFIXES = (".mp4", ".mkv")
+_MOST_KEPT = 16  # noise files in memory: MUSAN's speech lasts ten minutes a file, 77 MB as float64
 
 Progress = Callable[[int, str], None]
 
@@ -94,7 +95,7 @@ class NoiseFiles:
         from emotion_llama.media.probe import probe
 
         if name not in self._kept:
-            if len(self._kept) >= 32:  # MUSAN's speech files last ten minutes: 32 of them take 2.5 GB
+            if len(self._kept) >= _MOST_KEPT:
                 self._kept.pop(next(iter(self._kept)))
             waveform = read_audio(probe(self.folder / name), sample_rate_hz=SAMPLE_RATE_HZ)
             self._kept[name] = waveform.samples.astype(np.float64)

@@ -28,19 +28,6 @@ class _PlainOnly(pickle.Unpickler):
         raise pickle.UnpicklingError(f"it asks for {module}.{name}")
 
 
-def table_names(path: Path) -> tuple[str, ...]:
-    """Names of the tables of an archive.
-
-    Raises:
-        InputError: the file cannot be read as one.
-    """
-    try:
-        with zipfile.ZipFile(path) as archive:
-            return tuple(name.removesuffix(".npy") for name in archive.namelist())
-    except (OSError, zipfile.BadZipFile) as error:
-        raise InputError(f"{path} cannot be read as an .npz file ({error})") from error
-
-
 def read_tables(path: Path, names: tuple[str, ...], what: str) -> list[Any]:
     """The objects of that name, each an array of one plain object (a dictionary, a list, a figure or a text).
 

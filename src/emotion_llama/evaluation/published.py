@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 from importlib.resources import as_file, files
+from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
@@ -78,20 +79,24 @@ class RowCheck:
 
 @cache
 def published_tables() -> Mapping[str, PublishedTable]:
-    """All tables by name, in the order of the file.
+    """All tables of the package by name, in the order of the file."""
+    with as_file(files("emotion_llama.evaluation") / "data" / "published.yaml") as path:
+        return read_published(path)
+
+
+def read_published(path: Path) -> Mapping[str, PublishedTable]:
+    """Tables of a file of the form of the package's data/published.yaml.
 
     Raises:
-        InputError: the file of the package is damaged.
+        InputError: the file is of another form, or a row has another number of figures than its table.
     """
     from emotion_llama.yaml_recipes import checked, read_tree
 
-    with as_file(files("emotion_llama.evaluation") / "data" / "published.yaml") as path:
-        document = checked(_document(), read_tree(path), str(path))
+    document = checked(_document(), read_tree(path), str(path))
     tables: dict[str, PublishedTable] = {}
     for table in document.tables:  # type: ignore[attr-defined]
-        rows = {name: tuple(row) for name, row in table.rows.items()}
-        if wrong := [name for name, row in rows.items() if len(row) != len(table.figures)]:
-            raise InputError(f"published.yaml: {wrong[0]} of {table.name} has not {len(table.figures)} figures")
+        if wrong := [name for name, row in table.rows.items() if len(row) != len(table.figures)]:
+            raise InputError(f"{path}: the row {wrong[0]} of {table.name} has not {len(table.figures)} figures")
         tables[table.name] = PublishedTable(
             table.name,
             table.benchmark,
@@ -99,7 +104,7 @@ def published_tables() -> Mapping[str, PublishedTable]:
             table.scale,
             table.source,
             tuple(table.notes),
-            MappingProxyType(rows),
+            MappingProxyType({name: tuple(row) for name, row in table.rows.items()}),
         )
     return MappingProxyType(tables)
 
