@@ -3,10 +3,12 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
+import numpy as np
 import pytest
 
 from emotion_llama.errors import InputError
 from emotion_llama.evaluation.classification import from_confusion
+from emotion_llama.evaluation.open_vocabulary import emotion_wheels, group_by_first, hit_rate, set_level
 from emotion_llama.evaluation.overlap import DescriptionScorer, named_in, named_overlap
 from emotion_llama.evaluation.records import Case, Figure, Reply, Result, Truth
 from emotion_llama.evaluation.scoring import Intervals, LabelScorer, Run, Scorer, by_case
@@ -271,3 +273,31 @@ def test_replies_have_to_fit_the_cases() -> None:
         by_case([cases[0], cases[0]], [])
     with pytest.raises(InputError, match="no cases to score"):
         by_case([], [])
+
+
+def test_figures_of_drawn_clips_are_those_of_the_metrics() -> None:
+    # Intervals need figures of any draw of clips, from figures of single clips; over all clips these are the metrics.
+    rng = np.random.default_rng(1)
+    words = [f"w{i}" for i in range(60)]
+    wheels = tuple(
+        Wheel(*({w: f"{rng.integers(size)}" for w in words if rng.random() < 0.7} for size in (6, 30)))
+        for _ in range(5)
+    )
+    files = WheelFiles({w: [w] for w in words}, {w: [w] for w in words}, wheels, "2026")
+    truth = [tuple(rng.choice(words, rng.integers(1, 5)).tolist()) for _ in range(200)]
+    told = [tuple(dict.fromkeys(rng.choice(words, rng.integers(0, 5)).tolist())) for _ in truth]
+    run, replies = replace(PLAIN, parser="upstream"), say(*[str(list(t)) for t in told])
+    ew = WheelScorer(files, (1, 2)).score(worded(*truth), replies, run)
+    levels = [emotion_wheels(truth, told, files.groupings(level)) for level in (1, 2)]
+    assert value(ew, "ew") == pytest.approx(np.mean([level.f1 for level in levels]), abs=1e-12)
+    assert value(ew, "ew_recall") == pytest.approx(np.mean([level.recall for level in levels]), abs=1e-12)
+    hit = HitScorer(files).score(labelled(*[t[0] for t in truth]), replies, run)
+    whole = hit_rate([t[0] for t in truth], told, files.groupings(1))
+    assert value(hit, "hit") == pytest.approx(whole.hit, abs=1e-12)
+    assert value(hit, "hit_precision") == pytest.approx(whole.precision, abs=1e-12)
+    groups = {f"c{i}": [rng.permutation(words)[:10].tolist()] for i in range(200)}
+    grouped = GroupScorer().score(worded(*truth), replies, replace(run, groups=groups))
+    rules = [group_by_first(group) for group in groups.values()]
+    assert value(grouped, "average") == pytest.approx(
+        set_level(truth, told, rules, skip_empty_truth=False).average, abs=1e-12
+    )
