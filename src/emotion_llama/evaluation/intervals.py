@@ -64,9 +64,8 @@ def bootstrap(
         given = "none" if groups is None else len(groups)
         raise InputError(f"expected at least one clip and a group for each, got {num_clips} clips and {given} groups")
     rng = np.random.default_rng(seed)
-    members = _members(num_clips, groups)
-    drawn = [score(np.concatenate([members[i] for i in rng.integers(len(members), size=len(members))]))
-             for _ in range(num_resamples)]  # fmt: skip
+    members = None if groups is None else _members(groups)
+    drawn = [score(_draw(rng, num_clips, members)) for _ in range(num_resamples)]
     low, high = np.nanquantile(drawn, [(1 - level) / 2, (1 + level) / 2])
     return Interval(float(score(np.arange(num_clips))), float(low), float(high), level)
 
@@ -181,9 +180,17 @@ _FROM_COUNTS: dict[str, Callable[[Counts], float]] = {
 }
 
 
-def _members(num_clips: int, groups: Groups) -> list[npt.NDArray[np.int64]]:
-    if groups is None:
-        return [np.array([i]) for i in range(num_clips)]
+def _draw(
+    rng: np.random.Generator, num_clips: int, members: Sequence[npt.NDArray[np.int64]] | None
+) -> npt.NDArray[np.int64]:
+    """As many clips as there are, with repeats; or as many groups, each with all its clips."""
+    if members is None:
+        return rng.integers(num_clips, size=num_clips)
+    chosen: npt.NDArray[np.int64] = np.concatenate([members[i] for i in rng.integers(len(members), size=len(members))])
+    return chosen
+
+
+def _members(groups: Sequence[str]) -> list[npt.NDArray[np.int64]]:
     by_name: dict[str, list[int]] = {}
     for i, name in enumerate(groups):
         by_name.setdefault(name, []).append(i)
