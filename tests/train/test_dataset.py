@@ -54,6 +54,36 @@ def test_dropout_leaves_out_as_often_as_asked_and_never_everything() -> None:
     assert all(kept[i].media.audio_features is not None for i in range(50))
 
 
+def test_layouts_are_drawn_by_their_weights() -> None:
+    some = lessons(Asking("evidence", layouts={"evidence": 3.0, "train": 1.0}), count=1200)
+    rows = [some[i] for i in range(1200)]
+    assert np.mean([row.layout == "evidence" for row in rows]) == pytest.approx(0.75, abs=0.04)
+    assert all((row.cues is not None) == (row.layout == "evidence") for row in rows)
+    with pytest.raises(InputError, match=r"is 0\.0, expected a number above 0"):
+        Asking("evidence", layouts={"train": 0.0})
+
+
+def test_a_batch_holds_several_layouts(workshop: Path) -> None:
+    processor = EmotionLlamaProcessor.from_pretrained(workshop / "model")
+    both = [lessons(Asking("evidence"))[0], lessons(Asking("train"))[0]]
+    batch = Collator(processor, "train")(both)
+    texts = [processor.tokenizer.decode([i for i in row if i < 480]) for row in batch["input_ids"]]
+    assert ["Measured cues" in text for text in texts] == [True, False]
+
+
+def test_grounded_descriptions_keep_what_they_speak_of() -> None:
+    dropout = {"audio": 0.5, "words": 0.5, "cues": 0.5}
+    draws = [Draw(i, 0, task, f"42:{i}") for i, task in enumerate(["emotion", "reason"] * 100)]
+    for layout in ("evidence", "train"):
+        found = Lessons([EXAMPLE], draws, lambda _: WHOLE, Asking(layout, dropout, grounded=True))
+        told = [found[i] for i in range(1, 200, 2)]
+        assert all(one.words for one in told)
+        assert all(one.cues == (EXAMPLE.cues if layout == "evidence" else None) for one in told)
+        heard = np.mean([one.media.audio_features is not None for one in told])
+        assert heard == (pytest.approx(0.5, abs=0.15) if layout == "evidence" else 1.0)
+        assert not all(found[i].words for i in range(0, 200, 2))
+
+
 def test_without_takes_a_modality_and_nothing_else() -> None:
     left = without(WHOLE, frozenset({"face", "words"}))
     assert left.present == (True, False, True, True)

@@ -158,7 +158,7 @@ class EmotionLlamaProcessor(ProcessorMixin):
         cues: str | Sequence[str | None] | None = None,
         history: Sequence[Sequence[Turn]] | None = None,
         text: str | Sequence[str] | None = None,
-        layout: str | None = None,
+        layout: str | Sequence[str | None] | None = None,
         answers: str | Sequence[str] | None = None,
         padding_side: Literal["left", "right"] | None = None,
         return_tensors: str | None = "pt",
@@ -190,15 +190,21 @@ class EmotionLlamaProcessor(ProcessorMixin):
         batch = [clips] if isinstance(clips, ClipMedia) else list(clips)
         if not batch:
             raise InputError("a batch needs a clip or more, got none")
-        columns = {"task": task, "words": words, "instruction": instruction, "cues": cues, "text": text}
+        columns = {
+            "task": task, "words": words, "instruction": instruction, "cues": cues, "text": text, "layout": layout
+        }  # fmt: skip
         each = {name: _per_clip(name, value, len(batch)) for name, value in columns.items()}
         wanted = None if answers is None else _per_clip("answers", answers, len(batch))
         turns = _per_clip("history", history, len(batch)) if history is not None else [()] * len(batch)
         prompts = [
-            self._prompt(clip, {name: values[i] for name, values in each.items()}, turns[i], layout,
-                         None if wanted is None else wanted[i])
+            self._prompt(
+                clip,
+                {name: values[i] for name, values in each.items()},
+                turns[i],
+                None if wanted is None else wanted[i],
+            )
             for i, clip in enumerate(batch)
-        ]  # fmt: skip
+        ]
         side = padding_side or ("left" if wanted is None else "right")
         data = self._padded([self.tokens_of(prompt) for prompt in prompts], side, with_labels=wanted is not None)
         data |= self._media(batch)
@@ -228,11 +234,8 @@ class EmotionLlamaProcessor(ProcessorMixin):
             "temporal_features", "audio_features",
         ]  # fmt: skip
 
-    def _prompt(
-        self, clip: ClipMedia, asked: Mapping[str, Any], turns: Sequence[Turn], layout: str | None,
-        answer: str | None,
-    ) -> Prompt:  # fmt: skip
-        chosen = layout or self.prompt_layout
+    def _prompt(self, clip: ClipMedia, asked: Mapping[str, Any], turns: Sequence[Turn], answer: str | None) -> Prompt:
+        chosen = asked["layout"] or self.prompt_layout
         target = None if answer is None else target_text(answer, self.target_rule)
         present = self.slots_of(clip)
         if asked["text"] is not None:

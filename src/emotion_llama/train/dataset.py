@@ -16,6 +16,7 @@ from emotion_llama.models.clip_media import ClipMedia
 from emotion_llama.prompts.layouts import layout_named
 from emotion_llama.prompts.tasks import pick_instruction
 from emotion_llama.train.draws import Draw
+from emotion_llama.train.examples import DESCRIPTION_TASKS
 from emotion_llama.train.media import MediaSource
 from emotion_llama.train.records import Example
 
@@ -41,8 +42,11 @@ class Asking:
 
     Attributes:
         layout: of `prompts.LAYOUTS`; `evidence` tells cues.
+        layouts: layout -> how often it is drawn for an example, relative to the others, in place of `layout`.
         dropout: name of `DROPPABLE` -> how often it is left out, 0..1. Something is always left: an example that would
             lose everything keeps all.
+        grounded: a description is learnt with all that it speaks of: words and cues are never left out for it, and
+            pictures and sound only where the cues are told. Otherwise it teaches to name what nobody was shown.
         pools: task -> instruction pool in place of the task's own.
         instructions: task -> the one instruction to use, e.g. of another label set.
     """
@@ -51,9 +55,14 @@ class Asking:
     dropout: Mapping[str, float] = field(default_factory=dict)
     pools: Mapping[str, str] = field(default_factory=dict)
     instructions: Mapping[str, str] = field(default_factory=dict)
+    layouts: Mapping[str, float] = field(default_factory=dict)
+    grounded: bool = False
 
     def __post_init__(self) -> None:
-        layout_named(self.layout)
+        for name in (self.layout, *self.layouts):
+            layout_named(name)
+        if wrong := next((name for name, weight in self.layouts.items() if not weight > 0), None):
+            raise InputError(f"the weight of layout {wrong!r} is {self.layouts[wrong]}, expected a number above 0")
         for name, share in self.dropout.items():
             if name not in DROPPABLE:
                 raise InputError(f"{name!r} cannot be left out of an example (there are: {', '.join(DROPPABLE)})")
@@ -72,6 +81,7 @@ class Lesson:
     words: str | None
     cues: str | None
     answer: str
+    layout: str | None = None  # None: the collator's
 
     def __repr__(self) -> str:
         return f"Lesson({self.name}, [{self.task}], {self.media!r})"
@@ -85,7 +95,6 @@ class Lessons:
         self._draws = draws
         self._media = media
         self._asking = asking
-        self._has_cues = layout_named(asking.layout).has_cues
 
     def __len__(self) -> int:
         return len(self._draws)
@@ -94,33 +103,37 @@ class Lessons:
         draw = self._draws[position]
         example = self._examples[draw.example]
         media = self._media(example) or ClipMedia()
-        dropped = self._dropped(draw, example, media)
+        layout = self._layout(draw)
+        has_cues = layout_named(layout).has_cues
+        dropped = self._dropped(draw, example, media, has_cues)
         return Lesson(
             example.name,
             without(media, dropped),
             draw.task,
             self._instruction(draw),
             None if "words" in dropped else example.words,
-            self._cues(example, dropped),
+            (NO_CUES if "cues" in dropped else example.cues or NO_CUES) if has_cues else None,
             example.answers[draw.task],
+            layout,
         )
 
-    def _cues(self, example: Example, dropped: frozenset[str]) -> str | None:
-        if not self._has_cues:
-            return None
-        return NO_CUES if "cues" in dropped or not example.cues else example.cues
+    def _layout(self, draw: Draw) -> str:
+        layouts = self._asking.layouts
+        if not layouts:
+            return self._asking.layout
+        return random.Random(f"{draw.seed}:layout").choices(list(layouts), list(layouts.values()))[0]  # noqa: S311
 
     def _instruction(self, draw: Draw) -> str:
         own = self._asking.instructions.get(draw.task)
         return own or pick_instruction(draw.task, pool=self._asking.pools.get(draw.task), seed=draw.seed)
 
-    def _dropped(self, draw: Draw, example: Example, media: ClipMedia) -> frozenset[str]:
+    def _dropped(self, draw: Draw, example: Example, media: ClipMedia, has_cues: bool) -> frozenset[str]:
         chance = random.Random(f"{draw.seed}:dropout")  # noqa: S311 - no secret
         dropped = frozenset(name for name in DROPPABLE if chance.random() < self._asking.dropout.get(name, 0.0))
+        if self._asking.grounded and draw.task in DESCRIPTION_TASKS:
+            dropped = dropped - {"words", "cues"} if has_cues and example.cues else frozenset()
         left = [name for name, there in zip(_MEDIA_FIELDS, media.present, strict=True) if there and name not in dropped]
-        has_text = (example.words and "words" not in dropped) or (
-            self._has_cues and example.cues and "cues" not in dropped
-        )
+        has_text = (example.words and "words" not in dropped) or (has_cues and example.cues and "cues" not in dropped)
         return dropped if left or has_text else frozenset()
 
 
@@ -146,6 +159,6 @@ class Collator:
             words=[lesson.words for lesson in lessons],
             cues=[lesson.cues for lesson in lessons],
             answers=[lesson.answer for lesson in lessons],
-            layout=self._layout,
+            layout=[lesson.layout or self._layout for lesson in lessons],
         )
         return batch

@@ -62,15 +62,20 @@ class DataPart(Part):
     features: Path | None = Field(None, description="Store or published folders; null makes a store in the run.")
     label_space: Literal["merr9", "mer6", "dfew7"] = Field("merr9", description="Labels of the data.")
     layout: str = Field("train", description="Prompt layout (docs/prompts.md).")
+    layouts: dict[str, Weight] = Field(
+        {}, description="Layout -> how often it is drawn, to learn several; validated and used: `layout`."
+    )
     target_rule: str = Field("published", description="How answers are written: published (lower case...), plain.")
     pools: dict[str, str] = Field({}, description="Task -> instruction pool in place of its own.")
     dropout: dict[str, Share] = Field({}, description=f"How often is left out: {', '.join(DROPPABLE)}. Published: 0.")
+    grounded: bool = Field(False, description="Descriptions are learnt with all that they speak of, whatever dropout.")
     balance: Literal["label"] | None = Field(None, description="Draw classes evenly; null as the data has them.")
 
     @model_validator(mode="after")
     def _known_names(self) -> DataPart:
         choices: list[tuple[str, str, tuple[str, ...]]] = [
             ("layout", self.layout, tuple(LAYOUTS)),
+            *(("layouts", name, tuple(LAYOUTS)) for name in self.layouts),
             ("target_rule", self.target_rule, tuple(TARGET_RULES)),
             *((f"pools.{task}", pool, POOLS) for task, pool in self.pools.items()),
             *(("pools", task, tuple(TASKS)) for task in self.pools),
@@ -107,6 +112,9 @@ class RunPart(Part):
     steps_per_round: int = Field(1000, ge=1, description="Published: 1000 iterations.")
     batch_size: int = Field(1, ge=1, description="Of one process in one pass. Published: 1.")
     accumulate: int = Field(1, ge=1, description="Passes of a step. Published: 1, on 4 GPUs.")
+    loss: Literal["tokens", "roots", "examples"] = Field(
+        "tokens", description="What counts alike: tokens of a step's answers, or examples (published); roots: between."
+    )
     precision: Literal["float32", "bfloat16", "float16"] = Field("float32", description="Of autocast; float32: none.")
     activation_checkpointing: bool = Field(False, description="Less memory, a third more time. Published: true.")
     compile: bool = Field(False, description="torch.compile.")

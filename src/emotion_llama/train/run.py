@@ -13,6 +13,7 @@ from emotion_llama.errors import BackendError, InputError
 from emotion_llama.train.dataset import Asking, Collator, Lessons
 from emotion_llama.train.draws import TaskShare, plan_draws
 from emotion_llama.train.examples import Wanted, read_examples
+from emotion_llama.train.loss import LENGTH_POWERS
 from emotion_llama.train.media import MediaSource, StoredMedia, usable
 from emotion_llama.train.recipe import LABEL_METRICS, TrainRecipe
 from emotion_llama.train.records import Example
@@ -135,7 +136,13 @@ def build_trainer(recipe: TrainRecipe, out: Path, model: Any, processor: Any, da
 
     from emotion_llama.train.trainer import EmotionLlamaTrainer
 
-    asking = Asking(recipe.data.layout, recipe.data.dropout, recipe.data.pools)
+    asking = Asking(
+        recipe.data.layout,
+        recipe.data.dropout,
+        recipe.data.pools,
+        layouts=recipe.data.layouts,
+        grounded=recipe.data.grounded,
+    )
     shares = [TaskShare(task, weight) for task, weight in recipe.tasks.items()]
     step_size = recipe.run.batch_size * _num_processes()
     draws = plan_draws(
@@ -159,6 +166,7 @@ def build_trainer(recipe: TrainRecipe, out: Path, model: Any, processor: Any, da
         eval_dataset=Lessons(data.validation, held_out, data.media, Asking(asking.layout, {}, asking.pools))
         if data.validation
         else None,
+        length_power=LENGTH_POWERS[recipe.run.loss],
         callbacks=[EarlyStoppingCallback(recipe.run.patience)] if recipe.run.patience and data.validation else [],
         schedule=Schedule(
             optim.peak_rate, optim.least_rate, optim.first_rate, min(optim.warmup_steps, recipe.num_steps),

@@ -13,6 +13,7 @@ import torch
 from torch.utils.data import Sampler, SequentialSampler
 from transformers import Trainer
 
+from emotion_llama.train.loss import answer_positions, mean_of_examples
 from emotion_llama.train.schedule import Schedule
 from emotion_llama.train.validation import Told, label_metrics
 from emotion_llama.train.weights import load_trained, save_trained, trained_state
@@ -27,11 +28,18 @@ class EmotionLlamaTrainer(Trainer):
     Args:
         schedule: learning rate by step.
         tell: gives label probabilities of the validation clips; None leaves label metrics out.
+        length_power: how an example counts by its answer's length (`loss.mean_of_examples`); None: every token of
+            the answers of a step alike, as the model computes it.
         **kwargs: as transformers'.
     """
 
-    def __init__(self, *, schedule: Schedule, tell: Tell | None = None, **kwargs: Any) -> None:
+    def __init__(
+        self, *, schedule: Schedule, tell: Tell | None = None, length_power: float | None = None, **kwargs: Any
+    ) -> None:
         super().__init__(**kwargs)
+        self._length_power = length_power
+        if length_power is not None:  # a mean of each pass, which transformers divides by the passes of a step
+            self.model_accepts_loss_kwargs = False
         self._schedule = schedule
         self._tell = tell
         model: Any = self.model
@@ -55,6 +63,17 @@ class EmotionLlamaTrainer(Trainer):
             )
             self._created_lr_scheduler = True
         return self.lr_scheduler
+
+    def compute_loss(
+        self, model: Any, inputs: dict[str, Any], return_outputs: bool = False, num_items_in_batch: Any = None
+    ) -> Any:
+        """The loss of one pass."""
+        if self._length_power is None:
+            return super().compute_loss(model, inputs, return_outputs, num_items_in_batch)
+        labels = inputs["labels"]
+        outputs = model(**{name: value for name, value in inputs.items() if name != "labels"})
+        loss = mean_of_examples(outputs.logits[answer_positions(labels)], labels, self._length_power)
+        return (loss, {"loss": loss, "logits": outputs.logits}) if return_outputs else loss
 
     # --- validation -------------------------------------------------------------------------------------------------
 

@@ -1,0 +1,81 @@
+"""What a model is to say of measured evidence: a caption and reasons that name nothing but told cues.
+
+The sentences are those of the annotator `rules`, made anew without what the cues do not tell: no description of the
+picture, no figures, no unit beyond those of `prompts.cues`. So everything that a model learns to say can be read in its
+prompt, and a cue that it names and that was not measured is a mistake of the model, never of its teacher.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from emotion_llama.annotators.annotator import Facts
+from emotion_llama.annotators.clues import find_clues
+from emotion_llama.annotators.phrases import expression_phrases
+from emotion_llama.annotators.reasoning import reason, sort_clues
+from emotion_llama.annotators.rule_tables import FACE_TABLES
+from emotion_llama.annotators.tone_text import describe_voice
+from emotion_llama.annotators.wording import pick, wording
+from emotion_llama.face.peak import SPEECH_UNITS
+from emotion_llama.merr.coarse import coarse_caption
+from emotion_llama.prompts.cues import is_talking, told_units
+from emotion_llama.records import Evidence
+
+# What is answered where nothing was measured: it names no feeling.
+NOTHING = (
+    "There is no evidence: no face was seen, no voice was heard and no words are known, so no feeling can be told."
+)
+_LANGUAGE, _TABLE = "en", "published"
+
+
+class Descriptions(NamedTuple):
+    """A clip in words.
+
+    Attributes:
+        coarse: MERR's caption without the clause on the picture: face, tone of voice, words.
+        fine: the reasons, with the label in the last sentence.
+    """
+
+    coarse: str
+    fine: str
+
+
+def describe(evidence: Evidence, label: str, *, variant: int = 0) -> Descriptions:
+    """Caption and reasons for a label; both are `NOTHING` where there is no evidence.
+
+    Args:
+        evidence: of one person in one segment.
+        label: what is true of the person.
+        variant: chooses among wordings.
+    """
+    units, clues = _expressive_units(evidence), _clues(evidence, variant)
+    facts = Facts(evidence, units, label=label, clues=clues)
+    found = find_clues(facts, _LANGUAGE, FACE_TABLES[_TABLE])
+    if not found:
+        return Descriptions(NOTHING, NOTHING)
+    # `is_given=False`: what the model reads has no label, so that its answer cannot speak of one.
+    text = reason(sort_clues(found, label), label, facts, _LANGUAGE, variant=variant, is_given=False)
+    return Descriptions(coarse_caption(clues, _LANGUAGE), text)
+
+
+def has_evidence(evidence: Evidence) -> bool:
+    """Whether a face, a voice or words were measured."""
+    return bool(_clues(evidence, 0))
+
+
+def _expressive_units(evidence: Evidence) -> dict[str, float]:
+    talks = is_talking(evidence)
+    return {name: x for name, x in told_units(evidence).items() if not (talks and name in SPEECH_UNITS)}
+
+
+def _clues(evidence: Evidence, variant: int) -> dict[str, str]:
+    """Modality -> its description, of those that were measured."""
+    clues = {}
+    if evidence.peak_frame is not None:
+        phrases = expression_phrases(_expressive_units(evidence), variant=variant, language=_LANGUAGE)
+        clues["visual_expression"] = ", ".join(phrases) or pick(wording(_LANGUAGE).at_rest, variant)
+    tone = describe_voice(None, evidence.tone, None, _LANGUAGE, variant)
+    if tone is not None:
+        clues["audio_tone"] = wording(_LANGUAGE).reason["voice"][0].format(tone=tone)
+    said = "" if evidence.transcript is None else " ".join(evidence.transcript.text.split())
+    return {**clues, "subtitle": said} if said else clues
