@@ -786,8 +786,8 @@ def described(text: Json, **values: Json) -> StageInput:
         "label": happy(), "visual_expression_en": ["a smile"], "visual_objective_en": None, "audio_tone_en": None,
         "subtitle": None, "fine_caption_en": text,
     }  # fmt: skip
-    words = values.pop("words", None)
-    return item(words=words, **{**every, **values})  # type: ignore[arg-type]
+    words, held = values.pop("words", None), values.pop("held", SMILE)  # type: ignore[arg-type]
+    return item(words=words, held=held, **{**every, **values})  # type: ignore[arg-type]
 
 
 def test_a_description_that_does_not_hold_leaves_the_fine_part_only() -> None:
@@ -837,6 +837,11 @@ def test_a_given_label_that_the_face_contradicts_is_flagged() -> None:
     (output,) = clip_stage("consistency").run([described(text, label=happy("given", None, "sad"))])
     (conflict,) = value_of(output, "conflicts")
     assert (conflict["first"], conflict["second"], conflict["second_label"]) == ("label", "face", "happy")
+    # A faint smile (mean 1.0; 1.2 is clear) is read too often where none is meant.
+    (output,) = clip_stage("consistency").run([
+        described(text, held={"AU06": 1.0, "AU12": 1.0}, label=happy("given", None, "sad")),  # type: ignore[arg-type]
+    ])  # fmt: skip
+    assert value_of(output, "conflicts") == []
 
 
 def test_a_second_judge_is_asked_about_what_there_is(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -849,7 +854,7 @@ def test_a_second_judge_is_asked_about_what_there_is(monkeypatch: pytest.MonkeyP
     good, none, bad, late, odd = stage.run([described(text), described(None), *[described(text)] * 3])
     assert value_of(good, "consistency", "en")["judge"] == "m"
     (source,) = {f.provenance for f in one(good).fields if f.name == "consistency"}
-    assert (source.annotator, source.model, source.label_shown) == ("rules, scripted", "consistency 2, m", True)
+    assert (source.annotator, source.model, source.label_shown) == ("rules, scripted", "consistency 3, m", True)
     assert (source.prompt_sha256, source.tokens_in, source.tokens_out) == ("p" * 64, 10, 5)
     assert {f.provenance.annotator for f in one(none).fields} == {"rules"}
     assert one(none).drop is None
