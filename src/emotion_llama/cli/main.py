@@ -13,12 +13,12 @@ from collections.abc import Sequence
 from contextlib import suppress
 
 from emotion_llama import __version__
-from emotion_llama.cli import analyze, convert, doctor, encode, export, features, merr, synth, train
+from emotion_llama.cli import analyze, compare, convert, doctor, encode, export, features, merr, synth, train
 from emotion_llama.cli import eval as evaluation
 from emotion_llama.cli.common import complain
 from emotion_llama.errors import EmotionLlamaError
 
-VERBS = (analyze, merr, features, encode, train, evaluation, convert, export, synth, doctor)
+VERBS = (analyze, merr, features, encode, train, evaluation, compare, convert, export, synth, doctor)
 
 
 def build_parser() -> argparse.ArgumentParser:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from typing import IO, Any
 
@@ -32,10 +33,12 @@ class JsonlCache:
         make_folder(folder)
         self._folder, self._stem = folder, stem
         self._path = folder / f"{stem}.{writer}.jsonl"
-        self._lock = _locked(folder / f".{stem}.{writer}.lock")
         self._rows: dict[str, Any] = {}
-        self.read_again()
-        self._mend()
+        with ExitStack() as opened:  # where something cannot be read, the lock is let go
+            self._lock = opened.enter_context(_locked(folder / f".{stem}.{writer}.lock"))
+            self.read_again()
+            self._mend()
+            opened.pop_all()
 
     def __contains__(self, key: str) -> bool:
         return key in self._rows

@@ -22,11 +22,11 @@ def protocol_of(card: Mapping[str, Any], parsers: Sequence[str]) -> tuple[str, .
     sentences = [f"{parser}: {_PARSERS[parser]}" for parser in parsers if parser in _PARSERS]
     if benchmark["limit"] is not None:
         sentences.append(f"the first {benchmark['cases']} cases only: not comparable with figures over all")
-    for problem in benchmark["file_problems"]:
-        times = f" ({problem['count']} times)" if problem["count"] > 1 else ""
-        sentences.append(f"files: {problem['what']}{times}")
-    ask = benchmark["ask"]
-    sentences.append(f"instruction: {ask['instruction']}")
+    if system["settings"].get("system") != "predictions":
+        for problem in benchmark["file_problems"]:
+            times = f" ({problem['count']} times)" if problem["count"] > 1 else ""
+            sentences.append(f"files: {problem['what']}{times}")
+        sentences.append(f"instruction: {benchmark['ask']['instruction']}")
     sentences += _of_system(system["settings"])
     if card.get("judge") is not None:
         judge = card["judge"]

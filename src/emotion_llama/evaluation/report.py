@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import combinations
 from typing import TYPE_CHECKING, Any
 
@@ -120,12 +120,11 @@ def report_of(runs: Sequence[ReportRun], *, num_resamples: int = 2000) -> Report
 
 def _named_apart(runs: Sequence[ReportRun]) -> list[ReportRun]:
     """Runs of one name on one benchmark are numbered."""
-    found: list[ReportRun] = []
-    for run in runs:
-        alike = [one for one in runs if one.name == run.name and one.results[0].benchmark == run.results[0].benchmark]
-        name = run.name if len(alike) == 1 else f"{run.name} #{alike.index(run) + 1}"
-        found.append(ReportRun(name, run.results, run.card, run.rows))
-    return found
+    keys = [(run.name, run.results[0].benchmark) for run in runs]
+    return [
+        run if keys.count(key) == 1 else replace(run, name=f"{run.name} #{keys[: place + 1].count(key)}")
+        for place, (run, key) in enumerate(zip(runs, keys))
+    ]
 
 
 def _section(benchmark: str, runs: Sequence[ReportRun], num_resamples: int) -> Section:
@@ -241,3 +240,23 @@ def shown(figure: Figure, *, with_interval: bool = False) -> str:
     if with_interval and figure.low is not None and figure.high is not None:
         text += f" [{figure.low * scale:.1f}, {figure.high * scale:.1f}]"
     return text
+
+
+def spoken(protocol: Mapping[str, Sequence[str]]) -> list[tuple[str, str]]:
+    """(whose, sentence) of every run, each sentence once."""
+    whose: dict[str, list[str]] = {}
+    for name, sentences in protocol.items():
+        for sentence in sentences:
+            whose.setdefault(sentence, []).append(name)
+    everybody = len(protocol)
+    return [("all runs" if len(names) == everybody > 1 else ", ".join(names), told) for told, names in whose.items()]
+
+
+def published_lines(section: Section) -> list[str]:
+    """What is known of published rows: where each table is printed, what its protocol was, what its arithmetic says."""
+    lines = [
+        line
+        for table in section.published
+        for line in (f"{table.name}: {table.source}", *(f"{table.name}: {note}" for note in table.notes))
+    ]
+    return [*lines, *section.checks]

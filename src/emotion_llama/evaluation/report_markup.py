@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from emotion_llama.evaluation.report import Report, Row, Section, shown
+from emotion_llama.evaluation.report import Report, Row, Section, published_lines, shown, spoken
 from emotion_llama.evaluation.report_text import counts_text
 from emotion_llama.report.wording import printable
 
+UNITS = "Shares in percent, in brackets their 95 % bootstrap interval. Rows without a parser are published."
 _LATEX = {
     "\\": r"\textbackslash{}", "&": r"\&", "%": r"\%", "$": r"\$", "#": r"\#", "_": r"\_", "{": r"\{", "}": r"\}",
     "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "<": r"\textless{}", ">": r"\textgreater{}",
@@ -35,16 +36,15 @@ def _markdown(section: Section) -> list[str]:
     lines += [_table_row(_cells(row, section.columns)) for row in section.rows]
     lines += [
         "",
-        "Shares in percent; in brackets the 95 % bootstrap interval. Rows without a parser are published.",
+        UNITS,
         "",
     ]
     lines += _bullets("Cases", [f"{name}: {counts_text(counts)}" for name, counts in section.counts.items()])
     failed = [f"{name}: {n} x {why}" for name, some in section.problems.items() for why, n in some.items()]
     lines += _bullets("Failures", failed)
     lines += _bullets("Paired tests", comparison_lines(section))
-    lines += _bullets("How it was done", [f"{n}: {s}" for n, some in section.protocol.items() for s in some])
-    notes = [f"{table.name} ({table.source}): {note}" for table in section.published for note in table.notes]
-    return lines + _bullets("Published rows", [*notes, *section.checks])
+    lines += _bullets("How it was done", [f"{who}: {told}" for who, told in spoken(section.protocol)])
+    return lines + _bullets("Published rows", published_lines(section))
 
 
 def comparison_lines(section: Section) -> list[str]:
@@ -55,8 +55,8 @@ def comparison_lines(section: Section) -> list[str]:
         d = one.difference
         lines.append(
             f"{one.first} minus {one.second}: {one.figure} {d.value * scale:+.2f} [{d.low * scale:+.2f}, "
-            f"{d.high * scale:+.2f}], p = {one.p_value:.3g} ({one.test}), {one.only_first} against {one.only_second} of "
-            f"{one.num_cases} cases"
+            f"{d.high * scale:+.2f}], p = {one.p_value:.3g} ({one.test}), {one.only_first} against "
+            f"{one.only_second} of {one.num_cases} cases"
         )
     return [*lines, *(f"not compared: {why}" for why in section.not_compared)]
 
@@ -79,7 +79,7 @@ def _latex(section: Section) -> str:
         lines.append(" & ".join(map(latex, _cells(row, section.columns))) + " \\\\")
         previous = row
     notes = "; ".join(f"{name}: {counts_text(counts)}" for name, counts in section.counts.items())
-    caption = f"{section.benchmark}. Shares in percent, 95 % bootstrap intervals in brackets; rows without a parser are published. {notes}."
+    caption = f"{section.benchmark}. {UNITS} {notes}."
     return "\n".join([*lines, "\\bottomrule", "\\end{tabular}", f"\\caption{{{latex(caption)}}}", "\\end{table}", ""])
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from emotion_llama.evaluation.report import RECALL, Report, Row, Section, shown
+from emotion_llama.evaluation.report import RECALL, Report, Row, Section, published_lines, shown, spoken
 from emotion_llama.report.sheet import Part, Sheet
 
 WIDTH = 80
@@ -38,9 +38,8 @@ def _section(sheet: Sheet, section: Section) -> None:
         sheet.paragraph(f"further figures in the other formats: {', '.join(rest)}", style="dim")
     _counts(sheet, section)
     _comparisons(sheet, section)
-    _listed(sheet, "How it was done", [f"{name}: {s}" for name, some in section.protocol.items() for s in some])
-    notes = [f"{table.name} ({table.source}): {note}" for table in section.published for note in table.notes]
-    _listed(sheet, "Published rows", [*notes, *section.checks])
+    _listed(sheet, "How it was done", [f"{who}: {told}" for who, told in spoken(section.protocol)])
+    _listed(sheet, "Published rows", published_lines(section))
 
 
 def _row(sheet: Sheet, row: Row, columns: Sequence[str], primary: str) -> None:

@@ -23,6 +23,8 @@ from emotion_llama.evaluation.shards import Shard
 from emotion_llama.evaluation.systems.predictions import write_predictions
 from emotion_llama.labels import LABEL_SPACES, LabelSpace
 
+NO_CLIPS = "no media file"  # how `benchmarks.files.media_problems` begins
+
 
 @dataclass(frozen=True)
 class EvalRun:
@@ -81,7 +83,7 @@ def evaluate(
     """
     place = shard or Shard()
     problems = benchmark.check()
-    if fatal := [problem for problem in problems if problem.is_fatal]:
+    if fatal := [problem for problem in problems if _stops(problem, system)]:
         told = "; ".join(f"{p.where}: {p.what}" for p in fatal[:3])
         raise InputError(f"{benchmark.name} cannot be evaluated: {told}" + ("; and more" if len(fatal) > 3 else ""))
     cases = benchmark.cases()[:limit]
@@ -130,6 +132,11 @@ def evaluate(
             write_predictions(out / PREDICTIONS_FILE, replies)
             write_run(out, run.results, card, run.rows)
     return run
+
+
+def _stops(problem: FileProblem, system: System) -> bool:
+    """Whether a problem leaves nothing to evaluate; absent clips do not matter to who opens none."""
+    return problem.is_fatal and (getattr(system, "needs_clips", True) or not problem.what.startswith(NO_CLIPS))
 
 
 def _check_out(out: Path | None, resume: bool, shard: Shard) -> None:

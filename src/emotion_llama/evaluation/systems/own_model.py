@@ -75,6 +75,7 @@ class OwnModelSystem:
         self.name = self._loaded.name if layout is None else f"{self._loaded.name} [{layout}]"
         self.folder = Path(folder)
         self._features = None if features is None else Path(features)
+        self.needs_clips = features is None
         self._media = CaseMedia(
             self._loaded, features=self._features, keep=None if keep is None else Path(keep), faces=faces
         )

@@ -30,6 +30,7 @@ class PredictionFile:
     """
 
     batch_size = 1024
+    needs_clips = False
 
     def __init__(self, path: str | Path) -> None:
         from emotion_llama.media.probe import file_sha256
@@ -104,7 +105,9 @@ def _csv(path: Path) -> Iterator[tuple[int, Mapping[str, Any]]]:
 
 def _check_columns(path: Path, columns: Iterable[str]) -> None:
     columns = list(columns)
-    if "name" not in columns or not ({"answer", "label"} & set(columns) or any(map(_is_share, columns))):
+    if "name" not in columns or not (
+        {"answer", "label", "probabilities"} & set(columns) or any(map(_is_share, columns))
+    ):
         raise InputError(
             f"{path} has the columns {', '.join(columns) or 'none'}; expected name and answer (or label, or p_LABEL)"
         )

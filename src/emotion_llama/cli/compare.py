@@ -1,0 +1,79 @@
+"""The verb `compare`: one clip, several models, their answers and reasons side by side."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from emotion_llama.cli.common import begin_file, complain, shown
+from emotion_llama.errors import InputError
+
+if TYPE_CHECKING:
+    from emotion_llama.evaluation.records import System
+
+EXAMPLES = """examples:
+  emotion-llama compare talk.mp4 --models rules,emotion-llama-7b/
+  emotion-llama compare talk.mp4 --html talk.html \\
+      --models rules,emotion-llama-7b/,openai:qwen2.5-vl@http://localhost:8000/v1
+
+Models are named as in 'emotion-llama eval'. The page holds frames of the clip:
+mind to whom you give it."""
+MOST_FRAMES = 4
+
+
+def add_parser(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Add the verb and its options."""
+    parser = verbs.add_parser(
+        "compare",
+        help="one clip, several models, their answers and reasons side by side",
+        description="Ask several models for the label of one clip and for their reasons.",
+        epilog=EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    add = parser.add_argument
+    add("clip", type=Path, metavar="CLIP", help="a video or sound file")
+    add("--models", required=True, metavar="A,B,C", help="who is asked, separated by commas")
+    add("--subtitle", metavar="TEXT", help="what is said (default: a subtitle file beside the clip)")
+    add("--html", type=Path, metavar="FILE", help="write a page")
+    parser.set_defaults(run=run)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Compare; 0 when every model gave a label, else 1."""
+    from emotion_llama.evaluation.compare import compare_clip, render_comparison_text, words_of
+    from emotion_llama.evaluation.systems import load_system
+
+    names = [name.strip() for name in args.models.split(",") if name.strip()]
+    if not names:
+        raise InputError("--models names nobody; give such as rules,emotion-llama-7b/")
+    if args.html is not None:
+        begin_file("--html", args.html)
+    words = words_of(args.clip, args.subtitle)
+    systems = [load_system(name) for name in names]
+    for system in systems:
+        if (host := getattr(system, "sends_to", None)) is not None:
+            complain(f"pictures, sound and words of the clip leave this machine: they are sent to {host}")
+    try:
+        found = compare_clip(args.clip, systems, words=words)
+    finally:
+        for system in systems:
+            _close(system)
+    if args.html is None:
+        text = render_comparison_text(found, colour=sys.stdout.isatty(), encoding=sys.stdout.encoding)
+        sys.stdout.write(text)
+    else:
+        from emotion_llama.evaluation.systems.clip_parts import clip_parts
+        from emotion_llama.report.comparison_page import render_comparison_page
+
+        parts = clip_parts(args.clip, num_frames=MOST_FRAMES, max_side=480, with_sound=False)
+        args.html.write_text(render_comparison_page(found, parts.pictures_png), encoding="utf-8")
+        sys.stdout.write(f"{shown(args.html)}\n")
+    return 0 if all(side.label is not None for side in found.sides) else 1
+
+
+def _close(system: System) -> None:
+    close = getattr(system, "close", None)
+    if close is not None:
+        close()

@@ -1,0 +1,296 @@
+"""Judges: what a reply's score is, votes, words and groups, what is kept, and a run of descriptions with failures."""
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from emotion_llama.annotators.annotator import Answer
+from emotion_llama.annotators.asking import Asked
+from emotion_llama.errors import AnnotationError, InputError
+from emotion_llama.evaluation.benchmarks import load_benchmark
+from emotion_llama.evaluation.chat import chat_modalities, load_chat
+from emotion_llama.evaluation.jsonl_cache import JsonlCache
+from emotion_llama.evaluation.judges import ChatJudge, Judge, Pair, Verdict, load_judge
+from emotion_llama.evaluation.prompt_files import FIELDS, load_prompt, prompt_hashes
+from emotion_llama.evaluation.run import evaluate
+from emotion_llama.evaluation.score_parser import SCALES, parse_score
+from emotion_llama.evaluation.scoring import Intervals
+from emotion_llama.evaluation.systems import load_system
+
+QUICK = Intervals(num_resamples=20)
+
+
+# --- scores ---------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("text", "score"),
+    [
+        ("8/10", 8),
+        ("8", 8),
+        ("score: 7.5", 7.5),
+        ("Score: **8/10**", 8),
+        ("**Score**: 8 out of 10", 8),
+        ("8; three of 4 clues are shared", 8),
+        ("7,5", 7.5),
+        ("The overlap score is 6.", 6),
+        ("I would give it 7 out of 10, since 2 clues differ.", 7),
+        ("8.", 8),
+        ("10", 10),
+        ("1", 1),
+        ("<think>Maybe 3? No.</think>\n9; nearly all", 9),
+        ("Rating: 8/10. So the score is 8.", 8),
+        ("8分；几乎相同", 8),
+    ],
+)
+def test_what_is_a_score(text: str, score: float) -> None:
+    assert parse_score(text, SCALES["1-10"]) == score
+
+
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [
+        ("1. The clues of A are raised brows.", "holds no score"),
+        ("1) Raised brows are shared.", "holds no score"),
+        ("3 clues are shared", "holds no score"),
+        ("7-8", "holds no score"),
+        ("80%", "holds no score"),
+        ("They are quite alike.", "holds no score"),
+        ("Score: 7. On reflection, score: 8.", r"several scores \(7, 8\)"),
+        ("11", "the score is 11, expected one from 1 to 10"),
+        ("0", "the score is 0, expected one from 1 to 10"),
+        ("-3", "the score is -3"),
+        ("80/100", "out of 100"),
+        ("", "holds no text"),
+        ("<think>I wonder", "holds no text"),
+    ],
+)
+def test_what_is_no_score(text: str, problem: str) -> None:
+    """The published code reads the first digits of whatever comes: a list's "1." would be the lowest score."""
+    with pytest.raises(AnnotationError, match=problem):
+        parse_score(text, SCALES["1-10"])
+
+
+def test_the_scale_has_a_name() -> None:
+    assert parse_score("0", SCALES["0-10"]) == 0
+    with pytest.raises(InputError, match=r"no scale '1-5' \(there are: 1-10, 0-10\)"):
+        ChatJudge(Scripted(lambda text: "1"), "j", scale="1-5")
+
+
+# --- a judge --------------------------------------------------------------------------------------------------------
+
+
+class Scripted:
+    """A chat model of a function from the question's text to the reply, or the error; asks again once."""
+
+    def __init__(self, told: Callable[[str], str | AnnotationError], temperature: float = 0.0) -> None:
+        self._told, self.asked = told, list[str]()
+        self.settings: Mapping[str, object] = {"model": "m", "temperature": temperature, "prompts": {"x": "y"}}
+
+    def put(self, asked: Sequence[Asked]) -> list[Answer | AnnotationError]:
+        return [self._one(one) for one in asked]
+
+    def _one(self, asked: Asked) -> Answer | AnnotationError:
+        error = AnnotationError("malformed", "never asked")
+        for text in (asked.user, f"{asked.user}\n{asked.again('it was wrong')}"):
+            self.asked.append(text)
+            reply = self._told(text)
+            if isinstance(reply, AnnotationError):
+                return reply
+            try:
+                return Answer(asked.check(reply), "m")
+            except AnnotationError as problem:
+                error = problem
+        return error
+
+
+def test_clues_are_rated_with_both_texts_and_the_scale() -> None:
+    chat = Scripted(lambda text: "8; alike")
+    judge = ChatJudge(chat, "j", scale="0-10")
+    assert isinstance(judge, Judge)
+    (verdict,) = judge.judge("clue_overlap", [Pair("She frowns {a lot}.", "He smiles.")])
+    assert verdict == Verdict(8.0, ("8; alike",), (8.0,))
+    (text,) = chat.asked
+    assert "She frowns {a lot}." in text
+    assert "He smiles." in text
+    assert "from 0 to 10" in text
+    assert judge.settings["scale"] == "0-10"
+    assert judge.settings["chat"] == {"model": "m", "temperature": 0.0}
+    assert set(judge.settings["prompts"]) == set(FIELDS["judge"])  # type: ignore[call-overload]
+
+
+def test_labels_are_rated_as_lists_of_words() -> None:
+    def told(text: str) -> str:
+        if "JSON list of lower-case words" in text:
+            return '["Sad", "sad"]' if "She weeps." in text else "[]"
+        return "3; not the same"
+
+    chat = Scripted(told)
+    (verdict,) = ChatJudge(chat, "j").judge("label_overlap", [Pair("She weeps.", "Who knows.")])
+    assert verdict.score == 3
+    assert "List A, the reference: sad\n" in chat.asked[-1]
+    assert "List B, to be judged: none\n" in chat.asked[-1]
+    broken = Scripted(lambda text: "sad")
+    (failed,) = ChatJudge(broken, "j").judge("label_overlap", [Pair("She weeps.", "Who knows.")])
+    assert failed.problem == "malformed: the reply is no JSON list (words of a text)"
+    assert failed.raw == ("sad",) * 4  # two texts, each asked twice
+
+
+def test_the_median_of_several_votes_counts() -> None:
+    replies = iter(["9", "2", "x", "x", "4"])
+    judge = ChatJudge(Scripted(lambda text: next(replies), temperature=0.7), "j", votes=4)
+    (verdict,) = judge.judge("clue_overlap", [Pair("a", "b")])
+    assert (verdict.score, verdict.votes) == (4.0, (9.0, 2.0, 4.0))
+    assert verdict.raw == ("9", "2", "x", "x", "4")
+    mostly = iter(["9", "x", "x", "x", "x", "x", "x"])
+    judge = ChatJudge(Scripted(lambda text: next(mostly), temperature=0.7), "j", votes=4)
+    (failed,) = judge.judge("clue_overlap", [Pair("a", "b")])
+    assert (failed.score, failed.problem) == (None, "malformed: the reply holds no score")
+    with pytest.raises(InputError, match="3 votes were asked for; give 1 or more, and for several a chat model with"):
+        ChatJudge(Scripted(lambda text: "1"), "j", votes=3)
+
+
+def test_verdicts_are_kept_but_those_of_a_busy_server(tmp_path: Path) -> None:
+    def told(text: str) -> str | AnnotationError:
+        return (
+            AnnotationError("overloaded", "HTTP status 503") if "busy" in text else "no score" if "bad" in text else "5"
+        )
+
+    pairs = [Pair("good", "x"), Pair("bad", "x"), Pair("busy", "x"), Pair("good", "x")]
+    with JsonlCache(tmp_path, "verdicts") as cache:
+        first = Scripted(told)
+        one = ChatJudge(first, "j", cache=cache).judge("clue_overlap", pairs)
+        # The same pair twice is two votes of one question, so that each is asked.
+        assert len(first.asked) == 5
+    with JsonlCache(tmp_path, "verdicts") as cache:
+        second = Scripted(told)
+        two = ChatJudge(second, "j", cache=cache).judge("clue_overlap", pairs)
+        assert two == one
+        assert len(second.asked) == 1
+        assert "busy" in second.asked[0]
+        third = Scripted(told)
+        ChatJudge(third, "j", scale="0-10", cache=cache).judge("clue_overlap", pairs[:1])
+        assert len(third.asked) == 1
+    assert [v.score for v in one] == [5, None, None, 5]
+    assert one[1].raw == ("no score", "no score")
+
+
+def test_words_groups_and_sentiments() -> None:
+    def told(text: str) -> str:
+        if "lists" in text:
+            return '[["Happy", "joyful"], ["sad"]]' if "joyful" in text.split("\n")[0] else '[["happy"]]'
+        if "positive" in text:
+            return "Positive." if '"glad"' in text else "unsure"
+        return '["glad"]'
+
+    judge = ChatJudge(Scripted(told), "j")
+    groups = judge.group_words([["happy", "joyful", "sad"], [], ["angry"]])
+    assert groups == [(("happy", "joyful"), ("sad",)), (), None]  # the last names a word that was not asked
+    assert judge.sentiments([["glad"], ["odd"]]) == ["positive", None]
+    assert judge.extract_words(["x"]) == [("glad",)]
+    assert ChatJudge(Scripted(lambda t: "[1]"), "j").extract_words(["x"]) == [None]
+    assert ChatJudge(Scripted(lambda t: '["a"]'), "j").group_words([["a"]]) == [None]
+
+
+def test_a_verdict_is_a_score_or_a_problem() -> None:
+    with pytest.raises(InputError, match="a verdict has a score or a problem"):
+        Verdict(None)
+
+
+# --- by name --------------------------------------------------------------------------------------------------------
+
+
+def test_judges_by_name(tmp_path: Path) -> None:
+    judge = load_judge("openai:big@http://localhost:1/v1", votes=3, temperature=0.5, scale="0-10")
+    assert (judge.name, judge.scale) == ("big", "0-10")
+    assert judge.settings["votes"] == 3
+    with pytest.raises(InputError, match="is no chat model; expected openai:MODEL@URL or transformers:FOLDER"):
+        load_judge("offline")
+    with pytest.raises(InputError, match="no option 'speed'"):
+        load_judge("openai:big@http://localhost:1/v1", speed=3)
+    chat = load_chat("openai:big@http://localhost:1/v1", {"modalities": ["text", "image"]})
+    assert chat_modalities(chat) == ("text", "image")
+
+
+def test_prompts_are_files_with_their_fields(tmp_path: Path) -> None:
+    for use in FIELDS:
+        for name, fields in FIELDS[use].items():  # type: ignore[index]
+            assert load_prompt(use, name).fields == set(fields)  # type: ignore[arg-type]
+    (tmp_path / "extract.txt").write_text("[user]\nWords of {answer}, please.\n")
+    assert load_prompt("judge", "extract", tmp_path).user == "Words of {answer}, please."
+    ours, theirs = prompt_hashes("judge"), prompt_hashes("judge", tmp_path)
+    assert {name for name in ours if ours[name] != theirs[name]} == {"extract"}
+    with pytest.raises(InputError, match="no judge prompt 'praise'"):
+        load_prompt("judge", "praise")
+    (tmp_path / "extract.txt").write_bytes(b"\xff\xfe\x00")
+    with pytest.raises(InputError, match="cannot be read as UTF-8 text"):
+        load_prompt("judge", "extract", tmp_path)
+
+
+# --- a run ----------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def descriptions(tmp_path: Path) -> Path:
+    rows = ["name,description"]
+    rows += [f"c{i},The brows are raised and the voice is loud. The person is {w}." for i, w in enumerate(
+        ["happy", "sad", "angry", "worried"])]  # fmt: skip
+    path = tmp_path / "clips.csv"
+    path.write_text("\n".join(rows) + "\n")
+    answers = ["name,answer", "c0,A smile. The person is happy.", "c1,", "c2,bad", "c3,She is worried."]
+    (tmp_path / "p.csv").write_text("\n".join(answers) + "\n")
+    return path
+
+
+def test_descriptions_are_judged_and_failures_counted(descriptions: Path, tmp_path: Path) -> None:
+    def told(text: str) -> str:
+        if "JSON list of lower-case words" in text:
+            return '["happy"]'
+        if "to be judged:\nbad" in text:
+            return "1. There are no clues."
+        return "8/10" if "A smile" in text else "6"
+
+    chat = Scripted(told)
+    benchmark, system = load_benchmark("csv", descriptions), load_system(str(tmp_path / "p.csv"))
+    run = evaluate(benchmark, system, judge=ChatJudge(chat, "j"), intervals=QUICK, out=tmp_path / "run")
+    assert run is not None
+    judged, offline = run.results
+    assert (judged.parser, offline.parser) == ("judge", "offline")
+    assert judged.figure("clue_overlap").value == (8 + 6) / 2  # c0 and c3; c2's reply holds no score
+    assert judged.figure("label_overlap").value == 6
+    counts = judged.counts
+    assert (counts["cases"], counts["answered"], counts["unanswered: empty"]) == (4, 3, 1)
+    assert counts["judge failed, clue_overlap: malformed"] == 1
+    assert "judge failed, clue_overlap: malformed" not in offline.counts
+    card: Any = run.card
+    assert card["judge"]["judge"] == "j"
+    assert {row.case_id: dict(row.scores) for row in run.rows}["c3"] == {
+        "judge": {"clue_overlap": 6.0, "label_overlap": 6.0}
+    }
+    unjudged = evaluate(benchmark, system, intervals=QUICK)
+    assert unjudged is not None
+    assert [result.parser for result in unjudged.results] == ["offline"]
+
+
+def test_synonyms_are_grouped_by_the_judge(tmp_path: Path) -> None:
+    """G = {happy, proud}, P = {glad}: with happy and glad one group, precision is 1 and recall 1/2."""
+    (tmp_path / "clips.csv").write_text('name,words\nc0,"happy, proud"\n')
+    (tmp_path / "p.csv").write_text("name,answer\nc0,['glad']\n")
+
+    def told(text: str) -> str:
+        words = json.loads('["' + text.split("Words: ")[1].split("\n")[0].replace(", ", '", "') + '"]')
+        return json.dumps([[w for w in words if w in ("happy", "glad")], [w for w in words if w == "proud"]])
+
+    benchmark = load_benchmark("csv", tmp_path / "clips.csv")
+    run = evaluate(
+        benchmark, load_system(str(tmp_path / "p.csv")), judge=ChatJudge(Scripted(told), "j"), intervals=QUICK,
+        parsers=["upstream"],
+    )  # fmt: skip
+    assert run is not None
+    result = run.results[0]
+    assert result.figure("set_accuracy").value == 1.0
+    assert result.figure("set_recall").value == 0.5
+    assert result.figure("average").value == 0.75
