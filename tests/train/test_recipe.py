@@ -79,7 +79,7 @@ def test_overrides_must_be_overrides(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "path", sorted((Path(__file__).parents[2] / "recipes").glob("train_*.yaml")), ids=lambda p: p.stem
+    "path", sorted((Path(__file__).parents[2] / "recipes").glob("*_stage*.yaml")), ids=lambda p: p.stem
 )
 def test_shipped_recipes_load_and_open_with_their_command(path: Path) -> None:
     recipe = load_train_recipe(path)
