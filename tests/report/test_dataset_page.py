@@ -187,6 +187,17 @@ def test_persons_in_two_splits_are_a_warning() -> None:
     assert "persons in more than one split: anna" in render_dataset_text(make_overview(anna))
 
 
+def test_samples_that_nothing_groups_are_a_warning() -> None:
+    alone = [
+        make_sample(n, clip=make_clip_row(n, person=person, source=None), fields=[make_field("split", "train")])
+        for n, person in (("a", None), ("b", None), ("c", "anna"))
+    ]
+    text = " ".join(Page(render_dataset_page(make_overview(alone))).text.split())
+    assert "2 samples were split each by itself: neither their source nor their person is known" in text
+    assert "2 samples were split each by itself" in render_dataset_text(make_overview(alone))
+    assert "by itself" not in render_dataset_text(make_overview(alone[2:]))
+
+
 def test_an_empty_build_makes_a_page_and_a_table() -> None:
     page = Page(render_dataset_page(make_overview([])))
     assert "0 samples From 0 clips." in page.text

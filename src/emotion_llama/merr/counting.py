@@ -144,6 +144,7 @@ class Splits:
     def __init__(self) -> None:
         self.persons: dict[str, set[str]] = defaultdict(set)
         self.sources: dict[str, set[str]] = defaultdict(set)
+        self.ungrouped = 0
         self._rows: dict[str, list[tuple[bool, float, str]]] = defaultdict(list)
 
     def add(self, sample: Sample) -> None:
@@ -152,6 +153,7 @@ class Splits:
         name = split if isinstance(split, str) else UNKNOWN
         clip = sample.clip
         self._rows[name].append((is_fine(sample), clip.duration_seconds or 0.0, label_of(sample) or UNKNOWN))
+        self.ungrouped += isinstance(split, str) and clip.person is None and clip.source is None
         if clip.person is not None:
             self.persons[clip.person].add(name)
         if clip.source is not None:

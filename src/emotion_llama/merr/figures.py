@@ -146,7 +146,8 @@ class SplitCount:
 class Statistics:
     """A build in figures. `clips` counts everything that was found; all else but `phases` is over the coarse set.
 
-    `shared_persons` and `shared_sources` name what stands in more than one split, which should be nothing.
+    `shared_persons` and `shared_sources` name what stands in more than one split, which should be nothing. `ungrouped`
+    counts samples with a split of which neither is known: each was split by itself, whoever it shows.
     """
 
     clips: int
@@ -175,3 +176,4 @@ class Statistics:
     sources: int
     shared_persons: tuple[str, ...]
     shared_sources: tuple[str, ...]
+    ungrouped: int = 0

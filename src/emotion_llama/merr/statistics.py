@@ -74,4 +74,5 @@ class Collector:
             sources=len(self._splits.sources),
             shared_persons=self._splits.shared_persons(),
             shared_sources=self._splits.shared_sources(),
+            ungrouped=self._splits.ungrouped,
         )

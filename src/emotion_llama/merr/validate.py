@@ -184,15 +184,23 @@ class _Notes:
     """What is no problem, but worth knowing."""
 
     imported: int = 0
+    ungrouped: int = 0
     failed: dict[str, int] = field(default_factory=dict)
 
     def see(self, sample: Sample) -> None:
-        self.imported += sample.clip.path is None
+        clip = sample.clip
+        self.imported += clip.path is None
+        self.ungrouped += clip.source is None and clip.person is None and sample.value("split") is not None
         for run in sample.runs.values():
             if run.status == "failed":
                 self.failed[run.stage] = self.failed.get(run.stage, 0) + 1
 
     def lines(self) -> tuple[str, ...]:
         found = [f"clips without media (imported): {self.imported:,}"] if self.imported else []
+        if self.ungrouped:
+            found.append(
+                f"clips of which neither source nor person is known: {self.ungrouped:,}; each was split by itself, "
+                "so one person may stand in two splits (name them in a manifest, or by ingest.name_pattern)"
+            )
         found += [f"clips that failed at {stage}: {count:,}" for stage, count in sorted(self.failed.items())]
         return tuple(found)

@@ -89,6 +89,11 @@ def _summary(overview: Overview) -> Html:
         for what, names in (("Persons", found.shared_persons), ("Source videos", found.shared_sources))
         if names
     ]
+    if found.ungrouped:
+        warnings.append(
+            f"{found.ungrouped:,} samples were split each by itself: neither their source nor their person is known, "
+            "and one person may stand in two splits."
+        )
     links = [element("a", title, href=f"#{name}") for name, title in SECTIONS.items()]
     parts = [
         element("p", "Emotion data set", class_="kicker"),

@@ -46,6 +46,9 @@ def render_dataset_text(
     for what, names in (("persons", found.shared_persons), ("source videos", found.shared_sources)):
         if names:
             sheet.paragraph(f"{what} in more than one split: {', '.join(names)}", style="warning")
+    if found.ungrouped:
+        sheet.paragraph(f"{found.ungrouped:,} samples were split each by itself: neither their source nor their person "
+                        "is known, and one person may stand in two splits", style="warning")  # fmt: skip
     _phases(sheet, found)
     if found.coarse:
         _labels(sheet, found)

@@ -169,7 +169,9 @@ def test_failed_and_imported_clips_are_notes(make_build: Make, clip: Callable[..
     store.record(StageRun("a", "fine_caption", "failed", "x", None, "no answer"), None)
     found = validate(store.folder)
     assert found.is_valid
-    assert found.notes == ("clips without media (imported): 1", "clips that failed at fine_caption: 1")
+    imported, alone, failed = found.notes
+    assert (imported, failed) == ("clips without media (imported): 1", "clips that failed at fine_caption: 1")
+    assert alone.startswith("clips of which neither source nor person is known: 2; each was split by itself")
 
 
 def broken_merr(folder: Path) -> None:
