@@ -291,3 +291,13 @@ def test_quiet_says_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
         line.say("x")
         line.end()
     assert terminal.getvalue() == ""
+
+
+def test_a_failure_is_told_in_full_even_quietly(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    # A quiet build that failed for every clip said nothing at all, and the table only counted "unreadable".
+    (tmp_path / "broken.mp4").write_bytes(b"")
+    assert main(["merr", "build", str(tmp_path / "broken.mp4"), "--out", str(tmp_path / "merr"), "-q"]) == 1
+    err = capsys.readouterr().err
+    assert err.startswith("emotion-llama: broken, ingest: ")
+    assert "empty" in err
+    assert len(err.splitlines()) == 1

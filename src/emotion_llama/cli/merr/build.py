@@ -32,6 +32,9 @@ Without --recipe a build that is there keeps its own (merr/recipe.yaml). Clips
 whose files are no longer among the inputs are set aside, not deleted."""
 
 
+_MOST_EXAMPLES = 3  # failures that are told in full
+
+
 def add_parser(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """Add the sub-verb and its options."""
     parser = verbs.add_parser(
@@ -77,6 +80,8 @@ def run(args: argparse.Namespace) -> int:
         )  # fmt: skip
     if not args.quiet:
         _report(tally)
+    if tally.failed:
+        _complain_of_failures(args.out)
     if tally.was_interrupted:
         complain("interrupted; run the same command again to go on")
         return 130
@@ -112,6 +117,16 @@ def _report(tally: BuildTally) -> None:
     from emotion_llama.cli.merr.tables import tally_text
 
     sys.stderr.write(tally_text(tally, colour=is_coloured(sys.stderr), encoding=sys.stderr.encoding))
+
+
+def _complain_of_failures(out: Path) -> None:
+    """One failure of each stage and kind in full, the newest: the table counts kinds, this says what to do."""
+    from emotion_llama.merr.store import Store
+
+    with Store.open(out, read_only=True) as store:
+        newest = {(f.stage, f.reason.partition(":")[0]): f for f in store.failures() if f.is_open}
+    for failure in list(newest.values())[-_MOST_EXAMPLES:]:
+        complain(f"{failure.clip_id}, {failure.stage}: {failure.reason}")
 
 
 def _positive(text: str) -> int:
