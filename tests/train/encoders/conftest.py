@@ -65,7 +65,6 @@ def workshop(tmp_path_factory) -> Path:
     for plan in plans:
         units = rng.random((FRAMES, len(AU_NAMES)))
         (root / "clips" / "truth" / f"{plan.id}.json").write_text(json.dumps(truth_dict(plan, units)))
-        if plan.split != "test":
-            cache.write(plan.id, arrays_of(plan.label, rng))
+        cache.write(plan.id, arrays_of(plan.label, rng))
     (root / "recipe.yaml").write_text(RECIPE)
     return root

@@ -10,7 +10,7 @@ CROPS = np.tile(np.linspace(40, 200, 64, dtype=np.uint8)[None, None, :, None], (
 
 @pytest.mark.parametrize("move", [True, False])
 def test_the_same_draw_gives_the_same_pictures(move):
-    first, again, other = (vary_pictures(CROPS, np.random.default_rng(seed), move=move) for seed in (1, 1, 2))
+    first, again, other = (vary_pictures(CROPS, np.random.default_rng(seed), move=move) for seed in (0, 0, 1))
     assert first.shape == CROPS.shape
     assert first.dtype == np.uint8
     assert np.array_equal(first, again)

@@ -86,10 +86,24 @@ def test_what_is_not_told_costs_nothing():
     assert nothing["loss"].item() == 0.0
     figures = untold.copy()
     figures[1, 3] = 1.0
-    one = model(**collate([Lesson(crops, figures, -100)]))
-    # One figure is told, of the second crop: smooth L1 of its error alone.
-    error = abs(one["figures"][1, 3].item() - 1.0)
-    assert one["loss"].item() == pytest.approx(0.5 * error**2 if error < 1 else error - 0.5, rel=1e-5)
+    lesson = collate([Lesson(crops, figures, -100)])
+    one = model(**lesson)
+    # One figure is told, of the second crop: both heads' squared errors there, and nothing else.
+    with torch.no_grad():
+        places = model.places(model.see(lesson["inputs"], lesson["lengths"], 1).places)
+    expected = (one["figures"][1, 3].item() - 1.0) ** 2 + (places[1, 3].item() - 1.0) ** 2
+    assert one["loss"].item() == pytest.approx(expected, rel=1e-5)
+
+
+def test_a_label_counts_a_third_and_far_figures_are_drawn_near():
+    model = taught("audio_tower").eval()
+    sound = np.random.default_rng(5).normal(size=(1, 8000)).astype(np.float32)
+    far, near = (np.full((1, len(FIGURES["audio_tower"])), value, np.float32) for value in (50.0, 4.0))
+    assert model(**collate([Lesson(sound, far, -100)]))["loss"] == model(**collate([Lesson(sound, near, -100)]))["loss"]
+    untold = np.full_like(far, np.nan)
+    told = model(**collate([Lesson(sound, untold, 2)]))
+    logs = told["scores"][0].log_softmax(0).detach().numpy()
+    assert told["loss"].item() == pytest.approx(0.3 * (-0.95 * logs[2] - 0.05 * logs.mean()), rel=1e-4)
 
 
 def test_positions_start_apart_and_near_ones_alike():

@@ -50,7 +50,7 @@ def test_a_run_leaves_towers_under_the_models_names(finished):
     assert [row["step"] for row in report["face_tower"]["history"]] == [2, 4]
     assert (
         said[0]
-        == f"10 clips of {json.loads((out / 'recipe.json').read_text())['data']['clips']}, 0 of them decoded now"
+        == f"13 clips of {json.loads((out / 'recipe.json').read_text())['data']['clips']}, 0 of them decoded now"
     )
 
 
@@ -95,7 +95,7 @@ def test_folders_of_other_runs_are_refused(recipe, finished, workshop):
         train_encoders(recipe, workshop / "a file" / "run")
 
 
-def test_test_clips_are_never_read_and_train_clips_are_drawn(workshop, recipe):
+def test_test_clips_are_never_learnt_from_and_train_clips_are_drawn(workshop, recipe):
     config = EmotionLlamaConfig.preset("nano")
     truths, _ = decoded(recipe, config, lambda line: None)
     assert {truth.split for truth in truths} == {"train", "validation"}

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -159,18 +160,33 @@ class ClipCache:
         Raises:
             InputError: the clip is not there, or its file is damaged.
         """
+        found: dict[str, Any] = dict.fromkeys(ARRAY_NAMES)
+        with self._open(name) as file:
+            for key in set(wanted) & set(file.keys()):
+                found[key] = file.get_tensor(key)
+        return ClipArrays(**found)
+
+    def holds(self, name: str, array: str) -> bool:
+        """Whether a clip is there and has that array.
+
+        Raises:
+            InputError: its file is damaged.
+        """
+        if name not in self:
+            return False
+        with self._open(name) as file:
+            return array in file.keys()  # noqa: SIM118  not a mapping
+
+    @contextmanager
+    def _open(self, name: str) -> Iterator[Any]:
         from safetensors import SafetensorError, safe_open
 
-        found: dict[str, Any] = dict.fromkeys(ARRAY_NAMES)
+        path = self.path(name)
         try:
-            with safe_open(str(self.path(name)), framework="np") as file:
-                for key in set(wanted) & set(file.keys()):
-                    found[key] = file.get_tensor(key)
+            with safe_open(str(path), framework="np") as file:
+                yield file
         except (OSError, SafetensorError) as error:
-            raise InputError(
-                f"{self.path(name)}: not a decoded clip ({error}); delete it and decode it again"
-            ) from None
-        return ClipArrays(**found)
+            raise InputError(f"{path}: not a decoded clip ({error}); delete it and decode it again") from None
 
 
 def fill_cache(

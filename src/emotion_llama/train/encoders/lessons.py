@@ -77,10 +77,8 @@ class Choice:
 
 def can_teach(tower: TowerName, truth: ClipTruth, cache: ClipCache) -> bool:
     """Whether the clip was decoded and has what the encoder takes."""
-    if truth.name not in cache:
-        return False
     label = truth.voice_label if tower == "audio_tower" else truth.face_label
-    return label != NO_LABEL and getattr(cache.read(truth.name, _NEEDED[tower][:1]), _NEEDED[tower][0]) is not None
+    return label != NO_LABEL and cache.holds(truth.name, _NEEDED[tower][0])
 
 
 def lesson(truth: ClipTruth, cache: ClipCache, choice: Choice, rng: np.random.Generator) -> Lesson:

@@ -42,13 +42,17 @@ class Split:
     validation: tuple[ClipTruth, ...]
 
 
-def train_encoders(recipe: EncodersRecipe, out: Path, *, resume: bool = False, say: Say = lambda line: None) -> Path:
+def train_encoders(
+    recipe: EncodersRecipe, out: Path, *, resume: bool = False, only: Sequence[TowerName] = TOWERS,
+    say: Say = lambda line: None,
+) -> Path:  # fmt: skip
     """Decode what is not decoded, train every tower that is not done, and put all into one folder.
 
     Args:
         recipe: the whole recipe.
         out: folder of the run.
         resume: go on with what is in `out`.
+        only: train these alone, and put nothing together: towers may be trained side by side, a process each.
         say: told what happens, a line each.
 
     Returns:
@@ -61,22 +65,26 @@ def train_encoders(recipe: EncodersRecipe, out: Path, *, resume: bool = False, s
     _claim(out, recipe, resume)
     config = EmotionLlamaConfig.preset(recipe.preset)
     truths, cache = decoded(recipe, config, say)
-    for tower in TOWERS:
+    for tower in only:
         part: TowerPart | None = getattr(recipe.towers, tower)
         if part is None or (out / tower / TOWER_FILE).is_file():
             continue
         train_tower(tower, part, recipe, config, split_of(tower, truths, cache), cache, out / tower, say)
-    save_encoders(recipe, config, out)
+    if set(only) == set(TOWERS):
+        save_encoders(recipe, config, out)
     return out
 
 
 def decoded(recipe: EncodersRecipe, config: EmotionLlamaConfig, say: Say) -> tuple[list[ClipTruth], ClipCache]:
-    """The truth of all training and validation clips, and the cache that holds them; test clips are never read.
+    """The truth of the clips to learn from and for validation, and the cache that holds all clips.
+
+    Test clips are decoded, for their features are wanted later, and nothing of their truth is used.
 
     Raises:
         InputError, MediaError: as `train_encoders`.
     """
-    truths = [truth for truth in read_truths(recipe.data.clips) if truth.split != "test"]
+    truths = read_truths(recipe.data.clips)
+    names = [truth.name for truth in truths]
     learnt = [truth for truth in truths if truth.split == "train"]
     # Not the first so many: plans begin with the conflicts, then come the gaps.
     kept = np.random.default_rng([recipe.seed, 3]).permutation(len(learnt))[: recipe.data.most_train_clips]
@@ -87,13 +95,13 @@ def decoded(recipe: EncodersRecipe, config: EmotionLlamaConfig, say: Say) -> tup
     sizes = Sizes(config.vision_config.image_size, config.face_config.image_size)
     began, done = time.perf_counter(), 0
     for done, (name, problem) in enumerate(
-        fill_cache(recipe.data.clips, [t.name for t in truths], cache, sizes, workers=recipe.data.workers), 1
+        fill_cache(recipe.data.clips, names, cache, sizes, workers=recipe.data.workers), 1
     ):
         if problem is not None:
             raise MediaError(recipe.data.clips / "clips" / f"{name}.mp4", problem, "render the data set again")
         if done % 500 == 0:
             say(f"{done} clips decoded, {time.perf_counter() - began:.0f} s")
-    say(f"{len(truths)} clips of {recipe.data.clips}, {done} of them decoded now")
+    say(f"{len(names)} clips of {recipe.data.clips}, {done} of them decoded now")
     return truths, cache
 
 
