@@ -36,7 +36,9 @@ def told_units(evidence: Evidence) -> dict[str, float]:
 def is_talking(evidence: Evidence) -> bool:
     """Whether the mouth moves because the person talks at the peak frame; False where that was not measured."""
     units, peak = evidence.action_units, evidence.peak_frame
-    return units is not None and peak is not None and peak.row < len(units.is_speech) and bool(units.is_speech[peak.row])
+    return (
+        units is not None and peak is not None and peak.row < len(units.is_speech) and bool(units.is_speech[peak.row])
+    )
 
 
 def _face(evidence: Evidence) -> str:
