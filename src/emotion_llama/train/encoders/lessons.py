@@ -93,7 +93,8 @@ def _face(truth: ClipTruth, arrays: ClipArrays, choice: Choice, rng: np.random.G
     if choice.vary:
         rows = np.sort(rng.choice(count, choice.crops, replace=count < choice.crops))
     else:
-        rows = np.linspace(0, count - 1, choice.crops).round().astype(int)
+        # The middle of equal parts: the first and the last moment of a clip show no expression.
+        rows = ((np.arange(choice.crops) + 0.5) * count / choice.crops).astype(int)
     pictures, mirrored = _varied(faces[rows], choice, rng, move=True)
     figures = np.concatenate([_units(truth, numbers[rows]), _turned(poses[rows], mirrored)], axis=1)
     return Lesson(_scaled(pictures).transpose(0, 3, 1, 2), figures, truth.face_label)

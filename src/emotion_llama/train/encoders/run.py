@@ -30,6 +30,7 @@ RECIPE_FILE, TOWER_FILE, REPORT_FILE, ENCODERS_FILE = (
     "recipe.json", "tower.safetensors", "report.json", "encoders.safetensors",
 )  # fmt: skip
 PROBED_TRAIN_CLIPS = 1500  # that a probe is fitted on; it has 129 weights a figure
+VALIDATION_CROPS = 8  # of each clip, after every round
 PROBED_CROPS = 16  # evenly spaced, of each clip
 Say = Callable[[str], None]
 
@@ -198,7 +199,7 @@ def _trainer(
         train_dataset=Lessons(
             split.train, cache, Choice(tower, part.crops, frames, vary=True), rounds=part.rounds, seed=recipe.seed
         ),
-        eval_dataset=Lessons(split.validation, cache, Choice(tower, part.crops, frames, vary=False)),
+        eval_dataset=Lessons(split.validation, cache, Choice(tower, VALIDATION_CROPS, frames, vary=False)),
         schedule=Schedule(
             part.peak_rate, min(part.least_rate, part.peak_rate), min(part.least_rate, part.peak_rate),
             round(part.warmup_share * steps), steps,
