@@ -74,4 +74,4 @@ def _quiet_transformers() -> None:
     register_auto_classes()  # names the extra where transformers is missing
     from transformers.utils import logging
 
-    logging.set_verbosity_error()
+    logging.set_verbosity_error()  # type: ignore[no-untyped-call]
