@@ -15,6 +15,7 @@ from contextlib import suppress
 from emotion_llama import __version__
 from emotion_llama.cli import analyze, compare, convert, doctor, encode, export, features, merr, synth, train
 from emotion_llama.cli import eval as evaluation
+from emotion_llama.cli.any_order import AnyOrder
 from emotion_llama.cli.common import complain
 from emotion_llama.errors import EmotionLlamaError
 
@@ -31,7 +32,7 @@ def build_parser() -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--version", action="version", version=f"emotion-llama {__version__}")
-    verbs = parser.add_subparsers(title="verbs", metavar="VERB", required=True)
+    verbs = parser.add_subparsers(title="verbs", metavar="VERB", required=True, parser_class=AnyOrder)
     for verb in VERBS:
         verb.add_parser(verbs)
     return parser

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import re
 import sys
+from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,9 +14,11 @@ from emotion_llama.cli.eval.common import key_values, positive
 from emotion_llama.errors import InputError
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from emotion_llama.evaluation.benchmarks.benchmark import Benchmark
     from emotion_llama.evaluation.judges import Judge
-    from emotion_llama.evaluation.records import System
+    from emotion_llama.evaluation.records import FileProblem, System
     from emotion_llama.evaluation.run import EvalRun
     from emotion_llama.evaluation.shards import Shard
 
@@ -86,13 +89,14 @@ def run(args: argparse.Namespace) -> int:
 
     shard = shard_of_environment()
     benchmark = load_benchmark(args.benchmark, args.data, **key_values("--set", args.set))
+    problems = benchmark.check()
     if not args.quiet and shard.is_first:
-        _say_of_files(benchmark)
+        _say_of_files(problems)
     layouts = [None] if args.layout is None else [name.strip() for name in args.layout.split(",") if name.strip()]
     folders = _folders(args.out, layouts)
     finished: list[EvalRun] = []
     for layout, folder in zip(layouts, folders):
-        finished += _one(args, benchmark, shard, layout, folder)
+        finished += _one(args, benchmark, problems, shard, layout, folder)
     shard.leave()
     if not shard.is_first:
         return 0
@@ -105,7 +109,12 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _one(
-    args: argparse.Namespace, benchmark: Benchmark, shard: Shard, layout: str | None, folder: Path | None
+    args: argparse.Namespace,
+    benchmark: Benchmark,
+    problems: Sequence[FileProblem],
+    shard: Shard,
+    layout: str | None,
+    folder: Path | None,
 ) -> list[EvalRun]:
     from emotion_llama.evaluation.run import evaluate
     from emotion_llama.evaluation.scoring import Intervals
@@ -113,22 +122,20 @@ def _one(
     system = _system(args, layout, shard)
     intervals = None if args.resamples is None else Intervals(num_resamples=max(0, args.resamples))
     parsers = None if args.parser is None else [name.strip() for name in args.parser.split(",") if name.strip()]
-    judge = _judge(args, folder) if shard.is_first else None
     line = _Line(system.name, enabled=not args.quiet and sys.stderr.isatty() and shard.is_first)
     try:
-        found = evaluate(
-            benchmark, system, out=folder, limit=args.limit, resume=args.resume, parsers=parsers, intervals=intervals,
-            judge=judge, shard=shard, progress=line,
-        )  # fmt: skip
+        with ExitStack() as open_things:
+            open_things.callback(getattr(system, "close", lambda: None))
+            open_things.callback(line.clear)
+            judge = _judge(args, folder, open_things) if shard.is_first else None
+            found = evaluate(
+                benchmark, system, out=folder, limit=args.limit, resume=args.resume, parsers=parsers,
+                intervals=intervals, judge=judge, shard=shard, progress=line, file_problems=problems,
+            )  # fmt: skip
     except KeyboardInterrupt:
         if folder is not None:
             complain(f"interrupted; the same command with --resume goes on from {shown(folder)}")
         raise
-    finally:
-        line.clear()
-        close = getattr(system, "close", None)
-        if close is not None:
-            close()
     return [] if found is None else [found]
 
 
@@ -155,7 +162,7 @@ def _system(args: argparse.Namespace, layout: str | None, shard: Shard) -> Syste
     return system
 
 
-def _judge(args: argparse.Namespace, folder: Path | None) -> Judge | None:
+def _judge(args: argparse.Namespace, folder: Path | None, open_things: ExitStack) -> Judge | None:
     options = key_values("--judge-option", args.judge_option)
     if args.judge is None:
         if options:
@@ -164,7 +171,7 @@ def _judge(args: argparse.Namespace, folder: Path | None) -> Judge | None:
     from emotion_llama.evaluation.jsonl_cache import JsonlCache
     from emotion_llama.evaluation.judges import load_judge
 
-    cache = None if folder is None else JsonlCache(folder, "verdicts")
+    cache = None if folder is None else open_things.enter_context(JsonlCache(folder, "verdicts"))
     return load_judge(args.judge, cache=cache, **options)
 
 
@@ -175,8 +182,8 @@ def _folders(out: Path | None, layouts: list[str | None]) -> list[Path | None]:
     return [out] if len(layouts) == 1 else [out / re.sub(r"[^\w.-]", "_", str(layout)) for layout in layouts]
 
 
-def _say_of_files(benchmark: Benchmark) -> None:
-    for problem in benchmark.check():
+def _say_of_files(problems: Sequence[FileProblem]) -> None:
+    for problem in problems:
         if not problem.is_fatal:
             complain(f"{problem.where}: {problem.what}" + (f" ({problem.count} times)" if problem.count > 1 else ""))
 
