@@ -294,3 +294,27 @@ def test_synonyms_are_grouped_by_the_judge(tmp_path: Path) -> None:
     assert result.figure("set_accuracy").value == 1.0
     assert result.figure("set_recall").value == 0.5
     assert result.figure("average").value == 0.75
+
+
+def test_prose_is_reduced_to_words_or_a_sentiment_by_the_judge(tmp_path: Path) -> None:
+    """As MER-UniBench scores free answers: c0 is right after the judge has read it, c1 has no text, c2's words fail."""
+    (tmp_path / "clips.csv").write_text("name,sentiment\nc0,2.5\nc1,-1\nc2,1\nc3,-3\n")
+    (tmp_path / "p.csv").write_text("name,answer\nc0,She beams all over.\nc1,\nc2,bad\nc3,He sulks.\n")
+
+    def told(text: str) -> str:
+        if "positive, negative or neutral?" in text:
+            return "positive" if "joyful" in text.split("list of words: ")[1].split("\n")[0] else "negative"
+        return "?" if "bad" in text else '["joyful"]' if "beams" in text else '["sullen"]'
+
+    run = evaluate(
+        load_benchmark("csv", tmp_path / "clips.csv"), load_system(str(tmp_path / "p.csv")), intervals=QUICK,
+        judge=ChatJudge(Scripted(told), "j"),
+    )  # fmt: skip
+    assert run is not None
+    by_parser = {result.parser: result for result in run.results}
+    assert list(by_parser) == ["upstream", "tolerant", "judge"]
+    judged = by_parser["judge"]
+    assert judged.counts["answered"] == 2
+    assert judged.counts["unanswered: failed"] == 1
+    assert judged.figure("accuracy").value == 3 / 4  # what is not positive counts as negative, c1's silence too
+    assert by_parser["tolerant"].counts["answered"] == 0

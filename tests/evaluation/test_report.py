@@ -210,7 +210,7 @@ def test_judged_figures_are_printed_as_they_are() -> None:
     assert "the first 5 cases only: not comparable with figures over all" in flat
     assert "files: few clips (2 times)" in flat
     assert "judge: j, scale 1-10, 1 vote(s) a pair" in flat
-    assert "no published row is judged by the same judge" in flat
+    assert "no published row has the same judge" in flat
     assert re.search(r"3 +a +no face", text)
 
 

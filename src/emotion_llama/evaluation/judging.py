@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
+from emotion_llama.evaluation.benchmarks.benchmark import Benchmark
 from emotion_llama.evaluation.judges import ASPECTS, Judge, Pair
 from emotion_llama.evaluation.records import Case, Reply
 
@@ -33,6 +34,33 @@ def judged_by(judge: Judge, cases: Sequence[Case], replies: Sequence[Reply]) -> 
             else:
                 counts[f"judge failed, {aspect}: {(verdict.problem or '').partition(':')[0]}"] += 1
     return Judging(figures, dict(sorted(counts.items())))
+
+
+def read_by(judge: Judge, benchmark: Benchmark, replies: Sequence[Reply]) -> list[Reply] | None:
+    """Replies in prose reduced to what the metric reads: lists of emotion words, or a sentiment; None for others.
+
+    The way of MER-UniBench, whose own model was Qwen2.5-7B-Instruct, sampled. Replies without a text stay as they are.
+    """
+    from emotion_llama.evaluation.scoring_words import GroupScorer, HitScorer, SentimentScorer, WheelScorer
+
+    if not isinstance(benchmark.scorer, (GroupScorer, HitScorer, SentimentScorer, WheelScorer)):
+        return None
+    texts = list(dict.fromkeys(reply.text for reply in replies if reply.text and reply.text.strip()))
+    words = dict(zip(texts, judge.extract_words(texts)))
+    if isinstance(benchmark.scorer, SentimentScorer):
+        known = [text for text in texts if words[text] is not None]
+        told: dict[str, str | None] = dict(zip(known, judge.sentiments([words[text] or () for text in known])))
+    else:
+        told = {text: None if found is None else ", ".join(found) or "[]" for text, found in words.items()}
+    return [
+        reply if reply.text not in words else _reduced(reply, told.get(reply.text)) for reply in replies
+    ]  # fmt: skip
+
+
+def _reduced(reply: Reply, text: str | None) -> Reply:
+    if text is None:
+        return Reply(reply.case_id, problem="judge failed: it found no words in the answer", seconds=reply.seconds)
+    return Reply(reply.case_id, text, seconds=reply.seconds)
 
 
 def synonym_groups_by(

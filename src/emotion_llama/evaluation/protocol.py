@@ -11,7 +11,7 @@ _PARSERS = {
     "upstream": "the published rule: the last word of the answer, and neutral where it is none of the labels",
     "tolerant": "the label that a reader would find in the answer; none where there is none",
     "likelihood": "the likeliest of the labels after the prompt; nothing is parsed",
-    "judge": "a judge's verdicts; no published row is judged by the same judge",
+    "judge": "a judge's verdicts, or the words that a judge finds in answers; no published row has the same judge",
     "offline": "shared cues and labels by this project's word lists; not the published measure, and no judge's figure",
 }
 

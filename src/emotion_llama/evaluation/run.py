@@ -13,12 +13,13 @@ from emotion_llama.errors import InputError
 from emotion_llama.evaluation.benchmarks.benchmark import Benchmark
 from emotion_llama.evaluation.case_keys import case_keys
 from emotion_llama.evaluation.judges import Judge
-from emotion_llama.evaluation.judging import Judging, judged_by, synonym_groups_by
+from emotion_llama.evaluation.judging import Judging, judged_by, read_by, synonym_groups_by
 from emotion_llama.evaluation.records import Case, FileProblem, Reply, Result, System
 from emotion_llama.evaluation.reply_cache import Progress, ReplyCache, collect
 from emotion_llama.evaluation.run_card import run_card
 from emotion_llama.evaluation.run_folder import PREDICTIONS_FILE, CaseRow, write_run
 from emotion_llama.evaluation.scoring import Intervals
+from emotion_llama.evaluation.scoring_words import GroupScorer
 from emotion_llama.evaluation.shards import Shard
 from emotion_llama.evaluation.systems.predictions import write_predictions
 from emotion_llama.labels import LABEL_SPACES, LabelSpace
@@ -59,6 +60,7 @@ def evaluate(
     judge: Judge | None = None,
     shard: Shard | None = None,
     progress: Progress | None = None,
+    file_problems: Sequence[FileProblem] | None = None,
 ) -> EvalRun | None:
     """Ask a system all cases of a benchmark and score its replies.
 
@@ -73,6 +75,7 @@ def evaluate(
         judge: rates descriptions, groups synonyms.
         shard: which of several processes this is; the first one scores.
         progress: hears how far the asking is.
+        file_problems: what `benchmark.check()` says, where it was asked already; it may open many clips.
 
     Returns:
         The run; None in every process but the first.
@@ -82,7 +85,7 @@ def evaluate(
             the replies of several processes.
     """
     place = shard or Shard()
-    problems = benchmark.check()
+    problems = benchmark.check() if file_problems is None else list(file_problems)
     if fatal := [problem for problem in problems if _stops(problem, system)]:
         told = "; ".join(f"{p.where}: {p.what}" for p in fatal[:3])
         raise InputError(f"{benchmark.name} cannot be evaluated: {told}" + ("; and more" if len(fatal) > 3 else ""))
@@ -177,17 +180,23 @@ def score_replies(
         InputError: a parser does not apply, or the metric needs a judge and there is none.
     """
     judging = judged_by(judge, cases, replies) if judge is not None and benchmark.kind == "description" else Judging({})
+    is_wanted = judge is not None and (parsers is None or "judge" in parsers)
+    reduced = read_by(judge, benchmark, replies) if judge is not None and is_wanted else None
     chosen = list(parsers or benchmark.parsers(replies, judged=judging.figures or None))
+    if reduced is not None and parsers is None:
+        chosen.append("judge")
     results, rows = [], {case.case_id: CaseRow(case.case_id, case.truth.label, case.group) for case in cases}
     for parser in chosen:
+        by_judge = parser == "judge" and reduced is not None
+        read, how = (reduced or (), "upstream") if by_judge else (replies, parser)
         groups = None
-        if judge is not None and benchmark.kind == "words" and benchmark.groups is None:
-            groups = synonym_groups_by(judge, cases, replies, parser)
+        if judge is not None and isinstance(benchmark.scorer, GroupScorer) and benchmark.groups is None:
+            groups = synonym_groups_by(judge, cases, read, how)
         result = benchmark.score(
-            cases, replies, parser, system=system, intervals=intervals, groups=groups, judged=judging.figures or None
+            cases, read, how, system=system, intervals=intervals, groups=groups, judged=judging.figures or None
         )
         counts = {**result.counts, **judging.counts} if parser == "judge" else result.counts
-        results.append(replace(result, counts=counts))
+        results.append(replace(result, parser=parser, counts=counts))
         _add_rows(rows, benchmark, cases, replies, parser, judging)
     return Scored(tuple(results), tuple(rows.values()))
 

@@ -1,0 +1,166 @@
+"""Benchmarks from raw clips in their own file layouts, with a toy model and rules: killed, resumed, failures counted.
+
+Slow for a test (some 20 s): features of every clip are made from pictures and sound.
+"""
+
+import re
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from shutil import copyfile
+
+import numpy as np
+import pytest
+import torch
+
+from emotion_llama.evaluation.benchmarks import load_benchmark
+from emotion_llama.evaluation.benchmarks.benchmark import Benchmark
+from emotion_llama.evaluation.records import Ask, Case, Reply
+from emotion_llama.evaluation.report import report_of, run_of_record
+from emotion_llama.evaluation.report_text import render_report_text
+from emotion_llama.evaluation.run import evaluate
+from emotion_llama.evaluation.run_folder import find_runs
+from emotion_llama.evaluation.scoring import Intervals
+from emotion_llama.evaluation.systems import load_system
+from emotion_llama.evaluation.systems.own_model import OwnModelSystem
+from emotion_llama.synthetic.clips import write_clip
+from emotion_llama.synthetic.face import ANNA, DrawnFace, Placement, render
+
+torch.set_num_threads(1)
+GOLDEN = Path(__file__).parents[1] / "golden"
+QUICK = Intervals(num_resamples=20)
+NUM = 5
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    from emotion_llama.models import EmotionLlamaConfig, EmotionLlamaForConditionalGeneration, EmotionLlamaProcessor
+    from emotion_llama.prompts.tokenizer_files import load_tokenizer
+
+    folder = tmp_path_factory.mktemp("models") / "toy"
+    torch.manual_seed(5)
+    config = EmotionLlamaConfig.preset("toy")
+    EmotionLlamaForConditionalGeneration(config).save_pretrained(folder)
+    EmotionLlamaProcessor.of_config(config, load_tokenizer(GOLDEN / "llama")).save_pretrained(folder)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def clips(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
+    """Four clips of a drawn person, the second without sound, and a fifth that is damaged."""
+    folder, found = tmp_path_factory.mktemp("clips"), []
+    for i in range(NUM - 1):
+        images = [render((120, 90), [DrawnFace(ANNA, Placement((60.0 + i + j, 45.0), 45.0))]).image for j in range(4)]
+        tone = (0.2 * np.sin(2 * np.pi * (150 + 40 * i) * np.arange(12_000) / 16_000)).astype(np.float32)
+        sound = {} if i == 1 else {"audio": tone, "sample_rate_hz": 16_000}
+        found.append(write_clip(folder / f"{i}.mp4", images, fps=5, **sound))  # type: ignore[arg-type]
+    (folder / "broken.mp4").write_bytes(b"not a video")
+    return [*found, folder / "broken.mp4"]
+
+
+def placed(clips: Sequence[Path], folder: Path, names: Sequence[str]) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    for clip, name in zip(clips, names):
+        copyfile(clip, folder / f"{name}.mp4")
+
+
+def mer2023(folder: Path, clips: Sequence[Path]) -> Benchmark:
+    names = [f"sample_{i:08d}" for i in range(NUM)]
+    placed(clips, folder / "video", names)
+    labels = ("happy", "sad", "angry", "neutral", "worried")
+    lines = [f"{name} 4 {label} -10" for name, label in zip(names, labels)]
+    (folder / "relative_test3_NCEV.txt").write_text("\n".join(lines) + "\n")
+    (folder / "transcription_en_all.csv").write_text("name,sentence\n" + "".join(f"{n},I see.\n" for n in names))
+    return load_benchmark("mer2023-semi", folder)
+
+
+def mer2024_noise(folder: Path, clips: Sequence[Path]) -> Benchmark:
+    names = [f"samplenew3_{i:08d}" for i in range(NUM)]
+    placed(clips, folder / "MER2024_noise", names)
+    labels = ("happy", "sad", "angry", "neutral", "worried")
+    rows = "".join(f"{name},{label}\n" for name, label in zip(names, labels))
+    (folder / "reference-noise.csv").write_text(f"name,discrete\n{rows}")
+    return load_benchmark("mer2024-noise", folder)
+
+
+def dfew(folder: Path, clips: Sequence[Path]) -> Benchmark:
+    placed(clips, folder / "Clip" / "original", [str(i + 1) for i in range(NUM)])
+    tests = folder / "EmoLabel_DataSplit" / "test(single-labeled)"
+    tests.mkdir(parents=True)
+    rows = "".join(f"{i + 1},{i + 1}\n" for i in range(NUM))
+    (tests / "set_1.csv").write_text(f"video_name,label\n{rows}")
+    return load_benchmark("dfew", folder, fold=1)
+
+
+def emer(folder: Path, clips: Sequence[Path]) -> Benchmark:
+    names = [f"sample_{i:08d}" for i in range(NUM)]
+    placed(clips, folder / "video", names)
+    rows = "".join(f'{n},happy,I see.,"The corners of the mouth rise. She is happy."\n' for n in names)
+    (folder / "gt-eng.csv").write_text(f"names,emotions,subtitles,reasons\n{rows}")
+    return load_benchmark("emer", folder)
+
+
+def own(folder: Path, clips: Sequence[Path]) -> Benchmark:
+    placed(clips, folder, [f"c{i}" for i in range(NUM)])
+    rows = "".join(f"c{i},c{i}.mp4,{label}\n" for i, label in enumerate(("happy", "sad", "fear", "doubt", "happy")))
+    (folder / "clips.csv").write_text(f"name,video,label\n{rows}")
+    return load_benchmark("csv", folder / "clips.csv")
+
+
+class Dying:
+    """The system until it has answered so many cases."""
+
+    depends_on_batch = True
+
+    def __init__(self, system: OwnModelSystem, most: int) -> None:
+        self.name, self.settings, self.batch_size = system.name, system.settings, system.batch_size
+        self._system, self._left = system, most
+
+    def answer(self, cases: Sequence[Case], ask: Ask) -> Iterator[Reply]:
+        for reply in self._system.answer(cases, ask):
+            if not self._left:
+                raise KeyboardInterrupt
+            self._left -= 1
+            yield reply
+
+
+@pytest.mark.parametrize("layout", [mer2023, mer2024_noise, dfew, emer, own], ids=lambda f: str(f.__name__))
+def test_a_benchmark_from_raw_clips(
+    layout: Callable[[Path, Sequence[Path]], Benchmark], model: Path, clips: list[Path], tmp_path: Path
+) -> None:
+    benchmark = layout(tmp_path / "data", clips)
+    shorter = Ask(benchmark.ask.task, benchmark.ask.instruction, benchmark.ask.labels, 5)
+    object.__setattr__(benchmark, "ask", shorter)
+    system = OwnModelSystem(model, device="cpu", batch_size=2, keep=tmp_path / "features")
+    whole = evaluate(benchmark, system, intervals=QUICK)
+    assert whole is not None
+    broken = next(
+        case.case_id for case in benchmark.cases() if case.media is not None and case.media.stem == _last(case)
+    )
+    told = {reply.case_id: reply for reply in whole.replies}
+    assert (told[broken].problem or "").startswith("the clip cannot be read: ")
+    assert sum(reply.problem is not None for reply in whole.replies) == 1
+    for result in whole.results:
+        assert (result.counts["cases"], result.counts["unanswered: failed"]) == (NUM, 1)
+    out = tmp_path / "runs" / "toy"
+    with pytest.raises(KeyboardInterrupt):
+        evaluate(benchmark, Dying(system, 3), out=out, intervals=QUICK)
+    resumed = evaluate(benchmark, system, out=out, resume=True, intervals=QUICK)
+    assert resumed is not None
+    assert resumed.results == whole.results
+    assert [(r.text, r.probabilities) for r in resumed.replies] == [(r.text, r.probabilities) for r in whole.replies]
+    again = evaluate(benchmark, load_system(str(out / "predictions.csv")), intervals=QUICK)
+    assert again is not None
+    assert [(r.figures, dict(r.counts)) for r in again.results] == [(r.figures, dict(r.counts)) for r in whole.results]
+    system.close()
+    text = render_report_text(report_of([run_of_record(one) for one in find_runs([tmp_path / "runs"])]))
+    assert re.search(r"1 +toy +the clip cannot be read", text)
+
+
+def _last(case: Case) -> str:
+    """The name that the damaged clip has in the case's layout."""
+    assert case.media is not None
+    stem = case.media.stem
+    digits = re.search(r"\d+$", stem)
+    assert digits is not None
+    last = NUM if case.media.parent.name == "original" else NUM - 1
+    return stem[: digits.start()] + str(last).zfill(len(digits[0]))
