@@ -164,3 +164,36 @@ def _last(case: Case) -> str:
     assert digits is not None
     last = NUM if case.media.parent.name == "original" else NUM - 1
     return stem[: digits.start()] + str(last).zfill(len(digits[0]))
+
+
+def test_rules_a_toy_model_and_a_served_one_in_one_table(
+    model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """MERR-Synth by three kinds of system; the served one says happy, then sad, and so on, and once refuses."""
+    import scripted_server
+
+    from emotion_llama.synthetic.dataset import render_dataset
+    from emotion_llama.synthetic.plan import draw_plans
+
+    shares = {"train": 0.0, "validation": 0.0, "test": 1.0}
+    plans = draw_plans(6, 3, split_shares=shares, labels=("happy", "sad"), size=(120, 90), fps=5.0, seconds=1.0)
+    render_dataset(plans, tmp_path / "data")
+    benchmark = load_benchmark("merr-synth", tmp_path / "data")
+    object.__setattr__(benchmark, "ask", Ask("emotion", benchmark.ask.instruction, benchmark.ask.labels, 4))
+    for word in ("happy", "sad"):
+        monkeypatch.setitem(scripted_server.BAD_TEXTS, word, word)
+    script = ["happy", "sad", "happy", "refusal_field", "happy", "sad"]
+    with scripted_server.ScriptedServer(script) as server:
+        served = load_system(f"openai:vlm@{server.base_url}", concurrency=1, frames=1)
+        systems = [load_system("rules"), OwnModelSystem(model, device="cpu", batch_size=3), served]
+        for system in systems:
+            evaluate(benchmark, system, out=tmp_path / "runs" / system.name, intervals=QUICK)
+    report = report_of([run_of_record(one) for one in find_runs([tmp_path / "runs"])], num_resamples=20)
+    (section,) = report.sections
+    assert {row.system for row in section.rows if row.is_own} == {"rules", "toy", "vlm"}
+    assert all(row.figures["uar"].low is not None for row in section.rows if row.is_own)
+    assert section.counts["vlm (tolerant)"]["unanswered: failed"] == 1
+    assert [count for why, count in section.problems["vlm"].items() if why.startswith("refused: ")] == [1]
+    pairs = {(one.first.partition(" (")[0], one.second.partition(" (")[0]) for one in section.comparisons}
+    assert pairs == {("rules", "toy"), ("rules", "vlm"), ("toy", "vlm")}
+    assert {one.num_cases for one in section.comparisons} == {6}

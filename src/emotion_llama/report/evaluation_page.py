@@ -178,7 +178,7 @@ def _confusions(section: Section) -> list[Html]:
         totals = {label: sum(one.value for one in figures) or 1.0 for label, figures in rows.items()}
         lines = [(label, [one.value / totals[label] for one in figures]) for label, figures in rows.items()]
         counts = [[one.value for one in figures] for figures in rows.values()]
-        caption = "What was told (columns) of the clips of each true label (rows)"
+        caption = "True label (rows), told (columns)"
         found.append(details(f"Confusion: {name}", _shaded(caption, ("", *told), lines, counts=counts)))
     return found
 
