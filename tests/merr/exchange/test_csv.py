@@ -157,6 +157,15 @@ def test_edited_label_that_is_none_is_counted_and_not_taken(make_build: Make, sp
     assert other.sample("a").value("label") is None
 
 
+def test_a_split_that_is_none_is_counted_and_not_taken(make_build: Make, spec: Any) -> None:
+    """A slip in a spreadsheet ("tran") became a split, and its clip was left out of every export."""
+    folder = export_build(make_build(spec("a", split="train")), None, "csv").folder
+    other = make_build(folder="other")
+    tally = import_files([edited(folder, split="tran")], other)
+    assert tally.problems.counts["unknown split 'tran' (expected train, validation, test)"] == 1
+    assert other.sample("a").value("split") is None
+
+
 def test_edits_into_the_build_itself_need_replace(make_build: Make, spec: Any) -> None:
     store = make_build(spec("a"))
     path = edited(export_build(store, None, "csv").folder, coarse_caption_en="New text")

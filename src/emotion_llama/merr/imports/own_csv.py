@@ -28,6 +28,7 @@ from emotion_llama.merr.imports.label_lists import known_label
 from emotion_llama.merr.imports.tables import read_rows
 from emotion_llama.merr.json_text import parse_json
 from emotion_llama.merr.records import ClipRow, FieldKey, Json
+from emotion_llama.merr.splits import SPLITS
 
 
 def is_own_csv(header: Sequence[str]) -> bool:
@@ -132,7 +133,10 @@ def _value(column: str, key: FieldKey, cells: Mapping[str, str]) -> Json:
 
 
 def _edited(key: FieldKey, value: Json, where: str, content: FileContent, space: LabelSpace) -> Json:
-    """What an edited cell becomes: a new label loses the measurements that spoke for the old one."""
+    """What an edited cell becomes, None where it cannot be: a new label loses the measurements of the old one."""
+    if key[0] == "split" and value not in SPLITS:
+        content.problems.add(f"unknown split {value!r} (expected {', '.join(SPLITS)})", where)
+        return None
     if key[0] != "label" or not isinstance(value, dict):
         return value or None
     label = known_label(str(value["label"]).strip(), where, content, space)
