@@ -17,7 +17,7 @@ $(VENV)/.base: constraints.txt pyproject.toml
 	@touch $@
 
 $(VENV)/.dev: $(VENV)/.base
-	$(PIP) install --no-warn-conflicts --constraint constraints.txt --editable '.[dev,model,opensmile,evaluation,api,cluster,train]'
+	$(PIP) install --no-warn-conflicts --constraint constraints.txt --editable '.[dev,model,opensmile,evaluation,api,cluster,train,serve]'
 	@touch $@
 
 demo: $(VENV)/.base ## set up and analyse the example clip

@@ -88,11 +88,11 @@ def train(recipe: TrainRecipe, out: Path, *, resume: bool = False, say: Say = la
     trainer.remove_callback(PrinterCallback)
     trainer.add_callback(RoundLines(say, recipe.run.steps_per_round, recipe.run.best_by))
     began = time.perf_counter()
-    trainer.train(resume_from_checkpoint=_last_checkpoint(out) if resume else None)
+    trainer.train(resume_from_checkpoint=last_checkpoint(out) if resume else None)
     state = trainer.state
     best = {"by": recipe.run.best_by, "metric": state.best_metric, "step": state.best_global_step}
     if trainer.args.should_save:
-        chosen = state.best_model_checkpoint or _last_checkpoint(out)
+        chosen = state.best_model_checkpoint or last_checkpoint(out)
         if chosen is None:
             raise BackendError(f"the training ended without a checkpoint in {out / CHECKPOINTS}")
         save_result(recipe, Path(chosen), out / RESULT)
@@ -286,7 +286,7 @@ def _check_folder(out: Path, resume: bool) -> None:
         raise InputError(f"{out} cannot be made ({error.strerror}); give another place") from error
 
 
-def _last_checkpoint(out: Path) -> str | None:
+def last_checkpoint(out: Path) -> str | None:
     """The newest checkpoint that was written to its end: its state is the last of its files."""
     steps = {
         int(path.parent.name.rpartition("-")[2]): path.parent

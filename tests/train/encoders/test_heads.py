@@ -95,6 +95,22 @@ def test_what_is_not_told_costs_nothing():
     assert one["loss"].item() == pytest.approx(expected, rel=1e-5)
 
 
+def test_each_tubelet_answers_for_its_own_moment():
+    model = taught("temporal_tower").eval()
+    count = TOY.temporal_config.num_frames // TOY.temporal_config.tubelet_size
+    side = TOY.temporal_config.image_size
+    clip = np.random.default_rng(6).random((1, 3, TOY.temporal_config.num_frames, side, side), np.float32)
+    untold = np.full((1, len(FIGURES["temporal_tower"])), np.nan, np.float32)
+    moments = np.full((count, len(FIGURES["temporal_tower"])), np.nan, np.float32)
+    moments[2, 4] = 1.5
+    batch = collate([Lesson(clip, untold, -100, moments)])
+    with torch.no_grad():
+        hidden = model.temporal_tower(batch["inputs"]).last_hidden_state  # [1, tubelets in time, then in space, D]
+        third = hidden.unflatten(1, (count, -1))[0, 2].flatten()
+        told = model.places(third)[4].item()
+    assert model(**batch)["loss"].item() == pytest.approx((told - 1.5) ** 2, rel=1e-5)
+
+
 def test_a_label_counts_a_third_and_far_figures_are_drawn_near():
     model = taught("audio_tower").eval()
     sound = np.random.default_rng(5).normal(size=(1, 8000)).astype(np.float32)

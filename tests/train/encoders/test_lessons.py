@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from emotion_llama.models.inputs import clip_frame_indices, clip_recipe
 from emotion_llama.records import AU_NAMES
 from emotion_llama.train.encoders.clips import ClipCache
 from emotion_llama.train.encoders.lessons import (
@@ -48,6 +49,22 @@ def test_the_clip_is_told_of_its_strongest_moments(truths, cache):
     assert np.array_equal(one.figures[0, :-1], truths[0].units[:, :-1].max(axis=0))
     assert FIGURES["temporal_tower"][-1] == "blink"
     assert one.figures[0, -1] == 1.0
+
+
+def test_each_moment_is_told_of_its_own_frames(truths, cache):
+    """Told of the strongest moments of a clip alone, the temporal encoder had learnt nothing after three rounds."""
+    one = plain(truths[0], cache, "temporal_tower")
+    arrays = cache.read(truths[0].name)
+    shown = clip_frame_indices(len(arrays.faces), clip_recipe(16))
+    assert one.moments.shape == (8, len(FIGURES["temporal_tower"]))
+    for moment in (0, 3, 7):
+        first, second = arrays.face_frames[shown[2 * moment : 2 * moment + 2]]
+        expected = (truths[0].units[first, :-1] + truths[0].units[second, :-1]) / 2
+        np.testing.assert_allclose(one.moments[moment, :-1], expected, rtol=1e-6)
+        assert one.moments[moment, -1] == float(truths[0].is_blink[[first, second]].any())
+    batch = batch_arrays([one, one])
+    assert batch["moments"].shape == (16, len(FIGURES["temporal_tower"]))
+    assert "moments" not in batch_arrays([plain(truths[0], cache, "face_tower")])
 
 
 def test_the_frame_is_the_peak(truths, cache):

@@ -38,7 +38,7 @@ class Seen(NamedTuple):
     Attributes:
         rows: [R, D] that figures are told of.
         clips: [B, D] that labels are told of.
-        places: [., N D] each picture's patches side by side; None of sound.
+        places: [., N D] the patches of each picture, or of each tubelet of a clip, side by side; None of sound.
     """
 
     rows: torch.Tensor
@@ -51,7 +51,8 @@ class TowerWithHeads(nn.Module):
 
     Heads are linear since the model reads these vectors through one linear map: what a deeper head would find there,
     the projection could not. A third head reads all patches in their places: a class token alone hears of a lip or a
-    lid so late that a small encoder needs ten times the steps without it.
+    lid so late that a small encoder needs ten times the steps without it. Of a clip it reads each tubelet and is told
+    what is true then: the strongest moments alone are one row a clip, from which nothing was learnt in three rounds.
 
     Args:
         tower: which one; its weights are drawn anew.
@@ -72,7 +73,12 @@ class TowerWithHeads(nn.Module):
         if tower == "vision_tower":
             self.vision_layernorm = nn.LayerNorm(width, eps=1e-5)
         self.figures = nn.Linear(width, len(FIGURES[tower]))
-        self.places = None if tower == "audio_tower" else nn.Linear(part.num_patches * width, len(FIGURES[tower]))
+        self.num_moments = part.num_frames // part.tubelet_size if tower == "temporal_tower" else 1
+        self.places = (
+            None
+            if tower == "audio_tower"
+            else nn.Linear(part.num_patches // self.num_moments * width, len(FIGURES[tower]))
+        )
         self.labels = nn.Linear(width, len(MERR9.labels))
         self.mean: torch.Tensor
         self.deviation: torch.Tensor
@@ -95,7 +101,7 @@ class TowerWithHeads(nn.Module):
             return Seen(heard, heard, None)
         hidden = tower(inputs).last_hidden_state
         if self.tower_name == "temporal_tower":
-            return Seen(hidden.mean(dim=1), hidden.mean(dim=1), hidden.flatten(1))
+            return Seen(hidden.mean(dim=1), hidden.mean(dim=1), hidden.reshape(len(hidden) * self.num_moments, -1))
         if self.tower_name == "face_tower":
             crops = hidden[:, 0]
             return Seen(crops, crops.unflatten(0, (num_clips, -1)).mean(dim=1), hidden[:, 1:].flatten(1))
@@ -104,18 +110,23 @@ class TowerWithHeads(nn.Module):
         return Seen(both, hidden[:, 0], hidden[:, 1:].flatten(1))
 
     def forward(
-        self, inputs: torch.Tensor, lengths: torch.Tensor, figures: torch.Tensor, labels: torch.Tensor, **kwargs: Any
-    ) -> dict[str, torch.Tensor]:
+        self, inputs: torch.Tensor, lengths: torch.Tensor, figures: torch.Tensor, labels: torch.Tensor,
+        moments: torch.Tensor | None = None, **kwargs: Any,
+    ) -> dict[str, torch.Tensor]:  # fmt: skip
         """Loss, and what the heads tell: figures [R, T] in deviations and label scores [B, C]."""
         seen = self.see(inputs, lengths, len(labels))
         told, scores = self.figures(seen.rows), self.labels(seen.clips)
-        wanted = ((figures - self.mean) / self.deviation).clamp(-FARTHEST, FARTHEST)
+        wanted = self._in_deviations(figures)
         loss = mean_error(told, wanted.repeat(len(told) // len(wanted), 1))
         if self.places is not None:
-            loss = loss + mean_error(self.places(seen.places), wanted)
+            then = wanted if moments is None else self._in_deviations(moments)
+            loss = loss + mean_error(self.places(seen.places), then)
         if bool((labels >= 0).any()):
             loss = loss + LABEL_WEIGHT * nn.functional.cross_entropy(scores, labels, label_smoothing=0.05)
         return {"loss": loss, "figures": told, "scores": scores}
+
+    def _in_deviations(self, figures: torch.Tensor) -> torch.Tensor:
+        return ((figures - self.mean) / self.deviation).clamp(-FARTHEST, FARTHEST)
 
 
 def mean_error(told: torch.Tensor, wanted: torch.Tensor) -> torch.Tensor:

@@ -51,11 +51,13 @@ class Lesson(NamedTuple):
         inputs: what the tower takes: [R, 3, S, S] of crops or a frame, [1, 3, T, S, S] of a clip, [1, S] of sound.
         figures: [R, T], NaN where nothing is told.
         label: `NO_LABEL` where none is.
+        moments: [M, T] figures of each tubelet of a clip; None of other inputs.
     """
 
     inputs: Float
     figures: Float
     label: int
+    moments: Float | None = None
 
 
 @dataclass(frozen=True)
@@ -67,12 +69,14 @@ class Choice:
         crops: how many of a clip's crops the face encoder learns from at a time.
         num_frames: pictures of the temporal encoder.
         vary: draw crops and frames by chance, and vary them; otherwise evenly spaced crops, the peak frame.
+        tubelet_size: pictures that the temporal encoder reads as one moment.
     """
 
     tower: TowerName
     crops: int
     num_frames: int
     vary: bool
+    tubelet_size: int = 2
 
 
 def can_teach(tower: TowerName, truth: ClipTruth, cache: ClipCache) -> bool:
@@ -108,7 +112,17 @@ def _temporal(truth: ClipTruth, arrays: ClipArrays, choice: Choice, rng: np.rand
     span = slice(min(first, len(truth.units) - 1), last + 1)
     figures = truth.units[span].max(axis=0)
     figures[-1] = float(truth.is_blink[span].any())
-    return Lesson(_scaled(pictures).transpose(3, 0, 1, 2)[None], figures[None].astype(np.float32), truth.face_label)
+    return Lesson(
+        _scaled(pictures).transpose(3, 0, 1, 2)[None], figures[None].astype(np.float32), truth.face_label,
+        _moments(truth, numbers[chosen], choice.tubelet_size),
+    )  # fmt: skip
+
+
+def _moments(truth: ClipTruth, numbers: npt.NDArray[np.int32], tubelet_size: int) -> Float:
+    """[M, T] the mean of each unit over a tubelet's frames, and whether the eyes blink in one of them."""
+    moments = _units(truth, numbers).reshape(-1, tubelet_size, len(AU_NAMES)).mean(axis=1)
+    blinks = truth.is_blink[np.minimum(numbers, len(truth.units) - 1)].reshape(-1, tubelet_size).any(axis=1)
+    return np.concatenate([moments[:, :-1], blinks[:, None]], axis=1).astype(np.float32)
 
 
 def _vision(truth: ClipTruth, arrays: ClipArrays, choice: Choice, rng: np.random.Generator) -> Lesson:
@@ -198,7 +212,7 @@ def collate(lessons: Sequence[Lesson]) -> dict[str, Any]:
 
 
 def batch_arrays(lessons: Sequence[Lesson]) -> ArrayMap:
-    """Arrays: inputs [B R, ...], lengths [B] of what is filled, figures [B R, T], labels [B]."""
+    """Arrays: inputs [B R, ...], lengths [B] of what is filled, figures [B R, T], labels [B]; of clips moments [B M, T]."""
     lengths = np.array([one.inputs.shape[-1] for one in lessons], np.int64)
     figures = np.concatenate([one.figures for one in lessons]).astype(np.float32)
     labels = np.array([one.label for one in lessons], np.int64)
@@ -208,4 +222,11 @@ def batch_arrays(lessons: Sequence[Lesson]) -> ArrayMap:
         rows = np.zeros((len(lessons), int(lengths.max())), np.float32)
         for row, one in zip(rows, lessons):
             row[: one.inputs.shape[-1]] = one.inputs[0]
-    return {"inputs": np.ascontiguousarray(rows), "lengths": lengths, "figures": figures, "labels": labels}
+    arrays: dict[str, npt.NDArray[Any]] = {
+        "inputs": np.ascontiguousarray(rows),
+        "lengths": lengths,
+        "figures": figures,
+        "labels": labels,
+    }
+    moments = [one.moments for one in lessons if one.moments is not None]
+    return arrays | {"moments": np.concatenate(moments)} if moments else arrays

@@ -129,16 +129,16 @@ def train_tower(
     from safetensors.torch import save_file
 
     from emotion_llama.train.encoders.probe import probe, probe_lines, vectors_of
-    from emotion_llama.train.run import _last_checkpoint
+    from emotion_llama.train.run import last_checkpoint
 
     began = time.perf_counter()
     model = new_tower(tower, recipe, config, split, cache)
     size = sum(p.numel() for name, p in model.named_parameters() if name.startswith(model.parts))
     say(f"{tower}: {size:,} parameters, {len(split.train)} clips, {part.rounds} rounds")
     trainer = _trainer(model, part, recipe, config, split, cache, out, say)
-    trainer.train(resume_from_checkpoint=_last_checkpoint(out))
+    trainer.train(resume_from_checkpoint=last_checkpoint(out))
     seconds = time.perf_counter() - began
-    probed = Choice(tower, PROBED_CROPS, config.temporal_config.num_frames, vary=False)
+    probed = _choice(tower, PROBED_CROPS, config, vary=False)
     learnt, asked = (
         vectors_of(model, Lessons(truths, cache, probed)) for truths in (_some(split.train), split.validation)
     )
@@ -172,10 +172,15 @@ def new_tower(
 
     from emotion_llama.train.encoders.heads import TowerWithHeads
 
-    told = Lessons(split.train, cache, Choice(tower, PROBED_CROPS, config.temporal_config.num_frames, vary=False))
+    told = Lessons(split.train, cache, _choice(tower, PROBED_CROPS, config, vary=False))
     mean, deviation = spread_of([told[i].figures for i in range(len(told))])
     torch.manual_seed(recipe.seed + TOWERS.index(tower))
     return TowerWithHeads(tower, config, torch.from_numpy(mean), torch.from_numpy(deviation))
+
+
+def _choice(tower: TowerName, crops: int, config: EmotionLlamaConfig, *, vary: bool) -> Choice:
+    clip = config.temporal_config
+    return Choice(tower, crops, clip.num_frames, vary, clip.tubelet_size)
 
 
 def _trainer(
@@ -191,15 +196,14 @@ def _trainer(
     tower: TowerName = model.tower_name
     steps_per_round = -(-len(split.train) // part.batch_size)
     steps = steps_per_round * part.rounds
-    frames = config.temporal_config.num_frames
     trainer = EmotionLlamaTrainer(
         model=model,
         args=_arguments(part, recipe, out, steps_per_round, steps),
         data_collator=collate,
         train_dataset=Lessons(
-            split.train, cache, Choice(tower, part.crops, frames, vary=True), rounds=part.rounds, seed=recipe.seed
+            split.train, cache, _choice(tower, part.crops, config, vary=True), rounds=part.rounds, seed=recipe.seed
         ),
-        eval_dataset=Lessons(split.validation, cache, Choice(tower, VALIDATION_CROPS, frames, vary=False)),
+        eval_dataset=Lessons(split.validation, cache, _choice(tower, VALIDATION_CROPS, config, vary=False)),
         schedule=Schedule(
             part.peak_rate, min(part.least_rate, part.peak_rate), min(part.least_rate, part.peak_rate),
             round(part.warmup_share * steps), steps,
