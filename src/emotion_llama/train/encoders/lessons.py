@@ -212,7 +212,7 @@ def collate(lessons: Sequence[Lesson]) -> dict[str, Any]:
 
 
 def batch_arrays(lessons: Sequence[Lesson]) -> ArrayMap:
-    """Arrays: inputs [B R, ...], lengths [B] of what is filled, figures [B R, T], labels [B]; of clips moments [B M, T]."""
+    """Arrays: inputs [B R, ...], filled lengths [B], figures [B R, T], labels [B]; of clips moments [B M, T] too."""
     lengths = np.array([one.inputs.shape[-1] for one in lessons], np.int64)
     figures = np.concatenate([one.figures for one in lessons]).astype(np.float32)
     labels = np.array([one.label for one in lessons], np.int64)
