@@ -40,6 +40,17 @@ def test_a_store_of_what_the_encoders_make(workshop: Path, cache: ClipCache, tmp
     assert heard.audio == pytest.approx(whole.audio, abs=1e-5)
 
 
+def test_processes_beside_each_other_store_the_same(workshop: Path, cache: ClipCache, tmp_path: Path) -> None:
+    for number in range(32):
+        cache.write(f"clip {number}", HEARD)
+    names = ["whole", *(f"clip {number}" for number in range(32))]
+    assert store_features(workshop / "model", cache, names, tmp_path / "two", workers=2) == 33
+    assert store_features(workshop / "model", cache, names[:2], tmp_path / "one") == 2
+    with FeatureStore(tmp_path / "two") as two, FeatureStore(tmp_path / "one") as one:
+        assert two["whole"].face == pytest.approx(one["whole"].face, abs=1e-6)
+        assert two["clip 31"].audio == pytest.approx(one["clip 0"].audio, abs=1e-6)
+
+
 def test_vectors_are_the_towers_own(workshop: Path, cache: ClipCache, tmp_path: Path) -> None:
     from emotion_llama.data.encoders import TorchEncoders
     from emotion_llama.models.inputs import face_pixel_values
