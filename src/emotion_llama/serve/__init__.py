@@ -1,0 +1,1 @@
+"""The server: a page, an API and jobs over the same analysis as `emotion-llama analyze`."""
