@@ -1,5 +1,7 @@
 """Captions and reasons of evidence, word for word where little was measured."""
 
+import re
+
 import numpy as np
 
 from emotion_llama.records import (
@@ -29,17 +31,35 @@ def test_the_caption_holds_what_was_measured_and_no_figure() -> None:
     text = describe(Evidence(None, SMILE, None, LOUD, WORDS), "angry").coarse
     assert text == (
         "The person's expression and actions include a smile that clearly reaches the eyes, and the person's "
-        "tone is loud. Saying: I hate this room!"
+        "tone is loud. The words speak of anger."
     )
 
 
 def test_the_reasons_weigh_what_was_measured_and_end_with_the_label() -> None:
     text = describe(Evidence(None, SMILE, None, LOUD, WORDS), "angry").fine
-    assert "“I hate this room!”" in text
+    assert "the words speak of anger" in text
+    assert "“" not in text
     assert "smile" in text
     assert "happi" in text  # what the smile alone would suggest
     assert text.rstrip(".").endswith("angry")
     assert "labelled" not in text
+
+
+def test_words_are_never_quoted_in_any_wording() -> None:
+    """A model of two million parameters had 10 of 76 quotations right."""
+    said = {"I hate this room! I hate you, get out!": "speak of anger", "The lamp is on the table.": "tell no feeling"}
+    for words, told in said.items():
+        lines = tuple(TranscriptLine(f"{line}", i, i + 1) for i, line in enumerate(re.findall(r"[^.!?]+[.!?]", words)))
+        for label in ("angry", "happy", "neutral"):
+            for variant in range(60):
+                made = describe(
+                    Evidence(None, SMILE, None, LOUD, Transcript(lines, "given", "en")), label, variant=variant
+                )
+                for text in made:
+                    assert "“" not in text
+                    assert told in text
+                    assert "table" not in text
+                    assert "room" not in text
 
 
 def test_units_of_a_talking_mouth_are_not_named() -> None:

@@ -1,16 +1,20 @@
 """What a model is to say of measured evidence: a caption and reasons that name nothing but told cues.
 
 The sentences are those of the annotator `rules`, made anew without what the cues do not tell: no description of the
-picture, no figures, no unit beyond those of `prompts.cues`. So everything that a model learns to say can be read in its
-prompt, and a cue that it names and that was not measured is a mistake of the model, never of its teacher.
+picture, no figures, no unit beyond those of `prompts.cues`. What is said is not quoted, for a model of two million
+parameters copies words badly (10 of 76 quotations were right), but told by what it speaks of. So everything that a
+model learns to say can be read in its prompt, and a cue that it names and that was not measured is a mistake of the
+model, never of its teacher.
 """
 
 from __future__ import annotations
 
+import re
+from collections.abc import Sequence
 from typing import NamedTuple
 
 from emotion_llama.annotators.annotator import Facts
-from emotion_llama.annotators.clues import find_clues
+from emotion_llama.annotators.clues import Clue, find_clues
 from emotion_llama.annotators.phrases import expression_phrases
 from emotion_llama.annotators.reasoning import reason, sort_clues
 from emotion_llama.annotators.rule_tables import FACE_TABLES
@@ -26,6 +30,10 @@ NOTHING = (
     "There is no evidence: no face was seen, no voice was heard and no words are known, so no feeling can be told."
 )
 _LANGUAGE, _TABLE = "en", "published"
+_QUOTED = "“[^”]*”(?:(?:,| and|, and) “[^”]*”)*"
+# As `wording.en` puts quotations: among other clues, with what they would suggest; and in a sentence of their own.
+_CLAUSE = re.compile(rf"the person says {_QUOTED}(?:, which(?: alone)? would suggest \w+)?")
+_SENTENCE = re.compile(rf" ?(?:The person says|The words spoken are) {_QUOTED}\.")
 
 
 class Descriptions(NamedTuple):
@@ -55,7 +63,8 @@ def describe(evidence: Evidence, label: str, *, variant: int = 0) -> Description
         return Descriptions(NOTHING, NOTHING)
     # `is_given=False`: what the model reads has no label, so that its answer cannot speak of one.
     text = reason(sort_clues(found, label), label, facts, _LANGUAGE, variant=variant, is_given=False)
-    return Descriptions(coarse_caption(clues, _LANGUAGE), text)
+    spoken = _spoken([clue for clue in found if clue.source == "words"])
+    return Descriptions(_caption(clues, spoken), _unquoted(text, spoken))
 
 
 def has_evidence(evidence: Evidence) -> bool:
@@ -79,3 +88,32 @@ def _clues(evidence: Evidence, variant: int) -> dict[str, str]:
         clues["audio_tone"] = wording(_LANGUAGE).reason["voice"][0].format(tone=tone)
     said = "" if evidence.transcript is None else " ".join(evidence.transcript.text.split())
     return {**clues, "subtitle": said} if said else clues
+
+
+def _spoken(clues: Sequence[Clue]) -> str | None:
+    """What is said in one clause without its words; None where nothing is said."""
+    if not clues:
+        return None
+    weights: dict[str, float] = {}
+    for clue in clues:
+        for label, weight in clue.weights.items():
+            weights[label] = weights.get(label, 0.0) + weight
+    moods = wording(_LANGUAGE).moods
+    best = max(weights, key=lambda label: (weights[label], label), default=None)
+    if best is None or weights[best] <= 0 or best not in moods:
+        return "the words tell no feeling"
+    return f"the words speak of {moods[best]}"
+
+
+def _caption(clues: dict[str, str], spoken: str | None) -> str:
+    caption = coarse_caption({name: text for name, text in clues.items() if name != "subtitle"}, _LANGUAGE)
+    told = "" if spoken is None else f"{spoken[0].upper()}{spoken[1:]}."
+    return " ".join(part for part in (caption, told) if part)
+
+
+def _unquoted(text: str, spoken: str | None) -> str:
+    """The reasons with `spoken` in place of quotations."""
+    if spoken is None:
+        return text
+    told = _SENTENCE.sub(f" {spoken[0].upper()}{spoken[1:]}.", _CLAUSE.sub(spoken, text))
+    return told.strip()

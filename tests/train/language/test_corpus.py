@@ -14,7 +14,7 @@ from emotion_llama.train.examples import Wanted, read_examples
 from emotion_llama.train.language.corpus import rows, write_corpus
 from emotion_llama.train.language.measured_like import Measuring
 from emotion_llama.train.language.recipe import CorpusPart
-from emotion_llama.train.language.said import all_words, mixed, own_slots, telling_patterns, vary
+from emotion_llama.train.language.said import own_slots, telling_patterns, vary
 
 PART = CorpusPart(num_train=120, num_validation=30, missing_share=0.3)
 
@@ -71,16 +71,6 @@ def test_other_words_keep_their_label_and_never_come_from_other_splits() -> None
             key for key, texts in grammar().templates.items() if any("{" + s + "}" in t for t in texts for s in slots)
         ]
         assert {name for name, split in users if split == "train"} <= {label}
-
-
-def test_mixed_words_are_new_each_time() -> None:
-    rng = np.random.default_rng(0)
-    said = [mixed(rng) for _ in range(200)]
-    assert len(set(said)) == 200
-    assert all(text[-1] in ".!?" and 2 <= len(text.split()) <= 9 for text in said)
-    known = {word.lower() for word in all_words()}
-    words = [word.strip(".!?").lower() for text in said for word in text.split()]
-    assert 0.1 < np.mean([word not in known for word in words]) < 0.3
 
 
 def test_the_lexicon_speaks_for_every_label_but_by_clear_patterns_alone() -> None:

@@ -7,15 +7,13 @@ from pathlib import Path
 
 import numpy as np
 
-from emotion_llama.synthetic.plan import ClipPlan, draw_plans
+from emotion_llama.synthetic.plan import draw_plans
 from emotion_llama.train.language.measured_like import Measuring
 from emotion_llama.train.language.recipe import CorpusPart
-from emotion_llama.train.language.said import mixed, vary
+from emotion_llama.train.language.said import vary
 from emotion_llama.train.nano_data import Row, rows_of, write_split
 
 SEED = 0x6E616E6F  # added to the recipe's: no plan of a rendered set is drawn again
-# How often mixed words are said: where words tell nothing anyway, and where face and voice tell the label as well. Own.
-MIXED_AMBIGUOUS, MIXED_PLAIN = 0.6, 0.15
 
 
 def write_corpus(part: CorpusPart, measuring: Measuring, out: Path) -> dict[str, int]:
@@ -36,13 +34,7 @@ def rows(part: CorpusPart, measuring: Measuring, split: str, count: int) -> Iter
     )  # fmt: skip
     for plan in plans:
         rng = np.random.default_rng([plan.seed, 71])
-        words = _words(plan, rng) if split == "train" else plan.text
+        words = vary(plan.text, plan.words_label, rng) if split == "train" else plan.text
         coarse, fine = rows_of(plan, measuring.evidence(plan, words, rng))
         name = {"name": f"text-{plan.id}"}
         yield {**coarse, **name}, {**fine, **name}
-
-
-def _words(plan: ClipPlan, rng: np.random.Generator) -> str:
-    is_plain = plan.conflict is None and not plan.missing
-    share = MIXED_AMBIGUOUS if plan.words_label is None else MIXED_PLAIN if is_plain else 0.0
-    return mixed(rng) if rng.random() < share else vary(plan.text, plan.words_label, rng)

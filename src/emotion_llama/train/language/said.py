@@ -20,10 +20,8 @@ from emotion_llama.synthetic.sentences import grammar
 # How often each way is taken; the rest of the sentences stay as they are. Own.
 SHARES: Mapping[str, float] = {"thinned": 0.2, "fragment": 0.12, "lexicon": 0.28}
 LEFT_OUT = 0.15  # of the words of a thinned sentence
-NONSENSE = 0.2  # of mixed words
 CLEAR = 0.8  # log-odds from which a pattern of the lexicon stands for its label
 _SLOT = re.compile(r"\{(\w+)\}")
-_SYLLABLES = tuple(a + b + c for a in "bdfgklmnprstvw" for b in "aeiou" for c in ("", "n", "r", "s", "th"))
 _OPENERS = ("", "", "", "oh, ", "well, ", "I mean, ", "you know, ", "listen, ", "yes, ", "so, ")
 _STARTS_ANEW = frozenset({"i", "you", "he", "she", "it", "we", "they", "what", "how", "who", "do", "please", "there"})
 
@@ -39,20 +37,6 @@ def vary(text: str, label: str | None, rng: np.random.Generator) -> str:
             return made[:1].upper() + made[1:]
         chance -= share
     return text
-
-
-def mixed(rng: np.random.Generator) -> str:
-    """Words without a meaning, some of them none at all: what they are can only be read, and tells no feeling.
-
-    Reasons quote what is said. From sentences of a grammar a small model learns to make up others like them; from these
-    it learns to copy.
-    """
-    words = [
-        "".join(rng.choice(_SYLLABLES, rng.integers(1, 4))) if rng.random() < NONSENSE else str(rng.choice(all_words()))
-        for _ in range(rng.integers(2, 10))
-    ]
-    text = " ".join(words)
-    return text[:1].upper() + text[1:] + str(rng.choice([".", ".", "!", "?"]))
 
 
 def _thinned(text: str, label: str, rng: np.random.Generator) -> str:
@@ -93,16 +77,6 @@ def own_slots() -> Mapping[str, tuple[str, ...]]:
                 users.setdefault(slot, set()).add(label)
     only = {slot: next(iter(labels)) for slot, labels in users.items() if len(labels) == 1}
     return {label: tuple(sorted(s for s, one in only.items() if one == label)) for label in MERR9.labels}
-
-
-@lru_cache(maxsize=1)
-def all_words() -> tuple[str, ...]:
-    """Every word of the train templates, of the slots and of the lexicon."""
-    sentences = [t for (_, split), templates in grammar().templates.items() if split == "train" for t in templates]
-    fillers = [filler for fillers in grammar().slots.values() for filler in fillers]
-    patterns = [text for texts in telling_patterns().values() for text in texts]
-    plain = _SLOT.sub(" ", " ".join([*sentences, *fillers, *patterns]))
-    return tuple(sorted(set(re.findall(r"[A-Za-z]+(?:'[a-z]+)?", plain))))
 
 
 @lru_cache(maxsize=1)
