@@ -31,7 +31,7 @@ def _written(path: Path, container: str, codec: str) -> bytes:
     [
         ("mp4", "mp4", "mpeg4"), ("mov", "mov", "mpeg4"), ("m4a", "ipod", "aac"), ("webm", "webm", "vp8"),
         ("mkv", "matroska", "mpeg4"), ("avi", "avi", "mpeg4"), ("wav", "wav", "pcm_s16le"), ("flac", "flac", "flac"),
-        ("ogg", "ogg", "libvorbis"),
+        ("ogg", "ogg", "libopus"),
     ],
 )  # fmt: skip
 def test_what_ffmpeg_writes(tmp_path: Path, kind: str, container: str, codec: str) -> None:
