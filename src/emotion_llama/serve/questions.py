@@ -1,0 +1,269 @@
+"""What goes between processes and threads of the server: questions, what was seen, answers; as JSON and plain arrays.
+
+Wire form: `ELW1`, the header's length (4 bytes, little-endian), the header (JSON: the message, and name and length of
+each array), then each array as an .npy file. Nothing of it is ever unpickled: a process that a hostile file has taken
+over can send wrong numbers, but no code.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from emotion_llama.annotators.seen import SeenArrays, seen_of
+from emotion_llama.errors import InputError
+from emotion_llama.prompts.builder import Turn
+from emotion_llama.prompts.tasks import task_named
+from emotion_llama.records import Cue, Missing, Prediction
+
+__all__ = [
+    "Message",
+    "Question",
+    "SeenArrays",
+    "Turn",
+    "pack",
+    "prediction_message",
+    "read_prediction",
+    "read_seen",
+    "seen_message",
+    "seen_of",
+    "unpack",
+]
+
+Message = dict[str, Any]  # JSON, as it goes over the wire
+Array = npt.NDArray[Any]
+
+_MAGIC = b"ELW1"
+# 2,000 crops of 112 pixels are 75 MB, a 4K frame is 25 MB, ten minutes of sound are 38 MB.
+MAX_BYTES = 512 << 20
+MAX_HEADER_BYTES = 64 << 20
+_MAX_ARRAYS = 64
+_MAX_NPY_HEADER = 1024
+_TYPES = frozenset({"|u1", "|b1", "<f4", "<f8", "<i4", "<i8"})
+
+
+@dataclass(frozen=True)
+class Question:
+    """A question in words about a clip.
+
+    Attributes:
+        instruction: what is asked; "" takes the task's own.
+        task: a name of `prompts.TASKS`; None is free text, which needs an instruction.
+        history: earlier turns of the chat, each with its answer.
+        temperature: 0 takes the likeliest token each time; above it tokens are drawn.
+        top_p: tokens are drawn among the likeliest that make up this share.
+        max_new_tokens: longest answer.
+        seed: the same for the same drawing; None draws anew.
+
+    Raises:
+        InputError: a number is out of range, the task is unknown, or nothing is asked.
+    """
+
+    instruction: str = ""
+    task: str | None = None
+    history: tuple[Turn, ...] = ()
+    temperature: float = 0.0
+    top_p: float = 1.0
+    max_new_tokens: int = 200
+    seed: int | None = None
+
+    def __post_init__(self) -> None:
+        has_own = self.task is not None and task_named(self.task).pool is not None
+        if not has_own and not self.instruction.strip():
+            raise InputError("nothing is asked; give an instruction, or a task that has its own")
+        if not 0 <= self.temperature <= 10:
+            raise InputError(f"temperature is {self.temperature}, expected 0 to 10")
+        if not 0 < self.top_p <= 1:
+            raise InputError(f"top_p is {self.top_p}, expected a number above 0, up to 1")
+        if self.max_new_tokens < 1:
+            raise InputError(f"max_new_tokens is {self.max_new_tokens}, expected 1 or more")
+
+
+# --- wire form ------------------------------------------------------------------------------------------------------
+
+
+def pack(message: Mapping[str, Any], arrays: Mapping[str, Array] | None = None) -> bytes:
+    """A message and its arrays as bytes.
+
+    Raises:
+        InputError: the message is not JSON (NaN is none), an array is of a type that is not sent, or it is too much.
+    """
+    files = {name: _npy(name, array) for name, array in (arrays or {}).items()}
+    header = {"message": dict(message), "arrays": [[name, len(data)] for name, data in files.items()]}
+    try:
+        text = json.dumps(header, allow_nan=False, ensure_ascii=False).encode()
+    except (TypeError, ValueError) as error:
+        raise InputError(f"the message cannot be sent as JSON: {error}") from error
+    whole = b"".join([_MAGIC, len(text).to_bytes(4, "little"), text, *files.values()])
+    if len(text) > MAX_HEADER_BYTES or len(whole) > MAX_BYTES:
+        raise InputError(f"the message is {len(whole)} bytes long, up to {MAX_BYTES} are sent; cut the clip")
+    return whole
+
+
+def unpack(data: bytes, *, max_bytes: int = MAX_BYTES) -> tuple[Message, dict[str, Array]]:
+    """What `pack` packed; the arrays are views of `data` and cannot be written to.
+
+    Raises:
+        InputError: the bytes are too many, cut off, or anything else than what `pack` makes.
+    """
+    if len(data) > max_bytes:
+        raise InputError(f"the message is {len(data)} bytes long, up to {max_bytes} are taken")
+    start = len(_MAGIC) + 4
+    if len(data) < start or data[: len(_MAGIC)] != _MAGIC:
+        raise InputError("the message does not begin as one of ours")
+    end = start + int.from_bytes(data[len(_MAGIC) : start], "little")
+    if end > len(data) or end - start > MAX_HEADER_BYTES:
+        raise InputError(f"the message's header claims {end - start} bytes of {len(data) - start}")
+    message, listed = _header(data[start:end])
+    arrays: dict[str, Array] = {}
+    view, at = memoryview(data), end
+    for name, size in listed:
+        if size > len(data) - at:
+            raise InputError(f"the message is cut off within the array {name!r}")
+        arrays[name] = _array(name, view[at : at + size])
+        at += size
+    if at != len(data):
+        raise InputError(f"{len(data) - at} bytes follow the message's last array")
+    return message, arrays
+
+
+def _npy(name: str, array: Array) -> bytes:
+    plain = np.ascontiguousarray(array).reshape(array.shape)
+    if plain.dtype.str not in _TYPES:
+        raise InputError(f"array {name!r} is of type {array.dtype}, expected one of {', '.join(sorted(_TYPES))}")
+    file = io.BytesIO()
+    np.lib.format.write_array(file, plain, version=(1, 0), allow_pickle=False)
+    return file.getvalue()
+
+
+def _header(text: bytes) -> tuple[Message, list[tuple[str, int]]]:
+    try:
+        header = json.loads(text, parse_constant=_refuse_constant)
+    except (ValueError, RecursionError) as error:
+        raise InputError(f"the message's header is not JSON: {error}") from error
+    if not isinstance(header, dict) or set(header) != {"message", "arrays"}:
+        raise InputError("the message's header must hold exactly `message` and `arrays`")
+    message, listed = header["message"], header["arrays"]
+    if not isinstance(message, dict) or not isinstance(listed, list) or len(listed) > _MAX_ARRAYS:
+        raise InputError(f"a message is an object with a list of up to {_MAX_ARRAYS} arrays")
+    pairs = []
+    for item in listed:
+        is_pair = isinstance(item, list) and len(item) == 2 and isinstance(item[0], str) and type(item[1]) is int
+        if not is_pair or item[1] < 0 or item[0] in dict(pairs):
+            raise InputError(f"an array is listed as [name, bytes], each name once; got {str(item)[:80]}")
+        pairs.append((item[0], item[1]))
+    return message, pairs
+
+
+def _refuse_constant(name: str) -> None:
+    raise ValueError(f"{name} is no JSON")
+
+
+def _array(name: str, data: memoryview) -> Array:
+    """A view of an .npy file, whose claimed shape is believed only where it fits the bytes that are there."""
+    file = io.BytesIO(data[: _MAX_NPY_HEADER + 16])
+    try:
+        if np.lib.format.read_magic(file) != (1, 0):
+            raise ValueError("not version 1.0")
+        shape, fortran_order, dtype = np.lib.format.read_array_header_1_0(file, max_header_size=_MAX_NPY_HEADER)
+    except (ValueError, TypeError, SyntaxError, RecursionError, MemoryError) as error:
+        raise InputError(f"array {name!r} is not a plain .npy file: {error}") from error
+    body = data[file.tell() :]
+    count = math.prod(shape)
+    if fortran_order or dtype.str not in _TYPES or min(shape, default=0) < 0 or count * dtype.itemsize != len(body):
+        raise InputError(f"array {name!r} claims {list(shape)} {dtype.str}, and has {len(body)} bytes")
+    return np.frombuffer(body, dtype, count).reshape(shape) if count else np.zeros(shape, dtype)
+
+
+# --- records as messages --------------------------------------------------------------------------------------------
+
+
+def seen_message(seen: SeenArrays) -> tuple[Message, dict[str, Array]]:
+    """What was seen as a message and arrays, for `pack`."""
+    message = {
+        "clip_key": seen.clip_key,
+        "words": seen.words,
+        "cues": seen.cues,
+        "has_evidence": seen.has_evidence,
+        "missing": [[one.what, one.reason] for one in seen.missing],
+        "duration_seconds": float(seen.duration_seconds),
+    }
+    arrays = {"frame": seen.frame, "faces": seen.faces, "sound": seen.sound}
+    return message, {name: array for name, array in arrays.items() if array is not None}
+
+
+def read_seen(message: Mapping[str, Any], arrays: Mapping[str, Array]) -> SeenArrays:
+    """What `seen_message` made.
+
+    Raises:
+        InputError: a field is missing, unknown, or of another type; or as `SeenArrays`.
+    """
+    types = {
+        "clip_key": str, "words": (str, type(None)), "cues": str, "has_evidence": bool, "missing": list,
+        "duration_seconds": float,
+    }  # fmt: skip
+    _check_fields("what was seen", message, types)
+    if "faces" not in arrays or set(arrays) - {"frame", "faces", "sound"}:
+        raise InputError(f"what was seen has the arrays {sorted(arrays)}, expected faces, and frame and sound if any")
+    missing = tuple(Missing(what, reason) for what, reason in _pairs(message["missing"]))
+    return SeenArrays(
+        message["clip_key"], arrays.get("frame"), arrays["faces"], arrays.get("sound"), message["words"],
+        message["cues"], message["has_evidence"], missing, message["duration_seconds"],
+    )  # fmt: skip
+
+
+def prediction_message(prediction: Prediction) -> Message:
+    """An answer as a message."""
+    probabilities = prediction.probabilities
+    return {
+        "label": prediction.label,
+        "probabilities": None if probabilities is None else {k: float(v) for k, v in probabilities.items()},
+        "reasoning": prediction.reasoning,
+        "raw_text": prediction.raw_text,
+        "model": prediction.model,
+        "cues": [
+            {"source": cue.source, "text": cue.text, "weights": dict(cue.weights), "origin": cue.origin}
+            for cue in prediction.cues
+        ],
+        "problem": prediction.problem,
+    }
+
+
+def read_prediction(message: Mapping[str, Any]) -> Prediction:
+    """What `prediction_message` made.
+
+    Raises:
+        InputError: a field is missing, unknown, or of another type, or the fields contradict each other.
+    """
+    text = (str, type(None))
+    types = {
+        "label": text, "probabilities": (dict, type(None)), "reasoning": str, "raw_text": str, "model": str,
+        "cues": list, "problem": text,
+    }  # fmt: skip
+    _check_fields("an answer", message, types)
+    try:
+        cues = tuple(Cue(**cue) for cue in message["cues"])
+        return Prediction(**{**message, "cues": cues})
+    except (TypeError, ValueError) as error:
+        raise InputError(f"the message is no answer: {error}") from error
+
+
+def _check_fields(what: str, message: Mapping[str, Any], types: Mapping[str, type | tuple[type, ...]]) -> None:
+    if set(message) != set(types):
+        raise InputError(f"{what} has the fields {sorted(message)}, expected {sorted(types)}")
+    if wrong := [name for name, kind in types.items() if not isinstance(message[name], kind)]:
+        raise InputError(f"{what}: {wrong[0]} is a {type(message[wrong[0]]).__name__}")
+
+
+def _pairs(values: list[Any]) -> list[tuple[str, str]]:
+    for value in values:
+        if not (isinstance(value, list) and len(value) == 2 and all(isinstance(part, str) for part in value)):
+            raise InputError(f"missing holds {str(value)[:80]}, expected [what, reason]")
+    return [(what, reason) for what, reason in values]
