@@ -4,6 +4,7 @@ import re
 
 import numpy as np
 
+from emotion_llama.annotators.measured import has_evidence
 from emotion_llama.records import (
     AU_NAMES,
     ActionUnits,
@@ -14,7 +15,7 @@ from emotion_llama.records import (
     Transcript,
     TranscriptLine,
 )
-from emotion_llama.train.descriptions import NOTHING, describe, has_evidence
+from emotion_llama.train.descriptions import NOTHING, describe
 
 SMILE = PeakFrame(0, 1.0, 5.0, "all", None, {"AU12": 2.5, "AU06": 2.0}, "test")
 LOUD = Tone("loud voice", {"loud": "level -8.0 dB re full scale"})

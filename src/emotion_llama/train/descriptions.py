@@ -67,11 +67,6 @@ def describe(evidence: Evidence, label: str, *, variant: int = 0) -> Description
     return Descriptions(_caption(clues, spoken), _unquoted(text, spoken))
 
 
-def has_evidence(evidence: Evidence) -> bool:
-    """Whether a face, a voice or words were measured."""
-    return bool(_clues(evidence, 0))
-
-
 def _expressive_units(evidence: Evidence) -> dict[str, float]:
     talks = is_talking(evidence)
     return {name: x for name, x in told_units(evidence).items() if not (talks and name in SPEECH_UNITS)}

@@ -11,6 +11,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
+from emotion_llama.annotators.measured import has_evidence
 from emotion_llama.errors import InputError
 from emotion_llama.merr.measured import from_bytes
 from emotion_llama.merr.store import Store
@@ -19,7 +20,7 @@ from emotion_llama.records import Evidence
 from emotion_llama.synthetic.plan import ClipPlan, seed_of
 from emotion_llama.synthetic.plan_file import read_plans
 from emotion_llama.synthetic.sentences import SPLITS
-from emotion_llama.train.descriptions import describe, has_evidence
+from emotion_llama.train.descriptions import describe
 from emotion_llama.train.language.measured_like import Pair
 
 KINDS = ("coarse", "fine")
