@@ -1,0 +1,146 @@
+"""One analysis as clients ask for it, at once or as a job: the form's fields, checked, and the way through the pool."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+
+from emotion_llama.pipeline.options import Options
+from emotion_llama.records import Prediction
+from emotion_llama.serve.isolation.limits import ClipLimits
+from emotion_llama.serve.isolation.pool import Analyzed, Answer, Progress
+from emotion_llama.serve.problems import Problem
+from emotion_llama.serve.state import ServeState
+
+if TYPE_CHECKING:
+    from emotion_llama.serve.questions import SeenArrays
+
+Answered = Callable[[Prediction], None]
+
+
+class AnalyzeForm(BaseModel):
+    """The text fields of a request for an analysis: those of `emotion-llama analyze`, by their names there."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    model: str | None = Field(
+        default=None, max_length=64, description="one of /v1/models; the server's default if none"
+    )
+    subtitle: str | None = Field(default=None, max_length=20_000, description="what the person says")
+    people: Literal["main", "all"] = Field(default="main", description="whom to report")
+    segment: Literal["none", "auto"] | float = Field(
+        default="none", description="one segment for the whole clip, cut at pauses, or so many seconds (0.5 or more)"
+    )
+    peak_rule: Literal["all", "label"] = Field(
+        default="all", description="strongest frame by the sum of all units, or of the label's"
+    )
+    curves: bool = Field(default=True, description="frame-by-frame values in the JSON document")
+    format: Literal["json", "html"] = Field(default="json", description="the published document, or a page")
+
+    @field_validator("segment")
+    @classmethod
+    def _long_enough(cls, value: str | float) -> str | float:
+        if isinstance(value, float) and not 0.5 <= value <= 86_400:
+            raise ValueError(f"expected none, auto or seconds of at least 0.5, got {value:g}")
+        return value
+
+
+FIELDS = tuple(AnalyzeForm.model_fields)
+
+
+def parse_form(fields: Mapping[str, str]) -> AnalyzeForm:
+    """The checked form.
+
+    Raises:
+        Problem: 422, with the field that is wrong.
+    """
+    try:
+        return AnalyzeForm.model_validate(dict(fields))
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        field = str(first["loc"][0])
+        told = first["msg"].removeprefix("Value error, ")
+        raise Problem(422, f"{field}: {told}", code="option", param=field) from None
+
+
+def clip_limits(state: ServeState, *, as_job: bool = False) -> ClipLimits:
+    """What a clip may be, at once or as a job."""
+    settings = state.settings
+    seconds = settings.max_job_seconds if as_job else settings.max_duration_seconds
+    return ClipLimits(max_duration_seconds=seconds, max_pixels=settings.max_pixels)
+
+
+async def analyze_clip(
+    state: ServeState,
+    clip: Path,
+    form: AnalyzeForm,
+    *,
+    shown_name: str,
+    transcript: Path | None = None,
+    as_job: bool = False,
+    progress: Progress | None = None,
+    answered: Answered | None = None,
+) -> Analyzed:
+    """Analyse a received file; cancelling the call ends the work.
+
+    Args:
+        state: of the server.
+        clip: the file, alone in its folder but for what belongs to the same request.
+        form: what is asked.
+        shown_name: what the document and the page call the clip.
+        transcript: a received .srt, .vtt or .txt file.
+        as_job: with the limits of jobs.
+        progress: hears the stages.
+        answered: hears each answer of a model as it is there.
+
+    Raises:
+        Problem: 404, no such model.
+        ClipRefused, ChildDied, Busy: as `MeasuringPool.analyze`.
+        InputError: options that do not go together.
+    """
+    name = state.model_name(form.model)
+    subtitle = None if form.subtitle is None or not form.subtitle.strip() else form.subtitle
+    options = Options(subtitle, transcript, None, form.people, form.segment, form.peak_rule)
+    analyzed = await state.pool.analyze(
+        clip,
+        options,
+        shown_name=shown_name,
+        model=state.asked_model(name),
+        answer=_answer(state, name, answered),
+        progress=progress,
+        html=form.format == "html",
+        curves=form.curves,
+        limits=clip_limits(state, as_job=as_job),
+    )
+    # Stages stand near the document's front; a document with curves has megabytes and is read once, here.
+    document: dict[str, Any] = json.loads(analyzed.document_json)
+    state.metrics.stages(document["seconds_by_stage"])
+    return analyzed
+
+
+def _answer(state: ServeState, name: str, answered: Answered | None) -> Answer | None:
+    """What asks the server's model; None for a reader of measurements, which works in the child."""
+    engine = state.engine
+    if engine is None or state.readers[name].frame_policy is None:
+        return None
+
+    async def answer(seen: SeenArrays) -> Prediction:
+        prediction = await engine.read(name, seen)
+        if answered is not None:
+            answered(prediction)
+        return prediction
+
+    return answer
+
+
+def prediction_json(prediction: Prediction) -> dict[str, Any]:
+    """An answer as JSON, for the stream: label, chances, reasoning, or the problem."""
+    kept = ("label", "probabilities", "reasoning", "problem", "model")
+    values = {f.name: getattr(prediction, f.name) for f in dataclasses.fields(prediction) if f.name in kept}
+    chances = values["probabilities"]
+    return {**values, "probabilities": None if chances is None else dict(chances)}

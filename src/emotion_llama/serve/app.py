@@ -1,0 +1,98 @@
+"""The application: routes, middlewares and error answers around the shared state."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from starlette.exceptions import HTTPException
+from starlette.middleware.cors import CORSMiddleware
+from starlette.requests import ClientDisconnect
+from starlette.responses import Response
+
+from emotion_llama import __version__
+from emotion_llama.errors import EmotionLlamaError
+from emotion_llama.serve import analyze_routes, health_routes
+from emotion_llama.serve.answers import problem_response
+from emotion_llama.serve.auth import Guard
+from emotion_llama.serve.bodies import BodyGuard
+from emotion_llama.serve.headers import Edge, HostGuard
+from emotion_llama.serve.metrics import CountRequests
+from emotion_llama.serve.problems import Problem, problem_of
+from emotion_llama.serve.settings import ServeSettings
+from emotion_llama.serve.state import ServeState, running
+
+DESCRIPTION = """Who feels what in a recording, how sure, on which evidence, and why.
+
+The server describes expressions: what a face, a voice and words show. What a person feels is not visible in them; do
+not base decisions about people on it.
+
+Errors have one form, OpenAI's: `{"error": {"message", "type", "code", "param"}}`.
+"""
+
+
+def create_app(settings: ServeSettings, state: ServeState) -> FastAPI:
+    """The ASGI application; its lifespan starts and stops what `state` holds."""
+
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        async with running(state):
+            yield
+
+    # No pages of documentation: FastAPI's load scripts from elsewhere.
+    app = FastAPI(
+        title="emotion-llama", version=__version__, description=DESCRIPTION, lifespan=lifespan, docs_url=None,
+        redoc_url=None,
+    )  # fmt: skip
+    app.state.serve = state
+    _add_routes(app)
+    _add_error_answers(app)
+    _add_middlewares(app, settings, state)
+    return app
+
+
+def _add_routes(app: FastAPI) -> None:
+    app.include_router(health_routes.router)
+    app.include_router(analyze_routes.router)
+
+
+def _add_error_answers(app: FastAPI) -> None:
+    async def answer(request: Request, error: Exception) -> Response:
+        return problem_response(problem_of(error))
+
+    async def invalid(request: Request, error: Exception) -> Response:
+        assert isinstance(error, RequestValidationError)
+        first = error.errors()[0]
+        place = ".".join(str(part) for part in first["loc"] if part not in ("body", "query", "path", "header"))
+        return problem_response(
+            Problem(422, f"{place or 'the body'}: {first['msg']}", code="invalid", param=place or None)
+        )
+
+    async def gone(request: Request, error: Exception) -> Response:
+        return problem_response(Problem(400, "the client went away before its body was complete", code="body"))
+
+    app.add_exception_handler(RequestValidationError, invalid)
+    app.add_exception_handler(ClientDisconnect, gone)
+    app.add_exception_handler(EmotionLlamaError, answer)
+    app.add_exception_handler(HTTPException, answer)
+
+
+def _add_middlewares(app: FastAPI, settings: ServeSettings, state: ServeState) -> None:
+    # The last one added is the outermost: names and keys are checked before a byte of the body is read.
+    app.add_middleware(Guard, settings=settings)
+    if settings.cors_origins:
+        app.add_middleware(
+            CORSMiddleware,
+            allow_origins=settings.cors_origins,
+            allow_methods=("GET", "POST", "DELETE"),
+            allow_headers=("Authorization", "Content-Type", "X-Request-ID"),
+            expose_headers=("X-Request-ID", "Retry-After"),
+            max_age=600,
+        )
+    app.add_middleware(HostGuard, settings=settings)
+    # Around those that refuse, so that what they refuse is read to its end.
+    app.add_middleware(BodyGuard, settings=settings)
+    app.add_middleware(CountRequests, metrics=state.metrics)
+    app.add_middleware(Edge)

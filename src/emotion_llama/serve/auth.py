@@ -1,0 +1,133 @@
+"""Who calls: API keys and the rate of each caller, checked before a byte of the body is read."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+from fastapi import Depends, Request, Security
+from fastapi.security import HTTPBearer
+from pydantic import SecretStr
+from starlette.datastructures import Headers
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from emotion_llama.errors import InputError
+from emotion_llama.serve.answers import send_problem
+from emotion_llama.serve.problems import Problem, busy
+from emotion_llama.serve.rate import RateLimiter
+from emotion_llama.serve.settings import ServeSettings
+
+# Wrong keys a minute from one address: enough for a mistake, and 64 bits stay out of reach.
+WRONG_KEYS_PER_MINUTE = 30
+LOCAL = "local"
+
+
+@dataclass(frozen=True)
+class CallerIdentity:
+    """Who calls. `owner` is a hash of the API key, or "local" where there are none; files and jobs belong to it."""
+
+    owner: str
+
+
+class Guard:
+    """ASGI middleware: a key for everything but pages and health, and a rate for each caller.
+
+    Pages (GET outside /v1 and /metrics) hold nothing of anybody and need no key.
+    """
+
+    def __init__(self, app: ASGIApp, settings: ServeSettings) -> None:
+        self._app = app
+        self._owners = {_digest(key.get_secret_value()): owner_of(key) for key in settings.api_keys}
+        self._rate = RateLimiter(settings.rate_per_minute)
+        self._wrong = RateLimiter(WRONG_KEYS_PER_MINUTE)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer 401 or 429, or hand the request on with its caller in `scope["state"]`."""
+        if scope["type"] != "http" or not is_guarded(scope["method"], scope["path"]):
+            await self._app(scope, receive, send)
+            return
+        try:
+            caller = self._caller(scope)
+        except Problem as problem:
+            await send_problem(problem, scope, receive, send)
+            return
+        scope.setdefault("state", {})["caller"] = caller
+        await self._app(scope, receive, send)
+
+    def _caller(self, scope: Scope) -> CallerIdentity:
+        address = scope["client"][0] if scope.get("client") else "unknown"
+        owner = self._owner(Headers(scope=scope).get("authorization", ""), address)
+        wait = self._rate.take(address if owner == LOCAL else owner)
+        if wait > 0:
+            raise busy("too many requests in this minute; try again later", wait, code="rate")
+        return CallerIdentity(owner)
+
+    def _owner(self, authorization: str, address: str) -> str:
+        if not self._owners:
+            return LOCAL
+        scheme, _, key = authorization.partition(" ")
+        # The comparison is of hashes: how long it takes tells nothing of the key.
+        owner = self._owners.get(_digest(key.strip())) if scheme.lower() == "bearer" else None
+        if owner is not None:
+            return owner
+        wait = self._wrong.take(address)
+        if wait > 0:
+            raise busy("too many wrong API keys from this address; try again later", wait, code="rate")
+        told = "the API key is not known" if authorization else "an API key is needed"
+        raise Problem(
+            401,
+            f"{told}; send it as: Authorization: Bearer KEY",
+            code="invalid_api_key",
+            headers={"WWW-Authenticate": "Bearer"},
+        )
+
+
+def is_guarded(method: str, path: str) -> bool:
+    """Whether a key is needed."""
+    is_open = not (path.startswith("/v1/") or path.rstrip("/") in ("/v1", "/metrics"))
+    # What a browser asks before a call from another page (CORS) never carries a key, and does nothing.
+    return method != "OPTIONS" and not (is_open and method in ("GET", "HEAD"))
+
+
+def owner_of(key: SecretStr) -> str:
+    """The name under which files and jobs of a key are kept: 16 hexadecimal digits of its hash."""
+    return _digest(key.get_secret_value())[:16]
+
+
+def read_keys(path: Path | None, environment: str | None) -> tuple[SecretStr, ...]:
+    """API keys from a file (one a line, lines with # are remarks) and from an environment variable (by commas).
+
+    Raises:
+        InputError: the file cannot be read, or holds no key.
+    """
+    keys: Iterable[str] = (environment or "").split(",")
+    found = [key.strip() for key in keys if key.strip()]
+    if path is not None:
+        try:
+            lines = [line.strip() for line in path.read_text(encoding="utf-8").splitlines()]
+        except (OSError, UnicodeDecodeError) as error:
+            raise InputError(f"the file of API keys {path} cannot be read: {error}") from error
+        of_file = [line for line in lines if line and not line.startswith("#")]
+        if not of_file:
+            raise InputError(f"the file of API keys {path} holds none; give one a line")
+        found += of_file
+    return tuple(SecretStr(key) for key in dict.fromkeys(found))
+
+
+def _digest(key: str) -> str:
+    return hashlib.sha256(key.encode("utf-8", "surrogateescape")).hexdigest()
+
+
+_BEARER = HTTPBearer(auto_error=False, description="an API key; not needed where the server has none")
+
+
+def caller_of(request: Request, _documented: Annotated[object, Security(_BEARER)] = None) -> CallerIdentity:
+    """Who calls, as a dependency; the middleware has checked it."""
+    caller: CallerIdentity = request.state.caller
+    return caller
+
+
+Caller = Annotated[CallerIdentity, Depends(caller_of)]
