@@ -1,4 +1,4 @@
-"""Whether probabilities mean what they say: expected calibration error, Brier score, log loss.
+"""Whether probabilities mean what they say: calibration error, Brier score, log loss, and the temperature that helps.
 
 Notation: N clips, L labels, B bins.
 """
@@ -14,6 +14,7 @@ from emotion_llama.errors import InputError
 from emotion_llama.records import Float
 
 NUM_BINS = 15  # Guo et al., On Calibration of Modern Neural Networks (ICML 2017)
+_TEMPERATURES = (0.05, 20.0)  # between which one is looked for
 _LEAST = 1e-12  # a probability of 0 for the truth would be an infinite loss
 
 
@@ -76,6 +77,36 @@ def calibration(
         num_clips=len(kept),
         bins=bins,
     )
+
+
+def fit_temperature(truth: Sequence[str], scores: Sequence[Mapping[str, float]]) -> float:
+    """The temperature that makes probabilities fit best: softmax(score / temperature) has the least log loss.
+
+    Temperature scaling (Guo et al., ICML 2017); fit it on clips that play no part in the figures. It changes no label.
+
+    Args:
+        truth: the true label of each clip.
+        scores: log-likelihoods of all labels, likewise.
+
+    Raises:
+        InputError: nothing to fit to, or lengths or labels differ.
+    """
+    from scipy.optimize import minimize_scalar
+    from scipy.special import log_softmax
+
+    if len(truth) != len(scores) or not truth:
+        raise InputError(f"expected scores for each of at least one clip, got {len(scores)} for {len(truth)} clips")
+    names = sorted(scores[0])
+    if strange := next((label for label in truth if label not in names), None):
+        raise InputError(f"{strange!r} is not among the scored labels ({', '.join(names)})")
+    table = np.array([[row[name] for name in names] for row in scores], float)
+    rows, columns = np.arange(len(truth)), np.array([names.index(label) for label in truth])
+
+    def loss(log_temperature: float) -> float:
+        return -float(log_softmax(table / np.exp(log_temperature), axis=1)[rows, columns].mean())
+
+    bounds = np.log(_TEMPERATURES)
+    return float(np.exp(minimize_scalar(loss, bounds=tuple(bounds), method="bounded").x))
 
 
 def _bin(edges: Float, k: int, top: Float, right: Float) -> Bin:
