@@ -52,7 +52,7 @@ def _by_doc_type(head: bytes) -> str | None:
 
 
 def _is_layer_3(head: bytes) -> bool:
-    """Whether an MPEG audio frame of layer III begins here: sync, a version, a bit rate and a sample rate that exist."""
+    """Whether an MPEG audio frame of layer III begins here: sync, a version, and rates that exist."""
     if len(head) < 4 or head[0] != 0xFF or head[1] & 0xE0 != 0xE0:
         return False
     version, layer = head[1] >> 3 & 3, head[1] >> 1 & 3
