@@ -74,10 +74,13 @@ class _Body:
         self._note(message)
         if self._num_bytes > self._limit:
             raise _too_large(self._limit)
-        waited = time.monotonic() - self._began
-        if not self._is_complete and waited > self._patience and self._num_bytes < waited * self._least_pace:
+        if message.get("more_body", False) and self._is_slow():
             raise Problem(408, f"the body comes slower than {self._least_pace} bytes a second", code="slow_body")
         return message
+
+    def _is_slow(self) -> bool:
+        waited = time.monotonic() - self._began
+        return waited > self._patience and self._num_bytes < waited * self._least_pace
 
     async def drain(self) -> None:
         """Read and drop what is left, for a short time; nothing of a body that waits to be asked for."""

@@ -48,7 +48,7 @@ class ServeSettings(BaseModel):
         keep_uploads: keep clips after their answer; otherwise they go at once, files after `file_minutes`.
         file_minutes: how long an uploaded file may be asked about.
         job_days: how long results of jobs are kept.
-        examples_dir: folder of clips that the page offers; None offers the repository's where there are some.
+        examples_dir: folder of clips (.mp4, beside them .srt) that the page offers in place of the package's own.
         review_dir: a MERR build whose samples the page lets people review.
         grace_seconds: how long what runs may take to finish when the server is told to stop.
     """
@@ -130,9 +130,8 @@ class ServeSettings(BaseModel):
         return self.max_uploads or self.max_queue + self.workers
 
     def example_clips(self) -> dict[str, Path]:
-        """Name -> file of the clips that the page offers, in order of their names."""
-        folder = self.examples_dir or Path(__file__).parents[3] / "examples" / "clips"
-        found = sorted(folder.glob("*.mp4")) if folder.is_dir() else []
+        """Name -> file of the clips in `examples_dir`, in order of their names; none without one."""
+        found = [] if self.examples_dir is None else sorted(self.examples_dir.glob("*.mp4"))
         return {path.name: path for path in found}
 
 

@@ -46,6 +46,7 @@ class ServeState:
         metrics: figures for Prometheus.
         files, jobs, clips: the store of uploaded files, the runner of jobs, what is remembered of measured clips;
             None where the server has none.
+        is_temporary: whether `data_dir` goes when the server does.
         is_ready: whether everything is warm, and the server is not about to stop.
         uploads: how many bodies are in work.
         uploads_dir: where bodies are received, a folder each; of this process alone, and there while it runs.
@@ -60,6 +61,7 @@ class ServeState:
     files: Any = None
     jobs: Any = None
     clips: Any = None
+    is_temporary: bool = False
     is_ready: bool = False
     uploads: int = 0
     uploads_dir: Path = field(init=False)
@@ -113,6 +115,8 @@ async def running(state: ServeState) -> AsyncIterator[None]:
     """Everything started and warm inside, finished and let go of outside."""
     grace = state.settings.grace_seconds
     async with AsyncExitStack() as stack:
+        if state.is_temporary:
+            stack.callback(shutil.rmtree, state.data_dir, ignore_errors=True)
         state.uploads_dir = stack.enter_context(_uploads_folder(state.data_dir))
         services: tuple[Service | None, ...] = (state.engine, state.pool, state.files, state.clips, state.jobs)
         for service in services:
