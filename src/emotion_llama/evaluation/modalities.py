@@ -16,7 +16,7 @@ from emotion_llama.errors import InputError
 from emotion_llama.models.clip_media import ClipMedia
 from emotion_llama.prompts.cues import cue_text
 from emotion_llama.records import Evidence, Missing
-from emotion_llama.train.dataset import without as drop
+from emotion_llama.train.media import without as drop
 
 Sense = Literal["A", "V", "T"]
 Senses = frozenset[Sense]
@@ -45,7 +45,7 @@ CHANNELS: Mapping[str, Channels] = MappingProxyType(
         "both": Channels("evidence", True, True),
     }
 )
-# Encoders of each sense, by the names of `train.dataset.DROPPABLE`.
+# Encoders of each sense, by the names of `train.media.ENCODERS`.
 ENCODERS: Mapping[Sense, frozenset[str]] = MappingProxyType(
     {"V": frozenset({"image", "face", "temporal"}), "A": frozenset({"audio"}), "T": frozenset()}
 )

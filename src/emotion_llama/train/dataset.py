@@ -7,8 +7,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from types import MappingProxyType
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from emotion_llama.errors import InputError
@@ -17,22 +16,14 @@ from emotion_llama.prompts.layouts import layout_named
 from emotion_llama.prompts.tasks import pick_instruction
 from emotion_llama.train.draws import Draw
 from emotion_llama.train.examples import DESCRIPTION_TASKS
-from emotion_llama.train.media import MediaSource
+from emotion_llama.train.media import ENCODERS, MediaSource, without
 from emotion_llama.train.records import Example
 
 if TYPE_CHECKING:
     from transformers import BatchFeature
 
-# What can be left out of an example: a field of ClipMedia, or the words, or the cues.
-_MEDIA_FIELDS: Mapping[str, tuple[str, ...]] = MappingProxyType(
-    {
-        "image": ("image",),
-        "face": ("face_features",),
-        "temporal": ("temporal_features",),
-        "audio": ("audio_features", "samples"),
-    }
-)
-DROPPABLE = (*_MEDIA_FIELDS, "words", "cues")
+# What can be left out of an example: what an encoder makes of it, or the words, or the cues.
+DROPPABLE = (*ENCODERS, "words", "cues")
 NO_CUES = "Measured cues. Not measured."
 
 
@@ -132,15 +123,9 @@ class Lessons:
         dropped = frozenset(name for name in DROPPABLE if chance.random() < self._asking.dropout.get(name, 0.0))
         if self._asking.grounded and draw.task in DESCRIPTION_TASKS:
             dropped = dropped - {"words", "cues"} if has_cues and example.cues else frozenset()
-        left = [name for name, there in zip(_MEDIA_FIELDS, media.present, strict=True) if there and name not in dropped]
+        left = [name for name, there in zip(ENCODERS, media.present, strict=True) if there and name not in dropped]
         has_text = (example.words and "words" not in dropped) or (has_cues and example.cues and "cues" not in dropped)
         return dropped if left or has_text else frozenset()
-
-
-def without(media: ClipMedia, dropped: frozenset[str]) -> ClipMedia:
-    """The same media without some modalities."""
-    gone = {name: None for part in dropped & _MEDIA_FIELDS.keys() for name in _MEDIA_FIELDS[part]}
-    return replace(media, **gone) if gone else media
 
 
 class Collator:

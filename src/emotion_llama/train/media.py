@@ -2,14 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from types import MappingProxyType
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
+from emotion_llama.models.clip_media import ClipMedia
 from emotion_llama.train.records import Example
 
 if TYPE_CHECKING:
     from emotion_llama.data.sources import FeatureSource
-    from emotion_llama.models.clip_media import ClipMedia
+
+# Encoder -> the fields of ClipMedia that hold what it takes or makes, in the order of the model's modality mask.
+_FIELDS: Mapping[str, tuple[str, ...]] = MappingProxyType(
+    {
+        "image": ("image",),
+        "face": ("face_features",),
+        "temporal": ("temporal_features",),
+        "audio": ("audio_features", "samples"),
+    }
+)
+ENCODERS = tuple(_FIELDS)
 
 
 class MediaSource(Protocol):
@@ -27,18 +40,27 @@ class Usable(NamedTuple):
 
 
 class StoredMedia:
-    """Features by the example's name. Published folders hold no frames: such clips are learnt from without one."""
+    """Features by the example's name. Published folders hold no frames: such clips are learnt from without one.
 
-    def __init__(self, source: FeatureSource) -> None:
-        self._source = source
+    Args:
+        source: of the features.
+        hidden: of `ENCODERS`, those whose features nobody is shown.
+    """
+
+    def __init__(self, source: FeatureSource, hidden: frozenset[str] = frozenset()) -> None:
+        self._source, self._hidden = source, hidden
 
     def __call__(self, example: Example) -> ClipMedia | None:
         """What the store has of it."""
-        from emotion_llama.models.clip_media import ClipMedia
-
         if example.name not in self._source:
             return None
-        return ClipMedia.of_features(self._source[example.name])
+        return without(ClipMedia.of_features(self._source[example.name]), self._hidden)
+
+
+def without(media: ClipMedia, dropped: frozenset[str]) -> ClipMedia:
+    """The same media without what some of the encoders take; other names do not matter."""
+    gone = {name: None for part in dropped & _FIELDS.keys() for name in _FIELDS[part]}
+    return replace(media, **gone) if gone else media
 
 
 def usable(examples: Sequence[Example], media: MediaSource, *, text_alone: bool = False) -> Usable:

@@ -13,6 +13,7 @@ from emotion_llama.prompts.layouts import LAYOUTS
 from emotion_llama.prompts.targets import TARGET_RULES
 from emotion_llama.prompts.tasks import POOLS, TASKS
 from emotion_llama.train.dataset import DROPPABLE
+from emotion_llama.train.media import ENCODERS
 from emotion_llama.train.weights import PARTS
 from emotion_llama.yaml_recipes import checked, merged, override_tree, read_tree, resolve_paths
 
@@ -68,6 +69,7 @@ class DataPart(Part):
     target_rule: str = Field("published", description="How answers are written: published (lower case...), plain.")
     pools: dict[str, str] = Field({}, description="Task -> instruction pool in place of its own.")
     dropout: dict[str, Share] = Field({}, description=f"How often is left out: {', '.join(DROPPABLE)}. Published: 0.")
+    without: tuple[str, ...] = Field((), description="Encoders whose tokens are never shown, to see what each is for.")
     grounded: bool = Field(False, description="Descriptions are learnt with all that they speak of, whatever dropout.")
     balance: Literal["label"] | None = Field(None, description="Draw classes evenly; null as the data has them.")
 
@@ -80,6 +82,7 @@ class DataPart(Part):
             *((f"pools.{task}", pool, POOLS) for task, pool in self.pools.items()),
             *(("pools", task, tuple(TASKS)) for task in self.pools),
             *(("dropout", part, DROPPABLE) for part in self.dropout),
+            *(("without", part, ENCODERS) for part in self.without),
         ]
         for name, value, known in choices:
             if value not in known:

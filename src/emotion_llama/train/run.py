@@ -118,7 +118,7 @@ def gather_data(recipe: TrainRecipe) -> Data:
         )
     if recipe.data.features is None:
         raise InputError("data.features is missing: make them with `emotion-llama features` and name the folder")
-    media = StoredMedia(open_features(recipe.data.features))
+    media = StoredMedia(open_features(recipe.data.features), frozenset(recipe.data.without))
     text_alone = bool(recipe.data.dropout)
     learnt, validated = (usable(some, media, text_alone=text_alone) for some in (train_examples, held_out))
     if not learnt.examples:

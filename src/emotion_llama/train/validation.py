@@ -13,8 +13,8 @@ from emotion_llama.labels import MERR9, LabelSpace
 from emotion_llama.models.clip_media import ClipMedia
 from emotion_llama.prompts.layouts import layout_named
 from emotion_llama.prompts.tokenise import encode
-from emotion_llama.train.dataset import NO_CUES, Asking, without
-from emotion_llama.train.media import MediaSource
+from emotion_llama.train.dataset import NO_CUES, Asking
+from emotion_llama.train.media import MediaSource, without
 from emotion_llama.train.records import Example
 
 

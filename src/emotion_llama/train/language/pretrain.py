@@ -21,7 +21,7 @@ from emotion_llama.labels import MERR9
 from emotion_llama.prompts.tasks import pick_instruction
 from emotion_llama.prompts.tokenise import encode
 from emotion_llama.prompts.tokenizer_files import load_tokenizer
-from emotion_llama.train.dataset import NO_CUES, Asking, Lesson, without
+from emotion_llama.train.dataset import NO_CUES, Asking, Lesson
 from emotion_llama.train.draws import Draw, TaskShare, plan_draws
 from emotion_llama.train.examples import Wanted, read_examples
 from emotion_llama.train.language.corpus import write_corpus
@@ -29,6 +29,7 @@ from emotion_llama.train.language.lessons import LAYOUT, TextLessons, padded, te
 from emotion_llama.train.language.measured_like import Measuring, Pair
 from emotion_llama.train.language.recipe import LanguageRecipe
 from emotion_llama.train.language.tokenizer import train_tokenizer
+from emotion_llama.train.media import without
 from emotion_llama.train.records import Example
 from emotion_llama.train.validation import Told, label_metrics
 

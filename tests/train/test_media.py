@@ -1,0 +1,46 @@
+"""What is shown of an example: its stored features, without the encoders that a run hides."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from emotion_llama.data.sources import open_features
+from emotion_llama.errors import InputError
+from emotion_llama.models.clip_media import ClipMedia
+from emotion_llama.train.media import ENCODERS, StoredMedia, without
+from emotion_llama.train.recipe import load_train_recipe
+from emotion_llama.train.records import Example
+from emotion_llama.train.run import gather_data
+
+ONES = np.ones(24, np.float32)
+WHOLE = ClipMedia(np.zeros((56, 56, 3), np.uint8), None, None, ONES, ONES, ONES)
+
+
+@pytest.mark.parametrize("place", range(4))
+def test_one_encoder_is_left_out_and_no_other(place: int) -> None:
+    left = without(WHOLE, frozenset({ENCODERS[place]}))
+    assert left.present == tuple(i != place for i in range(4))
+
+
+def test_nothing_to_leave_out_changes_nothing() -> None:
+    assert without(WHOLE, frozenset({"words", "cues"})) is WHOLE
+
+
+def test_a_run_hides_an_encoder_in_training_and_validation(workshop: Path) -> None:
+    recipe = load_train_recipe(workshop / "recipe.yaml", ["data.without=[face, audio]"])
+    data = gather_data(recipe)
+    for example in (data.train[0], data.validation[0]):
+        media = data.media(example)
+        assert media is not None
+        assert media.present == (True, False, True, False)
+
+
+def test_a_clip_that_is_not_stored_has_no_media(workshop: Path) -> None:
+    stored = StoredMedia(open_features(workshop / "features"))
+    assert stored(Example("nobody", {"emotion": "sad"})) is None
+
+
+def test_an_encoder_that_is_none_is_refused(workshop: Path) -> None:
+    with pytest.raises(InputError, match=r"without: 'words' is not known \(there are: image, face, temporal, audio\)"):
+        load_train_recipe(workshop / "recipe.yaml", ["data.without=[words]"])
