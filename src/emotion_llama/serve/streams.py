@@ -60,12 +60,13 @@ class EventStream(Response):
         """Send all events."""
         async with self._keep:
             await unless_gone(receive, self._send_all(send))
+        # Whoever has read the answer to its end may rely on nothing of the request being left.
+        await send({"type": "http.response.body", "body": b"", "more_body": False})
 
     async def _send_all(self, send: Send) -> None:
         await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
         async for piece in self._events:
             await send({"type": "http.response.body", "body": piece, "more_body": True})
-        await send({"type": "http.response.body", "body": b"", "more_body": False})
 
 
 async def with_signs_of_life(queue: asyncio.Queue[bytes | None]) -> AsyncIterator[bytes]:

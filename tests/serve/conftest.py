@@ -1,0 +1,178 @@
+"""A live server around a stand-in for the children: the pool's contract, without its processes."""
+
+import asyncio
+import io
+import json
+import socket
+import threading
+import time
+import wave
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx2
+import numpy as np
+import pytest
+
+from emotion_llama.annotators import load_reader
+from emotion_llama.documents import analysis_document
+from emotion_llama.pipeline import Analyzer
+from emotion_llama.serve.isolation.limits import ClipLimits
+from emotion_llama.serve.isolation.pool import Analyzed, ClipPart, PoolState
+from emotion_llama.serve.metrics import Metrics
+from emotion_llama.serve.settings import ServeSettings
+from emotion_llama.serve.start import Server, address_of, listening_socket
+from emotion_llama.serve.state import ServeState, private_folder
+from emotion_llama.serve.watched import watch
+
+KEY = "0123456789abcdef-key"
+
+
+class StandInPool:
+    """Answers every clip with one document; `hold` keeps it working, `error` makes it fail."""
+
+    def __init__(self, document: str) -> None:
+        self.document = document
+        self.calls: list[dict[str, Any]] = []
+        self.finished = 0
+        self.cancelled = 0
+        self.hold = False
+        self.error: Exception | None = None
+
+    async def start(self) -> None: ...
+
+    async def close(self, grace_seconds: float = 10.0) -> None: ...
+
+    @property
+    def state(self) -> PoolState:
+        return PoolState(children=2, ready=2, working=0, waiting=0, replaced=3, clips=len(self.calls))
+
+    async def analyze(
+        self, path: Path, options: Any, *, shown_name: str = "", model: Any = "rules", answer: Any = None,
+        progress: Any = None, html: bool = False, curves: bool = True, limits: ClipLimits | None = None,
+    ) -> Analyzed:  # fmt: skip
+        self.calls.append(
+            {"path": path, "content": path.read_bytes(), "mode": path.parent.stat().st_mode & 0o777, "options": options,
+             "words": None if options.transcript is None else options.transcript.read_bytes(),
+             "shown_name": shown_name, "model": model, "html": html, "curves": curves, "limits": limits}
+        )  # fmt: skip
+        try:
+            if progress is not None:
+                progress("voice", 0.5)
+            while self.hold:
+                await asyncio.sleep(0.01)
+            if self.error is not None:
+                raise self.error
+        except asyncio.CancelledError:
+            self.cancelled += 1
+            raise
+        self.finished += 1
+        document = json.loads(self.document)
+        document["clip"]["path"] = shown_name
+        page = "<!doctype html>\n<p>the page</p>" if html else None
+        return Analyzed(json.dumps(document), page, (ClipPart(0, 0.0, 0.5, ""),))
+
+
+class Live:
+    """A running server and a client of it."""
+
+    def __init__(self, state: ServeState) -> None:
+        self.state = state
+        listener = listening_socket("127.0.0.1", 0)
+        self.url = address_of(listener)
+        self.port: int = listener.getsockname()[1]
+        self.server = Server(state, lambda: None)
+        self._thread = threading.Thread(target=self.server.run, kwargs={"sockets": [listener]}, daemon=True)
+        self._thread.start()
+        _wait_until(lambda: self.server.started or not self._thread.is_alive())
+        self.client = httpx2.Client(base_url=self.url, timeout=20.0, trust_env=False)
+
+    def post(self, clip: bytes, *, name: str = "talk.wav", headers: Any = None, **fields: str) -> httpx2.Response:
+        """POST /v1/analyze."""
+        files = {"file": (name, clip, "application/octet-stream")}
+        return self.client.post("/v1/analyze", files=files, data=fields, headers=headers)
+
+    def raw(self, head: str, body: bytes = b"", *, timeout: float = 20.0) -> bytes:
+        """What the server answers to these very bytes."""
+        with socket.create_connection(("127.0.0.1", self.port), timeout=timeout) as connection:
+            connection.sendall(head.replace("\n", "\r\n").encode() + b"\r\n" + body)
+            return read_all(connection)
+
+    def close(self) -> None:
+        """Stop as SIGTERM would."""
+        self.client.close()
+        self.server.should_exit = True
+        self._thread.join(30)
+        assert not self._thread.is_alive()
+
+
+def read_all(connection: socket.socket) -> bytes:
+    """All bytes until the other side closes."""
+    found = b""
+    while piece := connection.recv(65536):
+        found += piece
+    return found
+
+
+def _wait_until(condition: Callable[[], object], seconds: float = 20.0) -> None:
+    """Wait for something that happens in another thread."""
+    until = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < until, "waited in vain"
+        time.sleep(0.005)
+
+
+@pytest.fixture(scope="session")
+def wait_until() -> Callable[..., None]:
+    return _wait_until
+
+
+@pytest.fixture(scope="session")
+def tone() -> bytes:
+    """Half a second of a falling tone, as WAV."""
+    times = np.arange(8000) / 16_000
+    samples = (0.4 * 32767 * np.sin(2 * np.pi * (220 - 40 * times) * times)).astype("<i2")
+    file = io.BytesIO()
+    with wave.open(file, "wb") as out:
+        out.setnchannels(1)
+        out.setsampwidth(2)
+        out.setframerate(16_000)
+        out.writeframes(samples.tobytes())
+    return file.getvalue()
+
+
+@pytest.fixture(scope="session")
+def document(tone: bytes, tmp_path_factory: pytest.TempPathFactory) -> str:
+    """The published document of the tone."""
+    path = tmp_path_factory.mktemp("tone") / "tone.wav"
+    path.write_bytes(tone)
+    return analysis_document(Analyzer.load("rules").analyze(path)).model_dump_json()
+
+
+@pytest.fixture
+def pool(document: str) -> StandInPool:
+    return StandInPool(document)
+
+
+@pytest.fixture
+def live(pool: StandInPool, tmp_path: Path) -> Iterator[Callable[..., Live]]:
+    """Starts a server with these settings around the stand-in."""
+    servers: list[Live] = []
+
+    def start(**settings: Any) -> Live:
+        settings.setdefault("data_dir", tmp_path / "data")
+        checked = ServeSettings(**settings)
+        data_dir, is_temporary = private_folder(checked.data_dir)
+        readers = {name: load_reader("rules") for name in checked.models}
+        state = ServeState(
+            checked, data_dir, readers, pool, None, Metrics(), is_temporary=is_temporary  # type: ignore[arg-type]
+        )  # fmt: skip
+        watch(state)
+        servers.append(Live(state))
+        return servers[-1]
+
+    yield start
+    pool.hold = False
+    for server in servers:
+        server.close()

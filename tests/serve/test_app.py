@@ -1,0 +1,221 @@
+"""The analyze route and what surrounds it, over a real socket and around a stand-in for the children."""
+
+import json
+import re
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from emotion_llama.errors import AnnotationError, BackendError, InputError, MediaError
+from emotion_llama.serve.busy import Busy
+from emotion_llama.serve.isolation.limits import ChildDied, ClipRefused
+
+
+def _events(text: str) -> list[tuple[str, Any]]:
+    found = []
+    for block in text.strip().split("\n\n"):
+        if not block.startswith(":"):
+            name, data = re.fullmatch(r"event: (\w+)\ndata: (.*)", block).groups()  # type: ignore[union-attr]
+            found.append((name, json.loads(data)))
+    return found
+
+
+def test_a_clip_comes_back_as_the_published_document_under_its_clients_name(live, pool, tone, document) -> None:
+    server = live()
+    answer = server.post(tone, name="C:\\clips\\Grüße.wav", subtitle="Hello", people="all", segment="auto")
+    assert answer.status_code == 200
+    assert answer.headers["content-type"] == "application/json"
+    expected = json.loads(document)
+    expected["clip"]["path"] = "Grüße.wav"
+    assert answer.json() == expected
+    (call,) = pool.calls
+    assert call["content"] == tone
+    assert call["mode"] == 0o700
+    assert re.fullmatch(r"[0-9a-f]{16}\.wav", call["path"].name)
+    assert (call["options"].subtitle, call["options"].people, call["options"].segment) == ("Hello", "all", "auto")
+    assert (call["model"], call["html"], call["curves"]) == ("rules", False, True)
+    assert call["limits"].max_duration_seconds == 600.0
+    assert not list(server.state.uploads_dir.iterdir())
+
+
+def test_seconds_page_and_transcript(live, pool, tone) -> None:
+    server = live()
+    files = {"file": ("a.wav", tone), "transcript": ("words.SRT", b"1\n00:00:00,000 --> 00:00:00,400\nHi\n")}
+    fields = {"segment": "0.5", "format": "html", "curves": "false", "peak_rule": "label"}
+    answer = server.client.post("/v1/analyze", files=files, data=fields)
+    assert answer.status_code == 200
+    assert answer.headers["content-type"] == "text/html; charset=utf-8"
+    assert "sandbox" in answer.headers["content-security-policy"]
+    assert "the page" in answer.text
+    (call,) = pool.calls
+    assert call["options"].segment == 0.5
+    assert call["options"].peak_rule == "label"
+    assert call["options"].transcript.suffix == ".srt"
+    assert call["words"].endswith(b"Hi\n")
+    assert not call["curves"]
+
+
+def test_stages_come_as_events_and_the_document_last(live, tone) -> None:
+    answer = live().post(tone, headers={"Accept": "text/event-stream"}, format="html")
+    assert answer.headers["content-type"] == "text/event-stream; charset=utf-8"
+    events = _events(answer.text)
+    assert [name for name, _ in events] == ["progress", "page", "result"]
+    assert events[0][1] == {"stage": "voice", "share": 0.5}
+    assert "the page" in events[1][1]["html"]
+    assert events[2][1]["clip"]["path"] == "talk.wav"
+
+
+def test_an_error_after_the_answer_began_is_an_event(live, pool, tone) -> None:
+    pool.error = ClipRefused("the recording has 700 s, at most 600 are taken", 413, "too_long")
+    server = live()
+    answer = server.post(tone, headers={"Accept": "text/event-stream"})
+    assert answer.status_code == 200
+    name, data = _events(answer.text)[-1]
+    assert name == "error"
+    assert data["error"]["code"] == "too_long"
+    assert not list(server.state.uploads_dir.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("error", "status", "code", "told"),
+    [
+        (ClipRefused("the recording has 700 s", 413, "too_long"), 413, "too_long", "700 s"),
+        (ChildDied("ended by signal SIGSEGV"), 422, "decoder_died", "SIGSEGV"),
+        (Busy("clips", 64, 7.2), 429, "busy", "64 clips"),
+        (MediaError("/srv/x", "no stream in it"), 422, "damaged", "no stream in it"),
+        (InputError("words come from one place"), 422, "option", "one place"),
+        (AnnotationError("refused", "the model will not say"), 502, "refused", "will not say"),
+        (BackendError("/secret/folder is gone"), 503, "unavailable", "does not work at the moment"),
+        (RuntimeError("/secret/folder"), 500, None, "X-Request-ID"),
+    ],
+)
+def test_each_error_has_its_status_and_tells_nothing_of_the_inside(
+    live, pool, tone, caplog, error, status, code, told
+) -> None:
+    pool.error = error
+    server = live()
+    answer = server.post(tone, headers={"X-Request-ID": "abc-12345"})
+    assert answer.status_code == status
+    body = answer.json()
+    assert set(body) == {"error"}
+    assert set(body["error"]) == {"message", "type", "code", "param"}
+    assert body["error"]["code"] == code
+    assert told in body["error"]["message"]
+    assert "/secret" not in answer.text
+    assert "/srv" not in answer.text
+    assert "Traceback" not in answer.text
+    assert answer.headers["x-request-id"] == "abc-12345"
+    if status == 429:
+        assert answer.headers["retry-after"] == "8"  # 7.2 s, in whole seconds
+    if status == 500:
+        assert "abc-12345" in caplog.text
+    assert not list(server.state.uploads_dir.iterdir())
+
+
+def test_unknown_things_are_told_in_the_same_form(live, tone) -> None:
+    server = live()
+    for answer, status, type_ in (
+        (server.client.get("/v1/nothing"), 404, "not_found_error"),
+        (server.client.put("/v1/analyze"), 405, "invalid_request_error"),
+        (server.client.get("/v1/models/gpt"), 404, "not_found_error"),
+        (server.post(tone, model="gpt"), 404, "not_found_error"),
+    ):
+        assert answer.status_code == status
+        assert answer.json()["error"]["type"] == type_
+    assert server.post(tone, model="gpt").json()["error"]["code"] == "model_not_found"
+
+
+@pytest.mark.parametrize(
+    ("fields", "param"),
+    [
+        ({"people": "nobody"}, "people"),
+        ({"segment": "0.2"}, "segment"),
+        ({"segment": "nan"}, "segment"),
+        ({"curves": "perhaps"}, "curves"),
+        ({"format": "xml"}, "format"),
+        ({"subtitle": "x" * 20_001}, "subtitle"),
+    ],
+)
+def test_options_that_do_not_fit_are_named(live, pool, tone, fields, param) -> None:
+    answer = live().post(tone, **fields)
+    assert answer.status_code == 422
+    assert answer.json()["error"]["param"] == param
+    assert pool.calls == []
+
+
+def test_a_client_that_goes_away_ends_the_work(live, pool, tone, wait_until) -> None:
+    pool.hold = True
+    server = live()
+    for headers in ({}, {"Accept": "text/event-stream"}):
+        before = pool.cancelled
+        with pytest.raises(Exception, match="timed out"):
+            server.client.post("/v1/analyze", files={"file": ("a.wav", tone)}, headers=headers, timeout=0.5)
+        wait_until(lambda before=before: pool.cancelled == before + 1)
+        wait_until(lambda: not list(server.state.uploads_dir.iterdir()))
+        assert server.state.uploads == 0
+    pool.hold = False
+    assert server.post(tone).status_code == 200
+
+
+def test_models_health_and_figures(live, pool, tone) -> None:
+    server = live(models={"rules": "rules", "other": "rules"}, default_model="other")
+    assert server.client.get("/healthz").json() == {"status": "alive"}
+    assert server.client.get("/readyz").json() == {"status": "ready", "children": 2, "waiting": 0}
+    listed = server.client.get("/v1/models").json()
+    assert [(card["id"], card["is_default"], card["reads"]) for card in listed["data"]] == [
+        ("rules", False, "measurements"),
+        ("other", True, "measurements"),
+    ]
+    assert server.client.get("/v1/models/rules").json() == listed["data"][0]
+    server.post(tone)
+    server.post(b"no media", name="x.mp4")
+    server.client.get("/some/path/4711")
+    text = server.client.get("/metrics").text
+    assert 'emotion_llama_requests_total{method="POST",route="/v1/analyze",status="200"} 1.0' in text
+    assert 'emotion_llama_requests_total{method="POST",route="/v1/analyze",status="415"} 1.0' in text
+    assert 'emotion_llama_requests_total{method="GET",route="none",status="404"} 1.0' in text
+    assert 'emotion_llama_stage_seconds_count{stage="voice"} 1.0' in text
+    assert "emotion_llama_pool_replaced_total 3.0" in text
+    assert "4711" not in text
+
+
+def test_a_server_that_is_to_stop_is_not_ready_and_finishes_what_runs(live, pool, tone, wait_until) -> None:
+    pool.hold = True
+    server = live(grace_seconds=10.0)
+    answers: list[int] = []
+    thread = threading.Thread(target=lambda: answers.append(server.post(tone).status_code))
+    thread.start()
+    wait_until(lambda: pool.calls)
+    server.server.handle_exit(15, None)
+    assert server.state.is_ready is False
+    wait_until(lambda: not _accepts(server))
+    pool.hold = False
+    thread.join(10)
+    assert answers == [200]
+
+
+def _accepts(server: Any) -> bool:
+    import socket
+
+    try:
+        with socket.create_connection(("127.0.0.1", server.port), timeout=1):
+            return True
+    except OSError:
+        return False
+
+
+def test_a_temporary_folder_goes_with_the_server_and_a_given_one_stays(
+    live: Callable[..., Any], tmp_path: Path
+) -> None:
+    temporary, given = live(data_dir=None), live(data_dir=tmp_path / "kept")
+    folder = temporary.state.data_dir
+    assert folder.stat().st_mode & 0o777 == 0o700
+    assert given.state.data_dir.stat().st_mode & 0o777 == 0o700
+    temporary.close()
+    given.close()
+    assert not folder.exists()
+    assert (tmp_path / "kept").is_dir()
+    assert not list((tmp_path / "kept").glob("uploads-*"))
