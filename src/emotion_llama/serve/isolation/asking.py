@@ -14,9 +14,9 @@ from emotion_llama.records import Evidence, Missing, Prediction, UInt8
 from emotion_llama.serve.isolation.limits import ClipLimits
 
 if TYPE_CHECKING:
+    from emotion_llama.annotators.seen import SeenArrays
     from emotion_llama.data.clip_inputs import ClipInputs
     from emotion_llama.models.inputs import FramePolicy
-    from emotion_llama.annotators.seen import SeenArrays
 
 
 class AskingReader:

@@ -37,7 +37,8 @@ class Crew:
         self._idle: deque[Worker] = deque()
         self._lent: set[Worker] = set()
         self._changed = asyncio.Condition()
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._tasks: set[asyncio.Task[None]] = set()  # starts and looks, which may be cancelled
+        self._ends: set[asyncio.Task[None]] = set()  # which may not
         self._is_closed = False
 
     @property
@@ -63,7 +64,7 @@ class Crew:
             shutil.rmtree(self._folder, ignore_errors=True)
             raise
         self._idle.extend(start.result() for start in starts)
-        self._spawn(self._look_after_idle())
+        self._spawn(self._look_after_idle(), self._tasks)
 
     async def lend(self) -> Worker:
         """A child that is alive, once one is free; first come, first served.
@@ -91,7 +92,7 @@ class Crew:
             self._idle.append(worker)
         else:
             self._replace(worker)
-        self._spawn(self._tell())
+        self._spawn(self._tell(), self._tasks)
 
     async def close(self, grace_seconds: float) -> None:
         """Lend no more, wait so long for those that work, end all."""
@@ -107,8 +108,8 @@ class Crew:
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
-        while self._idle:
-            await self._idle.popleft().end()
+        await asyncio.gather(*self._ends, *(worker.end() for worker in self._idle))
+        self._idle.clear()
         shutil.rmtree(self._folder, ignore_errors=True)
 
     def _alive(self) -> Worker | None:
@@ -122,14 +123,13 @@ class Crew:
     # --- replacing --------------------------------------------------------------------------------------------------
 
     def _replace(self, worker: Worker) -> None:
-        worker.kill()  # now, not when the task below comes to run
-        self._spawn(self._end_and_start(worker))
+        worker.kill()  # now, not when the task comes to run
+        self._spawn(worker.end(), self._ends)
+        if not self._is_closed:
+            self.replaced += 1
+            self._spawn(self._start_another(), self._tasks)
 
-    async def _end_and_start(self, worker: Worker) -> None:
-        await asyncio.shield(worker.end())
-        if self._is_closed:
-            return
-        self.replaced += 1
+    async def _start_another(self) -> None:
         new = await self._started()
         if new is not None:
             self._idle.append(new)
@@ -159,10 +159,10 @@ class Crew:
         async with self._changed:
             self._changed.notify_all()
 
-    def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
+    def _spawn(self, work: Coroutine[Any, Any, None], among: set[asyncio.Task[None]]) -> None:
         task = asyncio.create_task(work)
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        among.add(task)
+        task.add_done_callback(among.discard)
 
 
 def _warm_clip(folder: Path) -> Path:

@@ -16,6 +16,7 @@ from typing import IO
 
 from emotion_llama.serve.isolation.harden import EXIT_MEMORY, has_proc
 
+CHILD: tuple[str, ...] = ("-m", "emotion_llama.serve.isolation.child")  # what Python is started with
 # What of the server's environment a child gets to see; keys and tokens are not in it.
 _KEPT_NAMES = (
     "PATH",
@@ -59,7 +60,7 @@ class Process:
         with theirs:
             self._popen = subprocess.Popen(  # noqa: S603  our own module, by our own interpreter
                 [
-                    sys.executable, "-m", "emotion_llama.serve.isolation.child", str(theirs.fileno()), str(os.getpid()),
+                    sys.executable, *CHILD, str(theirs.fileno()), str(os.getpid()),
                     str(setup.memory_bytes), str(setup.niceness), str(setup.warm_clip),
                 ],
                 stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=self._errors,

@@ -87,7 +87,14 @@ class Worker:
             BackendError: it does not come up.
         """
         process = Process(setup)
-        reader, writer = await asyncio.open_unix_connection(sock=process.socket, limit=_STREAM_BYTES)
+        try:
+            reader, writer = await asyncio.open_unix_connection(sock=process.socket, limit=_STREAM_BYTES)
+        except BaseException:
+            process.kill()
+            process.socket.close()
+            await process.ended()
+            process.close()
+            raise
         worker = cls(process, reader, writer, setup.memory_bytes)
         try:
             message, _ = await asyncio.wait_for(worker.receive(), _START_SECONDS)
