@@ -60,7 +60,7 @@ def test_stats_print_a_table_of_80_columns(folder: Path, capsys: Captured, monke
 def test_stats_as_json_are_one_document(folder: Path, capsys: Captured) -> None:
     assert main(["merr", "stats", str(folder), "--json"]) == 0
     document = json.loads(capsys.readouterr().out)
-    assert sorted(document) == ["comparison", "name", "quality", "recipe", "statistics"]
+    assert sorted(document) == ["comparison", "name", "quality", "recipe", "reviews", "statistics"]
     assert document["statistics"]["coarse"] == 7
     assert document["statistics"]["phases"][0]["reasons"]["the file is cut off"] == 1
     assert {m["name"]: m["value"] for m in document["quality"]}["label_early"] == 0

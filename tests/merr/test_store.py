@@ -325,8 +325,8 @@ def test_a_file_cannot_be_a_build(tmp_path: Path) -> None:
 
 
 def test_a_ledger_of_a_newer_version_is_refused(store: Store) -> None:
-    store.query("PRAGMA user_version=2")
-    with pytest.raises(InputError, match=r"made by a newer emotion-llama \(ledger version 2, this one knows 1\)"):
+    store.query("PRAGMA user_version=3")
+    with pytest.raises(InputError, match=r"made by a newer emotion-llama \(ledger version 3, this one knows 2\)"):
         Store.open(store.folder, read_only=True)
 
 

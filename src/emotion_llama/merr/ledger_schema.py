@@ -1,6 +1,6 @@
 """The ledger's tables: one SQLite file in WAL mode, its version, and how a connection is opened and refused.
 
-Version 1:
+Version 2 (version 1 has no `reviews`; it gets them when it is next opened for writing):
 
 - `clips`: what the build is made of. `here` = 0: set aside by the last build (file gone, beyond the limit).
 - `runs`: one row a clip and stage, the last one. `current` = 0: kept, but not of recipe and inputs in force; nothing
@@ -8,6 +8,7 @@ Version 1:
 - `fields`, `artifacts`: what a run has put out; they go with their run.
 - `failures`: every failure ever recorded, with its reason; `claims`: who works on what; `builders`: the log of builds.
 - `stages`, `meta`: the phases of the recipe in force; the recipe itself, and what was found at ingest.
+- `reviews`: what people decided, one row a decision; none is ever changed or taken away, not even with its clip.
 """
 
 from __future__ import annotations
@@ -16,17 +17,30 @@ import os
 import sqlite3
 import time
 import uuid
+from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 
 from emotion_llama.errors import BackendError, InputError
 
 LEDGER_NAME = "merr.sqlite"
-VERSION = 1
+VERSION = 2
 APPLICATION_ID = 0x4D455252  # "MERR": tells this file from other SQLite files
 BUSY_SECONDS = 60.0  # how long a writer waits for another's transaction; each takes milliseconds
 
-SCHEMA = """
+REVIEWS = """
+CREATE TABLE reviews (
+    id INTEGER PRIMARY KEY, clip_id TEXT NOT NULL, reviewer TEXT NOT NULL,
+    decision TEXT NOT NULL CHECK (decision IN ('accept', 'fix', 'reject', 'withdraw')),
+    stars INTEGER CHECK (stars BETWEEN 1 AND 5), comment TEXT NOT NULL,
+    fixes TEXT NOT NULL, seen TEXT NOT NULL, reviewed_at TEXT NOT NULL
+);
+CREATE INDEX reviews_by_clip ON reviews (clip_id, reviewer);
+"""
+# A version -> what makes the next one of it.
+MIGRATIONS: Mapping[int, str] = {1: REVIEWS}
+SCHEMA = (
+    """
 CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
 CREATE TABLE stages (
     name TEXT PRIMARY KEY, position INTEGER NOT NULL, needs TEXT NOT NULL, pool TEXT NOT NULL, version INTEGER NOT NULL
@@ -77,6 +91,8 @@ CREATE TABLE claims (
     PRIMARY KEY (clip_id, stage)
 ) WITHOUT ROWID;
 """
+    + REVIEWS
+)
 
 
 def create(folder: Path) -> None:
@@ -152,6 +168,7 @@ def connect(folder: Path, *, read_only: bool = False) -> sqlite3.Connection:
                 _write_ahead(connection)
                 # A crash of the machine may cost the last results, never the ledger; one of the process costs nothing.
                 connection.execute("PRAGMA synchronous=NORMAL")
+                _migrate(connection)
             connection.execute("PRAGMA foreign_keys=ON")
         except BaseException:
             connection.close()
@@ -170,6 +187,23 @@ def _write_ahead(connection: sqlite3.Connection) -> None:
             return
         time.sleep(0.02)
     connection.execute("PRAGMA journal_mode=WAL")
+
+
+def _migrate(connection: sqlite3.Connection) -> None:
+    """Bring an older version's ledger up to this one's, in one transaction; a builder that has it open goes on."""
+    if connection.execute("PRAGMA user_version").fetchone()[0] == VERSION:
+        return
+    connection.execute("BEGIN IMMEDIATE")
+    try:
+        # Asked again: another process may have been quicker.
+        for version in range(connection.execute("PRAGMA user_version").fetchone()[0], VERSION):
+            for statement in MIGRATIONS[version].split(";"):
+                connection.execute(statement)
+        connection.execute(f"PRAGMA user_version={VERSION}")
+        connection.execute("COMMIT")
+    except BaseException:
+        connection.rollback()
+        raise
 
 
 def _uri(path: Path, read_only: bool) -> str:

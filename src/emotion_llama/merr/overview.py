@@ -16,6 +16,8 @@ from emotion_llama.merr.counts import by_size, is_coarse, is_fine
 from emotion_llama.merr.figures import Statistics
 from emotion_llama.merr.quality import Assessor, Measure
 from emotion_llama.merr.records import Sample
+from emotion_llama.merr.review_figures import ReviewCounter, ReviewStatistics
+from emotion_llama.merr.reviews import newest_reviews
 from emotion_llama.merr.statistics import Collector
 from emotion_llama.merr.values import label_of, part
 
@@ -44,6 +46,7 @@ class Overview:
     comparison: Comparison
     examples: tuple[Example, ...]
     recipe: Mapping[str, Any]  # JSON values of any depth
+    reviews: ReviewStatistics | None = None  # None where nobody has reviewed anything
 
 
 def look_over(store: Store, *, with_examples: bool = True) -> Overview:
@@ -54,16 +57,22 @@ def look_over(store: Store, *, with_examples: bool = True) -> Overview:
         with_examples: also choose up to three samples a label and read their pictures.
     """
     collector, assessor, chooser = Collector(), Assessor(), Chooser()
+    reviews = newest_reviews(store)
+    reviewed = ReviewCounter(reviews)
     for sample in store.samples("all"):
         collector.add(sample)
         assessor.add(sample)
+        reviewed.add(sample)
         if with_examples:
             chooser.add(sample)
     statistics = collector.result()
     examples = tuple(Example(s, store.artifact(s.clip.clip_id, "peak_frame")) for s in chooser.chosen())
     name = store.folder.resolve().name
     recipe = {} if store.recipe is None else store.recipe.model_dump(mode="json")
-    return Overview(name, statistics, assessor.measures(), compare(statistics, name), examples, recipe)
+    return Overview(
+        name, statistics, assessor.measures(), compare(statistics, name), examples, recipe,
+        reviewed.result() if reviews else None,
+    )  # fmt: skip
 
 
 class Chooser:
@@ -153,5 +162,6 @@ def overview_document(overview: Overview) -> dict[str, Any]:  # a JSON object
         "statistics": asdict(overview.statistics),
         "quality": [asdict(measure) for measure in overview.measures],
         "comparison": asdict(overview.comparison),
+        "reviews": None if overview.reviews is None else asdict(overview.reviews),
         "recipe": dict(overview.recipe),
     }

@@ -10,7 +10,7 @@ from emotion_llama.merr.overview import Overview
 from emotion_llama.report.analysis_page import POLICY
 from emotion_llama.report.dataset_counts import distributions, modalities, phases
 from emotion_llama.report.dataset_examples import examples
-from emotion_llama.report.dataset_tables import comparison, makers, quality
+from emotion_llama.report.dataset_tables import comparison, makers, quality, reviews
 from emotion_llama.report.markup import Html, element, join
 from emotion_llama.report.tables import details, facts
 from emotion_llama.report.wording import clock
@@ -20,6 +20,7 @@ SECTIONS: Mapping[str, str] = {
     "distributions": "What is in it",
     "modalities": "Do face, voice and words agree?",
     "quality": "Quality",
+    "reviews": "What reviewers decided",
     "comparison": "Beside published data sets",
     "examples": "Examples",
     "makers": "Who made what",
@@ -47,6 +48,7 @@ def render_dataset_page(overview: Overview) -> str:
         "distributions": distributions(found),
         "modalities": modalities(found),
         "quality": quality(overview.measures),
+        "reviews": reviews(overview.reviews),
         "comparison": comparison(overview.comparison),
         "examples": examples(overview.examples),
         "makers": [*makers(found), *_recipe(overview)],

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from emotion_llama.merr.comparison import Comparison, ComparisonRow
 from emotion_llama.merr.figures import Maker, Statistics
 from emotion_llama.merr.quality import Measure
+from emotion_llama.merr.review_figures import PairAgreement, ReviewerCount, ReviewStatistics
 from emotion_llama.report.dataset_counts import plain
 from emotion_llama.report.markup import Html, element, join
 from emotion_llama.report.tables import table
@@ -48,6 +49,34 @@ def _measure_row(m: Measure) -> tuple[str, ...]:
     says = m.says + (f". Left out: {why_nothing(m)}" if m.left_out else "")
     title = join([m.title, element("small", says)])
     return title, measure_value(m.value), measure_value(m.chance), f"{m.rests_on:,}{NBSP}{m.unit}", m.better
+
+
+def reviews(found: ReviewStatistics | None) -> list[Html]:
+    """What each reviewer decided, what it comes to, and how far each two of them agree."""
+    if found is None:
+        return [element("p", "Nobody has reviewed a sample.", class_="note")]
+    header = ("Reviewer", "Reviewed", "Accepted", "Fixed", "Rejected", "Stars, mean")
+    rows = [_reviewer_row(r) for r in found.reviewers]
+    parts = [element("p", f"{line[0].upper()}{line[1:]}.", class_="note") for line in found.lines()]
+    parts.append(table("Reviewers", header, rows, "stacks"))
+    if found.pairs:
+        columns = ("Two reviewers", "Both reviewed", "Same decision", "Kappa", "Both kept", "Same label", "Kappa")
+        pairs = [_pair_row(p) for p in found.pairs]
+        parts.append(table("Agreement, and Cohen's kappa, which is 0 at chance", columns, pairs, "stacks"))
+    return parts
+
+
+def _reviewer_row(r: ReviewerCount) -> tuple[str, ...]:
+    stars = NO if r.mean_stars is None else f"{r.mean_stars:.1f} of {r.starred:,}"
+    return r.reviewer, *(f"{n:,}" for n in (r.reviewed, r.accepted, r.fixed, r.rejected)), stars
+
+
+def _pair_row(p: PairAgreement) -> tuple[str, ...]:
+    cells = [f"{p.first}, {p.second}"]
+    for found in (p.decisions, p.labels):
+        kappa = NO if found.kappa is None else f"{found.kappa:.2f}"
+        cells += [f"{found.compared:,}", measure_value(found.equal), kappa]
+    return tuple(cells)
 
 
 def comparison(found: Comparison) -> list[Html]:

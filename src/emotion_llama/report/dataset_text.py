@@ -8,6 +8,7 @@ from emotion_llama.errors import InputError
 from emotion_llama.merr.figures import Statistics
 from emotion_llama.merr.overview import Overview
 from emotion_llama.merr.quality import Measure
+from emotion_llama.merr.review_figures import Agreement, ReviewStatistics
 from emotion_llama.records import AU_DESCRIPTIONS
 from emotion_llama.report.dataset_counts import plain
 from emotion_llama.report.dataset_tables import NO, YES, measure_value, why_nothing
@@ -55,6 +56,8 @@ def render_dataset_text(
         _contents(sheet, found)
         _modalities(sheet, found)
         _quality(sheet, overview.measures)
+    if overview.reviews is not None:
+        _reviews(sheet, overview.reviews)
     _comparison(sheet, overview)
     return sheet.text()
 
@@ -129,6 +132,25 @@ def _quality(sheet: Sheet, measures: Sequence[Measure]) -> None:
     for m in measures:
         if m.value is None:
             sheet.paragraph(f"{m.title}: {why_nothing(m)}", first="  - ", indent="    ", style="dim")
+
+
+def _reviews(sheet: Sheet, found: ReviewStatistics) -> None:
+    _heading(sheet, "Reviews", "reviewed", "accepted", "fixed", "rejected", "stars")
+    for r in found.reviewers:
+        stars = "–" if r.mean_stars is None else f"{r.mean_stars:.1f}"
+        _row(sheet, r.reviewer, *(f"{n:,}" for n in (r.reviewed, r.accepted, r.fixed, r.rejected)), stars)
+    for line in found.lines():
+        sheet.paragraph(line, first="  - ", indent="    ", style="dim")
+    if found.pairs:
+        _heading(sheet, "Two reviewers agree", "both", "decision", "kappa", "label", "kappa")
+    for pair in found.pairs:
+        parts = [f"{pair.decisions.compared:,}", *_agreement(pair.decisions), *_agreement(pair.labels)]
+        _row(sheet, f"{pair.first}, {pair.second}", *parts)
+
+
+def _agreement(found: Agreement) -> tuple[str, str]:
+    equal = "–" if found.equal is None else percent(found.equal)
+    return equal, "–" if found.kappa is None else f"{found.kappa:.2f}"
 
 
 def _comparison(sheet: Sheet, overview: Overview) -> None:

@@ -11,8 +11,9 @@ from typing import Any
 import pytest
 
 from emotion_llama.errors import InputError
+from emotion_llama.merr.columns import key_of
 from emotion_llama.merr.export import Choice, export_build
-from emotion_llama.merr.export.cells import key_of, read_text, write_text
+from emotion_llama.merr.export.cells import read_text, write_text
 from emotion_llama.merr.imports import import_files
 from emotion_llama.merr.records import Drop, Field, Provenance
 from emotion_llama.merr.store import Store

@@ -15,6 +15,7 @@ EXAMPLES = """examples:
   emotion-llama merr export merr/ --format parquet --media peak --license mit
   emotion-llama merr export merr/ --format sharegpt --scope fine --to factory/
   emotion-llama merr export merr/ --format csv --language zh
+  emotion-llama merr export merr/ --format csv --reviews ignore --to as-built/
 
 formats:
   merr      MERR_coarse_grained.json/.txt, MERR_fine_grained.json/.txt and
@@ -55,6 +56,13 @@ def add_parser(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> No
         default="none",
         help="parquet: also pictures of the peak, or pictures and sound; sharegpt: also the peak as an image",
     )
+    add(
+        "--reviews",
+        choices=("honour", "ignore"),
+        default="honour",
+        help="what reviewers decided: leave out what they rejected and use what they fixed, or take the build as it "
+        "is (default: %(default)s)",
+    )
     add("--license", metavar="NAME", dest="licence", help="for the data-set card (parquet)")
     add("--name", default="merr", help="of the data set, in card and dataset_info.json (default: %(default)s)")
     add("--jsonl", action="store_true", help="sharegpt: one object a line")
@@ -70,8 +78,9 @@ def run(args: argparse.Namespace) -> int:
     from emotion_llama.merr.store import Store
 
     choice = Choice(
-        args.scope, args.language, tuple(args.split), args.media, args.licence, name=args.name, lines=args.jsonl
-    )
+        args.scope, args.language, tuple(args.split), args.media, args.licence, name=args.name, lines=args.jsonl,
+        reviews=args.reviews,
+    )  # fmt: skip
     with Store.open(args.folder, read_only=True) as store:
         tally = export_build(store, args.to, args.format, choice, force=args.force)
     if args.json:

@@ -44,7 +44,8 @@ def export_build(
             raise InputError(f"nothing is left to export from {build.folder}" + (f": {reasons}" if reasons else ""))
         write_manifest(half, _about(kind, selection, written))
     left_out = dict(sorted(written.left_out.items(), key=lambda item: (-item[1], item[0])))
-    return ExportTally(target, kind, written.files, written.samples, left_out, written.notes)
+    notes = (*written.notes, *selection.reviewed.result().lines())
+    return ExportTally(target, kind, written.files, written.samples, left_out, notes)
 
 
 def default_folder(build: Build, kind: Format) -> Path:
@@ -77,6 +78,14 @@ def _about(kind: Format, selection: Selection, written: Written) -> dict[str, ob
         "languages": list(selection.described),
         "splits": list(choice.splits) or "all",
         "media": choice.media,
+        "reviews": _use_of_reviews(selection),
         "samples": written.samples,
         "left_out": dict(sorted(written.left_out.items())),
     }
+
+
+def _use_of_reviews(selection: Selection) -> object:
+    if selection.choice.reviews == "ignore":
+        return "ignored"
+    found = selection.reviewed.result()
+    return {"reviewed": found.reviewed, "left_out": found.left_out, "fixed_fields": dict(found.fixed_fields)}

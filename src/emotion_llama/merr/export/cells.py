@@ -7,7 +7,6 @@ get one apostrophe in front, which the import takes away.
 
 from __future__ import annotations
 
-import hashlib
 import json
 import re
 from collections.abc import Mapping
@@ -15,20 +14,15 @@ from dataclasses import fields
 from typing import NamedTuple
 
 from emotion_llama.errors import InputError
-from emotion_llama.merr.fields import FIELDS
-from emotion_llama.merr.records import ClipRow, Field, FieldKey, Json, Provenance
+from emotion_llama.merr.columns import HEADLINES, column_of, value_hash
+from emotion_llama.merr.records import ClipRow, Field, Json, Provenance
 
 # Fields whose value is one text; all others are JSON.
 TEXT_FIELDS = frozenset({"visual_objective", "audio_tone", "coarse_caption", "fine_caption", "split"})
-# Fields whose value is an object with one word or text that people read and edit: it gets the column of the field's
-# name, the rest stands beside it as JSON.
-HEADLINES: Mapping[str, str] = {"label": "label", "subtitle": "text"}
 DETAILS = "_details"
 CLIP_COLUMNS: tuple[str, ...] = tuple(f.name for f in fields(ClipRow))
 CLIP_TYPES: Mapping[str, str] = {f.name: str(f.type).removesuffix(" | None") for f in fields(ClipRow)}
 NOT_FINE, WHY_MISSING, PROVENANCE = "not_fine", "why_missing", "provenance"
-_LANGUAGES = ("en", "zh")
-_HASH_LETTERS = 16
 _MARKED = re.compile(r"'*(?:[=+\-@\t\r]|\Z)")
 
 
@@ -56,20 +50,6 @@ def read_text(cell: str) -> str | None:
 def write_json(value: Json) -> str:
     """A JSON value's cell, readable: not escaped."""
     return json.dumps(value, ensure_ascii=False)
-
-
-def column_of(key: FieldKey) -> str:
-    """The column of a field: its name, and its language after it ("fine_caption_en")."""
-    name, language = key
-    return f"{name}_{language}" if language else name
-
-
-def key_of(column: str) -> FieldKey | None:
-    """The field of a column; None when it is the column of no known field."""
-    if column in FIELDS and not FIELDS[column].by_language:
-        return column, ""
-    name, _, language = column.rpartition("_")
-    return (name, language) if name in FIELDS and FIELDS[name].by_language and language in _LANGUAGES else None
 
 
 def field_cells(found: Field) -> list[Cell]:
@@ -103,12 +83,6 @@ def _clip_cell(value: str | float | bool | None) -> str:
     if isinstance(value, bool):
         return "true" if value else "false"
     return write_text(value) if isinstance(value, str) else repr(value)
-
-
-def value_hash(value: Json) -> str:
-    """Tells a value from an edited one."""
-    text = json.dumps(value, ensure_ascii=False, sort_keys=True)
-    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:_HASH_LETTERS]
 
 
 def provenance_json(found: Field) -> dict[str, Json]:

@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal, NamedTuple, Protocol, get_args
 
 from emotion_llama.errors import InputError
 from emotion_llama.merr.records import Sample
+from emotion_llama.merr.rows import Row
 
 Format = Literal["merr", "parquet", "sharegpt", "csv"]
 ExportScope = Literal["coarse", "fine", "both"]
 Media = Literal["none", "peak", "all"]
+UseOfReviews = Literal["honour", "ignore"]
 FORMATS: tuple[Format, ...] = get_args(Format)
 SCOPES: tuple[ExportScope, ...] = get_args(ExportScope)
 MEDIA: tuple[Media, ...] = get_args(Media)
+REVIEWS: tuple[UseOfReviews, ...] = get_args(UseOfReviews)
 SPLITS = ("train", "validation", "test")
 LANGUAGES = ("en", "zh")
 
@@ -33,6 +36,9 @@ class Build(Protocol):
     def artifact(self, clip_id: str, name: str) -> bytes | None:
         """A file that a stage made of a clip; None where there is none."""
 
+    def query(self, sql: str, parameters: Sequence[object] = ()) -> list[Row]:
+        """Rows of its ledger; reviews are read with it."""
+
 
 @dataclass(frozen=True)
 class Choice:
@@ -47,6 +53,7 @@ class Choice:
         licence: for the data-set card; None leaves the field open.
         name: of the data set, in the card and in dataset_info.json.
         lines: one JSON object a line (sharegpt), for files too long to be read at once.
+        reviews: whether reviewers' decisions count: what they left out is left out, what they fixed is used.
 
     Raises:
         InputError: a value is none of those listed.
@@ -59,11 +66,13 @@ class Choice:
     licence: str | None = None
     name: str = "merr"
     lines: bool = False
+    reviews: UseOfReviews = "honour"
 
     def __post_init__(self) -> None:
         for what, value, known in (
             ("scope", self.scope, SCOPES),
             ("media", self.media, MEDIA),
+            ("reviews", self.reviews, REVIEWS),
             ("language", self.language, (*LANGUAGES, None)),
             *(("split", split, SPLITS) for split in self.splits),
         ):

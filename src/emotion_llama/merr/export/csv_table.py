@@ -6,15 +6,14 @@ import csv
 from collections.abc import Sequence
 from pathlib import Path
 
+from emotion_llama.merr.columns import HEADLINES, column_of
 from emotion_llama.merr.export.cells import (
     CLIP_COLUMNS,
     DETAILS,
-    HEADLINES,
     NOT_FINE,
     PROVENANCE,
     WHY_MISSING,
     clip_cells,
-    column_of,
     field_cells,
     provenance_json,
     write_json,

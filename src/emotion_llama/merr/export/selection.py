@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from emotion_llama.errors import InputError
 from emotion_llama.merr.counts import is_coarse, is_fine, reason_kind
 from emotion_llama.merr.export.choice import LANGUAGES, SPLITS, Build, Choice
 from emotion_llama.merr.records import Sample, StageRun
+from emotion_llama.merr.review_figures import ReviewCounter
+from emotion_llama.merr.review_fixes import with_fixes
+from emotion_llama.merr.review_records import Review
+from emotion_llama.merr.reviews import newest_reviews
 from emotion_llama.merr.tally import reason_group
 from emotion_llama.merr.values import text_of
 
@@ -23,6 +27,8 @@ class Selection:
         languages: all languages that descriptions are in, English first.
         described: a sample belongs to a set when its description is there in one of these.
         has_splits: some sample of the coarse set has a split.
+        reviews: the newest of each reviewer, by clip; empty where they are not to count.
+        reviewed: counts what they came to, in the last walk.
     """
 
     build: Build
@@ -31,11 +37,17 @@ class Selection:
     languages: tuple[str, ...]
     described: tuple[str, ...]
     has_splits: bool
+    reviews: Mapping[str, Sequence[Review]] = field(default_factory=dict)
     left_out: Counter[str] = field(default_factory=Counter)
+    reviewed: ReviewCounter = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.reviewed = ReviewCounter(self.reviews)
 
     def __iter__(self) -> Iterator[Taken]:
         """The samples taken, sorted by id. Walking again counts anew."""
         self.left_out.clear()
+        self.reviewed = ReviewCounter(self.reviews)
         for sample in self.build.samples("all"):
             taken = self._take(sample)
             if isinstance(taken, str):
@@ -45,6 +57,11 @@ class Selection:
 
     def _take(self, sample: Sample) -> Taken | str:
         """The sample as it is taken, or why it is not."""
+        verdict = self.reviewed.add(sample)
+        taken = self._as_built(with_fixes(sample, verdict.fixes))
+        return taken if isinstance(taken, str) or verdict.why_left_out is None else verdict.why_left_out
+
+    def _as_built(self, sample: Sample) -> Taken | str:
         dropped = next((r for r in sample.runs.values() if r.status == "dropped" and (r.scope or "all") == "all"), None)
         if dropped is not None:
             return f"dropped at {dropped.stage}: {_kind(dropped)}"
@@ -98,7 +115,8 @@ def select(build: Build, choice: Choice, *, one_language: bool = True) -> Select
             "add the language to the recipe's languages and build again"
         )
     described = (language,) if one_language or choice.language else languages
-    return Selection(build, choice, language, languages, described, has_splits)
+    reviews = newest_reviews(build) if choice.reviews == "honour" else {}
+    return Selection(build, choice, language, languages, described, has_splits, reviews)
 
 
 def split_of(sample: Sample) -> str | None:

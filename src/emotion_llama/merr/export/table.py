@@ -12,8 +12,9 @@ from dataclasses import fields
 from pathlib import PurePath
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from emotion_llama.merr.columns import column_of
 from emotion_llama.merr.export.card import without_places
-from emotion_llama.merr.export.cells import column_of, provenance_json
+from emotion_llama.merr.export.cells import provenance_json
 from emotion_llama.merr.export.choice import Media
 from emotion_llama.merr.export.selection import Taken
 from emotion_llama.merr.records import Json, Sample

@@ -9,19 +9,17 @@ from collections.abc import Mapping, Sequence
 
 from emotion_llama.errors import InputError
 from emotion_llama.labels import LabelSpace
+from emotion_llama.merr.columns import HEADLINES, key_of, value_hash
 from emotion_llama.merr.export.cells import (
     CLIP_COLUMNS,
     CLIP_TYPES,
     DETAILS,
-    HEADLINES,
     NOT_FINE,
     PROVENANCE,
     TEXT_FIELDS,
     WHY_MISSING,
-    key_of,
     read_provenance,
     read_text,
-    value_hash,
 )
 from emotion_llama.merr.imports.claims import Claim, FileContent, given_label
 from emotion_llama.merr.imports.label_lists import known_label

@@ -1,0 +1,36 @@
+"""Names of a sample's fields as columns, what people read of their values, and a hash that tells values apart. Pure."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+
+from emotion_llama.merr.fields import FIELDS
+from emotion_llama.merr.records import FieldKey, Json
+
+# Fields whose value is an object with one word or text that people read and edit: it gets the column of the field's
+# name, the rest stands beside it as JSON.
+HEADLINES: Mapping[str, str] = {"label": "label", "subtitle": "text"}
+_LANGUAGES = ("en", "zh")
+_HASH_LETTERS = 16
+
+
+def column_of(key: FieldKey) -> str:
+    """The column of a field: its name, and its language after it ("fine_caption_en")."""
+    name, language = key
+    return f"{name}_{language}" if language else name
+
+
+def key_of(column: str) -> FieldKey | None:
+    """The field of a column; None when it is the column of no known field."""
+    if column in FIELDS and not FIELDS[column].by_language:
+        return column, ""
+    name, _, language = column.rpartition("_")
+    return (name, language) if name in FIELDS and FIELDS[name].by_language and language in _LANGUAGES else None
+
+
+def value_hash(value: Json) -> str:
+    """Tells a value from an edited one."""
+    text = json.dumps(value, ensure_ascii=False, sort_keys=True)
+    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:_HASH_LETTERS]

@@ -1,0 +1,164 @@
+"""Fixed fields: what is handed in checked, and put in place of what was there with the reviewer as its maker. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+
+from emotion_llama.annotators.reasoning import holds_label
+from emotion_llama.annotators.wording import wording
+from emotion_llama.errors import InputError
+from emotion_llama.labels import LabelSpace
+from emotion_llama.merr.fields import PseudoLabel, to_json
+from emotion_llama.merr.records import Field, FieldKey, Json, Provenance, Sample, StageRun
+from emotion_llama.merr.review_records import FIXABLE, REVIEWER, headline, key_of_fix
+from emotion_llama.merr.values import part, source_of, text_of
+
+MAX_LETTERS, MAX_PHRASES = 8000, 60  # of one text, and of one list; own choice, far above what a build writes
+TAKEN_AWAY = "a reviewer took it away"
+OTHER_LABEL = "written for another label, which a reviewer changed"
+OTHER_TEXT = "of the description before a reviewer changed it"
+Fixes = Mapping[FieldKey, tuple[Json, Provenance]]
+
+
+def checked_fixes(fixes: Mapping[str, Json], sample: Sample, space: LabelSpace) -> dict[str, Json]:
+    """Fixes as they are stored: tidied, and without those that change nothing.
+
+    Args:
+        fixes: column -> value as handed in.
+        sample: as the build has it.
+        space: labels that the data set knows.
+
+    Raises:
+        InputError: a column is no field of the sample that people may fix, or a value is not of its kind.
+    """
+    kept: dict[str, Json] = {}
+    for column, value in fixes.items():
+        key = key_of_fix(column, sample)
+        tidy = _tidy(column, key[0], value, space)
+        if tidy != _comparable(key[0], sample.value(*key)):
+            kept[column] = tidy
+    return kept
+
+
+def with_fixes(sample: Sample, fixes: Fixes) -> Sample:
+    """The sample with fixed fields in place of its own, and without what they made untrue.
+
+    A changed label takes the measurements of the old one along, and, unless they were fixed too, the clues that were
+    sorted for it and fine descriptions that do not come to the new one. A new fine description has not been checked;
+    one that failed the check no longer keeps the sample out of the fine set.
+    """
+    if not fixes:
+        return sample
+    fields = dict(sample.fields)
+    for key, (value, provenance) in fixes.items():
+        fields[key] = _fixed(fields[key], value, provenance)
+    if ("label", "") in fixes:
+        _follow_label(fields, fixes)
+    rewritten = {language for name, language in fixes if name == "fine_caption"}
+    for key, found in sample.fields.items():
+        changed = fields.get(("fine_caption", key[1]))
+        if key[0] == "consistency" and changed != sample.fields.get(("fine_caption", key[1])):
+            fields[key] = _missing(found, OTHER_TEXT)
+    return replace(sample, fields=fields, runs=_without_failed_check(sample, rewritten))
+
+
+def _follow_label(fields: dict[FieldKey, Field], fixes: Fixes) -> None:
+    """Take away what was made for the old label."""
+    label = str(part(fields["label", ""].value, "label"))
+    for key, found in list(fields.items()):
+        name, language = key
+        if key in fixes or found.value is None:
+            continue
+        told = text_of(found.value) or ""
+        if name == "clues" or (name == "fine_caption" and not _comes_to(told, label, language)):
+            fields[key] = _missing(found, OTHER_LABEL)
+        if name == "conflicts" and isinstance(found.value, list):
+            others: list[Json] = [c for c in found.value if "label" not in (part(c, "first"), part(c, "second"))]
+            fields[key] = replace(found, value=others)
+
+
+def _comes_to(text: str, label: str, language: str) -> bool:
+    return holds_label(text, label, wording("zh" if language == "zh" else "en"))
+
+
+def _without_failed_check(sample: Sample, rewritten: set[str]) -> Mapping[str, StageRun]:
+    """The runs, the check of fine descriptions passed where every one that failed it was rewritten."""
+    run = sample.runs.get("consistency")
+    failed = {
+        language
+        for (name, language), found in sample.fields.items()
+        if name == "consistency" and part(found.value, "problems")
+    }
+    if run is None or run.status != "dropped" or run.scope != "fine" or not failed or not failed <= rewritten:
+        return sample.runs
+    return {**sample.runs, "consistency": replace(run, status="done", reason=None, scope=None)}
+
+
+def _fixed(before: Field, value: Json, provenance: Provenance) -> Field:
+    if value is None:
+        return replace(before, value=None, why_missing=TAKEN_AWAY, provenance=provenance)
+    return replace(before, value=_whole(before, value), why_missing=None, provenance=provenance)
+
+
+def _whole(before: Field, value: Json) -> Json:
+    """The field's value around what was fixed of it."""
+    if before.name == "label":
+        said = part(before.value, "label") if source_of(before.value) == "rules" else part(before.value, "by_rules")
+        by_rules = said if isinstance(said, str) else None
+        return to_json(PseudoLabel(str(value), "given", None, None, None, by_rules=by_rules))
+    if before.name == "subtitle":
+        return {"text": value, "source": REVIEWER, "language": part(before.value, "language")}
+    if before.name == "clues" and isinstance(value, Mapping):
+        return {**value, "label": part(before.value, "label")}
+    return value
+
+
+def _missing(found: Field, why: str) -> Field:
+    return replace(found, value=None, why_missing=why)
+
+
+def _comparable(name: str, value: Json) -> Json:
+    """A field's value in the form in which a fix of it is handed in."""
+    if name == "clues" and isinstance(value, Mapping):
+        return {side: list(_list(value.get(side))) for side in ("supporting", "misleading")}
+    return headline(name, value)
+
+
+def _list(value: Json) -> list[Json]:
+    return value if isinstance(value, list) else []
+
+
+def _tidy(column: str, name: str, value: Json, space: LabelSpace) -> Json:
+    kind = FIXABLE[name]
+    if kind == "label":
+        if not isinstance(value, str):
+            raise InputError(f"a label is one of {', '.join(space.labels)}; got {value!r}")
+        return space.labels[space.index(value)]
+    if value is None or kind == "text":
+        return _text(column, value)
+    if kind == "phrases":
+        return _phrases(column, value) or None
+    if not isinstance(value, Mapping) or set(value) != {"supporting", "misleading"}:
+        raise InputError(f"{column} is an object with 'supporting' and 'misleading', got {value!r}")
+    clues: dict[str, Json] = {side: _phrases(column, value[side]) for side in ("supporting", "misleading")}
+    return clues if any(clues.values()) else None
+
+
+def _text(column: str, value: Json) -> str | None:
+    if value is None:
+        return None
+    if not isinstance(value, str) or len(value) > MAX_LETTERS:
+        raise InputError(f"{column} is a text of at most {MAX_LETTERS} characters, got {_short(value)}")
+    return value.strip() or None
+
+
+def _phrases(column: str, value: Json) -> list[Json]:
+    if not isinstance(value, list) or len(value) > MAX_PHRASES:
+        raise InputError(f"{column} is a list of at most {MAX_PHRASES} texts, got {_short(value)}")
+    return [phrase for phrase in (_text(column, item) for item in value) if phrase is not None]
+
+
+def _short(value: Json) -> str:
+    text = repr(value)
+    return text if len(text) <= 60 else f"{text[:57]}..."
