@@ -171,6 +171,15 @@ def test_given_back_is_first_again_and_no_attempt(store: JobStore) -> None:
     assert store.claim().id == second.id  # type: ignore[union-attr]
 
 
+def test_given_back_after_a_wish_to_end(store: JobStore) -> None:
+    job = hand_in(store)
+    store.claim()
+    store.cancel("me", job.id)
+    store.give_back(job.id)
+    assert store.get("me", job.id).status == "cancelled"
+    assert store.claim() is None
+
+
 def test_expires(store: JobStore, clock: Clock) -> None:
     old, new, waiting = hand_in(store), hand_in(store), hand_in(store)
     for job in (old, new):

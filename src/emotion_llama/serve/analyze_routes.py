@@ -28,6 +28,8 @@ EVENTS_EXAMPLE = (
     'event: result\ndata: {"schema_version": 1, "clip": {"path": "talk.mp4"}}\n\n'
 )
 PAGE_EXAMPLE = '<!doctype html>\n<html lang="en"><head><title>talk.mp4</title></head></html>'
+# The page carries its own policy in a meta element; this one makes it a document of no origin as well.
+PAGE_POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'; frame-ancestors 'none'; sandbox"
 
 
 def multipart_body(form: type[AnalyzeForm] = AnalyzeForm) -> dict[str, Any]:
@@ -87,10 +89,8 @@ async def _analyze(state: ServeState, upload: Upload, form: AnalyzeForm, **liste
 
 def _answer(form: AnalyzeForm, analyzed: Analyzed) -> Response:
     if form.format == "html":
-        # The page carries its own policy in a meta element; this one makes it a document of no origin as well.
-        policy = "default-src 'none'; img-src data:; style-src 'unsafe-inline'; frame-ancestors 'none'; sandbox"
         return Response(
-            analyzed.html, media_type="text/html; charset=utf-8", headers={"Content-Security-Policy": policy}
+            analyzed.html, media_type="text/html; charset=utf-8", headers={"Content-Security-Policy": PAGE_POLICY}
         )
     return Response(analyzed.document_json, media_type="application/json")
 

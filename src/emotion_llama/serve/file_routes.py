@@ -17,7 +17,6 @@ from emotion_llama.serve.uploads import receive_upload
 router = APIRouter(tags=["files"])
 
 FileId = Annotated[str, Path(pattern="^file-[0-9a-f]{32}$", examples=["file-" + "0" * 32])]
-PURPOSE = "user_data"  # OpenAI's word for files that are asked about
 
 
 class FileObject(BaseModel):
@@ -31,7 +30,7 @@ class FileObject(BaseModel):
     created_at: int
     expires_at: int | None
     filename: str
-    purpose: Literal["user_data"] = PURPOSE
+    purpose: Literal["user_data"] = "user_data"  # OpenAI's word for files that are asked about
     status: Literal["processed"] = "processed"
     kind: str
 

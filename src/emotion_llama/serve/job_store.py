@@ -240,15 +240,18 @@ class JobStore:
         self._remove_clip(job_id)
 
     def give_back(self, job_id: str) -> None:
-        """Put a running job back in its place in the queue: the server ends, and that is no attempt of the job's."""
+        """Put a running job back in its place in the queue: it could not be worked on, and that is no attempt.
+
+        One that somebody asked to end is ended. NotYours as `done`.
+        """
         with self._file.transaction() as db:
             changed = db.execute(
                 "UPDATE jobs SET status = 'queued', worker = NULL, attempts = attempts - 1, stage = NULL, share = 0 "
-                "WHERE id = ? AND worker = ?",
+                "WHERE id = ? AND worker = ? AND NOT is_cancelling",
                 (job_id, self.worker),
             ).rowcount
         if not changed:
-            raise NotYours(job_id)
+            self.cancelled(job_id)
 
     def _end(
         self, db: sqlite3.Connection, job_id: str, status: JobStatus, code: str | None = None, why: str | None = None

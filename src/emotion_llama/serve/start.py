@@ -18,6 +18,7 @@ from emotion_llama.serve.app import create_app
 from emotion_llama.serve.connections import PatientConnection
 from emotion_llama.serve.engine import Engine
 from emotion_llama.serve.isolation.pool import MeasuringPool
+from emotion_llama.serve.keeping import keep
 from emotion_llama.serve.metrics import Metrics
 from emotion_llama.serve.settings import ServeSettings
 from emotion_llama.serve.state import ServeState, private_folder
@@ -66,6 +67,7 @@ def build_state(settings: ServeSettings, readers: dict[str, Reader] | None = Non
     state = ServeState(
         settings, data_dir, loaded, pool, engine if asked else None, Metrics(), is_temporary=is_temporary
     )
+    keep(state)
     watch(state)
     return state
 
