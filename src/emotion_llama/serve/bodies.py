@@ -6,7 +6,7 @@ import asyncio
 import time
 from contextlib import suppress
 
-from starlette.datastructures import Headers
+from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from emotion_llama.serve.answers import send_problem
@@ -38,8 +38,9 @@ class BodyGuard:
         body = _Body(receive, limit, self._settings, expects=headers.get("expect", "").lower() == "100-continue")
 
         async def send_after_body(message: Message) -> None:
-            if message["type"] == "http.response.start":
-                await body.drain()
+            if message["type"] == "http.response.start" and not await body.drain():
+                # What is left of the body is never read: nothing can follow it on this connection.
+                MutableHeaders(scope=message)["Connection"] = "close"
             await send(message)
 
         declared = headers.get("content-length", "0")
@@ -60,7 +61,7 @@ class _Body:
         self._expects = expects
         self._num_bytes = 0
         self._began = 0.0
-        self._is_complete = False
+        self._is_complete = self._was_slow = False
 
     async def receive(self) -> Message:
         """The next message of the body; after its end whatever comes, however late."""
@@ -70,11 +71,13 @@ class _Body:
         try:
             message = await asyncio.wait_for(self._receive(), self._patience)
         except asyncio.TimeoutError:
+            self._was_slow = True
             raise Problem(408, f"nothing of the body came for {self._patience:g} s", code="slow_body") from None
         self._note(message)
         if self._num_bytes > self._limit:
             raise _too_large(self._limit)
         if message.get("more_body", False) and self._is_slow():
+            self._was_slow = True
             raise Problem(408, f"the body comes slower than {self._least_pace} bytes a second", code="slow_body")
         return message
 
@@ -82,12 +85,15 @@ class _Body:
         waited = time.monotonic() - self._began
         return waited > self._patience and self._num_bytes < waited * self._least_pace
 
-    async def drain(self) -> None:
-        """Read and drop what is left, for a short time; nothing of a body that waits to be asked for."""
-        if self._is_complete or (self._expects and not self._num_bytes):
-            return
-        with suppress(asyncio.TimeoutError):
-            await asyncio.wait_for(self._drop(), DRAIN_SECONDS)
+    async def drain(self) -> bool:
+        """Read and drop what is left, for a short time; whether all is read.
+
+        A slow body is not waited for, nor one that waits to be asked for.
+        """
+        if not self._is_complete and not self._was_slow and (self._num_bytes or not self._expects):
+            with suppress(asyncio.TimeoutError):
+                await asyncio.wait_for(self._drop(), DRAIN_SECONDS)
+        return self._is_complete
 
     async def _drop(self) -> None:
         while not self._is_complete:

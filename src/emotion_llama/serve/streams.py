@@ -59,7 +59,10 @@ class EventStream(Response):
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Send all events."""
         async with self._keep:
-            await unless_gone(receive, self._send_all(send))
+            try:
+                await unless_gone(receive, self._send_all(send))
+            except ClientDisconnect:  # nobody is left to be told
+                return
         # Whoever has read the answer to its end may rely on nothing of the request being left.
         await send({"type": "http.response.body", "body": b"", "more_body": False})
 

@@ -1,0 +1,271 @@
+"""Hostile and broken bodies: each ends in 4xx, leaves nothing behind, and the server answers the next one."""
+
+import asyncio
+import gzip
+import socket
+import threading
+import time
+
+import pytest
+
+from emotion_llama.serve.uploads import MAX_FIELD_BYTES, shown_file_name
+
+JPEG = b"\xff\xd8\xff\xe0\x00\x10JFIF\x00" + bytes(100)
+PDF = b"%PDF-1.7\n" + bytes(100)
+ZIP = b"PK\x03\x04" + bytes(100)
+ELF = b"\x7fELF\x02\x01\x01" + bytes(100)
+SCRIPT = b"#!/bin/sh\nrm -rf /\n"
+PLAYLIST = b"#EXTM3U\n#EXTINF:1,\nfile:///etc/passwd\n"
+CONCAT = b"ffconcat version 1.0\nfile /etc/passwd\n"
+SVG = b"<svg xmlns='http://www.w3.org/2000/svg'/>"
+FILE_BEGUN = b'--x\r\nContent-Disposition: form-data; name="file"; filename="a"\r\n\r\nRIFF'
+HEIC = b"\x00\x00\x00\x18ftypheic" + bytes(100)
+
+
+@pytest.fixture
+def clean(live, pool, tone):
+    """A server that is looked at afterwards: nothing is left, and a good clip is answered."""
+    server = live(max_upload_bytes=100_000, body_timeout_seconds=0.5, max_json_bytes=2048)
+    yield server
+    before = len(pool.calls)
+    assert server.post(tone).status_code == 200
+    assert len(pool.calls) == before + 1
+    assert not list(server.state.uploads_dir.iterdir())
+    assert server.state.uploads == 0
+
+
+@pytest.mark.parametrize(
+    "content",
+    [JPEG, PDF, ZIP, ELF, SCRIPT, PLAYLIST, CONCAT, SVG, HEIC, gzip.compress(bytes(1000)), bytes(5000), b"x"],
+    ids=["jpeg", "pdf", "zip", "elf", "script", "m3u8", "ffconcat", "svg", "heic", "gzip", "zeros", "one byte"],
+)
+@pytest.mark.parametrize("name", ["talk.mp4", "talk.wav"])
+def test_what_is_no_recording_is_refused_whatever_it_is_called(clean, pool, content, name) -> None:
+    answer = clean.post(content, name=name)
+    assert answer.status_code == 415
+    assert answer.json()["error"]["code"] == "no_media"
+    assert pool.calls == []
+
+
+def test_an_empty_file(clean) -> None:
+    answer = clean.post(b"")
+    assert (answer.status_code, answer.json()["error"]["code"]) == (422, "empty")
+
+
+@pytest.mark.parametrize(
+    ("name", "shown"),
+    [
+        ("../../etc/passwd", "passwd"),
+        ("/etc/cron.d/x.mp4", "x.mp4"),
+        ("C:\\Windows\\x.mp4", "x.mp4"),
+        ("..", ".."),
+        ("a\x00b\x1b[31m.mp4", "ab[31m.mp4"),
+        ("x" * 5000, "x" * 200),
+        ("<script>alert(1)<∕script>.mp4", "<script>alert(1)<∕script>.mp4"),
+        ("  ", "clip"),
+        ("Ω 笑い.webm", "Ω 笑い.webm"),
+    ],
+)
+def test_names_are_text_and_never_a_path(name: str, shown: str) -> None:
+    assert shown_file_name(name) == shown
+
+
+def test_a_path_as_name_leads_nowhere(clean, pool, tone) -> None:
+    for name in ("../../../tmp/evil.wav", "/tmp/evil.wav", ".." + "/" * 50 + "x"):
+        assert clean.post(tone, name=name).status_code == 200
+        path = pool.calls[-1]["path"]
+        assert path.parent.parent == clean.state.uploads_dir
+        assert path.suffix == ".wav"
+
+
+def test_too_large_while_it_comes_and_when_it_says_so(clean, pool, tone) -> None:
+    answer = clean.post(tone + bytes(100_001))
+    assert (answer.status_code, answer.json()["error"]["code"]) == (413, "too_large")
+    assert answer.json()["error"]["param"] == "file"
+    declared = clean.post(tone + bytes(6 << 20))  # above the limit of the whole body
+    assert (declared.status_code, declared.json()["error"]["code"]) == (413, "too_large")
+
+    def chunks():
+        yield b'--x\r\nContent-Disposition: form-data; name="file"; filename="a.wav"\r\n\r\n' + tone
+        for _ in range(100):
+            yield bytes(65536)
+
+    headers = {"Content-Type": "multipart/form-data; boundary=x"}  # no Content-Length: chunked
+    answer = clean.client.post("/v1/analyze", content=chunks(), headers=headers)
+    assert answer.status_code == 413
+    assert pool.calls == []
+
+
+def test_a_body_that_is_no_file_is_bounded_as_well(clean) -> None:
+    answer = clean.client.post("/v1/analyze", content=bytes(3000), headers={"Content-Type": "application/json"})
+    assert answer.status_code == 413
+
+
+def _part(name: str, content: bytes, filename: str | None = None) -> bytes:
+    file = "" if filename is None else f'; filename="{filename}"'
+    head = f'--x\r\nContent-Disposition: form-data; name="{name}"{file}\r\n\r\n'
+    return head.encode() + content + b"\r\n"
+
+
+@pytest.mark.parametrize(
+    ("parts", "status", "told"),
+    [
+        ([("people", b"all", None)], 422, "the part 'file' is missing"),
+        ([("file", b"TONE", "a.wav"), ("file", b"TONE", "b.wav")], 422, "came twice"),
+        ([("file", b"TONE", None)], 422, "came as a text, expected a file"),
+        ([("people", b"all", "x.txt"), ("file", b"TONE", "a.wav")], 422, "came as a file, expected a text"),
+        ([("path", b"/etc/passwd", None), ("file", b"TONE", "a.wav")], 422, "there is no part 'path'"),
+        ([("url", b"http://x/", None), ("file", b"TONE", "a.wav")], 422, "there is no part 'url'"),
+        ([("subtitle", b"\xff\xfe", None), ("file", b"TONE", "a.wav")], 422, "is not UTF-8"),
+        ([("subtitle", b"x" * (MAX_FIELD_BYTES + 1), None)], 413, "has more than 65536 bytes"),
+        ([("", b"x", None)], 400, "has no name"),
+        ([("file", b"TONE", "a.wav"), ("transcript", b"hi", "words.exe")], 415, "a transcript is a file called"),
+        ([("file", b"TONE", "a.wav"), ("transcript", b"hi", "words.csv")], 415, "a transcript is a file called"),
+        ([("file", b"TONE", "a.wav"), ("transcript", b"", "words.srt")], 422, "is an empty file"),
+        ([("model", b"rules", None), ("model", b"rules", None)], 422, "came twice"),
+    ],
+)
+def test_parts_that_do_not_fit(clean, pool, tone, parts, status, told) -> None:
+    body = b"".join(_part(name, tone if text == b"TONE" else text, file) for name, text, file in parts) + b"--x--\r\n"
+    answer = clean.client.post("/v1/analyze", content=body, headers={"Content-Type": "multipart/form-data; boundary=x"})
+    assert answer.status_code == status
+    assert told in answer.json()["error"]["message"]
+    assert pool.calls == []
+
+
+@pytest.mark.parametrize(
+    ("content_type", "body", "status", "told"),
+    [
+        ("application/json", b"{}", 415, "expected a body of multipart/form-data"),
+        ("", b"x", 415, "expected a body of multipart/form-data"),
+        ("multipart/form-data", b"x", 415, "expected a body of multipart/form-data"),
+        ("multipart/form-data; boundary=", b"x", 415, "expected a body of multipart/form-data"),
+        ("multipart/form-data; boundary=x", b"", 400, "ends in the middle"),
+        ("multipart/form-data; boundary=x", b"nothing of this", 400, "broken"),
+        ("multipart/form-data; boundary=x", FILE_BEGUN, 400, "ends in the middle"),
+        ("multipart/form-data; boundary=x", b"--x\r\nNo Header\r\n\r\n", 400, "broken"),
+        ("multipart/form-data; boundary=x", b"--x\r\n" + b"A" * 20_000 + b": b\r\n\r\n", 400, "broken"),
+        ("multipart/form-data; boundary=" + "y" * 300, b"--y", 400, "broken"),
+    ],
+)  # fmt: skip
+def test_bodies_that_are_broken(clean, content_type, body, status, told) -> None:
+    answer = clean.client.post("/v1/analyze", content=body, headers={"Content-Type": content_type})
+    assert answer.status_code == status
+    assert told in answer.json()["error"]["message"]
+
+
+def test_so_many_parts_are_refused(clean) -> None:
+    # Repeated names are refused at the second; a body of endless parts is one of many names.
+    body = b"".join(_part(f"n{i}", b"", "x") for i in range(50)) + b"--x--\r\n"
+    answer = clean.client.post("/v1/analyze", content=body, headers={"Content-Type": "multipart/form-data; boundary=x"})
+    assert answer.status_code == 422
+
+
+def _slow(server, pieces, pause: float) -> bytes:
+    with socket.create_connection(("127.0.0.1", server.port), timeout=10) as connection:
+        connection.sendall(
+            b"POST /v1/analyze HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: multipart/form-data; boundary=x\r\n"
+            b"Content-Length: 50000\r\n\r\n"
+        )
+        answer = b""
+        connection.settimeout(pause)
+        for piece in pieces:
+            connection.sendall(piece)
+            try:
+                while found := connection.recv(65536):
+                    answer += found
+                return answer
+            except TimeoutError:
+                continue
+        connection.settimeout(10)
+        while found := connection.recv(65536):
+            answer += found
+        return answer
+
+
+def test_a_body_that_stops_is_given_up(clean) -> None:
+    """It said 50,000 bytes, sent 10, and waits."""
+    began = time.monotonic()
+    answer = _slow(clean, [b"--x\r\nConte"], 0.05)
+    assert answer.startswith(b"HTTP/1.1 408 ")
+    assert b'"slow_body"' in answer
+    assert time.monotonic() - began < 3.0  # half a second of patience, and nothing more is waited for
+
+
+def test_a_body_that_trickles_is_given_up(clean) -> None:
+    """A byte in 50 ms is never silent for long, and would hold its place for 40 minutes."""
+    answer = _slow(clean, [b"-"] * 80, 0.05)
+    assert answer.startswith(b"HTTP/1.1 408 ")
+    assert b"slower than 4096 bytes a second" in answer
+
+
+def test_a_client_that_goes_away_in_the_middle_leaves_nothing(clean, tone, wait_until) -> None:
+    with socket.create_connection(("127.0.0.1", clean.port), timeout=10) as connection:
+        connection.sendall(
+            b"POST /v1/analyze HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: multipart/form-data; boundary=x\r\n"
+            b"Content-Length: 50000\r\n\r\n" + _part("file", tone, "a.wav")[:5000]
+        )
+        wait_until(lambda: clean.state.uploads == 1)
+    wait_until(lambda: clean.state.uploads == 0)
+    assert not list(clean.state.uploads_dir.iterdir())
+
+
+def test_more_bodies_than_are_taken_at_a_time_are_told_to_come_later(live, pool, tone, wait_until) -> None:
+    pool.hold = True
+    server = live(max_uploads=2)
+    statuses: list[int] = []
+    threads = [threading.Thread(target=lambda: statuses.append(server.post(tone).status_code)) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    wait_until(lambda: len(pool.calls) == 2)
+    refused = server.post(tone)
+    assert refused.status_code == 429
+    assert int(refused.headers["retry-after"]) >= 1
+    pool.hold = False
+    for thread in threads:
+        thread.join(10)
+    assert statuses == [200, 200]
+
+
+def test_of_200_requests_at_once_every_good_one_is_answered(live, pool, tone) -> None:
+    """A fifth of them is bad, in five ways."""
+    server = live(max_queue=256, max_upload_bytes=50_000)
+    bad = [b"", JPEG, tone + bytes(60_000), PLAYLIST, bytes(10)]
+
+    async def one(client, i: int) -> tuple[bool, int, str]:
+        is_good = i % 5 != 0
+        content = tone if is_good else bad[i // 5 % len(bad)]
+        answer = await client.post("/v1/analyze", files={"file": (f"clip-{i}.wav", content)})
+        return is_good, answer.status_code, answer.json()["clip"]["path"] if answer.status_code == 200 else ""
+
+    async def all_of_them() -> list[tuple[bool, int, str]]:
+        import httpx2
+
+        limits = httpx2.Limits(max_connections=200)
+        async with httpx2.AsyncClient(base_url=server.url, timeout=60, limits=limits, trust_env=False) as client:
+            return list(await asyncio.gather(*(one(client, i) for i in range(200))))
+
+    answers = asyncio.run(all_of_them())
+    assert [(good, status) for good, status, _ in answers if good] == [(True, 200)] * 160
+    assert all(400 <= status < 500 for good, status, _ in answers if not good)
+    assert [name for good, _, name in answers if good] == [f"clip-{i}.wav" for i in range(200) if i % 5]
+    assert pool.finished == 160
+
+
+def test_no_room_on_the_disk_is_told(live, tone, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A full disk is the server's trouble, and passes."""
+    server = live()
+
+    class Full:
+        def write(self, data: object) -> int:
+            raise OSError(28, "No space left on device")
+
+        def fileno(self) -> int:
+            return 0
+
+        def close(self) -> None: ...
+
+    monkeypatch.setattr("emotion_llama.serve.uploads.Path.open", lambda *args, **kwargs: Full())
+    monkeypatch.setattr("emotion_llama.serve.uploads.os.fchmod", lambda *args: None)
+    answer = server.post(tone)
+    assert (answer.status_code, answer.json()["error"]["code"]) == (503, "no_room")
