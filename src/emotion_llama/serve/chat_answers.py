@@ -113,7 +113,7 @@ def _told(about: ClipAnswer, reading: Reading) -> Reply:
         update={
             "label": reading.label,
             "probabilities": None if reading.probabilities is None else dict(reading.probabilities),
-            "reasoning": reading.reasoning,
+            "reasoning": reading.reasoning if about.task == "emotion" else None,  # else it is the text
         }
     )
     return Reply(told, text=reading.label if about.task == "emotion" else reading.reasoning)
