@@ -20,6 +20,8 @@ from emotion_llama.documents import analysis_document
 from emotion_llama.pipeline import Analyzer
 from emotion_llama.serve.isolation.limits import ClipLimits
 from emotion_llama.serve.isolation.pool import Analyzed, ClipPart, PoolState
+from emotion_llama.serve.keeping import keep
+from emotion_llama.serve.keeping import keep
 from emotion_llama.serve.metrics import Metrics
 from emotion_llama.serve.settings import ServeSettings
 from emotion_llama.serve.start import Server, address_of, listening_socket
@@ -160,15 +162,17 @@ def live(pool: StandInPool, tmp_path: Path) -> Iterator[Callable[..., Live]]:
     """Starts a server with these settings around the stand-in."""
     servers: list[Live] = []
 
-    def start(**settings: Any) -> Live:
+    def start(*, readers: Any = None, engine: Any = None, **settings: Any) -> Live:
         settings.setdefault("data_dir", tmp_path / "data")
         checked = ServeSettings(**settings)
         data_dir, is_temporary = private_folder(checked.data_dir)
-        readers = {name: load_reader("rules") for name in checked.models}
+        readers = readers or {name: load_reader("rules") for name in checked.models}
         state = ServeState(
-            checked, data_dir, readers, pool, None, Metrics(), is_temporary=is_temporary  # type: ignore[arg-type]
+            checked, data_dir, readers, pool, engine, Metrics(), is_temporary=is_temporary  # type: ignore[arg-type]
         )  # fmt: skip
+        keep(state)
         watch(state)
+        keep(state)
         servers.append(Live(state))
         return servers[-1]
 
