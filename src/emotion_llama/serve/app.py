@@ -14,7 +14,7 @@ from starlette.responses import Response
 
 from emotion_llama import __version__
 from emotion_llama.errors import EmotionLlamaError
-from emotion_llama.serve import analyze_routes, chat_routes, file_routes, health_routes, job_routes
+from emotion_llama.serve import analyze_routes, chat_routes, file_routes, health_routes, job_routes, page_routes
 from emotion_llama.serve.answers import problem_response
 from emotion_llama.serve.auth import Guard
 from emotion_llama.serve.bodies import BodyGuard
@@ -54,8 +54,13 @@ def create_app(settings: ServeSettings, state: ServeState) -> FastAPI:
 
 
 def _add_routes(app: FastAPI) -> None:
-    for routes in (health_routes, analyze_routes, chat_routes, file_routes, job_routes):
+    for routes in (health_routes, analyze_routes, chat_routes, file_routes, job_routes, page_routes):
         app.include_router(routes.router)
+    review_dir = app.state.serve.settings.review_dir
+    if review_dir is not None:
+        from emotion_llama.serve import review_routes
+
+        app.include_router(review_routes.build_router(review_dir))
 
 
 def _add_error_answers(app: FastAPI) -> None:

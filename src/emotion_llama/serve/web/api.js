@@ -1,0 +1,192 @@
+// Calls of the server: one way to ask, one way to fail. Addresses are relative, so that a proxy may put us anywhere.
+
+import { t } from "./i18n.js";
+
+/** Why a call brought no answer: the server's own sentence where it sent one. */
+export class Failure extends Error {
+  constructor(message, { status = 0, code = null } = {}) {
+    super(message);
+    this.status = status;
+    this.code = code;
+  }
+}
+
+let key = null;
+let askForKey = async () => null;
+
+/** `ask` opens the dialog for the API key and gives it, or null. */
+export function onKeyNeeded(ask) {
+  askForKey = ask;
+}
+
+export function useKey(value) {
+  key = value || null;
+  try {
+    if (key) sessionStorage.setItem("key", key);
+    else sessionStorage.removeItem("key");
+  } catch {
+    // Then it is asked for again after a reload.
+  }
+}
+
+export function storedKey() {
+  try {
+    key ??= sessionStorage.getItem("key");
+  } catch {
+    // Storage may be forbidden.
+  }
+  return key;
+}
+
+const withKey = (headers) => (storedKey() ? { ...headers, Authorization: `Bearer ${key}` } : headers);
+
+async function failureOf(answer) {
+  let told = null;
+  try {
+    told = (await answer.json()).error;
+  } catch {
+    // Not our form: a proxy in between, say.
+  }
+  if (answer.status === 429) {
+    const seconds = answer.headers.get("retry-after");
+    if (seconds) return new Failure(t("error.busy", { seconds }), { status: 429, code: told?.code ?? null });
+  }
+  return new Failure(told?.message ?? `HTTP ${answer.status}`, { status: answer.status, code: told?.code ?? null });
+}
+
+async function request(path, options = {}) {
+  const send = () => fetch(path, { ...options, headers: withKey(options.headers ?? {}) });
+  let answer;
+  try {
+    answer = await send();
+    while (answer.status === 401) {
+      const given = await askForKey(storedKey() !== null);
+      if (given === null) break;
+      useKey(given);
+      answer = await send();
+    }
+  } catch (error) {
+    if (error.name === "AbortError") throw error;
+    throw new Failure(t("error.network"));
+  }
+  if (!answer.ok) throw await failureOf(answer);
+  return answer;
+}
+
+export const pageSettings = async () => (await request("page/settings.json")).json();
+
+/** Server-sent events of an answer, as {event, data} with data as text. */
+export async function* events(answer) {
+  const reader = answer.body.pipeThrough(new TextDecoderStream()).getReader();
+  let rest = "";
+  for (;;) {
+    const { done, value } = await reader.read();
+    if (done) return;
+    const blocks = (rest + value.replaceAll("\r", "")).split("\n\n");
+    rest = blocks.pop();
+    for (const block of blocks) {
+      const lines = block.split("\n");
+      const named = lines.find((line) => line.startsWith("event:"));
+      const data = lines.filter((line) => line.startsWith("data:")).map((line) => line.slice(5).trimStart());
+      if (data.length) yield { event: named ? named.slice(6).trim() : "message", data: data.join("\n") };
+    }
+  }
+}
+
+function analyzeForm(clip, options, model) {
+  const form = new FormData();
+  // Fields first: the server may refuse them before it has read the file.
+  form.set("model", model);
+  for (const name of ["people", "segment", "peak_rule"]) form.set(name, options[name]);
+  if (clip.wordsFile) form.set("transcript", clip.wordsFile, clip.wordsFile.name);
+  else if (options.words.trim()) form.set("subtitle", options.words);
+  form.set("file", clip.blob, clip.name);
+  return form;
+}
+
+/**
+ * Analyse a clip: {model, document, text (the document as it came), html}.
+ * `listen` hears progress {stage, share} and answers as they come.
+ */
+export async function analyze(clip, options, model, { signal, listen }) {
+  const body = analyzeForm(clip, options, model);
+  body.set("format", "html");
+  listen("progress", { stage: "upload", share: 0 });
+  const answer = await request("v1/analyze", { method: "POST", body, signal, headers: { Accept: "text/event-stream" } });
+  let html = null;
+  let result = null;
+  try {
+    for await (const { event, data } of events(answer)) {
+      const told = JSON.parse(data);
+      if (event === "result") result = { model, document: told, text: data, html };
+      else if (event === "page") html = told.html;
+      else if (event === "error") throw new Failure(told.error.message, { code: told.error.code });
+      else listen(event, told);
+    }
+  } catch (error) {
+    if (error instanceof Failure || error.name === "AbortError") throw error;
+  }
+  if (result === null) throw new Failure(t("error.cut"));
+  return result;
+}
+
+const pause = (ms, signal) =>
+  new Promise((resolve, reject) => {
+    const timer = setTimeout(resolve, ms);
+    signal?.addEventListener("abort", () => (clearTimeout(timer), reject(new DOMException("stopped", "AbortError"))));
+  });
+
+/** The same as a job, for long recordings; a stopped job is cancelled. */
+export async function analyzeAsJob(clip, options, model, { signal, listen }) {
+  listen("progress", { stage: "upload", share: 0 });
+  const made = await request("v1/jobs", { method: "POST", body: analyzeForm(clip, options, model), signal });
+  const { id } = await made.json();
+  const place = `v1/jobs/${encodeURIComponent(id)}`;
+  listen("job", { id });
+  signal?.addEventListener("abort", () => void request(place, { method: "DELETE" }).catch(() => {}));
+  for (;;) {
+    const job = await (await request(place, { signal })).json();
+    if (job.status === "failed") throw new Failure(job.error?.message ?? t("error.title"));
+    if (job.status === "cancelled") throw new DOMException("stopped", "AbortError");
+    if (job.status === "done") break;
+    const { stage, share } = job.progress ?? {};
+    listen("progress", stage ? { stage, share } : { stage: "queue", share: 0 });
+    await pause(1000, signal);
+  }
+  const text = await (await request(`${place}/result`, { signal })).text();
+  return { model, document: JSON.parse(text), text, html: null, reportPath: `${place}/result?format=html` };
+}
+
+/** The HTML report of a result that came without one. */
+export const report = async (path) => (await request(path)).text();
+
+/** Put the clip where questions can be asked about it; gives its id. */
+export async function upload(clip, signal) {
+  const form = new FormData();
+  form.set("purpose", "user_data");
+  form.set("file", clip.blob, clip.name);
+  const answer = await request("v1/files", { method: "POST", body: form, signal });
+  return (await answer.json()).id;
+}
+
+/** Ask the server to forget the clip; also while the page goes away. */
+export function forget(id) {
+  void fetch(`v1/files/${encodeURIComponent(id)}`, { method: "DELETE", headers: withKey({}), keepalive: true }).catch(() => {});
+}
+
+/** Pieces of an answer as they are written: {text} or {chances}. */
+export async function* chat({ model, messages, temperature, options, signal }) {
+  const body = JSON.stringify({ model, messages, temperature, stream: true, emotion_llama: options });
+  const answer = await request("v1/chat/completions", {
+    method: "POST", body, signal, headers: { "Content-Type": "application/json" },
+  });
+  for await (const { data } of events(answer)) {
+    if (data === "[DONE]") return;
+    const piece = JSON.parse(data);
+    if (piece.error) throw new Failure(piece.error.message, { code: piece.error.code });
+    const text = piece.choices?.[0]?.delta?.content;
+    if (text) yield { text };
+    const chances = (piece.emotion_llama ?? piece.choices?.[0]?.emotion_llama)?.probabilities;
+    if (chances) yield { chances };
+  }
+}

@@ -1,0 +1,158 @@
+// Questions about the clip. The clip is sent for it with the first question, and the server asked to forget it after.
+
+import * as api from "./api.js";
+import { el, say } from "./dom.js";
+import { t } from "./i18n.js";
+import { labelName, percent, personName, ranked } from "./wording.js";
+
+const TASKS = ["emotion", "reason", "visual", "audio"];
+
+/** runs: the models that answer, in columns; `person()` gives who is meant, `words` what is said (or ""). */
+export function createChat({ clip, runs, person, words }) {
+  const models = runs.filter((run) => !run.error);
+  const log = el("div", { class: "chat-log", role: "log", "aria-live": "polite" });
+  const title = el("h2", {});
+  const note = el("p", { class: "hint" });
+  const about = el("p", { class: "hint" });
+  const shortcuts = el("div", { class: "shortcuts", role: "group" });
+  const input = el("textarea", { id: "question", rows: "1", dir: "auto", maxlength: "4000" });
+  const send = el("button", { type: "submit", class: "primary" });
+  const clear = el("button", { type: "button", class: "link", hidden: true, onclick: startOver });
+  const heat = el("input", { type: "range", id: "temperature", min: "0", max: "1.5", step: "0.1", value: "0", oninput: heatWords });
+  const heatLabel = el("label", { for: "temperature" });
+  const heatValue = el("output", { for: "temperature" });
+  const problem = el("p", { class: "error", role: "alert", hidden: true });
+  const form = el("form", { class: "chat-form", onsubmit: submit }, input, send);
+  const node = el("section", { class: "chat" }, title, note, about, log, problem, shortcuts, form,
+    el("p", { class: "chat-foot" }, el("span", { class: "heat" }, heatLabel, heat, heatValue), clear));
+  const histories = models.map(() => []); // messages as sent, a list for each model
+  let fileId = null;
+  let aboutPerson = null; // whom the conversation is about
+  let stopper = null;
+
+  function heatWords() {
+    heatValue.textContent = `${Number(heat.value).toFixed(1)} · ${t(Number(heat.value) === 0 ? "chat.temperature.zero" : "chat.temperature.some")}`;
+  }
+
+  function relabel() {
+    title.textContent = t("chat.title");
+    note.textContent = t("chat.note");
+    aboutWords();
+    shortcuts.setAttribute("aria-label", t("chat.shortcuts"));
+    shortcuts.replaceChildren(...TASKS.map((task) =>
+      el("button", { type: "button", class: "chip", disabled: stopper !== null, onclick: () => ask(`[${task}]`, t(`chat.task.${task}`)) }, el("code", {}, `[${task}]`), ` ${t(`chat.task.${task}`)}`)));
+    input.placeholder = t("chat.placeholder");
+    input.setAttribute("aria-label", t("chat.placeholder"));
+    send.textContent = t(stopper ? "chat.stop" : "chat.send");
+    clear.textContent = t("chat.clear");
+    heatLabel.textContent = t("chat.temperature");
+    heatWords();
+  }
+
+  function aboutWords() {
+    about.textContent = t("chat.about", { person: personName(person()) });
+  }
+
+  function startOver() {
+    stopper?.abort();
+    for (const history of histories) history.length = 0;
+    log.replaceChildren();
+    clear.hidden = true;
+    say(problem, null);
+  }
+
+  function submit(event) {
+    event.preventDefault();
+    if (stopper) return stopper.abort();
+    const question = input.value.trim();
+    if (question) void ask(question, null);
+  }
+
+  input.addEventListener("keydown", (event) => {
+    if (event.key === "Enter" && !event.shiftKey && !event.isComposing) {
+      event.preventDefault();
+      form.requestSubmit();
+    }
+  });
+  input.addEventListener("input", () => {
+    input.style.height = "auto";
+    input.style.height = `${Math.min(input.scrollHeight + 2, 180)}px`;
+  });
+
+  async function ask(question, shown) {
+    if (stopper) return;
+    if (aboutPerson !== person().person_id) startOverFor(person().person_id);
+    stopper = new AbortController();
+    input.value = "";
+    input.style.height = "auto";
+    relabel();
+    clear.hidden = false;
+    say(problem, null);
+    const columns = models.map((run) => el("div", { class: "bubble answer waiting" }, models.length > 1 ? el("p", { class: "kicker" }, run.model) : null, el("p", { class: "text", dir: "auto", lang: "en" })));
+    log.append(el("div", { class: "bubble question" }, el("p", { dir: "auto" }, shown ? [el("code", {}, question), ` ${shown}`] : question)),
+      el("div", { class: "replies" }, columns));
+    log.lastChild.scrollIntoView({ block: "nearest", behavior: "smooth" });
+    try {
+      fileId ??= await api.upload(clip, stopper.signal);
+      await Promise.all(models.map((run, i) => reply(run.model, histories[i], question, columns[i])));
+    } catch (error) {
+      if (error.name !== "AbortError") say(problem, error.message);
+      for (const column of columns) if (!column.querySelector(".text").textContent) column.remove();
+    } finally {
+      stopper = null;
+      relabel();
+    }
+  }
+
+  function startOverFor(id) {
+    for (const history of histories) history.length = 0;
+    log.replaceChildren();
+    aboutPerson = id;
+  }
+
+  async function reply(model, history, question, column) {
+    const text = column.querySelector(".text");
+    const parts = history.length ? [] : [{ type: "file", file: { file_id: fileId } }];
+    const asked = { role: "user", content: [...parts, { type: "text", text: question }] };
+    const options = { person_id: aboutPerson, ...(words ? { subtitle: words } : {}) };
+    let written = "";
+    try {
+      const pieces = api.chat({ model, messages: [...history, asked], temperature: Number(heat.value), options, signal: stopper.signal });
+      for await (const piece of pieces) {
+        column.classList.remove("waiting");
+        if (piece.text) text.textContent = written += piece.text;
+        if (piece.chances) column.append(chances(piece.chances));
+      }
+      if (!written) text.textContent = t("chat.nothing");
+    } catch (error) {
+      if (error.name !== "AbortError") {
+        text.textContent = error.message;
+        column.classList.add("failed");
+        if (error.code === "file_not_found" || error.status === 404) fileId = null;
+        return;
+      }
+    } finally {
+      column.classList.remove("waiting");
+    }
+    // What was stopped in the middle stays in the conversation as far as it got.
+    if (written) history.push(asked, { role: "assistant", content: written });
+  }
+
+  function chances(probabilities) {
+    const list = ranked(probabilities).slice(0, 4).map(([label, share]) => `${labelName(label)} ${percent(share)}`).join(", ");
+    return el("p", { class: "hint" }, t("chat.probabilities", { list }));
+  }
+
+  relabel();
+  return {
+    node,
+    relabel,
+    focus: () => input.focus(),
+    personChanged: aboutWords,
+    close() {
+      stopper?.abort();
+      if (fileId) api.forget(fileId);
+      fileId = null;
+    },
+  };
+}
