@@ -12,8 +12,11 @@ import numpy as np
 import pytest
 import torch
 
-from emotion_llama.annotators import Reader, load_reader
-from emotion_llama.annotators.emotion_llama import EmotionLlamaReader, label_instruction
+from emotion_llama import annotators
+from emotion_llama.annotators import Reader, load_reader, shipped_folder
+from emotion_llama.annotators.emotion_llama import EmotionLlamaReader
+from emotion_llama.annotators.model_texts import label_instruction, told_reasons
+from emotion_llama.annotators.prepared import Prepared
 from emotion_llama.annotators.rules import RulesReader
 from emotion_llama.data.clip_inputs import ClipInputs, GlobalFrame, no_faces
 from emotion_llama.errors import BackendError, InputError, MissingDependency
@@ -61,7 +64,7 @@ def test_a_folder_is_a_reader(folder: Path) -> None:
     assert isinstance(found, Reader)
     assert isinstance(RulesReader(), Reader)
     assert (found.name, found.frame_policy, RulesReader().frame_policy) == ("toy-7", "first", None)
-    with pytest.raises(InputError, match=r"no reader '/no/such' \(there are: rules\); a model is named by its folder"):
+    with pytest.raises(InputError, match=r"no reader '/no/such' \(there are: rules, nano\); a model is named by its f"):
         load_reader("/no/such")
     with pytest.raises(InputError, match="takes no option 'folder'"):
         load_reader(str(folder), folder="x")
@@ -158,6 +161,27 @@ def test_sound_too_long_for_the_recipe_is_a_problem(reader: EmotionLlamaReader) 
     assert "takes up to 180 s, got 181 s" in answer.problem
 
 
+def test_a_room_without_anybody_is_declined(reader: EmotionLlamaReader, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A model used to give an empty room with a humming fridge a feeling."""
+    monkeypatch.setattr(reader._extractor, "extract", lambda inputs: pytest.fail("encoded"))
+    room = ClipInputs(CLIP, FRAME, 0, no_faces, SOUND, (Missing("faces", "nobody"),))
+    answer = reader.read(Evidence(missing=(Missing("peak_frame", "nobody"),)), room)
+    assert (answer.label, answer.probabilities) == (None, None)
+    assert answer.problem == "nothing was measured to tell a feeling from: no face, no voice, no words"
+
+
+def test_nano_is_the_folder_in_the_package(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(annotators._SHIPPED, "nano", folder)
+    nano = load_reader("nano", device="cpu", max_new_tokens=2)
+    assert isinstance(nano, EmotionLlamaReader)
+    assert shipped_folder("nano") == folder
+    monkeypatch.setitem(annotators._SHIPPED, "nano", tmp_path)
+    with pytest.raises(InputError, match=r"model 'nano' is not in this copy of the package: .* holds no model; name"):
+        load_reader("nano")
+    with pytest.raises(InputError, match=r"no model 'rules' comes with the package \(there are: nano\)"):
+        shipped_folder("rules")
+
+
 def test_temperature_flattens_and_label_space_restricts(folder: Path, reader: EmotionLlamaReader) -> None:
     sharp = reader.read(WORDS, EVERYTHING)
     flat = EmotionLlamaReader(folder, temperature=1e6, reason_task=None, device="cpu").read(WORDS, EVERYTHING)
@@ -190,27 +214,25 @@ def test_layout_evidence_tells_the_cues(folder: Path, monkeypatch: pytest.Monkey
 
     monkeypatch.setattr(type(reader.processor), "__call__", listen)
     reader.read(Evidence(missing=(Missing("peak_frame", "nobody"),)), EVERYTHING)
-    assert told == [
-        "Measured cues. Face: not measured (nobody). Voice: not measured (not given). Words: not measured (not given)."
-    ]
+    missing = "Face: not measured (nobody). Voice: not measured (not given). Words: not measured (not given)."
+    assert told == [[f"Measured cues. {missing}"]]
 
 
-def test_long_talk_keeps_beginning_and_end(reader: EmotionLlamaReader, monkeypatch: pytest.MonkeyPatch) -> None:
-    said: list[str] = []
-    answer = lambda features, words, evidence: said.append(words)  # noqa: E731
-    monkeypatch.setattr(reader, "_answer", answer)
+def test_long_talk_keeps_beginning_and_end(reader: EmotionLlamaReader) -> None:
     talk = " ".join(f"w{i}" for i in range(1000))
-    reader.read(Evidence(transcript=Transcript((TranscriptLine(talk),), "given")), EVERYTHING)
-    assert said[0].split() == [f"w{i}" for i in range(200)] + ["..."] + [f"w{i}" for i in range(800, 1000)]
+    prepared = reader.prepare(Evidence(transcript=Transcript((TranscriptLine(talk),), "given")), EVERYTHING)
+    assert isinstance(prepared, Prepared)
+    assert prepared.words is not None
+    assert prepared.words.split() == [f"w{i}" for i in range(200)] + ["..."] + [f"w{i}" for i in range(800, 1000)]
 
 
-def test_reasons_that_name_another_label_are_marked(reader: EmotionLlamaReader) -> None:
-    told = reader._told("sad", "the person smiles, so he is happy", ())
+def test_reasons_that_name_another_label_are_marked() -> None:
+    told = told_reasons("sad", "the person smiles, so he is happy", MERR9)
     assert told == (
         "The person smiles, so he is happy. "
         "These reasons name happy; the label is the likeliest of the label space, sad."
     )
-    assert reader._told("happy", "he is happy!", ()) == "He is happy!"
+    assert told_reasons("happy", "he is happy!", MERR9) == "He is happy!"
 
 
 def test_weights_that_cannot_reason_are_not_asked(folder: Path, tmp_path: Path) -> None:

@@ -16,6 +16,7 @@ import numpy as np
 import pytest
 import torch
 
+from emotion_llama import annotators
 from emotion_llama.data.feature_store import FeatureStore
 from emotion_llama.data.features import ClipFeatures
 from emotion_llama.errors import BackendError, InputError
@@ -25,7 +26,7 @@ from emotion_llama.evaluation.systems.clip_parts import clip_parts, middles
 from emotion_llama.evaluation.systems.own_model import OwnModelSystem
 from emotion_llama.evaluation.systems.pipeline_model import PipelineSystem
 from emotion_llama.evaluation.systems.predictions import PredictionFile, write_predictions
-from emotion_llama.evaluation.systems.problems import is_passing
+from emotion_llama.evaluation.systems.problems import NOTHING, is_passing
 from emotion_llama.labels import MER6, MERR9
 from emotion_llama.synthetic.clips import write_clip
 from emotion_llama.synthetic.face import ANNA, DrawnFace, Placement, render
@@ -134,7 +135,7 @@ def test_names(tmp_path: Path) -> None:
         (tmp_path / name).mkdir()
         (tmp_path / name / "config.json").write_text(json.dumps({"model_type": name}))
         assert system_kind(str(tmp_path / name)) == kind
-    with pytest.raises(InputError, match="no model 'nothing'; expected rules, a model's folder"):
+    with pytest.raises(InputError, match="no model 'nothing'; expected rules, nano, a model's folder"):
         load_system("nothing")
     (tmp_path / "llava" / "config.json").write_text("{")
     with pytest.raises(InputError, match="cannot be read as JSON"):
@@ -304,6 +305,43 @@ def test_measured_cues_are_told_in_their_layout(folder: Path, clips: Path, featu
     stored = OwnModelSystem(folder, device="cpu", layout="evidence", features=features)
     with pytest.raises(InputError, match="layout 'evidence' measures the raw clip, and c0 has none"):
         list(stored.answer([case("c0")], LABELS))
+
+
+def test_a_clip_without_words_tells_that_none_are_given(folder: Path, clips: Path) -> None:
+    system = OwnModelSystem(folder, device="cpu", layout="evidence")
+    row = system._row_or_problem(case("t", clips / "talk.mp4"))
+    assert not isinstance(row, str)
+    assert "Words: not measured (not given)." in (row.cues or "")
+    system.close()
+
+
+def test_where_nothing_was_measured_no_feeling_is_told(folder: Path, tmp_path: Path) -> None:
+    """An empty room has a frame to look at; a model that is told of measured cues is not asked about it."""
+    room = np.full((90, 120, 3), 120, np.uint8)
+    clip = write_clip(tmp_path / "room.mp4", [room] * 5, fps=5)
+    told, looking = (OwnModelSystem(folder, device="cpu", layout=name) for name in ("evidence", "train"))
+    assert next(told.answer([case("r", clip)], LABELS)).problem == NOTHING
+    assert next(told.answer([case("r", clip, "Go away!")], LABELS)).text is not None
+    assert next(looking.answer([case("r", clip)], LABELS)).text is not None
+    told.close()
+    looking.close()
+
+
+def test_a_clip_that_cannot_be_measured_is_a_problem(folder: Path, clips: Path, features: Path) -> None:
+    """Its features are stored from elsewhere; the run goes on without it."""
+    system = OwnModelSystem(folder, device="cpu", layout="evidence", features=features)
+    broken, whole = system.answer([case("c0", clips / "broken.mp4"), case("c1", clips / "talk.mp4")], LABELS)
+    assert (broken.problem or "").startswith("the clip cannot be read: ")
+    assert whole.text is not None
+    system.close()
+
+
+def test_the_model_of_the_package_by_its_name(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert system_kind("nano") == "own"
+    monkeypatch.setattr(annotators, "shipped_folder", lambda name: {"nano": folder}[name])
+    system = load_system("nano", layout="train")
+    assert isinstance(system, OwnModelSystem)
+    assert system.folder == folder
 
 
 def test_damaged_weights_stop_the_run(folder: Path, features: Path) -> None:

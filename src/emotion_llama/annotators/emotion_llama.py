@@ -9,11 +9,16 @@ they forgot to reason are not asked for reasons; the answer says that instead.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
+from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING
 
-from emotion_llama.answers import parse_tolerant
+from emotion_llama.annotators.measured import has_evidence
+from emotion_llama.annotators.model_texts import label_instruction, told_reasons
+from emotion_llama.annotators.prepared import Encoded, Prepared, prompt_batch
+from emotion_llama.annotators.threads import SMALL_PARAMETERS, limited_threads, threads_for
+from emotion_llama.annotators.writing import Writer
 from emotion_llama.checkpoints.known_files import warn_if_classifier
 from emotion_llama.checkpoints.manifest import read_card
 from emotion_llama.data.loaded_model import LoadedModel
@@ -21,15 +26,15 @@ from emotion_llama.errors import BackendError, InputError
 from emotion_llama.labels import MERR9, LabelSpace
 from emotion_llama.prompts.cues import cue_text
 from emotion_llama.prompts.layouts import layout_named
-from emotion_llama.prompts.tasks import emotion_instruction, pick_instruction, task_named
+from emotion_llama.prompts.tasks import pick_instruction, task_named
 from emotion_llama.prompts.tokenise import encode
-from emotion_llama.records import Evidence, Missing, Prediction
+from emotion_llama.records import Evidence, Prediction
 
 if TYPE_CHECKING:
+    from emotion_llama.annotators.seen import SeenArrays
     from emotion_llama.data.clip_inputs import ClipInputs
-    from emotion_llama.data.features import ClipFeatures
-    from emotion_llama.models.clip_media import ClipMedia
     from emotion_llama.models.inputs import FramePolicy
+    from emotion_llama.prompts.builder import Turn
 
 # A long talk would push the instruction out of the model's context; its beginning and its end are kept.
 MOST_WORDS = 400
@@ -73,14 +78,16 @@ class EmotionLlamaReader:
         self.reason_task = None if reason_task is None else task_named(reason_task).name
         self.max_new_tokens = max_new_tokens
         self.temperature = temperature
+        self._card = read_card(Path(folder))
         # Why no reasons are generated though they were asked for; None where they are.
-        self.why_no_reasons = (
-            None if self.reason_task is None else warn_if_classifier(self.reason_task, read_card(Path(folder)))
-        )
+        self.why_no_reasons = None if self.reason_task is None else warn_if_classifier(self.reason_task, self._card)
         loaded = LoadedModel(folder, device=device, dtype=dtype)
         self.name, self.device = loaded.name, loaded.device
         self.model, self.processor, self._extractor = loaded.model, loaded.processor, loaded.extractor
         self._files_sha256 = folder_fingerprint(Path(folder))
+        size = sum(parameter.numel() for parameter in self.model.parameters())
+        self._is_small = size < SMALL_PARAMETERS
+        self._threads = threads_for(size, self.device)
 
     @property
     def frame_policy(self) -> FramePolicy:
@@ -92,7 +99,7 @@ class EmotionLlamaReader:
     def settings(self) -> Mapping[str, object]:
         """Prompt, labels, decoding and weights; not the device, which changes no answer on purpose."""
         return {
-            "layout": self.layout or self.processor.prompt_layout,
+            "layout": self._layout,
             "label_space": self.label_space.name,
             "reason_task": self.reason_task,
             "max_new_tokens": self.max_new_tokens,
@@ -101,108 +108,193 @@ class EmotionLlamaReader:
             "files_sha256": self._files_sha256,
         }
 
+    # --- one person in one segment ----------------------------------------------------------------------------------
+
     def read(self, evidence: Evidence, inputs: ClipInputs | None = None) -> Prediction:
-        """The answer for one person in one segment; a `problem` where nothing can be seen, heard or read.
+        """The answer for one person in one segment; a `problem` where nothing was measured.
 
         Raises:
             InputError: no `inputs`: the measurements alone are not what this model reads.
             BackendError: the model gives values that are not finite numbers, or memory does not suffice.
         """
+        prepared = self.prepare(evidence, inputs)
+        return prepared if isinstance(prepared, Prediction) else self.answer([prepared])[0]
+
+    def prepare(self, evidence: Evidence, inputs: ClipInputs | None = None) -> Prepared | Prediction:
+        """What the encoders see, ready for questions; or an answer with a `problem`, which is final.
+
+        Nothing is asked where neither a face, a voice nor words were measured: whatever the model said of an empty
+        room would be made up.
+
+        Raises:
+            InputError, BackendError: as `read`.
+        """
         if inputs is None:
             raise InputError(f"reader {self.name!r} needs the clip's pictures and sound, got measurements alone")
-        words = None if evidence.transcript is None else shortened(evidence.transcript.text)
+        words = None if evidence.transcript is None else evidence.transcript.text
+        return self._prepare(inputs, words, lambda: cue_text(evidence), has_evidence(evidence))
+
+    def prepare_arrays(self, seen: SeenArrays, encoded: Encoded | None = None) -> Prepared | Prediction:
+        """As `prepare`, of arrays alone.
+
+        Args:
+            seen: what was seen, heard and measured.
+            encoded: what this reader's encoders made of the same arrays before; nothing is encoded then.
+
+        Raises:
+            BackendError: as `read`.
+        """
+        return self._prepare(seen.inputs(), seen.words, lambda: seen.cues, seen.has_evidence, encoded)
+
+    def _prepare(
+        self,
+        inputs: ClipInputs,
+        said: str | None,
+        cues: Callable[[], str],
+        is_measured: bool,
+        encoded: Encoded | None = None,
+    ) -> Prepared | Prediction:
+        words = None if said is None else shortened(said)
         if inputs.frame is None and inputs.sound is None and not inputs.num_faces and not words:
             why = "; ".join(f"no {missing.what} ({missing.reason})" for missing in inputs.missing)
             return self._no_answer(f"there is nothing to see, hear or read: {why}")
-        try:
-            features = self._extractor.extract(inputs)
-        except InputError as error:  # the sound is too long for the recipe: the message says what to do
-            return self._no_answer(str(error))
-        return self._answer(features, words, evidence)
+        if not (is_measured or inputs.num_faces):
+            return self._no_answer("nothing was measured to tell a feeling from: no face, no voice, no words")
+        if encoded is None:
+            try:
+                encoded = self._encode(inputs)
+            except InputError as error:  # the sound is too long for the recipe: the message says what to do
+                return self._no_answer(str(error))
+        return Prepared(encoded, words, cues() if layout_named(self._layout).has_cues else None)
 
     def _no_answer(self, problem: str) -> Prediction:
         return Prediction(None, None, "", "", self.name, problem=problem)
 
-    def _answer(self, features: ClipFeatures, words: str | None, evidence: Evidence) -> Prediction:
+    def _encode(self, inputs: ClipInputs) -> Encoded:
         import torch
 
         from emotion_llama.models.clip_media import ClipMedia
-
-        with torch.inference_mode():
-            case = self._case(ClipMedia.of_features(features), words, evidence)
-            probabilities = self._score(case)
-            is_asked = self.reason_task is not None and self.why_no_reasons is None
-            text = self._reasons(case) if is_asked else ""
-        label = max(probabilities, key=lambda name: probabilities[name])
-        reasoning = self._told(label, text, features.missing)
-        return Prediction(label, probabilities, reasoning, text, self.name)
-
-    def _case(self, clip: ClipMedia, words: str | None, evidence: Evidence) -> _Case:
-        layout = self.layout or self.processor.prompt_layout
-        cues = cue_text(evidence) if layout_named(layout).has_cues else None
-        if clip.image is None:
-            return _Case(clip, layout, words, cues, None)
-        import torch
-
         from emotion_llama.models.inputs import global_pixel_values
 
-        pixels = global_pixel_values(clip.image, self.processor.image_size)
-        # The global encoder is the dearest part of a short prompt; both questions share what it saw.
-        values = torch.from_numpy(pixels)[None].to(self.device)
-        return _Case(clip, layout, words, cues, self.model.get_vision_features(values))
+        with limited_threads(self._threads), torch.inference_mode():
+            features = self._extractor.extract(inputs)
+            clip = ClipMedia.of_features(features)
+            if clip.image is None:
+                return Encoded(clip, None, features.missing)
+            pixels = global_pixel_values(clip.image, self.processor.image_size)
+            values = torch.from_numpy(pixels)[None].to(self.device)
+            return Encoded(clip, self.model.get_vision_features(values), features.missing)
 
-    def _score(self, case: _Case) -> dict[str, float]:
+    # --- answers ----------------------------------------------------------------------------------------------------
+
+    def answer(self, cases: Sequence[Prepared]) -> list[Prediction]:
+        """An answer for each case: all labels scored together, all reasons generated together.
+
+        In float32 they are what `read` gives one by one, up to the rounding of sums of other lengths; in half
+        precision that rounding can change a word of the reasons.
+
+        Raises:
+            BackendError: the model gives values that are not finite numbers.
+        """
+        if not cases:
+            return []
+        import torch
+
+        with limited_threads(self._threads), torch.inference_mode():
+            scored = self._score(cases)
+            is_asked = self.reason_task is not None and self.why_no_reasons is None
+            texts = self._reasons(cases) if is_asked else [""] * len(cases)
+        answers = []
+        for case, probabilities, text in zip(cases, scored, texts, strict=True):
+            label = max(probabilities, key=lambda name: probabilities[name])
+            reasoning = told_reasons(
+                label, text, self.label_space, missing=case.encoded.missing, why_none=self.why_no_reasons
+            )
+            answers.append(Prediction(label, probabilities, reasoning, text, self.name))
+        return answers
+
+    def ask(
+        self,
+        prepared: Prepared,
+        *,
+        task: str | None = None,
+        instruction: str = "",
+        history: Sequence[Turn] = (),
+        temperature: float = 0.0,
+        top_p: float = 1.0,
+        max_new_tokens: int = 200,
+        seed: int | None = None,
+    ) -> Writer:
+        """The answer to a question, piece by piece, as it is written; nothing is encoded again.
+
+        Args:
+            prepared: the clip.
+            task: a name of `prompts.TASKS`; None is free text.
+            instruction: what is asked; "" takes the task's own.
+            history: earlier turns of the chat.
+            temperature: 0 takes the likeliest token each time; above it tokens are drawn.
+            top_p: tokens are drawn among the likeliest that make up this share.
+            max_new_tokens: longest answer.
+            seed: the same for the same drawing; None draws anew.
+
+        Raises:
+            InputError: the task is unknown, free text without an instruction, a chat that is too long, or a task that
+                these weights were not trained for.
+        """
+        chosen = task_named("free" if task is None else task).name
+        if why := warn_if_classifier(chosen, self._card):
+            raise InputError(why)
+        batch = prompt_batch(
+            self.processor, [prepared], self._layout, self.device,
+            task=chosen, instruction=instruction or None, history=history,
+        )  # fmt: skip
+        return Writer(
+            self.model, batch, lambda ids: str(self.processor.decode_answers([ids])[0]), temperature=temperature,
+            top_p=top_p, max_new_tokens=max_new_tokens, seed=seed, open_tokens=self._open_tokens, threads=self._threads,
+        )  # fmt: skip
+
+    @cached_property
+    def _open_tokens(self) -> frozenset[int]:
+        """LLaMA's tokens <0x00> to <0xFF>, which other tokenizers do not have, and those that answers do not show."""
+        tokenizer = self.processor.tokenizer
+        vocabulary = tokenizer.get_vocab()
+        single = {vocabulary[name] for byte in range(256) if (name := f"<0x{byte:02X}>") in vocabulary}
+        hidden = range(len(tokenizer), int(self.model.config.text_config.vocab_size))
+        return frozenset({*single, *tokenizer.all_special_ids, *hidden})
+
+    @property
+    def _layout(self) -> str:
+        return self.layout or str(self.processor.prompt_layout)
+
+    def _score(self, cases: Sequence[Prepared]) -> list[dict[str, float]]:
         from emotion_llama.models.scoring import score_labels
 
         tokenizer = self.processor.tokenizer
         labels = [[*encode(label, tokenizer), tokenizer.eos_token_id] for label in self.label_space.labels]
-        batch = self._batch(case, "emotion", label_instruction(self.label_space))
-        scores = score_labels(self.model, batch, labels, temperature=self.temperature)
-        values = scores.probabilities[0].double()
+        batch = prompt_batch(
+            self.processor, cases, self._layout, self.device,
+            task="emotion", instruction=label_instruction(self.label_space),
+        )  # fmt: skip
+        # Each clip's labels share a copy of its prompt's cache; a large model has room for those of few clips.
+        per_pass = len(labels) * (len(cases) if self._is_small else 1)
+        scores = score_labels(self.model, batch, labels, temperature=self.temperature, answers_per_pass=per_pass)
+        values = scores.probabilities.double()
         if not values.isfinite().all():
             raise BackendError(
                 f"{self.name}: the model's label scores are not finite numbers; its weights are damaged, or too large "
                 f"for {self.model.dtype}: convert again, or load with dtype='float32'"
             )
-        return dict(zip(self.label_space.labels, (values / values.sum()).tolist()))
+        return [dict(zip(self.label_space.labels, (row / row.sum()).tolist())) for row in values]
 
-    def _reasons(self, case: _Case) -> str:
+    def _reasons(self, cases: Sequence[Prepared]) -> list[str]:
         assert self.reason_task is not None
-        batch = self._batch(case, self.reason_task, pick_instruction(self.reason_task))
-        generated = self.model.generate(**batch, max_new_tokens=self.max_new_tokens, do_sample=False)
-        answer: str = self.processor.decode_answers(generated)[0]
-        return answer
-
-    def _batch(self, case: _Case, task: str, instruction: str) -> Any:
-        batch = self.processor(
-            case.clip, task=task, instruction=instruction, words=case.words, cues=case.cues, layout=case.layout
-        ).to(self.device)  # fmt: skip
-        if case.vision is not None:
-            del batch["pixel_values"]
-            batch["vision_features"] = case.vision
-        return batch
-
-    def _told(self, label: str, text: str, missing: tuple[Missing, ...]) -> str:
-        named = parse_tolerant(text, self.label_space, model=self.name).label if text else None
-        sentences = [as_sentence(text)] if text else []
-        if self.why_no_reasons is not None:
-            sentences.append(f"No reasons: {self.why_no_reasons}.")
-        if named is not None and named != label:
-            sentences.append(f"These reasons name {named}; the label is the likeliest of the label space, {label}.")
-        if missing:
-            lacking = ", ".join(f"{one.what} ({one.reason})" for one in missing)
-            sentences.append(f"Read without {lacking}.")
-        return " ".join(sentences)
-
-
-class _Case(NamedTuple):
-    """What both questions about a clip have in common; `vision` is [1, 1 + N, D] of the global encoder."""
-
-    clip: ClipMedia
-    layout: str
-    words: str | None
-    cues: str | None
-    vision: Any
+        batch = prompt_batch(
+            self.processor, cases, self._layout, self.device,
+            task=self.reason_task, instruction=pick_instruction(self.reason_task),
+        )  # fmt: skip
+        # A folder that training wrote may say that no cache is used, which training wants.
+        generated = self.model.generate(**batch, max_new_tokens=self.max_new_tokens, do_sample=False, use_cache=True)
+        return list(self.processor.decode_answers(generated))
 
 
 def folder_fingerprint(folder: Path) -> str:
@@ -216,13 +308,6 @@ def folder_fingerprint(folder: Path) -> str:
     return digest.hexdigest()
 
 
-def label_instruction(space: LabelSpace) -> str:
-    """The published instruction where its nine labels hold all of the space's, else the same with the space's own."""
-    if set(space.labels) <= set(MERR9.labels):
-        return pick_instruction("emotion")
-    return emotion_instruction(space.labels)
-
-
 def shortened(words: str) -> str:
     """At most `MOST_WORDS` words: the beginning and the end of a long talk."""
     spoken = words.split()
@@ -230,9 +315,3 @@ def shortened(words: str) -> str:
         return " ".join(spoken)
     half = MOST_WORDS // 2
     return " ".join([*spoken[:half], "...", *spoken[-half:]])
-
-
-def as_sentence(text: str) -> str:
-    """Published weights write without capitals and full stops; the first letter and the last mark are put back."""
-    whole = text[0].upper() + text[1:]
-    return whole if whole.endswith((".", "!", "?")) else f"{whole}."

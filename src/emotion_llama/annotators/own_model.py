@@ -17,8 +17,9 @@ import numpy as np
 from emotion_llama.annotators.annotator import Answer, Question, Task, Where
 from emotion_llama.annotators.asking import batches
 from emotion_llama.annotators.configs import EmotionLlamaConfig
-from emotion_llama.annotators.emotion_llama import as_sentence, folder_fingerprint, shortened
+from emotion_llama.annotators.emotion_llama import folder_fingerprint, shortened
 from emotion_llama.annotators.local_model import need
+from emotion_llama.annotators.model_texts import as_sentence
 from emotion_llama.annotators.pictures import read_png
 from emotion_llama.annotators.replies import check_text
 from emotion_llama.annotators.sounds import read_wav

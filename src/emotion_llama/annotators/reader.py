@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
-from emotion_llama.records import Evidence, Prediction
-
 if TYPE_CHECKING:
     from emotion_llama.data.clip_inputs import ClipInputs
     from emotion_llama.models.inputs import FramePolicy
+    from emotion_llama.records import Evidence, Prediction
 
 
 @runtime_checkable

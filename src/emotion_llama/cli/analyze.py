@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from emotion_llama.annotators import DEFAULT_MODEL, READERS
 from emotion_llama.cli.common import ProgressLine, begin_file, complain, input_paths, shown, write_json
 from emotion_llama.errors import InputError
 
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 
 LAYOUTS = ("train", "released", "evidence", "demo")
 LABEL_SPACES = ("merr9", "mer6", "dfew7")
+MODEL_HELP = f"{', '.join(READERS)}, or the folder of a model (default: %(default)s)"
 VOICES = ("autocorrelation", "opensmile")
 EXAMPLES = """examples:
   emotion-llama analyze talk.mp4
@@ -55,7 +57,7 @@ def add_parser(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> No
     words.add_argument("--asr", metavar="DIR", type=Path, help="recognise speech with the Whisper model in DIR")
     add("--people", choices=("main", "all"), default="main", help="whom to report (default: %(default)s)")
     add("--segment", type=_segment, default="none", metavar="none|auto|SECONDS", help="whole clip, by pauses, or fixed")
-    add("--model", default="rules", metavar="NAME", help="rules, or the folder of a model (default: %(default)s)")
+    add("--model", default=DEFAULT_MODEL, metavar="NAME", help=MODEL_HELP)
     add("--layout", choices=LAYOUTS, help="prompt layout of a model (default: the one it was trained with)")
     add("--labels", choices=LABEL_SPACES, help="labels that a model chooses from (default: merr9)")
     add("--device", metavar="DEVICE", help="where a model runs: cpu, cuda, cuda:1 (default: a GPU if there is one)")

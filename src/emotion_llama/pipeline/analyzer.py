@@ -8,6 +8,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+from emotion_llama.annotators import DEFAULT_MODEL
 from emotion_llama.errors import InputError
 from emotion_llama.pipeline.evidence import Scene, gather, with_label_peak
 from emotion_llama.pipeline.hearing import VOICE_BACKENDS, listen
@@ -68,12 +69,12 @@ class Analyzer:
 
     @classmethod
     def load(
-        cls, model: str = "rules", *, reader_options: Mapping[str, object] | None = None, **options: Any
+        cls, model: str = DEFAULT_MODEL, *, reader_options: Mapping[str, object] | None = None, **options: Any
     ) -> Analyzer:
         """An Analyzer that reads clips with `model`.
 
         Args:
-            model: "rules", or the folder of a model.
+            model: one of `annotators.READERS` ("rules", "nano"), or the folder of a model.
             reader_options: what that reader takes, e.g. {"table": "mer-factory"} or {"layout": "released"}.
             **options: as the constructor's.
 

