@@ -56,6 +56,13 @@ def test_gaps_are_null_and_left_out_of_the_figures() -> None:
     assert units["max"]["AU12"] == 2.5
 
 
+def test_a_clip_of_one_sample_has_a_length() -> None:
+    """A sound of 1/16000 s came out as 0.0 s, which the schema forbids: no document, but a crash."""
+    analysis = _analysis()
+    short = replace(analysis, clip=replace(analysis.clip, duration_seconds=1 / 16_000))
+    assert analysis_document(short).clip.duration_seconds == 0.001
+
+
 def test_the_usual_voice_is_part_of_the_evidence() -> None:
     analysis = _analysis()
     segment = analysis.people[0].segments[0]

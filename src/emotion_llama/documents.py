@@ -269,7 +269,8 @@ def analysis_document(analysis: Analysis, *, curves: bool = True) -> AnalysisDoc
         clip=ClipDocument(
             path=str(clip.path),
             sha256=clip.sha256,
-            duration_seconds=_rounded(clip.duration_seconds, 3),
+            # A file may hold a single sound sample; its length is above 0 all the same.
+            duration_seconds=max(_rounded(clip.duration_seconds, 3), 0.001),
             video=VideoDocument(**dataclasses.asdict(clip.video)) if clip.video else None,
             audio=AudioDocument(**dataclasses.asdict(clip.audio)) if clip.audio else None,
         ),

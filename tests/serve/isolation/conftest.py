@@ -2,6 +2,7 @@
 
 import asyncio
 import textwrap
+import wave
 from collections.abc import Callable, Coroutine
 from pathlib import Path
 from typing import Any, TypeVar
@@ -134,4 +135,14 @@ def write_clip(path: Path, *, seconds: float = 2.0, size: tuple[int, int] = (64,
         frame.rate = 16000
         out.mux(sound.encode(frame))
         out.mux(sound.encode(None))
+    return path
+
+
+def write_wave(path: Path, seconds: float, rate_hz: int = 8000) -> Path:
+    """Silence."""
+    with wave.open(str(path), "wb") as out:
+        out.setnchannels(1)
+        out.setsampwidth(2)
+        out.setframerate(rate_hz)
+        out.writeframes(bytes(2 * round(rate_hz * seconds)))
     return path

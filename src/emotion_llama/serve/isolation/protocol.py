@@ -88,12 +88,12 @@ class AnalyzeMessage(Message):
     model: ModelMessage | None
     html: bool
     curves: bool
-    limits: dict[str, float]
+    limits: dict[str, int | float]
     cpu_seconds: float
 
     def clip_limits(self) -> ClipLimits:
         """The limits of a message."""
-        return ClipLimits(**self.limits)  # type: ignore[arg-type]  # JSON has one kind of number
+        return ClipLimits(**self.limits)  # type: ignore[arg-type]  # what the pool took from a ClipLimits
 
 
 class ReadyMessage(Message):
