@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import shutil
 from collections.abc import Callable
 from pathlib import Path as FilePath
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Annotated, Literal, TypeVar
 
 from fastapi import APIRouter, Path, Query, Request, Response
 from pydantic import BaseModel, ConfigDict, Field
@@ -17,7 +16,7 @@ from emotion_llama.serve.analysis import FIELDS, AnalyzeForm, parse_form
 from emotion_llama.serve.analyze_routes import PAGE_EXAMPLE, PAGE_POLICY, multipart_body
 from emotion_llama.serve.auth import Caller
 from emotion_llama.serve.job_records import Job, JobStatus, NoSuchJob
-from emotion_llama.serve.job_runner import JobRunner, JobSpec
+from emotion_llama.serve.job_runner import JobRunner, JobSpec, spec_of
 from emotion_llama.serve.problems import Problem, error_responses
 from emotion_llama.serve.state import ServeState, State
 from emotion_llama.serve.uploads import Upload, receive_upload
@@ -54,7 +53,7 @@ class JobObject(BaseModel):
     finished_at: float | None
     attempts: int = Field(description="more than 1 where a server was ended in the middle")
     filename: str
-    request: AnalyzeForm
+    request: AnalyzeForm | None = Field(description="null where another version of the server took it in")
     error: JobError | None
 
 
@@ -168,7 +167,8 @@ async def result(
     found = await _asked(lambda: store.get(caller.owner, job_id))
     if found.status != "done":
         raise _no_result(found)
-    kind = format or JobSpec.model_validate_json(found.spec).form.format
+    spec = spec_of(found)
+    kind = format or ("json" if spec is None else spec.form.format)
     data = await _asked(lambda: store.result(caller.owner, job_id, kind))
     assert data is not None  # written with the status
     if kind == "json":
@@ -232,7 +232,7 @@ async def _asked(call: Callable[[], T]) -> T:
 
 async def _shown(runner: JobRunner, job: Job) -> JobObject:
     waiting = await asyncio.to_thread(runner.store.waiting_before, job.id) if job.status == "queued" else None
-    spec: dict[str, Any] = json.loads(job.spec)  # ours, checked when it was handed in
+    spec = spec_of(job)
     error = None if job.error_message is None else JobError(message=job.error_message, code=job.error_code or "failed")
     return JobObject(
         id=job.id,
@@ -244,7 +244,7 @@ async def _shown(runner: JobRunner, job: Job) -> JobObject:
         started_at=job.started_at,
         finished_at=job.finished_at,
         attempts=job.attempts,
-        filename=spec["shown_name"],
-        request=AnalyzeForm.model_validate(spec["form"]),
+        filename="" if spec is None else spec.shown_name,
+        request=None if spec is None else spec.form,
         error=error,
     )

@@ -42,6 +42,14 @@ class JobSpec(BaseModel):
     transcript: str | None
 
 
+def spec_of(job: Job) -> JobSpec | None:
+    """What a job asks for; None where another version of the server wrote it, and this one cannot read it."""
+    try:
+        return JobSpec.model_validate_json(job.spec)
+    except ValidationError:
+        return None
+
+
 @dataclass
 class _Progress:
     """How far a job is; written by the pool's callback, read by the reporter."""
@@ -161,10 +169,9 @@ class JobRunner:
 
     async def _analyze(self, job: Job, progress: _Progress) -> Analyzed:
         folder = self.store.clip_folder(job.id)
-        try:
-            spec = JobSpec.model_validate_json(job.spec)
-        except ValidationError:
-            raise Problem(422, "this server's version cannot read the job; hand it in again", code="version") from None
+        spec = spec_of(job)
+        if spec is None:
+            raise Problem(422, "this server's version cannot read the job; hand it in again", code="version")
         clip = _inside(folder, spec.clip)
         transcript = None if spec.transcript is None else _inside(folder, spec.transcript)
 
