@@ -21,7 +21,6 @@ from emotion_llama.pipeline import Analyzer
 from emotion_llama.serve.isolation.limits import ClipLimits
 from emotion_llama.serve.isolation.pool import Analyzed, ClipPart, PoolState
 from emotion_llama.serve.keeping import keep
-from emotion_llama.serve.keeping import keep
 from emotion_llama.serve.metrics import Metrics
 from emotion_llama.serve.settings import ServeSettings
 from emotion_llama.serve.start import Server, address_of, listening_socket
@@ -172,7 +171,6 @@ def live(pool: StandInPool, tmp_path: Path) -> Iterator[Callable[..., Live]]:
         )  # fmt: skip
         keep(state)
         watch(state)
-        keep(state)
         servers.append(Live(state))
         return servers[-1]
 

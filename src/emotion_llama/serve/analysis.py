@@ -6,9 +6,9 @@ import dataclasses
 import json
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from emotion_llama.pipeline.options import Options
 from emotion_llama.records import Prediction
@@ -33,7 +33,7 @@ class AnalyzeForm(BaseModel):
     )
     subtitle: str | None = Field(default=None, max_length=20_000, description="what the person says")
     people: Literal["main", "all"] = Field(default="main", description="whom to report")
-    segment: Literal["none", "auto"] | float = Field(
+    segment: Literal["none", "auto"] | Annotated[float, Field(ge=0.5, le=86_400)] = Field(
         default="none", description="one segment for the whole clip, cut at pauses, or so many seconds (0.5 or more)"
     )
     peak_rule: Literal["all", "label"] = Field(
@@ -41,13 +41,6 @@ class AnalyzeForm(BaseModel):
     )
     curves: bool = Field(default=True, description="frame-by-frame values in the JSON document")
     format: Literal["json", "html"] = Field(default="json", description="the published document, or a page")
-
-    @field_validator("segment")
-    @classmethod
-    def _long_enough(cls, value: str | float) -> str | float:
-        if isinstance(value, float) and not 0.5 <= value <= 86_400:
-            raise ValueError(f"expected none, auto or seconds of at least 0.5, got {value:g}")
-        return value
 
 
 FIELDS = tuple(AnalyzeForm.model_fields)

@@ -40,10 +40,17 @@ def multipart_body(form: type[AnalyzeForm] = AnalyzeForm) -> dict[str, Any]:
         "file": {"type": "string", "format": "binary", "description": "the recording: " + "mp4, mov, webm, mkv, avi, "
                  "wav, mp3, flac, ogg or m4a; what it is, is seen from its first bytes"},
         "transcript": {"type": "string", "format": "binary", "description": "a .srt, .vtt or .txt file of the words"},
-        **schema["properties"],
+        **{name: _sendable(field) for name, field in schema["properties"].items()},
     }  # fmt: skip
     schema["required"] = ["file"]
     return {"requestBody": {"required": True, "content": {"multipart/form-data": {"schema": schema}}}}
+
+
+def _sendable(field: dict[str, Any]) -> dict[str, Any]:
+    """A field's schema without null: a text field of a form is there or is not."""
+    choices = [choice for choice in field.get("anyOf", ()) if choice != {"type": "null"}]
+    kept = {name: value for name, value in field.items() if name != "anyOf" and value is not None}
+    return kept if not choices else {**choices[0], **kept} if len(choices) == 1 else {**kept, "anyOf": choices}
 
 
 @router.post(

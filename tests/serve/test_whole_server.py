@@ -1,0 +1,185 @@
+"""The verb in a process of its own, real children, the reader of rules, a committed clip, and hostile files.
+
+Starts children with a face mesh: about 10 s on one core.
+"""
+
+import io
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import threading
+import time
+import wave
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import av
+import httpx2
+import jsonschema
+import pytest
+
+from emotion_llama.documents import analysis_document
+from emotion_llama.pipeline import Analyzer
+
+ROOT = Path(__file__).parents[2]
+CLIP = ROOT / "examples" / "synth" / "clips" / "test-00000.mp4"
+SCHEMA = json.loads((ROOT / "docs" / "schema" / "analysis-1.schema.json").read_text())
+
+
+class Process:
+    """`emotion-llama serve` with one child."""
+
+    def __init__(self, folder: Path, *options: str) -> None:
+        self.data = folder / "data"
+        command = [sys.executable, "-m", "emotion_llama", "serve", "--port", "0", "--workers", "1", "--grace", "5"]
+        self.log = folder / "log"
+        with self.log.open("w") as log:
+            self.process = subprocess.Popen(
+                [*command, "--data", str(self.data), *options],
+                stdout=subprocess.PIPE,
+                stderr=log,
+                text=True,
+                env={**os.environ, "OMP_NUM_THREADS": "1", "EMOTION_LLAMA_API_KEYS": ""},
+            )
+        assert self.process.stdout is not None
+        line = self.process.stdout.readline()
+        match = re.search(r"http://127\.0\.0\.1:\d+", line)
+        assert match, (line, self.log.read_text())
+        self.url = match[0]
+        self.client = httpx2.Client(base_url=self.url, timeout=60.0, trust_env=False)
+
+    def analyze(self, content: bytes, name: str = "talk.mp4", **fields: str) -> httpx2.Response:
+        return self.client.post("/v1/analyze", files={"file": (name, content)}, data=fields)
+
+    def stop(self) -> int:
+        self.client.close()
+        self.process.send_signal(signal.SIGTERM)
+        code = self.process.wait(30)
+        assert self.process.stdout is not None
+        self.process.stdout.close()
+        return code
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Process]:
+    process = Process(tmp_path_factory.mktemp("server"), "--max-seconds", "30", "--max-upload-mib", "5")
+    yield process
+    assert process.stop() == 0
+    assert not list(process.data.glob("uploads-*"))
+    assert "Traceback" not in process.log.read_text()
+
+
+def _without_times(document: dict[str, Any]) -> dict[str, Any]:
+    kept = {name: value for name, value in document.items() if name != "seconds_by_stage"}
+    kept["clip"] = {**document["clip"], "path": ""}
+    return kept
+
+
+def test_the_answer_is_the_librarys(server: Process) -> None:
+    answer = server.analyze(CLIP.read_bytes(), subtitle="How nice to see you!", people="all")
+    assert answer.status_code == 200
+    document = answer.json()
+    jsonschema.validate(document, SCHEMA)
+    assert document["clip"]["path"] == "talk.mp4"
+    analysis = Analyzer.load("rules").analyze(CLIP, subtitle="How nice to see you!", people="all")
+    assert _without_times(document) == _without_times(json.loads(analysis_document(analysis).model_dump_json()))
+
+
+def test_page_and_stages(server: Process) -> None:
+    files = {"file": ("<b>talk</b>.mp4", CLIP.read_bytes())}
+    answer = server.client.post(
+        "/v1/analyze", files=files, data={"format": "html"}, headers={"Accept": "text/event-stream"}
+    )
+    names = re.findall(r"^event: (\w+)$", answer.text, re.MULTILINE)
+    assert names[0] == "progress"
+    assert names[-2:] == ["page", "result"]
+    stages = [json.loads(d)["stage"] for d in re.findall(r"event: progress\ndata: (.*)", answer.text)]
+    assert list(dict.fromkeys(stages)) == ["words", "voice", "faces", "reading", "report"]
+    page = json.loads(re.findall(r"event: page\ndata: (.*)", answer.text)[0])["html"]
+    assert "&lt;b&gt;talk&lt;/b&gt;.mp4" in page or "<b>talk</b>" not in page
+    assert str(server.data) not in page
+
+
+def test_hostile_files_among_good_ones(server: Process) -> None:
+    """Each hostile one ends in 4xx with a reason, while a good one beside it is answered."""
+    clip = CLIP.read_bytes()
+    hostile = {
+        "truncated": clip[: len(clip) // 3],
+        "head alone": clip[:64],
+        "zeros in the middle": clip[:2000] + bytes(len(clip) - 2000),
+        "noise": clip[:32] + os.urandom(20_000),
+        "no media": b"PK\x03\x04" + bytes(1000),
+        "empty": b"",
+        "too large": clip[:100] + bytes(6 << 20),
+        "playlist": b"#EXTM3U\nfile:///etc/passwd\n",
+    }
+    good: list[int] = []
+    thread = threading.Thread(target=lambda: good.append(server.analyze(clip).status_code))
+    thread.start()
+    for name, content in hostile.items():
+        answer = server.analyze(content, name="../../x.mp4")
+        assert 400 <= answer.status_code < 500, (name, answer.text)
+        message = answer.json()["error"]["message"]
+        assert str(server.data) not in message, name
+        assert "/tmp" not in message, name
+    thread.join(60)
+    assert good == [200]
+    assert server.client.get("/readyz").status_code == 200
+    uploads = next(server.data.glob("uploads-*"))
+    assert not list(uploads.iterdir())
+
+
+def test_a_picture_of_huge_size_is_refused_before_it_is_decoded(server: Process, tmp_path: Path) -> None:
+    """33 million pixels in some hundred kilobytes; 8.3 million are taken."""
+    path = tmp_path / "huge.avi"
+    with av.open(str(path), "w") as out:
+        stream = out.add_stream("mjpeg", rate=5)
+        stream.width, stream.height, stream.pix_fmt = 8192, 4096, "yuvj420p"
+        frame = av.VideoFrame(8192, 4096, "yuvj420p")
+        for packet in (*stream.encode(frame), *stream.encode()):
+            out.mux(packet)
+    assert path.stat().st_size < 2_000_000
+    began = time.monotonic()
+    answer = server.analyze(path.read_bytes(), name="x.avi")
+    assert answer.status_code == 413
+    assert answer.json()["error"]["code"] == "too_large"
+    assert time.monotonic() - began < 5.0
+
+
+def test_a_long_recording_is_refused(server: Process) -> None:
+    """31 seconds where 30 are taken."""
+    file = io.BytesIO()
+    with wave.open(file, "wb") as out:
+        out.setnchannels(1)
+        out.setsampwidth(2)
+        out.setframerate(8000)
+        out.writeframes(bytes(2 * 8000 * 31))
+    answer = server.analyze(file.getvalue(), name="long.wav")
+    assert answer.status_code == 413
+    assert answer.json()["error"]["code"] == "too_long"
+
+
+def test_a_second_server_sweeps_what_a_killed_one_left_and_not_what_a_living_one_has(
+    server: Process, tmp_path: Path
+) -> None:
+    """kill -9 while a body is received: nobody's half a body is found and taken away by the next server."""
+    killed = Process(tmp_path)
+    (left,) = killed.data.glob("uploads-*")
+    (left / "body-half").mkdir()
+    os.kill(killed.process.pid, signal.SIGKILL)
+    killed.process.wait(10)
+    assert killed.process.stdout is not None
+    killed.process.stdout.close()
+    killed.client.close()
+    assert left.is_dir()
+    after = Process(tmp_path)
+    try:
+        assert not left.exists()
+        assert len(list(after.data.glob("uploads-*"))) == 1
+        assert next(server.data.glob("uploads-*")).is_dir()
+    finally:
+        assert after.stop() == 0
