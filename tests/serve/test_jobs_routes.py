@@ -30,7 +30,7 @@ def ended(server: Any, job_id: str) -> Any:
         time.sleep(0.01)
 
 
-def test_from_handing_in_to_result(live: Callable[..., Any], pool: Any, tone: bytes) -> None:
+def test_from_handing_in_to_result(live: Callable[..., Any], pool: Any, tone: bytes, wait_until: Any) -> None:
     server = live(max_job_seconds=9000.0)
     files = {"file": ("../talk.mp4", tone), "transcript": ("a.srt", b"1\n00:00:00,000 --> 00:00:01,000\nHi\n")}
     fields = {"people": "all", "segment": "auto", "format": "html"}
@@ -53,7 +53,7 @@ def test_from_handing_in_to_result(live: Callable[..., Any], pool: Any, tone: by
     assert "sandbox" in page.headers["content-security-policy"]
     assert server.client.get(f"{url}?format=json").json()["clip"]["path"] == "talk.mp4"
     assert server.client.get(f"{url}?format=xml").status_code == 422
-    assert list((server.state.data_dir / "jobs" / "clips").iterdir()) == []
+    wait_until(lambda: not list((server.state.data_dir / "jobs" / "clips").iterdir()))
     assert server.client.get("/metrics").text.count("emotion_llama_jobs_done 1.0") == 1
 
 
@@ -110,7 +110,7 @@ def test_cancelled_at_once(live: Callable[..., Any], pool: Any, tone: bytes, wai
     assert (pool.cancelled, pool.finished) == (1, 0)
     answer = server.client.get(f"/v1/jobs/{running['id']}/result")
     assert (answer.status_code, answer.json()["error"]["code"]) == (409, "cancelled")
-    assert list((server.state.data_dir / "jobs" / "clips").iterdir()) == []
+    wait_until(lambda: not list((server.state.data_dir / "jobs" / "clips").iterdir()))
 
 
 def test_deleted_while_it_runs(live: Callable[..., Any], pool: Any, tone: bytes, wait_until: Any) -> None:
