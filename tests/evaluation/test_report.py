@@ -1,7 +1,7 @@
 """Reports: ours beside published rows, paired tests by hand, one judge a table, and text that fits and is escaped."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -10,6 +10,7 @@ import pytest
 
 from emotion_llama.errors import InputError
 from emotion_llama.evaluation.benchmarks import load_benchmark
+from emotion_llama.evaluation.benchmarks.unibench import SETS
 from emotion_llama.evaluation.classification import from_confusion
 from emotion_llama.evaluation.paired import MCNEMAR, adjusted, compare_labels, compare_scores, mean_of
 from emotion_llama.evaluation.protocol import table_checks
@@ -259,3 +260,37 @@ def test_a_row_shows_its_figures() -> None:
     assert shown(row.figures["ece"]) == "12.50"
     assert shown(Figure("log_loss", 1.5)) == "1.50"
     assert shown(Figure("uar", 0.5, 0.4, 0.6), with_interval=True) == "50.00 [40.0, 60.0]"
+
+
+# --- MER-UniBench ---------------------------------------------------------------------------------------------------
+
+
+def unibench_run(card: Mapping[str, Any], name: str, value: float, system: str = "ours") -> ReportRun:
+    figures = (Figure("hit", value, value - 0.1, value + 0.1),)
+    result = Result(f"unibench-{name} 1", system, "tolerant", figures, {"cases": 3})
+    about = {**card["benchmark"], "name": f"unibench-{name}", "primary": "hit"}
+    return ReportRun(system, (result,), {**card, "benchmark": about}, ())
+
+
+def test_nine_sets_have_a_mean_beside_the_published_ones(mer2023: Report) -> None:
+    card = mer2023.sections[0].cards["happy"]
+    runs = [unibench_run(card, name, i / 10) for i, name in enumerate(SETS)]
+    report = report_of([*runs, unibench_run(card, "meld", 0.9, "other")], num_resamples=5)
+    section = report.sections[-1]
+    assert section.columns == ("mean", *SETS)
+    ours, other, *printed = section.rows
+    assert ours.figures["mean"].value == pytest.approx(0.4)
+    assert (ours.figures["meld"].value, ours.figures["meld"].high) == (0.2, pytest.approx(0.3))
+    assert "mean" not in other.figures
+    assert {row.system: shown(row.figures["mean"]) for row in printed}["AffectGPT"] == "74.77"
+    told = " ".join(render_report_text(report).split())
+    assert "ours (tolerant) 40.00" in told
+    assert "other (tolerant): no mean: MER-UniBench's mean is over nine sets; missing: mer2023, mer2024," in told
+    assert "40.00" in render_markdown(report).partition("## MER-UniBench")[2]
+    page = render_evaluation_page(report).partition("MER-UniBench: primary")[2]
+    assert "40.00" in page
+
+
+def test_one_set_alone_is_no_unibench(mer2023: Report) -> None:
+    report = report_of([unibench_run(mer2023.sections[0].cards["happy"], "meld", 0.5)], num_resamples=5)
+    assert [section.benchmark for section in report.sections] == ["unibench-meld 1"]

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 MOST_PAIRED = 4  # runs that are all compared with each other; of more, each is compared with the first
 RECALL = "recall/"
+UNIBENCH = "unibench-"  # how the names of MER-UniBench's sets begin
 # Figures that are no shares: printed as they are. All others are printed in percent.
 AS_THEY_ARE = frozenset({"clue_overlap", "label_overlap", "brier", "log_loss", "gain_over_gpt4v_percent"})
 
@@ -113,9 +114,11 @@ def report_of(runs: Sequence[ReportRun], *, num_resamples: int = 2000) -> Report
     if not runs:
         raise InputError("there are no runs to report")
     by_benchmark: dict[str, list[ReportRun]] = {}
-    for run in _named_apart(runs):
+    named = _named_apart(runs)
+    for run in named:
         by_benchmark.setdefault(run.results[0].benchmark, []).append(run)
-    return Report(tuple(_section(name, some, num_resamples) for name, some in by_benchmark.items()))
+    sections = [_section(name, some, num_resamples) for name, some in by_benchmark.items()]
+    return Report((*sections, *_unibench(named)))
 
 
 def _named_apart(runs: Sequence[ReportRun]) -> list[ReportRun]:
@@ -150,6 +153,35 @@ def _section(benchmark: str, runs: Sequence[ReportRun], num_resamples: int) -> S
         {_key(run, result): result.parts for run in runs for result in run.results},
         {run.name: run.card for run in runs},
     )
+
+
+def _unibench(runs: Sequence[ReportRun]) -> list[Section]:
+    """MER-UniBench's sets side by side with their mean, where runs of more than one of them are reported."""
+    from emotion_llama.evaluation.benchmarks.unibench import SETS, unibench_mean
+
+    results: dict[tuple[str, str], dict[str, Result]] = {}
+    for run in runs:
+        _, prefix, name = str(run.card["benchmark"]["name"]).partition(UNIBENCH)
+        for result in run.results if prefix else ():
+            results.setdefault((run.name, result.parser), {})[name] = result
+    if len({name for sets in results.values() for name in sets}) < 2:
+        return []
+    rows, notes = [], {}
+    for (system, parser), sets in results.items():
+        figures = {name: replace(result.figures[0], name=name) for name, result in sets.items()}
+        try:
+            figures["mean"] = Figure("mean", unibench_mean(sets))
+        except InputError as error:
+            notes[f"{system} ({parser})"] = (f"no mean: {error}",)
+        rows.append(Row(system, parser, figures, is_own=True))
+    tables = tuple(published_for(f"{UNIBENCH}{SETS[0]}"))
+    printed = [_published_row(table, system) for table in tables for system in table.rows]
+    return [
+        Section(
+            "MER-UniBench: primary figures of the nine sets and their mean", "mean", ("mean", *SETS),
+            (*rows, *printed), {}, {}, notes, tables, (), (), (), {}, {},
+        )
+    ]  # fmt: skip
 
 
 def check_one_judge(benchmark: str, runs: Sequence[ReportRun]) -> None:

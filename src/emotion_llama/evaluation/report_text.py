@@ -52,6 +52,8 @@ def _row(sheet: Sheet, row: Row, columns: Sequence[str], primary: str) -> None:
 
 
 def _counts(sheet: Sheet, section: Section) -> None:
+    if not section.counts:
+        return
     sheet.line()
     sheet.line(Part("Cases", "bold"))
     for name, counts in section.counts.items():

@@ -94,15 +94,12 @@ def _section(section: Section, number: int) -> Html:
         *_recalls(section),
         *_confusions(section),
         *_parts(section),
-        element("h3", "Cases and failures"),
-        _counts(section),
+        *_counts(section),
         *_problems(section),
         *_comparisons(section),
-        element("h3", "How it was done"),
-        table("What a reader has to know", ("Of", ""), spoken(section.protocol), "stacks"),
+        *_protocol(section),
         *_published(section.published, section.checks),
-        element("h3", "For the record"),
-        *(_card(name, card) for name, card in section.cards.items()),
+        *_cards(section),
     ]
     return element("section", *parts, id=f"s{number}")
 
@@ -228,13 +225,29 @@ def _parts(section: Section) -> list[Html]:
 # --- cases, tests, protocol -----------------------------------------------------------------------------------------
 
 
-def _counts(section: Section) -> Html:
+def _counts(section: Section) -> list[Html]:
+    if not section.counts:
+        return []
     columns = list(dict.fromkeys(name for counts in section.counts.values() for name in counts))
     rows = [
         (name, *(f"{counts[column]:,}" if column in counts else "0" for column in columns))
         for name, counts in section.counts.items()
     ]
-    return element("div", table("Cases by parser", ("Run", *columns), rows, "stacks"), class_="scrolls")
+    listed = element("div", table("Cases by parser", ("Run", *columns), rows, "stacks"), class_="scrolls")
+    return [element("h3", "Cases and failures"), listed]
+
+
+def _protocol(section: Section) -> list[Html]:
+    if not section.protocol:
+        return []
+    listed = table("What a reader has to know", ("Of", ""), spoken(section.protocol), "stacks")
+    return [element("h3", "How it was done"), listed]
+
+
+def _cards(section: Section) -> list[Html]:
+    if not section.cards:
+        return []
+    return [element("h3", "For the record"), *(_card(name, card) for name, card in section.cards.items())]
 
 
 def _problems(section: Section) -> list[Html]:
