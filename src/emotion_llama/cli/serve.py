@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from emotion_llama.annotators import DEFAULT_MODEL, READERS
 from emotion_llama.cli.analyze import LABEL_SPACES, LAYOUTS
 from emotion_llama.errors import InputError, MissingDependency
 
@@ -49,7 +50,8 @@ def _add_model_options(parser: argparse.ArgumentParser) -> None:
         "--model",
         action="append",
         metavar="[NAME=]MODEL",
-        help="rules, or the folder of a model; may be repeated, the first is the default (default: rules)",
+        help=f"{', '.join(READERS)}, or the folder of a model; may be repeated, the first is the default "
+        f"(default: {', '.join(default_models())})",
     )
     add("--device", metavar="DEVICE", help="where models run: cpu, cuda, cuda:1 (default: a GPU if there is one)")
     add("--labels", choices=LABEL_SPACES, help="labels that models choose from (default: as they were trained)")
@@ -196,7 +198,7 @@ def settings_of(args: argparse.Namespace) -> ServeSettings:
 
     try:
         return ServeSettings(
-            models=named_models(args.model or ["rules"]),
+            models=named_models(args.model or default_models()),
             device=args.device,
             labels=args.labels,
             layout=args.layout,
@@ -229,6 +231,11 @@ def settings_of(args: argparse.Namespace) -> ServeSettings:
             for one in error.errors(include_url=False, include_input=False)
         ]
         raise InputError("; ".join(told)) from None
+
+
+def default_models() -> list[str]:
+    """What is served where nobody says what: the default model, and the rules to compare it with."""
+    return list(dict.fromkeys((DEFAULT_MODEL, "rules")))
 
 
 def named_models(given: list[str]) -> dict[str, str]:

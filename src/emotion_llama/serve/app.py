@@ -47,15 +47,19 @@ def create_app(settings: ServeSettings, state: ServeState) -> FastAPI:
         redoc_url=None,
     )  # fmt: skip
     app.state.serve = state
-    _add_routes(app)
+    _add_routes(app, settings)
     _add_error_answers(app)
     _add_middlewares(app, settings, state)
     return app
 
 
-def _add_routes(app: FastAPI) -> None:
+def _add_routes(app: FastAPI, settings: ServeSettings) -> None:
     for routes in (health_routes, analyze_routes, chat_routes, file_routes, job_routes, page_routes):
         app.include_router(routes.router)
+    if settings.review_dir is not None:
+        from emotion_llama.serve.review_routes import build_router
+
+        app.include_router(build_router(settings.review_dir))
     review_dir = app.state.serve.settings.review_dir
     if review_dir is not None:
         from emotion_llama.serve import review_routes

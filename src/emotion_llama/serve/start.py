@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import signal
 import socket
 from collections.abc import Callable, Iterator
@@ -85,8 +86,12 @@ def serve(settings: ServeSettings, announce: Callable[[str], None]) -> None:
     listener = listening_socket(settings.host, settings.port)
     with listener:
         state = build_state(settings)
-        server = Server(state, lambda: announce(address_of(listener)))
-        server.run(sockets=[listener])
+        try:
+            server = Server(state, lambda: announce(address_of(listener)))
+            server.run(sockets=[listener])
+        finally:
+            if state.is_temporary:
+                shutil.rmtree(state.data_dir, ignore_errors=True)
     if not server.started:
         raise InputError("the server did not start; the lines above say why")
 
