@@ -137,3 +137,16 @@ def test_option_that_cannot_be_used(tmp_path: Path, clip: Path) -> None:
     ((status, code, reason),) = _refusals([(clip, ClipLimits())], transcript=words)
     assert (status, code) == (422, "option")
     assert reason.startswith("words.srt: no line with '-->' came")
+
+
+def test_endless_work_is_ended(tmp_path: Path) -> None:
+    """Nine minutes of silence are no crime, but here a clip gets half a second."""
+    path = write_wave(tmp_path / "long.wav", 540.0, rate_hz=16_000)
+
+    async def work() -> None:
+        async with MeasuringPool(1, seconds=0.5, seconds_per_clip_second=0.0) as pool:
+            with pytest.raises(ClipRefused, match="takes longer to measure than a clip may") as caught:
+                await pool.analyze(path, Options())
+            assert (caught.value.status, caught.value.code) == (422, "too_slow")
+
+    run(work)

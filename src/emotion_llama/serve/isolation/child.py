@@ -22,6 +22,7 @@ from emotion_llama.errors import EmotionLlamaError, InputError, MediaError, Miss
 from emotion_llama.pipeline import Analyzer
 from emotion_llama.records import Prediction
 from emotion_llama.serve.isolation import harden
+from emotion_llama.serve.isolation.confine import confine
 from emotion_llama.serve.isolation.limits import ClipRefused
 from emotion_llama.serve.isolation.protocol import (
     LENGTH,
@@ -187,7 +188,7 @@ def main() -> None:
     child = Child(channel)
     child.warm_up(Path(sys.argv[5]))
     harden.when_warm(memory_bytes)
-    channel.send({"type": "ready"})
+    channel.send({"type": "ready", "confined": confine()})
     child.serve()
 
 

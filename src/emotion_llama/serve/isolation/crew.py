@@ -30,6 +30,7 @@ class Crew:
     def __init__(self, count: int, memory_bytes: int, niceness: int, max_clips_per_child: int) -> None:
         self.working = 0
         self.replaced = 0
+        self.is_confined = False
         self._count = count
         self._max_clips = max_clips_per_child
         self._folder = Path(tempfile.mkdtemp(prefix="emotion-llama-pool-"))
@@ -64,6 +65,9 @@ class Crew:
             shutil.rmtree(self._folder, ignore_errors=True)
             raise
         self._idle.extend(start.result() for start in starts)
+        self.is_confined = all(worker.is_confined for worker in self._idle)
+        if not self.is_confined:
+            logger.warning("this system does not confine the processes that decode uploads; use limits of its own")
         self._spawn(self._look_after_idle(), self._tasks)
 
     async def lend(self) -> Worker:

@@ -88,7 +88,7 @@ class Measured:
 
 @dataclass(frozen=True)
 class PoolState:
-    """Figures for /readyz and /metrics."""
+    """Figures for /readyz and /metrics; `confined` says whether the kernel keeps children from all but reading."""
 
     children: int
     ready: int
@@ -96,6 +96,7 @@ class PoolState:
     waiting: int
     replaced: int
     clips: int
+    confined: bool
 
 
 class MeasuringPool:
@@ -179,8 +180,10 @@ class MeasuringPool:
         """The figures of this moment."""
         crew = self._crew
         if crew is None:
-            return PoolState(self.count, 0, 0, self._waiting, 0, self._clips)
-        return PoolState(self.count, crew.ready, crew.working, self._waiting, crew.replaced, self._clips)
+            return PoolState(self.count, 0, 0, self._waiting, 0, self._clips, False)
+        return PoolState(
+            self.count, crew.ready, crew.working, self._waiting, crew.replaced, self._clips, crew.is_confined
+        )  # fmt: skip
 
     async def analyze(
         self,

@@ -97,9 +97,10 @@ class AnalyzeMessage(Message):
 
 
 class ReadyMessage(Message):
-    """The child is warm."""
+    """The child is warm; `confined` where the kernel refuses it all but reading and computing."""
 
     type: Literal["ready"]
+    confined: bool = False
 
 
 class ClipMessage(Message):

@@ -75,6 +75,7 @@ class Worker:
         self._memory_bytes = memory_bytes
         self.clips = 0
         self.is_fit = True
+        self.is_confined = False
         self._reader = reader
         self._writer = writer
         self._verdict: EmotionLlamaError | None = None
@@ -108,6 +109,7 @@ class Worker:
         if not isinstance(message, protocol.ReadyMessage):
             await worker.end()
             raise BackendError("a process for measuring clips began with an unexpected message")
+        worker.is_confined = message.confined
         return worker
 
     def kill(self, because: EmotionLlamaError | None = None) -> None:
