@@ -96,7 +96,7 @@ class PoolState:
     waiting: int
     replaced: int
     clips: int
-    confined: bool
+    confined: bool = False
 
 
 class MeasuringPool:
