@@ -106,6 +106,17 @@ def own(folder: Path, clips: Sequence[Path]) -> Benchmark:
     return load_benchmark("csv", folder / "clips.csv")
 
 
+def merr_synth(folder: Path, clips: Sequence[Path]) -> Benchmark:
+    """Plans whose clips are those of the fixture: what is measured of them is told to the model (layout evidence)."""
+    from emotion_llama.synthetic.plan import draw_plans
+    from emotion_llama.synthetic.plan_file import plans_text
+
+    plans = draw_plans(NUM, 3, split_shares={"train": 0.0, "validation": 0.0, "test": 1.0})
+    placed(clips, folder / "clips", [plan.id for plan in plans])
+    (folder / "plans.jsonl").write_text(plans_text(plans))
+    return load_benchmark("merr-synth", folder)
+
+
 class Dying:
     """The system until it has answered so many cases."""
 
@@ -123,14 +134,15 @@ class Dying:
             yield reply
 
 
-@pytest.mark.parametrize("layout", [mer2023, mer2024_noise, dfew, emer, own], ids=lambda f: str(f.__name__))
+@pytest.mark.parametrize("layout", [mer2023, mer2024_noise, dfew, emer, own, merr_synth], ids=lambda f: str(f.__name__))
 def test_a_benchmark_from_raw_clips(
     layout: Callable[[Path, Sequence[Path]], Benchmark], model: Path, clips: list[Path], tmp_path: Path
 ) -> None:
     benchmark = layout(tmp_path / "data", clips)
     shorter = Ask(benchmark.ask.task, benchmark.ask.instruction, benchmark.ask.labels, 5)
     object.__setattr__(benchmark, "ask", shorter)
-    system = OwnModelSystem(model, device="cpu", batch_size=2, keep=tmp_path / "features")
+    prompt = "evidence" if layout is merr_synth else "train"
+    system = OwnModelSystem(model, device="cpu", batch_size=2, keep=tmp_path / "features", layout=prompt)
     whole = evaluate(benchmark, system, intervals=QUICK)
     assert whole is not None
     broken = next(
@@ -153,7 +165,7 @@ def test_a_benchmark_from_raw_clips(
     assert [(r.figures, dict(r.counts)) for r in again.results] == [(r.figures, dict(r.counts)) for r in whole.results]
     system.close()
     text = render_report_text(report_of([run_of_record(one) for one in find_runs([tmp_path / "runs"])]))
-    assert re.search(r"1 +toy +the clip cannot be read", text)
+    assert re.search(r"1 +toy \[\w+\] +the clip cannot be read", text)
 
 
 def _last(case: Case) -> str:

@@ -30,7 +30,7 @@ def load_system(spec: str, **options: Any) -> System:
     """The system of a name.
 
     Args:
-        spec: "rules" or another reader, a model's folder, "openai:MODEL@URL", "transformers:FOLDER",
+        spec: "rules", "nano", a model's folder, "openai:MODEL@URL", "transformers:FOLDER",
             "pipeline:TASK@FOLDER", or a file of predictions (.csv, .jsonl).
         options: what the kind takes, such as `layout=` of our model.
 
@@ -53,8 +53,8 @@ def system_kind(spec: str) -> str:
 
     if spec.startswith(("openai:", "transformers:", "pipeline:")):
         return spec.partition(":")[0]
-    if spec in READERS:
-        return "reader"
+    if spec in READERS:  # a model that comes with the package is asked as any other folder: in batches, and for texts
+        return "own" if READERS[spec].endswith(":EmotionLlamaReader") else "reader"
     place = Path(spec).expanduser()
     if place.suffix in PREDICTION_SUFFIXES and not place.is_dir():
         return "predictions"

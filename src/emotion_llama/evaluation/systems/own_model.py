@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from emotion_llama.annotators.emotion_llama import shortened
-from emotion_llama.errors import BackendError, InputError
+from emotion_llama.annotators.measured import has_evidence
+from emotion_llama.errors import BackendError, EmotionLlamaError, InputError
 from emotion_llama.evaluation.records import Ask, Case, Reply
 from emotion_llama.evaluation.systems.case_media import CaseMedia
-from emotion_llama.evaluation.systems.problems import NOTHING
+from emotion_llama.evaluation.systems.problems import NOBODY, NOTHING, problem_of
+from emotion_llama.prompts.cues import cue_text
 from emotion_llama.prompts.layouts import layout_named
 from emotion_llama.prompts.tokenise import encode
+from emotion_llama.records import Evidence
 
 if TYPE_CHECKING:
     from emotion_llama.models.clip_media import ClipMedia
@@ -80,7 +84,7 @@ class OwnModelSystem:
             self._loaded, features=self._features, keep=None if keep is None else Path(keep), faces=faces
         )
         self._weights = weights_sha256(self.folder)
-        self._evidence: Any = None
+        self._analyzer: Any = None
 
     @property
     def settings(self) -> Mapping[str, object]:
@@ -109,8 +113,8 @@ class OwnModelSystem:
     def close(self) -> None:
         """Finish what is kept, and let the face backends go."""
         self._media.close()
-        if self._evidence is not None:
-            self._evidence.close()
+        if self._analyzer is not None:
+            self._analyzer.close()
 
     # --- one batch --------------------------------------------------------------------------------------------------
 
@@ -143,28 +147,40 @@ class OwnModelSystem:
         words = shortened(case.words) if case.words and case.words.strip() else None
         if not any(media.present) and words is None:
             return NOTHING
-        has_cues = self._layout is not None and self._layout.has_cues
-        cues = self._cues(case) if has_cues or self._default_has_cues else None
-        return _Row(case, media, words, cues)
+        if not self._tells_cues:
+            return _Row(case, media, words, None)
+        evidence = self._measure(case)
+        if not isinstance(evidence, Evidence):
+            return evidence
+        # As the reader has it: of an empty room whatever was said would be made up.
+        if not (has_evidence(evidence) or features.num_faces):
+            return NOTHING
+        return _Row(case, media, words, cue_text(evidence))
 
     @property
-    def _default_has_cues(self) -> bool:
-        return self._layout is None and layout_named(self._loaded.processor.prompt_layout).has_cues
+    def _tells_cues(self) -> bool:
+        return (self._layout or layout_named(self._loaded.processor.prompt_layout)).has_cues
 
-    def _cues(self, case: Case) -> str:
-        """What is measured of the clip's main person, for layouts that tell it."""
+    def _measure(self, case: Case) -> Evidence | str:
+        """What is measured of the clip's main person, for layouts that tell it; or why nothing is."""
         from emotion_llama.pipeline import Analyzer
         from emotion_llama.pipeline.options import Options
-        from emotion_llama.prompts.cues import cue_text
 
         if case.media is None:
             raise InputError(
                 f"layout 'evidence' measures the raw clip, and {case.case_id} has none; use layout 'train'"
             )
-        if self._evidence is None:
-            self._evidence = Analyzer.load("rules")
-        analysis = self._evidence.run(case.media, Options(subtitle=case.words or ""))
-        return cue_text(analysis.people[0].segments[0].evidence)
+        if self._analyzer is None:
+            self._analyzer = Analyzer.load("rules")
+        try:
+            analysis = self._analyzer.run(case.media, Options(subtitle=case.words or ""))
+        except EmotionLlamaError as error:
+            return problem_of(error)
+        if not analysis.people:
+            return NOBODY
+        evidence: Evidence = analysis.people[0].segments[0].evidence
+        # A benchmark without words is no clip with an empty subtitle file: cues then say that none are given.
+        return replace(evidence, missing=tuple(one for one in evidence.missing if one.what != "transcript"))
 
     def _tell(self, rows: Sequence[_Row], ask: Ask) -> list[_Told | str]:
         """All at once where memory suffices, else in halves."""
@@ -244,8 +260,9 @@ def _num_tokens(row: Sequence[int], tokenizer: Any) -> int:
 
 
 def load(spec: str, options: Mapping[str, Any]) -> OwnModelSystem:
-    """See `load_system`."""
+    """See `load_system`; the name of a model that comes with the package, or a folder."""
+    from emotion_llama.annotators import READERS, shipped_folder
     from emotion_llama.evaluation.systems import check_options
 
     chosen = check_options("emotion-llama", options, OPTIONS)
-    return OwnModelSystem(Path(spec).expanduser(), **chosen)
+    return OwnModelSystem(shipped_folder(spec) if spec in READERS else Path(spec).expanduser(), **chosen)

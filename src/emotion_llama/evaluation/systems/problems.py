@@ -5,6 +5,7 @@ from __future__ import annotations
 from emotion_llama.errors import AnnotationError, EmotionLlamaError, MediaError
 
 NO_CLIP = "the clip is not there"
+NOBODY = "nobody is seen or heard"
 NOTHING = "there is nothing to see, hear or read"
 # Kinds of failures of a server that say nothing of the clip: the case is asked again when the run goes on.
 PASSING_KINDS = ("unreachable", "timeout", "overloaded", "budget")

@@ -8,7 +8,7 @@ from typing import Any
 
 from emotion_llama.errors import EmotionLlamaError
 from emotion_llama.evaluation.records import Ask, Case, Reply
-from emotion_llama.evaluation.systems.problems import NO_CLIP, problem_of
+from emotion_llama.evaluation.systems.problems import NO_CLIP, NOBODY, problem_of
 from emotion_llama.labels import MERR9, LabelSpace
 
 
@@ -76,7 +76,7 @@ class ReaderSystem:
             return Reply(case.case_id, problem=problem_of(error), seconds=time.perf_counter() - start)
         seconds = time.perf_counter() - start
         if not analysis.people:
-            return Reply(case.case_id, problem="nobody is seen or heard", seconds=seconds)
+            return Reply(case.case_id, problem=NOBODY, seconds=seconds)
         told = analysis.people[0].segments[0].prediction
         if told.label is None:
             return Reply(case.case_id, problem=told.problem, seconds=seconds)
