@@ -1,5 +1,6 @@
 """Hostile files through real children: each ends in a refusal, and the next good clip is measured."""
 
+import asyncio
 import json
 import os
 import struct
@@ -10,7 +11,7 @@ import numpy as np
 import pytest
 
 from emotion_llama.pipeline.options import Options
-from emotion_llama.serve.isolation.limits import ClipLimits, ClipRefused
+from emotion_llama.serve.isolation.limits import ChildDied, ClipLimits, ClipRefused
 from emotion_llama.serve.isolation.pool import MeasuringPool
 
 from .conftest import run, write_clip, write_wave
@@ -150,3 +151,47 @@ def test_endless_work_is_ended(tmp_path: Path) -> None:
             assert (caught.value.status, caught.value.code) == (422, "too_slow")
 
     run(work)
+
+
+def _damaged(whole: bytes, random: np.random.Generator) -> bytes:
+    """A file with some bytes changed, often where the headers are, and sometimes cut off."""
+    data = bytearray(whole)
+    for _ in range(int(random.choice([1, 3, 10, 40]))):
+        from_ends = int(random.integers(0, 1500))
+        anywhere = int(random.integers(0, len(data)))
+        at = [anywhere, min(from_ends, len(data) - 1), max(len(data) - 1 - from_ends, 0)][int(random.integers(0, 3))]
+        data[at] = int(random.choice([0, 127, 128, 255, int(random.integers(0, 256))]))
+    return bytes(data[: int(random.integers(0, len(data)))] if random.random() < 0.2 else data)
+
+
+def test_damaged_files_are_answered_or_refused(tmp_path: Path) -> None:
+    wholes = [
+        write_clip(tmp_path / "a.mp4", seconds=1.0).read_bytes(),
+        write_clip(tmp_path / "a.mkv", seconds=1.0).read_bytes(),
+        write_clip(tmp_path / "a.avi", seconds=1.0).read_bytes(),
+        write_wave(tmp_path / "a.wav", 1.0).read_bytes(),
+        _flac(tmp_path / "a.flac").read_bytes(),
+    ]
+    random = np.random.default_rng(0)
+
+    async def work() -> dict[str, int]:
+        counts = {"answered": 0, "refused": 0}
+        async with MeasuringPool(2, seconds=20.0) as pool:
+
+            async def one(number: int) -> None:
+                path = tmp_path / f"{number}.bin"
+                path.write_bytes(_damaged(wholes[number % len(wholes)], random))
+                try:
+                    await pool.analyze(path, Options(), html=True)
+                    counts["answered"] += 1
+                except (ClipRefused, ChildDied):  # all else would be an answer of 5xx
+                    counts["refused"] += 1
+
+            for start in range(0, 100, 10):
+                await asyncio.gather(*(one(number) for number in range(start, start + 10)))
+            assert pool.state.clips == 100
+        return counts
+
+    counts = run(work)
+    assert counts["answered"] + counts["refused"] == 100
+    assert min(counts.values()) >= 10  # files that are all broken, or all whole, would show nothing
