@@ -34,7 +34,7 @@ EXAMPLES = """examples:
   torchrun --nproc-per-node 4 -m emotion_llama eval mer2023-semi --data MER2023/ \\
       --model emotion-llama-7b/ --out runs/mer2023
 
-MODEL is rules, a model's folder, openai:MODEL@URL, transformers:FOLDER,
+MODEL is rules, nano, a model's folder, openai:MODEL@URL, transformers:FOLDER,
 pipeline:TASK@FOLDER, or predictions in a .csv or .jsonl file. What it answers
 is kept in DIR as it comes: a killed run goes on with --resume. Clips are sent
 to a server only where MODEL or the judge names one. docs/evaluate.md explains
