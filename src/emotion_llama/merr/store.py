@@ -304,6 +304,21 @@ class Store(Ledger):
             for start in range(0, len(clips), _CHUNK):
                 yield from reader._samples(clips[start : start + _CHUNK])
 
+    def clip_ids(self, scope: SampleScope = "all") -> list[str]:
+        """The clips of the build, or of a part of its data set, by id."""
+        sql = f"SELECT clip_id FROM clips c WHERE here AND {_SCOPES[scope]} ORDER BY clip_id"  # noqa: S608
+        return [row[0] for row in self.query(sql)]
+
+    def samples_of(self, clip_ids: Sequence[str]) -> Iterator[Sample]:
+        """Samples of these ids, in their order; those that the build does not have are passed over."""
+        marks = ", ".join("?" * _CHUNK)
+        for start in range(0, len(clip_ids), _CHUNK):
+            ids = clip_ids[start : start + _CHUNK]
+            sql = f"SELECT {_CLIPS} FROM clips WHERE clip_id IN ({marks})"  # noqa: S608
+            rows = self.query(sql, (*ids, *[None] * (_CHUNK - len(ids))))
+            clips = {clip.clip_id: clip for clip in map(clip_from_row, rows)}
+            yield from self._samples([clips[clip_id] for clip_id in ids if clip_id in clips])
+
     def _samples(self, clips: Sequence[ClipRow]) -> Iterator[Sample]:
         ids = [clip.clip_id for clip in clips]
         marks = ", ".join("?" * len(ids))
