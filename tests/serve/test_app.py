@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from emotion_llama.errors import AnnotationError, BackendError, InputError, MediaError
+from emotion_llama.serve.analysis import seconds_by_stage
 from emotion_llama.serve.busy import Busy
 from emotion_llama.serve.isolation.limits import ChildDied, ClipRefused
 
@@ -158,6 +159,15 @@ def test_a_client_that_goes_away_ends_the_work(live, pool, tone, wait_until) -> 
         wait_until(lambda: server.state.uploads == 0)
     pool.hold = False
     assert server.post(tone).status_code == 200
+
+
+def test_stages_are_read_from_the_front_of_a_document(document) -> None:
+    expected = json.loads(document)
+    assert seconds_by_stage(document) == expected["seconds_by_stage"]
+    assert seconds_by_stage(json.dumps(expected, indent=1)) == expected["seconds_by_stage"]
+    # A client's file name cannot pass for them.
+    expected["clip"]["path"] = '","seconds_by_stage":{"evil":1.0},"x":"'
+    assert seconds_by_stage(json.dumps(expected, separators=(",", ":"))) == expected["seconds_by_stage"]
 
 
 def test_models_health_and_figures(live, pool, tone) -> None:

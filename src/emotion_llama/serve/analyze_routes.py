@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
 from typing import Any
@@ -16,7 +15,7 @@ from emotion_llama.serve.auth import Caller
 from emotion_llama.serve.isolation.pool import Analyzed
 from emotion_llama.serve.problems import error_responses, problem_of
 from emotion_llama.serve.state import ServeState, State
-from emotion_llama.serve.streams import EventStream, event, unless_gone, with_signs_of_life
+from emotion_llama.serve.streams import EventStream, event, event_of_json, unless_gone, with_signs_of_life
 from emotion_llama.serve.uploads import Upload, receive_upload
 
 router = APIRouter(tags=["analyze"])
@@ -116,7 +115,7 @@ async def _events(state: ServeState, upload: Upload, form: AnalyzeForm) -> Async
             )
             if analyzed.html is not None:
                 queue.put_nowait(event("page", {"html": analyzed.html}))
-            queue.put_nowait(event("result", json.loads(analyzed.document_json)))
+            queue.put_nowait(event_of_json("result", analyzed.document_json))
         except Exception as error:  # noqa: BLE001  the answer has begun: an error can only be told within it
             queue.put_nowait(event("error", problem_of(error).body))
         finally:

@@ -19,7 +19,12 @@ ALIVE_SECONDS = 15.0
 
 def event(name: str, data: object) -> bytes:
     """A server-sent event with JSON on one line."""
-    return f"event: {name}\ndata: {json.dumps(data, ensure_ascii=False)}\n\n".encode()
+    return event_of_json(name, json.dumps(data, ensure_ascii=False))
+
+
+def event_of_json(name: str, text: str) -> bytes:
+    """A server-sent event with what is JSON on one line already."""
+    return f"event: {name}\ndata: {text}\n\n".encode()
 
 
 async def unless_gone(receive: Receive, work: Coroutine[Any, Any, T]) -> T:
