@@ -1,16 +1,12 @@
 """What goes between processes and threads of the server: questions, what was seen, answers; as JSON and plain arrays.
 
-Wire form: `ELW1`, the header's length (4 bytes, little-endian), the header (JSON: the message, and name and length of
-each array), then each array as an .npy file. Nothing of it is ever unpickled: a process that a hostile file has taken
-over can send wrong numbers, but no code.
+Wire form: `ELW1`, the header's length (4 bytes, little-endian), the header (JSON: the message, and name, type and shape
+of each array), then the arrays' values, row by row. Nothing of it is ever unpickled or evaluated, as the header of an
+.npy file would be: a process that a hostile file has taken over can send wrong numbers, but no code.
 """
-
-# mypy: disable-error-code="no-untyped-call"
-# (numpy.lib.format is not typed.)
 
 from __future__ import annotations
 
-import io
 import json
 import math
 from collections.abc import Mapping
@@ -49,7 +45,7 @@ _MAGIC = b"ELW1"
 MAX_BYTES = 512 << 20
 MAX_HEADER_BYTES = 64 << 20
 _MAX_ARRAYS = 64
-_MAX_NPY_HEADER = 1024
+_MAX_AXES = 8
 _TYPES = frozenset({"|u1", "|b1", "<f4", "<f8", "<i4", "<i8"})
 
 
@@ -99,16 +95,19 @@ def pack(message: Mapping[str, Any], arrays: Mapping[str, Array] | None = None) 
     Raises:
         InputError: the message is not JSON (NaN is none), an array is of a type that is not sent, or it is too much.
     """
-    files = {name: _npy(name, array) for name, array in (arrays or {}).items()}
-    header = {"message": dict(message), "arrays": [[name, len(data)] for name, data in files.items()]}
+    plain = {name: np.ascontiguousarray(array).reshape(array.shape) for name, array in (arrays or {}).items()}
+    for name, array in plain.items():
+        if array.dtype.str not in _TYPES:
+            raise InputError(f"array {name!r} is of type {array.dtype}, expected one of {', '.join(sorted(_TYPES))}")
+    listed = [[name, array.dtype.str, list(array.shape)] for name, array in plain.items()]
     try:
-        text = json.dumps(header, allow_nan=False, ensure_ascii=False).encode()
+        text = json.dumps({"message": dict(message), "arrays": listed}, allow_nan=False, ensure_ascii=False).encode()
     except (TypeError, ValueError) as error:
         raise InputError(f"the message cannot be sent as JSON: {error}") from error
-    whole = b"".join([_MAGIC, len(text).to_bytes(4, "little"), text, *files.values()])
-    if len(text) > MAX_HEADER_BYTES or len(whole) > MAX_BYTES:
-        raise InputError(f"the message is {len(whole)} bytes long, up to {MAX_BYTES} are sent; cut the clip")
-    return whole
+    size = len(text) + sum(array.nbytes for array in plain.values())
+    if len(text) > MAX_HEADER_BYTES or size > MAX_BYTES:
+        raise InputError(f"the message is {size} bytes long, up to {MAX_BYTES} are sent; cut the clip")
+    return b"".join([_MAGIC, len(text).to_bytes(4, "little"), text, *(array.tobytes() for array in plain.values())])
 
 
 def unpack(data: bytes, *, max_bytes: int = MAX_BYTES) -> tuple[Message, dict[str, Array]]:
@@ -127,27 +126,21 @@ def unpack(data: bytes, *, max_bytes: int = MAX_BYTES) -> tuple[Message, dict[st
         raise InputError(f"the message's header claims {end - start} bytes of {len(data) - start}")
     message, listed = _header(data[start:end])
     arrays: dict[str, Array] = {}
-    view, at = memoryview(data), end
-    for name, size in listed:
-        if size > len(data) - at:
-            raise InputError(f"the message is cut off within the array {name!r}")
-        arrays[name] = _array(name, view[at : at + size])
+    at = end
+    for name, kind, shape in listed:
+        # Counted in whole numbers of any size before anything is set aside: a few bytes may claim terabytes.
+        count = math.prod(shape)
+        size = count * kind.itemsize
+        if size > len(data) - at or math.prod(side or 1 for side in shape) > MAX_BYTES:
+            raise InputError(f"array {name!r} claims the shape {list(shape)}, {len(data) - at} bytes are left")
+        arrays[name] = np.frombuffer(data, kind, count, at).reshape(shape) if count else np.zeros(shape, kind)
         at += size
     if at != len(data):
         raise InputError(f"{len(data) - at} bytes follow the message's last array")
     return message, arrays
 
 
-def _npy(name: str, array: Array) -> bytes:
-    plain = np.ascontiguousarray(array).reshape(array.shape)
-    if plain.dtype.str not in _TYPES:
-        raise InputError(f"array {name!r} is of type {array.dtype}, expected one of {', '.join(sorted(_TYPES))}")
-    file = io.BytesIO()
-    np.lib.format.write_array(file, plain, version=(1, 0), allow_pickle=False)
-    return file.getvalue()
-
-
-def _header(text: bytes) -> tuple[Message, list[tuple[str, int]]]:
+def _header(text: bytes) -> tuple[Message, list[tuple[str, np.dtype[Any], tuple[int, ...]]]]:
     try:
         header = json.loads(text, parse_constant=_refuse_constant)
     except (ValueError, RecursionError) as error:
@@ -157,33 +150,21 @@ def _header(text: bytes) -> tuple[Message, list[tuple[str, int]]]:
     message, listed = header["message"], header["arrays"]
     if not isinstance(message, dict) or not isinstance(listed, list) or len(listed) > _MAX_ARRAYS:
         raise InputError(f"a message is an object with a list of up to {_MAX_ARRAYS} arrays")
-    pairs: list[tuple[str, int]] = []
-    for item in listed:
-        is_pair = isinstance(item, list) and len(item) == 2 and isinstance(item[0], str) and type(item[1]) is int
-        if not is_pair or item[1] < 0 or item[0] in dict(pairs):
-            raise InputError(f"an array is listed as [name, bytes], each name once; got {str(item)[:80]}")
-        pairs.append((item[0], item[1]))
-    return message, pairs
+    if not all(_is_listed(item) for item in listed) or len({item[0] for item in listed}) < len(listed):
+        raise InputError("arrays are listed as [name, type, shape], each name once")
+    return message, [(name, np.dtype(kind), tuple(shape)) for name, kind, shape in listed]
+
+
+def _is_listed(item: object) -> bool:
+    if not (isinstance(item, list) and len(item) == 3 and isinstance(item[0], str) and isinstance(item[1], str)):
+        return False
+    _, kind, shape = item
+    is_shape = isinstance(shape, list) and len(shape) <= _MAX_AXES
+    return kind in _TYPES and is_shape and all(type(side) is int and 0 <= side for side in shape)
 
 
 def _refuse_constant(name: str) -> None:
     raise ValueError(f"{name} is no JSON")
-
-
-def _array(name: str, data: memoryview) -> Array:
-    """A view of an .npy file, whose claimed shape is believed only where it fits the bytes that are there."""
-    file = io.BytesIO(data[: _MAX_NPY_HEADER + 16])
-    try:
-        if np.lib.format.read_magic(file) != (1, 0):
-            raise ValueError("not version 1.0")
-        shape, fortran_order, dtype = np.lib.format.read_array_header_1_0(file)
-    except (ValueError, TypeError, SyntaxError, RecursionError, MemoryError) as error:
-        raise InputError(f"array {name!r} is not a plain .npy file: {error}") from error
-    body = data[file.tell() :]
-    count = math.prod(shape)
-    if fortran_order or dtype.str not in _TYPES or min(shape, default=0) < 0 or count * dtype.itemsize != len(body):
-        raise InputError(f"array {name!r} claims {list(shape)} {dtype.str}, and has {len(body)} bytes")
-    return np.frombuffer(body, dtype, count).reshape(shape) if count else np.zeros(shape, dtype)
 
 
 # --- records as messages --------------------------------------------------------------------------------------------
