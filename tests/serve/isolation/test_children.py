@@ -316,3 +316,50 @@ def test_children_die_with_a_killed_parent(tmp_path: Path, how: str) -> None:
     while any(_is_alive(pid) for pid in pids):
         assert time.monotonic() < end
         time.sleep(0.02)
+
+
+def test_environment_of_a_child(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("EMOTION_LLAMA_API_KEYS", "secret")
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join(["src", "/other"]))
+    environment = process._environment(tmp_path)
+    assert "secret" not in environment.values()
+    assert environment["PYTHONPATH"] == os.pathsep.join([str(Path.cwd() / "src"), "/other"])
+    assert environment["PATH"] == os.environ["PATH"]
+
+
+def test_a_process_that_cannot_be_started_leaves_nothing_open(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "executable", str(tmp_path / "no-python"))
+    before = len(os.listdir("/proc/self/fd"))  # noqa: PTH208
+    with pytest.raises(FileNotFoundError, match="no-python"):
+        process.Process(process.Setup(tmp_path, tmp_path / "warm.wav", 1, 0))
+    assert len(os.listdir("/proc/self/fd")) == before  # noqa: PTH208
+
+
+@pytest.mark.parametrize(
+    ("code", "words"),
+    [
+        (-11, "was ended by signal SIGSEGV"),
+        (-40, "was ended by signal 40"),
+        (3, "ended with exit code 3"),
+        (71, "ran out of memory"),
+    ],
+)
+def test_exit_codes_in_words(code: int, words: str) -> None:
+    assert process.described(code) == words
+
+
+def test_queue_is_bounded_while_children_are_away() -> None:
+    """With every child being replaced, nobody works; the queue must not grow without end for that."""
+
+    async def work() -> None:
+        async with MeasuringPool(1, max_waiting=1) as pool:
+            with pytest.raises(ChildDied):
+                await _pid(pool, "exit")
+            assert (pool.state.working, pool.state.ready) == (0, 0)
+            first = asyncio.create_task(_pid(pool))
+            await asyncio.sleep(0)
+            with pytest.raises(Busy, match="1 clips are waiting"):
+                await _pid(pool)
+            await first
+
+    run(work)

@@ -13,8 +13,10 @@ from emotion_llama.documents import AnalysisDocument, analysis_document
 from emotion_llama.pipeline import Analyzer
 from emotion_llama.pipeline.options import Options
 from emotion_llama.records import Prediction
+from emotion_llama.serve.isolation.asking import kept_faces
 from emotion_llama.serve.isolation.limits import ClipLimits, ClipRefused
 from emotion_llama.serve.isolation.pool import AskedModel, MeasuringPool, name_to_show
+from emotion_llama.serve.isolation.work import Throttle
 from emotion_llama.serve.questions import SeenArrays
 
 from .conftest import run, write_wave
@@ -123,6 +125,36 @@ def test_fewer_faces_than_there_are_is_told() -> None:
     analyzed = run(work)
     assert len(recorder.seen[0].faces) == 10
     assert json.loads(analyzed.document_json)["warnings"] == ["the model was shown 10 of 150 pictures of a face"]
+
+
+@pytest.mark.parametrize(
+    ("count", "most", "kept"),
+    [
+        (0, 4, []),
+        (4, 4, [0, 1, 2, 3]),
+        (10, 4, [0, 1, 8, 9]),
+        (10, 6, [0, 1, 4, 5, 8, 9]),
+        (5, 1, [0, 1]),
+        (5, 2, [0, 1]),
+        (5, 4, [0, 1, 3, 4]),
+    ],
+)
+def test_kept_faces_are_pairs_of_neighbours(count: int, most: int, kept: list[int]) -> None:
+    assert kept_faces(count, most).tolist() == kept
+
+
+def test_progress_is_not_sent_too_often(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = [100.0]
+    monkeypatch.setattr("emotion_llama.serve.isolation.work.time.monotonic", lambda: now[0])
+    sent: list[tuple[str, float]] = []
+    throttle = Throttle(lambda message: sent.append((message["stage"], message["share"])))
+    for stage, share, seconds in (
+        ("words", 0.0, 0.0), ("faces", 0.0, 0.001), ("faces", 0.1, 0.01), ("faces", 0.2, 0.05), ("faces", 0.3, 0.01),
+        ("faces", 1.2, 0.01), ("reading", -0.1, 0.0),
+    ):  # fmt: skip
+        now[0] += seconds
+        throttle(stage, share)
+    assert sent == [("words", 0.0), ("faces", 0.0), ("faces", 0.2), ("faces", 1.0), ("reading", 0.0)]
 
 
 def test_long_recording_for_a_model_has_to_be_cut(tmp_path: Path) -> None:

@@ -77,5 +77,5 @@ def kept_faces(count: int, most: int) -> npt.NDArray[np.int64]:
     """
     if count <= most:
         return np.arange(count)
-    starts = np.linspace(0, count - 2, most // 2).astype(np.int64)
+    starts = np.linspace(0, count - 2, max(most // 2, 1)).astype(np.int64)
     return np.asarray(np.unique(np.concatenate([starts, starts + 1])), np.int64)

@@ -47,6 +47,11 @@ class Crew:
         """Children that are alive and warm, working or not."""
         return self.working + sum(worker.process.is_alive for worker in self._idle)
 
+    @property
+    def has_free(self) -> bool:
+        """Whether a child waits for a clip."""
+        return bool(self._idle)
+
     async def start(self) -> None:
         """Start all children at once and wait until they are warm.
 

@@ -290,7 +290,7 @@ class MeasuringPool:
     def _crew_for_one_more(self) -> Crew:
         if self._crew is None:
             raise BackendError("the measuring pool is not started")
-        if self._waiting >= self.max_waiting and self._crew.working >= self.count:
+        if self._waiting >= self.max_waiting and not self._crew.has_free:
             seconds = self._usual_seconds * (self._waiting + 1) / self.count
             raise Busy("clips", self._waiting, min(max(seconds, 1.0), _MOST_RETRY_SECONDS))
         return self._crew

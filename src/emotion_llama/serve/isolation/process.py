@@ -57,15 +57,13 @@ class Process:
         """Start it; from the event loop's own thread, for Linux ends a child with the thread that started it."""
         self.socket, theirs = socket.socketpair()
         self._errors: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115  closed by `close`
-        with theirs:
-            self._popen = subprocess.Popen(  # noqa: S603  our own module, by our own interpreter
-                [
-                    sys.executable, *CHILD, str(theirs.fileno()), str(os.getpid()),
-                    str(setup.memory_bytes), str(setup.niceness), str(setup.warm_clip),
-                ],
-                stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=self._errors,
-                cwd=setup.folder, env=_environment(setup.folder), pass_fds=(theirs.fileno(),), start_new_session=True,
-            )  # fmt: skip
+        try:
+            with theirs:
+                self._popen = _started(setup, theirs.fileno(), self._errors)
+        except BaseException:  # no memory or no process numbers left; nothing else may leak
+            self.socket.close()
+            self._errors.close()
+            raise
         self.pid = self._popen.pid
 
     @property
@@ -116,8 +114,24 @@ def described(code: int) -> str:
         return f"was ended by signal {-code}"
 
 
+def _started(setup: Setup, descriptor: int, errors: IO[bytes]) -> subprocess.Popen[bytes]:
+    arguments = (descriptor, os.getpid(), setup.memory_bytes, setup.niceness, setup.warm_clip)
+    return subprocess.Popen(  # noqa: S603  our own module, by our own interpreter
+        [sys.executable, *CHILD, *map(str, arguments)],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=errors,
+        cwd=setup.folder,
+        env=_environment(setup.folder),
+        pass_fds=(descriptor,),
+        start_new_session=True,
+    )
+
+
 def _environment(folder: Path) -> dict[str, str]:
     kept = {name: os.environ[name] for name in _KEPT_NAMES if name in os.environ}
+    if "PYTHONPATH" in kept:  # a child stands elsewhere
+        kept["PYTHONPATH"] = os.pathsep.join(map(os.path.abspath, kept["PYTHONPATH"].split(os.pathsep)))
     return kept | {
         "TMPDIR": str(folder),
         "MPLCONFIGDIR": str(folder),
