@@ -16,7 +16,7 @@ import numpy as np
 from emotion_llama.errors import BackendError, EmotionLlamaError, InputError
 from emotion_llama.records import Prediction
 from emotion_llama.serve.answering import Answering, Asked, Reading, Sheet
-from emotion_llama.serve.batching import Kept, Line
+from emotion_llama.serve.batching import Kept, Line, Taken
 from emotion_llama.serve.questions import Question, SeenArrays
 
 if TYPE_CHECKING:
@@ -121,7 +121,7 @@ class ModelThread:
         self._name, self._reader, self._line, self._max_questions = name, reader, line, max_questions
         self._kept: Kept[Prepared] = Kept(cache_clips)
         self._writings: list[_Writing] = []
-        self._reading: Sequence[Reading] = ()  # what the model works on now
+        self._taken: Taken[Reading, Asked] = Taken([], [])  # what the thread took last
         self._gives_up = False
         self._batch_sizes: Counter[int] = Counter()
         self._counts: Counter[str] = Counter()
@@ -163,10 +163,11 @@ class ModelThread:
         await asyncio.to_thread(self._thread.join, seconds)
         self._gives_up = True
         left = self._line.clear()
-        for reading in [*left.readings, *self._reading]:
+        # Those that were taken may be answered already; a second outcome changes nothing.
+        for reading in [*left.readings, *self._taken.readings]:
             reading.settle(BackendError(_STOPPED))
-        for sheet in [*(asked.sheet for asked in left.questions), *(one.sheet for one in self._writings)]:
-            sheet.fail(BackendError(_STOPPED))
+        for one in [*left.questions, *self._taken.questions, *self._writings]:
+            one.sheet.fail(BackendError(_STOPPED))
 
     # --- in the thread ----------------------------------------------------------------------------------------------
 
@@ -176,20 +177,21 @@ class ModelThread:
             taken = self._line.take(room, is_idle=not self._writings)
             if taken is None and not self._writings:
                 return
+            self._taken = taken or Taken([], [])
             start = time.perf_counter()
-            if taken is not None and taken.readings:
-                self._read(taken.readings)
-                self._line.took(time.perf_counter() - start, len(taken.readings))
+            if self._taken.readings:
+                self._read(self._taken.readings)
+                self._line.took(time.perf_counter() - start, len(self._taken.readings))
             until = 2 * time.perf_counter() - start  # as long again as the readings took
-            for asked in () if taken is None else taken.questions:
+            for asked in self._taken.questions:
                 self._begin(asked)
+            self._taken = Taken([], [])
             self._write_round()
             while self._writings and time.perf_counter() < until and not self._gives_up:
                 self._write_round()
             self._busy_seconds += time.perf_counter() - start
 
     def _read(self, readings: Sequence[Reading]) -> None:
-        self._reading = readings
         ready: list[tuple[Reading, Prepared]] = []
         for reading in readings:
             if reading.future.cancelled():
@@ -201,7 +203,6 @@ class ModelThread:
                 ready.append((reading, prepared))
         if ready:
             self._answer(ready)
-        self._reading = ()
 
     def _answer(self, ready: Sequence[tuple[Reading, Prepared]]) -> None:
         answers = self._guarded(self._reader.answer, [prepared for _, prepared in ready])

@@ -160,7 +160,7 @@ def _is_listed(item: object) -> bool:
         return False
     _, kind, shape = item
     is_shape = isinstance(shape, list) and len(shape) <= _MAX_AXES
-    return kind in _TYPES and is_shape and all(type(side) is int and 0 <= side for side in shape)
+    return kind in _TYPES and is_shape and all(type(side) is int and side >= 0 for side in shape)
 
 
 def _refuse_constant(name: str) -> None:
