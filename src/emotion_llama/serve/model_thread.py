@@ -166,8 +166,9 @@ class ModelThread:
         # Those that were taken may be answered already; a second outcome changes nothing.
         for reading in [*left.readings, *self._taken.readings]:
             reading.settle(BackendError(_STOPPED))
-        for one in [*left.questions, *self._taken.questions, *self._writings]:
-            one.sheet.fail(BackendError(_STOPPED))
+        asked = [*left.questions, *self._taken.questions]
+        for sheet in [*(one.sheet for one in asked), *(one.sheet for one in self._writings)]:
+            sheet.fail(BackendError(_STOPPED))
 
     # --- in the thread ----------------------------------------------------------------------------------------------
 
@@ -207,7 +208,9 @@ class ModelThread:
     def _answer(self, ready: Sequence[tuple[Reading, Prepared]]) -> None:
         answers = self._guarded(self._reader.answer, [prepared for _, prepared in ready])
         if isinstance(answers, Exception) and len(ready) > 1:
-            # One clip, or too little memory for all of them: each for itself, so that one costs one answer.
+            # One clip, or too little memory for all of them: each for itself, so that one costs one answer. The error's
+            # traceback holds on to the memory of the whole batch.
+            del answers
             for one in ready:
                 self._answer([one])
             return
