@@ -168,6 +168,10 @@ def test_stages_are_read_from_the_front_of_a_document(document) -> None:
     # A client's file name cannot pass for them.
     expected["clip"]["path"] = '","seconds_by_stage":{"evil":1.0},"x":"'
     assert seconds_by_stage(json.dumps(expected, separators=(",", ":"))) == expected["seconds_by_stage"]
+    assert seconds_by_stage('{"seconds_by_stage": {"faces": 1, "x": 2, "voice": "a"}}') == {"faces": 1.0}
+    for broken in ("{}", '{"seconds_by_stage": nonsense', '{"seconds_by_stage": 3}'):
+        with pytest.raises(ChildDied, match="sent no document"):
+            seconds_by_stage(broken)
 
 
 def test_models_health_and_figures(live, pool, tone) -> None:

@@ -13,7 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from emotion_llama.pipeline.options import Options
 from emotion_llama.records import Prediction
-from emotion_llama.serve.isolation.limits import ClipLimits
+from emotion_llama.serve.isolation.limits import ChildDied, ClipLimits
 from emotion_llama.serve.isolation.pool import Analyzed, Answer, Progress
 from emotion_llama.serve.problems import Problem
 from emotion_llama.serve.state import ServeState
@@ -21,6 +21,7 @@ from emotion_llama.serve.state import ServeState
 if TYPE_CHECKING:
     from emotion_llama.serve.questions import SeenArrays
 
+STAGES = ("words", "voice", "faces", "reading")  # of a document; an analysis for a page also has "report"
 _STAGES = re.compile(r'"seconds_by_stage":\s*')
 Answered = Callable[[Prediction], None]
 
@@ -119,13 +120,20 @@ async def analyze_clip(
 def seconds_by_stage(document_json: str) -> dict[str, float]:
     """That part of a document, without reading the rest: with curves it has megabytes, and the event loop would wait.
 
-    The name is found as a key alone: within a text of the document its quotation marks are escaped.
+    The name is found as a key alone: within a text of the document its quotation marks are escaped. Only known stages
+    and numbers are taken: what comes from a child is not trusted with names of figures.
+
+    Raises:
+        ChildDied: it is no document.
     """
     found = _STAGES.search(document_json)
-    assert found is not None  # it is the published document
-    seconds: dict[str, float]
-    seconds, _ = json.JSONDecoder().raw_decode(document_json, found.end())
-    return seconds
+    try:
+        seconds, _ = json.JSONDecoder().raw_decode(document_json, found.end()) if found else (None, 0)
+    except ValueError:
+        seconds = None
+    if not isinstance(seconds, dict):
+        raise ChildDied("sent no document")
+    return {name: float(seconds[name]) for name in STAGES if isinstance(seconds.get(name), (int, float))}
 
 
 def _answer(state: ServeState, name: str, answered: Answered | None) -> Answer | None:

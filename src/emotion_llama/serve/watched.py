@@ -14,6 +14,7 @@ _POOL = {
     "ready": "children that wait for a clip",
     "working": "children that work on one",
     "waiting": "clips that wait for a child",
+    "confined": "1 where the kernel keeps children from all but reading and computing",
 }
 _ENGINE = {
     "answers": "labels given by a model, declined ones among them",
