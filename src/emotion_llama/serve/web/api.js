@@ -143,22 +143,20 @@ export async function analyzeAsJob(clip, options, model, { signal, listen }) {
   const { id } = await made.json();
   const place = `v1/jobs/${encodeURIComponent(id)}`;
   listen("job", { id });
-  signal?.addEventListener("abort", () => void request(place, { method: "DELETE" }).catch(() => {}));
+  signal?.addEventListener("abort", () => void request(`${place}/cancel`, { method: "POST" }).catch(() => {}));
   for (;;) {
     const job = await (await request(place, { signal })).json();
     if (job.status === "failed") throw new Failure(job.error?.message ?? t("error.title"));
     if (job.status === "cancelled") throw new DOMException("stopped", "AbortError");
     if (job.status === "done") break;
-    const { stage, share } = job.progress ?? {};
-    listen("progress", stage ? { stage, share } : { stage: "queue", share: 0 });
+    listen("progress", job.stage ? { stage: job.stage, share: job.share } : { stage: "queue", share: 0 });
     await pause(1000, signal);
   }
-  const text = await (await request(`${place}/result`, { signal })).text();
-  return { model, document: JSON.parse(text), text, html: null, reportPath: `${place}/result?format=html` };
+  const text = await (await request(`${place}/result?format=json`, { signal })).text();
+  // Pictures and the report; the figures do without.
+  const html = await request(`${place}/result?format=html`, { signal }).then((answer) => answer.text()).catch(() => null);
+  return { model, document: JSON.parse(text), text, html };
 }
-
-/** The HTML report of a result that came without one. */
-export const report = async (path) => (await request(path)).text();
 
 /** Put the clip where questions can be asked about it; gives its id. */
 export async function upload(clip, signal) {

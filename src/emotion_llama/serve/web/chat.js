@@ -6,10 +6,12 @@ import { t } from "./i18n.js";
 import { labelName, percent, personName, ranked } from "./wording.js";
 
 const TASKS = ["emotion", "reason", "visual", "audio"];
+const RULES_TASKS = ["emotion", "reason"]; // what a reader of measurements can answer
 
 /** runs: the models that answer, in columns; `person()` gives who is meant, `words` what is said (or ""). */
 export function createChat({ clip, runs, person, words }) {
   const models = runs.filter((run) => !run.error);
+  const isRulesOnly = models.every((run) => run.isRules);
   const log = el("div", { class: "chat-log", role: "log", "aria-live": "polite" });
   const title = el("h2", {});
   const note = el("p", { class: "hint" });
@@ -23,8 +25,9 @@ export function createChat({ clip, runs, person, words }) {
   const heatValue = el("output", { for: "temperature" });
   const problem = el("p", { class: "error", role: "alert", hidden: true });
   const form = el("form", { class: "chat-form", onsubmit: submit }, input, send);
-  const node = el("section", { class: "chat" }, title, note, about, log, problem, shortcuts, form,
-    el("p", { class: "chat-foot" }, el("span", { class: "heat" }, heatLabel, heat, heatValue), clear));
+  const warmth = el("span", { class: "heat" }, heatLabel, heat, heatValue);
+  const node = el("section", { class: "chat" }, title, note, about, log, problem, shortcuts, form, el("p", { class: "chat-foot" }, warmth, clear));
+  form.hidden = warmth.hidden = isRulesOnly;
   const histories = models.map(() => []); // messages as sent, a list for each model
   let fileId = null;
   let aboutPerson = null; // whom the conversation is about
@@ -36,10 +39,10 @@ export function createChat({ clip, runs, person, words }) {
 
   function relabel() {
     title.textContent = t("chat.title");
-    note.textContent = t("chat.note");
+    note.textContent = t(isRulesOnly ? "chat.rules" : "chat.note", { model: models[0].model });
     aboutWords();
     shortcuts.setAttribute("aria-label", t("chat.shortcuts"));
-    shortcuts.replaceChildren(...TASKS.map((task) =>
+    shortcuts.replaceChildren(...(isRulesOnly ? RULES_TASKS : TASKS).map((task) =>
       el("button", { type: "button", class: "chip", disabled: stopper !== null, onclick: () => ask(`[${task}]`, t(`chat.task.${task}`)) }, el("code", {}, `[${task}]`), ` ${t(`chat.task.${task}`)}`)));
     input.placeholder = t("chat.placeholder");
     input.setAttribute("aria-label", t("chat.placeholder"));
@@ -94,10 +97,10 @@ export function createChat({ clip, runs, person, words }) {
     log.lastChild.scrollIntoView({ block: "nearest", behavior: "smooth" });
     try {
       fileId ??= await api.upload(clip, stopper.signal);
-      await Promise.all(models.map((run, i) => reply(run.model, histories[i], question, columns[i])));
+      await Promise.all(models.map((run, i) => reply(run, histories[i], question, columns[i])));
     } catch (error) {
       if (error.name !== "AbortError") say(problem, error.message);
-      for (const column of columns) if (!column.querySelector(".text").textContent) column.remove();
+      for (const column of columns) if (column.classList.contains("waiting")) column.remove();
     } finally {
       stopper = null;
       relabel();
@@ -110,8 +113,13 @@ export function createChat({ clip, runs, person, words }) {
     aboutPerson = id;
   }
 
-  async function reply(model, history, question, column) {
+  async function reply({ model, isRules }, history, question, column) {
     const text = column.querySelector(".text");
+    if (isRules && !RULES_TASKS.some((task) => question.trim() === `[${task}]`)) {
+      column.classList.remove("waiting");
+      column.append(el("p", { class: "hint" }, t("chat.rules", { model })));
+      return;
+    }
     const parts = history.length ? [] : [{ type: "file", file: { file_id: fileId } }];
     const asked = { role: "user", content: [...parts, { type: "text", text: question }] };
     const options = { person_id: aboutPerson, ...(words ? { subtitle: words } : {}) };

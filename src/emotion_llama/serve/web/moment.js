@@ -77,7 +77,7 @@ function cues(prediction) {
     el("thead", {}, el("tr", {}, head)),
     el("tbody", {}, prediction.cues.map((cue) => el("tr", {},
       el("th", { scope: "row" }, t(`source.${cue.source}`)), cell("text", sentence(cue.text), "en"),
-      cell("weights", weightsInWords(cue.weights)), cell("origin", cue.origin, "en")))));
+      cell("weights", weightsInWords(cue.weights) || t("cues.zero")), cell("origin", cue.origin, "en")))));
 }
 
 function voiceAndWords(evidence) {
@@ -118,7 +118,7 @@ export function moment({ runs, people, index, portraits, clip, player, onSeek, o
   return el("section", { class: "moment", "aria-live": "off" },
     several ? tabs : null,
     el("h2", {}, several ? span(segment.start_seconds, segment.end_seconds) : t("reasoning.title")),
-    several ? el("p", { class: "detail" }, `${about.title}. ${about.detail}`) : null,
+    several ? el("p", { class: "detail" }, el("b", {}, about.title), " ", about.detail) : null,
     el("div", { class: "moment-grid" },
       peakFigure({ portraits, clip, player, person, index, onSeek }),
       el("div", { class: alone ? "why" : "why compared" }, runs.map((run, i) => (run.error || !people[i]?.segments[index] ? null : reasons(run, people[i].segments[index], alone))))),

@@ -1,5 +1,6 @@
 // The clip itself: picture or sound, faces to pick in it, subtitles, one clock for the whole page.
 
+import { createControls } from "./controls.js";
 import { indexAt } from "./curves.js";
 import { el, svg } from "./dom.js";
 import { t } from "./i18n.js";
@@ -13,11 +14,12 @@ import { t } from "./i18n.js";
 export function createPlayer({ clip, document: found, onTime, onPick }) {
   const isVideo = found.clip.video !== null;
   const duration = found.clip.duration_seconds;
-  const media = el(isVideo ? "video" : "audio", { controls: true, playsinline: true, preload: "auto", src: clip.url });
+  const media = el(isVideo ? "video" : "audio", { playsinline: true, preload: "auto", src: clip.url });
   const faces = svg("svg", { class: "faces", "aria-hidden": "true" });
   const screen = el("div", { class: isVideo ? "screen" : "screen sound" }, media, isVideo ? faces : null);
   const trouble = el("p", { class: "unplayable", hidden: true });
-  const node = el("div", { class: "player" }, screen, trouble);
+  const controls = createControls({ media, screen: isVideo ? screen : null, duration, onSeek: (seconds) => seek(seconds) });
+  const node = el("div", { class: "player" }, screen, trouble, controls.node);
   let isPlayable = true;
   let clock = 0;
   let current = null;
@@ -49,8 +51,26 @@ export function createPlayer({ clip, document: found, onTime, onPick }) {
 
   function tell() {
     if (isPlayable) clock = media.currentTime;
-    drawFaces(clock);
-    onTime(clock, isPlayable && !media.paused);
+    show(clock);
+  }
+
+  function show(seconds) {
+    drawFaces(seconds);
+    controls.setTime(seconds);
+    onTime(seconds, isPlayable && !media.paused);
+  }
+
+  function seek(seconds) {
+    clock = Math.min(Math.max(seconds, 0), duration);
+    // The very end shows no picture in some browsers.
+    if (isPlayable) media.currentTime = Math.min(clock, Math.max(duration - 0.001, 0));
+    show(clock);
+  }
+
+  function toggle() {
+    if (!isPlayable) return;
+    if (media.paused) void media.play().catch(() => {});
+    else media.pause();
   }
 
   let isTicking = false;
@@ -60,6 +80,7 @@ export function createPlayer({ clip, document: found, onTime, onPick }) {
     if (isTicking) requestAnimationFrame(tick);
   }
 
+  media.addEventListener("click", toggle);
   media.addEventListener("play", () => {
     if (!isTicking) tick();
   });
@@ -68,6 +89,7 @@ export function createPlayer({ clip, document: found, onTime, onPick }) {
     isPlayable = false;
     screen.hidden = true;
     trouble.hidden = false;
+    controls.unplayable();
     relabel();
     tell();
   });
@@ -78,15 +100,18 @@ export function createPlayer({ clip, document: found, onTime, onPick }) {
     const track = media.addTextTrack("captions", t("player.words"));
     for (const line of timed) track.addCue(new VTTCue(line.start_seconds, line.end_seconds, line.text));
     track.mode = "hidden";
+    controls.offerSubtitles(track);
   }
   subtitle(found.people.flatMap((p) => p.segments.flatMap((s) => s.evidence.transcript?.lines ?? []))
     .filter((line, i, all) => all.findIndex((l) => l.start_seconds === line.start_seconds && l.text === line.text) === i));
 
   function relabel() {
     trouble.textContent = t("player.unplayable");
+    controls.relabel();
     drawFaces(clock);
   }
 
+  relabel();
   return {
     node,
     media,
@@ -98,19 +123,9 @@ export function createPlayer({ clip, document: found, onTime, onPick }) {
     get isPlayable() {
       return isPlayable;
     },
-    seek(seconds) {
-      clock = Math.min(Math.max(seconds, 0), duration);
-      // The very end shows no picture in some browsers.
-      if (isPlayable) media.currentTime = Math.min(clock, Math.max(duration - 0.001, 0));
-      drawFaces(clock);
-      onTime(clock, isPlayable && !media.paused);
-    },
-    toggle() {
-      if (!isPlayable) return;
-      if (media.paused) void media.play().catch(() => {});
-      else media.pause();
-    },
-    show(person) {
+    seek,
+    toggle,
+    showPerson(person) {
       current = person;
       drawFaces(clock);
     },

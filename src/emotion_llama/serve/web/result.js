@@ -1,15 +1,14 @@
 // A finished analysis on the page: player, verdict, timeline, one segment in full, questions, downloads.
 
-import * as api from "./api.js";
 import { createChat } from "./chat.js";
-import { $, el, isTyping, say } from "./dom.js";
+import { $, el, isTyping } from "./dom.js";
 import { t } from "./i18n.js";
 import { moment } from "./moment.js";
 import { createPlayer } from "./player.js";
 import { portraitsOf } from "./portraits.js";
 import { createTimeline } from "./timeline.js";
 import { strip, verdict } from "./verdict.js";
-import { clock, leadSegment, length, personHeadline, personName, segmentAt } from "./wording.js";
+import { clock, leadSegment, length, personHeadline, personName, segmentAt, sentence } from "./wording.js";
 
 /**
  * Show `runs` (a result, or {model, error}, of each model) of a clip in `root`.
@@ -27,12 +26,12 @@ export function showResult(root, { clip, runs, onAgain }) {
   const words = found.people.flatMap((p) => p.segments).flatMap((s) => s.evidence.transcript?.lines ?? []);
   const spoken = [...new Set(words.map((line) => line.text))].join(" ");
   const chat = createChat({ clip, runs, person: () => personIn(main), words: spoken });
-  const parts = Object.fromEntries(["people", "verdict", "warnings", "moment", "downloads", "facts"].map((name) => [name, el("div", { class: `part-${name}` })]));
+  const parts = Object.fromEntries(["people", "why", "verdict", "warnings", "moment", "downloads", "facts"].map((name) => [name, el("div", { class: `part-${name}` })]));
   const fileLine = el("p", { class: "file-name" });
   const stripNode = $("#strip");
 
   root.replaceChildren(
-    el("div", { class: "result-top" }, el("div", { class: "player-column" }, player.node, fileLine, parts.people), parts.verdict),
+    el("div", { class: "result-top" }, el("div", { class: "player-column" }, player.node, fileLine, parts.people, parts.why), parts.verdict),
     parts.warnings, timeline.node, parts.moment, chat.node, parts.downloads, parts.facts,
   );
   const watcher = new IntersectionObserver(([entry]) => {
@@ -123,30 +122,22 @@ export function showResult(root, { clip, runs, onAgain }) {
   }
 
   function drawDownloads() {
-    const problem = el("p", { class: "error", role: "alert", hidden: true });
     const good = runs.filter((run) => !run.error);
     const base = clip.name.replace(/\.[^.]+$/, "");
     const name = (run, suffix) => `${base}${good.length > 1 ? `-${run.model}` : ""}.${suffix}`;
-    const asHtml = async (run) => {
-      try {
-        run.html ??= run.reportPath ? await api.report(run.reportPath) : null;
-        if (run.html) save(name(run, "html"), "text/html", run.html);
-      } catch (error) {
-        say(problem, error.message);
-      }
-    };
     parts.downloads.replaceChildren(el("section", { class: "downloads" }, el("h2", {}, t("download.title")),
       el("p", { class: "actions" }, good.map((run) => [
         el("button", { type: "button", onclick: () => save(name(run, "json"), "application/json", run.text) }, `${t("download.json")}${good.length > 1 ? ` · ${run.model}` : ""}`),
-        run.html || run.reportPath ? el("button", { type: "button", onclick: () => asHtml(run) }, `${t("download.html")}${good.length > 1 ? ` · ${run.model}` : ""}`) : null,
+        run.html && el("button", { type: "button", onclick: () => save(name(run, "html"), "text/html", run.html) }, `${t("download.html")}${good.length > 1 ? ` · ${run.model}` : ""}`),
       ]), el("button", { type: "button", class: "link", onclick: onAgain }, t("result.again"))),
-      el("p", { class: "hint" }, t("download.note")), problem));
+      el("p", { class: "hint" }, t("download.note"))));
   }
 
   function draw() {
-    player.show(personId);
+    player.showPerson(personId);
     fileLine.replaceChildren(el("b", { dir: "auto" }, clip.name), ` ${clock(found.clip.duration_seconds)} `, el("button", { type: "button", class: "link", onclick: onAgain }, t("result.again")));
     drawPeople();
+    parts.why.replaceChildren(el("p", { class: "hint why-person", lang: "en" }, sentence(personIn(main).why)));
     parts.verdict.replaceChildren(verdict(runs, people()));
     parts.warnings.replaceChildren(found.warnings.length ? el("div", { class: "warnings" }, el("h2", { class: "label" }, t("warnings.title")), el("ul", { lang: "en" }, found.warnings.map((w) => el("li", {}, w)))) : "");
     stripNode.replaceChildren(...strip(runs, people()));

@@ -366,6 +366,7 @@ async function begin() {
   document.title = `Review of ${set.name} · Emotion-LLaMA`;
   $("#who-list").replaceChildren(...set.reviewers.map((name) => el("option", { value: name })));
   const name = remembered("reviewer");
+  document.documentElement.dataset.ready = "";
   await (name ? become(name) : askWho());
 }
 

@@ -15,7 +15,7 @@ const STRONGEST = 6; // units shown unless all are asked for
 const MOST_POINTS = 900; // of one curve
 const QUIETEST_DB = -60;
 const LEAST_SCALE = 2; // a row never shows less than 0..2 of 5, so that a resting face looks at rest
-const CHARACTER = 6.9; // width of a letter in the blocks, pixels, about
+const CHARACTER = 7.2; // width of a letter in the blocks, pixels, about
 
 /** All segments' units in one, where they have the same names; null where there are none. */
 function joinedUnits(segments) {
@@ -36,12 +36,12 @@ const reasonFor = (segments, what) => segments.flatMap((s) => s.evidence.missing
 export function createTimeline({ onSeek }) {
   const plot = el("div", { class: "plot", role: "slider", tabindex: "0", "aria-valuemin": "0" });
   const readout = el("p", { class: "readout" });
-  const keys = el("p", { class: "hint keys-line" });
+  const keys = el("span");
   const note = el("p", { class: "hint" });
   const more = el("button", { type: "button", class: "link", onclick: () => ((showsAll = !showsAll), draw()) });
   const title = el("figcaption", { class: "label" });
   const hint = el("span", { class: "hint" });
-  const node = el("figure", { class: "timeline" }, el("div", { class: "timeline-head" }, title, hint), plot, readout, keys, el("p", { class: "hint more-units" }, more), note);
+  const node = el("figure", { class: "timeline" }, el("div", { class: "timeline-head" }, title, hint), plot, readout, el("p", { class: "hint keys-line" }, keys, more), note);
   let shown = null; // what is drawn
   let showsAll = false;
   let scaleX = { left: 0, width: 1 };
@@ -75,7 +75,7 @@ export function createTimeline({ onSeek }) {
     if (!shown || !width) return;
     drawnWidth = width;
     const isNarrow = width < 620;
-    scaleX = { left: isNarrow ? 62 : 178, width: Math.max(40, width - (isNarrow ? 62 + 30 : 178 + 44)) };
+    scaleX = { left: isNarrow ? 74 : 178, width: Math.max(40, width - (isNarrow ? 74 + 32 : 178 + 50)) };
     const rows = [];
     const shades = [];
     let y = RULER;
@@ -204,7 +204,7 @@ export function createTimeline({ onSeek }) {
       const [times, values] = thinned(voice.times_seconds, voice.f0_hz, 2 * MOST_POINTS);
       const height = (v) => y + VOICE / 2 - (VOICE / 2 - 5) * Math.max(-1, Math.min(1, (Math.log2(v) - middle) / reach));
       rows.push(svg("path", { class: "pitch", d: linePath(times, values, x, height, 0.05) }));
-      rows.push(svg("text", { class: "value", x: x(shown.duration) + 7, y: y + VOICE / 2 + 4 }, `${Math.round(2 ** middle)}`, svg("tspan", { class: "unit-name" }, " Hz")));
+      rows.push(svg("text", { class: "value", x: x(shown.duration) + 7, y: y + VOICE / 2 + 4 }, `${Math.round(2 ** middle)}`, isNarrow ? "" : svg("tspan", { class: "unit-name" }, " Hz")));
     }
     rows.push(rowName(t("timeline.pitch"), y + VOICE / 2 - 3), rowName(t("timeline.loudness"), y + VOICE / 2 + 15));
     return bottom + SPACE;
@@ -220,7 +220,7 @@ export function createTimeline({ onSeek }) {
       const [left, right] = [x(line.start_seconds), Math.min(x(line.end_seconds), x(shown.duration))];
       rows.push(svg("g", { class: line.untimed ? "words untimed" : "words" }, svg("title", {}, line.text),
         svg("rect", { x: left, y: y + 2, width: Math.max(1, right - left - 1), height: WORDS - 6, rx: 3 }),
-        svg("text", { x: left + 7, y: y + WORDS / 2 + 3 }, shortened(line.text, Math.floor((right - left - 12) / 6.3)))));
+        svg("text", { x: left + 7, y: y + WORDS / 2 + 3 }, shortened(line.text, Math.floor((right - left - 12) / CHARACTER)))));
     }
     return y + WORDS;
   }
@@ -236,7 +236,7 @@ export function createTimeline({ onSeek }) {
     plot.setAttribute("aria-label", t("timeline.slider"));
     plot.setAttribute("aria-valuemax", shown.duration.toFixed(2));
     const { units } = shown;
-    more.parentElement.hidden = !units || units.names.length <= STRONGEST;
+    more.hidden = !units || units.names.length <= STRONGEST;
     more.textContent = showsAll ? t("timeline.few-units") : t("timeline.all-units", { count: units?.names.length ?? 0 });
     more.setAttribute("aria-expanded", String(showsAll));
     note.textContent = units ? t("timeline.scale", { scale: shown.scale, neutral: t(`neutral.${units.neutral}`), source: units.source }) : "";

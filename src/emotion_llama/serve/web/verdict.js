@@ -2,7 +2,7 @@
 
 import { el, sized } from "./dom.js";
 import { t } from "./i18n.js";
-import { caveat, labelName, percent, personHeadline, personName, ranked, sentence } from "./wording.js";
+import { caveat, labelName, percent, personHeadline, personName, ranked } from "./wording.js";
 
 /** A bar for each label, by falling probability; the dashed line is an even guess. */
 export function bars(probabilities, chosen) {
@@ -23,7 +23,7 @@ export function bars(probabilities, chosen) {
 }
 
 function answer(run, person, isFirst, isAlone) {
-  if (run.error) return el("div", { class: "answer-column failed" }, isAlone ? null : el("p", { class: "kicker" }, run.model), el("p", { class: "error" }, run.error));
+  if (run.error) return el("div", { class: "answer-column failed" }, isAlone ? null : el("p", { class: "kicker model-name" }, run.model), el("p", { class: "error" }, run.error));
   const about = personHeadline(person);
   return el(
     "div",
@@ -31,8 +31,8 @@ function answer(run, person, isFirst, isAlone) {
     isAlone ? null : el("p", { class: "kicker model-name" }, run.model),
     el(isFirst ? "h1" : "p", { class: about.label === null ? "verdict none" : "verdict" }, about.title),
     el("p", { class: "detail", lang: about.label === null ? "en" : null }, about.detail),
-    about.probabilities ? bars(about.probabilities, about.label) : null,
     about.label === null ? null : el("p", { class: "caveat" }, caveat(run.model, run.isRules)),
+    about.probabilities ? bars(about.probabilities, about.label) : null,
   );
 }
 
@@ -55,7 +55,6 @@ export function verdict(runs, people) {
     el("p", { class: "kicker" }, `${personName(person)} · ${role}`),
     runs.length > 1 ? el("p", { class: "comparison" }, comparison(runs, people)) : null,
     el("div", { class: "answers" }, runs.map((run, i) => answer(run, people[i], i === 0, runs.length === 1))),
-    el("p", { class: "hint why-person", lang: "en" }, sentence(person.why)),
   );
 }
 
