@@ -204,6 +204,17 @@ def test_child_killed_while_idle_is_replaced_unasked() -> None:
     run(work)
 
 
+def test_the_folder_goes_when_the_pool_closes(tmp_path: Path) -> None:
+    (tmp_path / "pool").mkdir()
+
+    async def work() -> None:
+        async with MeasuringPool(1, folder=tmp_path / "pool"):
+            assert len(list((tmp_path / "pool").glob("*/warm.wav"))) == 1
+
+    run(work)
+    assert list((tmp_path / "pool").iterdir()) == []
+
+
 def test_a_child_retires_after_its_clips() -> None:
     async def work() -> None:
         async with MeasuringPool(1, max_clips_per_child=2) as pool:
@@ -293,7 +304,7 @@ def test_children_die_with_a_killed_parent(tmp_path: Path, how: str) -> None:
             process.CHILD = ({str(tmp_path / "bad_child.py")!r},)
 
             async def main():
-                async with MeasuringPool(2) as pool:
+                async with MeasuringPool(2, folder=Path({str(tmp_path)!r})) as pool:
                     pids = [w.process.pid for w in pool._crew._idle]
                     calls = [asyncio.create_task(pool.analyze(Path("/x/hang"), Options())) for _ in range(2)]
                     if {how!r} == "idle":

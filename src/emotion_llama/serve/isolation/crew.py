@@ -27,13 +27,15 @@ logger = logging.getLogger("emotion_llama.serve")
 class Crew:
     """`count` children; used from one event loop."""
 
-    def __init__(self, count: int, memory_bytes: int, niceness: int, max_clips_per_child: int) -> None:
+    def __init__(
+        self, count: int, memory_bytes: int, niceness: int, max_clips_per_child: int, folder: Path | None
+    ) -> None:
         self.working = 0
         self.replaced = 0
         self.is_confined = False
         self._count = count
         self._max_clips = max_clips_per_child
-        self._folder = Path(tempfile.mkdtemp(prefix="emotion-llama-pool-"))
+        self._folder = Path(tempfile.mkdtemp(prefix="emotion-llama-pool-", dir=folder))
         self._setup = Setup(self._folder, _warm_clip(self._folder), memory_bytes, niceness)
         self._idle: deque[Worker] = deque()
         self._lent: set[Worker] = set()

@@ -117,6 +117,8 @@ class MeasuringPool:
         max_waiting: clips that may wait for a child; more are turned away.
         max_clips_per_child: then it is replaced, so that what a library leaks does not add up.
         niceness: of children, so that decoding yields to answering.
+        folder: where the pool makes a small folder of its own, which goes when it is closed; by default where temporary
+            files go. A killed server leaves it behind.
 
     Raises:
         InputError: a number is out of range.
@@ -132,6 +134,7 @@ class MeasuringPool:
         max_waiting: int = 16,
         max_clips_per_child: int = 200,
         niceness: int = 5,
+        folder: Path | None = None,
     ) -> None:
         if count < 1 or max_waiting < 0 or max_clips_per_child < 1 or not seconds > 0 or seconds_per_clip_second < 0:
             raise InputError(
@@ -147,6 +150,7 @@ class MeasuringPool:
         self.max_waiting = max_waiting
         self.max_clips_per_child = max_clips_per_child
         self.niceness = niceness
+        self.folder = folder
         self._crew: Crew | None = None
         self._waiting = 0
         self._clips = 0
@@ -159,7 +163,7 @@ class MeasuringPool:
             BackendError: a child does not come up.
         """
         if self._crew is None:
-            self._crew = Crew(self.count, self.memory_bytes, self.niceness, self.max_clips_per_child)
+            self._crew = Crew(self.count, self.memory_bytes, self.niceness, self.max_clips_per_child, self.folder)
             await self._crew.start()
 
     async def close(self, grace_seconds: float = 10.0) -> None:
