@@ -5,7 +5,7 @@ import time
 
 import pytest
 
-from emotion_llama.serve.batching import Kept, Line
+from emotion_llama.serve.batching import Kept, Line, Taken
 from emotion_llama.serve.busy import Busy
 
 
@@ -19,18 +19,18 @@ def test_batches_in_order_of_coming() -> None:
         found.put_reading(name)
     found.put_question("q")
     assert len(found) == 5
-    assert found.take(2, is_idle=True) == (["a", "b", "c"], ["q"])
-    assert found.take(2, is_idle=False) == (["d"], [])
-    assert found.take(2, is_idle=False) == ([], [])
+    assert found.take(2, is_idle=True) == Taken(["a", "b", "c"], ["q"])
+    assert found.take(2, is_idle=False) == Taken(["d"], [])
+    assert found.take(2, is_idle=False) == Taken([], [])
 
 
 def test_questions_wait_for_room() -> None:
     found = line()
     for name in "abc":
         found.put_question(name)
-    assert found.take(2, is_idle=True) == ([], ["a", "b"])
-    assert found.take(0, is_idle=False) == ([], [])
-    assert found.take(1, is_idle=False) == ([], ["c"])
+    assert found.take(2, is_idle=True) == Taken([], ["a", "b"])
+    assert found.take(0, is_idle=False) == Taken([], [])
+    assert found.take(1, is_idle=False) == Taken([], ["c"])
 
 
 def test_a_full_line_is_busy_and_says_how_long() -> None:
@@ -46,7 +46,7 @@ def test_a_full_line_is_busy_and_says_how_long() -> None:
         found.put_question("c")
     assert caught.value.retry_after_seconds == pytest.approx(20.0, rel=1e-3)
     found.took(1.0, 0)
-    assert found.clear() == (["a"], ["b"])
+    assert found.clear() == Taken(["a"], ["b"])
     assert len(found) == 0
 
 
@@ -55,35 +55,35 @@ def test_the_first_waits_for_others() -> None:
     found.put_reading("a")
     threading.Timer(0.05, lambda: [found.put_reading(name) for name in "bc"]).start()
     start = time.monotonic()
-    assert found.take(1, is_idle=True) == (["a", "b", "c"], [])  # a full batch waits no longer
+    assert found.take(1, is_idle=True) == Taken(["a", "b", "c"], [])  # a full batch waits no longer
     assert 0.03 < time.monotonic() - start < 4
     found = line(max_wait_seconds=0.05)
     found.put_reading("a")
     start = time.monotonic()
-    assert found.take(1, is_idle=True) == (["a"], [])
+    assert found.take(1, is_idle=True) == Taken(["a"], [])
     assert 0.04 < time.monotonic() - start < 4
 
 
 def test_nobody_waits_where_there_is_a_question_or_work() -> None:
     found = line(max_wait_seconds=30.0)
     found.put_reading("a")
-    assert found.take(1, is_idle=False) == (["a"], [])
+    assert found.take(1, is_idle=False) == Taken(["a"], [])
     found.put_reading("a")
     threading.Timer(0.05, lambda: found.put_question("q")).start()
     start = time.monotonic()
-    assert found.take(1, is_idle=True) == (["a"], ["q"])
+    assert found.take(1, is_idle=True) == Taken(["a"], ["q"])
     assert time.monotonic() - start < 10
 
 
 def test_an_empty_line_waits_for_the_first_and_ends_when_closed() -> None:
     found = line()
     threading.Timer(0.03, lambda: found.put_question("a")).start()
-    assert found.take(1, is_idle=True) == ([], ["a"])
+    assert found.take(1, is_idle=True) == Taken([], ["a"])
     found.put_reading("b")
     found.close()
     with pytest.raises(Busy, match="1 requests are waiting"):
         found.put_reading("c")
-    assert found.take(1, is_idle=True) == (["b"], [])  # who stands in line is still taken
+    assert found.take(1, is_idle=True) == Taken(["b"], [])  # who stands in line is still taken
     assert found.take(1, is_idle=True) is None
     assert found.take(1, is_idle=False) is None
     open_line = line()

@@ -6,7 +6,8 @@ import threading
 import time
 from collections import OrderedDict, deque
 from collections.abc import Callable
-from typing import Generic, NamedTuple, TypeVar
+from dataclasses import dataclass
+from typing import Generic, TypeVar
 
 from emotion_llama.serve.busy import Busy
 
@@ -15,7 +16,8 @@ Q = TypeVar("Q")
 V = TypeVar("V")
 
 
-class Taken(NamedTuple, Generic[R, Q]):
+@dataclass(frozen=True)
+class Taken(Generic[R, Q]):
     """What a model is to do next: readings, answered together, and questions, answered side by side."""
 
     readings: list[R]
