@@ -10,6 +10,7 @@ Example:
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -24,10 +25,13 @@ from emotion_llama.serve.client_records import (
     ModelInfo,
     ServerError,
     answer_of,
+    document_of,
     error_of,
     file_of,
     job_of,
-    model_of,
+    models_of,
+    piece_of,
+    read,
 )
 
 __all__ = ["ChatAnswer", "Client", "FileInfo", "JobInfo", "ModelInfo", "ServerError"]
@@ -81,7 +85,7 @@ class Client:
 
     def models(self) -> list[ModelInfo]:
         """The server's models. ServerError where it answers with an error, as from all methods."""
-        return [model_of(value) for value in self._requests.json("GET", "/v1/models")["data"]]
+        return read(models_of, self._requests.json("GET", "/v1/models"))
 
     def analyze(
         self,
@@ -102,14 +106,14 @@ class Client:
         files = {"file": clip, "transcript": transcript}
         if progress is None:
             text = self._requests.text("POST", "/v1/analyze", files=files, fields=options)
-            return AnalysisDocument.model_validate_json(text)
+            return document_of(text)
         events = {"Accept": "text/event-stream"}
         with self._requests.opened("POST", "/v1/analyze", files=files, fields=options, headers=events) as response:
             for name, data in events_of(response.iter_lines()):
                 if name == "progress":
                     progress(data["stage"], data["share"])
                 elif name == "result":
-                    return AnalysisDocument.model_validate(data)
+                    return document_of(json.dumps(data))
                 elif name == "error":
                     raise error_of(200, data, {})
         raise ServerError("the server's answer ended before the result")
@@ -125,7 +129,7 @@ class Client:
 
     def upload(self, clip: str | Path) -> FileInfo:
         """Keep a recording on the server, to be asked about."""
-        return file_of(self._requests.json("POST", "/v1/files", files={"file": clip}))
+        return read(file_of, self._requests.json("POST", "/v1/files", files={"file": clip}))
 
     def delete_file(self, file: FileInfo | str) -> None:
         """Take an uploaded recording away."""
@@ -154,7 +158,7 @@ class Client:
             **decoding: temperature, top_p, max_tokens, seed.
         """
         body = self._chat(clip, question, model, history, subtitle, person_id, decoding)
-        return answer_of(self._requests.json("POST", "/v1/chat/completions", json=body))
+        return read(answer_of, self._requests.json("POST", "/v1/chat/completions", json=body))
 
     def stream(
         self,
@@ -173,9 +177,8 @@ class Client:
             for _, data in events_of(response.iter_lines()):
                 if "error" in data:
                     raise error_of(200, data, {})
-                for choice in data["choices"]:
-                    if piece := choice["delta"].get("content"):
-                        yield piece
+                if piece := read(piece_of, data):
+                    yield piece
 
     def _chat(
         self,
@@ -216,18 +219,18 @@ class Client:
     ) -> JobInfo:
         """Hand in a long recording; arguments as `analyze`."""
         files = {"file": clip, "transcript": transcript}
-        return job_of(self._requests.json("POST", "/v1/jobs", files=files, fields=options))
+        return read(job_of, self._requests.json("POST", "/v1/jobs", files=files, fields=options))
 
     def job(self, job: JobInfo | str) -> JobInfo:
         """How far a job is."""
-        return job_of(self._requests.json("GET", f"/v1/jobs/{_id(job)}"))
+        return read(job_of, self._requests.json("GET", f"/v1/jobs/{_id(job)}"))
 
     def jobs(self) -> Iterator[JobInfo]:
         """All jobs, the newest first."""
         after = ""
         while True:
             page = self._requests.json("GET", f"/v1/jobs?limit=100{after}")
-            yield from (job_of(value) for value in page["data"])
+            yield from (read(job_of, value) for value in page["data"])
             if not page["has_more"]:
                 return
             after = f"&after={page['data'][-1]['id']}"
@@ -266,7 +269,7 @@ class Client:
     def result(self, job: JobInfo | str) -> AnalysisDocument:
         """A finished job's analysis."""
         text = self._requests.text("GET", f"/v1/jobs/{_id(job)}/result?format=json")
-        return AnalysisDocument.model_validate_json(text)
+        return document_of(text)
 
     def result_html(self, job: JobInfo | str) -> str:
         """A finished job's page."""
@@ -274,7 +277,7 @@ class Client:
 
     def cancel(self, job: JobInfo | str) -> JobInfo:
         """End a job."""
-        return job_of(self._requests.json("POST", f"/v1/jobs/{_id(job)}/cancel"))
+        return read(job_of, self._requests.json("POST", f"/v1/jobs/{_id(job)}/cancel"))
 
     def delete_job(self, job: JobInfo | str) -> None:
         """Take a job away with its recording and its result."""

@@ -49,8 +49,9 @@ class Requests:
 
     def json(self, method: str, url: str, **arguments: Any) -> dict[str, Any]:  # JSON as it came
         """An answer that is a JSON object; arguments and errors as `opened`."""
+        text = self.text(method, url, **arguments)
         try:
-            found: object = json.loads(self.text(method, url, **arguments))
+            found: object = json.loads(text)
         except ValueError:
             found = None
         if not isinstance(found, dict):
@@ -119,7 +120,11 @@ def events_of(lines: Iterator[str]) -> Iterator[tuple[str, Any]]:
         elif field == "data":
             if value == "[DONE]":
                 return
-            yield name, json.loads(value)
+            try:
+                parsed = json.loads(value)
+            except ValueError as error:
+                raise ServerError("an event of the server is no JSON; was the answer cut on the way?") from error
+            yield name, parsed
             name = "message"
 
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
+from emotion_llama.documents import AnalysisDocument
 from emotion_llama.errors import BackendError
 
+T = TypeVar("T")
 Json = Mapping[str, Any]  # a JSON object as it came
 
 
@@ -112,9 +114,34 @@ class ChatAnswer:
     completion_tokens: int
 
 
-def model_of(value: Json) -> ModelInfo:
-    """An entry of /v1/models."""
-    return ModelInfo(value["id"], value["reads"], value["is_default"])
+def read(kind: Callable[[Json], T], value: Json) -> T:
+    """A record from an answer.
+
+    Raises:
+        ServerError: it lacks what such an answer holds.
+    """
+    try:
+        return kind(value)
+    except (KeyError, IndexError, TypeError, AttributeError) as error:
+        raise ServerError(f"the answer lacks what is expected ({error}); is this server one of ours?") from error
+
+
+def models_of(value: Json) -> list[ModelInfo]:
+    """An answer of /v1/models."""
+    return [ModelInfo(one["id"], one["reads"], one["is_default"]) for one in value["data"]]
+
+
+def document_of(text: str) -> AnalysisDocument:
+    """An answer of /v1/analyze.
+
+    Raises:
+        ServerError: it is of another version of the document.
+    """
+    try:
+        return AnalysisDocument.model_validate_json(text)
+    except ValueError as error:
+        told = str(error).partition("\n")[0]
+        raise ServerError(f"the answer is no analysis of this version ({told}); update the client") from error
 
 
 def file_of(value: Json) -> FileInfo:
@@ -129,6 +156,11 @@ def job_of(value: Json) -> JobInfo:
         value["id"], value["status"], value["stage"], value["share"], value["waiting_before"], value["attempts"],
         value["filename"], error.get("code"), error.get("message"),
     )  # fmt: skip
+
+
+def piece_of(value: Json) -> str:
+    """The words in an event of a streamed answer; "" where it has none."""
+    return "".join(choice["delta"].get("content") or "" for choice in value["choices"])
 
 
 def answer_of(value: Json) -> ChatAnswer:
