@@ -3,6 +3,8 @@
 Starts children with a face mesh: about 10 s on one core.
 """
 
+import asyncio
+import hashlib
 import io
 import json
 import os
@@ -20,6 +22,7 @@ from typing import Any
 import av
 import httpx2
 import jsonschema
+import numpy as np
 import pytest
 
 from emotion_llama.documents import analysis_document
@@ -35,11 +38,11 @@ class Process:
 
     def __init__(self, folder: Path, *options: str) -> None:
         self.data = folder / "data"
-        command = [sys.executable, "-m", "emotion_llama", "serve", "--port", "0", "--workers", "1", "--grace", "5"]
+        command = [sys.executable, "-m", "emotion_llama", "serve", "--model", "rules", "--port", "0", "--workers", "1"]
         self.log = folder / "log"
         with self.log.open("w") as log:
             self.process = subprocess.Popen(
-                [*command, "--data", str(self.data), *options],
+                [*command, "--grace", "5", "--data", str(self.data), *options],
                 stdout=subprocess.PIPE,
                 stderr=log,
                 text=True,
@@ -66,7 +69,8 @@ class Process:
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Process]:
-    process = Process(tmp_path_factory.mktemp("server"), "--max-seconds", "30", "--max-upload-mib", "5")
+    limits = ("--max-seconds", "30", "--max-upload-mib", "5", "--max-queue", "256")
+    process = Process(tmp_path_factory.mktemp("server"), *limits)
     yield process
     assert process.stop() == 0
     assert not list(process.data.glob("uploads-*"))
@@ -133,6 +137,31 @@ def test_hostile_files_among_good_ones(server: Process) -> None:
     assert not list(uploads.iterdir())
 
 
+def test_of_200_at_once_each_good_one_gets_its_own_answer(server: Process) -> None:
+    """160 tones of different pitch and 40 that are none; the hash in each answer is that of the clip that was sent."""
+    times = np.arange(4000) / 8000
+    clips = [_wav(np.round(9000 * np.sin(2 * np.pi * (100 + i) * times)).astype("<i2"), 8000) for i in range(200)]
+    bad = (b"", b"\x89PNG\r\n\x1a\n" + bytes(500), clips[0][:30], bytes(6 << 20), b"RIFF....WAVE" + bytes(99))
+
+    async def one(client: httpx2.AsyncClient, i: int) -> httpx2.Response:
+        content = clips[i] if i % 5 else bad[i // 5 % len(bad)]
+        return await client.post("/v1/analyze", files={"file": (f"{i}.wav", content)}, data={"curves": "false"})
+
+    async def everything() -> list[httpx2.Response]:
+        limits = httpx2.Limits(max_connections=200)
+        async with httpx2.AsyncClient(base_url=server.url, timeout=120, limits=limits, trust_env=False) as client:
+            return list(await asyncio.gather(*(one(client, i) for i in range(200))))
+
+    for i, answer in enumerate(asyncio.run(everything())):
+        if i % 5:
+            assert answer.status_code == 200, answer.text
+            clip = answer.json()["clip"]
+            assert (clip["path"], clip["sha256"]) == (f"{i}.wav", hashlib.sha256(clips[i]).hexdigest())
+        else:
+            assert 400 <= answer.status_code < 500, answer.text
+    assert "emotion_llama_pool_replaced_total 0.0" in server.client.get("/metrics").text
+
+
 def test_a_picture_of_huge_size_is_refused_before_it_is_decoded(server: Process, tmp_path: Path) -> None:
     """33 million pixels in some hundred kilobytes; 8.3 million are taken."""
     path = tmp_path / "huge.avi"
@@ -152,15 +181,19 @@ def test_a_picture_of_huge_size_is_refused_before_it_is_decoded(server: Process,
 
 def test_a_long_recording_is_refused(server: Process) -> None:
     """31 seconds where 30 are taken."""
+    answer = server.analyze(_wav(np.zeros(8000 * 31, "<i2"), 8000), name="long.wav")
+    assert answer.status_code == 413
+    assert answer.json()["error"]["code"] == "too_long"
+
+
+def _wav(samples: np.ndarray[Any, Any], rate: int) -> bytes:
     file = io.BytesIO()
     with wave.open(file, "wb") as out:
         out.setnchannels(1)
         out.setsampwidth(2)
-        out.setframerate(8000)
-        out.writeframes(bytes(2 * 8000 * 31))
-    answer = server.analyze(file.getvalue(), name="long.wav")
-    assert answer.status_code == 413
-    assert answer.json()["error"]["code"] == "too_long"
+        out.setframerate(rate)
+        out.writeframes(samples.tobytes())
+    return file.getvalue()
 
 
 def test_a_second_server_sweeps_what_a_killed_one_left_and_not_what_a_living_one_has(

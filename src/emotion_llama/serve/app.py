@@ -60,11 +60,6 @@ def _add_routes(app: FastAPI, settings: ServeSettings) -> None:
         from emotion_llama.serve.review_routes import build_router
 
         app.include_router(build_router(settings.review_dir))
-    review_dir = app.state.serve.settings.review_dir
-    if review_dir is not None:
-        from emotion_llama.serve import review_routes
-
-        app.include_router(review_routes.build_router(review_dir))
 
 
 def _add_error_answers(app: FastAPI) -> None:
