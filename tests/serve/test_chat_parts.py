@@ -117,6 +117,14 @@ def test_what_is_no_question() -> None:
     assert "nothing is asked" in refused(request(says("system", "Be brief."), user(FILE))).message
 
 
+def test_a_chat_that_no_model_could_look_back_on() -> None:
+    turns = [says("user", "x" * 16_000)] * 4
+    problem = refused(request(user(FILE, text("a")), *turns))
+    assert problem.code == "too_long"
+    assert problem.message == "the chat has 64001 characters of text, up to 64000 are taken; leave out earlier turns"
+    assert asked(request(user(FILE), *turns)).task == "free"
+
+
 def test_a_greeting_before_the_clip_is_not_about_it() -> None:
     query = asked(request(says("assistant", "Hello"), user(FILE, text("Who?"))))
     assert query.question.history == ()

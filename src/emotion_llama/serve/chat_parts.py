@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from emotion_llama.prompts.builder import Turn, user_text
 from emotion_llama.prompts.tasks import TASKS
 from emotion_llama.serve.chat_media import ClipReference, clip_of, wrong
-from emotion_llama.serve.chat_schemas import DEFAULT_NEW_TOKENS, ChatRequest, Message, TextPart
+from emotion_llama.serve.chat_schemas import DEFAULT_NEW_TOKENS, MAX_CHAT_TEXT, ChatRequest, Message, TextPart
 from emotion_llama.serve.questions import Question
 
 FREE = "free"
@@ -40,6 +40,13 @@ def asked(request: ChatRequest) -> Asked:
         Problem: 400, it does not end with a question of the user, has no clip, or a part that is not taken.
     """
     messages = request.messages
+    length = sum(len(text_of(message)) for message in messages)
+    if length > MAX_CHAT_TEXT:
+        raise wrong(
+            f"the chat has {length} characters of text, up to {MAX_CHAT_TEXT} are taken; leave out earlier turns",
+            "messages",
+            code="too_long",
+        )
     if messages[-1].role != "user":
         raise wrong("the last message must be the user's question", "messages")
     clips = [clip_of(message, number) for number, message in enumerate(messages)]

@@ -13,6 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
 MAX_MESSAGES = 200
 MAX_TEXT = 16_000  # characters of one message: some 4,000 tokens, the context of the published model
+MAX_CHAT_TEXT = 64_000  # of all messages together: what no model here can look back on need not be tokenised
 MAX_NEW_TOKENS = 1000
 DEFAULT_NEW_TOKENS = 200  # as `emotion-llama analyze`
 
