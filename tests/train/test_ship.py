@@ -24,6 +24,7 @@ def trained(workshop: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     for name, parameter in model.named_parameters():
         if "lora_B" in name:
             torch.nn.init.normal_(parameter, std=0.2)
+    model.config.get_text_config().use_cache = False
     model.save_pretrained(out)
     EmotionLlamaProcessor.from_pretrained(workshop / "model").save_pretrained(out)
     return out
@@ -43,6 +44,9 @@ def test_the_shipped_answers_are_those_of_the_trained(trained: Path, tmp_path: P
     assert {value.dtype for value in state.values() if value.is_floating_point()} == {torch.float16}
     loaded = EmotionLlamaForConditionalGeneration.from_pretrained(tmp_path / "nano")
     assert {value.dtype for value in loaded.parameters()} == {torch.float32}
+    # Training had left use_cache false in the configs: every token of an answer read the whole prompt anew.
+    assert loaded.config.get_text_config().use_cache
+    assert loaded.generation_config.use_cache
     found, expected = logits_of(tmp_path / "nano"), logits_of(trained)
     scale = expected.abs().max().item()
     assert (found - expected).abs().max().item() < 5e-3 * scale  # half precision has eleven bits

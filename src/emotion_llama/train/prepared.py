@@ -64,9 +64,16 @@ def save_result(recipe: TrainRecipe, checkpoint: Path, folder: Path) -> None:
     load_trained(model, checkpoint)
     model.config.prompt_layout = recipe.data.layout
     model.eval()
+    with_cache(model)
     model.save_pretrained(folder)
     processor = prepare.from_pretrained(place, prompt_layout=recipe.data.layout, target_rule=recipe.data.target_rule)
     processor.save_pretrained(folder)
+
+
+def with_cache(model: Any) -> None:
+    """Training goes without a cache and writes that into configs; who generates with the folder wants one."""
+    model.config.get_text_config().use_cache = True
+    model.generation_config.use_cache = True
 
 
 def _adapt(model: Any, recipe: TrainRecipe) -> None:

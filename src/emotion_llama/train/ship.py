@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from emotion_llama.errors import InputError
+from emotion_llama.train.prepared import with_cache
 
 MOST_BYTES = 40_000_000  # of the whole folder
 WEIGHTS = "model.safetensors"
@@ -38,6 +39,7 @@ def ship(trained: Path, out: Path) -> int:
     model = build.from_pretrained(trained, dtype=torch.float32)
     if adapters.adapted_layers(model):
         adapters.merge(model)
+    with_cache(model)
     state = {name: half(name, value) for name, value in model.state_dict().items()}
     size = sum(value.numel() * value.element_size() for value in state.values())
     if size > MOST_BYTES:

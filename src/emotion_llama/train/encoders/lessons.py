@@ -122,7 +122,8 @@ def _moments(truth: ClipTruth, numbers: npt.NDArray[np.int32], tubelet_size: int
     """[M, T] the mean of each unit over a tubelet's frames, and whether the eyes blink in one of them."""
     moments = _units(truth, numbers).reshape(-1, tubelet_size, len(AU_NAMES)).mean(axis=1)
     blinks = truth.is_blink[np.minimum(numbers, len(truth.units) - 1)].reshape(-1, tubelet_size).any(axis=1)
-    return np.concatenate([moments[:, :-1], blinks[:, None]], axis=1).astype(np.float32)
+    told: Float = np.concatenate([moments[:, :-1], blinks[:, None]], axis=1).astype(np.float32)
+    return told
 
 
 def _vision(truth: ClipTruth, arrays: ClipArrays, choice: Choice, rng: np.random.Generator) -> Lesson:

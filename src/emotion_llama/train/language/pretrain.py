@@ -106,6 +106,7 @@ def pretrain(
     """
     import torch
 
+    from emotion_llama.train.prepared import with_cache
     from emotion_llama.train.weights import load_trained
 
     learn = recipe.learn
@@ -121,6 +122,7 @@ def pretrain(
     if state.best_model_checkpoint is not None:
         load_trained(model, Path(state.best_model_checkpoint))
     model.eval()
+    with_cache(model)
     model.save_pretrained(out / MODEL)
     best: dict[str, float] = {}
     for entry in state.log_history:
