@@ -27,6 +27,7 @@ from emotion_llama.serve.state import ServeState
 MAX_FIELD_BYTES = 64 * 1024
 MAX_TRANSCRIPT_BYTES = 2 * MIB
 MAX_PARTS = 32
+MAX_HEADER_BYTES = 8192
 TRANSCRIPT_SUFFIXES = (".srt", ".vtt", ".txt")
 # So much is collected before a thread writes it: a hop to a thread for each packet would cost more than the writing.
 _WRITE_BYTES = 1 * MIB
@@ -182,9 +183,16 @@ class _Parts:
 
     def _header_field(self, data: bytes, start: int, end: int) -> None:
         self._header_name += data[start:end]
+        self._check_header()
 
     def _header_text(self, data: bytes, start: int, end: int) -> None:
         self._header_value += data[start:end]
+        self._check_header()
+
+    def _check_header(self) -> None:
+        # Newer parsers have a limit of their own.
+        if len(self._header_name) + len(self._header_value) > MAX_HEADER_BYTES:
+            raise Problem(400, "the multipart body is broken: a header of a part is too long", code="body")
 
     def _header_end(self) -> None:
         # Browsers send names in UTF-8 (HTML standard, multipart/form-data).
