@@ -5,6 +5,7 @@ The model is a toy with random weights: what it writes means nothing, but it is 
 
 import asyncio
 import base64
+import re
 import threading
 import time
 from collections.abc import Iterator
@@ -205,3 +206,22 @@ def test_the_asynchronous_client(client: OpenAI, file_id: str) -> None:
     *same, other = asyncio.run(ask_many())
     assert len(set(same)) == 1
     assert other != same[0]
+
+
+def test_examples_of_the_documentation(
+    client: OpenAI, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The Python of docs/serve-api.md as it stands there, but for address, key and the model's name."""
+    monkeypatch.chdir(tmp_path)
+    for name in ("talk.mp4", "lecture.mp4"):
+        (tmp_path / name).write_bytes(CLIP.read_bytes())
+    blocks = (ROOT / "docs" / "serve-api.md").read_text().split("```python\n")[1:]
+    assert len(blocks) == 2
+    for block in blocks:
+        code = block.split("```")[0].replace("http://127.0.0.1:8000", str(client.base_url).removesuffix("/v1/"))
+        code = code.replace('"not needed on loopback"', repr(KEY)).replace("api_key=None", f"api_key={KEY!r}")
+        exec(code.replace('"nano"', '"toy"'), {})
+    printed = capsys.readouterr().out
+    assert any(printed.startswith(f"{label}\n{{'neutral': ") for label in LABELS)
+    assert "\nfaces 1.0\n" in printed or "\nreading 0.0\n" in printed  # stages of the analysis
+    assert re.fullmatch(r"[1-9]\d* segments", printed.splitlines()[-1])
