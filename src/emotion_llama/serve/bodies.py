@@ -33,6 +33,10 @@ class BodyGuard:
             await self._app(scope, receive, send)
             return
         headers = Headers(scope=scope)
+        if headers.get("content-length", "0") == "0" and "transfer-encoding" not in headers:
+            # No body (RFC 9112, 6.3). An answer that listens for its client's going away must not meet a second reader.
+            await self._app(scope, receive, send)
+            return
         is_multipart = headers.get("content-type", "").lower().startswith("multipart/")
         limit = self._settings.max_upload_bytes + AROUND_BYTES if is_multipart else self._settings.max_json_bytes
         body = _Body(receive, limit, self._settings, expects=headers.get("expect", "").lower() == "100-continue")

@@ -24,7 +24,7 @@ def curves_of(store: Store, sample: Sample) -> Curves:
         data = store.artifact(sample.clip.clip_id, "evidence")
         units = None if data is None else from_bytes(data).evidence.action_units
     except EmotionLlamaError:  # an artifact that is lost or of another version: the page does without
-        return None
+        units = None
     return Curves(pts_seconds=[], units=[]) if units is None or not units.valid.any() else _curves(units)
 
 

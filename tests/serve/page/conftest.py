@@ -39,7 +39,7 @@ DESKTOP = {"width": 1280, "height": 860}
 PHONE = {"width": 390, "height": 844}
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")  # Playwright keeps an event loop in this thread, which later modules' tests need free
 def browser() -> Iterator[Browser]:
     if CHROMIUM is None:
         missing = "no Chromium here (apt-get install chromium): the page's tests in a browser did not run"

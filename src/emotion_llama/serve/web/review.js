@@ -88,7 +88,7 @@ async function open(at) {
   if (isNone) return showNothing();
   const sample = await getSample(clipId, state.reviewer);
   if (state.queue[state.at] !== clipId) return undefined; // somebody was quicker with the keys
-  await showSample(sample);
+  showSample(sample);
   scrollTo({ top: 0 });
   return undefined;
 }
@@ -103,18 +103,25 @@ function showNothing() {
   );
 }
 
-async function showSample(sample) {
+function showSample(sample) {
   state.sample = sample;
   state.stars = sample.mine?.stars ?? null;
   $("#comment").value = sample.mine?.comment ?? "";
   showStars();
   showWords();
   showDecision();
-  state.player = await showPlayer($("#player"), sample);
-  await showPeak($("#peak"), sample, goToPeak);
+  guarded(() => showMedia(sample)); // not waited for: words can be read before pictures are there
+}
+
+async function showMedia(sample) {
+  state.player = null;
   $("#strip").replaceChildren();
-  const curves = await getCurves(sample.clip_id);
-  if (state.sample === sample) showStrip($("#strip"), curves, sample, state.player);
+  $("#peak").replaceChildren();
+  const player = await showPlayer($("#player"), sample);
+  if (state.sample !== sample) return;
+  state.player = player;
+  const [curves] = await Promise.all([getCurves(sample.clip_id), showPeak($("#peak"), sample, goToPeak)]);
+  if (state.sample === sample) showStrip($("#strip"), curves, sample, player);
 }
 
 const fixesOf = (sample) => (sample.mine?.decision === "fix" && sample.mine.holds ? sample.mine.fixes : {});
@@ -213,10 +220,10 @@ async function send(decision, fixes = {}) {
     row.mine = decision === "withdraw" ? null : decision;
     row.flags = answer.flags;
     setEditing(false);
-    if (decision === "withdraw") await showSample(answer);
+    if (decision === "withdraw") showSample(answer);
     else await goOn(decision);
   } catch (error) {
-    if (error.status === 409) await showSample(await getSample(sample.clip_id, reviewer));
+    if (error.status === 409) showSample(await getSample(sample.clip_id, reviewer));
     say($("#error"), error.message);
   } finally {
     state.busy = false;
@@ -296,7 +303,8 @@ function onKey(event) {
     if (event.target.id === "comment" && ["Enter", "Escape"].includes(event.key)) event.target.blur();
     return;
   }
-  if (event.ctrlKey || event.metaKey || event.altKey || state.editing || !state.sample) return;
+  // A key that is held down decides on one sample, not on all that follow.
+  if (event.repeat || event.ctrlKey || event.metaKey || event.altKey || state.editing || !state.sample) return;
   if ((event.key === " " && event.target.closest("button, summary, a")) || event.target.closest("audio, video")?.matches(":focus-visible")) return;
   const action = KEYS[event.key.length === 1 ? event.key.toLowerCase() : event.key];
   if (!action) return;
@@ -360,13 +368,13 @@ async function begin() {
   const theme = remembered("theme");
   if (theme === "light" || theme === "dark") document.documentElement.dataset.theme = theme;
   wire();
+  document.documentElement.dataset.ready = "";
   const set = await getSet();
   state.labels = set.labels;
   $("#build").textContent = set.name;
   document.title = `Review of ${set.name} · Emotion-LLaMA`;
   $("#who-list").replaceChildren(...set.reviewers.map((name) => el("option", { value: name })));
   const name = remembered("reviewer");
-  document.documentElement.dataset.ready = "";
   await (name ? become(name) : askWho());
 }
 
