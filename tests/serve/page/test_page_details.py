@@ -35,7 +35,7 @@ def test_two_models_stand_side_by_side_and_their_difference_is_told(
     page.set_input_files("#file", {**CLIP, "buffer": b"not played"})
     page.click("#analyze")
     page.wait_for_selector(".compared .answers")
-    assert page.inner_text(".comparison") == "The models differ: surprise here, fear there."
+    assert page.inner_text(".comparison") == "The models differ: first reads surprise, second reads fear."
     assert page.locator(".answers .verdict").all_inner_texts()[0].startswith("Reads as surprise")
     assert page.locator(".answers .model-name").all_inner_texts() == ["first", "second"]
     # The second model's own words say that fear is not its most probable label.

@@ -91,7 +91,7 @@ export function createChat({ clip, runs, person, words }) {
     relabel();
     clear.hidden = false;
     say(problem, null);
-    const columns = models.map((run) => el("div", { class: "bubble answer waiting" }, models.length > 1 ? el("p", { class: "kicker" }, run.model) : null, el("p", { class: "text", dir: "auto", lang: "en" })));
+    const columns = models.map((run) => el("div", { class: "bubble answer waiting" }, models.length > 1 ? el("p", { class: "kicker model-name" }, run.model) : null, el("p", { class: "text", dir: "auto", lang: "en" })));
     log.append(el("div", { class: "bubble question" }, el("p", { dir: "auto" }, shown ? [el("code", {}, question), ` ${shown}`] : question)),
       el("div", { class: "replies" }, columns));
     log.lastChild.scrollIntoView({ block: "nearest", behavior: "smooth" });

@@ -110,15 +110,15 @@ export function moment({ runs, people, index, portraits, clip, player, onSeek, o
   const segment = person.segments[index];
   if (!segment) return el("section", { class: "moment" });
   const several = person.segments.length > 1;
+  const alone = runs.length === 1;
   const about = headline(segment.prediction);
   const tabs = el("div", { class: "segments", role: "group", "aria-label": t("segment.title") },
     person.segments.map((s, i) => el("button", { type: "button", "aria-pressed": String(i === index), onclick: () => onSegment(i) },
       el("span", { class: "when" }, span(s.start_seconds, s.end_seconds)), el("i", { class: `dot e-${s.prediction.label}` }), el("span", {}, headline(s.prediction).title))));
-  const alone = runs.length === 1;
   return el("section", { class: "moment", "aria-live": "off" },
     several ? tabs : null,
     el("h2", {}, several ? span(segment.start_seconds, segment.end_seconds) : t("reasoning.title")),
-    several ? el("p", { class: "detail" }, el("b", {}, about.title), " ", about.detail) : null,
+    several && alone ? el("p", { class: "detail" }, el("b", {}, about.title), " ", about.detail) : null,
     el("div", { class: "moment-grid" },
       peakFigure({ portraits, clip, player, person, index, onSeek }),
       el("div", { class: alone ? "why" : "why compared" }, runs.map((run, i) => (run.error || !people[i]?.segments[index] ? null : reasons(run, people[i].segments[index], alone))))),

@@ -23,8 +23,12 @@ export function setUpStart(settings, { onClip, onExample }) {
   function takeFirst(files) {
     if (!files?.length) return;
     take(files[0]);
-    if (files.length > 1 && problem.hidden) say($("#ready-error"), t("start.one-only", { count: files.length }));
+    if (files.length > 1 && problem.hidden) say(problem, t("start.one-only", { count: files.length }));
   }
+
+  // It has been read when something else is done.
+  window.addEventListener("pointerdown", () => say(problem, null));
+  window.addEventListener("keydown", () => say(problem, null));
 
   const file = $("#file");
   $("#choose").addEventListener("click", () => file.click());
@@ -45,7 +49,7 @@ export function setUpStart(settings, { onClip, onExample }) {
     event.preventDefault();
     depth = 0;
     drop.classList.remove("over");
-    if (!$("#start").hidden || !$("#ready").hidden) takeFirst(event.dataTransfer.files);
+    if ($("#work").hidden) takeFirst(event.dataTransfer.files);
   });
   window.addEventListener("paste", (event) => {
     if (!$("#start").hidden && event.clipboardData?.files.length) takeFirst(event.clipboardData.files);

@@ -41,7 +41,7 @@ function comparison(runs, people) {
   const [first, second] = labels;
   if (first === null && second === null) return t("compare.none");
   if (first === null || second === null) return t("compare.one-answer");
-  const values = { label: labelName(first), first: labelName(first), second: labelName(second) };
+  const values = { label: labelName(first), first: labelName(first), second: labelName(second), model: runs[0].model, other: runs[1].model };
   return t(first === second ? "compare.agree" : "compare.differ", values);
 }
 
