@@ -19,7 +19,7 @@ import httpx2
 import pytest
 
 ROOT = Path(__file__).parents[2]
-CLIP = (ROOT / "examples" / "synth" / "clips" / "test-00000.mp4").read_bytes()
+CLIP = (ROOT / "examples" / "synth" / "clips" / "test-00001.mp4").read_bytes()
 
 
 class Replica:

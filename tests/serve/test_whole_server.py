@@ -29,7 +29,7 @@ from emotion_llama.documents import analysis_document
 from emotion_llama.pipeline import Analyzer
 
 ROOT = Path(__file__).parents[2]
-CLIP = ROOT / "examples" / "synth" / "clips" / "test-00000.mp4"
+CLIP = ROOT / "examples" / "synth" / "clips" / "test-00001.mp4"
 SCHEMA = json.loads((ROOT / "docs" / "schema" / "analysis-1.schema.json").read_text())
 
 
@@ -88,6 +88,7 @@ def test_the_answer_is_the_librarys(server: Process) -> None:
     assert answer.status_code == 200
     document = answer.json()
     jsonschema.validate(document, SCHEMA)
+    assert document["people"][0]["segments"][0]["prediction"]["label"] is not None
     assert document["clip"]["path"] == "talk.mp4"
     analysis = Analyzer.load("rules").analyze(CLIP, subtitle="How nice to see you!", people="all")
     assert _without_times(document) == _without_times(json.loads(analysis_document(analysis).model_dump_json()))
