@@ -118,21 +118,23 @@ def reasons(found: Json) -> str:
     cells = [
         (
             row["kind"], str(row["clips"]), ranged(row["share_named"]), ranged(row["share_invented"]),
-            f"{row['quotations_right']} of {row['quotations']}", number(row["names_the_label"], 3),
+            f"{row['quotations_right']} of {row['quotations']}", f"{row['readings_right']} of {row['readings']}",
+            number(row["names_the_label"], 3),
             share(row["true_told"], row["true"]), share(row["true_named"], row["true"]),
             share(row["untrue_named"], row["named"]),
         )
         for row in found["reasons"]
     ]  # fmt: skip
     heads = (
-        "kind", "clips", "told cues named", "named cues invented", "quotations right", "names its label",
-        "true cues told", "true cues named", "named cues untrue",
+        "kind", "clips", "told cues named", "named cues invented", "quotations right", "words read right",
+        "names its label", "true cues told", "true cues named", "named cues untrue",
     )  # fmt: skip
     return (
         table(heads, cells)
         + "\n\nTold cues are those that measuring found; true ones those that were drawn and voiced. What measuring "
-        "misses nobody can name: the share of true cues named is at most that of true cues told. A cue is untrue where "
-        "no unit of it moves in the whole clip, or the voice is clearly otherwise."
+        "misses can be named by accident alone. A cue is untrue where no unit of it moves in the whole clip, or the "
+        "voice is clearly otherwise. Words are read right where they are said to speak of what this project's lexicon "
+        "finds in them."
     )
 
 

@@ -1,5 +1,7 @@
 """Reasons beside what was measured, counted by hand."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -8,6 +10,7 @@ from emotion_llama.evaluation.naming import (
     VARIANTS,
     allowed_cues,
     judge_reasons,
+    reading_in,
     told_cues,
     total,
     true_cues,
@@ -54,6 +57,20 @@ def test_words_in_quotation_marks_are_no_cue_and_may_be_wrong() -> None:
     found = judge_reasons("She says “I smile at this room”.", SMILE, told_cues(SMILE), allowed_cues(SMILE))
     assert found.named == set()
     assert (found.quotations, found.quotations_right) == (1, 0)
+
+
+def test_what_the_words_are_said_to_speak_of() -> None:
+    assert reading_in("It is loud. The words speak of anger.") == "anger"
+    assert reading_in("Not telling: the voice is even, and the words tell no feeling.") == "no feeling"
+    assert reading_in("The feeling is put into plain words.") is None
+    right = judge_reasons("The words speak of anger.", SMILE, told_cues(SMILE), allowed_cues(SMILE))
+    wrong = judge_reasons("The words tell no feeling.", SMILE, told_cues(SMILE), allowed_cues(SMILE))
+    silent = judge_reasons("The face is at rest.", SMILE, told_cues(SMILE), allowed_cues(SMILE))
+    sums = total([right, wrong, silent])
+    assert (sums.readings, sums.readings_right, sums.share_read_right) == (2, 1, 0.5)
+    assert total([silent]).share_read_right is None
+    mute = replace(SMILE, transcript=None)  # words of which nothing is known cannot be read
+    assert judge_reasons("The words speak of anger.", mute, frozenset(), frozenset()).readings_right == 0
 
 
 def test_shares_of_nothing_are_none() -> None:

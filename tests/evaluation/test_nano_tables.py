@@ -88,7 +88,7 @@ def test_all_tables(script: ModuleType, nano_root: Path, toy_model: Path, tmp_pa
     for title in ("Expected and reached", "Labels: conflict cases", "Model minus rules", "Reasons", "Ablations"):
         assert f"## {title}" in text
     widths = {len(line.split("|")) for line in text.split("## Reasons")[1].split("##")[0].splitlines() if "|" in line}
-    assert widths == {11}
+    assert widths == {12}
     # What is kept is not asked again, and gives the same figures.
     kept = sorted((tmp_path / "kept").rglob("*.jsonl"))
     sizes = [path.stat().st_size for path in kept]

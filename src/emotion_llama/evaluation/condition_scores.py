@@ -18,7 +18,7 @@ from emotion_llama.evaluation.intervals import NUM_RESAMPLES, Interval, bootstra
 from emotion_llama.evaluation.naming import Naming, NamingTotals, total
 
 FIGURES = ("uar", "accuracy", "weighted_f1")
-SHARES = ("share_named", "share_invented", "share_quoted_right")
+SHARES = ("share_named", "share_invented", "share_quoted_right", "share_read_right")
 Probabilities = Mapping[str, float] | None  # None: no answer
 
 

@@ -9,6 +9,7 @@ evidence holds it.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import Any, NamedTuple
@@ -41,6 +42,8 @@ class Naming(NamedTuple):
         named: concepts that the reasons name.
         invented: of these, those that nothing measured bears out.
         quotations, quotations_right: how many there are, and how many of them were said.
+        readings, readings_right: whether the reasons say what the words speak of (0 or 1), and whether rightly: as this
+            project's lexicon reads them.
     """
 
     told: frozenset[str]
@@ -48,6 +51,8 @@ class Naming(NamedTuple):
     invented: frozenset[str]
     quotations: int
     quotations_right: int
+    readings: int = 0
+    readings_right: int = 0
 
 
 class NamingTotals(NamedTuple):
@@ -56,7 +61,7 @@ class NamingTotals(NamedTuple):
     Attributes:
         clips: how many.
         told, named, found, invented: concepts, summed; `found` are the told ones that are named.
-        quotations, quotations_right: likewise.
+        quotations, quotations_right, readings, readings_right: likewise.
     """
 
     clips: int
@@ -66,6 +71,8 @@ class NamingTotals(NamedTuple):
     invented: int
     quotations: int
     quotations_right: int
+    readings: int
+    readings_right: int
 
     @property
     def share_named(self) -> float | None:
@@ -82,6 +89,11 @@ class NamingTotals(NamedTuple):
         """Of the quotations, those that were said."""
         return self.quotations_right / self.quotations if self.quotations else None
 
+    @property
+    def share_read_right(self) -> float | None:
+        """Of what the words are said to speak of, what they do speak of."""
+        return self.readings_right / self.readings if self.readings else None
+
 
 def judge_reasons(text: str, evidence: Evidence, told: frozenset[str], allowed: frozenset[str]) -> Naming:
     """Compare reasons with the evidence that they are of.
@@ -97,7 +109,16 @@ def judge_reasons(text: str, evidence: Evidence, told: frozenset[str], allowed: 
     said = "" if evidence.transcript is None else evidence.transcript.text
     wrong = sum(problem.kind == "quote" for problem in find_problems(text, (), said, _LANGUAGE))
     quoted = len(quotations(text))
-    return Naming(told, named, named - allowed, quoted, quoted - wrong)
+    read = reading_in(text)
+    is_right = read is not None and read == reading_in(describe(evidence, ANY_LABEL).coarse)
+    return Naming(told, named, named - allowed, quoted, quoted - wrong, int(read is not None), int(is_right))
+
+
+def reading_in(text: str) -> str | None:
+    """What a text says that the words speak of ("anger", or "no feeling"); None where it does not say."""
+    moods = "|".join(re.escape(mood) for mood in wording(_LANGUAGE).moods.values())
+    found = re.search(rf"\bthe words (?:speak of ({moods})\b|tell (no feeling)\b)", text, re.IGNORECASE)
+    return None if found is None else found[1] or found[2]
 
 
 def total(rows: Iterable[Naming]) -> NamingTotals:
@@ -111,6 +132,8 @@ def total(rows: Iterable[Naming]) -> NamingTotals:
         sum(len(row.invented) for row in rows),
         sum(row.quotations for row in rows),
         sum(row.quotations_right for row in rows),
+        sum(row.readings for row in rows),
+        sum(row.readings_right for row in rows),
     )
 
 
