@@ -19,7 +19,7 @@ MEDIA_TYPES: Mapping[str, str] = {
     "avi": "video/x-msvideo", "wav": "audio/wav", "mp3": "audio/mpeg", "flac": "audio/flac", "ogg": "audio/ogg",
     "m4a": "audio/mp4",
 }  # fmt: skip
-_ARTIFACT_TYPES: Mapping[str, str] = {
+ARTIFACT_TYPES: Mapping[str, str] = {
     ".png": "image/png", ".jpg": "image/jpeg", ".jpeg": "image/jpeg", ".webp": "image/webp", ".wav": "audio/wav",
 }  # fmt: skip
 
@@ -43,7 +43,7 @@ def clip_file(clip: ClipRow) -> FoundFile | None:
             kind = sniff(file.read(SNIFF_BYTES))
     except OSError:
         return None
-    return FoundFile(path, MEDIA_TYPES[kind]) if kind in MEDIA_TYPES else None
+    return None if kind is None or kind not in MEDIA_TYPES else FoundFile(path, MEDIA_TYPES[kind])
 
 
 def artifact_file(store: Store, sample: Sample, name: str) -> FoundFile | None:
@@ -52,7 +52,7 @@ def artifact_file(store: Store, sample: Sample, name: str) -> FoundFile | None:
     if relative is None:
         return None
     path = store.folder / relative
-    media_type = _ARTIFACT_TYPES.get(path.suffix)
+    media_type = ARTIFACT_TYPES.get(path.suffix)
     return FoundFile(path, media_type) if media_type is not None and path.is_file() else None
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import asdict
 from functools import cache
 from importlib import resources
@@ -21,7 +21,7 @@ from emotion_llama.merr.store import Store
 from emotion_llama.serve.auth import caller_of
 from emotion_llama.serve.problems import Problem, error_responses
 from emotion_llama.serve.review_curves import curves_of
-from emotion_llama.serve.review_media import FoundFile, artifact_file, clip_file, send
+from emotion_llama.serve.review_media import ARTIFACT_TYPES, MEDIA_TYPES, FoundFile, artifact_file, clip_file, send
 from emotion_llama.serve.review_schemas import (
     Curves,
     DecisionForm,
@@ -48,12 +48,6 @@ _FILES = {
 }
 ClipId = Annotated[str, Query(min_length=1, max_length=1000, description="of the clip, as the list has it")]
 Who = Annotated[str | None, Query(max_length=MAX_NAME, description="the reviewer who asks")]
-_MEDIA: dict[int | str, dict[str, Any]] = {  # as OpenAPI has it
-    200: {"description": "The file", "content": {"application/octet-stream": {}}},
-    206: {"description": "The range of it that was asked for"},
-    416: {"description": "The range lies beyond its end"},
-    **error_responses(401, 404, 421, 422, 429),
-}
 
 
 def build_router(dataset_dir: Path) -> APIRouter:
@@ -136,22 +130,40 @@ def _add_media(api: APIRouter, folder: Path) -> None:
     async def file(find: Callable[[Store], FoundFile | None], what: str) -> FileResponse:
         return send(await _reading(folder, find), what)
 
-    @api.get("/media", summary="A clip", operation_id="review_media", response_class=FileResponse, responses=_MEDIA)
+    @api.get(
+        "/media", summary="A clip", operation_id="review_media", response_class=FileResponse,
+        responses=_sent(MEDIA_TYPES.values()),
+    )  # fmt: skip
     async def media(clip_id: ClipId) -> FileResponse:
         """The clip's media file as the build found it, in ranges where they are asked for."""
         return await file(lambda store: clip_file(_of(store, clip_id).clip), "media file")
 
     @api.get(
-        "/picture", summary="A picture", operation_id="review_picture", response_class=FileResponse, responses=_MEDIA
-    )
+        "/picture", summary="A picture", operation_id="review_picture", response_class=FileResponse,
+        responses=_sent(name for name in ARTIFACT_TYPES.values() if name.startswith("image/")),
+    )  # fmt: skip
     async def picture(clip_id: ClipId, name: PictureName) -> FileResponse:
         """The peak frame, or the face in it."""
         return await file(lambda store: artifact_file(store, _of(store, clip_id), name), "picture")
 
-    @api.get("/sound", summary="The sound", operation_id="review_sound", response_class=FileResponse, responses=_MEDIA)
+    @api.get(
+        "/sound", summary="The sound", operation_id="review_sound", response_class=FileResponse,
+        responses=_sent(name for name in ARTIFACT_TYPES.values() if name.startswith("audio/")),
+    )  # fmt: skip
     async def sound(clip_id: ClipId) -> FileResponse:
         """The sound that the build took from the clip, for media that a browser cannot play."""
         return await file(lambda store: artifact_file(store, _of(store, clip_id), "sound"), "sound")
+
+
+def _sent(media_types: Iterable[str]) -> dict[int | str, dict[str, Any]]:
+    """`responses=` of a route that sends files of these types, for the OpenAPI document."""
+    content = {name: {"schema": {"type": "string", "format": "binary"}} for name in sorted(set(media_types))}
+    return {
+        200: {"description": "The file", "content": content},
+        206: {"description": "The range of it that was asked for", "content": content},
+        416: {"description": "The range lies beyond its end", "content": {"text/plain": {}}},
+        **error_responses(401, 404, 421, 422, 429),
+    }
 
 
 def _add_deciding(api: APIRouter, folder: Path) -> None:

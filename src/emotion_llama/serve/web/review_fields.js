@@ -76,7 +76,10 @@ function area(value, name, words) {
 function input(field, value, labels) {
   if (field.kind === "label") {
     const choices = labels.map((label) => el("option", { value: label, selected: label === value }, label));
-    return [el("select", { "data-part": "label", "aria-label": "label" }, value === null && el("option", { value: "", selected: true }, ""), choices)];
+    return [
+      el("select", { "data-part": "label", "aria-label": "label" }, value === null && el("option", { value: "", selected: true }, ""), choices),
+      el("p", { class: "side" }, "With another label, clues and descriptions that do not come to it are left out of exports, unless you fix them too."),
+    ];
   }
   if (field.kind === "clues") {
     return Object.entries(CLUES).map(([side, words]) => [

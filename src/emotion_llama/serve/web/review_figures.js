@@ -12,7 +12,7 @@ const OUTCOMES = {
 };
 
 const percent = (share) => (share === null ? "–" : `${Math.round(100 * share)} %`);
-const number = (value, digits) => (value === null ? "–" : value.toFixed(digits));
+const number = (value, digits) => (value === null ? "–" : value.toFixed(digits).replace("-", "−"));
 
 function table(caption, header, rows) {
   const head = el("thead", {}, el("tr", {}, header.map((name) => el("th", { scope: "col" }, name))));
