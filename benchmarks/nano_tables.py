@@ -46,6 +46,7 @@ from emotion_llama.evaluation.naming import allowed_cues, judge_reasons, told_cu
 from emotion_llama.evaluation.paired import adjusted
 from emotion_llama.evaluation.rendered_clips import RenderedClip, read_rendered
 
+THE_MODEL = "the model"
 RULES, NONE = "rules", "-"  # the reader without a model has no layout
 WHOLE = "A+V+T"
 SINGLE = ("A", "V", "T")
@@ -66,6 +67,7 @@ class Choices(NamedTuple):
     batch: int
     task: str
     has_reasons: bool
+    against: str
 
 
 def tables(model: Path, ablations: Mapping[str, Path], choices: Choices) -> Json:
@@ -251,21 +253,20 @@ def ablation_rows(
 ) -> Iterator[Json]:
     """Other models beside the whole one, with everything shown that they were trained with."""
     truth = [clip.clip for clip in clips]
-    for name, folder in {"": None, **ablations}.items():
-        for channel in ("tokens", "both"):
-            answers = told[WHOLE, channel]
-            if folder is not None:
-                with answers_of(folder, choices) as asker:
-                    answers = labels_told(asker, clips, WHOLE, channel, model_without(folder))
-            row: Json = {"name": name or "the model", "layout": channel}
+    for channel in ("tokens", "both"):
+        models = {THE_MODEL: told[WHOLE, channel]}
+        for name, folder in ablations.items():
+            with answers_of(folder, choices) as asker:
+                models[name] = labels_told(asker, clips, WHOLE, channel, model_without(folder))
+        for name, answers in models.items():
+            row: Json = {"name": name, "layout": channel, "against": choices.against}
             row |= scores_json(score_condition(truth, answers, num_resamples=choices.resamples))
             some, own = of_part(clips, answers, "conflict")
             row["conflict"] = scores_json(score_condition(some, own, num_resamples=choices.resamples)) if some else None
-            if folder is not None:
-                row["without"] = sorted(model_without(folder))
-                row["minus_model"] = difference_json(
-                    compare(truth, answers, told[WHOLE, channel], num_resamples=choices.resamples)
-                )
+            row["without"] = sorted(model_without(ablations[name])) if name in ablations else []
+            if name != choices.against:
+                found = compare(truth, answers, models[choices.against], num_resamples=choices.resamples)
+                row["difference"] = difference_json(found)
             yield row
 
 
@@ -362,6 +363,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     add("--root", type=Path, required=True, help="folder that scripts/nano made")
     add("--model", type=Path, required=True, help="the model's folder")
     add("--ablation", type=named_folder, action="append", default=[], metavar="NAME=DIR", help="another, by name")
+    add("--against", default=THE_MODEL, metavar="NAME", help="the ablation that all others are compared with")
     add("--out", type=Path, help="a .json file; the tables are written as .md beside it")
     add("--split", default="test", help="of the clips (default: test)")
     add("--features", type=Path, help="feature store (default: ROOT/features)")
@@ -381,8 +383,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     torch.set_num_threads(args.threads)
     choices = Choices(
         args.root, args.split, args.features, args.kept or args.root / "measured", args.limit, args.resamples,
-        args.batch, args.reason_task, not args.no_reasons,
+        args.batch, args.reason_task, not args.no_reasons, args.against,
     )  # fmt: skip
+    if args.against not in (THE_MODEL, *dict(args.ablation)):
+        parser.error(f"--against {args.against!r} is no --ablation")
     began = time.monotonic()
     found = tables(args.model, dict(args.ablation), choices)
     text = markdown(found)

@@ -153,11 +153,12 @@ def ablations(found: Json) -> str:
     cells = []
     for row in found["ablations"]:
         conflict = None if row["conflict"] is None else row["conflict"]["uar"]
-        minus = row.get("minus_model")
         figures = [ranged(row[name]) for name in ("uar", "accuracy", "weighted_f1")]
+        minus = row.get("difference")
         gap = ("", "") if minus is None else (ranged(minus["difference"], signed=True), p_text(minus["p_value"]))
-        cells.append((row["name"], LAYOUT_NAMES[row["layout"]], *figures, ranged(conflict), *gap))
-    return table(("model", "layout", "UAR", "WAR", "weighted F1", "UAR, conflict", "UAR minus the model", "p"), cells)
+        cells.append((LAYOUT_NAMES[row["layout"]], row["name"], *figures, ranged(conflict), *gap))
+    against = f"UAR minus {found['ablations'][0]['against']}"
+    return table(("layout", "model", "UAR", "WAR", "weighted F1", "UAR, conflict", against, "p (McNemar)"), cells)
 
 
 # --- cells -----------------------------------------------------------------------------------------------------------

@@ -78,8 +78,9 @@ def test_all_tables(script: ModuleType, nano_root: Path, toy_model: Path, tmp_pa
     assert rows["all", "rules", "A", "-"]["unanswered"] >= 1
     assert rows["all", "model", "T", "both"] == {**rows["all", "model", "T", "evidence"], "layout": "both"}
     assert {row["clips"] for row in found["labels"]} == {1, 3}
-    assert [row["name"] for row in found["ablations"]] == ["the model"] * 2 + ["no audio encoder"] * 2
-    assert found["ablations"][2]["without"] == ["audio"]
+    assert [row["name"] for row in found["ablations"]] == ["the model", "no audio encoder"] * 2
+    assert [row["without"] for row in found["ablations"]] == [[], ["audio"]] * 2
+    assert ["difference" in row for row in found["ablations"]] == [False, True] * 2
     assert [row["kind"] for row in found["reasons"]] == ["all", "plain", "conflict", "missing"]
     whole = found["reasons"][0]
     assert whole["told"] == sum(row["told"] for row in found["reasons"][1:])
@@ -103,3 +104,20 @@ def test_ablations_are_name_and_folder(script: ModuleType, capsys: pytest.Captur
     with pytest.raises(SystemExit):
         script.main(["--root", "x", "--model", "y", "--ablation", "z"])
     assert "expected NAME=DIR, got 'z'" in capsys.readouterr().err
+    with pytest.raises(SystemExit):
+        script.main(["--root", "x", "--model", "y", "--against", "z"])
+    assert "--against 'z' is no --ablation" in capsys.readouterr().err
+
+
+def test_ablations_may_be_compared_with_one_of_them(
+    script: ModuleType, nano_root: Path, toy_model: Path, tmp_path: Path
+) -> None:
+    short = f"as short={toy_model}"
+    options = ["--root", str(nano_root), "--model", str(toy_model), "--ablation", short, "--against", "as short"]
+    options += ["--kept", str(tmp_path / "kept"), "--resamples", "5", "--no-reasons", "--out", str(tmp_path / "n.json")]
+    assert script.main(options) == 0
+    found = json.loads((tmp_path / "n.json").read_text())
+    assert (found["reasons"], [row["name"] for row in found["ablations"]]) == ([], ["the model", "as short"] * 2)
+    assert ["difference" in row for row in found["ablations"]] == [True, False] * 2
+    assert {row["difference"]["difference"][0] for row in found["ablations"][::2]} == {0.0}
+    assert "UAR minus as short" in (tmp_path / "n.md").read_text()
