@@ -104,13 +104,13 @@ def test_three_samples_are_reviewed_with_keys(review: Callable[..., Page], folde
 
 def test_the_clip_plays_and_goes_to_its_peak(review: Callable[..., Page]) -> None:
     page = review()
-    wait_for(page, "document.querySelector('video').readyState > 1")
+    wait_for(page, "document.querySelector('video')?.readyState > 1")
     page.keyboard.press("g")
-    wait_for(page, "Math.abs(document.querySelector('video').currentTime - 1.6) < 0.01")
+    wait_for(page, "Math.abs(document.querySelector('video')?.currentTime - 1.6) < 0.01")
     page.keyboard.press(" ")
-    wait_for(page, "!document.querySelector('video').paused")
+    wait_for(page, "document.querySelector('video')?.paused === false")
     page.keyboard.press(" ")
-    wait_for(page, "document.querySelector('video').paused")
+    wait_for(page, "document.querySelector('video')?.paused")
     wait_for(page, "[...document.images].length === 2 && [...document.images].every((one) => one.naturalWidth === 64)")
 
 
@@ -216,9 +216,10 @@ def test_a_sample_that_a_build_changes_meanwhile_is_shown_anew(review: Callable[
 
 def test_with_a_key_pictures_and_clips_are_fetched_with_it(review: Callable[..., Page]) -> None:
     page = review(settings={"api_keys": (KEY,)}, forgiven=("status of 401",))
-    wait_for(page, "document.querySelector('video').src.startsWith('blob:')")
-    wait_for(page, "document.querySelector('video').readyState > 1")
-    wait_for(page, "[...document.images].every((one) => one.src.startsWith('blob:') && one.naturalWidth === 64)")
+    wait_for(page, "document.querySelector('video')?.src.startsWith('blob:')")
+    wait_for(page, "document.querySelector('video')?.readyState > 1")
+    wait_for(page, "document.images.length === 2 && [...document.images].every((one) => one.naturalWidth === 64)")
+    assert page.evaluate("[...document.images].every((one) => one.src.startsWith('blob:'))")
     page.keyboard.press("a")
     on(page, "b")
 
