@@ -72,6 +72,19 @@ def test_the_tables_are_of_the_shipped_model_and_what_is_there(
     assert [part for before, part in pairwise(command) if before == "--ablation"] == [f"no LoRA={there}"]
 
 
+def test_ablations_are_compared_with_a_model_trained_as_long(
+    script: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    commands: list[list[str]] = []
+    monkeypatch.setattr(script, "python", lambda *parts, threads=None: commands.append([*map(str, parts)]))
+    monkeypatch.setattr(script, "ABLATIONS", {"all": script.Ablation("everything", ())})
+    script.tables(script.Job(tmp_path, 10, 2, []))
+    (tmp_path / "ablations" / "all" / "stage2" / "model").mkdir(parents=True)
+    script.tables(script.Job(tmp_path, 10, 2, []))
+    assert ["--against" in command for command in commands] == [False, True]
+    assert commands[1][commands[1].index("--against") + 1] == "everything"
+
+
 def test_the_model_is_made_before_anything_is_measured(script: ModuleType) -> None:
     names = [step.__name__ for step in script.STEPS]
     assert names[names.index(script.LAST_OF_MODEL) + 1 :] == ["ablations", "tables"]
