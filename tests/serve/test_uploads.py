@@ -5,9 +5,13 @@ import gzip
 import socket
 import threading
 import time
+from typing import Any
 
 import pytest
 
+from emotion_llama.serve.bodies import BodyGuard
+from emotion_llama.serve.problems import Problem
+from emotion_llama.serve.settings import ServeSettings
 from emotion_llama.serve.uploads import MAX_FIELD_BYTES, shown_file_name
 
 JPEG = b"\xff\xd8\xff\xe0\x00\x10JFIF\x00" + bytes(100)
@@ -250,6 +254,50 @@ def test_of_200_requests_at_once_every_good_one_is_answered(live, pool, tone) ->
     assert all(400 <= status < 500 for good, status, _ in answers if not good)
     assert [name for good, _, name in answers if good] == [f"clip-{i}.wav" for i in range(200) if i % 5]
     assert pool.finished == 160
+
+
+def test_bodies_that_are_held_in_memory_are_bounded_together() -> None:
+    """Eight of the largest size at a time, of all clients; the ninth is told to come later, and room comes back."""
+
+    async def scene() -> list[int]:
+        settings = ServeSettings(max_json_bytes=1024)
+        go_on, statuses = asyncio.Event(), []
+
+        async def app(scope: Any, receive: Any, send: Any) -> None:
+            try:
+                while (await receive()).get("more_body"):
+                    pass
+            except Problem as problem:
+                statuses.append(problem.status_code)
+                return
+            await go_on.wait()
+            statuses.append(200)
+
+        guard = BodyGuard(app, settings)
+
+        async def one() -> None:
+            pieces = [{"type": "http.request", "body": bytes(512), "more_body": more} for more in (True, False)]
+
+            async def receive() -> Any:
+                return pieces.pop(0)
+
+            async def send(message: Any) -> None: ...
+
+            await guard(
+                {"type": "http", "headers": [(b"content-length", b"1024")], "method": "POST", "path": "/"},
+                receive,
+                send,
+            )
+
+        waiting = [asyncio.create_task(one()) for _ in range(8)]
+        await asyncio.sleep(0.05)
+        await one()
+        go_on.set()
+        await asyncio.gather(*waiting)
+        await one()
+        return statuses
+
+    assert asyncio.run(scene()) == [429] + [200] * 9
 
 
 def test_no_room_on_the_disk_is_told(live, tone, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Callable
 from contextlib import suppress
 
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from emotion_llama.serve.answers import send_problem
-from emotion_llama.serve.problems import Problem
+from emotion_llama.serve.problems import Problem, busy
 from emotion_llama.serve.settings import MIB, ServeSettings
 
 # Of a body that is answered before it was read (a wrong key, too large a file) so long is read and dropped: a client
@@ -18,6 +19,8 @@ from emotion_llama.serve.settings import MIB, ServeSettings
 DRAIN_SECONDS = 3.0
 # What surrounds a file in a multipart body: headers of parts, options, a transcript.
 AROUND_BYTES = 4 * MIB
+# Bodies that are no files are held in memory until they are answered: so many of the largest size, of all clients.
+HELD_BODIES = 8
 
 
 class BodyGuard:
@@ -26,6 +29,7 @@ class BodyGuard:
     def __init__(self, app: ASGIApp, settings: ServeSettings) -> None:
         self._app = app
         self._settings = settings
+        self._held_bytes = 0
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Hand on a request whose body is watched."""
@@ -39,7 +43,8 @@ class BodyGuard:
             return
         is_multipart = headers.get("content-type", "").lower().startswith("multipart/")
         limit = self._settings.max_upload_bytes + AROUND_BYTES if is_multipart else self._settings.max_json_bytes
-        body = _Body(receive, limit, self._settings, expects=headers.get("expect", "").lower() == "100-continue")
+        expects = headers.get("expect", "").lower() == "100-continue"
+        body = _Body(receive, limit, self._settings, expects=expects, hold=None if is_multipart else self._hold)
 
         async def send_after_body(message: Message) -> None:
             if message["type"] == "http.response.start" and not await body.drain():
@@ -51,13 +56,31 @@ class BodyGuard:
         if declared.isdecimal() and int(declared) > limit:
             await send_problem(_too_large(limit), scope, body.receive, send_after_body)
             return
-        await self._app(scope, body.receive, send_after_body)
+        try:
+            await self._app(scope, body.receive, send_after_body)
+        finally:
+            self._held_bytes -= body.held_bytes
+
+    def _hold(self, num_bytes: int) -> None:
+        if self._held_bytes + num_bytes > HELD_BODIES * self._settings.max_json_bytes:
+            raise busy("too many large bodies are being worked on; upload files, or try again later", 2.0)
+        self._held_bytes += num_bytes
 
 
 class _Body:
     """One body on its way in."""
 
-    def __init__(self, receive: Receive, limit: int, settings: ServeSettings, *, expects: bool) -> None:
+    def __init__(
+        self,
+        receive: Receive,
+        limit: int,
+        settings: ServeSettings,
+        *,
+        expects: bool,
+        hold: Callable[[int], None] | None,
+    ) -> None:
+        self.held_bytes = 0
+        self._hold = hold
         self._receive = receive
         self._limit = limit
         self._patience = settings.body_timeout_seconds
@@ -80,6 +103,9 @@ class _Body:
         self._note(message)
         if self._num_bytes > self._limit:
             raise _too_large(self._limit)
+        if self._hold is not None:
+            self._hold(len(message.get("body", b"")))
+            self.held_bytes += len(message.get("body", b""))
         if message.get("more_body", False) and self._is_slow():
             self._was_slow = True
             raise Problem(408, f"the body comes slower than {self._least_pace} bytes a second", code="slow_body")
