@@ -16,6 +16,7 @@ from emotion_llama.annotators.seen import SeenArrays
 from emotion_llama.errors import BackendError, InputError
 from emotion_llama.prompts.builder import Turn
 from emotion_llama.records import Missing, Prediction
+from emotion_llama.serve import chat_measuring
 from emotion_llama.serve.busy import Busy
 from emotion_llama.serve.chat_schemas import ChatChunk
 from emotion_llama.serve.isolation.limits import ClipRefused
@@ -366,3 +367,16 @@ def test_a_client_that_goes_away_ends_the_measuring(
         server.client.post("/v1/chat/completions", json=body, timeout=0.5)
     wait_until(lambda: pool.cancelled == 1)
     wait_until(lambda: not list(server.state.uploads_dir.iterdir()))
+
+
+def test_a_file_that_is_deleted_before_it_is_measured(
+    server: Any, tone: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def gone(source: Path, target: Path) -> None:
+        raise FileNotFoundError(source)
+
+    monkeypatch.setattr(chat_measuring, "link_or_copy", gone)
+    file = server.client.post("/v1/files", files={"file": ("a.wav", tone)}).json()
+    part = {"type": "file", "file": {"file_id": file["id"]}}
+    refusal(ask(server, "[reason]", part), 404, "file_not_found")
+    assert list(server.state.uploads_dir.iterdir()) == []

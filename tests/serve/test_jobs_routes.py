@@ -4,8 +4,10 @@ import time
 from collections.abc import Callable
 from typing import Any
 
+import pytest
 from pydantic import SecretStr
 
+from emotion_llama.errors import BackendError
 from emotion_llama.serve import job_runner
 from emotion_llama.serve.busy import Busy
 from emotion_llama.serve.isolation.limits import ChildDied, ClipRefused
@@ -226,3 +228,54 @@ def test_jobs_of_another_version_are_told(live: Callable[..., Any], tone: bytes)
     assert (found.error_code, "hand it in again" in (found.error_message or "")) == ("version", True)
     shown = server.client.get(f"/v1/jobs/{job.id}").raise_for_status().json()
     assert (shown["status"], shown["filename"], shown["request"]) == ("failed", "", None)
+
+
+def test_a_disk_that_fails_for_a_while(
+    live: Callable[..., Any], pool: Any, tone: bytes, wait_until: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Claims, reports and house-keeping that cannot be written are tried again; the runner does not end of it."""
+    for name in ("POLL_SECONDS", "REPORT_SECONDS", "HOUSEKEEPING_SECONDS"):
+        monkeypatch.setattr(job_runner, name, 0.02)
+    server = live()
+    store = server.state.jobs.store
+    failed: list[str] = []
+
+    def failing(name: str) -> Callable[..., Any]:
+        real = getattr(store, name)
+
+        def call(*args: Any) -> Any:
+            if failed.count(name) < 2:
+                failed.append(name)
+                raise BackendError("the disk is full")
+            return real(*args)
+
+        return call
+
+    for name in ("claim", "report", "expire"):
+        monkeypatch.setattr(store, name, failing(name))
+    pool.hold = True
+    job = hand_in(server, tone)
+    wait_until(lambda: sorted(set(failed)) == ["claim", "expire", "report"] and len(failed) == 6)
+    pool.hold = False
+    assert ended(server, job["id"])["status"] == "done"
+
+
+def test_an_end_that_cannot_be_written_is_left_to_the_next_server(
+    live: Callable[..., Any], pool: Any, tone: bytes, wait_until: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = live()
+    tried: list[str] = []
+
+    def full(job_id: str, results: Any) -> None:
+        tried.append(job_id)
+        raise BackendError("the disk is full")
+
+    monkeypatch.setattr(first.state.jobs.store, "done", full)
+    job = hand_in(first, tone)
+    wait_until(lambda: tried == [job["id"]])
+    assert first.client.get(f"/v1/jobs/{job['id']}").json()["status"] == "running"
+    first.client.close()
+    first.server.should_exit = True
+    first._thread.join(20)
+    done = ended(live(), job["id"])
+    assert (done["status"], done["attempts"]) == ("done", 2)

@@ -28,16 +28,14 @@ class Reply:
     def __init__(self, about: ClipAnswer, text: str = "", writing: Answering | None = None, stop: StopAt | None = None):
         self.about = about
         self._text, self._writing, self._stop = text, writing, stop or StopAt(())
-        self._first = ""
+        self._first: str | None = None
 
     async def begin(self) -> None:
         """Wait for the first words: what a model refuses, it refuses here."""
         if self._writing is None:
             return
         try:
-            self._first = await self._writing.__anext__()
-        except StopAsyncIteration:
-            self._first = ""
+            self._first = await self._next(self._writing)
         except BaseException:
             await self.close()
             raise
@@ -53,15 +51,22 @@ class Reply:
             yield self._text
             return
         try:
-            yield self._stop.take(self._first)
-            if not self._stop.has_stopped:
-                async for piece in self._writing:
-                    yield self._stop.take(piece)
-                    if self._stop.has_stopped:
-                        break
+            piece: str | None = self._first
+            while piece is not None:
+                yield self._stop.take(piece)
+                piece = await self._next(self._writing)
             yield self._stop.rest()
         finally:
             await self.close()
+
+    async def _next(self, writing: Answering) -> str | None:
+        """The next words; None at the end. The model is not asked for another word once a stop was found."""
+        if self._stop.has_stopped:
+            return None
+        try:
+            return await writing.__anext__()
+        except StopAsyncIteration:
+            return None
 
     @property
     def finish_reason(self) -> Finish:

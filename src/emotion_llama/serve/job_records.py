@@ -10,6 +10,7 @@ from emotion_llama.errors import EmotionLlamaError
 JobStatus = Literal["queued", "running", "done", "failed", "cancelled"]
 ResultKind = Literal["json", "html"]
 FINISHED: tuple[JobStatus, ...] = ("done", "failed", "cancelled")
+JOB_STATUSES: tuple[JobStatus, ...] = ("queued", "running", *FINISHED)
 
 COLUMNS = (
     "id", "owner", "status", "spec", "created_at", "started_at", "finished_at", "stage", "share", "attempts",

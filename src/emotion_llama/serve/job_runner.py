@@ -17,7 +17,7 @@ from emotion_llama.serve.analysis import AnalyzeForm, analyze_clip
 from emotion_llama.serve.busy import Busy
 from emotion_llama.serve.isolation.limits import ChildDied
 from emotion_llama.serve.isolation.pool import Analyzed
-from emotion_llama.serve.job_records import Job, NotYours
+from emotion_llama.serve.job_records import Job, NotYours, ResultKind
 from emotion_llama.serve.job_store import JobStore
 from emotion_llama.serve.problems import Problem, problem_of
 from emotion_llama.serve.state import ServeState
@@ -159,7 +159,7 @@ class JobRunner:
         except Exception as error:  # noqa: BLE001  the edge of the job: its mistake is its own, and is told to its owner
             await self._tell_failure(job, error)
         else:
-            results = {"json": analyzed.document_json, "html": analyzed.html or ""}
+            results: dict[ResultKind, str] = {"json": analyzed.document_json, "html": analyzed.html or ""}
             await self._end(asyncio.to_thread(self.store.done, job.id, results))
         finally:
             del self._working[job.id]

@@ -21,7 +21,7 @@ from emotion_llama.serve.busy import Busy
 from emotion_llama.serve.job_file import JobFile, to_disk
 from emotion_llama.serve.job_records import (
     COLUMNS,
-    FINISHED,
+    JOB_STATUSES,
     Job,
     JobStatus,
     NoSuchJob,
@@ -188,7 +188,7 @@ class JobStore:
     def counts(self) -> Mapping[JobStatus, int]:
         """Jobs by status, for the metrics."""
         found = dict(self._file.read("SELECT status, count(*) FROM jobs GROUP BY status"))
-        return {status: found.get(status, 0) for status in ("queued", "running", *FINISHED)}
+        return {status: found.get(status, 0) for status in JOB_STATUSES}
 
     # --- working
 
