@@ -141,8 +141,10 @@ def memory(model: str, count: int) -> None:
         for i in range(1, count + 1):
             analyze(http, CLIPS[i % len(CLIPS)])
             if i in (count // 10, count // 4, count // 2, count):
+                time.sleep(3.0)  # a child that has had its 200 clips is being replaced
                 children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
-                print(f"| {i} | {resident_mib(pid):.1f} MiB | {resident_mib(int(children[0])):.1f} MiB |")
+                largest = max(resident_mib(int(child)) for child in children)
+                print(f"| {i} | {resident_mib(pid):.1f} MiB | {largest:.1f} MiB |", flush=True)
 
 
 def resident_mib(pid: int) -> float:
