@@ -16,11 +16,16 @@ $(VENV)/.base: constraints.txt pyproject.toml
 	$(PIP) install --constraint constraints.txt --no-deps mediapipe
 	@touch $@
 
+# What runs the model of the package: PyTorch, transformers, peft.
+$(VENV)/.model: $(VENV)/.base
+	$(PIP) install --constraint constraints.txt --editable '.[model]'
+	@touch $@
+
 $(VENV)/.dev: $(VENV)/.base
 	$(PIP) install --no-warn-conflicts --constraint constraints.txt --editable '.[dev,model,opensmile,evaluation,api,cluster,train,serve]'
 	@touch $@
 
-demo: $(VENV)/.base ## set up and analyse the example clip
+demo: $(VENV)/.model ## set up and analyse the example clip
 	@mkdir -p out
 	$(BIN)/emotion-llama analyze examples/clips/astronaut.mp4 --html out/astronaut.html
 	@echo "Open out/astronaut.html in a browser to see the whole report."

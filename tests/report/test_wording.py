@@ -156,3 +156,4 @@ def test_caveat_says_what_rules_are() -> None:
     assert "without learned weights" in wording.caveat("rules")
     assert "not calibrated" in wording.caveat("rules")
     assert "“llama”" in wording.caveat("llama")
+    assert "drawn faces and synthetic voices alone" in wording.caveat("nano")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from importlib import import_module
+from importlib.util import find_spec
 from inspect import signature
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,7 @@ from typing import Any
 from emotion_llama.annotators.reader import Reader
 from emotion_llama.errors import InputError
 
-__all__ = ["DEFAULT_MODEL", "READERS", "Reader", "load_reader", "shipped_folder"]
+__all__ = ["DEFAULT_MODEL", "READERS", "Reader", "default_model", "load_reader", "shipped_folder"]
 
 _MODEL_READER = "emotion_llama.annotators.emotion_llama:EmotionLlamaReader"
 # Name -> "module:class", imported when it is asked for. Any other name is the folder of a model.
@@ -21,8 +22,15 @@ READERS: dict[str, str] = {
 # Models whose weights are part of the package.
 _SHIPPED = {"nano": Path(__file__).parents[1] / "models" / "nano"}
 
-# What reads a clip where nobody says what shall: for `analyze`, `Analyzer.load` and the server.
-DEFAULT_MODEL = "rules"
+# What reads a clip where nobody says what shall, for `analyze`, `Analyzer.load` and the server; and what does so where
+# the extra `model` is not installed, which runs the former.
+DEFAULT_MODEL, DEFAULT_WITHOUT_TORCH = "nano", "rules"
+_RUN_MODELS = ("torch", "transformers", "peft", "safetensors")
+
+
+def default_model() -> str:
+    """The name of the default reader on this machine; imports nothing."""
+    return DEFAULT_MODEL if all(find_spec(name) for name in _RUN_MODELS) else DEFAULT_WITHOUT_TORCH
 
 
 def load_reader(name: str, **options: Any) -> Reader:

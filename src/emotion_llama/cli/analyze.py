@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from emotion_llama.annotators import DEFAULT_MODEL, READERS
+from emotion_llama.annotators import DEFAULT_MODEL, DEFAULT_WITHOUT_TORCH, READERS, default_model
 from emotion_llama.cli.common import ProgressLine, begin_file, complain, input_paths, shown, write_json
 from emotion_llama.errors import InputError
 
@@ -20,7 +20,10 @@ if TYPE_CHECKING:
 
 LAYOUTS = ("train", "released", "evidence", "demo")
 LABEL_SPACES = ("merr9", "mer6", "dfew7")
-MODEL_HELP = f"{', '.join(READERS)}, or the folder of a model (default: %(default)s)"
+MODEL_HELP = (
+    f"{', '.join(READERS)}, or the folder of a model "
+    f"(default: {DEFAULT_MODEL}; {DEFAULT_WITHOUT_TORCH} without PyTorch)"
+)
 VOICES = ("autocorrelation", "opensmile")
 EXAMPLES = """examples:
   emotion-llama analyze talk.mp4
@@ -57,7 +60,7 @@ def add_parser(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> No
     words.add_argument("--asr", metavar="DIR", type=Path, help="recognise speech with the Whisper model in DIR")
     add("--people", choices=("main", "all"), default="main", help="whom to report (default: %(default)s)")
     add("--segment", type=_segment, default="none", metavar="none|auto|SECONDS", help="whole clip, by pauses, or fixed")
-    add("--model", default=DEFAULT_MODEL, metavar="NAME", help=MODEL_HELP)
+    add("--model", metavar="NAME", help=MODEL_HELP)
     add("--layout", choices=LAYOUTS, help="prompt layout of a model (default: the one it was trained with)")
     add("--labels", choices=LABEL_SPACES, help="labels that a model chooses from (default: merr9)")
     add("--device", metavar="DEVICE", help="where a model runs: cpu, cuda, cuda:1 (default: a GPU if there is one)")
@@ -134,7 +137,7 @@ def _analyzer(args: argparse.Namespace) -> Analyzer:
     from emotion_llama.pipeline import Analyzer
 
     return Analyzer.load(
-        args.model,
+        args.model or _default(quiet=args.quiet),
         reader_options=_reader_options(args),
         faces=args.faces,
         face_model=args.face_model,
@@ -142,6 +145,17 @@ def _analyzer(args: argparse.Namespace) -> Analyzer:
         voice=args.voice,
         max_side=args.max_side,
     )
+
+
+def _default(*, quiet: bool) -> str:
+    """The default model's name; says so where it is the one for want of PyTorch."""
+    name = default_model()
+    if name != DEFAULT_MODEL and not quiet:
+        sys.stderr.write(
+            f"Read by {name}: PyTorch is not installed. With pip install 'emotion-llama[model]', the model "
+            f"{DEFAULT_MODEL} reads.\n"
+        )
+    return name
 
 
 def _reader_options(args: argparse.Namespace) -> dict[str, object]:

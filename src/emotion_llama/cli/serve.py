@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from emotion_llama.annotators import DEFAULT_MODEL, READERS
+from emotion_llama.annotators import READERS, default_model
 from emotion_llama.cli.analyze import LABEL_SPACES, LAYOUTS
 from emotion_llama.errors import InputError, MissingDependency
 
@@ -235,7 +235,7 @@ def settings_of(args: argparse.Namespace) -> ServeSettings:
 
 def default_models() -> list[str]:
     """What is served where nobody says what: the default model, and the rules to compare it with."""
-    return list(dict.fromkeys((DEFAULT_MODEL, "rules")))
+    return list(dict.fromkeys((default_model(), "rules")))
 
 
 def named_models(given: list[str]) -> dict[str, str]:

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from emotion_llama.data.features import FeatureExtractor
 from emotion_llama.errors import InputError
+
+_LONG_TO_LOAD_BYTES = 1_000_000_000
 
 
 class LoadedModel:
@@ -53,10 +57,31 @@ class LoadedModel:
         self.device = device or ("cuda" if torch.cuda.is_available() else "cpu")
         check_device(self.device)
         kind = _cpu_dtype(place) if dtype == "auto" and self.device == "cpu" else dtype
-        self.model: Any = build.from_pretrained(place, dtype=kind).to(self.device).eval()
+        with _bar_if_long(place):
+            self.model: Any = build.from_pretrained(place, dtype=kind).to(self.device).eval()
         self.processor: Any = prepare.from_pretrained(place)
         sound = sound_recipe(self.processor.audio_recipe)
         self.extractor = FeatureExtractor(TorchEncoders.of_model(self.model), sound=sound)
+
+
+@contextmanager
+def _bar_if_long(place: Path) -> Iterator[None]:
+    """Without transformers' bar of loaded weights where there is nothing to wait for."""
+    from transformers.utils import logging
+
+    weights = sum(file.stat().st_size for file in place.glob("*.safetensors"))
+    # transformers' logging has no types.
+    is_shown: Any = logging.is_progress_bar_enabled
+    hide: Any = logging.disable_progress_bar
+    show: Any = logging.enable_progress_bar
+    hides = weights < _LONG_TO_LOAD_BYTES and is_shown()
+    if hides:
+        hide()
+    try:
+        yield
+    finally:
+        if hides:
+            show()
 
 
 def _cpu_dtype(place: Path) -> str:

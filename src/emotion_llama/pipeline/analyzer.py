@@ -8,7 +8,6 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from emotion_llama.annotators import DEFAULT_MODEL
 from emotion_llama.errors import InputError
 from emotion_llama.pipeline.evidence import Scene, gather, with_label_peak
 from emotion_llama.pipeline.hearing import VOICE_BACKENDS, listen
@@ -69,12 +68,13 @@ class Analyzer:
 
     @classmethod
     def load(
-        cls, model: str = DEFAULT_MODEL, *, reader_options: Mapping[str, object] | None = None, **options: Any
+        cls, model: str | None = None, *, reader_options: Mapping[str, object] | None = None, **options: Any
     ) -> Analyzer:
         """An Analyzer that reads clips with `model`.
 
         Args:
-            model: one of `annotators.READERS` ("rules", "nano"), or the folder of a model.
+            model: one of `annotators.READERS` ("nano", "rules"), or the folder of a model; None is "nano", or "rules"
+                where PyTorch is not installed.
             reader_options: what that reader takes, e.g. {"table": "mer-factory"} or {"layout": "released"}.
             **options: as the constructor's.
 
@@ -82,9 +82,9 @@ class Analyzer:
             InputError: no reader has that name, or it has no such option.
             MissingDependency: what runs the model is not installed.
         """
-        from emotion_llama.annotators import load_reader
+        from emotion_llama.annotators import default_model, load_reader
 
-        return cls(load_reader(model, **(reader_options or {})), **options)
+        return cls(load_reader(model or default_model(), **(reader_options or {})), **options)
 
     def close(self) -> None:
         """Let the face backend go; the next clip starts it again."""

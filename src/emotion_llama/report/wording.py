@@ -123,6 +123,11 @@ def caveat(model: str) -> str:
             "Made by rules, a baseline without learned weights. The percentages are not calibrated: "
             "they rank the labels, and do not say how often such an answer is right."
         )
+    if model == "nano":
+        return (
+            "Made by the small model “nano”, which learned from drawn faces and synthetic voices alone. "
+            "The percentages say how it weighs the labels, not how often it is right."
+        )
     return f"Made by the model “{model}”. The percentages say how it weighs the labels, not how often it is right."
 
 

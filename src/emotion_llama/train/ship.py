@@ -46,6 +46,7 @@ def ship(trained: Path, out: Path) -> int:
         raise InputError(f"{trained}: {size / 1e6:.0f} MB of weights, at most {MOST_BYTES / 1e6:.0f} MB are shipped")
     out.mkdir(parents=True, exist_ok=True)
     save_file(state, str(out / WEIGHTS), metadata={"format": "pt"})
+    (out / WEIGHTS).chmod(0o644)  # safetensors writes files that others cannot read, installed by root or not
     model.config.save_pretrained(out)
     model.generation_config.save_pretrained(out)
     prepare.from_pretrained(trained).save_pretrained(out)

@@ -118,7 +118,8 @@ export function personHeadline(person) {
   return { title: t("result.mostly", { label: labelName(label), percent: percent(share) }), detail: parts.join(" "), label, probabilities };
 }
 
-export const caveat = (model, isRules) => (isRules ? t("caveat.rules") : t("caveat.model", { model }));
+export const caveat = (model, isRules) =>
+  isRules ? t("caveat.rules") : model === "nano" ? t("caveat.nano") : t("caveat.model", { model });
 
 /** What the person is called: "Person 1", or what there is of somebody unseen. */
 export function personName(person) {
