@@ -1,7 +1,6 @@
 """Take the pictures of the web page in docs/images: `python scripts/page-examples/screenshots.py`.
 
-Needs Chromium and the extras `serve` and `dev`. Starts a server of its own. With a folder of a trained model as its
-argument, models are also shown side by side.
+Needs Chromium and the extras `model`, `serve` and `dev`. Starts a server of its own, with the models of the package.
 """
 
 from __future__ import annotations
@@ -26,8 +25,7 @@ GAP = 40  # between phone screens, pixels
 
 def main() -> None:
     """Write all pictures."""
-    models = ["--model", "rules", *(["--model", f"nano={sys.argv[1]}"] if len(sys.argv) > 1 else [])]
-    command = [sys.executable, "-m", "emotion_llama", "serve", "--port", "0", "--workers", "1", *models]
+    command = [sys.executable, "-m", "emotion_llama", "serve", "--port", "0", "--workers", "1"]
     with (
         subprocess.Popen(  # noqa: S603  our own command
             command, stdout=subprocess.PIPE, text=True
@@ -41,13 +39,13 @@ def main() -> None:
             executable_path=shutil.which("chromium"),
             args=["--no-sandbox", "--use-fake-device-for-media-stream", "--use-fake-ui-for-media-stream"],
         )
-        desktop(browser, found[0], has_model=len(sys.argv) > 1)
+        desktop(browser, found[0])
         phone(browser, found[0])
         browser.close()
         server.terminate()
 
 
-def desktop(browser: Browser, url: str, *, has_model: bool) -> None:
+def desktop(browser: Browser, url: str) -> None:
     """Light, dark, Chinese, camera, and models side by side."""
     page = opened(browser, url, "light")
     shot(page, "serve-start")
@@ -73,16 +71,15 @@ def desktop(browser: Browser, url: str, *, has_model: bool) -> None:
     example(page, "surprise")
     shot(page, "serve-chinese")
     page.context.close()
-    if has_model:
-        page = opened(browser, url, "light")
-        page.set_viewport_size({"width": 1280, "height": 1500})
-        page.set_input_files("#file", CLIPS / "brave-face.mp4")
-        page.set_input_files("#words-file", CLIPS / "brave-face.srt")
-        page.select_option("#other-model", "nano")
-        page.click("#analyze")
-        finished(page)
-        shot(page, "serve-models")
-        page.context.close()
+    page = opened(browser, url, "light")
+    page.set_viewport_size({"width": 1280, "height": 1500})
+    page.set_input_files("#file", CLIPS / "brave-face.mp4")
+    page.set_input_files("#words-file", CLIPS / "brave-face.srt")
+    page.select_option("#other-model", "rules")
+    page.click("#analyze")
+    finished(page)
+    shot(page, "serve-models")
+    page.context.close()
 
 
 def phone(browser: Browser, url: str) -> None:
