@@ -127,6 +127,50 @@ def test_unknown_things_are_told_in_the_same_form(live, tone) -> None:
         assert answer.status_code == status
         assert answer.json()["error"]["type"] == type_
     assert server.post(tone, model="gpt").json()["error"]["code"] == "model_not_found"
+    assert "GET /openapi.json" in server.client.get("/v1/nothing").json()["error"]["message"]
+    refused = server.client.put("/v1/analyze")
+    assert "the header Allow" in refused.json()["error"]["message"]
+    assert refused.headers["allow"] == "POST"
+
+
+def test_a_field_of_several_kinds_names_all_that_would_be_taken(live, tone) -> None:
+    # A segment of 0.2 s was told to be 'none' or 'auto', though numbers are taken as well.
+    message = live().post(tone, segment="0.2").json()["error"]["message"]
+    assert message == ("segment: Input should be 'none' or 'auto', or: Input should be greater than or equal to 0.5")
+
+
+@pytest.mark.parametrize(
+    ("content", "param", "told"),
+    [
+        # It was "messages.0.content.constrained-str: Input should be a valid string" for each of these.
+        ([{"type": "text", "text": "x" * 16_001}], "messages.0.content.0.text", "at most 16000 characters"),
+        ([{"type": "text"}], "messages.0.content.0.text", "Field required"),
+        ([{"type": "file", "file": {"path": "/x"}}], "messages.0.content.0.file.path", "not permitted"),
+        ([{"type": "picture"}], "messages.0.content.0", "'text', 'video_url', 'file', 'input_audio'"),
+        (5, "messages.0.content", "valid string"),
+    ],
+)
+def test_a_wrong_message_is_told_by_the_names_that_were_sent(live, content, param, told) -> None:
+    body = {"messages": [{"role": "user", "content": content}]}
+    answer = live().client.post("/v1/chat/completions", json=body)
+    assert answer.status_code == 422
+    assert answer.json()["error"]["param"] == param
+    assert answer.json()["error"]["message"].startswith(f"{param}: ")
+    assert told in answer.json()["error"]["message"]
+
+
+def test_a_body_that_is_no_json_is_told_with_its_place(live) -> None:
+    headers = {"Content-Type": "application/json"}
+    error = live().client.post("/v1/chat/completions", content=b'{"n":2,', headers=headers).json()["error"]
+    assert error["message"].startswith("the body is not JSON: ")
+    assert error["message"].endswith("(character 7)")
+    assert error["param"] is None
+
+
+def test_what_is_wrong_with_a_query_keeps_its_name(live) -> None:
+    error = live().client.get("/v1/jobs", params={"limit": "many"}).json()["error"]
+    assert error["param"] == "limit"
+    assert error["message"].startswith("limit: ")
 
 
 @pytest.mark.parametrize(

@@ -58,9 +58,10 @@ def parse_form(fields: Mapping[str, str]) -> AnalyzeForm:
     try:
         return AnalyzeForm.model_validate(dict(fields))
     except ValidationError as error:
-        first = error.errors(include_url=False)[0]
-        field = str(first["loc"][0])
-        told = first["msg"].removeprefix("Value error, ")
+        found = error.errors(include_url=False)
+        field = str(found[0]["loc"][0])
+        # A field of several kinds, as `segment`, has one for each kind.
+        told = ", or: ".join(each["msg"].removeprefix("Value error, ") for each in found if each["loc"][0] == field)
         raise Problem(422, f"{field}: {told}", code="option", param=field) from None
 
 

@@ -20,7 +20,7 @@ from emotion_llama.serve.auth import Guard
 from emotion_llama.serve.bodies import BodyGuard
 from emotion_llama.serve.headers import Edge, HostGuard
 from emotion_llama.serve.metrics import CountRequests
-from emotion_llama.serve.problems import Problem, problem_of
+from emotion_llama.serve.problems import Problem, invalid_request, problem_of
 from emotion_llama.serve.settings import ServeSettings
 from emotion_llama.serve.state import ServeState, running
 
@@ -68,11 +68,7 @@ def _add_error_answers(app: FastAPI) -> None:
 
     async def invalid(request: Request, error: Exception) -> Response:
         assert isinstance(error, RequestValidationError)
-        first = error.errors()[0]
-        place = ".".join(str(part) for part in first["loc"] if part not in ("body", "query", "path", "header"))
-        return problem_response(
-            Problem(422, f"{place or 'the body'}: {first['msg']}", code="invalid", param=place or None)
-        )
+        return problem_response(invalid_request(error.errors(), error.body))
 
     async def gone(request: Request, error: Exception) -> Response:
         return problem_response(Problem(400, "the client went away before its body was complete", code="body"))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from http import HTTPStatus
 from typing import Any
 
@@ -20,6 +20,13 @@ _TYPES = {
     403: "permission_error",
     404: "not_found_error",
     429: "rate_limit_error",
+}
+
+
+# What a router says of an address or a method that it does not have, in words that help.
+_UNROUTED = {
+    404: "there is nothing at this address; GET /openapi.json has all that there are",
+    405: "this address does not take this method; the header Allow names those that it takes",
 }
 
 
@@ -106,6 +113,22 @@ def problem_of(error: Exception) -> Problem:
     return Problem(500, "the server made a mistake; its log has the details under this answer's X-Request-ID")
 
 
+def invalid_request(errors: Sequence[Mapping[str, Any]], body: Any) -> Problem:
+    """A 422 for a request that pydantic refused.
+
+    Args:
+        errors: of pydantic; `loc` begins with "body", "query", "path" or "header".
+        body: what was sent, as parsed; None where it was not read.
+    """
+    # A value that fits no kind of a union has an error for each kind: the deepest is of the kind that was meant.
+    error = max(errors, key=lambda each: len(each["loc"]))
+    if error["type"] == "json_invalid":
+        told = f"the body is not JSON: {error['ctx']['error']} (character {error['loc'][-1]})"
+        return Problem(422, told, code="invalid")
+    place = ".".join(_sent_names(error["loc"], body)) or None
+    return Problem(422, f"{place or 'the body'}: {error['msg']}", code="invalid", param=place)
+
+
 def error_responses(*statuses: int) -> dict[int | str, dict[str, Any]]:
     """`responses=` of a route: the error form for each of `statuses`, for the OpenAPI document."""
     answers: dict[int | str, dict[str, Any]] = {}
@@ -124,5 +147,26 @@ def error_responses(*statuses: int) -> dict[int | str, dict[str, Any]]:
     return answers
 
 
+def _sent_names(place: Sequence[str | int], body: Any) -> list[str]:
+    # Pydantic puts names of a union's kinds ("constrained-str") between those of fields; a client never sent them.
+    where, *parts = place
+    if where != "body":
+        return [str(part) for part in parts]
+    names = []
+    for index, part in enumerate(parts):
+        is_last = index == len(parts) - 1
+        if isinstance(body, dict) and (part in body or is_last):
+            body = body.get(part)
+        elif isinstance(body, list) and isinstance(part, int) and part < len(body):
+            body = body[part]
+        else:
+            continue
+        names.append(str(part))
+    return names
+
+
 def _phrase(error: HTTPException) -> str:
-    return str(error.detail) if error.detail else HTTPStatus(error.status_code).phrase
+    phrase = HTTPStatus(error.status_code).phrase
+    if error.detail and error.detail != phrase:
+        return str(error.detail)
+    return _UNROUTED.get(error.status_code, phrase)
