@@ -172,7 +172,17 @@ def test_the_rules_answer_raw_clips(clips: Path) -> None:
     # Words beside the clip are not the benchmark's, and are not told.
     (silent,) = rules.answer([case("talk", clips / "talk.mp4")], Ask("reason"))
     assert "disgust" not in (silent.text or silent.problem or "")
+    assert silent.text is not None or silent.problem == "the cues are too weak to tell"
     (clips / "talk.srt").unlink()
+
+
+def test_reasons_of_the_rules_are_counted_and_not_told_apart_by_figures(tmp_path: Path) -> None:
+    """ "the cues ... move no label by more than 0.26 log-odds" came in fifteen rows of a report, once each."""
+    room = write_clip(tmp_path / "room.mp4", [np.full((90, 120, 3), 120, np.uint8)] * 5, fps=5)
+    rules = load_system("rules")
+    (reply,) = rules.answer([case("r", room, "The bank opens at nine.")], LABELS)
+    assert reply.problem == "no evidence"
+    rules.close()  # type: ignore[attr-defined]
 
 
 # --- our model ------------------------------------------------------------------------------------------------------

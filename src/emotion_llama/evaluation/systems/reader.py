@@ -79,7 +79,8 @@ class ReaderSystem:
             return Reply(case.case_id, problem=NOBODY, seconds=seconds)
         told = analysis.people[0].segments[0].prediction
         if told.label is None:
-            return Reply(case.case_id, problem=told.problem, seconds=seconds)
+            # Without what differs from clip to clip, which stands behind a colon: reasons are counted.
+            return Reply(case.case_id, problem=(told.problem or "").partition(":")[0], seconds=seconds)
         text = told.label if ask.labels else told.reasoning
         return Reply(case.case_id, text, told.probabilities if ask.labels else None, seconds=seconds)
 
