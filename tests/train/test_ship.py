@@ -2,14 +2,17 @@
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file
 
+from emotion_llama.annotators.familiarity import load
+from emotion_llama.data.feature_store import FeatureStore
 from emotion_llama.errors import InputError
 from emotion_llama.models import EmotionLlamaForConditionalGeneration, EmotionLlamaProcessor, adapters
 from emotion_llama.train import ship as shipping
-from emotion_llama.train.ship import half, ship
+from emotion_llama.train.ship import add_familiar, half, ship
 
 
 @pytest.fixture(scope="module")
@@ -57,6 +60,18 @@ def test_the_shipped_answers_are_those_of_the_trained(trained: Path, tmp_path: P
     with torch.inference_mode():
         without = bare.eval()(input_ids=torch.arange(3, 40)[None]).logits
     assert (without - expected).abs().max().item() > 5e-2 * scale  # the adapter speaks
+
+
+def test_what_is_familiar_goes_with_it(workshop: Path, tmp_path: Path) -> None:
+    names = [f"train{i:03d}" for i in range(30)]
+    others = [f"validation{i:03d}" for i in range(9)]
+    found = add_familiar(workshop / "features", names, others, tmp_path)
+    familiar = load(tmp_path)
+    assert set(found) == set(familiar) == {"face", "temporal", "audio"}
+    with FeatureStore(workshop / "features") as store:
+        vectors = [store[name].face for name in others]
+    distances = familiar["face"].distance(np.stack([vector for vector in vectors if vector is not None]))
+    assert max(distances) == pytest.approx(found["face"], rel=1e-4)
 
 
 def test_what_cannot_be_shipped_is_refused(trained: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -14,6 +14,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from emotion_llama.annotators.familiarity import load as load_familiar
+from emotion_llama.annotators.familiarity import unfamiliar
 from emotion_llama.annotators.measured import has_evidence
 from emotion_llama.annotators.model_texts import label_instruction, told_reasons
 from emotion_llama.annotators.prepared import Encoded, Prepared, prompt_batch
@@ -85,6 +87,7 @@ class EmotionLlamaReader:
         self.name, self.device = loaded.name, loaded.device
         self.model, self.processor, self._extractor = loaded.model, loaded.processor, loaded.extractor
         self._files_sha256 = folder_fingerprint(Path(folder))
+        self._familiar = load_familiar(Path(folder))
         size = sum(parameter.numel() for parameter in self.model.parameters())
         self._is_small = size < SMALL_PARAMETERS
         self._threads = threads_for(size, self.device)
@@ -179,11 +182,12 @@ class EmotionLlamaReader:
         with limited_threads(self._threads), torch.inference_mode():
             features = self._extractor.extract(inputs)
             clip = ClipMedia.of_features(features)
+            unlike = unfamiliar(self._familiar, dict(features.vectors().items()))
             if clip.image is None:
-                return Encoded(clip, None, features.missing)
+                return Encoded(clip, None, features.missing, unlike)
             pixels = global_pixel_values(clip.image, self.processor.image_size)
             values = torch.from_numpy(pixels)[None].to(self.device)
-            return Encoded(clip, self.model.get_vision_features(values), features.missing)
+            return Encoded(clip, self.model.get_vision_features(values), features.missing, unlike)
 
     # --- answers ----------------------------------------------------------------------------------------------------
 
@@ -208,8 +212,9 @@ class EmotionLlamaReader:
         for case, probabilities, text in zip(cases, scored, texts, strict=True):
             label = max(probabilities, key=lambda name: probabilities[name])
             reasoning = told_reasons(
-                label, text, self.label_space, missing=case.encoded.missing, why_none=self.why_no_reasons
-            )
+                label, text, self.label_space, missing=case.encoded.missing, why_none=self.why_no_reasons,
+                unlike=case.encoded.unlike,
+            )  # fmt: skip
             answers.append(Prediction(label, probabilities, reasoning, text, self.name))
         return answers
 

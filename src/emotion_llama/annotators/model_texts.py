@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from emotion_llama.annotators.familiarity import warning
 from emotion_llama.answers import parse_tolerant
 from emotion_llama.labels import MERR9, LabelSpace
 from emotion_llama.prompts.tasks import emotion_instruction, pick_instruction
@@ -18,8 +19,9 @@ def label_instruction(space: LabelSpace) -> str:
 
 
 def told_reasons(
-    label: str, text: str, space: LabelSpace, *, missing: Sequence[Missing] = (), why_none: str | None = None
-) -> str:
+    label: str, text: str, space: LabelSpace, *, missing: Sequence[Missing] = (), why_none: str | None = None,
+    unlike: Sequence[str] = (),
+) -> str:  # fmt: skip
     """The reasons that a model wrote, and what a reader of them has to know.
 
     Args:
@@ -28,9 +30,11 @@ def told_reasons(
         space: where the label comes from.
         missing: what the model could not see or hear.
         why_none: why it was not asked for reasons.
+        unlike: which encoders' vectors are unlike those it learned from; said first.
     """
     named = parse_tolerant(text, space, model="").label if text else None
-    sentences = [as_sentence(text)] if text else []
+    sentences = [warning(unlike)] if unlike else []
+    sentences += [as_sentence(text)] if text else []
     if why_none is not None:
         sentences.append(f"No reasons: {why_none}.")
     if named is not None and named != label:

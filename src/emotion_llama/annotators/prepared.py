@@ -24,11 +24,13 @@ class Encoded:
         vision: [1, 1 + N, D] of the global encoder, on the model's device: the dearest part of a short prompt. None
             without a picture.
         missing: which of "global_image", "face", "temporal" and "audio" is not there, and why.
+        unlike: which vectors are unlike those that the model learned from, where it knows them (`familiarity`).
     """
 
     clip: ClipMedia
     vision: torch.Tensor | None
     missing: tuple[Missing, ...]
+    unlike: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, repr=False, eq=False)

@@ -5,6 +5,7 @@ The config goes on saying float32, so that whoever loads the folder computes in 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -51,6 +52,32 @@ def ship(trained: Path, out: Path) -> int:
     model.generation_config.save_pretrained(out)
     prepare.from_pretrained(trained).save_pretrained(out)
     return sum(path.stat().st_size for path in out.iterdir() if path.is_file())
+
+
+def add_familiar(features: Path, known: Sequence[str], others: Sequence[str], out: Path) -> dict[str, float]:
+    """Write what of a shipped model's clips is familiar into its folder; the farthest familiar distance by encoder.
+
+    Args:
+        features: store of its own encoders.
+        known: clips that it learned from.
+        others: clips of other people, such as the validation clips.
+        out: the folder that `ship` wrote.
+    """
+    import numpy as np
+
+    from emotion_llama.annotators import familiarity
+    from emotion_llama.data.feature_store import FeatureStore
+
+    found = {}
+    with FeatureStore(features) as store:
+        for name in familiarity.SUBJECTS:
+            rows = [
+                np.stack([value for clip in clips if (value := getattr(store[clip], name)) is not None])
+                for clips in (known, others)
+            ]
+            found[name] = familiarity.learn(rows[0], rows[1])
+    familiarity.save(found, out)
+    return {name: one.farthest for name, one in found.items()}
 
 
 def half(name: str, value: Any) -> Any:
