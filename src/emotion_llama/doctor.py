@@ -38,7 +38,7 @@ class Finding:
 
 
 def examine() -> list[Finding]:
-    """Look at everything; takes about two seconds because the face mesh is really started."""
+    """Look at everything; takes some seconds because the face mesh and the shipped model are really started."""
     findings = [_system(), _devices()]
     findings += [_package(name, needed_for) for name, needed_for in _BASE]
     findings.append(_tried("face mesh: mediapipe_mesh", _start_face_mesh, MEDIAPIPE_INSTALL))
@@ -54,6 +54,7 @@ def examine() -> list[Finding]:
             "run it in an environment of its own, then: --units RESULT.csv",
         )
     )
+    findings.append(_nano())
     findings += [_extra(*extra) for extra in _EXTRAS]
     return findings
 
@@ -84,9 +85,18 @@ _BASE = (
 )
 # Import name, what it is for, extra.
 _EXTRAS = (
+    ("torch", "models: nano, published weights, your own", "model"),
+    ("transformers", "models", "model"),
+    ("peft", "models: LoRA", "model"),
+    ("fastapi", "the page and the API: serve", "serve"),
+    ("httpx2", "annotators, judges and models behind a server", "api"),
+    ("sklearn", "scores, training", "evaluation"),
+    ("ray", "data sets on several machines: merr build --engine ray", "cluster"),
     ("opensmile", "voice: eGeMAPS features (--voice opensmile)", "opensmile"),
     ("faster_whisper", "speech recognition (--asr MODEL_DIR)", "asr"),
 )
+# Names on the package index, where they are others.
+_DISTRIBUTIONS = {"faster_whisper": "faster-whisper", "sklearn": "scikit-learn"}
 
 
 def _system() -> Finding:
@@ -115,7 +125,7 @@ def _package(name: str, needed_for: str) -> Finding:
 def _extra(module: str, needed_for: str, extra: str) -> Finding:
     if importlib.util.find_spec(module) is None:
         return Finding(module, "optional", needed_for, f"pip install 'emotion-llama[{extra}]'")
-    return Finding(module, "ready", f"{importlib.metadata.version(module.replace('_', '-'))} ({needed_for})")
+    return Finding(module, "ready", f"{importlib.metadata.version(_DISTRIBUTIONS.get(module, module))} ({needed_for})")
 
 
 def _tried(name: str, start: Callable[[], str], remedy: str) -> Finding:
@@ -135,6 +145,24 @@ def _start_face_mesh() -> str:
     with load_backend("mediapipe_mesh") as backend:
         backend.observe(np.zeros((1, 64, 64, 3), np.uint8))
     return f"mediapipe {importlib.metadata.version('mediapipe')}, started"
+
+
+def _nano() -> Finding:
+    """The model of the package, loaded."""
+    from emotion_llama.annotators import DEFAULT_MODEL, default_model
+
+    name = f"model: {DEFAULT_MODEL}"
+    if default_model() != DEFAULT_MODEL:
+        return Finding(name, "optional", "reads clips by default", "pip install 'emotion-llama[model]'")
+    return _tried(name, _start_nano, "install the package again: its weights are part of it")
+
+
+def _start_nano() -> str:
+    from emotion_llama.annotators import DEFAULT_MODEL, load_reader, shipped_folder
+
+    load_reader(DEFAULT_MODEL)
+    size = sum(path.stat().st_size for path in shipped_folder(DEFAULT_MODEL).iterdir())
+    return f"{size / 1e6:.0f} MB, loaded (drawn faces alone: docs/nano.md)"
 
 
 def _openface() -> Finding:

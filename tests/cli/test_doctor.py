@@ -19,6 +19,15 @@ def test_this_installation_is_ready(capsys: Captured) -> None:
     assert max(len(line) for line in out.splitlines()) <= 80
 
 
+def test_the_model_of_the_package_is_loaded(monkeypatch: pytest.MonkeyPatch) -> None:
+    found = doctor._nano()
+    assert (found.status, found.name) == ("ready", "model: nano")
+    assert "13 MB, loaded" in found.detail
+    monkeypatch.setattr("emotion_llama.annotators.find_spec", lambda name: None)
+    found = doctor._nano()
+    assert (found.status, found.remedy) == ("optional", "pip install 'emotion-llama[model]'")
+
+
 def test_json_has_a_remedy_for_everything_that_is_not_ready(capsys: Captured) -> None:
     assert main(["doctor", "--json"]) == 0
     findings = json.loads(capsys.readouterr().out)
