@@ -124,7 +124,7 @@ def _add_limit_options(parser: argparse.ArgumentParser) -> None:
     add(
         "--max-job-seconds",
         type=float,
-        default=14400.0,
+        default=7200.0,
         metavar="SECONDS",
         help="longest recording as a job (default: %(default)g)",
     )

@@ -72,7 +72,7 @@ class ServeSettings(BaseModel):
     max_upload_bytes: int = Field(default=200 * MIB, ge=1)
     max_json_bytes: int = Field(default=32 * MIB, ge=1024)
     max_duration_seconds: float = Field(default=600.0, gt=0)
-    max_job_seconds: float = Field(default=4 * 3600.0, gt=0)
+    max_job_seconds: float = Field(default=2 * 3600.0, gt=0)
     max_pixels: int = Field(default=3840 * 2160, ge=1)
     max_queue: int = Field(default=64, ge=1)
     max_uploads: int | None = Field(default=None, ge=1)
