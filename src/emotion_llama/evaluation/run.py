@@ -101,6 +101,7 @@ def evaluate(
             cache = ReplyCache(out, system, benchmark.ask, keys, writer=place.rank)
             open_things.callback(cache.close)
         known = sum(case in cache for case in cases) if cache is not None else 0
+        place.wait()  # a process that is quicker to start would have written replies that this one counts as known
         found = collect(system, cases, benchmark.ask, cache, shard=place, progress=progress)
         place.wait()
         if not place.is_first:
