@@ -394,3 +394,30 @@ def test_replies_survive_the_file(tmp_path: Path) -> None:
     cache.add([case], [Reply("a", "x")])
     assert cache.get(case) == Reply("a", "x")
     cache.close()
+
+
+def test_what_a_quicker_process_answers_meanwhile_is_not_counted_as_known(table: Path, tmp_path: Path) -> None:
+    """A first process that was slower to start counted its neighbour's fresh replies as known: 1 asked instead of 2."""
+
+    class Meeting(Shard):
+        """Process 0 of 2, whose neighbour asks its blocks between the meeting before and the one after."""
+
+        def wait(self) -> None:
+            neighbour = evaluate_as_second if not done else list
+            done.append(neighbour())
+
+    done: list[object] = []
+
+    def evaluate_as_second() -> object:
+        bench, system = benchmark(table), Scripted()
+        cases = bench.cases()
+        with_cache = ReplyCache(tmp_path / "run", system, bench.ask, case_keys(cases), writer=1)
+        collect(system, cases, bench.ask, with_cache, shard=Shard(1, 2))
+        with_cache.close()
+        return system.asked
+
+    run = evaluate(benchmark(table), Scripted(), out=tmp_path / "run", intervals=QUICK, shard=Meeting(0, 2))
+    assert run is not None
+    assert done[0] == ["c2", "c3", "c6", "c7"]
+    assert len(done) == 2
+    assert run.card["time"]["asked_in_this_session"] == NUM
