@@ -193,9 +193,12 @@ def test_a_clip_is_sent_whole_and_in_ranges(client: httpx2.Client) -> None:
 def test_a_file_is_sent_at_once(client: httpx2.Client) -> None:
     # The guard of bodies and the answer, which listens for its client's going away, once read the same empty body: one
     # of them waited for what the other had, three seconds a file.
-    began = time.monotonic()
-    client.get("/v1/review/media", params={"clip_id": "a"})
-    assert time.monotonic() - began < 2.0
+    seconds = []
+    for _ in range(3):  # the quickest of them, for a busy machine may hold one up
+        began = time.monotonic()
+        client.get("/v1/review/media", params={"clip_id": "a"})
+        seconds.append(time.monotonic() - began)
+    assert min(seconds) < 2.0
 
 
 def test_pictures_are_sent(client: httpx2.Client) -> None:

@@ -86,7 +86,7 @@ def test_a_bad_child_is_replaced(how: str, error: type[Exception], match: str) -
             began = time.monotonic()
             with pytest.raises(error, match=match):
                 await pool.analyze(Path("/x") / how, Options(), limits=limits)
-            assert time.monotonic() - began < 5
+            assert time.monotonic() - began < 30  # not for ever, on however busy a machine
             after = await _pid(pool)
             assert after != before
             assert not _is_alive(before)
