@@ -9,6 +9,7 @@ import socket
 import subprocess
 import sys
 import tempfile
+import weakref
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -65,6 +66,8 @@ class Process:
             self._errors.close()
             raise
         self.pid = self._popen.pid
+        # A start that is cancelled at the wrong moment may leave nobody to call `close`.
+        weakref.finalize(self, self._errors.close)
 
     @property
     def is_alive(self) -> bool:

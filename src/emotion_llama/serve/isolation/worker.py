@@ -123,10 +123,12 @@ class Worker:
         self.is_fit = False
         self._writer.close()
         self.process.kill()
-        await self.process.ended()
-        with suppress(OSError):
-            await self._writer.wait_closed()
-        self.process.close()
+        try:
+            await self.process.ended()
+            with suppress(OSError):
+                await self._writer.wait_closed()
+        finally:  # also where this is cancelled
+            self.process.close()
 
     async def run(self, job: Job) -> Result:
         """Have one clip measured.
