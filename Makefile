@@ -23,6 +23,7 @@ $(VENV)/.model: $(VENV)/.base
 
 $(VENV)/.dev: $(VENV)/.base
 	$(PIP) install --no-warn-conflicts --constraint constraints.txt --editable '.[dev,model,opensmile,evaluation,api,cluster,train,serve]'
+	$(PIP) install --no-deps --editable packages/merr-synth
 	@touch $@
 
 demo: $(VENV)/.model ## set up and analyse the example clip
@@ -53,7 +54,7 @@ example: $(VENV)/.dev ## make the example clip again (needs espeak-ng)
 	$(BIN)/python examples/clips/make_astronaut.py
 
 nano: $(VENV)/.dev ## train the nano model from nothing, about 4 hours on 4 cores (NANO_ARGS="--root DIR --until STEP")
-	$(BIN)/python scripts/nano $(NANO_ARGS)
+	$(BIN)/python packages/merr-synth/scripts/nano $(NANO_ARGS)
 
 lock: ## resolve the versions in constraints.txt anew
 	scripts/lock

@@ -21,8 +21,6 @@ from typing import Any
 import numpy as np
 import torch
 
-from emotion_llama.data.feature_store import FeatureStore
-from emotion_llama.data.features import ClipFeatures
 from emotion_llama.evaluation.benchmarks import load_benchmark
 from emotion_llama.evaluation.case_keys import case_keys, data_sha256
 from emotion_llama.evaluation.records import Ask, Case
@@ -32,7 +30,9 @@ from emotion_llama.evaluation.systems.own_model import OwnModelSystem
 from emotion_llama.evaluation.systems.predictions import write_predictions
 from emotion_llama.labels import MERR9
 from emotion_llama.models import EmotionLlamaConfig, EmotionLlamaForConditionalGeneration, EmotionLlamaProcessor
+from emotion_llama.models.clip_features import ClipFeatures
 from emotion_llama.models.clip_media import ClipMedia
+from emotion_llama.models.features.feature_store import FeatureStore
 from emotion_llama.prompts.tokenizer_files import load_tokenizer
 
 TOKENIZER = Path(__file__).parents[1] / "tests/golden/llama"

@@ -25,18 +25,18 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
-from emotion_llama.annotators.words import read_words
 from emotion_llama.evaluation.benchmarks import load_benchmark
 from emotion_llama.evaluation.benchmarks.benchmark import Source
 from emotion_llama.evaluation.records import Case, FileProblem
 from emotion_llama.evaluation.report import report_of, run_of
-from emotion_llama.evaluation.report_markup import render_markdown
-from emotion_llama.evaluation.report_text import render_report_text
 from emotion_llama.evaluation.run import evaluate
 from emotion_llama.evaluation.scoring import Intervals
 from emotion_llama.evaluation.systems import load_system
 from emotion_llama.labels import MERR9
 from emotion_llama.records import Transcript, TranscriptLine
+from emotion_llama.report.evaluation_markup import render_markdown
+from emotion_llama.report.evaluation_text import render_report_text
+from emotion_llama.rules.words import read_words
 
 SAYS = "The person in the clip says: "
 REFUSED_OF = 40

@@ -30,7 +30,7 @@ LOOP_SECONDS = 10
 def loop_frames() -> list[np.ndarray]:
     """Ten seconds of pictures that join end to start: a face that sways, turns and opens its mouth."""
     from emotion_llama.face.geometry import canonical_mesh
-    from emotion_llama.synthetic.face import ANNA, DrawnFace, Placement, render
+    from merr_synth.render.face import ANNA, DrawnFace, Placement, render
 
     rng = np.random.default_rng(0)
     noise = rng.normal(128, 60, (SIZE[1] // 4, SIZE[0] // 4, 3)).clip(0, 255).astype(np.uint8)
@@ -53,8 +53,8 @@ def loop_frames() -> list[np.ndarray]:
 
 def make_clip(path: Path, seconds: int, frames: list[np.ndarray]) -> None:
     """Write a clip of `seconds`, the loop over and over."""
-    from emotion_llama.synthetic.clips import write_clip
-    from emotion_llama.synthetic.voice import VoiceSpec, render_voice
+    from emotion_llama.media.writing import write_clip
+    from merr_synth.render.voice import VoiceSpec, render_voice
 
     voice = render_voice(VoiceSpec(duration_seconds=float(LOOP_SECONDS), pauses=((3.0, 3.6), (7.0, 7.8)))).samples
     sound = np.tile(voice, -(-seconds // LOOP_SECONDS))[: seconds * 16_000]

@@ -27,8 +27,8 @@ def encoders(size: str, device: str) -> object:
     import torch
     from transformers import HubertModel
 
-    from emotion_llama.data.encoders import TorchEncoders
     from emotion_llama.models.configuration_emotion_llama import EmotionLlamaConfig
+    from emotion_llama.models.features.encoders import TorchEncoders
     from emotion_llama.models.vit import VisionTransformer
 
     torch.manual_seed(0)
@@ -45,8 +45,8 @@ def long_clip(path: Path, seconds: int) -> None:
     """A clip of `seconds`, 640x360 at 25 frames a second, one face all the time."""
     import numpy as np
 
-    from emotion_llama.synthetic.clips import write_clip
-    from emotion_llama.synthetic.face import ANNA, DrawnFace, Placement, render
+    from emotion_llama.media.writing import write_clip
+    from merr_synth.render.face import ANNA, DrawnFace, Placement, render
 
     frames = [render((640, 360), [DrawnFace(ANNA, Placement((300.0 + 2 * i, 170.0), 130.0))]).image for i in range(20)]
     sound = 0.1 * np.random.default_rng(0).standard_normal(16_000 * seconds).astype(np.float32)
@@ -62,13 +62,13 @@ def peak_megabytes() -> float:
 
 def measure(clip: Path, size: str, device: str, batch_size: int) -> None:
     """Print one clip's stages."""
-    from emotion_llama.data.feature_store import FeatureStore
-    from emotion_llama.data.features import FeatureExtractor
-    from emotion_llama.data.published_folders import FolderWriter
+    from emotion_llama.analysis.clip_reading import LookOptions
+    from emotion_llama.analysis.feature_run import Named, extract_clips
     from emotion_llama.face.backends import load_backend
+    from emotion_llama.models.features.feature_store import FeatureStore
+    from emotion_llama.models.features.features import FeatureExtractor
+    from emotion_llama.models.features.published_folders import FolderWriter
     from emotion_llama.models.inputs import HUBERT_SUM4
-    from emotion_llama.pipeline.feature_run import Named, extract_clips
-    from emotion_llama.pipeline.model_inputs import LookOptions
 
     start = time.perf_counter()
     # The recipe in chunks, because the other one takes no clip of minutes.

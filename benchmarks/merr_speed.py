@@ -24,8 +24,8 @@ from emotion_llama.merr.build import build
 from emotion_llama.merr.engines import EngineOptions
 from emotion_llama.merr.recipe import load_recipe
 from emotion_llama.merr.tally import BuildTally
-from emotion_llama.synthetic.dataset import render_dataset
-from emotion_llama.synthetic.plan import draw_plans
+from merr_synth.render.dataset import render_dataset
+from merr_synth.render.plan import draw_plans
 
 
 class Timing(NamedTuple):

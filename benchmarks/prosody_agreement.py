@@ -27,7 +27,7 @@ from emotion_llama.records import Prosody, VoiceTrack, Waveform
 from emotion_llama.speech.prosody import summarise
 from emotion_llama.speech.tempo import find_nuclei
 from emotion_llama.speech.voice_track import measure_voice
-from emotion_llama.synthetic.voice import SyntheticVoice, VoiceSpec, render_voice
+from merr_synth.render.voice import SyntheticVoice, VoiceSpec, render_voice
 
 NUM_VOICES = 60
 GROSS = 0.2  # relative error of a frame's pitch that counts as another pitch, as is usual for gross pitch errors

@@ -72,11 +72,11 @@ def run_model(args: argparse.Namespace) -> None:
     """Every stage on one clip."""
     import torch
 
-    from emotion_llama.data.clip_inputs import ClipInputs
+    from emotion_llama.analysis.clip_reading import read_inputs
     from emotion_llama.face.backends import load_backend
     from emotion_llama.models import EmotionLlamaForConditionalGeneration, EmotionLlamaProcessor
+    from emotion_llama.models.clip_inputs import ClipInputs
     from emotion_llama.models.clip_media import ClipMedia
-    from emotion_llama.pipeline.model_inputs import read_inputs
     from emotion_llama.prompts.tokenizer_files import load_tokenizer
 
     torch.set_num_threads(args.threads)
@@ -145,8 +145,8 @@ def write_published_files(folder: Path, layers: int, shard_bytes: int = 2 * 10**
     """Files of the published layout at real size: half precision for LLaMA and EVA, float32 for the others."""
     import torch
 
-    from emotion_llama.checkpoints.assembly import state_shapes
-    from emotion_llama.checkpoints.keys import published_name
+    from emotion_llama.models.checkpoints.assembly import state_shapes
+    from emotion_llama.models.checkpoints.keys import published_name
 
     config = real_config(layers)
     config.vision_config.position_image_size = 224

@@ -32,9 +32,9 @@ import unit_table as table
 from emotion_llama.face import action_units
 from emotion_llama.face.backends import MeshBackend, load_backend
 from emotion_llama.records import AU_NAMES, Float, UInt8
-from emotion_llama.synthetic.people import draw_person
-from emotion_llama.synthetic.portrait import View, render_frame
-from emotion_llama.synthetic.setting import Setting, draw_setting
+from merr_synth.render.people import draw_person
+from merr_synth.render.portrait import View, render_frame
+from merr_synth.render.setting import Setting, draw_setting
 
 SIDE = 320
 FRAMES_EACH, PEOPLE = 6, range(300, 340)

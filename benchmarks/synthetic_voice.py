@@ -18,16 +18,16 @@ from collections import Counter
 import numpy as np
 
 from emotion_llama import Analyzer
-from emotion_llama.annotators.rules import RulesReader
 from emotion_llama.labels import MERR9
 from emotion_llama.records import Evidence, Missing, Prosody, Waveform
+from emotion_llama.rules.rules import RulesReader
 from emotion_llama.speech.prosody import summarise
 from emotion_llama.speech.tone import SCALES, describe_tone
 from emotion_llama.speech.voice_track import measure_voice
-from emotion_llama.synthetic.plan import ClipPlan, draw_plans
-from emotion_llama.synthetic.render import render_clip, sound_of
-from emotion_llama.synthetic.speaker import speak
-from emotion_llama.synthetic.tone_truth import ToneTruth, tone_truth
+from merr_synth.render.plan import ClipPlan, draw_plans
+from merr_synth.render.render import render_clip, sound_of
+from merr_synth.render.speaker import speak
+from merr_synth.render.tone_truth import ToneTruth, tone_truth
 
 SEED = 20
 PEAK_FRAMES = 3

@@ -27,9 +27,7 @@ def main() -> None:
     """Write all pictures."""
     command = [sys.executable, "-m", "emotion_llama", "serve", "--port", "0", "--workers", "1"]
     with (
-        subprocess.Popen(  # noqa: S603  our own command
-            command, stdout=subprocess.PIPE, text=True
-        ) as server,
+        subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as server,
         sync_playwright() as playwright,
     ):
         assert server.stdout is not None

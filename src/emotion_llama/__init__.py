@@ -11,10 +11,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from emotion_llama.documents import analysis_document, analysis_schema
+    from emotion_llama.analysis import Analyzer, ClipEmbedding, Embedder
     from emotion_llama.errors import BackendError, EmotionLlamaError, InputError, MediaError, MissingDependency
     from emotion_llama.labels import DFEW7, MER6, MERR9, LabelSpace
-    from emotion_llama.pipeline import Analyzer, ClipEmbedding, Embedder
     from emotion_llama.records import (
         ActionUnits,
         Analysis,
@@ -33,14 +32,15 @@ if TYPE_CHECKING:
         TranscriptLine,
         VoiceTrack,
     )
+    from emotion_llama.schema import analysis_document, analysis_schema
 
 __version__ = "0.1.0.dev0"
 
 _HOMES = {
-    "documents": ("analysis_document", "analysis_schema"),
+    "schema": ("analysis_document", "analysis_schema"),
     "errors": ("BackendError", "EmotionLlamaError", "InputError", "MediaError", "MissingDependency"),
     "labels": ("DFEW7", "MER6", "MERR9", "LabelSpace"),
-    "pipeline": ("Analyzer", "ClipEmbedding", "Embedder"),
+    "analysis": ("Analyzer", "ClipEmbedding", "Embedder"),
     "records": (
         "ActionUnits", "Analysis", "Clip", "Cue", "Evidence", "FaceTrack", "Missing", "PeakFrame", "PersonAnalysis",
         "Prediction", "Prosody", "Segment", "Tone", "Transcript", "TranscriptLine", "VoiceTrack",

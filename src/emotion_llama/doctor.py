@@ -149,7 +149,7 @@ def _start_face_mesh() -> str:
 
 def _nano() -> Finding:
     """The model of the package, loaded."""
-    from emotion_llama.annotators import DEFAULT_MODEL, default_model
+    from emotion_llama.predictors import DEFAULT_MODEL, default_model
 
     name = f"model: {DEFAULT_MODEL}"
     if default_model() != DEFAULT_MODEL:
@@ -158,7 +158,7 @@ def _nano() -> Finding:
 
 
 def _start_nano() -> str:
-    from emotion_llama.annotators import DEFAULT_MODEL, load_reader, shipped_folder
+    from emotion_llama.predictors import DEFAULT_MODEL, load_reader, shipped_folder
 
     load_reader(DEFAULT_MODEL)
     size = sum(path.stat().st_size for path in shipped_folder(DEFAULT_MODEL).iterdir())

@@ -5,9 +5,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from emotion_llama.synthetic.clips import write_clip
-from emotion_llama.synthetic.face import ANNA, DrawnFace, Placement, render
-from emotion_llama.synthetic.voice import VoiceSpec, render_voice
+from emotion_llama.media.writing import write_clip
+from merr_synth.render.face import ANNA, DrawnFace, Placement, render
+from merr_synth.render.voice import VoiceSpec, render_voice
 
 WORDS = "I am so happy to see you!"
 

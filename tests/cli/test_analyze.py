@@ -14,12 +14,12 @@ from pathlib import Path
 import jsonschema
 import pytest
 
-from emotion_llama.batch import RESULT_SUFFIX
+from emotion_llama.analysis import Analyzer
+from emotion_llama.analysis.batch import RESULT_SUFFIX
 from emotion_llama.cli.main import main
-from emotion_llama.documents import analysis_schema
-from emotion_llama.pipeline import Analyzer
-from emotion_llama.synthetic.clips import write_clip
-from emotion_llama.synthetic.voice import VoiceSpec, render_voice
+from emotion_llama.media.writing import write_clip
+from emotion_llama.schema import analysis_schema
+from merr_synth.render.voice import VoiceSpec, render_voice
 
 Captured = pytest.CaptureFixture[str]
 
@@ -149,9 +149,9 @@ def test_a_wrong_choice_is_one_line_and_exit_1(
 
 
 def test_choices_of_the_command_line_are_those_of_the_library() -> None:
+    from emotion_llama.analysis.hearing import VOICE_BACKENDS
     from emotion_llama.cli import analyze
     from emotion_llama.labels import LABEL_SPACES
-    from emotion_llama.pipeline.hearing import VOICE_BACKENDS
     from emotion_llama.prompts.layouts import LAYOUTS
 
     assert sorted(analyze.LAYOUTS) == sorted(LAYOUTS)

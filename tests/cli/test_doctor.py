@@ -23,7 +23,7 @@ def test_the_model_of_the_package_is_loaded(monkeypatch: pytest.MonkeyPatch) -> 
     found = doctor._nano()
     assert (found.status, found.name) == ("ready", "model: nano")
     assert "13 MB, loaded" in found.detail
-    monkeypatch.setattr("emotion_llama.annotators.find_spec", lambda name: None)
+    monkeypatch.setattr("emotion_llama.predictors.find_spec", lambda name: None)
     found = doctor._nano()
     assert (found.status, found.remedy) == ("optional", "pip install 'emotion-llama[model]'")
 

@@ -10,13 +10,14 @@ from emotion_llama.cli.eval import with_run
 from emotion_llama.cli.eval.common import key_values
 from emotion_llama.cli.main import main
 from emotion_llama.errors import InputError
+from merr_synth.cli import main as merr_synth
 
 
 @pytest.fixture(scope="module")
 def synth(tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = tmp_path_factory.mktemp("synth") / "set"
     small = ["--n", "4", "--size", "160x120", "--fps", "6", "--seconds", "1", "--split-shares", "0,0,1"]
-    assert main(["synth", "render", *small, "--seed", "3", "--out", str(out), "--quiet"]) == 0
+    assert merr_synth(["render", *small, "--seed", "3", "--out", str(out), "--quiet"]) == 0
     return out
 
 

@@ -19,10 +19,10 @@ from emotion_llama.cli.merr.build import split_arguments
 from emotion_llama.cli.merr.progress_line import BuildLine
 from emotion_llama.cli.merr.tables import status_text, tally_text
 from emotion_llama.errors import InputError
+from emotion_llama.media.writing import write_clip
 from emotion_llama.merr.claims import Builder
 from emotion_llama.merr.status import BuildStatus, PhaseStatus
 from emotion_llama.merr.tally import BuildTally, PhaseTally
-from emotion_llama.synthetic.clips import write_clip
 
 
 @pytest.fixture(scope="module")

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from emotion_llama.cli.main import main
-from emotion_llama.data.feature_store import FeatureStore
-from emotion_llama.data.features import ClipFeatures
+from emotion_llama.models.clip_features import ClipFeatures
+from emotion_llama.models.features.feature_store import FeatureStore
 
 GOLDEN = Path(__file__).parents[1] / "golden"
 RENDERED = Path(__file__).parents[2] / "examples" / "synth"

@@ -20,7 +20,7 @@ from emotion_llama.evaluation.parsers import REASONS
 from emotion_llama.evaluation.records import Figure, FileProblem, Reply, Result
 from emotion_llama.evaluation.scoring import Intervals
 from emotion_llama.labels import DFEW7, MER6, MERR9
-from emotion_llama.synthetic.clips import write_clip
+from emotion_llama.media.writing import write_clip
 
 PLAIN = Intervals(num_resamples=0)
 
@@ -614,8 +614,8 @@ def test_the_mean_of_nine() -> None:
 
 
 def test_merr_synth(tmp_path: Path) -> None:
-    from emotion_llama.synthetic.plan import draw_plans
-    from emotion_llama.synthetic.plan_file import plans_text
+    from merr_synth.render.plan import draw_plans
+    from merr_synth.render.plan_file import plans_text
 
     plans = draw_plans(120, seed=2)
     (tmp_path / "plans.jsonl").write_text(plans_text(plans))

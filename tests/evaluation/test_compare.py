@@ -7,13 +7,13 @@ from pathlib import Path
 import pytest
 
 from emotion_llama.errors import InputError
-from emotion_llama.evaluation.compare import compare_clip, render_comparison_text, words_of
 from emotion_llama.evaluation.records import Ask, Case, Reply
 from emotion_llama.labels import MERR9
+from emotion_llama.media.writing import write_clip
+from emotion_llama.report.compare import compare_clip, render_comparison_text, words_of
 from emotion_llama.report.comparison_page import render_comparison_page
 from emotion_llama.report.sheet import cells
-from emotion_llama.synthetic.clips import write_clip
-from emotion_llama.synthetic.face import ANNA, DrawnFace, Placement, render
+from merr_synth.render.face import ANNA, DrawnFace, Placement, render
 
 
 class Told:

@@ -16,14 +16,14 @@ from emotion_llama.evaluation.benchmarks import load_benchmark
 from emotion_llama.evaluation.benchmarks.benchmark import Benchmark
 from emotion_llama.evaluation.records import Ask, Case, Reply
 from emotion_llama.evaluation.report import report_of, run_of_record
-from emotion_llama.evaluation.report_text import render_report_text
 from emotion_llama.evaluation.run import evaluate
 from emotion_llama.evaluation.run_folder import find_runs
 from emotion_llama.evaluation.scoring import Intervals
 from emotion_llama.evaluation.systems import load_system
 from emotion_llama.evaluation.systems.own_model import OwnModelSystem
-from emotion_llama.synthetic.clips import write_clip
-from emotion_llama.synthetic.face import ANNA, DrawnFace, Placement, render
+from emotion_llama.media.writing import write_clip
+from emotion_llama.report.evaluation_text import render_report_text
+from merr_synth.render.face import ANNA, DrawnFace, Placement, render
 
 torch.set_num_threads(1)
 GOLDEN = Path(__file__).parents[1] / "golden"
@@ -108,8 +108,8 @@ def own(folder: Path, clips: Sequence[Path]) -> Benchmark:
 
 def merr_synth(folder: Path, clips: Sequence[Path]) -> Benchmark:
     """Plans whose clips are those of the fixture: what is measured of them is told to the model (layout evidence)."""
-    from emotion_llama.synthetic.plan import draw_plans
-    from emotion_llama.synthetic.plan_file import plans_text
+    from merr_synth.render.plan import draw_plans
+    from merr_synth.render.plan_file import plans_text
 
     plans = draw_plans(NUM, 3, split_shares={"train": 0.0, "validation": 0.0, "test": 1.0})
     placed(clips, folder / "clips", [plan.id for plan in plans])
@@ -184,8 +184,8 @@ def test_rules_a_toy_model_and_a_served_one_in_one_table(
     """MERR-Synth by three kinds of system; the served one says happy, then sad, and so on, and once refuses."""
     import scripted_server
 
-    from emotion_llama.synthetic.dataset import render_dataset
-    from emotion_llama.synthetic.plan import draw_plans
+    from merr_synth.render.dataset import render_dataset
+    from merr_synth.render.plan import draw_plans
 
     shares = {"train": 0.0, "validation": 0.0, "test": 1.0}
     plans = draw_plans(6, 3, split_shares=shares, labels=("happy", "sad"), size=(120, 90), fps=5.0, seconds=1.0)

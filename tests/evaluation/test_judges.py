@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from emotion_llama.annotators.annotator import Answer
-from emotion_llama.annotators.asking import Asked
+from emotion_llama.chat.asking import Asked
+from emotion_llama.chat.questions import Answer
 from emotion_llama.errors import AnnotationError, InputError
 from emotion_llama.evaluation.benchmarks import load_benchmark
 from emotion_llama.evaluation.chat import chat_modalities, load_chat

@@ -3,7 +3,6 @@
 import numpy as np
 import pytest
 
-from emotion_llama.annotators.rules import RulesReader
 from emotion_llama.errors import InputError
 from emotion_llama.evaluation.modalities import CHANNELS, SENSE_SETS, shown_evidence, shown_media, shown_of
 from emotion_llama.models.clip_media import ClipMedia
@@ -17,6 +16,7 @@ from emotion_llama.records import (
     Transcript,
     TranscriptLine,
 )
+from emotion_llama.rules.rules import RulesReader
 
 ONES = np.ones(4, np.float32)
 MEDIA = ClipMedia(np.zeros((8, 8, 3), np.uint8), None, None, ONES, ONES, ONES)

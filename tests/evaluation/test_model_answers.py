@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 import torch
 
-from emotion_llama.data.loaded_model import LoadedModel
 from emotion_llama.errors import BackendError, InputError
 from emotion_llama.evaluation.modalities import Shown
 from emotion_llama.evaluation.model_answers import (
@@ -20,6 +19,7 @@ from emotion_llama.evaluation.model_answers import (
 )
 from emotion_llama.labels import MERR9
 from emotion_llama.models.clip_media import ClipMedia
+from emotion_llama.models.features.loaded_model import LoadedModel
 from emotion_llama.models.scoring import score_labels
 from emotion_llama.prompts.tasks import pick_instruction
 from emotion_llama.prompts.tokenise import encode

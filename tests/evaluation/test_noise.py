@@ -12,8 +12,8 @@ from emotion_llama.evaluation.noise import MANIFEST, NoiseFiles, corrupt_clips
 from emotion_llama.media.audio import read_audio
 from emotion_llama.media.frames import iter_frames
 from emotion_llama.media.probe import probe
+from emotion_llama.media.writing import write_clip
 from emotion_llama.records import UInt8
-from emotion_llama.synthetic.clips import write_clip
 
 RNG = np.random.default_rng(5)
 

@@ -17,13 +17,13 @@ from emotion_llama.evaluation.protocol import table_checks
 from emotion_llama.evaluation.published import published_tables
 from emotion_llama.evaluation.records import Figure, Result
 from emotion_llama.evaluation.report import Report, ReportRun, Row, report_of, run_of, run_of_record, shown, spoken
-from emotion_llama.evaluation.report_markup import latex, markdown, render_latex, render_markdown
-from emotion_llama.evaluation.report_text import render_report_text
 from emotion_llama.evaluation.run import evaluate
 from emotion_llama.evaluation.run_folder import CaseRow, read_run
 from emotion_llama.evaluation.scoring import Intervals
 from emotion_llama.evaluation.systems import load_system
+from emotion_llama.report.evaluation_markup import latex, markdown, render_latex, render_markdown
 from emotion_llama.report.evaluation_page import render_evaluation_page
+from emotion_llama.report.evaluation_text import render_report_text
 from emotion_llama.report.sheet import cells
 
 # result/MER2023.txt of Emotion-LLaMA as a confusion matrix: F1 0.9035772132511264.

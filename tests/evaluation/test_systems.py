@@ -16,9 +16,7 @@ import numpy as np
 import pytest
 import torch
 
-from emotion_llama import annotators
-from emotion_llama.data.feature_store import FeatureStore
-from emotion_llama.data.features import ClipFeatures
+from emotion_llama import predictors as annotators
 from emotion_llama.errors import BackendError, InputError
 from emotion_llama.evaluation.records import Ask, Case, Reply, System, Truth
 from emotion_llama.evaluation.systems import load_system, system_kind
@@ -28,8 +26,10 @@ from emotion_llama.evaluation.systems.pipeline_model import PipelineSystem
 from emotion_llama.evaluation.systems.predictions import PredictionFile, write_predictions
 from emotion_llama.evaluation.systems.problems import NOTHING, is_passing
 from emotion_llama.labels import MER6, MERR9
-from emotion_llama.synthetic.clips import write_clip
-from emotion_llama.synthetic.face import ANNA, DrawnFace, Placement, render
+from emotion_llama.media.writing import write_clip
+from emotion_llama.models.clip_features import ClipFeatures
+from emotion_llama.models.features.feature_store import FeatureStore
+from merr_synth.render.face import ANNA, DrawnFace, Placement, render
 
 torch.set_num_threads(1)
 GOLDEN = Path(__file__).parents[1] / "golden"
@@ -230,8 +230,8 @@ def features(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_a_batch_is_what_single_clips_give(folder: Path, features: Path) -> None:
     """Answers as `generate` gives them one by one, probabilities as `score_labels` does."""
-    from emotion_llama.data.loaded_model import LoadedModel
     from emotion_llama.models.clip_media import ClipMedia
+    from emotion_llama.models.features.loaded_model import LoadedModel
     from emotion_llama.models.scoring import score_labels
     from emotion_llama.prompts.tokenise import encode
 
@@ -515,8 +515,8 @@ def test_a_classifier_of_sound(clips: Path, tmp_path: Path) -> None:
 def test_frames_are_from_the_middles_of_equal_parts(clips: Path) -> None:
     assert middles(8.0, 4) == [1.0, 3.0, 5.0, 7.0]
     parts = clip_parts(clips / "talk.mp4", num_frames=2, max_side=80, with_sound=True)
-    from emotion_llama.annotators.pictures import read_png
-    from emotion_llama.annotators.sounds import read_wav
+    from emotion_llama.media.image_bytes import read_png
+    from emotion_llama.media.sound_bytes import read_wav
 
     assert [read_png(picture).shape for picture in parts.pictures_png] == [(60, 80, 3)] * 2
     assert parts.sound_wav is not None

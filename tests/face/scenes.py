@@ -9,7 +9,7 @@ import numpy as np
 from emotion_llama.face.backends import MeshBackend
 from emotion_llama.face.track import Tracker
 from emotion_llama.records import FaceObservation, FaceTrack, Float, Frames
-from emotion_llama.synthetic.face import Colour, DrawnFace, Rendered, render
+from merr_synth.render.face import Colour, DrawnFace, Rendered, render
 
 SIZE = (640, 360)
 FPS = 25.0

@@ -8,7 +8,7 @@ from scenes import SIZE, STUDIO, follow
 from emotion_llama.errors import InputError
 from emotion_llama.face.align import align_face, alignment, crops, template_points
 from emotion_llama.records import Frames
-from emotion_llama.synthetic.face import ANNA, DrawnFace, Placement, render
+from merr_synth.render.face import ANNA, DrawnFace, Placement, render
 
 # OpenFace's mean shape (mm) x 0.7 + 56, by hand: right eye corners 36 (-46.047, -37.471), 39 (-19.648, -36.755), left
 # 42 (19.266, -37.032), 45 (45.171, -38.087), mouth corners 48 (-28.916, 28.613), 54 (28.794, 28.080).

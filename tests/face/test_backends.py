@@ -15,7 +15,7 @@ from emotion_llama.errors import BackendError, InputError, MissingDependency
 from emotion_llama.face.backends import BACKENDS, load_backend, load_unit_reader
 from emotion_llama.face.backends import mediapipe_mesh as mesh_module
 from emotion_llama.face.backends.mediapipe_tasks import to_blendshapes, to_observations
-from emotion_llama.synthetic.face import ANNA, BEN, CLEO, DREW, DrawnFace, Placement, render
+from merr_synth.render.face import ANNA, BEN, CLEO, DREW, DrawnFace, Placement, render
 
 SIZE = (640, 360)
 STUDIO, STREET = (90, 110, 120), (176, 152, 110)
@@ -64,7 +64,7 @@ def test_importing_the_backends_loads_no_heavy_package() -> None:
     code = (
         "import sys, emotion_llama.face.backends, emotion_llama.face.backends.mediapipe_mesh, "
         "emotion_llama.face.backends.mediapipe_tasks, emotion_llama.face.track, emotion_llama.face.people, "
-        "emotion_llama.face.align, emotion_llama.synthetic.face; "
+        "emotion_llama.face.align, merr_synth.render.face; "
         "print([m for m in ('mediapipe', 'cv2', 'scipy', 'matplotlib') if m in sys.modules])"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

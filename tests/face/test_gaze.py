@@ -8,7 +8,7 @@ from emotion_llama.errors import InputError
 from emotion_llama.face.backends import load_backend
 from emotion_llama.face.gaze import TURNING_RADIUS_CM, measure_eyes_and_mouth
 from emotion_llama.face.geometry import canonical_mesh
-from emotion_llama.synthetic.face import ANNA, BEN, CLEO, DREW, DrawnFace, Placement, jaw_drop, render, rotation_matrix
+from merr_synth.render.face import ANNA, BEN, CLEO, DREW, DrawnFace, Placement, jaw_drop, render, rotation_matrix
 
 PEOPLE = (ANNA, BEN, CLEO, DREW)
 IRIS_CM = 0.75  # what the drawing moves the irises by for a gaze of 1

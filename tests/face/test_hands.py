@@ -13,7 +13,7 @@ import skimage.data
 from emotion_llama.errors import InputError
 from emotion_llama.face.backends.mediapipe_hands import MediapipeHands
 from emotion_llama.face.hands import load_hand_finder
-from emotion_llama.synthetic.face import ANNA, BEN, CLEO, DREW, DrawnFace, Placement, render
+from merr_synth.render.face import ANNA, BEN, CLEO, DREW, DrawnFace, Placement, render
 
 # An open hand, palm to the camera, in units of the palm's width: finger joints from the palm outwards, and thickness.
 FINGERS = (

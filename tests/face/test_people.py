@@ -17,7 +17,7 @@ from emotion_llama.face.people import (
     speaking_share,
 )
 from emotion_llama.records import FaceTrack, VoiceTrack
-from emotion_llama.synthetic.face import ANNA, BEN, DrawnFace, Placement, jaw_drop
+from merr_synth.render.face import ANNA, BEN, DrawnFace, Placement, jaw_drop
 
 FPS = 25.0
 FRAME_SIZE = (640, 400)

@@ -15,7 +15,7 @@ from emotion_llama.face.geometry import FEATURE_NAMES
 from emotion_llama.face.track import Tracker
 from emotion_llama.face.tracklets import Candidate, Tracklet, match
 from emotion_llama.records import FaceObservation, Frames
-from emotion_llama.synthetic.face import ANNA, BEN, CLEO, DREW, DrawnFace, Placement, render
+from merr_synth.render.face import ANNA, BEN, CLEO, DREW, DrawnFace, Placement, render
 
 # Anna's face in other clothes with other hair.
 SISTER = dataclasses.replace(ANNA, clothes=(150, 60, 60), hair=(176, 122, 58))

@@ -14,7 +14,7 @@ from marked import pictures, tone
 from emotion_llama.errors import InputError, MediaError
 from emotion_llama.media.audio import _Block, _placed, _ToFloat, iter_audio, read_audio
 from emotion_llama.media.probe import probe
-from emotion_llama.synthetic.clips import ClipFormat, write_clip
+from emotion_llama.media.writing import ClipFormat, write_clip
 
 
 def _write_frames(path, frames, rate=44_100, codec="flac"):

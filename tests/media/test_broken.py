@@ -24,7 +24,7 @@ from emotion_llama.media.audio import iter_audio, read_audio
 from emotion_llama.media.container import read_packets
 from emotion_llama.media.frames import frame_at, iter_frames
 from emotion_llama.media.probe import probe
-from emotion_llama.synthetic.clips import ClipFormat, write_clip
+from emotion_llama.media.writing import ClipFormat, write_clip
 
 INDEX_FIRST = ClipFormat(container_options={"movflags": "faststart"})
 

@@ -12,7 +12,7 @@ from marked import RED, number_of, picture, pictures, red_corner, tone
 from emotion_llama.errors import InputError, MediaError
 from emotion_llama.media.frames import frame_at, iter_frames
 from emotion_llama.media.probe import probe
-from emotion_llama.synthetic.clips import ClipFormat, write_clip
+from emotion_llama.media.writing import ClipFormat, write_clip
 
 B_FRAMES = {"bf": "2", "preset": "medium", "g": "25", "crf": "16"}
 

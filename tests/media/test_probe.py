@@ -9,8 +9,8 @@ import pytest
 from marked import picture, pictures, tone
 
 from emotion_llama.media.probe import probe
+from emotion_llama.media.writing import ClipFormat, write_clip
 from emotion_llama.records import AudioInfo, VideoInfo
-from emotion_llama.synthetic.clips import ClipFormat, write_clip
 
 
 def test_everything_of_an_ordinary_clip(tmp_path):

@@ -12,8 +12,9 @@ import numpy as np
 import pytest
 from scripted_server import ScriptedServer, media_hash
 
-from emotion_llama.annotators import openai_compatible
+from emotion_llama.chat import openai_compatible
 from emotion_llama.errors import InputError
+from emotion_llama.media.writing import write_clip
 from emotion_llama.merr.build import build
 from emotion_llama.merr.engines import EngineOptions
 from emotion_llama.merr.progress import Silent
@@ -22,7 +23,6 @@ from emotion_llama.merr.spending import ready_to_ask
 from emotion_llama.merr.stages import build_stages
 from emotion_llama.merr.store import Store
 from emotion_llama.merr.tally import BuildTally
-from emotion_llama.synthetic.clips import write_clip
 
 ASKED = ("visual_objective", "audio_tone", "fine_caption")
 BAD = (

@@ -5,7 +5,6 @@ from collections.abc import Mapping
 import numpy as np
 import pytest
 
-from emotion_llama.annotators.wording import wording
 from emotion_llama.labels import MERR9
 from emotion_llama.merr import consistency
 from emotion_llama.merr.consistency import (
@@ -24,6 +23,7 @@ from emotion_llama.merr.consistency import (
 from emotion_llama.merr.fields import Conflict
 from emotion_llama.merr.recipe_parts import ConsistencyPart
 from emotion_llama.records import AU_NAMES, ActionUnits, Cue, Evidence, Prediction, Transcript, TranscriptLine
+from emotion_llama.rules.wording import wording
 
 CLUES = {
     "visual_expression": "eyes clearly widened, mouth strongly opened",

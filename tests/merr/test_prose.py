@@ -2,9 +2,9 @@
 
 import pytest
 
-from emotion_llama.annotators.phrases import phrase_index
 from emotion_llama.merr.prose_tone import tone_mentions
 from emotion_llama.merr.prose_units import unit_mentions
+from emotion_llama.rules.phrases import phrase_index
 from emotion_llama.speech.tone import SCALES
 
 CLEAR = 1.6  # phrases of this strength: adverbs change nothing here

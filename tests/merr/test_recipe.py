@@ -6,12 +6,12 @@ from pathlib import Path
 import pytest
 import yaml
 
-from emotion_llama.cli.reference import fill_blocks
 from emotion_llama.errors import InputError
 from emotion_llama.labels import MERR9
 from emotion_llama.merr.recipe import Recipe, load_recipe, recipe_yaml
 from emotion_llama.merr.recipe_reference import RECIPE_BLOCKS
 from emotion_llama.merr.stages import STAGE_NAMES, build_stages, stage_named
+from reference import fill_blocks
 
 ROOT = Path(__file__).parents[2]
 STUBS = [f"annotators.{task}.name=stub" for task in ("expression", "visual", "audio", "reason")]

@@ -12,8 +12,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from emotion_llama.annotators.annotator import Answer, Facts, Question
+from emotion_llama.chat.questions import Answer, Facts, Question
 from emotion_llama.errors import AnnotationError, EmotionLlamaError, InputError, MediaError
+from emotion_llama.media.writing import write_clip
 from emotion_llama.merr.fields import PseudoLabel, from_json, to_json
 from emotion_llama.merr.ingest import ingest
 from emotion_llama.merr.kept_answers import KeptAnswers
@@ -25,7 +26,6 @@ from emotion_llama.merr.stages import STAGE_NAMES, build_stages, stage_named
 from emotion_llama.records import AU_NAMES, ActionUnits, Evidence, Missing, PeakFrame, Transcript, TranscriptLine
 from emotion_llama.speech import transcribe
 from emotion_llama.speech.transcribe import Heard, HeardLine
-from emotion_llama.synthetic.clips import write_clip
 
 ROOT = Path(__file__).parents[2]
 ASTRONAUT = ROOT / "examples" / "clips" / "astronaut.mp4"

@@ -14,11 +14,11 @@ from typing import Any
 import numpy as np
 
 from emotion_llama.errors import AnnotationError, EmotionLlamaError, MediaError
+from emotion_llama.media.writing import write_clip
 from emotion_llama.merr.plan import provenance_facts
 from emotion_llama.merr.records import Artifact, Drop, Field, Provenance, StageInput, StageOutput
 from emotion_llama.merr.stage import Pool
 from emotion_llama.merr.store import Store
-from emotion_llama.synthetic.clips import write_clip
 
 
 def provenance(**changes: Any) -> Provenance:

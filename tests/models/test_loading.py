@@ -8,10 +8,10 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from emotion_llama.data.encoders import TorchEncoders
-from emotion_llama.data.loaded_model import LoadedModel
 from emotion_llama.errors import InputError
 from emotion_llama.models.configuration_emotion_llama import EmotionLlamaConfig
+from emotion_llama.models.features.encoders import TorchEncoders
+from emotion_llama.models.features.loaded_model import LoadedModel
 from emotion_llama.models.modeling_emotion_llama import EmotionLlamaForConditionalGeneration
 from emotion_llama.models.processing_emotion_llama import EmotionLlamaProcessor
 from emotion_llama.models.scoring import score_labels

@@ -11,11 +11,11 @@ import torch
 from transformers import AutoModel, AutoModelForImageTextToText, AutoModelForMultimodalLM, Qwen2Config, Qwen3Config
 from transformers.models.hubert.modeling_hubert import HubertModel
 
-from emotion_llama.checkpoints.assembly import ConversionOptions
-from emotion_llama.checkpoints.convert import Sources, convert
-from emotion_llama.checkpoints.sizes import SizeOptions
 from emotion_llama.errors import InputError, MissingDependency
 from emotion_llama.models import adapters, register_auto_classes
+from emotion_llama.models.checkpoints.assembly import ConversionOptions
+from emotion_llama.models.checkpoints.convert import Sources, convert
+from emotion_llama.models.checkpoints.sizes import SizeOptions
 from emotion_llama.models.configuration_emotion_llama import EmotionLlamaConfig
 from emotion_llama.models.encoder_inputs import MODALITIES, EncoderInputs
 from emotion_llama.models.modeling_emotion_llama import EmotionLlamaForConditionalGeneration

@@ -9,8 +9,6 @@ import pytest
 import torch
 from transformers import AutoProcessor
 
-from emotion_llama.data.clip_inputs import ClipInputs, GlobalFrame
-from emotion_llama.data.features import ClipFeatures
 from emotion_llama.errors import InputError
 from emotion_llama.models import (
     EmotionLlamaConfig,
@@ -18,6 +16,8 @@ from emotion_llama.models import (
     EmotionLlamaProcessor,
     register_auto_classes,
 )
+from emotion_llama.models.clip_features import ClipFeatures
+from emotion_llama.models.clip_inputs import ClipInputs, GlobalFrame
 from emotion_llama.models.clip_media import ClipMedia
 from emotion_llama.prompts import Turn
 from emotion_llama.prompts.tokenizer_files import load_tokenizer

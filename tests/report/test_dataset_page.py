@@ -9,9 +9,9 @@ import pytest
 from samples import MEASURED, MODEL, make_clip_row, make_field, make_sample, make_samples
 
 from emotion_llama.errors import InputError
+from emotion_llama.merr.assessor import assess
 from emotion_llama.merr.comparison import compare
 from emotion_llama.merr.overview import Chooser, Example, Overview
-from emotion_llama.merr.quality import assess
 from emotion_llama.merr.records import Sample
 from emotion_llama.merr.statistics import collect
 from emotion_llama.report.dataset_charts import Bar, count_bars, histogram, round_edges, shaded_table

@@ -6,7 +6,7 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from emotion_llama.pipeline import peak_view
+from emotion_llama.analysis import peak_view
 from emotion_llama.records import Analysis, Prediction
 from emotion_llama.report import selection
 from emotion_llama.report.pictures import peak_pictures

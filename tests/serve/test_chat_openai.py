@@ -17,8 +17,8 @@ import pytest
 import torch
 from openai import OpenAI
 
-from emotion_llama.annotators import load_reader
 from emotion_llama.models import EmotionLlamaConfig, EmotionLlamaForConditionalGeneration, EmotionLlamaProcessor
+from emotion_llama.predictors import load_reader
 from emotion_llama.prompts.tokenizer_files import load_tokenizer
 from emotion_llama.serve.settings import ServeSettings
 from emotion_llama.serve.start import Server, address_of, build_state, listening_socket

@@ -11,9 +11,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from emotion_llama.annotators import load_reader
-from emotion_llama.annotators.seen import SeenArrays
 from emotion_llama.errors import BackendError, InputError
+from emotion_llama.predictors import load_reader
+from emotion_llama.predictors.seen import SeenArrays
 from emotion_llama.prompts.builder import Turn
 from emotion_llama.records import Missing, Prediction
 from emotion_llama.serve import chat_measuring

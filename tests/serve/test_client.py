@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
-from emotion_llama.documents import AnalysisDocument
 from emotion_llama.errors import InputError, MissingDependency
+from emotion_llama.schema import AnalysisDocument
 from emotion_llama.serve import client_http
 from emotion_llama.serve.busy import Busy
 from emotion_llama.serve.client import Client, ServerError

@@ -12,12 +12,12 @@ from typing import Any
 import numpy as np
 import pytest
 
-from emotion_llama.annotators.emotion_llama import EmotionLlamaReader
-from emotion_llama.annotators.rules import RulesReader
 from emotion_llama.errors import BackendError, InputError
 from emotion_llama.models import EmotionLlamaConfig, EmotionLlamaForConditionalGeneration, EmotionLlamaProcessor
+from emotion_llama.predictors.emotion_llama import EmotionLlamaReader
 from emotion_llama.prompts.tokenizer_files import load_tokenizer
 from emotion_llama.records import Missing, Prediction
+from emotion_llama.rules.rules import RulesReader
 from emotion_llama.serve.engine import Answering, Busy, Engine, ForgottenClip
 from emotion_llama.serve.questions import Question, SeenArrays
 

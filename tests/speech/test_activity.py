@@ -6,7 +6,7 @@ from sounds import RATE, sine, spoken_for, waveform, white_noise
 
 from emotion_llama.speech.activity import find_speech, is_audible, runs
 from emotion_llama.speech.voice_track import measure_voice
-from emotion_llama.synthetic.voice import VoiceSpec, render_voice
+from merr_synth.render.voice import VoiceSpec, render_voice
 
 
 def test_runs():

@@ -12,7 +12,7 @@ from emotion_llama.errors import BackendError, InputError, MissingDependency
 from emotion_llama.speech import egemaps
 from emotion_llama.speech.prosody import summarise
 from emotion_llama.speech.voice_track import measure_voice
-from emotion_llama.synthetic.voice import VoiceSpec, render_voice
+from merr_synth.render.voice import VoiceSpec, render_voice
 
 
 class Column(list):

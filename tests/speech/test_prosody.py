@@ -6,7 +6,7 @@ from sounds import spoken_for, track, waveform
 
 from emotion_llama.speech.prosody import summarise, to_semitones
 from emotion_llama.speech.voice_track import measure_voice
-from emotion_llama.synthetic.voice import VoiceSpec, render_voice
+from merr_synth.render.voice import VoiceSpec, render_voice
 
 
 def prosody_of(**spec):

@@ -7,7 +7,7 @@ from sounds import RATE, sine, times, waveform, white_noise
 from emotion_llama.speech.prosody import summarise
 from emotion_llama.speech.tempo import find_nuclei
 from emotion_llama.speech.voice_track import measure_voice
-from emotion_llama.synthetic.voice import VoiceSpec, render_voice
+from merr_synth.render.voice import VoiceSpec, render_voice
 
 WAYS = {
     "plain man": {},

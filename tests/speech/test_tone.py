@@ -9,7 +9,7 @@ from emotion_llama.records import Prosody, Waveform
 from emotion_llama.speech.prosody import summarise, to_semitones
 from emotion_llama.speech.tone import SCALES, Judgement, describe_tone, judge, why_no_voice
 from emotion_llama.speech.voice_track import measure_voice
-from emotion_llama.synthetic.voice import VoiceSpec, render_voice
+from merr_synth.render.voice import VoiceSpec, render_voice
 
 ORDINARY = Prosody(
     speech_seconds=5.0, voiced_seconds=4.0, pitch_median_hz=140.0, pitch_median_semitones=float(to_semitones(140.0)),

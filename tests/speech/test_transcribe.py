@@ -10,7 +10,7 @@ from sounds import RATE, spoken_for, track, waveform
 from emotion_llama.errors import BackendError, InputError, MissingDependency
 from emotion_llama.records import TranscriptLine, Waveform
 from emotion_llama.speech.transcribe import transcribe
-from emotion_llama.synthetic.voice import VoiceSpec, render_voice
+from merr_synth.render.voice import VoiceSpec, render_voice
 
 
 def segment(text, start, end, avg_logprob=-0.3, no_speech_prob=0.05):

@@ -11,7 +11,7 @@ from sounds import RATE, pulses, sine, times, waveform, white_noise
 from emotion_llama.errors import InputError
 from emotion_llama.records import Waveform
 from emotion_llama.speech.voice_track import measure_voice
-from emotion_llama.synthetic.voice import VoiceSpec, render_voice
+from merr_synth.render.voice import VoiceSpec, render_voice
 
 # Men, women and children, plain and disturbed.
 VOICES = {

@@ -7,10 +7,10 @@ import pytest
 
 from emotion_llama.errors import InputError
 from emotion_llama.models import EmotionLlamaProcessor
-from emotion_llama.models.clip_media import ClipMedia
+from emotion_llama.models.clip_media import ClipMedia, without
 from emotion_llama.train.dataset import NO_CUES, Asking, Collator, Lessons
 from emotion_llama.train.draws import Draw
-from emotion_llama.train.media import usable, without
+from emotion_llama.train.media import usable
 from emotion_llama.train.records import Example
 
 EXAMPLE = Example("a", {"emotion": "Sad.", "reason": "Because."}, words="Oh no", cues="Measured cues. Face: x.")

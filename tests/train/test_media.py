@@ -5,10 +5,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from emotion_llama.data.sources import open_features
 from emotion_llama.errors import InputError
-from emotion_llama.models.clip_media import ClipMedia
-from emotion_llama.train.media import ENCODERS, StoredMedia, without
+from emotion_llama.models.clip_media import ENCODERS, ClipMedia, without
+from emotion_llama.models.features.sources import open_features
+from emotion_llama.train.media import StoredMedia
 from emotion_llama.train.recipe import load_train_recipe
 from emotion_llama.train.records import Example
 from emotion_llama.train.run import gather_data

@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 import torch
 
-from emotion_llama.data.sources import open_features
 from emotion_llama.errors import InputError
 from emotion_llama.labels import DFEW7, MERR9
 from emotion_llama.models import EmotionLlamaForConditionalGeneration, EmotionLlamaProcessor
+from emotion_llama.models.features.sources import open_features
 from emotion_llama.train.dataset import Asking
 from emotion_llama.train.media import StoredMedia
 from emotion_llama.train.records import Example

@@ -8,15 +8,15 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from emotion_llama.annotators import DEFAULT_MODEL, DEFAULT_WITHOUT_TORCH, READERS, default_model
 from emotion_llama.cli.common import ProgressLine, begin_file, complain, input_paths, shown, write_json
 from emotion_llama.errors import InputError
+from emotion_llama.predictors import DEFAULT_MODEL, DEFAULT_WITHOUT_TORCH, READERS, default_model
 
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from emotion_llama.batch import Job, Outcome, Outputs
-    from emotion_llama.pipeline import Analyzer
+    from emotion_llama.analysis import Analyzer
+    from emotion_llama.analysis.batch import Job, Outcome, Outputs
 
 LAYOUTS = ("train", "released", "evidence", "demo")
 LABEL_SPACES = ("merr9", "mer6", "dfew7")
@@ -76,7 +76,7 @@ def add_parser(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> No
 
 def run(args: argparse.Namespace) -> int:
     """Analyse all inputs; 0 when every one was done, else 1."""
-    from emotion_llama.batch import collect_jobs
+    from emotion_llama.analysis.batch import collect_jobs
 
     jobs = collect_jobs(input_paths(args.inputs))
     if args.subtitle is not None and len(jobs) > 1:
@@ -90,8 +90,9 @@ def run(args: argparse.Namespace) -> int:
 def _run_jobs(
     analyzer: Analyzer, jobs: list[Job], outputs: Outputs, console: Console | None, args: argparse.Namespace
 ) -> int:
-    from emotion_llama.batch import Tally, analyze_jobs
-    from emotion_llama.pipeline.options import Options
+    from emotion_llama.analysis.batch import Tally, analyze_jobs
+    from emotion_llama.analysis.options import Options
+    from emotion_llama.report.analysis_page import analysis_page
 
     tally = Tally()
     sink = JsonSink(args.json, single=outputs.single)
@@ -99,7 +100,9 @@ def _run_jobs(
     options = Options(args.subtitle, args.transcript, args.asr, args.people, args.segment, args.peak)
     try:
         with _progress(len(jobs), enabled=not args.quiet) as progress:
-            for outcome in analyze_jobs(analyzer, jobs, outputs, options, resume=args.resume, progress=progress):
+            for outcome in analyze_jobs(
+                analyzer, jobs, outputs, options, render=analysis_page, resume=args.resume, progress=progress
+            ):
                 tally.add(outcome)
                 progress.clear()
                 sink.add(outcome)
@@ -134,7 +137,7 @@ def _report(outcome: Outcome, console: Console | None, alone: bool) -> None:
 
 
 def _analyzer(args: argparse.Namespace) -> Analyzer:
-    from emotion_llama.pipeline import Analyzer
+    from emotion_llama.analysis import Analyzer
 
     return Analyzer.load(
         args.model or _default(quiet=args.quiet),
@@ -169,7 +172,7 @@ def _reader_options(args: argparse.Namespace) -> dict[str, object]:
 
 
 def _outputs(args: argparse.Namespace, *, single: bool) -> Outputs:
-    from emotion_llama.batch import Outputs
+    from emotion_llama.analysis.batch import Outputs
 
     if args.html == "":
         raise InputError("--html is empty; give the name of a file, or of a folder for several clips")

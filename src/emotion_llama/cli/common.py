@@ -69,7 +69,7 @@ def begin_file(option: str, path: Path) -> None:
     Raises:
         InputError: it is a folder, or cannot be written.
     """
-    from emotion_llama.batch import make_folder
+    from emotion_llama.files import make_folder
 
     if path.is_dir():
         raise InputError(f"{option} {path} is a folder; give a file")

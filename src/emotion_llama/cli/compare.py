@@ -42,8 +42,8 @@ def add_parser(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> No
 
 def run(args: argparse.Namespace) -> int:
     """Compare; 0 when every model gave a label, else 1."""
-    from emotion_llama.evaluation.compare import compare_clip, render_comparison_text, words_of
     from emotion_llama.evaluation.systems import load_system
+    from emotion_llama.report.compare import compare_clip, render_comparison_text, words_of
 
     names = [name.strip() for name in args.models.split(",") if name.strip()]
     if not names:

@@ -70,9 +70,9 @@ _SIZES = {
 
 def run(args: argparse.Namespace) -> int:
     """Convert, then say what was made."""
-    from emotion_llama.checkpoints.assembly import ConversionOptions
-    from emotion_llama.checkpoints.convert import Sources, convert
-    from emotion_llama.checkpoints.sizes import SizeOptions
+    from emotion_llama.models.checkpoints.assembly import ConversionOptions
+    from emotion_llama.models.checkpoints.convert import Sources, convert
+    from emotion_llama.models.checkpoints.sizes import SizeOptions
 
     given = {name.replace("-", "_"): getattr(args, name.replace("-", "_")) for name in (*_SIZES, "lora-alpha")}
     options = ConversionOptions(

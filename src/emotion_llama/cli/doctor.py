@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from emotion_llama.cli.common import complain
 
 if TYPE_CHECKING:
-    from emotion_llama.checkpoints.inspect import FileReport
+    from emotion_llama.models.checkpoints.inspect import FileReport
 
 
 def add_parser(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -52,7 +52,7 @@ def _run_installation(args: argparse.Namespace) -> int:
 def _run_paths(args: argparse.Namespace) -> int:
     import json
 
-    from emotion_llama.checkpoints.inspect import report_text
+    from emotion_llama.models.checkpoints.inspect import report_text
 
     looked_at = [_report(path, check_hashes=args.hashes) for path in args.paths]
     reports = [report for report in looked_at if report is not None]
@@ -65,8 +65,8 @@ def _run_paths(args: argparse.Namespace) -> int:
 
 def _report(path: Path, *, check_hashes: bool) -> FileReport | None:
     """What is at a path; None, and a complaint, when it is unreadable: the other paths are looked at all the same."""
-    from emotion_llama.checkpoints.inspect import inspect
     from emotion_llama.errors import InputError
+    from emotion_llama.models.checkpoints.inspect import inspect
 
     try:
         return inspect(path, check_hashes=check_hashes)

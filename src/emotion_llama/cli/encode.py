@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 from emotion_llama.cli.common import ProgressLine, complain, input_paths, shown
 
 if TYPE_CHECKING:
-    from emotion_llama.batch import Job, Outcome
-    from emotion_llama.pipeline import Embedder
+    from emotion_llama.analysis import Embedder
+    from emotion_llama.analysis.batch import Job, Outcome
 
 EXAMPLES = """examples:
   emotion-llama encode talk.mp4 --model emotion-llama-7b/ --out vectors/
@@ -43,9 +43,9 @@ def add_parser(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> No
 
 def run(args: argparse.Namespace) -> int:
     """Encode all inputs; 0 when every one was done, else 1."""
-    from emotion_llama.batch import Outcome, Tally, collect_jobs
+    from emotion_llama.analysis import Embedder
+    from emotion_llama.analysis.batch import Outcome, Tally, collect_jobs
     from emotion_llama.errors import EmotionLlamaError, InputError
-    from emotion_llama.pipeline import Embedder
 
     if args.out.exists() and not args.out.is_dir():
         raise InputError(f"--out {args.out} is not a folder; give a folder for the vectors")
@@ -74,7 +74,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _one(embedder: Embedder, job: Job, args: argparse.Namespace) -> Outcome:
-    from emotion_llama.batch import Outcome
+    from emotion_llama.analysis.batch import Outcome
 
     target = args.out / job.relative.with_name(job.relative.name + ".safetensors")
     return Outcome(job.path, "done", written=(embedder.encode(job.path).save(target),))

@@ -35,7 +35,7 @@ def add_parser(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> No
 
 def run(args: argparse.Namespace) -> int:
     """Export, then say what was written."""
-    from emotion_llama.checkpoints.export import FILE_NAMES, export
+    from emotion_llama.models.checkpoints.export import FILE_NAMES, export
 
     report = export(args.model, args.out, args.parts, lambda line: sys.stderr.write(line + " ...\n"))
     for part, count in report.num_tensors.items():

@@ -12,11 +12,11 @@ from emotion_llama.cli.common import ProgressLine, complain, input_paths
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from emotion_llama.data.features import FeatureExtractor
-    from emotion_llama.data.published_folders import PublishedFolders
+    from emotion_llama.analysis.clip_reading import LookOptions
+    from emotion_llama.analysis.feature_run import FeatureOutcome, Named, Sink
     from emotion_llama.face.backends import MeshBackend
-    from emotion_llama.pipeline.feature_run import FeatureOutcome, Named, Sink
-    from emotion_llama.pipeline.model_inputs import LookOptions
+    from emotion_llama.models.features.features import FeatureExtractor
+    from emotion_llama.models.features.published_folders import PublishedFolders
 
 EXAMPLES = """examples:
   emotion-llama features videos/ --out features/ --model emotion-llama-7b/
@@ -66,13 +66,13 @@ def add_parser(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> No
 
 def run(args: argparse.Namespace) -> int:
     """Make the features of all inputs; 0 when every one was done, else 1."""
-    from emotion_llama.batch import collect_jobs
-    from emotion_llama.data.encoders import TorchEncoders
-    from emotion_llama.data.features import FeatureExtractor
-    from emotion_llama.data.published_folders import PublishedFolders
+    from emotion_llama.analysis.batch import collect_jobs
+    from emotion_llama.analysis.clip_reading import LookOptions
+    from emotion_llama.analysis.feature_run import name_clips
+    from emotion_llama.models.features.encoders import TorchEncoders
+    from emotion_llama.models.features.features import FeatureExtractor
+    from emotion_llama.models.features.published_folders import PublishedFolders
     from emotion_llama.models.inputs import sound_recipe
-    from emotion_llama.pipeline.feature_run import name_clips
-    from emotion_llama.pipeline.model_inputs import LookOptions
 
     clips = name_clips([(job.relative, job.path) for job in collect_jobs(input_paths(args.inputs))])
     encoders = TorchEncoders.load(args.model, device=args.device)
@@ -96,8 +96,8 @@ def _run_clips(
     published: PublishedFolders | None,
     args: argparse.Namespace,
 ) -> int:
+    from emotion_llama.analysis.feature_run import FeatureTally, extract_clips
     from emotion_llama.face.backends import load_backend
-    from emotion_llama.pipeline.feature_run import FeatureTally, extract_clips
 
     tally = FeatureTally()
     with (
@@ -136,10 +136,10 @@ class _Backend:
 
 
 def _sinks(args: argparse.Namespace, extractor: FeatureExtractor, look: LookOptions, sha256: str) -> list[Sink]:
-    from emotion_llama.data.feature_store import FeatureStore
-    from emotion_llama.data.published_folders import FolderWriter
-    from emotion_llama.pipeline.analyzer import installed_versions
-    from emotion_llama.pipeline.feature_run import run_recipe
+    from emotion_llama.analysis.analyzer import installed_versions
+    from emotion_llama.analysis.feature_run import run_recipe
+    from emotion_llama.models.features.feature_store import FeatureStore
+    from emotion_llama.models.features.published_folders import FolderWriter
 
     about = {"model": str(args.model), "device": args.device, "versions": installed_versions()}
     taken = None if args.published is None else str(args.published)

@@ -13,13 +13,13 @@ from collections.abc import Sequence
 from contextlib import suppress
 
 from emotion_llama import __version__
-from emotion_llama.cli import analyze, compare, convert, doctor, encode, export, features, merr, serve, synth, train
+from emotion_llama.cli import analyze, compare, convert, doctor, encode, export, features, merr, serve, train
 from emotion_llama.cli import eval as evaluation
 from emotion_llama.cli.any_order import AnyOrder
 from emotion_llama.cli.common import complain
 from emotion_llama.errors import EmotionLlamaError
 
-VERBS = (analyze, serve, merr, features, encode, train, evaluation, compare, convert, export, synth, doctor)
+VERBS = (analyze, serve, merr, features, encode, train, evaluation, compare, convert, export, doctor)
 
 
 def build_parser() -> argparse.ArgumentParser:

@@ -8,9 +8,9 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from emotion_llama.annotators import READERS, default_model
 from emotion_llama.cli.analyze import LABEL_SPACES, LAYOUTS
 from emotion_llama.errors import InputError, MissingDependency
+from emotion_llama.predictors import READERS, default_model
 
 if TYPE_CHECKING:
     from emotion_llama.serve.settings import ServeSettings

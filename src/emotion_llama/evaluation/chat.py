@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
-from emotion_llama.annotators.annotator import Answer, Facts, Question
-from emotion_llama.annotators.asking import Asked
-from emotion_llama.annotators.configs import OpenAIConfig, TransformersConfig
+from emotion_llama.chat.asking import Asked
+from emotion_llama.chat.configs import OpenAIConfig, TransformersConfig
+from emotion_llama.chat.questions import Answer, Facts, Question
 from emotion_llama.errors import AnnotationError, InputError
 
 # Asked is made for questions of a data set's build; the one here stands for none of them, and no schema is sent.
@@ -88,7 +88,7 @@ def load_chat(spec: str, options: Mapping[str, Any]) -> Chat:
     Raises:
         InputError: the name or an option cannot be used.
     """
-    from emotion_llama.annotators.load import annotator_config
+    from emotion_llama.predictors.load import annotator_config
 
     kind, _, rest = spec.partition(":")
     if kind == "openai":
@@ -104,11 +104,11 @@ def load_chat(spec: str, options: Mapping[str, Any]) -> Chat:
         raise InputError(f"model {spec!r} is no chat model; expected openai:MODEL@URL or transformers:FOLDER")
     config = annotator_config(given)
     if isinstance(config, OpenAIConfig):
-        from emotion_llama.annotators.openai_compatible import OpenAICompatibleAnnotator
+        from emotion_llama.chat.openai_compatible import OpenAICompatibleAnnotator
 
         return OpenAICompatibleAnnotator(config)
     assert isinstance(config, TransformersConfig)
-    from emotion_llama.annotators.local_transformers import TransformersAnnotator
+    from emotion_llama.chat.local_transformers import TransformersAnnotator
 
     return TransformersAnnotator(config)
 

@@ -8,6 +8,7 @@ log2(f) times halved and doubled again by Gaussian pyramids, f one of 1, 2 and 4
 
 from __future__ import annotations
 
+import hashlib
 import math
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
@@ -54,11 +55,10 @@ def draw(name: str, seed: int, *, snrs_db: Sequence[int] = SNRS_DB, blur_factors
     Raises:
         InputError: there is nothing to draw from, or a blur factor is no power of two.
     """
-    from emotion_llama.synthetic.plan import seed_of
-
     if not snrs_db or not blur_factors or any(f < 1 or f & (f - 1) for f in blur_factors):
         raise InputError(f"expected ratios in dB and blur factors of 1, 2, 4 ..., got {snrs_db} and {blur_factors}")
-    rng = np.random.default_rng(seed_of("noise", seed, name))
+    digest = hashlib.blake2b("\x1f".join(("noise", str(seed), name)).encode(), digest_size=6).digest()
+    rng = np.random.default_rng(int.from_bytes(digest, "big"))
     snr, blur = rng.integers(len(snrs_db)), rng.integers(len(blur_factors))
     return Draw(snrs_db[int(snr)], blur_factors[int(blur)], rng)
 

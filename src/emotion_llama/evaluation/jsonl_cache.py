@@ -28,7 +28,7 @@ class JsonlCache:
     """
 
     def __init__(self, folder: Path, stem: str, *, writer: int = 0) -> None:
-        from emotion_llama.batch import make_folder
+        from emotion_llama.files import make_folder
 
         make_folder(folder)
         self._folder, self._stem = folder, stem

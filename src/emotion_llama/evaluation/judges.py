@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, NamedTuple, Protocol, runtime_checkable
 
-from emotion_llama.annotators.annotator import Answer
+from emotion_llama.chat.questions import Answer
 from emotion_llama.errors import AnnotationError, InputError
 from emotion_llama.evaluation.chat import Chat, FreeAsked, chat_settings, checked_folder, free_question, load_chat
 from emotion_llama.evaluation.jsonl_cache import JsonlCache, hash_of

@@ -14,9 +14,9 @@ from typing import Literal, NamedTuple
 
 from emotion_llama.errors import InputError
 from emotion_llama.models.clip_media import ClipMedia
+from emotion_llama.models.clip_media import without as drop
 from emotion_llama.prompts.cues import cue_text
 from emotion_llama.records import Evidence, Missing
-from emotion_llama.train.media import without as drop
 
 Sense = Literal["A", "V", "T"]
 Senses = frozenset[Sense]
@@ -81,7 +81,7 @@ def shown_of(
     Raises:
         InputError: there is no such encoder.
     """
-    from emotion_llama.annotators.emotion_llama import shortened
+    from emotion_llama.predictors.emotion_llama import shortened
 
     left = shown_evidence(evidence, senses)
     seen = shown_media(media, senses, without) if channels.has_tokens else ClipMedia()

@@ -119,7 +119,7 @@ class ModelAnswers:
         )  # fmt: skip
 
     def _batch(self, asked: Sequence[Asked], task: str) -> Any:
-        from emotion_llama.data.loaded_model import LoadedModel
+        from emotion_llama.models.features.loaded_model import LoadedModel
 
         if self._loaded is None:
             self._loaded = LoadedModel(self.folder, device=self._device, dtype=self._dtype)

@@ -131,7 +131,7 @@ def corrupt_clips(
     Raises:
         InputError: an option cannot be used, names are doubled, there is no noise, or `out` is not empty.
     """
-    from emotion_llama.data.names import make_folder
+    from emotion_llama.files import make_folder
 
     paths = [Path(path) for path in clips]
     if doubled := sorted({p.stem for p in paths if sum(q.stem == p.stem for q in paths) > 1}):
@@ -160,7 +160,7 @@ def corrupt_clips(
 
 def _corrupt(path: Path, target: Path, what: Draw, noise: NoiseFiles, seed: int) -> NoiseRecord:
     from emotion_llama.media.probe import probe
-    from emotion_llama.synthetic.clips import ClipFormat, write_clip
+    from emotion_llama.media.writing import ClipFormat, write_clip
 
     clip = probe(path)
     said: dict[str, object] = {}

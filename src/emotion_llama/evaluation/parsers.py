@@ -16,12 +16,12 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Literal
 
-from emotion_llama.answers import parse_tolerant, parse_upstream
 from emotion_llama.errors import InputError
 from emotion_llama.evaluation.open_vocabulary import parse_word_list
 from emotion_llama.evaluation.records import Reply
 from emotion_llama.evaluation.word_lists import listed_words
 from emotion_llama.labels import LABEL_SPACES, MER6, LabelSpace, convert
+from emotion_llama.prompts.answer_parser import parse_tolerant, parse_upstream
 
 Parser = Literal["upstream", "tolerant", "likelihood"]
 PARSERS: tuple[Parser, ...] = ("upstream", "tolerant", "likelihood")

@@ -90,7 +90,7 @@ def read_published(path: Path) -> Mapping[str, PublishedTable]:
     Raises:
         InputError: the file is of another form, or a row has another number of figures than its table.
     """
-    from emotion_llama.yaml_recipes import checked, read_tree
+    from emotion_llama.config import checked, read_tree
 
     document = checked(_document(), read_tree(path), str(path))
     tables: dict[str, PublishedTable] = {}

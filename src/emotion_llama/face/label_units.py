@@ -35,6 +35,7 @@ MER_FACTORY: Mapping[str, tuple[str, ...]] = MappingProxyType(
         "disgust": ("AU09", "AU15"),
     }
 )
+PRESENT = 0.8  # intensity from which a unit counts as present: MER-Factory's threshold
 MER_FACTORY_MIN_PRESENT: Mapping[str, int] = MappingProxyType(
     {label: (len(units) + 1) // 2 for label, units in MER_FACTORY.items()}
 )

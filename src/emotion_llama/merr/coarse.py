@@ -12,7 +12,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 
-from emotion_llama.annotators.wording import Wording, wording
+from emotion_llama.rules.wording import Wording, wording
 
 COARSE_VERSION = 2
 

@@ -11,15 +11,15 @@ import re
 from collections.abc import Mapping, Sequence
 from itertools import combinations
 
-from emotion_llama.annotators.annotator import Language
-from emotion_llama.annotators.grounding import cues_in, find_problems, without_quotations
-from emotion_llama.annotators.reasoning import holds_label
-from emotion_llama.annotators.rules import RulesReader
-from emotion_llama.annotators.wording import Wording, wording
+from emotion_llama.chat.questions import Language
 from emotion_llama.labels import LabelSpace
 from emotion_llama.merr.fields import Conflict, Consistency
 from emotion_llama.merr.recipe_parts import ConsistencyPart
 from emotion_llama.records import Cue, Evidence
+from emotion_llama.rules.grounding import cues_in, find_problems, without_quotations
+from emotion_llama.rules.reasoning import holds_label
+from emotion_llama.rules.rules import RulesReader
+from emotion_llama.rules.wording import Wording, wording
 
 # Labels that are next to each other: observers and rules take one for the other on one face (fear and surprise, anger
 # and disgust: Ekman & Friesen, JPSP 17(2), 1971; the rest is our own: raised brows belong to surprise, worry and doubt

@@ -60,7 +60,7 @@ def units_of_label(label: str, rules: tuple[LabelRule, ...]) -> tuple[str, ...]:
 
 def _rows(table: str, own: Mapping[str, tuple[str, ...]]) -> list[LabelRule]:
     if table == "joined":
-        from emotion_llama.annotators.rule_tables import PUBLISHED
+        from emotion_llama.rules.rule_tables import PUBLISHED
 
         return [LabelRule(rule.label, rule.units, rule.needs, rule.any_of) for rule in PUBLISHED.rules]
     if table == "own":

@@ -12,7 +12,7 @@ from emotion_llama.merr.values import peak_units, source_of, subtitle_language, 
 from emotion_llama.records import Evidence, PeakFrame, Prosody, Tone, Transcript, TranscriptLine
 
 if TYPE_CHECKING:
-    from emotion_llama.annotators.rules import RulesReader
+    from emotion_llama.rules.rules import RulesReader
 
 Modality = Literal["face", "voice", "words"]
 MODALITIES: tuple[Modality, ...] = ("face", "voice", "words")
@@ -39,7 +39,7 @@ def read_modality(sample: Sample, modality: Modality) -> Reading:
 
 
 def _strongest(evidence: Evidence) -> str | None:
-    from emotion_llama.annotators.rule_tables import EVIDENCE_FLOOR
+    from emotion_llama.rules.rule_tables import EVIDENCE_FLOOR
 
     moved: dict[str, float] = {}
     for cue in _reader().read(evidence).cues:
@@ -53,7 +53,7 @@ def _strongest(evidence: Evidence) -> str | None:
 
 @lru_cache(maxsize=1)
 def _reader() -> RulesReader:
-    from emotion_llama.annotators.rules import RulesReader
+    from emotion_llama.rules.rules import RulesReader
 
     return RulesReader()
 

@@ -11,10 +11,11 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 from zlib import crc32
 
 from emotion_llama.errors import InputError
+from emotion_llama.merr.assessor import Assessor
 from emotion_llama.merr.comparison import Comparison, compare
 from emotion_llama.merr.counts import by_size, is_coarse, is_fine
 from emotion_llama.merr.figures import Statistics
-from emotion_llama.merr.quality import Assessor, Measure
+from emotion_llama.merr.quality import Measure
 from emotion_llama.merr.records import Sample
 from emotion_llama.merr.review_figures import ReviewCounter, ReviewStatistics
 from emotion_llama.merr.reviews import newest_reviews

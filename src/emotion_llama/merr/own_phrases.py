@@ -8,11 +8,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from emotion_llama.annotators.annotator import LANGUAGES
-from emotion_llama.annotators.phrases import Phrases, expression_phrases, own_phrases
-from emotion_llama.annotators.wording import pick, wording
+from emotion_llama.chat.questions import LANGUAGES
+from emotion_llama.config import read_yaml
 from emotion_llama.errors import InputError
-from emotion_llama.yaml_recipes import read_yaml
+from emotion_llama.rules.phrases import Phrases, expression_phrases, own_phrases
+from emotion_llama.rules.wording import pick, wording
 
 _COLUMNS = ("language", "units", "phrase")
 

@@ -7,11 +7,10 @@ every measure says on how much it rests. There is no sum of all measures: they h
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from emotion_llama.merr.counts import is_coarse
 from emotion_llama.merr.records import Sample
 
 CIRCULAR = "written by rules from these measurements: agreement would be circular"
@@ -53,35 +52,3 @@ class Counter(Protocol):
 
     def measures(self) -> tuple[Measure, ...]:
         """The measures so far."""
-
-
-class Assessor:
-    """All measures together, for who reads the samples once and does more with them."""
-
-    def __init__(self) -> None:
-        from emotion_llama.merr.quality_faces import Expressions
-        from emotion_llama.merr.quality_labels import GivenLabels, Leaks
-        from emotion_llama.merr.quality_texts import Grounds, Languages, Repeats
-        from emotion_llama.merr.quality_voices import Tones
-
-        self._counters: tuple[Counter, ...] = (
-            GivenLabels(), Expressions(), Tones(), Grounds(), Leaks(), Languages(), Repeats(),
-        )  # fmt: skip
-
-    def add(self, sample: Sample) -> None:
-        """Count one sample; those outside the coarse set are passed over."""
-        if is_coarse(sample):
-            for counter in self._counters:
-                counter.add(sample)
-
-    def measures(self) -> tuple[Measure, ...]:
-        """All measures so far."""
-        return tuple(measure for counter in self._counters for measure in counter.measures())
-
-
-def assess(samples: Iterable[Sample]) -> tuple[Measure, ...]:
-    """All measures over the coarse set of a build."""
-    assessor = Assessor()
-    for sample in samples:
-        assessor.add(sample)
-    return assessor.measures()

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 
-from emotion_llama.annotators.annotator import LANGUAGES
-from emotion_llama.annotators.reasoning import holds_label
-from emotion_llama.annotators.wording import wording
+from emotion_llama.chat.questions import LANGUAGES
 from emotion_llama.labels import MERR9
 from emotion_llama.merr.consistency import check_text
 from emotion_llama.merr.quality import Measure
 from emotion_llama.merr.recipe_parts import ConsistencyPart
 from emotion_llama.merr.records import Sample
 from emotion_llama.merr.values import descriptions, label_of, part, source_of, subtitle_text
+from emotion_llama.rules.reasoning import holds_label
+from emotion_llama.rules.wording import wording
 
 UNIMODAL = ("visual_expression", "visual_objective", "audio_tone")
 

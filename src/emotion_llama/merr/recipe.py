@@ -8,7 +8,8 @@ from typing import Any, Literal
 
 from pydantic import Field, model_validator
 
-from emotion_llama.annotators.annotator import Language
+from emotion_llama.chat.questions import Language
+from emotion_llama.config import Tree, checked, override_tree, read_tree, resolve_paths
 from emotion_llama.labels import LABEL_SPACES, LabelSpace
 from emotion_llama.merr.recipe_parts import (
     AnnotatorsPart,
@@ -24,7 +25,6 @@ from emotion_llama.merr.recipe_parts import (
     SplitsPart,
     VisualExpressionPart,
 )
-from emotion_llama.yaml_recipes import Tree, checked, override_tree, read_tree, resolve_paths
 
 # Dotted keys that name files: in a recipe file they are relative to it, on the command line to the current folder.
 PATH_KEYS = ("evidence.face_model", "evidence.units", "evidence.asr_model", "visual_expression.phrases")

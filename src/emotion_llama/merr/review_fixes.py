@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 
-from emotion_llama.annotators.reasoning import holds_label
-from emotion_llama.annotators.wording import wording
 from emotion_llama.errors import InputError
 from emotion_llama.labels import LabelSpace
 from emotion_llama.merr.fields import PseudoLabel, to_json
 from emotion_llama.merr.records import Field, FieldKey, Json, Provenance, Sample, StageRun
 from emotion_llama.merr.review_records import FIXABLE, REVIEWER, headline, key_of_fix
 from emotion_llama.merr.values import part, source_of, text_of
+from emotion_llama.rules.reasoning import holds_label
+from emotion_llama.rules.wording import wording
 
 MAX_LETTERS, MAX_PHRASES = 8000, 60  # of one text, and of one list; own choice, far above what a build writes
 TAKEN_AWAY = "a reviewer took it away"

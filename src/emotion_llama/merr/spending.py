@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from emotion_llama.annotators.annotator import Annotator
-    from emotion_llama.annotators.openai_compatible import OpenAICompatibleAnnotator
+    from emotion_llama.chat.openai_compatible import OpenAICompatibleAnnotator
+    from emotion_llama.chat.questions import Annotator
     from emotion_llama.merr.stage import Stage
     from emotion_llama.merr.stages.asked import Respondent
 
@@ -31,7 +31,7 @@ def ready_to_ask(stages: Iterable[Stage], folder: Path) -> tuple[str, ...]:
         InputError: a key is not set, or a file of spending cannot be read.
         MissingDependency: a package is not installed.
     """
-    from emotion_llama.annotators.load import prepare
+    from emotion_llama.predictors.load import prepare
 
     stages = list(stages)
     annotators = _annotators(stages)
@@ -64,7 +64,7 @@ def _keep_answers(stages: Iterable[Stage], folder: Path) -> None:
 
 
 def _share_budgets(annotators: Iterable[OpenAICompatibleAnnotator], folder: Path) -> None:
-    from emotion_llama.annotators.budget import Budget, SpendingFile
+    from emotion_llama.chat.budget import Budget, SpendingFile
 
     by_server: dict[tuple[str, str], list[OpenAICompatibleAnnotator]] = {}
     for annotator in annotators:

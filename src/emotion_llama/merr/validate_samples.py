@@ -6,7 +6,7 @@ from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
-from emotion_llama.annotators.annotator import LANGUAGES
+from emotion_llama.chat.questions import LANGUAGES
 from emotion_llama.labels import LabelSpace
 from emotion_llama.merr.consistency import check_text
 from emotion_llama.merr.counts import is_coarse, is_fine

@@ -5,8 +5,9 @@ Legend: B clips, F face crops, S samples or pixels of a side, D features.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -18,8 +19,8 @@ from emotion_llama.models.inputs import ClipRecipe, Float32, SoundRecipe
 from emotion_llama.records import UInt8
 
 if TYPE_CHECKING:
-    from emotion_llama.data.clip_inputs import ClipInputs
-    from emotion_llama.data.features import ClipFeatures
+    from emotion_llama.models.clip_features import ClipFeatures
+    from emotion_llama.models.clip_inputs import ClipInputs
 
 # Names of the model's inputs -> arrays; only transformers' BatchFeature sees it.
 ArrayMap = dict[str, npt.NDArray[Any]]
@@ -148,3 +149,21 @@ def _unmixed(raw: str, data: ArrayMap, features: Sequence[str]) -> None:
     mixed = [name for name in features if name in data]
     if mixed:
         raise InputError(f"some clips of the batch give {raw}, others {mixed[0]}; give the same for all")
+
+
+# Encoder -> the fields of ClipMedia that hold what it takes or makes, in the order of the model's modality mask.
+_FIELDS: Mapping[str, tuple[str, ...]] = MappingProxyType(
+    {
+        "image": ("image",),
+        "face": ("face_features",),
+        "temporal": ("temporal_features",),
+        "audio": ("audio_features", "samples"),
+    }
+)
+ENCODERS = tuple(_FIELDS)
+
+
+def without(media: ClipMedia, dropped: frozenset[str]) -> ClipMedia:
+    """The same media without what some of the encoders take; other names do not matter."""
+    gone = {name: None for part in dropped & _FIELDS.keys() for name in _FIELDS[part]}
+    return replace(media, **gone) if gone else media

@@ -29,8 +29,8 @@ from emotion_llama.models import adapters
 from emotion_llama.models.configuration_emotion_llama import EmotionLlamaConfig
 from emotion_llama.models.encoder_inputs import ENCODER_INPUT_NAMES, MODALITIES, EncoderInputs
 from emotion_llama.models.encoding import EmotionLlamaEncoding, check_counts, check_filled_left, scatter, spread
-from emotion_llama.models.features import clip_means, hubert_features
 from emotion_llama.models.pretrained import FLOAT32_PARTS, EmotionLlamaPreTrainedModel
+from emotion_llama.models.utterance_features import clip_means, hubert_features
 from emotion_llama.models.vit import VisionTransformer
 
 _TOWERS = ("vision_tower", "vision_layernorm", "face_tower", "temporal_tower", "audio_tower")

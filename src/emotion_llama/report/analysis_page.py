@@ -8,18 +8,22 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from importlib import resources
+from typing import TYPE_CHECKING
 
 from emotion_llama import __version__
 from emotion_llama.records import Analysis
 from emotion_llama.report.evidence_section import voice_figure
 from emotion_llama.report.markup import Html, element, join
 from emotion_llama.report.person_section import Context, person_section
-from emotion_llama.report.pictures import PeakPicture
+from emotion_llama.report.pictures import PeakPicture, peak_pictures
 from emotion_llama.report.selection import MOST_DETAILED, choose_detailed, points_per_curve, within_budget
 from emotion_llama.report.series import TimeAxis
 from emotion_llama.report.tables import bullet_list, clip_facts, details, facts, stage_facts
 from emotion_llama.report.wording import Headline, caveat, is_answered, person_headline, person_name, sentence
 from emotion_llama.speech.pauses import pauses
+
+if TYPE_CHECKING:
+    from emotion_llama.analysis import Analyzer
 
 POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'"
 
@@ -35,6 +39,11 @@ LIMITS = (
     "European Union, inferring emotions at work and in education is prohibited except for medical or safety reasons "
     "(Regulation (EU) 2024/1689, Article 5).",
 )
+
+
+def analysis_page(analyzer: Analyzer, analysis: Analysis) -> str:
+    """The whole page of an analysis, with the pictures of its peak frames taken from the clip."""
+    return render_page(analysis, peak_pictures(analyzer, analysis), versions=analysis.versions)
 
 
 def render_page(

@@ -5,8 +5,8 @@ from __future__ import annotations
 from base64 import b64encode
 from collections.abc import Sequence
 
-from emotion_llama.evaluation.compare import ClipComparison, Side
 from emotion_llama.report.charts import figure, probability_bars
+from emotion_llama.report.compare import ClipComparison, Side
 from emotion_llama.report.dataset_page import page
 from emotion_llama.report.evaluation_page import LIMITS
 from emotion_llama.report.markup import Html, element

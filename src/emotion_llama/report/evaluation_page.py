@@ -8,9 +8,9 @@ from emotion_llama import __version__
 from emotion_llama.evaluation.published import PublishedTable
 from emotion_llama.evaluation.records import Figure
 from emotion_llama.evaluation.report import AS_THEY_ARE, RECALL, Report, Row, Section, shown, spoken
-from emotion_llama.evaluation.report_markup import UNITS
 from emotion_llama.report.charts import drawing, figure, text
 from emotion_llama.report.dataset_page import page
+from emotion_llama.report.evaluation_markup import UNITS
 from emotion_llama.report.markup import Html, element
 from emotion_llama.report.tables import bullet_list, details, facts, table
 from emotion_llama.report.wording import NBSP, clock

@@ -12,7 +12,7 @@ from emotion_llama.records import Analysis, Float, UInt8
 from emotion_llama.report.selection import Key, choose_detailed
 
 if TYPE_CHECKING:
-    from emotion_llama.pipeline import Analyzer
+    from emotion_llama.analysis import Analyzer
 
 MARGIN = 0.25  # room around the box on each side, as a share of its longer side
 JPEG_QUALITY = 82
@@ -68,7 +68,7 @@ def peak_pictures(analyzer: Analyzer, analysis: Analysis) -> dict[Key, PeakPictu
     Raises:
         MediaError: the clip can no longer be read.
     """
-    from emotion_llama.pipeline.peak_view import peak_view
+    from emotion_llama.analysis.peak_view import peak_view
 
     people = {person.person_id: person for person in analysis.people}
     found: dict[Key, PeakPicture] = {}

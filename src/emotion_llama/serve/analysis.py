@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from emotion_llama.pipeline.options import Options
+from emotion_llama.analysis.options import Options
 from emotion_llama.records import Prediction
 from emotion_llama.serve.isolation.limits import ChildDied, ClipLimits
 from emotion_llama.serve.isolation.pool import Analyzed, Answer, Progress

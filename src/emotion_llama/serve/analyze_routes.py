@@ -9,7 +9,7 @@ from typing import Any
 
 from fastapi import APIRouter, Request, Response
 
-from emotion_llama.documents import AnalysisDocument
+from emotion_llama.schema import AnalysisDocument
 from emotion_llama.serve.analysis import FIELDS, AnalyzeForm, analyze_clip, parse_form, prediction_json
 from emotion_llama.serve.auth import Caller
 from emotion_llama.serve.isolation.pool import Analyzed

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from emotion_llama.pipeline.options import Options
+from emotion_llama.analysis.options import Options
 from emotion_llama.serve.analysis import clip_limits
 from emotion_llama.serve.chat_clips import ClipId, ClipMemory, KnownClip, KnownPerson, Reading
 from emotion_llama.serve.chat_media import ClipReference, InlineClip, UploadedClip, inline_bytes, kind_of, sha256_of

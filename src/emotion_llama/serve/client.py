@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from emotion_llama.documents import AnalysisDocument
+from emotion_llama.schema import AnalysisDocument
 from emotion_llama.serve.client_http import Requests, events_of, readable
 from emotion_llama.serve.client_records import (
     ChatAnswer,

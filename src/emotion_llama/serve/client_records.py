@@ -6,8 +6,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-from emotion_llama.documents import AnalysisDocument
 from emotion_llama.errors import BackendError
+from emotion_llama.schema import AnalysisDocument
 
 T = TypeVar("T")
 Json = Mapping[str, Any]  # a JSON object as it came

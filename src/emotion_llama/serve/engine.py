@@ -15,7 +15,7 @@ from emotion_llama.serve.model_thread import EngineFigures, ForgottenClip, Model
 from emotion_llama.serve.questions import Question, SeenArrays
 
 if TYPE_CHECKING:
-    from emotion_llama.annotators.reader import Reader
+    from emotion_llama.predictors.reader import Reader
 
 __all__ = ["Answering", "Busy", "Engine", "EngineFigures", "ForgottenClip"]
 

@@ -11,7 +11,7 @@ from typing import Annotated, Literal, TypeVar
 from fastapi import APIRouter, Path, Query, Request, Response
 from pydantic import BaseModel, ConfigDict, Field
 
-from emotion_llama.documents import AnalysisDocument
+from emotion_llama.schema import AnalysisDocument
 from emotion_llama.serve.analysis import FIELDS, AnalyzeForm, parse_form
 from emotion_llama.serve.analyze_routes import PAGE_EXAMPLE, PAGE_POLICY, multipart_body
 from emotion_llama.serve.auth import Caller

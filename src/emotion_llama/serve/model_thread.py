@@ -20,8 +20,8 @@ from emotion_llama.serve.batching import Kept, Line, Taken
 from emotion_llama.serve.questions import Question, SeenArrays
 
 if TYPE_CHECKING:
-    from emotion_llama.annotators.prepared import Encoded, Prepared
-    from emotion_llama.annotators.writing import Writer
+    from emotion_llama.chat.writing import Writer
+    from emotion_llama.predictors.prepared import Encoded, Prepared
     from emotion_llama.prompts.builder import Turn
 
 

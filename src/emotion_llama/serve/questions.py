@@ -16,8 +16,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from emotion_llama.annotators.seen import SeenArrays, seen_of
 from emotion_llama.errors import InputError
+from emotion_llama.predictors.seen import SeenArrays, seen_of
 from emotion_llama.prompts.builder import Turn
 from emotion_llama.prompts.tasks import task_named
 from emotion_llama.records import Cue, Missing, Prediction

@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING
 
 import uvicorn
 
-from emotion_llama.annotators import load_reader
 from emotion_llama.errors import InputError
 from emotion_llama.labels import label_space
+from emotion_llama.predictors import load_reader
 from emotion_llama.serve.app import create_app
 from emotion_llama.serve.connections import PatientConnection
 from emotion_llama.serve.engine import Engine
@@ -26,7 +26,7 @@ from emotion_llama.serve.state import ServeState, private_folder
 from emotion_llama.serve.watched import watch
 
 if TYPE_CHECKING:
-    from emotion_llama.annotators.reader import Reader
+    from emotion_llama.predictors.reader import Reader
 
 # Open connections; systems give a process 1024 files unless told otherwise, and children and models need some.
 MAX_CONNECTIONS = 800

@@ -18,7 +18,7 @@ from emotion_llama.serve.problems import Problem
 from emotion_llama.serve.settings import ServeSettings
 
 if TYPE_CHECKING:
-    from emotion_llama.annotators.reader import Reader
+    from emotion_llama.predictors.reader import Reader
     from emotion_llama.serve.engine import Engine
     from emotion_llama.serve.isolation.pool import AskedModel, MeasuringPool
 

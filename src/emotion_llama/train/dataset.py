@@ -11,12 +11,12 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from emotion_llama.errors import InputError
-from emotion_llama.models.clip_media import ClipMedia
+from emotion_llama.models.clip_media import ENCODERS, ClipMedia, without
 from emotion_llama.prompts.layouts import layout_named
 from emotion_llama.prompts.tasks import pick_instruction
 from emotion_llama.train.draws import Draw
 from emotion_llama.train.examples import DESCRIPTION_TASKS
-from emotion_llama.train.media import ENCODERS, MediaSource, without
+from emotion_llama.train.media import MediaSource
 from emotion_llama.train.records import Example
 
 if TYPE_CHECKING:

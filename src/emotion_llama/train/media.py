@@ -2,27 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import replace
-from types import MappingProxyType
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
-from emotion_llama.models.clip_media import ClipMedia
+from emotion_llama.models.clip_media import ClipMedia, without
 from emotion_llama.train.records import Example
 
 if TYPE_CHECKING:
-    from emotion_llama.data.sources import FeatureSource
-
-# Encoder -> the fields of ClipMedia that hold what it takes or makes, in the order of the model's modality mask.
-_FIELDS: Mapping[str, tuple[str, ...]] = MappingProxyType(
-    {
-        "image": ("image",),
-        "face": ("face_features",),
-        "temporal": ("temporal_features",),
-        "audio": ("audio_features", "samples"),
-    }
-)
-ENCODERS = tuple(_FIELDS)
+    from emotion_llama.models.features.sources import FeatureSource
 
 
 class MediaSource(Protocol):
@@ -55,12 +42,6 @@ class StoredMedia:
         if example.name not in self._source:
             return None
         return without(ClipMedia.of_features(self._source[example.name]), self._hidden)
-
-
-def without(media: ClipMedia, dropped: frozenset[str]) -> ClipMedia:
-    """The same media without what some of the encoders take; other names do not matter."""
-    gone = {name: None for part in dropped & _FIELDS.keys() for name in _FIELDS[part]}
-    return replace(media, **gone) if gone else media
 
 
 def usable(examples: Sequence[Example], media: MediaSource, *, text_alone: bool = False) -> Usable:

@@ -8,14 +8,14 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from emotion_llama.config import checked, merged, override_tree, read_tree, resolve_paths
 from emotion_llama.labels import LABEL_SPACES, LabelSpace
+from emotion_llama.models.clip_media import ENCODERS
 from emotion_llama.prompts.layouts import LAYOUTS
 from emotion_llama.prompts.targets import TARGET_RULES
 from emotion_llama.prompts.tasks import POOLS, TASKS
 from emotion_llama.train.dataset import DROPPABLE
-from emotion_llama.train.media import ENCODERS
 from emotion_llama.train.weights import PARTS
-from emotion_llama.yaml_recipes import checked, merged, override_tree, read_tree, resolve_paths
 
 PATH_KEYS = ("model.start", "data.features")
 Share = Annotated[float, Field(ge=0, lt=1)]

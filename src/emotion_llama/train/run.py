@@ -107,7 +107,7 @@ def gather_data(recipe: TrainRecipe) -> Data:
     Raises:
         InputError: a file cannot be used, an example stands in training and validation, or no example is left.
     """
-    from emotion_llama.data.sources import open_features
+    from emotion_llama.models.features.sources import open_features
 
     wanted = Wanted(frozenset(recipe.tasks), recipe.data.space, recipe.data.videos)
     train_examples = read_examples(recipe.data.train, wanted)

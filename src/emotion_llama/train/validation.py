@@ -10,11 +10,11 @@ from emotion_llama.errors import InputError
 from emotion_llama.evaluation.calibration import calibration
 from emotion_llama.evaluation.classification import score_labels as score_answers
 from emotion_llama.labels import MERR9, LabelSpace
-from emotion_llama.models.clip_media import ClipMedia
+from emotion_llama.models.clip_media import ClipMedia, without
 from emotion_llama.prompts.layouts import layout_named
 from emotion_llama.prompts.tokenise import encode
 from emotion_llama.train.dataset import NO_CUES, Asking
-from emotion_llama.train.media import MediaSource, without
+from emotion_llama.train.media import MediaSource
 from emotion_llama.train.records import Example
 
 

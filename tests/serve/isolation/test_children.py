@@ -14,8 +14,8 @@ from pathlib import Path
 
 import pytest
 
+from emotion_llama.analysis.options import Options
 from emotion_llama.errors import BackendError, InputError
-from emotion_llama.pipeline.options import Options
 from emotion_llama.records import Prediction
 from emotion_llama.serve.busy import Busy
 from emotion_llama.serve.isolation import process
@@ -297,7 +297,7 @@ def test_children_die_with_a_killed_parent(tmp_path: Path, how: str) -> None:
             f"""
             import asyncio
             from pathlib import Path
-            from emotion_llama.pipeline.options import Options
+            from emotion_llama.analysis.options import Options
             from emotion_llama.serve.isolation import process
             from emotion_llama.serve.isolation.pool import MeasuringPool
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from emotion_llama.pipeline.options import Options
+from emotion_llama.analysis.options import Options
 from emotion_llama.serve.isolation import confine, process
 from emotion_llama.serve.isolation.limits import ClipRefused
 from emotion_llama.serve.isolation.pool import MeasuringPool

@@ -10,7 +10,7 @@ import av
 import numpy as np
 import pytest
 
-from emotion_llama.pipeline.options import Options
+from emotion_llama.analysis.options import Options
 from emotion_llama.serve.isolation.limits import ChildDied, ClipLimits, ClipRefused
 from emotion_llama.serve.isolation.pool import MeasuringPool
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from emotion_llama.documents import AnalysisDocument
+from emotion_llama.schema import AnalysisDocument
 
 WEB = Path(__file__).parents[3] / "src" / "emotion_llama" / "serve" / "web"
 EXAMPLES = WEB / "examples"

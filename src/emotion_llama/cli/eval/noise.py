@@ -33,7 +33,7 @@ def add_parser(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> No
 
 def run(args: argparse.Namespace) -> int:
     """Make the copies; 0 when every clip was done, else 1."""
-    from emotion_llama.batch import collect_jobs
+    from emotion_llama.analysis.batch import collect_jobs
     from emotion_llama.evaluation.noise import corrupt_clips
 
     clips = [job.path for job in collect_jobs(input_paths([args.inputs]))]

@@ -190,7 +190,7 @@ def _say_of_files(problems: Sequence[FileProblem]) -> None:
 
 def _report(finished: list[EvalRun]) -> None:
     from emotion_llama.evaluation.report import report_of, run_of
-    from emotion_llama.evaluation.report_text import render_report_text
+    from emotion_llama.report.evaluation_text import render_report_text
 
     text = render_report_text(
         report_of([run_of(one) for one in finished]), colour=sys.stdout.isatty(), encoding=sys.stdout.encoding

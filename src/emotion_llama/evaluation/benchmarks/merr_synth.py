@@ -1,4 +1,4 @@
-"""MERR-Synth: rendered clips with known truth, as `emotion-llama synth render` writes them.
+"""MERR-Synth: rendered clips with known truth, as `merr-synth render` writes them.
 
 Files: plans.jsonl, clips/ID.mp4. Clips of one rendered person are drawn together in intervals. Scores are also given
 for clips whose modalities conflict, for clips without sound, face or words, and, of conflicting clips, for how often
@@ -13,6 +13,8 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
+from pydantic import BaseModel, ConfigDict, ValidationError
+
 from emotion_llama.errors import InputError
 from emotion_llama.evaluation.benchmarks import files
 from emotion_llama.evaluation.benchmarks.benchmark import Benchmark
@@ -21,11 +23,48 @@ from emotion_llama.evaluation.records import Ask, Case, Figure, FileProblem, Rep
 from emotion_llama.evaluation.scoring import LabelScorer, Run
 from emotion_llama.labels import MERR9
 from emotion_llama.prompts.tasks import pick_instruction
-from emotion_llama.synthetic.plan import ClipPlan
-from emotion_llama.synthetic.plan_file import read_plans
 
 MODALITIES = ("face", "voice", "words")
 _LABELS = LabelScorer(MERR9, MERR9, ("uar", "accuracy", "weighted_f1", "macro_f1", "micro_f1"))
+
+
+class ClipPlan(BaseModel):
+    """What plans.jsonl says of one clip, as far as scoring needs it."""
+
+    model_config = ConfigDict(strict=True, frozen=True)
+
+    id: str
+    split: str
+    label: str
+    face_label: str | None
+    voice_label: str | None
+    words_label: str | None
+    conflict: str | None
+    missing: list[str]
+    person: str
+    text: str
+    duration_seconds: float
+    fps: float
+
+    @property
+    def num_frames(self) -> int:
+        """Frames of the clip."""
+        return round(self.duration_seconds * self.fps)
+
+
+def read_plans(path: Path) -> list[ClipPlan]:
+    """All plans of a rendered data set.
+
+    Raises:
+        InputError: the file cannot be read, or a line is no plan.
+    """
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines()
+        return [ClipPlan.model_validate_json(line) for line in lines if line.strip()]
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(f"{path}: cannot be read ({error}); give a plans.jsonl of `merr-synth render`") from None
+    except ValidationError as error:
+        raise InputError(f"{path}: not a clip plan: {error.errors()[0]['loc']}: {error.errors()[0]['msg']}") from None
 
 
 @dataclass(frozen=True)
@@ -122,7 +161,7 @@ def merr_synth(folder: Path, *, split: str | None = "test") -> Benchmark:
     """MERR-Synth.
 
     Args:
-        folder: that `synth render` wrote.
+        folder: that `merr-synth render` wrote.
         split: "train", "validation", "test"; None takes all.
     """
     source = SynthFiles(folder, split)

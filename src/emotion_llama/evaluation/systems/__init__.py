@@ -49,7 +49,7 @@ def system_kind(spec: str) -> str:
     Raises:
         InputError: none.
     """
-    from emotion_llama.annotators import READERS
+    from emotion_llama.predictors import READERS
 
     if spec.startswith(("openai:", "transformers:", "pipeline:")):
         return spec.partition(":")[0]

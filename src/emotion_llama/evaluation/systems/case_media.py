@@ -6,15 +6,15 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from emotion_llama.data.features import ClipFeatures
 from emotion_llama.errors import EmotionLlamaError, InputError
 from emotion_llama.evaluation.records import Case
 from emotion_llama.evaluation.systems.problems import NO_CLIP, problem_of
+from emotion_llama.models.clip_features import ClipFeatures
 
 if TYPE_CHECKING:
-    from emotion_llama.data.feature_store import FeatureStore
-    from emotion_llama.data.loaded_model import LoadedModel
     from emotion_llama.face.backends import MeshBackend
+    from emotion_llama.models.features.feature_store import FeatureStore
+    from emotion_llama.models.features.loaded_model import LoadedModel
 
 
 class CaseMedia:
@@ -38,8 +38,8 @@ class CaseMedia:
         keep: Path | None = None,
         faces: str = "mediapipe_mesh",
     ) -> None:
-        from emotion_llama.data.sources import open_features
-        from emotion_llama.pipeline.model_inputs import LookOptions
+        from emotion_llama.analysis.clip_reading import LookOptions
+        from emotion_llama.models.features.sources import open_features
 
         self._loaded, self._faces = loaded, faces
         self._look = LookOptions(loaded.processor.frame_policy)
@@ -68,8 +68,8 @@ class CaseMedia:
             self._mesh = None
 
     def _of_clip(self, name: str, path: Path) -> ClipFeatures:
+        from emotion_llama.analysis.clip_reading import read_inputs
         from emotion_llama.media.probe import file_sha256
-        from emotion_llama.pipeline.model_inputs import read_inputs
 
         if not path.is_file():
             raise InputError(NO_CLIP)
@@ -83,8 +83,8 @@ class CaseMedia:
         return features
 
     def _open(self, folder: Path) -> FeatureStore:
-        from emotion_llama.data.feature_store import FeatureStore
-        from emotion_llama.pipeline.feature_run import run_recipe
+        from emotion_llama.analysis.feature_run import run_recipe
+        from emotion_llama.models.features.feature_store import FeatureStore
 
         encoders: Any = self._loaded.extractor.encoders
         recipe = run_recipe(self._loaded.extractor, self._look, encoders.fingerprint(), {"model": self._loaded.name})

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from emotion_llama.annotators.annotator import Answer
+from emotion_llama.chat.questions import Answer
 from emotion_llama.errors import AnnotationError, EmotionLlamaError
 from emotion_llama.evaluation.chat import Chat, FreeAsked, chat_modalities, chat_settings, checked_folder, free_question
 from emotion_llama.evaluation.prompt_files import load_prompt

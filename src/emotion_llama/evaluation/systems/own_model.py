@@ -8,16 +8,16 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from emotion_llama.annotators.emotion_llama import shortened
-from emotion_llama.annotators.measured import has_evidence
 from emotion_llama.errors import BackendError, EmotionLlamaError, InputError
 from emotion_llama.evaluation.records import Ask, Case, Reply
 from emotion_llama.evaluation.systems.case_media import CaseMedia
 from emotion_llama.evaluation.systems.problems import NOBODY, NOTHING, problem_of
+from emotion_llama.predictors.emotion_llama import shortened
 from emotion_llama.prompts.cues import cue_text
 from emotion_llama.prompts.layouts import layout_named
 from emotion_llama.prompts.tokenise import encode
 from emotion_llama.records import Evidence
+from emotion_llama.rules.measured import has_evidence
 
 if TYPE_CHECKING:
     from emotion_llama.models.clip_media import ClipMedia
@@ -72,7 +72,7 @@ class OwnModelSystem:
                 f"expected batch_size of 1 or more and temperature above 0, got {batch_size}, {temperature}"
             )
         self._layout = None if layout is None else layout_named(layout)
-        from emotion_llama.data.loaded_model import LoadedModel
+        from emotion_llama.models.features.loaded_model import LoadedModel
 
         self._loaded = LoadedModel(folder, device=device, dtype=dtype)
         self.batch_size, self._temperature = batch_size, temperature
@@ -163,8 +163,8 @@ class OwnModelSystem:
 
     def _measure(self, case: Case) -> Evidence | str:
         """What is measured of the clip's main person, for layouts that tell it; or why nothing is."""
-        from emotion_llama.pipeline import Analyzer
-        from emotion_llama.pipeline.options import Options
+        from emotion_llama.analysis import Analyzer
+        from emotion_llama.analysis.options import Options
 
         if case.media is None:
             raise InputError(
@@ -261,8 +261,8 @@ def _num_tokens(row: Sequence[int], tokenizer: Any) -> int:
 
 def load(spec: str, options: Mapping[str, Any]) -> OwnModelSystem:
     """See `load_system`; the name of a model that comes with the package, or a folder."""
-    from emotion_llama.annotators import READERS, shipped_folder
     from emotion_llama.evaluation.systems import check_options
+    from emotion_llama.predictors import READERS, shipped_folder
 
     chosen = check_options("emotion-llama", options, OPTIONS)
     return OwnModelSystem(shipped_folder(spec) if spec in READERS else Path(spec).expanduser(), **chosen)

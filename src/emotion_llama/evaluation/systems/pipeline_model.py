@@ -128,7 +128,7 @@ class PipelineSystem:
         if wants_sound:
             if parts.sound_wav is None:
                 raise AnnotationError("cannot", "the clip has no sound", attempts=0)
-            from emotion_llama.annotators.sounds import read_wav
+            from emotion_llama.media.sound_bytes import read_wav
 
             rate = int(getattr(self._pipe.feature_extractor, "sampling_rate", SAMPLE_RATE_HZ))
             return [{"raw": read_wav(parts.sound_wav, rate), "sampling_rate": rate}]

@@ -42,7 +42,7 @@ class ReaderSystem:
     @property
     def settings(self) -> Mapping[str, object]:
         """Reader, its options, and how clips are measured."""
-        from emotion_llama.pipeline.analyzer import installed_versions
+        from emotion_llama.analysis.analyzer import installed_versions
 
         reader = self._analyzer(()).reader
         return {
@@ -65,7 +65,7 @@ class ReaderSystem:
         self._analyzers.clear()
 
     def _one(self, case: Case, ask: Ask) -> Reply:
-        from emotion_llama.pipeline.options import Options
+        from emotion_llama.analysis.options import Options
 
         if case.media is None:
             return Reply(case.case_id, problem=NO_CLIP)
@@ -86,7 +86,7 @@ class ReaderSystem:
 
     def _analyzer(self, labels: tuple[str, ...]) -> Any:
         if labels not in self._analyzers:
-            from emotion_llama.pipeline import Analyzer
+            from emotion_llama.analysis import Analyzer
 
             space = LabelSpace("asked", labels) if labels else MERR9
             options = {**self._reader_options, "label_space": space}

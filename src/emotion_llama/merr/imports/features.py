@@ -11,9 +11,9 @@ from pathlib import Path
 
 import numpy as np
 
-from emotion_llama.data.published_folders import FOLDERS
 from emotion_llama.merr.imports.claims import Claim, FileContent, is_name
 from emotion_llama.merr.records import Json
+from emotion_llama.models.features.published_folders import FOLDERS
 
 SIZE = 1024  # of the published vectors
 

@@ -12,7 +12,7 @@ import threading
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from emotion_llama.annotators.annotator import Annotator, Answer, Language, Question, Task
+from emotion_llama.chat.questions import Annotator, Answer, Language, Question, Task
 from emotion_llama.errors import AnnotationError, EmotionLlamaError, InputError
 from emotion_llama.merr.kept_answers import KeptAnswers, key_of
 from emotion_llama.merr.records import Field, Provenance, StageInput, StageOutput
@@ -39,7 +39,7 @@ class Respondent:
         """The annotator itself; InputError when its configuration does not fit."""
         with self._lock:
             if self._annotator is None:
-                from emotion_llama.annotators.load import load_annotator
+                from emotion_llama.predictors.load import load_annotator
 
                 self._annotator = load_annotator(self.config)
             return self._annotator

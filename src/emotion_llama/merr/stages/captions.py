@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import ClassVar
 
-from emotion_llama.annotators.annotator import Answer, Language, Question
+from emotion_llama.chat.questions import Answer, Language, Question
 from emotion_llama.labels import LABEL_SPACES
 from emotion_llama.merr.coarse import COARSE_VERSION, coarse_caption
 from emotion_llama.merr.fields import Clues, PseudoLabel, from_json, to_json

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import ClassVar
 
-from emotion_llama.annotators.annotator import Answer, Facts, Language, Question
+from emotion_llama.chat.questions import Answer, Facts, Language, Question
 from emotion_llama.errors import AnnotationError, EmotionLlamaError
 from emotion_llama.labels import LABEL_SPACES
 from emotion_llama.merr.balance import Look, near_duplicates, over_caps

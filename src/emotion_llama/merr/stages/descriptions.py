@@ -8,9 +8,9 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from emotion_llama.annotators.annotator import Answer, Facts, Language, Question, Task
-from emotion_llama.annotators.scene import scene_from_json
+from emotion_llama.chat.questions import Answer, Facts, Language, Question, Task
 from emotion_llama.face.peak import SPEECH_UNITS
+from emotion_llama.media.scene_facts import scene_from_json
 from emotion_llama.merr.measured import Measured
 from emotion_llama.merr.own_phrases import OwnPhrases
 from emotion_llama.merr.records import Field, Provenance, StageInput

@@ -22,8 +22,8 @@ from emotion_llama.merr.stages.common import EVIDENCE, Results, each, field, now
 from emotion_llama.records import Evidence, Transcript
 
 if TYPE_CHECKING:
-    from emotion_llama.pipeline.analyzer import Analyzer
-    from emotion_llama.pipeline.options import Options
+    from emotion_llama.analysis.analyzer import Analyzer
+    from emotion_llama.analysis.options import Options
     from emotion_llama.records import Analysis, Clip, Waveform
 
 SOUND = "sound"  # artifact
@@ -77,7 +77,7 @@ class EvidenceStage:
         return StageOutput(_fields(measured, analysis), tuple(artifacts))
 
     def _options(self, clip: ClipRow) -> Options:
-        from emotion_llama.pipeline.options import Options
+        from emotion_llama.analysis.options import Options
 
         # Without given words only the recogniser may be asked: a file beside the clip was looked for at ingest.
         given = clip.given_subtitle
@@ -87,7 +87,7 @@ class EvidenceStage:
 
 def analyzer_of(part: EvidencePart) -> Analyzer:
     """This thread's Analyzer with these settings."""
-    from emotion_llama.pipeline import Analyzer
+    from emotion_llama.analysis import Analyzer
 
     key = part.model_dump_json()
     kept: Analyzer | None = getattr(_KEPT, "analyzer", None)
@@ -174,7 +174,7 @@ def wav_bytes(sound: Waveform) -> bytes:
 
 
 def _file_facts(path: Path | None) -> str | None:
-    from emotion_llama.pipeline.options import file_and_hash
+    from emotion_llama.analysis.options import file_and_hash
 
     return file_and_hash(path)
 

@@ -23,8 +23,8 @@ from emotion_llama.merr.stages.evidence import analyzer_of
 from emotion_llama.records import Clip, FaceTrack, PeakFrame, UInt8
 
 if TYPE_CHECKING:
-    from emotion_llama.annotators.scene import SceneFacts
     from emotion_llama.face.hands import HandFinder
+    from emotion_llama.media.scene_facts import SceneFacts
 
 PEAK_FRAME, FACE_CROP = "peak_frame", "face_crop"  # artifacts
 NO_VIDEO = "the file has no video"
@@ -91,7 +91,7 @@ class PeakStage:
         scene, crop = self._look(clip, measured, picture)
         artifacts = [Artifact(PEAK_FRAME, ".png", png_bytes(picture.image))]
         artifacts += [] if crop is None else [Artifact(FACE_CROP, ".png", png_bytes(crop))]
-        from emotion_llama.annotators.scene import scene_to_json
+        from emotion_llama.media.scene_facts import scene_to_json
 
         why = measured.evidence.why_missing("action_units") or "no frame of the face could be judged"
         peak = None if found is None else _peak(found, picture, crop)
@@ -123,9 +123,9 @@ class PeakStage:
 
     def _look(self, clip: Clip, measured: Measured, picture: _Picture) -> tuple[SceneFacts, UInt8 | None]:
         """What the frame shows, and the main person's aligned face where it was seen in it."""
-        from emotion_llama.annotators.scene_measure import measure_scene, read_around
+        from emotion_llama.analysis.peak_view import mesh_in
         from emotion_llama.face.align import align_face
-        from emotion_llama.pipeline.peak_view import mesh_in
+        from emotion_llama.rules.scene.scene_measure import measure_scene, read_around
 
         track = measured.track
         row = None if track is None else _row(track, picture.frame_index)

@@ -14,9 +14,9 @@ from emotion_llama.records import Evidence, Missing, Prediction, UInt8
 from emotion_llama.serve.isolation.limits import ClipLimits
 
 if TYPE_CHECKING:
-    from emotion_llama.annotators.seen import SeenArrays
-    from emotion_llama.data.clip_inputs import ClipInputs
+    from emotion_llama.models.clip_inputs import ClipInputs
     from emotion_llama.models.inputs import FramePolicy
+    from emotion_llama.predictors.seen import SeenArrays
 
 
 class AskingReader:
@@ -48,7 +48,7 @@ class AskingReader:
         return self._ask(self._seen(evidence, inputs))
 
     def _seen(self, evidence: Evidence, inputs: ClipInputs) -> SeenArrays:
-        from emotion_llama.annotators.seen import seen_of
+        from emotion_llama.predictors.seen import seen_of
 
         most = self._limits.max_segment_seconds
         if inputs.sound is not None and inputs.sound.duration_seconds > most:

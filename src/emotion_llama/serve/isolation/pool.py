@@ -19,8 +19,8 @@ from emotion_llama.serve.isolation.protocol import AnalyzeMessage, ModelMessage,
 from emotion_llama.serve.isolation.worker import Answer, Job, Progress, Result
 
 if TYPE_CHECKING:
+    from emotion_llama.analysis.options import Options
     from emotion_llama.models.inputs import FramePolicy
-    from emotion_llama.pipeline.options import Options
     from emotion_llama.serve.questions import SeenArrays
 
 __all__ = [

@@ -19,7 +19,7 @@ from emotion_llama.serve.isolation.limits import ClipLimits
 from emotion_llama.serve.questions import MAX_BYTES
 
 if TYPE_CHECKING:
-    from emotion_llama.pipeline.options import Options
+    from emotion_llama.analysis.options import Options
 
 LENGTH = struct.Struct(">Q")
 
@@ -61,7 +61,7 @@ class OptionsMessage(Message):
 
     def options(self) -> Options:
         """The options of a message."""
-        from emotion_llama.pipeline.options import Options
+        from emotion_llama.analysis.options import Options
 
         files = {"transcript": self.transcript, "asr_model": self.asr_model}
         paths = {name: None if text is None else Path(text) for name, text in files.items()}

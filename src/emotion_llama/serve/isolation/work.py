@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from emotion_llama.pipeline import Analyzer
+from emotion_llama.analysis import Analyzer
 from emotion_llama.records import Analysis, Clip, Prediction
 from emotion_llama.serve.isolation.asking import AskingReader
 from emotion_llama.serve.isolation.header import checked_clip
@@ -17,8 +17,8 @@ from emotion_llama.serve.isolation.limits import ClipLimits, ClipRefused
 from emotion_llama.serve.isolation.protocol import AnalyzeMessage, PartMessage
 
 if TYPE_CHECKING:
-    from emotion_llama.annotators.reader import Reader
-    from emotion_llama.pipeline.options import Options
+    from emotion_llama.analysis.options import Options
+    from emotion_llama.predictors.reader import Reader
     from emotion_llama.serve.questions import SeenArrays
 
 Send = Callable[[Mapping[str, Any]], None]
@@ -103,7 +103,7 @@ def _check_segment(clip: Clip, options: Options, limits: ClipLimits) -> None:
 
 
 def _written(analyzer: Analyzer, analysis: Analysis, asked: AnalyzeMessage) -> Worked:
-    from emotion_llama.documents import analysis_document
+    from emotion_llama.schema import analysis_document
 
     shown = _shown(analysis, asked)
     folder = f"{Path(asked.path).parent}{os.sep}"
@@ -118,10 +118,9 @@ def _written(analyzer: Analyzer, analysis: Analysis, asked: AnalyzeMessage) -> W
 
 
 def _page(analyzer: Analyzer, analysis: Analysis, shown: Analysis) -> str:
-    from emotion_llama.report.analysis_page import render_page
-    from emotion_llama.report.pictures import peak_pictures
+    from emotion_llama.report.analysis_page import analysis_page
 
-    return render_page(shown, peak_pictures(analyzer, analysis), versions=shown.versions)
+    return analysis_page(analyzer, shown)
 
 
 def _shown(analysis: Analysis, asked: AnalyzeMessage) -> Analysis:

@@ -1,0 +1,1 @@
+"""Rendered clips whose truth is known, and the training of the small model nano on them."""

@@ -1,0 +1,70 @@
+"""The recipe of an encoder training: strict YAML and dotted overrides in, all mistakes at once."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from emotion_llama.config import checked, merged, override_tree, read_tree, resolve_paths
+from emotion_llama.train.recipe import Part
+
+PATH_KEYS = ("data.clips", "data.cache")
+Rate = Annotated[float, Field(gt=0)]
+
+
+class EncoderData(Part):
+    """What is learnt from."""
+
+    clips: Path = Field(description="A data set of `merr-synth render`.")
+    cache: Path = Field(description="Folder for decoded clips, about 0.8 MB each; filled at first use.")
+    workers: int = Field(2, ge=1, description="Processes that decode.")
+    most_train_clips: int | None = Field(None, ge=1, description="Learn from so many, drawn by the seed; null: all.")
+
+
+class TowerPart(Part):
+    """How one encoder learns."""
+
+    rounds: int = Field(20, ge=1, description="How often each clip is seen; validation after each.")
+    batch_size: int = Field(32, ge=1, description="Clips a step.")
+    crops: int = Field(4, ge=1, description="Face crops of a clip at a time (face_tower).")
+    peak_rate: Rate = Field(1e-3, description="Of the schedule that stages 1 and 2 have too.")
+    least_rate: Rate = Field(1e-5, description="Where its cosine ends.")
+    warmup_share: float = Field(0.05, ge=0, le=1, description="Of all steps.")
+    weight_decay: float = Field(0.05, ge=0, description="As published for stage 1; biases and norms have none.")
+    max_grad_norm: float = Field(1.0, ge=0, description="0 does not clip.")
+
+
+class TowerParts(Part):
+    """The four encoders; one that is null is left out and keeps random weights."""
+
+    vision_tower: TowerPart | None = TowerPart()
+    face_tower: TowerPart | None = TowerPart()
+    temporal_tower: TowerPart | None = TowerPart()
+    audio_tower: TowerPart | None = TowerPart()
+
+
+class EncodersRecipe(Part):
+    """A whole recipe."""
+
+    preset: Literal["nano"] = Field("nano", description="Sizes: a preset of EmotionLlamaConfig.")
+    data: EncoderData
+    towers: TowerParts = TowerParts()
+    seed: int = Field(42, ge=0, description="Of weights, order and variation.")
+    loaders: int = Field(1, ge=0, description="Processes that prepare batches while the encoder learns.")
+
+
+def load_encoders_recipe(path: Path, overrides: Sequence[str] = ()) -> EncodersRecipe:
+    """The recipe of a file, with single choices overridden.
+
+    Paths are relative to the recipe's folder; those of overrides to the current one.
+
+    Raises:
+        InputError: the file cannot be read, a key is there twice or unknown, or a value does not fit.
+    """
+    tree, given = read_tree(path), override_tree(overrides)
+    resolve_paths(tree, PATH_KEYS, path.absolute().parent)
+    resolve_paths(given, PATH_KEYS, Path.cwd())
+    return checked(EncodersRecipe, merged(tree, given), str(path))

@@ -1,0 +1,113 @@
+"""Write tensors into safetensors shards as they come, never holding more than one of them."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+from emotion_llama.models.checkpoints.pickles import TensorInfo
+
+if TYPE_CHECKING:
+    import torch
+
+# torch type -> name in a safetensors header (https://github.com/huggingface/safetensors, README "Format").
+_DTYPE_NAMES = {
+    "float64": "F64",
+    "float32": "F32",
+    "float16": "F16",
+    "bfloat16": "BF16",
+    "int64": "I64",
+    "int32": "I32",
+    "int16": "I16",
+    "int8": "I8",
+    "uint8": "U8",
+    "bool": "BOOL",
+}
+
+
+class WrittenFile(NamedTuple):
+    """A file as it lies on the disk."""
+
+    name: str
+    num_bytes: int
+    sha256: str
+
+
+def write_safetensors(path: Path, infos: Mapping[str, TensorInfo], read: Callable[[str], torch.Tensor]) -> WrittenFile:
+    """Write one file. The header needs only names, shapes and types, so values are asked for one by one.
+
+    The library's own `save_file` wants all tensors of a shard at once; that is what this function is for.
+    """
+    header: dict[str, object] = {"__metadata__": {"format": "pt"}}
+    end = 0
+    for name, info in infos.items():
+        start, end = end, end + info.num_bytes
+        dtype = _DTYPE_NAMES[str(info.dtype).removeprefix("torch.")]
+        header[name] = {"dtype": dtype, "shape": list(info.shape), "data_offsets": [start, end]}
+    head = json.dumps(header, separators=(",", ":")).encode()
+    head += b" " * (-len(head) % 8)  # the data begins on a multiple of 8 bytes
+    digest = hashlib.sha256()
+    with path.open("wb") as stream:
+
+        def put(data: bytes | memoryview) -> None:
+            stream.write(data)
+            digest.update(data)
+
+        put(len(head).to_bytes(8, "little"))
+        put(head)
+        for name, info in infos.items():
+            put(_bytes_of(read(name), name, info))
+    return WrittenFile(path.name, 8 + len(head) + end, digest.hexdigest())
+
+
+def write_shards(
+    folder: Path, infos: Mapping[str, TensorInfo], read: Callable[[str], torch.Tensor], max_shard_bytes: int
+) -> list[WrittenFile]:
+    """Write `model.safetensors`, or several shards and the index that transformers reads."""
+    groups = list(_groups(infos, max_shard_bytes))
+    if len(groups) == 1:
+        return [write_safetensors(folder / "model.safetensors", infos, read)]
+    written: list[WrittenFile] = []
+    weight_map: dict[str, str] = {}
+    for number, group in enumerate(groups, start=1):
+        name = f"model-{number:05d}-of-{len(groups):05d}.safetensors"
+        written.append(write_safetensors(folder / name, group, read))
+        weight_map |= dict.fromkeys(group, name)
+    total = sum(info.num_bytes for info in infos.values())
+    index = json.dumps({"metadata": {"total_size": total}, "weight_map": weight_map}, indent=1)
+    path = folder / "model.safetensors.index.json"
+    path.write_text(index, encoding="utf-8")
+    return [*written, WrittenFile(path.name, path.stat().st_size, sha256_of(path))]
+
+
+def sha256_of(path: Path) -> str:
+    """The file's SHA-256, read in pieces of 4 MiB."""
+    digest = hashlib.sha256()
+    with path.open("rb") as stream:
+        while piece := stream.read(4 * 2**20):
+            digest.update(piece)
+    return digest.hexdigest()
+
+
+def _groups(infos: Mapping[str, TensorInfo], max_bytes: int) -> Iterable[dict[str, TensorInfo]]:
+    group: dict[str, TensorInfo] = {}
+    size = 0
+    for name, info in infos.items():
+        if group and size + info.num_bytes > max_bytes:
+            yield group
+            group, size = {}, 0
+        group[name] = info
+        size += info.num_bytes
+    yield group
+
+
+def _bytes_of(tensor: torch.Tensor, name: str, info: TensorInfo) -> memoryview:
+    import torch
+
+    if tuple(tensor.shape) != info.shape or tensor.dtype != info.dtype:
+        raise AssertionError(f"{name}: {tuple(tensor.shape)} {tensor.dtype} came, {info} was promised")
+    flat = tensor.detach().contiguous().reshape(-1).view(torch.uint8)
+    return flat.numpy().data

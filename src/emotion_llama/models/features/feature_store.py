@@ -1,0 +1,296 @@
+"""One folder of safetensors shards and a Parquet index: features of many clips, added one by one, read by name.
+
+    DIR/recipe.json               how they were made
+    DIR/index.parquet             one row a clip: name, path, sha256, shard, shapes, faces, frame, missing, given
+    DIR/shard-00000.safetensors   tensors "NAME/face", "NAME/temporal", "NAME/audio", "NAME/global_image"
+    DIR/pending/*.safetensors     clips that are not in a shard yet, one file each, with their row in the header
+
+A clip is safe once its pending file is there. Shard, index, removal of the pending files: in this order, so that a
+run killed at any point loses nothing and the next one goes on.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, Any
+
+import numpy.typing as npt
+
+from emotion_llama.errors import InputError, MissingDependency
+from emotion_llama.files import make_folder, write_whole
+from emotion_llama.models.clip_features import GLOBAL_IMAGE, MODALITIES, ClipFeatures
+from emotion_llama.models.features.names import check_name, settle_recipe
+from emotion_llama.records import Missing
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+INDEX_FILE = "index.parquet"
+PENDING = "pending"
+SHARD_BYTES = 256 * 1024 * 1024
+_ARRAYS = (*MODALITIES, GLOBAL_IMAGE)
+
+
+@dataclass(frozen=True)
+class Row:
+    """One clip of the index; `shard` is the file that holds its tensors, `shapes` has one entry a stored tensor."""
+
+    name: str
+    path: str
+    sha256: str
+    shard: str
+    shapes: Mapping[str, tuple[int, ...]]
+    num_faces: int
+    frame_seconds: float | None
+    frame_why: str
+    missing: tuple[Missing, ...]
+    given: tuple[str, ...]
+
+
+class FeatureStore:
+    """Features by clip name; `names`, `in`, `len` and `store[name]` read, `add` writes.
+
+    Example:
+        >>> store = FeatureStore("features")
+        >>> store["sample_00000023"].audio.shape
+        (1024,)
+    """
+
+    def __init__(self, folder: str | Path, *, writable: bool = False, recipe: Mapping[str, object] | None = None):
+        """Open a store; a writable one is made where there is none, and belongs to one process at a time.
+
+        Raises:
+            InputError: no such store, one of another recipe, or one that another process writes.
+            MissingDependency: safetensors or pyarrow is not installed.
+        """
+        self.folder = Path(folder)
+        self._rows: dict[str, Row] = {}
+        self._open: dict[str, Any] = {}
+        self._lock: IO[str] | None = None
+        self._pending_bytes = 0
+        _require_packages()
+        with ExitStack() as opened:  # a store that is refused lets go of its lock
+            if writable:
+                if recipe is None:
+                    raise InputError("a store that is written needs a recipe: what its features are made by")
+                make_folder(self.folder / PENDING)
+                self._lock = opened.enter_context(_locked(self.folder / PENDING / ".lock"))
+                settle_recipe(self.folder, recipe)
+            self._load()
+            opened.pop_all()
+
+    # --- reading ----------------------------------------------------------------------------------------------------
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Names of all clips, sorted."""
+        return tuple(sorted(self._rows))
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._rows
+
+    def row(self, name: str) -> Row:
+        """What the index says of one clip.
+
+        Raises:
+            InputError: the store has no clip of that name.
+        """
+        if name not in self._rows:
+            raise InputError(f"{self.folder} has no features of {name!r} among its {len(self)} clips")
+        return self._rows[name]
+
+    def __getitem__(self, name: str) -> ClipFeatures:
+        row = self.row(name)
+        file = self._file(row.shard)
+        arrays = {key: file.get_tensor(f"{name}/{key}") for key in row.shapes}
+        return ClipFeatures(
+            **{key: arrays.get(key) for key in _ARRAYS},
+            num_faces=row.num_faces,
+            frame_seconds=row.frame_seconds,
+            frame_why=row.frame_why,
+            missing=row.missing,
+            given=row.given,
+        )
+
+    def holds(self, name: str, sha256: str) -> bool:
+        """Whether the features of this very file are there under that name."""
+        return name in self._rows and self._rows[name].sha256 == sha256
+
+    # --- writing ----------------------------------------------------------------------------------------------------
+
+    def add(self, name: str, path: Path, sha256: str, features: ClipFeatures) -> Path:
+        """Keep the features of one clip, in place of earlier ones of that name; they are on disk when this returns.
+
+        Raises:
+            InputError: the store is open for reading only, or `name` cannot be a name.
+        """
+        from safetensors.numpy import save_file
+
+        self._check_writable()
+        arrays = {key: _contiguous(value) for key, value in features.arrays().items()}
+        digest = hashlib.sha256(check_name(name).encode()).hexdigest()[:24]
+        file = self.folder / PENDING / f"{digest}.safetensors"
+        row = Row(
+            name, str(path), sha256, f"{PENDING}/{file.name}",
+            {key: tuple(value.shape) for key, value in arrays.items()},
+            features.num_faces, features.frame_seconds, features.frame_why, features.missing, features.given,
+        )  # fmt: skip
+        tensors = {f"{name}/{key}": value for key, value in arrays.items()}
+        self._open.pop(row.shard, None)
+        write_whole(file, lambda half: save_file(tensors, half, metadata={"row": json.dumps(_plain(row))}))
+        self._rows[name] = row
+        self._pending_bytes += file.stat().st_size
+        if self._pending_bytes >= SHARD_BYTES:
+            self.compact()
+        return file
+
+    def compact(self) -> None:
+        """Move what is pending into a shard, and write the index anew."""
+        from safetensors.numpy import save_file
+
+        self._check_writable()
+        pending = [row for row in self._rows.values() if row.shard.startswith(f"{PENDING}/")]
+        if pending:
+            taken = [int(row.shard[6:11]) for row in self._rows.values() if row.shard.startswith("shard-")]
+            shard = f"shard-{max(taken, default=-1) + 1:05d}.safetensors"
+            tensors: dict[str, npt.NDArray[Any]] = {}
+            for row in pending:
+                file = self._file(row.shard)
+                tensors |= {f"{row.name}/{key}": file.get_tensor(f"{row.name}/{key}") for key in row.shapes}
+            write_whole(self.folder / shard, lambda half: save_file(tensors, half))
+            self._rows |= {row.name: replace(row, shard=shard) for row in pending}
+        if pending or not (self.folder / INDEX_FILE).exists():
+            self._write_index()
+        self._open.clear()
+        for leftover in self._pending():
+            leftover.unlink()
+        self._pending_bytes = 0
+
+    def close(self) -> None:
+        """Compact a writable store and let its files go."""
+        if self._lock is not None:
+            self.compact()
+            self._lock.close()
+            self._lock = None
+        self._open.clear()
+
+    def __enter__(self) -> FeatureStore:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self.close()
+
+    # --- files ------------------------------------------------------------------------------------------------------
+
+    def _pending(self) -> Iterator[Path]:
+        return (file for file in (self.folder / PENDING).glob("*.safetensors") if not file.name.startswith("."))
+
+    def _check_writable(self) -> None:
+        if self._lock is None:
+            raise InputError(f"the store {self.folder} is open for reading; open it with writable=True to add to it")
+
+    def _file(self, shard: str) -> Any:
+        from safetensors import SafetensorError, safe_open
+
+        if shard not in self._open:
+            try:
+                self._open[shard] = safe_open(self.folder / shard, framework="numpy")
+            except (OSError, SafetensorError) as error:
+                raise InputError(f"{self.folder / shard} cannot be read ({error}); copy the store again") from error
+        return self._open[shard]
+
+    def _load(self) -> None:
+        import pyarrow as pa
+        import pyarrow.parquet as pq
+
+        file = self.folder / INDEX_FILE
+        if file.exists():
+            try:
+                # Not memory mapped: the file is replaced while the store is written.
+                table = pq.read_table(file, memory_map=False)
+                self._rows = {row.name: row for row in map(_row, table.to_pylist())}
+            except (pa.ArrowException, OSError, KeyError, TypeError) as error:
+                raise InputError(f"{file} is not the index of a feature store ({error})") from error
+        elif self._lock is None and not any(self._pending()):
+            raise InputError(f"{self.folder} is no feature store: it has no {INDEX_FILE}")
+        for path in self._pending():
+            row = _row(json.loads(self._file(f"{PENDING}/{path.name}").metadata()["row"]))
+            self._rows[row.name] = row
+
+    def _write_index(self) -> None:
+        import pyarrow as pa
+        import pyarrow.parquet as pq
+
+        rows = [_plain(self._rows[name]) for name in self.names]
+        table = pa.Table.from_pylist(rows, schema=_schema())
+        write_whole(self.folder / INDEX_FILE, lambda half: pq.write_table(table, half))
+
+
+def _plain(row: Row) -> dict[str, Any]:  # a row of the table and a JSON object
+    shapes = {f"{key}_shape": row.shapes.get(key) for key in _ARRAYS}
+    rest = {key: value for key, value in vars(row).items() if key not in ("shapes", "missing")}
+    return {**rest, **shapes, "missing": [asdict(m) for m in row.missing]}
+
+
+def _row(plain: Mapping[str, Any]) -> Row:
+    return Row(
+        name=plain["name"],
+        path=plain["path"],
+        sha256=plain["sha256"],
+        shard=plain["shard"],
+        shapes={key: tuple(shape) for key in _ARRAYS if (shape := plain[f"{key}_shape"]) is not None},
+        num_faces=plain["num_faces"],
+        frame_seconds=plain["frame_seconds"],
+        frame_why=plain["frame_why"],
+        missing=tuple(Missing(m["what"], m["reason"]) for m in plain["missing"]),
+        given=tuple(plain["given"]),
+    )
+
+
+def _schema() -> pa.Schema:
+    import pyarrow as pa
+
+    reason = pa.struct([("what", pa.string()), ("reason", pa.string())])
+    return pa.schema(
+        [(key, pa.string()) for key in ("name", "path", "sha256", "shard")]
+        + [("num_faces", pa.int64()), ("frame_seconds", pa.float64()), ("frame_why", pa.string())]
+        + [(f"{key}_shape", pa.list_(pa.int64())) for key in _ARRAYS]
+        + [("missing", pa.list_(reason)), ("given", pa.list_(pa.string()))]
+    )
+
+
+def _contiguous(value: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    import numpy as np
+
+    return np.ascontiguousarray(value)  # safetensors writes the memory as it lies
+
+
+def _require_packages() -> None:
+    from importlib.util import find_spec
+
+    for package in ("safetensors", "pyarrow"):
+        if find_spec(package) is None:
+            raise MissingDependency(package, "a feature store", "pip install 'emotion-llama[model]'")
+
+
+def _locked(file: Path) -> IO[str]:
+    """The lock of a store, held until closed; the system lets go of it when the process ends, however it ends."""
+    handle = file.open("w")
+    try:
+        import fcntl
+    except ImportError:  # Windows: two writers at a time are the user's to avoid
+        return handle
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        handle.close()
+        raise InputError(f"another process is writing to {file.parent.parent}; wait for it, or give another") from None
+    return handle

@@ -1,6 +1,0 @@
-"""From a file to its analysis: the one raw-video path of command line, Python, server and dataset builder."""
-
-from emotion_llama.pipeline.analyzer import Analyzer
-from emotion_llama.pipeline.embedder import ClipEmbedding, Embedder
-
-__all__ = ["Analyzer", "ClipEmbedding", "Embedder"]

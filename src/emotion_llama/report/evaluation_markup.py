@@ -1,0 +1,99 @@
+"""A report as Markdown and as LaTeX tables."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from emotion_llama.evaluation.report import Report, Row, Section, published_lines, shown, spoken
+from emotion_llama.report.evaluation_text import counts_text
+from emotion_llama.report.wording import printable
+
+UNITS = "Shares in percent, in brackets their 95 % bootstrap interval. Rows without a parser are published."
+_LATEX = {
+    "\\": r"\textbackslash{}", "&": r"\&", "%": r"\%", "$": r"\$", "#": r"\#", "_": r"\_", "{": r"\{", "}": r"\}",
+    "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "<": r"\textless{}", ">": r"\textgreater{}",
+}  # fmt: skip
+
+
+def markdown(text: str) -> str:
+    """Text that Markdown shows as it is, inside a table too."""
+    return "".join(f"\\{c}" if c in "\\|*_`[]<>#~" else c for c in printable(text))
+
+
+def latex(text: str) -> str:
+    """Text that LaTeX shows as it is."""
+    return "".join(_LATEX.get(c, c) for c in printable(text))
+
+
+def render_markdown(report: Report) -> str:
+    """The whole report in Markdown."""
+    return "\n".join(line for section in report.sections for line in _markdown(section)) + "\n"
+
+
+def _markdown(section: Section) -> list[str]:
+    lines = [f"## {markdown(section.benchmark)}", "", _table_row(["System", "Parser", *section.columns])]
+    lines.append(_table_row(["---", "---", *["---:"] * len(section.columns)], escape=False))
+    lines += [_table_row(_cells(row, section.columns)) for row in section.rows]
+    lines += [
+        "",
+        UNITS,
+        "",
+    ]
+    lines += _bullets("Cases", [f"{name}: {counts_text(counts)}" for name, counts in section.counts.items()])
+    failed = [f"{name}: {n} x {why}" for name, some in section.problems.items() for why, n in some.items()]
+    lines += _bullets("Failures", failed)
+    lines += _bullets("Paired tests", comparison_lines(section))
+    lines += _bullets("How it was done", [f"{who}: {told}" for who, told in spoken(section.protocol)])
+    return lines + _bullets("Published rows", published_lines(section))
+
+
+def comparison_lines(section: Section) -> list[str]:
+    """A sentence a paired test."""
+    lines = []
+    for one in section.comparisons:
+        scale = 1 if one.test != "McNemar, exact" else 100
+        d = one.difference
+        lines.append(
+            f"{one.first} minus {one.second}: {one.figure} {d.value * scale:+.2f} [{d.low * scale:+.2f}, "
+            f"{d.high * scale:+.2f}], p = {one.p_value:.3g} ({one.test}), {one.only_first} against "
+            f"{one.only_second} of {one.num_cases} cases"
+        )
+    return [*lines, *(f"not compared: {why}" for why in section.not_compared)]
+
+
+def render_latex(report: Report) -> str:
+    """One `table` environment a benchmark (booktabs)."""
+    return "\n".join(_latex(section) for section in report.sections)
+
+
+def _latex(section: Section) -> str:
+    head = " & ".join(["System", "Parser", *map(latex, section.columns)])
+    lines = [
+        "% \\usepackage{booktabs}", "\\begin{table}", "\\centering",
+        f"\\begin{{tabular}}{{ll{'r' * len(section.columns)}}}", "\\toprule", f"{head} \\\\", "\\midrule",
+    ]  # fmt: skip
+    previous: Row | None = None
+    for row in section.rows:
+        if previous is not None and previous.is_own and not row.is_own:
+            lines.append("\\midrule")
+        lines.append(" & ".join(map(latex, _cells(row, section.columns))) + " \\\\")
+        previous = row
+    notes = "; ".join(f"{name}: {counts_text(counts)}" for name, counts in section.counts.items())
+    caption = f"{section.benchmark}. {UNITS} {notes}."
+    return "\n".join([*lines, "\\bottomrule", "\\end{tabular}", f"\\caption{{{latex(caption)}}}", "\\end{table}", ""])
+
+
+def _cells(row: Row, columns: Sequence[str]) -> list[str]:
+    figures = (shown(row.figures[c], with_interval=True) if c in row.figures else "" for c in columns)
+    return [row.system, row.parser, *figures]
+
+
+def _table_row(cells: Sequence[str], *, escape: bool = True) -> str:
+    keep: Callable[[str], str] = markdown if escape else str
+    return "| " + " | ".join(keep(cell) for cell in cells) + " |"
+
+
+def _bullets(title: str, sentences: Sequence[str]) -> list[str]:
+    if not sentences:
+        return []
+    return [f"### {title}", "", *(f"- {markdown(sentence)}" for sentence in sentences), ""]

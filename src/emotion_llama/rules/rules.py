@@ -1,0 +1,161 @@
+"""The reader named "rules": what the measured cues speak for, added up. A baseline and an explanation, not a model.
+
+Each cue adds log-odds to some labels and takes them from others; a softmax over prior plus sum gives probabilities:
+
+    p(label) = exp(log prior(label) + sum of cues(label)) / sum over all labels of the same
+
+which is naive Bayes with weights that were chosen by hand (`rule_tables`, `data/lexicon_en.csv`) instead of counted.
+Two consequences are part of every answer: the probabilities are not calibrated, and cues that belong together count as
+if they were independent, up to a limit per source. Where nothing could be measured, there is no answer; a face that is
+seen and at rest is evidence (for neutral), silence and words without emotion are not.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import TYPE_CHECKING, NamedTuple
+
+from emotion_llama.errors import InputError
+from emotion_llama.labels import MERR9, LabelSpace
+from emotion_llama.records import Cue, Evidence, Prediction
+from emotion_llama.rules.explain import coarse_sentence, explain
+from emotion_llama.rules.face_cues import read_face
+from emotion_llama.rules.lexicon import Lexicon
+from emotion_llama.rules.rule_tables import EVIDENCE_FLOOR, FACE_TABLES, NEUTRAL_PRIOR, SOURCE_CAPS
+from emotion_llama.rules.voice_cues import read_voice
+from emotion_llama.rules.words import Hit, read_words
+
+if TYPE_CHECKING:
+    from emotion_llama.models.clip_inputs import ClipInputs
+
+_WORDS_ORIGIN = "lexicon_en.csv of this project; modifiers after VADER (Hutto & Gilbert, ICWSM 2014)"
+_MOST_WORD_CUES = 8  # hits beyond these are joined into one cue
+
+
+class Scores(NamedTuple):
+    """Sums of log-odds over the cues, and the probabilities they give with the prior."""
+
+    log_odds: Mapping[str, float]
+    probabilities: Mapping[str, float]
+
+
+class RulesReader:
+    """Reads evidence by rules.
+
+    Args:
+        table: which action units speak for which label, "published" or "mer-factory" (`rule_tables.FACE_TABLES`).
+        label_space: labels to choose from. Cues for other labels are left out, so that the probabilities are those of
+            the label being one of the space.
+        lexicon: patterns for the transcript; the package's English ones when None.
+
+    Raises:
+        InputError: no such table, or a label space of one label.
+    """
+
+    name = "rules"
+    frame_policy = None
+
+    def __init__(
+        self, table: str = "published", label_space: LabelSpace = MERR9, lexicon: Lexicon | None = None
+    ) -> None:
+        if table not in FACE_TABLES:
+            raise InputError(f"no action unit table {table!r} (there are: {', '.join(FACE_TABLES)})")
+        if len(label_space.labels) < 2:
+            raise InputError(f"label space {label_space.name!r} leaves nothing to choose: it has one label")
+        self.table = FACE_TABLES[table]
+        self.label_space = label_space
+        self._lexicon = lexicon
+        self.settings: Mapping[str, object] = {
+            "table": table,
+            "label_space": label_space.name,
+            "lexicon": "package" if lexicon is None else "given",
+        }
+
+    def read(self, evidence: Evidence, inputs: ClipInputs | None = None) -> Prediction:
+        """The answer for one person in one segment, from `evidence` alone; a `problem` when there is no evidence."""
+        face = read_face(evidence.action_units, evidence.peak_frame, self.table)
+        voice = read_voice(evidence.prosody, evidence.tone, evidence.usual)
+        words = read_words(evidence.transcript, self._lexicon)
+        cues = _within([*_capped(face.cues), *_capped(voice.cues), *_capped(_word_cues(words.hits))], self.label_space)
+        raw_text = coarse_sentence(evidence, face.units)
+        why_not = {
+            "face": evidence.why_missing("action_units") or face.problem,
+            "voice": evidence.why_missing("prosody") or voice.problem,
+            "words": evidence.why_missing("transcript") or words.problem,
+        }
+        problem = _why_no_answer(cues, why_not)
+        if problem is not None:
+            return Prediction(None, None, "", raw_text, self.name, cues, problem)
+        scores = score(cues, self.label_space)
+        label = max(scores.probabilities, key=lambda name: scores.probabilities[name])
+        reasoning = explain(label, scores.probabilities, cues, why_not)
+        return Prediction(label, scores.probabilities, reasoning, raw_text, self.name, cues)
+
+
+def prior(label_space: LabelSpace) -> dict[str, float]:
+    """Probability of each label before any cue: `NEUTRAL_PRIOR` for neutral, the rest shared evenly."""
+    if "neutral" not in label_space.labels:
+        return dict.fromkeys(label_space.labels, 1.0 / len(label_space.labels))
+    others = (1.0 - NEUTRAL_PRIOR) / (len(label_space.labels) - 1)
+    return {label: NEUTRAL_PRIOR if label == "neutral" else others for label in label_space.labels}
+
+
+def score(cues: tuple[Cue, ...], label_space: LabelSpace) -> Scores:
+    """Log-odds and probabilities that the cues give over the labels of the space."""
+    sums = _sums(cues, label_space)
+    logits = {label: math.log(p) + sums[label] for label, p in prior(label_space).items()}
+    highest = max(logits.values())
+    weights = {label: math.exp(value - highest) for label, value in logits.items()}
+    total = sum(weights.values())
+    probabilities = {label: weight / total for label, weight in weights.items()}
+    return Scores(MappingProxyType(sums), MappingProxyType(probabilities))
+
+
+def _sums(cues: tuple[Cue, ...], label_space: LabelSpace) -> dict[str, float]:
+    return {label: sum(cue.weights.get(label, 0.0) for cue in cues) for label in label_space.labels}
+
+
+def _capped(cues: tuple[Cue, ...]) -> tuple[Cue, ...]:
+    """Cues of one source, all scaled alike so that no label moves by more than the source may move it."""
+    if not cues:
+        return ()
+    labels = {label for cue in cues for label in cue.weights}
+    largest = max(abs(sum(cue.weights.get(label, 0.0) for cue in cues)) for label in labels)
+    scale = min(1.0, SOURCE_CAPS[cues[0].source] / largest) if largest > 0 else 1.0
+    return tuple(Cue(c.source, c.text, {k: w * scale for k, w in c.weights.items()}, c.origin) for c in cues)
+
+
+def _within(cues: list[Cue], label_space: LabelSpace) -> tuple[Cue, ...]:
+    """The cues without labels outside the space, and without those that then say nothing."""
+    kept = ((cue, {k: w for k, w in cue.weights.items() if k in label_space.labels}) for cue in cues)
+    return tuple(Cue(cue.source, cue.text, weights, cue.origin) for cue, weights in kept if any(weights.values()))
+
+
+def _word_cues(hits: tuple[Hit, ...]) -> tuple[Cue, ...]:
+    ranked = sorted(hits, key=lambda hit: -max(abs(w) for w in hit.weights.values()))
+    cues = [Cue("words", _quoted(hit), hit.weights, _WORDS_ORIGIN) for hit in ranked[:_MOST_WORD_CUES]]
+    rest = ranked[_MOST_WORD_CUES:]
+    if rest:
+        labels = {label for hit in rest for label in hit.weights}
+        sums = {label: sum(hit.weights.get(label, 0.0) for hit in rest) for label in sorted(labels)}
+        cues.append(Cue("words", f"{len(rest)} more words and phrases", sums, _WORDS_ORIGIN))
+    return tuple(cues)
+
+
+def _quoted(hit: Hit) -> str:
+    return f'"{hit.text}"' + (f" ({', '.join(hit.notes)})" if hit.notes else "")
+
+
+def _why_no_answer(cues: tuple[Cue, ...], why_not: Mapping[str, str | None]) -> str | None:
+    if not cues:
+        return "no evidence: " + "; ".join(f"no {source} ({why or 'not given'})" for source, why in why_not.items())
+    moved: dict[str, float] = {}
+    for cue in cues:
+        for label, weight in cue.weights.items():
+            moved[label] = moved.get(label, 0.0) + weight
+    largest = max(abs(w) for w in moved.values())
+    if largest < EVIDENCE_FLOOR:
+        return f"the cues are too weak to tell: together they move no label by more than {largest:.2f} log-odds"
+    return None

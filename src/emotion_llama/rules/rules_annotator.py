@@ -1,0 +1,150 @@
+"""The annotator "rules": answers from measurements and tables alone, offline, the same every time.
+
+It says what was measured or given and nothing else; where that leaves nothing to say it answers "cannot". Wordings are
+in `wording`, one file a language.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+
+from emotion_llama.chat.questions import Answer, Facts, Question, Task, Where
+from emotion_llama.errors import AnnotationError, InputError
+from emotion_llama.labels import MERR9, LabelSpace
+from emotion_llama.rules.clues import evidence_of, find_clues, is_face_read, peak_units
+from emotion_llama.rules.grounding import find_problems
+from emotion_llama.rules.phrases import Phrases, expression_phrases, own_phrases
+from emotion_llama.rules.reasoning import reason, sort_clues
+from emotion_llama.rules.rule_tables import BLINK_UNITS, FACE_TABLES, SPEECH_SHARES
+from emotion_llama.rules.rules import RulesReader
+from emotion_llama.rules.scene.scene_text import describe_scene
+from emotion_llama.rules.tone_text import describe_voice
+from emotion_llama.rules.wording import LANGUAGE_FILES, pick, wording
+
+VERSION = 1
+MODEL = f"rules {VERSION}"
+
+
+class RulesAnnotator:
+    """Answers all five tasks.
+
+    Args:
+        table: which action units speak for which label (`rule_tables.FACE_TABLES`), for "reason".
+        phrases: language -> your own phrases for the face, as `phrases.own_phrases` takes them.
+
+    Raises:
+        InputError: no such table or language, or phrases that cannot be used.
+    """
+
+    name = "rules"
+    where: Where = "inline"
+    batch_size = 64
+
+    def __init__(
+        self, table: str = "published", phrases: Mapping[str, Mapping[str, Sequence[str]]] | None = None
+    ) -> None:
+        if table not in FACE_TABLES:
+            raise InputError(f"no action unit table {table!r} (there are: {', '.join(FACE_TABLES)})")
+        self._table = FACE_TABLES[table]
+        self._own: dict[str, Phrases] = {
+            language: own_phrases(given, language) for language, given in (phrases or {}).items()
+        }
+        text = json.dumps(phrases or {}, sort_keys=True, ensure_ascii=False)
+        self.settings: Mapping[str, object] = {
+            "version": VERSION,
+            "table": table,
+            "phrases_sha256": hashlib.sha256(text.encode()).hexdigest() if phrases else None,
+        }
+
+    def tasks(self) -> frozenset[Task]:
+        """All of them."""
+        return frozenset({"expression", "visual", "audio", "reason", "check"})
+
+    def answer(self, questions: Sequence[Question]) -> list[Answer | AnnotationError]:
+        """One answer a question, or a "cannot" with its reason."""
+        return [self._one(question) for question in questions]
+
+    def _one(self, question: Question) -> Answer | AnnotationError:
+        if question.language not in LANGUAGE_FILES:
+            return _cannot(f"no wording for language {question.language!r} (there are: {', '.join(LANGUAGE_FILES)})")
+        task = {
+            "expression": self._expression,
+            "visual": self._visual,
+            "audio": self._audio,
+            "reason": self._reason,
+            "check": self._check,
+        }[question.task]
+        values = task(question)
+        return values if isinstance(values, AnnotationError) else Answer(values, MODEL)
+
+    def _expression(self, question: Question) -> dict[str, object] | AnnotationError:
+        facts = question.facts
+        if not is_face_read(facts):
+            return _cannot(facts.evidence.why_missing("action_units") or "no face was read")
+        own = self._own.get(question.language)
+        units = telling_units(facts)
+        found = expression_phrases(units, variant=question.variant, language=question.language, own=own)
+        return {"phrases": found or [pick(wording(question.language).at_rest, question.variant)]}
+
+    def _visual(self, question: Question) -> dict[str, object] | AnnotationError:
+        if question.facts.scene is None:
+            return _cannot("the picture was not measured")
+        text = describe_scene(question.facts.scene, question.language, question.variant)
+        return {"text": text} if text else _cannot("nothing of the picture could be measured")
+
+    def _audio(self, question: Question) -> dict[str, object] | AnnotationError:
+        evidence = question.facts.evidence
+        text = describe_voice(evidence.prosody, evidence.tone, evidence.usual, question.language, question.variant)
+        if text is None:
+            return _cannot(evidence.why_missing("tone") or evidence.why_missing("prosody") or "no voice was measured")
+        return {"text": wording(question.language).reason["voice"][0].format(tone=text)}
+
+    def _reason(self, question: Question) -> dict[str, object] | AnnotationError:
+        facts = question.facts
+        clues = find_clues(facts, question.language, self._table, self._own.get(question.language))
+        if not clues:
+            return _cannot("there is no description of face, voice or words to reason from")
+        label = facts.label
+        if label is None:
+            space = LabelSpace("asked", tuple(question.labels)) if question.labels else MERR9
+            read = RulesReader(self._table.name, space).read(evidence_of(facts))
+            if read.label is None:
+                return _cannot(read.problem or "the measurements speak for no label")
+            label = read.label
+        found = sort_clues(clues, label)
+        is_given = facts.label is not None
+        text = reason(found, label, facts, question.language, variant=question.variant, is_given=is_given)
+        return {
+            "text": text,
+            "supporting": [clue.text for clue in found.supporting],
+            "misleading": [clue.text for clue in found.misleading],
+            "label": label,
+        }
+
+    def _check(self, question: Question) -> dict[str, object] | AnnotationError:
+        text, facts, words = question.facts.text, question.facts, wording(question.language)
+        if not (text or "").strip():
+            return {"holds": False, "problems": [words.problems["empty"]]}
+        found = find_problems(str(text), facts.clues.values(), facts.clues.get("subtitle", ""), question.language)
+        problems = [words.problems[problem.kind].format(cue=problem.cue, words=problem.words) for problem in found]
+        return {"holds": not problems, "problems": problems}
+
+
+def telling_units(facts: Facts) -> dict[str, float]:
+    """Units of the peak frame that tell of an expression: without what a blink or speaking there moves."""
+    units, measured, peak = dict(peak_units(facts)), facts.evidence.action_units, facts.evidence.peak_frame
+    if measured is None or peak is None or not 0 <= peak.row < len(measured.pts_seconds):
+        return units
+    if any(abs(units.get(name, -1.0) - x) > 1e-6 for name, x in peak.units.items()):
+        return units  # of another frame, of which it is not known here whether the person blinks or talks
+    if measured.is_blink[peak.row]:
+        units = {name: x for name, x in units.items() if name not in BLINK_UNITS}
+    if measured.is_speech[peak.row]:
+        units = {name: x * SPEECH_SHARES.get(name, 1.0) for name, x in units.items()}
+    return units
+
+
+def _cannot(why: str) -> AnnotationError:
+    return AnnotationError("cannot", why)

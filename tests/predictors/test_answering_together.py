@@ -1,0 +1,343 @@
+"""Clips answered together, and answers as they are written: the same as one by one, at two sizes of models."""
+
+import math
+from collections.abc import Callable, Collection
+from dataclasses import replace
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+import torch
+
+from emotion_llama.chat.threads import limited_threads, threads_for
+from emotion_llama.chat.writing import Writer
+from emotion_llama.errors import InputError
+from emotion_llama.models import EmotionLlamaConfig, EmotionLlamaForConditionalGeneration, EmotionLlamaProcessor
+from emotion_llama.models.clip_inputs import ClipInputs, GlobalFrame, no_faces
+from emotion_llama.predictors.emotion_llama import EmotionLlamaReader
+from emotion_llama.predictors.prepared import Prepared, prompt_batch
+from emotion_llama.predictors.seen import SeenArrays, seen_of
+from emotion_llama.prompts.builder import Turn, user_text
+from emotion_llama.prompts.tokenizer_files import load_tokenizer
+from emotion_llama.records import Clip, Evidence, Missing, Prediction, Transcript, TranscriptLine, VideoInfo, Waveform
+
+GOLDEN = Path(__file__).parents[1] / "golden"
+NOBODY, SILENT, DARK = Missing("faces", "nobody"), Missing("sound", "silent"), Missing("frame", "no video")
+DRAW = np.random.default_rng(7)
+
+
+def seen(*, frame: bool = True, faces: int = 3, sound: bool = True, words: str | None = None) -> SeenArrays:
+    reasons = {"frame": (frame, DARK), "faces": (faces > 0, NOBODY), "sound": (sound, SILENT)}
+    return SeenArrays(
+        "",
+        DRAW.integers(0, 255, (20, 30, 3), np.uint8) if frame else None,
+        DRAW.integers(0, 255, (faces, 112, 112, 3), np.uint8),
+        DRAW.normal(0, 0.1, 16_000).astype(np.float32) if sound else None,
+        words,
+        "Measured cues. Face: no marked movement.",
+        True,
+        tuple(reason for is_there, reason in reasons.values() if not is_there),
+        1.0,
+    )
+
+
+# Prompts of many lengths: a long talk, no words, no picture (and so without 16 or more placeholders), words alone.
+CLIPS = (
+    seen(words="Oh no."),
+    seen(words=" ".join(f"word {i} and more" for i in range(40))),
+    seen(),
+    seen(frame=False, words="I am so glad that you came!"),
+    seen(faces=0, words="Well."),
+    seen(sound=False),
+    seen(frame=False, faces=0, sound=False, words="There is nothing to see here."),
+)
+
+
+def make_folder(folder: Path, preset: str, **changes: object) -> Path:
+    torch.manual_seed(11)
+    config = EmotionLlamaConfig.preset(preset, **changes)
+    model = EmotionLlamaForConditionalGeneration(config)
+    with torch.no_grad():
+        for name, parameter in model.named_parameters():
+            if parameter.ndim > 1:  # as initialised, nothing that goes in would move the output
+                parameter.mul_(8 if name.startswith("language_model") else 4)
+    model.save_pretrained(folder)
+    EmotionLlamaProcessor.of_config(config, load_tokenizer(GOLDEN / "llama")).save_pretrained(folder)
+    return folder
+
+
+@pytest.fixture(scope="module", params=["toy", "nano"])
+def reader(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> EmotionLlamaReader:
+    folder = make_folder(tmp_path_factory.mktemp("models") / request.param, request.param)
+    return EmotionLlamaReader(folder, max_new_tokens=12, device="cpu", dtype="float32")
+
+
+@pytest.fixture(scope="module")
+def prepared(reader: EmotionLlamaReader) -> list[Prepared]:
+    found = [reader.prepare_arrays(clip) for clip in CLIPS]
+    assert all(isinstance(one, Prepared) for one in found)
+    return found  # type: ignore[return-value]
+
+
+def test_a_batch_answers_as_one_by_one(reader: EmotionLlamaReader, prepared: list[Prepared]) -> None:
+    alone = [reader.answer([case])[0] for case in prepared]
+    together = reader.answer(prepared)
+    assert len({tuple(one.probabilities.values()) for one in alone if one.probabilities}) == len(CLIPS)
+    for one, many in zip(alone, together, strict=True):
+        assert one.probabilities is not None
+        assert many.probabilities is not None
+        for label, value in one.probabilities.items():
+            assert many.probabilities[label] == pytest.approx(value, abs=1e-5)
+        assert (many.label, many.raw_text, many.reasoning) == (one.label, one.raw_text, one.reasoning)
+    assert reader.answer([]) == []
+
+
+def test_positions_start_after_the_filling(reader: EmotionLlamaReader, prepared: list[Prepared]) -> None:
+    """A short prompt beside a long one keeps its own positions 0, 1, ..., when it is read and when it is continued."""
+    batch = prompt_batch(
+        reader.processor, prepared[:3], "train", "cpu", task="reason", instruction="Why?", history=()
+    )  # fmt: skip
+    mask = batch["attention_mask"]
+    lengths = mask.sum(dim=1).tolist()
+    assert len(set(lengths)) == 3
+    assert mask[:, -1].tolist() == [1, 1, 1]  # filled on the left
+    heard: list[torch.Tensor] = []
+    forward = reader.model.language_model.forward
+
+    def listen(*args: object, **options: object) -> object:
+        heard.append(options["position_ids"])  # type: ignore[arg-type]
+        return forward(*args, **options)
+
+    reader.model.language_model.forward = listen
+    try:
+        reader.model.generate(**batch, max_new_tokens=2, min_new_tokens=2, do_sample=False)
+    finally:
+        reader.model.language_model.forward = forward
+    for row, length in enumerate(lengths):
+        assert heard[0][row, -length:].tolist() == list(range(length))
+        assert heard[1][row].tolist() == [length]
+
+
+def test_arrays_are_read_as_files_are(reader: EmotionLlamaReader) -> None:
+    faces = DRAW.integers(0, 255, (5, 112, 112, 3), np.uint8)
+    frame = GlobalFrame(DRAW.integers(0, 255, (20, 30, 3), np.uint8), 0.4, "peak", "strongest")
+    sound = Waveform(DRAW.normal(0, 0.1, 20_000).astype(np.float32))
+    clip = Clip(Path("a.mp4"), "0" * 64, 1.25, VideoInfo(30, 20, 25.0, False, 0, "h264", "yuv420p"), None)
+    inputs = ClipInputs(clip, frame, 5, lambda: iter((faces[:2], faces[2:])), sound)
+    evidence = Evidence(transcript=Transcript((TranscriptLine("Oh no."),), "given"))
+    arrays = seen_of(evidence, inputs, "key")
+    assert (arrays.clip_key, arrays.words, arrays.has_evidence) == ("key", "Oh no.", True)
+    assert arrays.duration_seconds == 1.25
+    assert "Voice: not measured" in arrays.cues
+    ready = reader.prepare_arrays(arrays)
+    assert isinstance(ready, Prepared)
+    assert reader.answer([ready]) == [reader.read(evidence, inputs)]
+    nothing = ClipInputs(clip, None, 0, no_faces, None, (DARK, NOBODY, SILENT))
+    assert reader.prepare_arrays(seen_of(Evidence(), nothing)) == reader.read(Evidence(), nothing)
+
+
+def test_what_was_encoded_is_not_encoded_again(
+    reader: EmotionLlamaReader, prepared: list[Prepared], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(reader, "_encode", lambda inputs: pytest.fail("encoded again"))
+    again = reader.prepare_arrays(replace(CLIPS[0], words="Something else."), prepared[0].encoded)
+    assert isinstance(again, Prepared)
+    assert again.encoded is prepared[0].encoded
+    assert again.words == "Something else."
+
+
+def test_declined_arrays(reader: EmotionLlamaReader) -> None:
+    found = reader.prepare_arrays(replace(CLIPS[4], words=None, has_evidence=False))
+    assert isinstance(found, Prediction)
+    assert found.problem == "nothing was measured to tell a feeling from: no face, no voice, no words"
+
+
+# --- chats ----------------------------------------------------------------------------------------------------------
+
+
+def test_written_piece_by_piece_is_what_generate_gives(reader: EmotionLlamaReader, prepared: list[Prepared]) -> None:
+    for case in prepared:
+        writer = reader.ask(case, task="reason", max_new_tokens=30)
+        pieces = list(writer)
+        batch = prompt_batch(reader.processor, [case], reader._layout, "cpu", task="reason")
+        made = reader.model.generate(**batch, max_new_tokens=30, do_sample=False)
+        assert "".join(pieces) == reader.processor.decode_answers(made)[0]
+        assert writer.completion_tokens == made.shape[1]
+        assert writer.prompt_tokens == batch["input_ids"].shape[1]
+        ends = made[0, -1].item() == reader.processor.tokenizer.eos_token_id
+        assert writer.finish_reason == ("stop" if ends else "length")
+        assert len(pieces) > 1
+
+
+def test_two_answers_take_turns(reader: EmotionLlamaReader, prepared: list[Prepared]) -> None:
+    alone = ["".join(reader.ask(case, task="visual", max_new_tokens=8)) for case in prepared[:2]]
+    assert not torch.is_inference_mode_enabled()
+    first, second = (reader.ask(case, task="visual", max_new_tokens=8) for case in prepared[:2])
+    texts = ["", ""]
+    for _ in range(10):
+        texts[0] += next(first, "")
+        assert not torch.is_inference_mode_enabled()  # it is the thread's, and others compute in it
+        texts[1] += next(second, "")
+    assert texts == alone
+
+
+def test_drawing(reader: EmotionLlamaReader, prepared: list[Prepared]) -> None:
+    def draw(**options: float | int | None) -> str:
+        return "".join(reader.ask(prepared[0], instruction="Who?", max_new_tokens=8, **options))  # type: ignore[arg-type]
+
+    greedy = draw()
+    assert draw(temperature=1.5, seed=3) == draw(temperature=1.5, seed=3)
+    assert len({draw(temperature=1.5, seed=seed) for seed in range(6)}) > 3
+    assert draw(temperature=1e-9, seed=1) == greedy
+    assert draw(temperature=1.5, top_p=1e-6, seed=1) == greedy  # the likeliest token alone is left
+    assert draw(seed=2**70) == greedy
+
+
+def test_repetition_penalty_of_the_folder_counts_new_tokens(
+    reader: EmotionLlamaReader, prepared: list[Prepared], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def write() -> list[str]:
+        return ["".join(reader.ask(case, task="reason", max_new_tokens=30)) for case in prepared]
+
+    plain = write()
+    monkeypatch.setattr(reader.model.generation_config, "repetition_penalty", 1e6)
+    for case, text in zip(prepared, write(), strict=True):
+        batch = prompt_batch(reader.processor, [case], reader._layout, "cpu", task="reason")
+        made = reader.model.generate(**batch, max_new_tokens=30, do_sample=False)
+        assert text == reader.processor.decode_answers(made)[0]
+    assert write() != plain
+
+
+def test_earlier_turns_are_part_of_the_prompt(reader: EmotionLlamaReader, prepared: list[Prepared]) -> None:
+    case = prepared[0]
+    turns = (Turn(user_text("visual"), "A person in a red coat."),)
+    with_history, without = (reader.ask(case, instruction="Why?", history=h) for h in (turns, ()))
+    assert with_history.prompt_tokens > without.prompt_tokens + 10
+    batch = prompt_batch(
+        reader.processor, [case], reader._layout, "cpu", task="free", instruction="Why?", history=turns
+    )  # fmt: skip
+    expected = reader.processor.decode_answers(reader.model.generate(**batch, max_new_tokens=200, do_sample=False))[0]
+    assert "".join(with_history) == expected
+
+
+def test_an_answer_that_is_left_early_writes_no_more(reader: EmotionLlamaReader, prepared: list[Prepared]) -> None:
+    writer = reader.ask(prepared[0], task="reason", max_new_tokens=50)
+    next(writer)
+    written = writer.completion_tokens
+    writer.close()
+    assert list(writer) == []
+    assert (writer.completion_tokens, writer.finish_reason) == (written, "stop")
+
+
+def test_what_cannot_be_asked(
+    reader: EmotionLlamaReader, prepared: list[Prepared], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with pytest.raises(InputError, match="no task 'x'"):
+        reader.ask(prepared[0], task="x")
+    with pytest.raises(InputError, match="task 'free' has no instruction of its own"):
+        reader.ask(prepared[0])
+    length = reader.ask(prepared[6], task="emotion").prompt_tokens
+    monkeypatch.setattr(reader.model.config.text_config, "max_position_embeddings", length + 4)
+    longest = reader.ask(prepared[6], task="emotion")
+    assert "".join(longest)
+    assert 0 < longest.completion_tokens <= 4
+    with pytest.raises(InputError, match=r"the prompt is \d+ tokens long, the model takes \d+ with its answer; leave"):
+        reader.ask(prepared[1], task="reason")
+
+
+def test_weights_for_labels_alone_are_not_asked_for_reasons(
+    reader: EmotionLlamaReader, prepared: list[Prepared], tmp_path: Path
+) -> None:
+    place = reader_folder(reader, tmp_path)
+    record = '{"format": "emotion-llama-conversion-1", "weights": "best.pth", "abilities": ["classify"]}'
+    (place / "conversion.json").write_text(record)
+    classifier = EmotionLlamaReader(place, device="cpu")
+    with pytest.raises(InputError, match=r"best\.pth was tuned for classification only"):
+        classifier.ask(prepared[0], task="reason")
+    assert classifier.ask(prepared[0], task="emotion", max_new_tokens=3).prompt_tokens > 10
+
+
+def reader_folder(reader: EmotionLlamaReader, tmp_path: Path) -> Path:
+    reader.model.save_pretrained(tmp_path / "copy")
+    reader.processor.save_pretrained(tmp_path / "copy")
+    return tmp_path / "copy"
+
+
+def test_a_character_of_several_tokens_comes_whole() -> None:
+    """A Chinese character can be three byte tokens; two thirds of it are no text."""
+    tokenizer = load_tokenizer(GOLDEN / "llama")
+    ids = tokenizer.encode("a 龘 b", add_special_tokens=False)
+    assert any("\ufffd" in tokenizer.decode(ids[:n]) for n in range(1, len(ids)))
+    single = {token for token in ids if str(tokenizer.convert_ids_to_tokens(token)).startswith("<0x")}
+    for open_tokens in (single, ()):  # a tokenizer with tokens for bytes, and one whose tokens are cut anywhere
+        pieces = list(scripted_writer(ids, lambda tokens: str(tokenizer.decode(tokens)).strip(), open_tokens))
+        assert "".join(pieces) == "a 龘 b"
+        assert not any("\ufffd" in piece for piece in pieces)
+
+
+def scripted_writer(ids: list[int], decode: Callable[[list[int]], str], open_tokens: Collection[int]) -> Writer:
+    config = SimpleNamespace(repetition_penalty=1.0, eos_token_id=[0])
+    text_config = SimpleNamespace(max_position_embeddings=1000)
+    left = [*ids, 0]
+
+    def model(**batch: object) -> object:
+        scores = torch.zeros(1, 1, 100_000)
+        scores[0, 0, left.pop(0)] = 1.0
+        return SimpleNamespace(past_key_values="cache", logits=scores)
+
+    model.config = SimpleNamespace(text_config=text_config)  # type: ignore[attr-defined]
+    model.generation_config, model.device = config, "cpu"  # type: ignore[attr-defined]
+    batch = {"input_ids": torch.ones(1, 4, dtype=torch.long), "attention_mask": torch.ones(1, 4, dtype=torch.long)}
+    return Writer(model, batch, decode, open_tokens=open_tokens)
+
+
+# --- arrays ---------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("changes", "told"),
+    [
+        ({"frame": np.zeros((4, 4), np.uint8)}, r"frame is \[4, 4\] uint8, expected one RGB picture"),
+        ({"frame": np.zeros((4, 4, 3), np.float32)}, r"frame is \[4, 4, 3\] float32"),
+        ({"frame": np.zeros((0, 4, 3), np.uint8)}, r"frame is \[0, 4, 3\] uint8"),
+        ({"faces": np.zeros((2, 4, 5, 3), np.uint8)}, r"faces are \[2, 4, 5, 3\] uint8, expected crops"),
+        ({"faces": np.zeros((2, 0, 0, 3), np.uint8)}, r"faces are \[2, 0, 0, 3\] uint8"),
+        ({"sound": np.zeros(5, np.float64)}, r"sound is \[5\] float64, expected samples"),
+        ({"sound": np.zeros(0, np.float32)}, r"sound is \[0\] float32"),
+        ({"sound": np.array([0, math.nan], np.float32)}, "sound holds values that are not finite"),
+        ({"duration_seconds": 0.0}, "duration_seconds is 0.0, expected a number above 0"),
+        ({"duration_seconds": math.nan}, "duration_seconds is nan"),
+        ({"frame": None}, "there is no frame, and `missing` gives no reason"),
+    ],
+)
+def test_arrays_of_other_kinds_are_refused(changes: dict[str, object], told: str) -> None:
+    with pytest.raises(InputError, match=told):
+        replace(CLIPS[0], **changes)  # type: ignore[arg-type]
+
+
+def test_arrays_say_what_they_are() -> None:
+    assert repr(replace(CLIPS[0], clip_key="0123456789abcdef")) == (
+        "SeenArrays('0123456789ab', frame=30x20, faces=3, sound=1.00 s)"
+    )
+
+
+# --- threads --------------------------------------------------------------------------------------------------------
+
+
+def test_small_models_take_one_thread() -> None:
+    assert (threads_for(6_000_000, "cpu"), threads_for(6_000_000, "cuda"), threads_for(7 * 10**9, "cpu")) == (
+        1, None, None
+    )  # fmt: skip
+    before = torch.get_num_threads()
+    torch.set_num_threads(3)
+    try:
+        with limited_threads(1):
+            assert torch.get_num_threads() == 1
+        with limited_threads(8), limited_threads(None):
+            assert torch.get_num_threads() == 3  # never more than torch was told
+        with pytest.raises(KeyError), limited_threads(1):
+            raise KeyError("x")
+        assert torch.get_num_threads() == 3
+    finally:
+        torch.set_num_threads(before)
