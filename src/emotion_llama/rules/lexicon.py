@@ -158,7 +158,7 @@ class Lexicon:
 @lru_cache(maxsize=1)
 def english() -> Lexicon:
     """The lexicon that ships with the package, read on first use."""
-    file = resources.files("emotion_llama.predictors").joinpath("data/lexicon_en.csv")
+    file = resources.files("emotion_llama.rules").joinpath("data/lexicon_en.csv")
     rows = csv.DictReader(file.read_text(encoding="utf-8").splitlines())
     return Lexicon(parse(rows, "lexicon_en.csv"))
 
