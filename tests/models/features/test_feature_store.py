@@ -12,8 +12,8 @@ import pytest
 
 from emotion_llama.errors import InputError, MissingDependency
 from emotion_llama.models.clip_features import ClipFeatures
-from emotion_llama.models.features.feature_store import FeatureStore
 from emotion_llama.models.features import feature_store
+from emotion_llama.models.features.feature_store import FeatureStore
 from emotion_llama.records import Missing
 
 RECIPE = {"recipes": {"audio": "a"}, "about": {"model": "here"}}
