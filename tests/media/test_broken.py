@@ -18,8 +18,8 @@ import pytest
 from marked import number_of, picture, pictures, tone
 
 from emotion_llama.errors import MediaError
-from emotion_llama.media import frames as frames_module
 from emotion_llama.media import probe as probe_module
+from emotion_llama.media import reader as reader_module
 from emotion_llama.media.audio import iter_audio, read_audio
 from emotion_llama.media.container import read_packets
 from emotion_llama.media.frames import frame_at, iter_frames
@@ -386,7 +386,7 @@ def _fail_after(monkeypatch, packets, *modules):
 
 def test_a_container_that_cannot_be_read_on_gives_what_was_read(tmp_path, monkeypatch):
     clip = probe(write_clip(tmp_path / "a.ts", pictures(100), 25, stored=ClipFormat(video_options={"bf": "2"})))
-    _fail_after(monkeypatch, 81, frames_module)
+    _fail_after(monkeypatch, 81, reader_module)
     warnings = []
     frames = sum(len(chunk) for chunk in iter_frames(clip, warn=warnings.append))
     assert frames == 81
@@ -395,7 +395,7 @@ def test_a_container_that_cannot_be_read_on_gives_what_was_read(tmp_path, monkey
 
 def test_probing_a_container_that_cannot_be_read_on(tmp_path, monkeypatch):
     path = write_clip(tmp_path / "a.mkv", pictures(100), 25, stored=ClipFormat(container_options={"live": "1"}))
-    _fail_after(monkeypatch, 50, probe_module)
+    _fail_after(monkeypatch, 50, reader_module, probe_module)
     clip = probe(path)
     assert clip.video.fps == 25.0
     assert clip.duration_seconds == pytest.approx(2.0)

@@ -12,6 +12,7 @@ from marked import RED, number_of, picture, pictures, red_corner, tone
 from emotion_llama.errors import InputError, MediaError
 from emotion_llama.media.frames import frame_at, iter_frames
 from emotion_llama.media.probe import probe
+from emotion_llama.media.reader import StreamReader
 from emotion_llama.media.writing import ClipFormat, write_clip
 
 B_FRAMES = {"bf": "2", "preset": "medium", "g": "25", "crf": "16"}
@@ -256,15 +257,11 @@ def test_a_last_group_shorter_than_the_decoders_delay_is_whole(tmp_path):
 
 
 def test_a_wrong_index_of_key_frames_only_costs_time(long_clip, monkeypatch):
-    monkeypatch.setattr("emotion_llama.media.reader.StreamReader.seek", _seek_late)
+    seek = StreamReader.seek
+    # Five seconds too far, unless the beginning is asked for.
+    monkeypatch.setattr(StreamReader, "seek", lambda reader, seconds: seek(reader, seconds + 5 if seconds else 0))
     frame = frame_at(long_clip, 7.3)
     assert (number_of(frame.images[0]), frame.index[0]) == (182, 182)
-
-
-def _seek_late(reader, seconds):
-    """Go five seconds too far, unless the beginning is asked for."""
-    stream = reader._stream
-    reader._media.container.seek(int((seconds + 5 if seconds else 0) / stream.time_base), stream=stream)
 
 
 def test_frame_at_small(long_clip):
@@ -305,6 +302,7 @@ MEASURE = """
 import resource, sys
 from emotion_llama.media.frames import iter_frames
 from emotion_llama.media.probe import probe
+from emotion_llama.media.reader import StreamReader
 short, long = (probe(path) for path in sys.argv[1:])
 peak = lambda: resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 count = sum(len(chunk) for chunk in iter_frames(short))

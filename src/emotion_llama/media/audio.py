@@ -11,9 +11,9 @@ import numpy as np
 import numpy.typing as npt
 
 from emotion_llama.errors import InputError, MediaError
-from emotion_llama.media.container import Media, Warn, log_warning, open_media
-from emotion_llama.media.frames import check_span
-from emotion_llama.media.reader import StreamReader
+from emotion_llama.media.container import Warn, log_warning
+from emotion_llama.media.frames import check_span, clip_of
+from emotion_llama.media.reader import ClipFile, StreamReader, opened
 from emotion_llama.records import Clip, Waveform
 
 if TYPE_CHECKING:
@@ -42,7 +42,7 @@ class _Block(NamedTuple):
 
 
 def iter_audio(
-    clip: Clip,
+    source: Clip | ClipFile,
     *,
     sample_rate_hz: int = 16_000,
     chunk_seconds: float = 30.0,
@@ -57,7 +57,7 @@ def iter_audio(
     gap in its times is filled with silence, and samples whose time has passed already are left out.
 
     Args:
-        clip: what `probe` returned.
+        source: what `probe` returned; or a file that is open, whose pictures can then be read in the same pass.
         sample_rate_hz: rate of the result.
         chunk_seconds: length of all chunks but the last.
         start_seconds: time of the first sample.
@@ -73,13 +73,16 @@ def iter_audio(
     if not chunk_seconds * sample_rate_hz >= 1:
         raise InputError(f"chunk_seconds must hold a sample or more, got {chunk_seconds}")
     check_span(start_seconds, end_seconds)
+    clip = clip_of(source)
     if clip.audio is None:
         raise MediaError(clip.path, "it has video but no sound", "ask for its pictures only")
-    return _chunks(clip, sample_rate_hz, round(chunk_seconds * sample_rate_hz), start_seconds, end_seconds, warn)
+    reader = source.sound() if isinstance(source, ClipFile) else None
+    size = round(chunk_seconds * sample_rate_hz)
+    return _chunks(source, reader, sample_rate_hz, size, start_seconds, end_seconds, warn)
 
 
 def read_audio(
-    clip: Clip,
+    source: Clip | ClipFile,
     *,
     sample_rate_hz: int = 16_000,
     start_seconds: float = 0.0,
@@ -88,14 +91,20 @@ def read_audio(
 ) -> Waveform:
     """The sound of [start, end) as one waveform, empty where the clip has none in the span; see `iter_audio`."""
     chunks = iter_audio(
-        clip, sample_rate_hz=sample_rate_hz, start_seconds=start_seconds, end_seconds=end_seconds, warn=warn
+        source, sample_rate_hz=sample_rate_hz, start_seconds=start_seconds, end_seconds=end_seconds, warn=warn
     )
     samples = [np.empty(0, np.float32), *(chunk.samples for chunk in chunks)]
     return Waveform(np.concatenate(samples), sample_rate_hz, start_seconds)
 
 
 def _chunks(
-    clip: Clip, rate: int, size: int, start_seconds: float, end_seconds: float | None, warn: Warn
+    source: Clip | ClipFile,
+    reader: StreamReader[AudioFrame] | None,
+    rate: int,
+    size: int,
+    start_seconds: float,
+    end_seconds: float | None,
+    warn: Warn,
 ) -> Iterator[Waveform]:
     # Decoding begins on a whole second before the start: the resampler then sees what was before, and its input and
     # output grids meet, so that a part of the sound equals that part of the whole.
@@ -103,9 +112,9 @@ def _chunks(
     skip = round((start_seconds - begin_seconds) * rate)
     most = None if end_seconds is None else round((end_seconds - start_seconds) * rate)
     given, held, held_samples = 0, list[Samples](), 0
-    with open_media(clip.path) as media:
-        blocks = _blocks(clip, media, begin_seconds, warn)
-        last_seconds = clip.duration_seconds if end_seconds is None else end_seconds + _RESAMPLER_MARGIN_SECONDS
+    with opened(source) as file:
+        blocks = _blocks(file, reader or file.sound(), begin_seconds, warn)
+        last_seconds = file.clip.duration_seconds if end_seconds is None else end_seconds + _RESAMPLER_MARGIN_SECONDS
         for piece in _resampled(_placed(blocks, begin_seconds, last_seconds), rate):
             kept = piece[skip:]
             skip -= len(piece) - len(kept)
@@ -124,11 +133,9 @@ def _chunks(
         yield Waveform(np.concatenate(held), rate, start_seconds + given / rate)
 
 
-def _blocks(clip: Clip, media: Media, begin_seconds: float, warn: Warn) -> Iterator[_Block]:
+def _blocks(file: ClipFile, reader: StreamReader[AudioFrame], begin_seconds: float, warn: Warn) -> Iterator[_Block]:
     """Decoded mono sound from the given time, or from before it, to the end."""
-    if media.audio is None:
-        raise MediaError(clip.path, "it had sound when it was probed, and has none now", "probe it again")
-    reader: StreamReader[AudioFrame] = StreamReader(media, media.audio)
+    clip, media = file.clip, file.media
     if media.is_indexed and begin_seconds >= _SEEK_FROM_SECONDS:
         reader.seek(begin_seconds - _SEEK_MARGIN_SECONDS)
     to_float = _ToFloat(clip.path)

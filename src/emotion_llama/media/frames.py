@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import itertools
 import math
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from fractions import Fraction
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
 from emotion_llama.errors import InputError, MediaError
-from emotion_llama.media.container import Media, Warn, log_warning, open_media, read_packets
-from emotion_llama.media.reader import StreamReader
+from emotion_llama.media.container import Warn, log_warning
+from emotion_llama.media.reader import ClipFile, StreamReader, opened
 from emotion_llama.media.sampling import EPSILON_SECONDS, fit_size, pick_nearest
 from emotion_llama.records import Clip, Frames, UInt8, VideoInfo
 
@@ -34,7 +33,7 @@ class _Picture(NamedTuple):
 
 
 def iter_frames(
-    clip: Clip,
+    source: Clip | ClipFile,
     *,
     fps: float | None = None,
     max_side: int | None = None,
@@ -50,7 +49,7 @@ def iter_frames(
     chunks at most and the decoder's own pictures are in memory at a time.
 
     Args:
-        clip: what `probe` returned.
+        source: what `probe` returned; or a file that is open, whose sound can then be read in the same pass.
         fps: pictures a second, as `sampling.pick_nearest` picks them; None for every picture.
         max_side: the longer side after scaling, in pixels; smaller pictures keep their size. None for full size.
         start_seconds: time of the first picture wanted.
@@ -69,11 +68,16 @@ def iter_frames(
     if chunk_size < 1:
         raise InputError(f"chunk_size must be 1 frame or more, got {chunk_size}")
     check_span(start_seconds, end_seconds)
+    clip = clip_of(source)
     video = video_of(clip)
-    return _chunks(clip, video, fps, max_side, start_seconds, end_seconds, chunk_size, warn)
+    reader = source.pictures() if isinstance(source, ClipFile) else None
+    converter = _Converter(video, max_side)
+    return _chunks(source, reader, converter, fps, start_seconds, end_seconds, chunk_size, warn)
 
 
-def frame_at(clip: Clip, pts_seconds: float, *, max_side: int | None = None, warn: Warn = log_warning) -> Frames:
+def frame_at(
+    source: Clip | ClipFile, pts_seconds: float, *, max_side: int | None = None, warn: Warn = log_warning
+) -> Frames:
     """The picture that is shown at a time: the last one that begins at or before it, or the first of all.
 
     Returns:
@@ -83,20 +87,20 @@ def frame_at(clip: Clip, pts_seconds: float, *, max_side: int | None = None, war
         InputError: the time is outside the clip.
         MediaError: as `iter_frames`.
     """
-    video = video_of(clip)
+    clip = clip_of(source)
+    converter = _Converter(video_of(clip), max_side)
     if not 0 <= pts_seconds <= clip.duration_seconds + EPSILON_SECONDS:
         raise InputError(
             f"{clip.path}: no frame at {pts_seconds} s; the clip lasts from 0 to {clip.duration_seconds:.3f} s"
         )
     shown: tuple[float, _Picture] | None = None
-    with _open_video(clip) as media:
-        for seconds, picture in _pictures(clip, media, pts_seconds, warn):
+    with opened(source) as file:
+        for seconds, picture in _pictures(file, file.pictures(), pts_seconds, warn):
             if shown is not None and seconds > pts_seconds + EPSILON_SECONDS:
                 break
             shown = seconds, picture
         if shown is None:
             raise MediaError(clip.path, "no picture can be decoded", "copy or download it again")
-        converter = _Converter(video, max_side)
         images = np.empty((1, *converter.shape), np.uint8)
         converter.write(shown[1].frame, images[0])
     return Frames(images, np.array([shown[0]]), np.array([shown[1].stream_index], np.int64))
@@ -117,22 +121,27 @@ def video_of(clip: Clip) -> VideoInfo:
     return clip.video
 
 
+def clip_of(source: Clip | ClipFile) -> Clip:
+    """The record of a clip or of an open file."""
+    return source.clip if isinstance(source, ClipFile) else source
+
+
 def _chunks(
-    clip: Clip,
-    video: VideoInfo,
+    source: Clip | ClipFile,
+    reader: StreamReader[VideoFrame] | None,
+    converter: _Converter,
     fps: float | None,
-    max_side: int | None,
     start_seconds: float,
     end_seconds: float | None,
     chunk_size: int,
     warn: Warn,
 ) -> Iterator[Frames]:
-    converter = _Converter(video, max_side)
     size = max(1, min(chunk_size, _CHUNK_BYTES // math.prod(converter.shape)))
     images, times, indices = np.empty((size, *converter.shape), np.uint8), list[float](), list[int]()
-    with _open_video(clip) as media:
+    with opened(source) as file:
         # One wanted time earlier, so that the first picture in the span is judged beside the one before it.
-        timed = _pictures(clip, media, start_seconds - (1 / fps if fps else 0), warn)
+        earlier = start_seconds - (1 / fps if fps else 0)
+        timed = _pictures(file, reader or file.pictures(), earlier, warn)
         for seconds, picture in timed if fps is None else pick_nearest(timed, fps):
             if end_seconds is not None and seconds >= end_seconds - EPSILON_SECONDS:
                 break
@@ -148,25 +157,22 @@ def _chunks(
         yield Frames(images[: len(times)].copy(), np.array(times), np.array(indices, np.int64))
 
 
-@contextmanager
-def _open_video(clip: Clip) -> Iterator[Media]:
-    with open_media(clip.path) as media:
-        if media.video is None:
-            raise MediaError(clip.path, "it had video when it was probed, and has none now", "probe it again")
-        yield media
-
-
-def _pictures(clip: Clip, media: Media, start_seconds: float, warn: Warn) -> Iterator[tuple[float, _Picture]]:
+def _pictures(
+    file: ClipFile, reader: StreamReader[VideoFrame], start_seconds: float, warn: Warn
+) -> Iterator[tuple[float, _Picture]]:
     """Pictures from the last key frame at or before the start to the end, with strictly growing times."""
-    assert media.video is not None
-    assert clip.video is not None
-    reader: StreamReader[VideoFrame] = StreamReader(media, media.video)
-    start = _seek(reader, start_seconds) if media.is_indexed else None
-    frames, index = (reader.frames(), 0) if start is None else (start.frames, _count_before(clip, start.first_seconds))
-    usual_gap = Fraction(1) / Fraction(clip.video.fps).limit_denominator(100_000)
+    video = video_of(file.clip)
+    index = 0
+    target = _seek_target(reader, start_seconds) if file.media.is_indexed else None
+    if target is not None:
+        seek_seconds, first_seconds = target
+        index = _count_before(file, first_seconds)
+        reader = file.pictures()
+        reader.seek(seek_seconds)
+    usual_gap = Fraction(1) / Fraction(video.fps).limit_denominator(100_000)
     latest: Fraction | None = None
     count, out_of_order = 0, 0
-    for seconds, frame in frames:
+    for seconds, frame in reader.frames():
         now = seconds
         if now is None:
             now = Fraction(0) if latest is None else latest + usual_gap
@@ -178,18 +184,11 @@ def _pictures(clip: Clip, media: Media, start_seconds: float, warn: Warn) -> Ite
             out_of_order += 1
         index += 1
     reader.check_end()
-    _report(clip, reader, count, out_of_order, float(latest or 0), start_seconds, warn)
+    _report(file.clip, reader, count, out_of_order, float(latest or 0), start_seconds, warn)
 
 
-class _Start(NamedTuple):
-    """Frames from a key frame on, and the time of the first of them."""
-
-    first_seconds: Fraction
-    frames: Iterator[tuple[Fraction | None, VideoFrame]]
-
-
-def _seek(reader: StreamReader[VideoFrame], seconds: float) -> _Start | None:
-    """Go to the key frame at or before a time; None: not worth it or not possible, the reader is at the beginning.
+def _seek_target(reader: StreamReader[VideoFrame], seconds: float) -> tuple[float, Fraction] | None:
+    """Where to seek to for a time, and the time of the frame that comes then; None: the reader is at the beginning.
 
     The first picture may come later than asked, where pictures lean on the key frame before the one that the index
     names, or the index is wrong; then an earlier key frame is tried.
@@ -200,10 +199,9 @@ def _seek(reader: StreamReader[VideoFrame], seconds: float) -> _Start | None:
             break
         tried = True
         reader.seek(seconds - margin)
-        frames = reader.frames()
-        first = next(frames, None)
+        first = next(reader.frames(), None)
         if first is not None and first[0] is not None and first[0] <= seconds:
-            return _Start(first[0], itertools.chain([first], frames))
+            return seconds - margin, first[0]
     if tried:
         reader.seek(0)
     return None
@@ -227,18 +225,18 @@ def _report(
         warn(f"video: {out_of_order} frames have the time of another frame, or an earlier one, and were left out")
 
 
-def _count_before(clip: Clip, seconds: Fraction) -> int:
+def _count_before(file: ClipFile, seconds: Fraction) -> int:
     """Number of the stream's pictures before this time: packets are counted, which needs no decoding."""
     from av.error import FFmpegError
 
     count, after = 0, 0
-    with _open_video(clip) as media, suppress(FFmpegError):  # after damage the count is what was readable
-        assert media.video is not None
-        for packet in read_packets(media.container, media.video):
+    reader = file.pictures()
+    with suppress(FFmpegError):  # after damage the count is what was readable
+        for packet in reader.packets():
             time = packet.dts if packet.pts is None else packet.pts
             if time is None or packet.is_discard:
                 continue
-            is_before = time * packet.time_base - media.zero_seconds < seconds
+            is_before = time * packet.time_base - file.media.zero_seconds < seconds
             count += is_before
             after = 0 if is_before else after + 1
             if after > _REORDER_PACKETS:

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import hashlib
 import os
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from fractions import Fraction
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 from emotion_llama.errors import MediaError
 from emotion_llama.media.container import Media, Warn, explain, log_warning, open_media, path_of, read_packets
+from emotion_llama.media.reader import ClipFile
 from emotion_llama.media.sampling import measure_pace
 from emotion_llama.records import AudioInfo, Clip, VideoInfo
 
@@ -30,7 +32,16 @@ _SANE_PIXEL_ASPECT = (Fraction(1, 4), Fraction(4))
 
 
 def probe(path: str | os.PathLike[str], *, warn: Warn = log_warning) -> Clip:
-    """What a file is: its streams, length, pace, upright size and content hash.
+    """What a file is: its streams, length, pace, upright size and content hash; see `open_clip`."""
+    with open_clip(path, warn=warn) as file:
+        return file.clip
+
+
+@contextmanager
+def open_clip(
+    path: str | os.PathLike[str], *, warn: Warn = log_warning, check: Callable[[Media], None] | None = None
+) -> Iterator[ClipFile]:
+    """A file held open, with the record of what it is; nothing that is decoded here is decoded again by its readers.
 
     The first picture and the first sound are decoded, and the times of the first 256 video packets are read; the
     length comes from the header where the container states one, and from reading all packets where it does not.
@@ -40,30 +51,33 @@ def probe(path: str | os.PathLike[str], *, warn: Warn = log_warning) -> Clip:
         path: a local media file.
         warn: is given one line for each stream that cannot be decoded while the other one can; that stream is then
             None in the clip. By default it is logged.
+        check: looks at the header before anything is decoded; what it raises is passed on.
 
     Raises:
         MediaError: it is no readable media file (see `open_media`), or nothing in it can be decoded.
     """
     path = path_of(path)
-    with open_media(path) as media:
-        first = _First(media)
+    with ClipFile(path) as file:
+        if check is not None:
+            check(file.media)
+        first = _First(file)
         first.read()
         video, audio = first.video_info(path), first.audio_info()
-        problems = list(_undecodable(media, video, audio))
+        problems = list(_undecodable(file.media, video, audio))
         if video is None and audio is None:
             problem = "; ".join(problems) or "it holds neither video nor sound"
             raise MediaError(path, problem, "give the recording itself, or copy it again")
-        duration = _duration_seconds(path, media, video)
-    for problem in problems:
-        warn(problem)
-    return Clip(path, file_sha256(path), duration, video, audio)
+        for problem in problems:
+            warn(problem)
+        file.clip = Clip(path, file_sha256(path), _duration_seconds(path, file.media, video), video, audio)
+        yield file
 
 
 class _First:
     """The first picture, the first sound, and the times of the first video packets of an open file."""
 
-    def __init__(self, media: Media) -> None:
-        self.media = media
+    def __init__(self, file: ClipFile) -> None:
+        self.media, self._shared = file.media, file.packets
         self.picture: VideoFrame | None = None
         self.sound: AudioFrame | None = None
         self.video_times: list[float] = []
@@ -73,15 +87,21 @@ class _First:
         """Read packets until all is known, or a limit is reached, or the data ends."""
         from av.error import FFmpegError
 
-        streams = [stream for stream in (self.media.video, self.media.audio) if stream is not None]
-        try:
-            for number, packet in enumerate(read_packets(self.media.container, *streams) if streams else ()):
-                self._packets[packet.stream.type] += 1
-                self._take(packet)
-                if number >= _MOST_PACKETS or not (self._wants_video() or self._wants_audio()):
-                    return
-        except FFmpegError:
-            return  # what was read before the damage still counts
+        for _ in range(_MOST_PACKETS):
+            try:
+                packet = self._shared.read()
+            except FFmpegError:
+                return  # what was read before the damage still counts
+            if packet is None:
+                return
+            self._packets[packet.stream.type] += 1
+            self._note_time(packet)
+            if self.picture is None and self._shared.video is not None:
+                self.picture = self._shared.video.first_queued()
+            if self.sound is None and self._shared.audio is not None:
+                self.sound = self._shared.audio.first_queued()
+            if not (self._wants_video() or self._wants_audio()):
+                return
 
     def _wants_video(self) -> bool:
         read = self._packets["video"]
@@ -93,21 +113,12 @@ class _First:
         wanted = self.media.audio is not None and self.sound is None
         return wanted and self._packets["audio"] < _FIRST_FRAME_PACKETS
 
-    def _take(self, packet: Packet[Any]) -> None:
-        from av.error import FFmpegError
-
+    def _note_time(self, packet: Packet[Any]) -> None:
         if packet.stream.type == "video" and packet.size:
             # AVI has no times of showing, only of storing
             time = packet.dts if packet.pts is None or "avi" in self.media.format_names else packet.pts
             if time is not None and packet.time_base is not None:
                 self.video_times.append(float(time * packet.time_base))
-        try:
-            if packet.stream.type == "video" and self.picture is None:
-                self.picture = next(iter(packet.decode()), None)
-            elif packet.stream.type == "audio" and self.sound is None:
-                self.sound = cast("AudioFrame | None", next(iter(packet.decode()), None))
-        except FFmpegError:
-            return  # a damaged beginning; a later packet may do
 
     def video_info(self, path: Path) -> VideoInfo | None:
         """The video's record; None where no picture was decoded. MediaError where its pictures have no times."""
