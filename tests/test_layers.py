@@ -22,6 +22,7 @@ FLOORS = (
     ("chat",),
     ("models",),
     ("prompts", "media", "face", "speech"),
+    ("documents",),
     ("schema", "config", "files"),
     ("records", "labels", "errors", "__init__"),
 )

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from pydantic import ValidationError
 
+from emotion_llama.documents import analysis_document
 from emotion_llama.records import (
     AU_NAMES,
     ActionUnits,
@@ -22,7 +23,7 @@ from emotion_llama.records import (
     Prosody,
     Segment,
 )
-from emotion_llama.schema import AnalysisDocument, analysis_document, analysis_schema
+from emotion_llama.schema import AnalysisDocument, analysis_schema
 from reference import generated_documents
 
 ROOT = Path(__file__).parents[1]

@@ -8,10 +8,10 @@ A thing that could not be measured is None with a `Missing` beside it, or NaN in
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -19,35 +19,17 @@ import numpy.typing as npt
 Float = npt.NDArray[np.floating[Any]]
 Bool = npt.NDArray[np.bool_]
 UInt8 = npt.NDArray[np.uint8]
-K = TypeVar("K")
-V = TypeVar("V")
 
 # The 17 units whose intensity OpenFace reports (Baltrusaitis et al., FG 2018); AU45 is the blink.
-AU_NAMES: tuple[str, ...] = (
-    "AU01", "AU02", "AU04", "AU05", "AU06", "AU07", "AU09", "AU10", "AU12",
-    "AU14", "AU15", "AU17", "AU20", "AU23", "AU25", "AU26", "AU45",
-)  # fmt: skip
 AU_DESCRIPTIONS: Mapping[str, str] = MappingProxyType(
     {
-        "AU01": "inner brow raiser",
-        "AU02": "outer brow raiser",
-        "AU04": "brow lowerer",
-        "AU05": "upper lid raiser",
-        "AU06": "cheek raiser",
-        "AU07": "lid tightener",
-        "AU09": "nose wrinkler",
-        "AU10": "upper lip raiser",
-        "AU12": "lip corner puller",
-        "AU14": "dimpler",
-        "AU15": "lip corner depressor",
-        "AU17": "chin raiser",
-        "AU20": "lip stretcher",
-        "AU23": "lip tightener",
-        "AU25": "lips part",
-        "AU26": "jaw drop",
-        "AU45": "blink",
+        "AU01": "inner brow raiser", "AU02": "outer brow raiser", "AU04": "brow lowerer", "AU05": "upper lid raiser",
+        "AU06": "cheek raiser", "AU07": "lid tightener", "AU09": "nose wrinkler", "AU10": "upper lip raiser",
+        "AU12": "lip corner puller", "AU14": "dimpler", "AU15": "lip corner depressor", "AU17": "chin raiser",
+        "AU20": "lip stretcher", "AU23": "lip tightener", "AU25": "lips part", "AU26": "jaw drop", "AU45": "blink",
     }
-)
+)  # fmt: skip
+AU_NAMES: tuple[str, ...] = tuple(AU_DESCRIPTIONS)
 
 
 def _require(condition: bool, message: str) -> None:
@@ -55,8 +37,15 @@ def _require(condition: bool, message: str) -> None:
         raise ValueError(message)
 
 
-def _frozen(mapping: Mapping[K, V]) -> Mapping[K, V]:
-    return MappingProxyType(dict(mapping))
+def _require_rows(record: Any, count: int, *names: str) -> None:  # any of the records below
+    for name in names:
+        rows = len(getattr(record, name))
+        _require(rows == count, f"{name} must have {count} rows, has {rows}")
+
+
+def _freeze(record: Any, *names: str) -> None:  # any of the records below
+    for name in names:
+        object.__setattr__(record, name, MappingProxyType(dict(getattr(record, name))))
 
 
 # --- media ----------------------------------------------------------------------------------------------------------
@@ -108,14 +97,11 @@ class Frames:
     index: npt.NDArray[np.int64]
 
     def __post_init__(self) -> None:
+        shape, kind = self.images.shape, self.images.dtype
         _require(
-            self.images.ndim == 4 and self.images.shape[3] == 3 and self.images.dtype == np.uint8,
-            f"frames must be [N, H, W, 3] uint8: {self.images.shape = }, {self.images.dtype = }",
+            len(shape) == 4 and shape[3] == 3 and kind == np.uint8, f"expected [N, H, W, 3] uint8: {shape}, {kind}"
         )
-        _require(
-            len(self.pts_seconds) == len(self.images) == len(self.index),
-            f"one time and index a frame: {self.images.shape = }, {self.pts_seconds.shape = }",
-        )
+        _require_rows(self, len(self.images), "pts_seconds", "index")
 
     def __len__(self) -> int:
         return len(self.images)
@@ -133,10 +119,8 @@ class Waveform:
     start_seconds: float = 0.0
 
     def __post_init__(self) -> None:
-        _require(
-            self.samples.ndim == 1 and self.samples.dtype == np.float32,
-            f"a waveform must be [S] float32: {self.samples.shape = }, {self.samples.dtype = }",
-        )
+        shape, kind = self.samples.shape, self.samples.dtype
+        _require(len(shape) == 1 and kind == np.float32, f"a waveform must be [S] float32: {shape}, {kind}")
 
     @property
     def duration_seconds(self) -> float:
@@ -161,9 +145,6 @@ class FaceObservation:
     box_xyxy: tuple[float, float, float, float]
     score: float
     landmarks: Float | None
-
-    def __repr__(self) -> str:
-        return f"FaceObservation(box={tuple(round(v) for v in self.box_xyxy)}, score={self.score:.2f})"
 
 
 @dataclass(frozen=True, repr=False)
@@ -197,9 +178,8 @@ class FaceTrack:
     appearance: Float
 
     def __post_init__(self) -> None:
-        n = len(self.pts_seconds)
-        for name in ("frame_index", "valid", "boxes_xyxy", "scores", "points", "head_pose_degrees", "shape_features"):
-            _require(len(getattr(self, name)) == n, f"{name} must have {n} rows, has {len(getattr(self, name))}")
+        names = ("frame_index", "valid", "boxes_xyxy", "scores", "points", "head_pose_degrees", "shape_features")
+        _require_rows(self, len(self.pts_seconds), *names)
 
     def __repr__(self) -> str:
         return f"FaceTrack({self.track_id}, {int(self.valid.sum())} of {len(self.valid)} frames)"
@@ -237,11 +217,8 @@ class ActionUnits:
     def __post_init__(self) -> None:
         n, u = len(self.pts_seconds), len(self.names)
         _require(self.intensity.shape == (n, u), f"intensity must be [{n}, {u}]: {self.intensity.shape = }")
-        for name in ("confidence", "is_blink", "is_speech"):
-            _require(getattr(self, name).shape == (n,), f"{name} must be [{n}]: {getattr(self, name).shape}")
-        shape = None if self.presence is None else self.presence.shape
-        expected = (n, len(self.presence_names)) if self.presence_names else None
-        _require(shape == expected, f"presence must be {expected} for these names: {shape}")
+        _require_rows(self, n, "confidence", "is_blink", "is_speech")
+        _require((self.presence is None) == (not self.presence_names), "presence and presence_names go together")
         seen = self.intensity[np.isfinite(self.intensity)]
         _require(bool(np.all((seen >= 0) & (seen <= 5))), "intensities must be within 0..5 or NaN")
 
@@ -257,11 +234,9 @@ class ActionUnits:
     def between(self, start_seconds: float, end_seconds: float) -> ActionUnits:
         """The same, from `start_seconds` up to, not including, `end_seconds`."""
         keep = (self.pts_seconds >= start_seconds) & (self.pts_seconds < end_seconds)
-        return ActionUnits(
-            self.names, self.pts_seconds[keep], self.intensity[keep], self.confidence[keep],
-            self.is_blink[keep], self.is_speech[keep], self.neutral, self.source,
-            self.presence_names, None if self.presence is None else self.presence[keep],
-        )  # fmt: skip
+        rows = ("pts_seconds", "intensity", "confidence", "is_blink", "is_speech")
+        presence = None if self.presence is None else self.presence[keep]
+        return replace(self, **{name: getattr(self, name)[keep] for name in rows}, presence=presence)
 
     def __repr__(self) -> str:
         return f"ActionUnits([{self.intensity.shape[0]}, {self.intensity.shape[1]}], {_span(self.pts_seconds)})"
@@ -284,7 +259,7 @@ class PeakFrame:
     why: str
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "units", _frozen(self.units))
+        _freeze(self, "units")
 
 
 # --- speech ---------------------------------------------------------------------------------------------------------
@@ -315,17 +290,13 @@ class VoiceTrack:
     envelope: Float
 
     def __post_init__(self) -> None:
-        n = len(self.times_seconds)
-        for name in ("f0_hz", "loudness_db", "harmonicity_db", "tilt_db", "sonority_db", "is_speech", "envelope"):
-            _require(len(getattr(self, name)) == n, f"{name} must have {n} rows, has {len(getattr(self, name))}")
+        names = ("f0_hz", "loudness_db", "harmonicity_db", "tilt_db", "sonority_db", "is_speech", "envelope")
+        _require_rows(self, len(self.times_seconds), *names)
 
     def between(self, start_seconds: float, end_seconds: float) -> VoiceTrack:
         """The same, from `start_seconds` up to, not including, `end_seconds`."""
         keep = (self.times_seconds >= start_seconds) & (self.times_seconds < end_seconds)
-        return VoiceTrack(
-            self.times_seconds[keep], self.f0_hz[keep], self.loudness_db[keep], self.harmonicity_db[keep],
-            self.tilt_db[keep], self.sonority_db[keep], self.is_speech[keep], self.envelope[keep],
-        )  # fmt: skip
+        return VoiceTrack(**{field.name: getattr(self, field.name)[keep] for field in fields(self)})
 
     def __repr__(self) -> str:
         return f"VoiceTrack([{len(self.times_seconds)}], {_span(self.times_seconds)})"
@@ -366,7 +337,7 @@ class Tone:
     words: Mapping[str, str]  # word -> the measurement behind it, with its unit
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "words", _frozen(self.words))
+        _freeze(self, "words")
 
 
 @dataclass(frozen=True)
@@ -455,7 +426,7 @@ class Cue:
     origin: str
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "weights", _frozen(self.weights))
+        _freeze(self, "weights")
 
 
 @dataclass(frozen=True)
@@ -478,11 +449,9 @@ class Prediction:
         if self.probabilities is not None:
             total = sum(self.probabilities.values())
             _require(abs(total - 1.0) < 1e-6, f"probabilities must sum to 1, got {total}")
-            object.__setattr__(self, "probabilities", _frozen(self.probabilities))
-        _require(
-            (self.label is None) == (self.problem is not None),
-            f"either a label or a problem: {self.label = }, {self.problem = }",
-        )
+            _freeze(self, "probabilities")
+        one = (self.label is None) == (self.problem is not None)
+        _require(one, f"either a label or a problem: {self.label = }, {self.problem = }")
 
     @property
     def probability(self) -> float | None:
@@ -533,8 +502,7 @@ class Analysis:
     versions: Mapping[str, str] = field(default_factory=dict)  # of what measured it, package -> version
 
     def __post_init__(self) -> None:
-        for name in ("settings", "versions", "seconds_by_stage"):
-            object.__setattr__(self, name, _frozen(getattr(self, name)))
+        _freeze(self, "settings", "versions", "seconds_by_stage")
 
     def __repr__(self) -> str:
         return f"Analysis({self.clip.path.name!r}, {len(self.people)} people, model={self.model!r})"

@@ -16,8 +16,8 @@ import numpy as np
 import pytest
 
 from emotion_llama.analysis import Analyzer
+from emotion_llama.documents import analysis_document
 from emotion_llama.predictors import load_reader
-from emotion_llama.schema import analysis_document
 from emotion_llama.serve.isolation.limits import ClipLimits
 from emotion_llama.serve.isolation.pool import Analyzed, ClipPart, PoolState
 from emotion_llama.serve.keeping import keep

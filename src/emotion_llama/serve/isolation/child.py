@@ -82,8 +82,8 @@ class Child:
 
     def warm_up(self, clip: Path) -> None:
         """Load all that a clip will need, so that the first one waits for nothing."""
+        from emotion_llama.documents import analysis_document
         from emotion_llama.report.analysis_page import render_page
-        from emotion_llama.schema import analysis_document
 
         backend = self._analyzer.mesh_backend()
         backend.observe(np.zeros((1, 64, 64, 3), np.uint8))

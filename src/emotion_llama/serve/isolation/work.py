@@ -103,7 +103,7 @@ def _check_segment(clip: Clip, options: Options, limits: ClipLimits) -> None:
 
 
 def _written(analyzer: Analyzer, analysis: Analysis, asked: AnalyzeMessage) -> Worked:
-    from emotion_llama.schema import analysis_document
+    from emotion_llama.documents import analysis_document
 
     shown = _shown(analysis, asked)
     folder = f"{Path(asked.path).parent}{os.sep}"
