@@ -15,8 +15,8 @@ from emotion_llama import BackendError, Embedder, InputError
 from emotion_llama.analysis.embedder import EMBEDDINGS
 from emotion_llama.cli.main import main
 from emotion_llama.media.writing import write_clip
-from emotion_llama.models.checkpoints.convert import ConversionOptions, Sources, convert
-from emotion_llama.models.checkpoints.sizes import SizeOptions
+from emotion_llama.models.checkpoints.convert import Sources, convert
+from emotion_llama.models.checkpoints.sizes import ConversionOptions
 from emotion_llama.models.features.encoders import TorchEncoders
 from emotion_llama.models.features.features import FeatureExtractor
 from merr_synth.render.face import ANNA, DrawnFace, Placement, render
@@ -33,8 +33,8 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     sources = Sources(
         GOLDEN / "llama", *(GOLDEN / name for name in files), GOLDEN / "hubert", GOLDEN / "Emotion_LLaMA.pth"
     )
-    sizes = SizeOptions(eva_heads=4, mae_heads=4, videomae_heads=4, image_size=56, videomae_image_size=32)
-    convert(sources, out, ConversionOptions(sizes=sizes))
+    options = ConversionOptions(eva_heads=4, mae_heads=4, videomae_heads=4, image_size=56, videomae_image_size=32)
+    convert(sources, out, options)
     return out
 
 

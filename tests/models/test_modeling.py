@@ -13,9 +13,8 @@ from transformers.models.hubert.modeling_hubert import HubertModel
 
 from emotion_llama.errors import InputError, MissingDependency
 from emotion_llama.models import adapters, register_auto_classes
-from emotion_llama.models.checkpoints.assembly import ConversionOptions
 from emotion_llama.models.checkpoints.convert import Sources, convert
-from emotion_llama.models.checkpoints.sizes import SizeOptions
+from emotion_llama.models.checkpoints.sizes import ConversionOptions
 from emotion_llama.models.configuration_emotion_llama import EmotionLlamaConfig
 from emotion_llama.models.encoder_inputs import MODALITIES, EncoderInputs
 from emotion_llama.models.modeling_emotion_llama import EmotionLlamaForConditionalGeneration
@@ -135,8 +134,8 @@ def test_the_converter_places_every_tensor_as_the_table_written_down_here(golden
         videomae=GOLDEN / "videomae_checkpoint-399.pth", hubert=GOLDEN / "hubert",
         weights=GOLDEN / "Emotion_LLaMA.pth",
     )  # fmt: skip
-    sizes = SizeOptions(eva_heads=4, mae_heads=4, videomae_heads=4, image_size=56, videomae_image_size=32)
-    convert(sources, tmp_path / "model", ConversionOptions(sizes=sizes))
+    options = ConversionOptions(eva_heads=4, mae_heads=4, videomae_heads=4, image_size=56, videomae_image_size=32)
+    convert(sources, tmp_path / "model", options)
     ours, theirs = (
         golden_model.state_dict(),
         EmotionLlamaForConditionalGeneration.from_pretrained(tmp_path / "model").state_dict(),

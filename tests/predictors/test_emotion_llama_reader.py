@@ -311,7 +311,7 @@ def test_a_device_that_is_not_here_is_refused(folder: Path) -> None:
 def test_settings_change_with_what_answers_depend_on(folder: Path, reader: EmotionLlamaReader, tmp_path: Path) -> None:
     """A resumed run used to take results of another layout, label space or model of the same name for its own."""
     from emotion_llama.labels import MER6
-    from emotion_llama.models.manifest import folder_fingerprint
+    from emotion_llama.models.known_files import folder_fingerprint
 
     assert reader.settings["layout"] == "train"
     assert reader.settings["label_space"] == "merr9"

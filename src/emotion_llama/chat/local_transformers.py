@@ -19,7 +19,7 @@ from emotion_llama.chat.local_model import (
 )
 from emotion_llama.chat.questions import Answer, Question, Task, Where
 from emotion_llama.errors import AnnotationError
-from emotion_llama.models.manifest import folder_fingerprint
+from emotion_llama.models.known_files import folder_fingerprint
 from emotion_llama.prompts.merr_prompts import check_folder, prompt_hashes
 
 

@@ -70,16 +70,15 @@ _SIZES = {
 
 def run(args: argparse.Namespace) -> int:
     """Convert, then say what was made."""
-    from emotion_llama.models.checkpoints.assembly import ConversionOptions
     from emotion_llama.models.checkpoints.convert import Sources, convert
-    from emotion_llama.models.checkpoints.sizes import SizeOptions
+    from emotion_llama.models.checkpoints.sizes import ConversionOptions
 
     given = {name.replace("-", "_"): getattr(args, name.replace("-", "_")) for name in (*_SIZES, "lora-alpha")}
     options = ConversionOptions(
         dtype=args.dtype,
         merge=args.merge,
         new_projections=args.new_projections,
-        sizes=SizeOptions(**{name: value for name, value in given.items() if value is not None}),
+        **{name: value for name, value in given.items() if value is not None},
     )
     sources = Sources(args.llama, args.eva, args.mae, args.videomae, args.hubert, args.weights, args.base)
     report = convert(sources, args.out, options, lambda line: _say(f"{line} ..."))

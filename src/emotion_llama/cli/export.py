@@ -37,7 +37,7 @@ def run(args: argparse.Namespace) -> int:
     """Export, then say what was written."""
     from emotion_llama.models.checkpoints.export import FILE_NAMES, export
 
-    report = export(args.model, args.out, args.parts, lambda line: sys.stderr.write(line + " ...\n"))
-    for part, count in report.num_tensors.items():
-        sys.stdout.write(f"{report.folder / FILE_NAMES[part]}: {count} tensors\n")
+    counts = export(args.model, args.out, args.parts, lambda line: sys.stderr.write(line + " ...\n"))
+    for part, count in counts.items():
+        sys.stdout.write(f"{args.out / FILE_NAMES[part]}: {count} tensors\n")
     return 0

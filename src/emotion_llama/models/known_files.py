@@ -1,16 +1,26 @@
-"""The published files by name: what each can do. Tensors cannot tell this, because the trained parts all look alike."""
+"""The published files by name: what each can do, and the record of it in a converted folder.
+
+Tensors do not say what weights can do: the trained parts all look alike.
+"""
 
 from __future__ import annotations
 
+import hashlib
+import json
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
-from pathlib import PurePath
-from typing import Literal
+from pathlib import Path, PurePath
+from typing import Any, Literal
+
+from emotion_llama.errors import InputError
 
 Role = Literal["weights", "base", "eva", "mae", "videomae", "hubert", "llama"]
 
 Ability = Literal["classify", "reason", "start"]
+MANIFEST_NAME = "conversion.json"
+FORMAT = "emotion-llama-conversion-1"
+SMALL_FILE_BYTES = 1 << 20  # configuration, tokenizer, the record itself
 # Tasks of `emotion_llama.prompts` that ask for more than a label.
 _REASONING_TASKS = ("reason", "reason_v2", "visual", "audio")
 
@@ -162,7 +172,7 @@ def warn_if_classifier(task: str, card: WeightsCard | None) -> str | None:
 
     Args:
         task: the task of the prompt ("emotion", "reason", ...).
-        card: what `inspect.read_card` found; None or unknown abilities give no warning.
+        card: what `read_card` found; None or unknown abilities give no warning.
     """
     if card is None or card.abilities is None or task not in _REASONING_TASKS:
         return None
@@ -173,3 +183,55 @@ def warn_if_classifier(task: str, card: WeightsCard | None) -> str | None:
         f"{card.file_name} {can}, so an answer to task {task!r} will not be a reason; "
         "ask for task 'emotion', or convert Emoation_LLaMA.pth"
     )
+
+
+# --- the record in a converted folder ---------------------------------------------------------------------------------
+
+
+def read_json_object(path: Path) -> dict[str, Any]:
+    """The object in a small JSON file of a Hugging Face folder; its fields are checked where they are used.
+
+    Raises:
+        InputError: not readable, not JSON, or JSON that is no object.
+    """
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read ({error.strerror})") from error
+    except ValueError as error:  # UnicodeDecodeError and JSONDecodeError are ValueErrors
+        raise InputError(f"{path}: not JSON ({error}); fetch it again") from error
+    if not isinstance(content, dict):
+        raise InputError(f"{path}: holds a {type(content).__name__}; expected a JSON object; fetch it again")
+    return content
+
+
+def read_manifest(folder: Path) -> dict[str, Any] | None:
+    """What a converted folder was made of, what was left behind, and the hash of every file; None without a record.
+
+    Raises:
+        InputError: a file of that name that is not such a record.
+    """
+    path = folder / MANIFEST_NAME
+    if not path.is_file():
+        return None
+    manifest = read_json_object(path)
+    if manifest.get("format") != FORMAT:
+        raise InputError(f"{path}: not a record of a conversion (expected format {FORMAT!r}); convert again")
+    return manifest
+
+
+def read_card(folder: str | Path) -> WeightsCard | None:
+    """What the weights of a converted folder can do; None for a folder that was not converted."""
+    manifest = read_manifest(Path(folder))
+    return None if manifest is None else card_of(manifest["weights"], manifest["abilities"])
+
+
+def folder_fingerprint(folder: Path) -> str:
+    """A SHA-256 that changes with a model's folder: small files by content, weights by size and time of writing."""
+    digest = hashlib.sha256()
+    for path in sorted(p for p in folder.iterdir() if p.is_file()):
+        about = path.stat()
+        is_small = about.st_size < SMALL_FILE_BYTES
+        content = hashlib.sha256(path.read_bytes()).hexdigest() if is_small else str(about.st_mtime_ns)
+        digest.update(f"{path.name} {about.st_size} {content}\n".encode("utf-8", "surrogateescape"))
+    return digest.hexdigest()

@@ -18,8 +18,7 @@ from emotion_llama.chat.writing import Writer
 from emotion_llama.errors import BackendError, InputError
 from emotion_llama.labels import MERR9, LabelSpace
 from emotion_llama.models.features.loaded_model import LoadedModel
-from emotion_llama.models.known_files import warn_if_classifier
-from emotion_llama.models.manifest import folder_fingerprint, read_card
+from emotion_llama.models.known_files import folder_fingerprint, read_card, warn_if_classifier
 from emotion_llama.predictors.familiarity import load as load_familiar
 from emotion_llama.predictors.familiarity import unfamiliar
 from emotion_llama.predictors.model_texts import label_instruction, told_reasons

@@ -23,7 +23,7 @@ from emotion_llama.errors import AnnotationError, BackendError, InputError
 from emotion_llama.labels import LabelSpace
 from emotion_llama.media.image_bytes import read_png
 from emotion_llama.media.sound_bytes import read_wav
-from emotion_llama.models.manifest import folder_fingerprint
+from emotion_llama.models.known_files import folder_fingerprint
 from emotion_llama.predictors.emotion_llama import shortened
 from emotion_llama.predictors.model_texts import as_sentence
 from emotion_llama.prompts.answer_parser import parse_tolerant
@@ -225,8 +225,7 @@ class OwnModelAnnotator:
             return "the clip has no sound"
         if question.task == "reason" and not (has_picture or has_sound):
             return "the model looks and listens itself, and was given neither picture nor sound"
-        from emotion_llama.models.known_files import warn_if_classifier
-        from emotion_llama.models.manifest import read_card
+        from emotion_llama.models.known_files import read_card, warn_if_classifier
 
         return warn_if_classifier(question.task, read_card(self.config.folder))
 

@@ -5,15 +5,14 @@ from pathlib import Path
 import pytest
 import torch
 
-from emotion_llama.models.checkpoints.assembly import ConversionOptions
 from emotion_llama.models.checkpoints.convert import Sources, convert
-from emotion_llama.models.checkpoints.sizes import SizeOptions
+from emotion_llama.models.checkpoints.sizes import ConversionOptions
 
 torch.set_num_threads(1)
 
 GOLDEN = Path(__file__).parents[2] / "golden"
 # What golden.json and golden_features.json say and shapes cannot.
-TOY_SIZES = SizeOptions(eva_heads=4, mae_heads=4, videomae_heads=4, image_size=56, videomae_image_size=32)
+TOY_OPTIONS = ConversionOptions(eva_heads=4, mae_heads=4, videomae_heads=4, image_size=56, videomae_image_size=32)
 
 
 @pytest.fixture(scope="session")
@@ -35,7 +34,7 @@ def toy_sources() -> Sources:
 
 @pytest.fixture(scope="session")
 def toy_options() -> ConversionOptions:
-    return ConversionOptions(sizes=TOY_SIZES)
+    return TOY_OPTIONS
 
 
 @pytest.fixture(scope="session")

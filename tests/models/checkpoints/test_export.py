@@ -12,8 +12,8 @@ from safetensors.torch import load_file, save_file
 from emotion_llama.errors import InputError
 from emotion_llama.models.checkpoints.convert import Sources, convert
 from emotion_llama.models.checkpoints.export import PARTS, export
-from emotion_llama.models.checkpoints.pickles import open_source
 from emotion_llama.models.checkpoints.plan import make_plan
+from emotion_llama.models.checkpoints.tensor_files import open_source
 from emotion_llama.models.modeling_emotion_llama import EmotionLlamaForConditionalGeneration
 
 
@@ -35,8 +35,8 @@ def assert_published_again(folder: Path, sources: Sources) -> None:
 
 
 def test_straight_back(converted: Path, toy_sources: Sources, tmp_path: Path) -> None:
-    report = export(converted, tmp_path, PARTS)
-    assert report.num_tensors == {"weights": 20, "eva": 43, "mae": 42, "videomae": 41, "hubert": 69, "llama": 21}
+    counts = export(converted, tmp_path, PARTS)
+    assert counts == {"weights": 20, "eva": 43, "mae": 42, "videomae": 41, "hubert": 69, "llama": 21}
     assert_published_again(tmp_path, toy_sources)
 
 

@@ -10,8 +10,7 @@ import torch
 from emotion_llama.errors import InputError
 from emotion_llama.models.checkpoints.convert import Sources, convert
 from emotion_llama.models.checkpoints.inspect import inspect, report_text
-from emotion_llama.models.known_files import card_of
-from emotion_llama.models.manifest import read_card
+from emotion_llama.models.known_files import card_of, read_card
 
 
 def test_every_toy_file_is_recognised_without_its_name(golden: Path, tmp_path: Path) -> None:

@@ -12,9 +12,8 @@ SCRIPT = """
 import json, sys
 import torch
 torch.set_num_threads(1)
-from emotion_llama.models.checkpoints.assembly import ConversionOptions
+from emotion_llama.models.checkpoints.sizes import ConversionOptions
 from emotion_llama.models.checkpoints.convert import Sources, convert
-from emotion_llama.models.checkpoints.sizes import SizeOptions
 from pathlib import Path
 
 def memory_mb(field):
@@ -25,7 +24,7 @@ def memory_mb(field):
 golden, root = Path(sys.argv[1]), Path(sys.argv[2])
 options = ConversionOptions(
     dtype=sys.argv[3], merge=sys.argv[4] == "merge",
-    sizes=SizeOptions(eva_heads=4, mae_heads=4, videomae_heads=4, image_size=56, videomae_image_size=32),
+    eva_heads=4, mae_heads=4, videomae_heads=4, image_size=56, videomae_image_size=32,
 )
 def sources(llama, weights):
     return Sources(llama, golden / "eva_vit_g.pth", golden / "mae_checkpoint-340.pth",

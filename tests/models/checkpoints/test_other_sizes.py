@@ -8,10 +8,9 @@ import torch
 from transformers import set_seed
 
 from emotion_llama.models import EmotionLlamaConfig, EmotionLlamaForConditionalGeneration
-from emotion_llama.models.checkpoints.assembly import ConversionOptions
 from emotion_llama.models.checkpoints.convert import Sources, convert
 from emotion_llama.models.checkpoints.export import PARTS, export
-from emotion_llama.models.checkpoints.sizes import SizeOptions
+from emotion_llama.models.checkpoints.sizes import ConversionOptions
 
 
 @pytest.mark.parametrize("seed", [1, 2])
@@ -56,10 +55,10 @@ def test_odd_sizes_survive(golden: Path, tmp_path: Path, seed: int) -> None:
         at / "llama", at / "eva_vit_g.pth", at / "mae_checkpoint-340.pth", at / "videomae_checkpoint-399.pth",
         at / "hubert", at / "Emotion_LLaMA.pth",
     )  # fmt: skip
-    sizes = SizeOptions(
+    options = ConversionOptions(
         eva_heads=5, mae_heads=3, videomae_heads=6, image_size=60, videomae_image_size=48, videomae_frames=8
     )
-    convert(sources, tmp_path / "again", ConversionOptions(sizes=sizes))
+    convert(sources, tmp_path / "again", options)
     again = EmotionLlamaForConditionalGeneration.from_pretrained(tmp_path / "again").eval()
 
     for part in ("vision_config", "face_config", "temporal_config"):

@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 from published_shapes import hubert_large_shapes, llama_shapes, vit_shapes, write_sparse_safetensors
 
-from emotion_llama.models.checkpoints.assembly import Assembly, ConversionOptions, assemble
-from emotion_llama.models.checkpoints.pickles import open_source
+from emotion_llama.models.checkpoints.assembly import Assembly, assemble
+from emotion_llama.models.checkpoints.sizes import ConversionOptions
+from emotion_llama.models.checkpoints.tensor_files import open_source
 
 LLAMA_2_7B = {
     "model_type": "llama", "hidden_size": 4096, "intermediate_size": 11008, "num_hidden_layers": 32,

@@ -11,12 +11,11 @@ import torch
 from safetensors.torch import load_file
 
 from emotion_llama.errors import InputError
-from emotion_llama.models.checkpoints.assembly import ConversionOptions
+from emotion_llama.models.checkpoints.assembly import check_finite
 from emotion_llama.models.checkpoints.convert import Sources, convert
-from emotion_llama.models.checkpoints.json_files import read_json_object
-from emotion_llama.models.checkpoints.sizes import SizeOptions
-from emotion_llama.models.checkpoints.values import check_finite
+from emotion_llama.models.checkpoints.sizes import ConversionOptions
 from emotion_llama.models.clip_media import ClipMedia
+from emotion_llama.models.known_files import read_json_object
 from emotion_llama.models.modeling_emotion_llama import EmotionLlamaForConditionalGeneration
 from emotion_llama.models.processing_emotion_llama import EmotionLlamaProcessor
 from emotion_llama.prompts.tokenizer_files import load_tokenizer
@@ -133,7 +132,7 @@ def test_a_tokenizer_of_another_model_is_refused_before_anything_is_written(
     content["model"]["vocab"] |= {"other": 480, "words": 481}
     (llama / "tokenizer.json").write_text(json.dumps(content))
     steps: list[str] = []
-    with pytest.raises(InputError, match=r"has 2 words past the language model's 480 rows \('other', 'words'\); token"):
+    with pytest.raises(InputError, match=r"has 2 tokens past the language model's 480 rows \('other', 'words'\)"):
         convert(replace(toy_sources, llama=llama), tmp_path / "out", toy_options, steps.append)
     assert steps == ["reading names and shapes"]
 
@@ -197,7 +196,7 @@ def test_json_that_is_no_text_or_no_file(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("sizes", "problem"),
     [
-        ({"videomae_frames": 7}, "--videomae-frames 7: expected an even number, 2 or more: VideoMAE reads pairs"),
+        ({"videomae_frames": 7}, "--videomae-frames 7: expected an even number, 2 or more: VideoMAE takes pairs"),
         ({"videomae_frames": 1}, "--videomae-frames 1: expected an even number, 2 or more"),
         ({"videomae_frames": 0}, "--videomae-frames 0: expected a number above 0"),
         ({"mae_heads": 0}, "--mae-heads 0: expected a number above 0"),
@@ -207,20 +206,20 @@ def test_json_that_is_no_text_or_no_file(tmp_path: Path) -> None:
 )
 def test_sizes_of_no_sense_are_refused(sizes, problem: str) -> None:
     with pytest.raises(InputError, match=problem):
-        SizeOptions(**sizes)
+        ConversionOptions(**sizes)
 
 
 @pytest.mark.parametrize("frames", [2, 8, 32])
 def test_other_numbers_of_frames_are_kept(toy_sources: Sources, toy_options, tmp_path: Path, frames: int) -> None:
-    sizes = replace(toy_options.sizes, videomae_frames=frames)
-    convert(toy_sources, tmp_path / "out", ConversionOptions(sizes=sizes))
+    options = replace(toy_options, videomae_frames=frames)
+    convert(toy_sources, tmp_path / "out", options)
     assert json.loads((tmp_path / "out" / "config.json").read_text())["temporal_config"]["num_frames"] == frames
 
 
 def test_more_blocks_than_the_file_has_are_refused(toy_sources: Sources, toy_options, tmp_path: Path) -> None:
-    sizes = replace(toy_options.sizes, eva_depth=4)
+    options = replace(toy_options, eva_depth=4)
     with pytest.raises(InputError, match="--eva-depth 4: the file of --eva has 3 blocks"):
-        convert(toy_sources, tmp_path / "out", ConversionOptions(sizes=sizes))
+        convert(toy_sources, tmp_path / "out", options)
 
 
 @pytest.mark.parametrize(

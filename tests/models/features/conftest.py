@@ -9,9 +9,8 @@ import pytest
 import torch
 
 from emotion_llama.media.writing import write_clip
-from emotion_llama.models.checkpoints.assembly import ConversionOptions
 from emotion_llama.models.checkpoints.convert import Sources, convert
-from emotion_llama.models.checkpoints.sizes import SizeOptions
+from emotion_llama.models.checkpoints.sizes import ConversionOptions
 from emotion_llama.models.clip_inputs import ClipInputs, GlobalFrame
 from emotion_llama.models.configuration_emotion_llama import EmotionLlamaConfig
 from emotion_llama.models.features.encoders import TorchEncoders
@@ -30,7 +29,7 @@ def golden_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     dims = json.loads((GOLDEN / "golden_features.json").read_text())["dims"]
     eva = json.loads((GOLDEN / "golden.json").read_text())["dims"]
     out = tmp_path_factory.mktemp("model") / "golden"
-    sizes = SizeOptions(
+    options = ConversionOptions(
         eva_heads=eva["eva_heads"], mae_heads=dims["heads"], videomae_heads=dims["heads"], image_size=eva["img"],
         videomae_image_size=dims["vm_img"], videomae_frames=dims["vm_frames"],
     )  # fmt: skip
@@ -38,7 +37,7 @@ def golden_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
         GOLDEN / "llama", GOLDEN / "eva_vit_g.pth", GOLDEN / "mae_checkpoint-340.pth",
         GOLDEN / "videomae_checkpoint-399.pth", GOLDEN / "hubert", GOLDEN / "Emotion_LLaMA.pth",
     )  # fmt: skip
-    convert(sources, out, ConversionOptions(sizes=sizes))
+    convert(sources, out, options)
     return out
 
 

@@ -4,27 +4,30 @@ from __future__ import annotations
 
 import json
 import math
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any
 
-from emotion_llama.models.checkpoints import lora
-from emotion_llama.models.checkpoints.keys import LANGUAGE_MODEL, published_name
-from emotion_llama.models.checkpoints.pickles import TensorInfo, TensorSource
+from emotion_llama.errors import InputError
+from emotion_llama.models.checkpoints.keys import ADAPTER_PREFIX, LANGUAGE_MODEL, check_roles, published_name
 from emotion_llama.models.checkpoints.plan import (
     Plan,
     adapted_modules,
     check_adapter,
     check_complete,
-    drop_blocks_past,
+    check_types,
     leave_behind,
     make_plan,
 )
-from emotion_llama.models.checkpoints.recognise import check_roles
-from emotion_llama.models.checkpoints.shards import WrittenFile, write_safetensors, write_shards
-from emotion_llama.models.checkpoints.sizes import SizeOptions, eva_depth, model_config
-from emotion_llama.models.checkpoints.values import check_finite, check_types
-from emotion_llama.models.checkpoints.vocabulary import read_vocabulary
+from emotion_llama.models.checkpoints.shards import FileRecords, write_safetensors, write_shards
+from emotion_llama.models.checkpoints.sizes import (
+    ConversionOptions,
+    drop_unused_blocks,
+    model_config,
+    read_vocabulary,
+)
+from emotion_llama.models.checkpoints.tensor_files import TensorInfo, TensorSource
 from emotion_llama.models.known_files import Role
 
 if TYPE_CHECKING:
@@ -33,10 +36,11 @@ if TYPE_CHECKING:
 
     from emotion_llama.models.configuration_emotion_llama import EmotionLlamaConfig
 
-Dtype = Literal["stored", "float32", "float16", "bfloat16"]
-DTYPES: tuple[Dtype, ...] = ("stored", "float32", "float16", "bfloat16")
 ADAPTER_WEIGHTS_NAME = "adapter_model.safetensors"
 ADAPTER_CONFIG_NAME = "adapter_config.json"
+# Emotion-LLaMA's training configuration (UPSTREAM 1.3 E); alpha is also in the files of training runs.
+PUBLISHED_ALPHA = 16.0
+PUBLISHED_DROPOUT = 0.05
 _LAYER_NORM = "vision_layernorm"
 _FEATURE_PROJECTIONS = tuple(f"multi_modal_projector.{name}." for name in ("face", "temporal", "audio", "global_view"))
 
@@ -45,26 +49,6 @@ _DISPENSABLE = {
     "audio_tower.masked_spec_embed": "only used to mask the spectrum in pre-training",
     f"{LANGUAGE_MODEL}.lm_head.weight": "tied to the table of embeddings",
 }
-
-
-@dataclass(frozen=True)
-class ConversionOptions:
-    """How to convert.
-
-    Attributes:
-        dtype: "stored" keeps every tensor as it came, so that `export` gives the same bits back.
-        merge: add the LoRA to the language model's weights instead of keeping it as an adapter.
-        new_projections: draw projections that no file holds (start weights know none of the face, temporal, audio and
-            global tokens) as torch draws a new linear layer, from this seed; None: they have to be there.
-        sizes: what shapes cannot tell.
-        max_shard_bytes: size of one output file.
-    """
-
-    dtype: Dtype = "stored"
-    merge: bool = False
-    new_projections: int | None = None
-    sizes: SizeOptions = field(default_factory=SizeOptions)
-    max_shard_bytes: int = 2 * 10**9
 
 
 @dataclass(frozen=True)
@@ -119,19 +103,19 @@ class Assembly:
             return _made(name, self.expected, self.options.new_projections).to(self._default_dtype())
         tensor = self._published(name)
         if self.options.merge and name.startswith(LANGUAGE_MODEL):
-            tensor = lora.merged(name, tensor, self._published, self.alpha / self.rank, self.plan.adapter)
+            tensor = self._merged(name, tensor)
         kind = self._info(origin.info).dtype
         if tensor.dtype == kind:
             return tensor
         return check_finite(tensor.to(kind), origin.name, f"it does not fit {kind}; give another --dtype")
 
-    def write(self, folder: Path) -> list[WrittenFile]:
+    def write(self, folder: Path) -> FileRecords:
         """The weights, the adapter and the configuration."""
         files = write_shards(folder, self.infos(), self.read, self.options.max_shard_bytes)
         if not self.options.merge:
-            files.append(write_safetensors(folder / ADAPTER_WEIGHTS_NAME, self.adapter_infos(), self.read))
-            config = lora.adapter_config(self.rank, self.alpha, adapted_modules(self.plan))
-            (folder / ADAPTER_CONFIG_NAME).write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")
+            files |= write_safetensors(folder / ADAPTER_WEIGHTS_NAME, self.adapter_infos(), self.read)
+            config = json.dumps(self._adapter_config(), indent=2)
+            (folder / ADAPTER_CONFIG_NAME).write_text(config + "\n", encoding="utf-8")
         for source in self.opened.values():
             source.release()
         for name in ("text_config", "audio_config"):
@@ -146,6 +130,32 @@ class Assembly:
         source = self.opened[origin.role]
         why = f"{source.path} is damaged, or of a training that failed; get it again"
         return check_finite(source.read(origin.name), f"{origin.name} (--{origin.role})", why)
+
+    def _merged(self, name: str, weight: torch.Tensor) -> torch.Tensor:
+        """[out, in] `weight` plus (alpha / rank) B A in float32 where the layer `name` carries LoRA."""
+        stem = ADAPTER_PREFIX + name.removesuffix(".weight")
+        if f"{stem}.lora_A.weight" not in self.plan.placed:
+            return weight
+        down, up = (self._published(f"{stem}.lora_{half}.weight").float() for half in "AB")
+        return weight.float() + self.alpha / self.rank * (up @ down)
+
+    def _adapter_config(self) -> dict[str, Any]:
+        """What peft's `adapter_config.json` holds; transformers loads an adapter that lies in the model's own folder.
+
+        The modules are a pattern with the language model's prefix, because HuBERT has layers called `q_proj` as well.
+        """
+        return {
+            "peft_type": "LORA",
+            "task_type": None,
+            "base_model_name_or_path": None,
+            "r": self.rank,
+            "lora_alpha": int(self.alpha) if float(self.alpha).is_integer() else self.alpha,
+            "lora_dropout": PUBLISHED_DROPOUT,
+            "target_modules": rf"{LANGUAGE_MODEL}\..*\.({'|'.join(adapted_modules(self.plan))})",
+            "bias": "none",
+            "fan_in_fan_out": False,
+            "inference_mode": True,
+        }
 
     def _info(self, info: TensorInfo) -> TensorInfo:
         import torch
@@ -169,22 +179,19 @@ def assemble(opened: dict[Role, TensorSource], options: ConversionOptions) -> As
     check_roles(opened)
     plan = make_plan(opened)
     check_types(plan, opened)
-    depth = eva_depth(plan, options.sizes)
-    if depth is not None:
-        plan = drop_blocks_past(plan, "vision_tower", depth)
-    config = model_config(plan, options.sizes, llama=opened["llama"].path, hubert=opened["hubert"].path)
-    vocabulary = read_vocabulary(opened["llama"].path, config.text_config.vocab_size)
-    config.image_token_id, config.feature_token_id = vocabulary.first_free_id, vocabulary.first_free_id + 1
+    drop_unused_blocks(plan, options)
+    config = model_config(plan, options, llama=opened["llama"].path, hubert=opened["hubert"].path)
+    tokenizer, free_id, notes = read_vocabulary(opened["llama"].path, config.text_config.vocab_size)
+    config.image_token_id, config.feature_token_id = free_id, free_id + 1
     expected = state_shapes(config)
     for name, reason in _DISPENSABLE.items():
         if name in plan.placed and name not in expected:
-            plan = leave_behind(plan, name, reason)
-    provided, notes = _provided(plan, expected, options)
+            leave_behind(plan, [name], reason)
+    provided, more = _provided(plan, expected, options)
     check_complete(plan, expected, provided, {name: _shown(name) for name in expected})
     rank = check_adapter(plan, expected)
-    alpha, note = _alpha(opened, options.sizes)
-    notes = [*vocabulary.notes, *notes, *note]
-    return Assembly(plan, config, vocabulary.tokenizer, expected, rank, alpha, opened, options, tuple(notes))
+    alpha, note = _alpha(opened, options.lora_alpha)
+    return Assembly(plan, config, tokenizer, expected, rank, alpha, opened, options, (*notes, *more, *note))
 
 
 def state_shapes(config: EmotionLlamaConfig) -> dict[str, tuple[int, ...]]:
@@ -215,14 +222,17 @@ def _provided(
     return [*(norm if len(norm) == 2 else []), *new], notes
 
 
-def _alpha(opened: dict[Role, TensorSource], sizes: SizeOptions) -> tuple[float, list[str]]:
-    if sizes.lora_alpha is not None:
-        return sizes.lora_alpha, []
+def _alpha(opened: dict[Role, TensorSource], given: float | None) -> tuple[float, list[str]]:
+    """LoRA's alpha as given, else as a training run saved it with its weights, else the published one with a note."""
+    if given is not None:
+        return given, []
     for source in (opened["weights"], opened.get("base")):
-        alpha = None if source is None else lora.alpha_of(source.extras)
-        if alpha is not None:
-            return alpha, []
-    return lora.PUBLISHED_ALPHA, [f"LoRA's alpha is not in the files: {lora.PUBLISHED_ALPHA:g}, as published"]
+        config = source.extras.get("config") if source is not None else None
+        model = config.get("model") if isinstance(config, Mapping) else None
+        alpha = model.get("lora_alpha") if isinstance(model, Mapping) else None
+        if isinstance(alpha, (int, float)):
+            return float(alpha), []
+    return PUBLISHED_ALPHA, [f"LoRA's alpha is not in the files: {PUBLISHED_ALPHA:g}, as published"]
 
 
 def _made(name: str, expected: dict[str, tuple[int, ...]], seed: int | None) -> torch.Tensor:
@@ -244,3 +254,19 @@ def _shown(name: str) -> str:
     """The published file and name of one of ours."""
     role, published = published_name(name)
     return f"{published} (--{role})"
+
+
+def check_finite(tensor: torch.Tensor, name: str, why: str) -> torch.Tensor:
+    """`tensor` itself when all its values are finite.
+
+    One pass for the smallest and largest value, which are NaN where any value is, takes no memory of the tensor's size.
+
+    Raises:
+        InputError: naming the tensor, how many of its values are NaN or infinite, and `why` that may be.
+    """
+    import torch
+
+    if tensor.numel() == 0 or all(torch.isfinite(end) for end in torch.aminmax(tensor.detach())):
+        return tensor
+    count = tensor.numel() - int(torch.isfinite(tensor).sum())
+    raise InputError(f"{name}: {count:,} of {tensor.numel():,} values are NaN or infinite; {why}")

@@ -11,11 +11,11 @@ from typing import Any
 
 from emotion_llama import __version__
 from emotion_llama.errors import InputError
-from emotion_llama.models.checkpoints.assembly import Assembly, ConversionOptions, assemble
-from emotion_llama.models.checkpoints.pickles import TensorSource, open_source
-from emotion_llama.models.checkpoints.shards import WrittenFile, sha256_of
-from emotion_llama.models.known_files import Role, card_of
-from emotion_llama.models.manifest import FORMAT, MANIFEST_NAME
+from emotion_llama.models.checkpoints.assembly import Assembly, assemble
+from emotion_llama.models.checkpoints.shards import FileRecords, file_record
+from emotion_llama.models.checkpoints.sizes import ConversionOptions
+from emotion_llama.models.checkpoints.tensor_files import TensorSource, open_source
+from emotion_llama.models.known_files import FORMAT, MANIFEST_NAME, Role, card_of
 
 # Tokenizer, configuration, headers of the shards and the record: 3 MB with LLaMA's 32,000 words.
 _ROOM_FOR_THE_REST = 5 * 10**6
@@ -43,10 +43,7 @@ class Sources:
 
     def by_role(self) -> dict[Role, Path]:
         """The given paths by role."""
-        paths: dict[Role, Path | None] = {
-            "llama": self.llama, "eva": self.eva, "mae": self.mae, "videomae": self.videomae,
-            "hubert": self.hubert, "base": self.base, "weights": self.weights,
-        }  # fmt: skip
+        paths: dict[Role, Path | None] = vars(self)  # type: ignore[assignment]  # the fields are the roles
         return {role: Path(path) for role, path in paths.items() if path is not None}
 
 
@@ -60,7 +57,6 @@ class ConversionReport:
         num_lora_parameters: of the adapter, merged or not.
         ignored: role -> reason -> names left behind.
         notes: choices that the user did not make.
-        files: output files with their hashes.
     """
 
     folder: Path
@@ -68,7 +64,6 @@ class ConversionReport:
     num_lora_parameters: int
     ignored: dict[Role, dict[str, list[str]]]
     notes: tuple[str, ...]
-    files: tuple[WrittenFile, ...]
 
 
 def convert(
@@ -96,7 +91,7 @@ def convert(
     try:
         partial.mkdir(parents=True)
         _check_room(assembly, partial)
-        files = _write(sources, assembly, partial, progress)
+        _write(sources, assembly, partial, progress)
         if out.exists():
             out.rmdir()
         partial.rename(out)
@@ -107,25 +102,19 @@ def convert(
     finally:
         shutil.rmtree(partial, ignore_errors=True)
     return ConversionReport(
-        out,
-        assembly.num_parameters,
-        assembly.num_lora_parameters,
-        assembly.plan.ignored,
-        assembly.notes,
-        tuple(files),
+        out, assembly.num_parameters, assembly.num_lora_parameters, assembly.plan.ignored, assembly.notes
     )
 
 
-def _write(sources: Sources, assembly: Assembly, folder: Path, progress: Callable[[str], object]) -> list[WrittenFile]:
+def _write(sources: Sources, assembly: Assembly, folder: Path, progress: Callable[[str], object]) -> None:
     """Everything of the folder; the processor first, because what can be wrong with it should not cost the weights."""
     _save_processor(sources.llama, assembly, folder)
     progress(f"writing {_shown_bytes(_num_bytes(assembly))}")
     files = assembly.write(folder)
-    files += _small_files(folder, {file.name for file in files})
+    files |= {path.name: file_record(path) for path in sorted(folder.iterdir()) if path.name not in files}
     progress("hashing the sources")
     manifest = _manifest(sources.by_role(), assembly, files)
     (folder / MANIFEST_NAME).write_text(json.dumps(manifest, indent=1) + "\n", encoding="utf-8")
-    return files
 
 
 def _num_bytes(assembly: Assembly) -> int:
@@ -157,7 +146,7 @@ def _save_processor(llama: Path, assembly: Assembly, folder: Path) -> None:
         shutil.copyfile(llama / "tokenizer.model", folder / "tokenizer.model")
 
 
-def _manifest(paths: Mapping[Role, Path], assembly: Assembly, files: list[WrittenFile]) -> dict[str, Any]:
+def _manifest(paths: Mapping[Role, Path], assembly: Assembly, files: FileRecords) -> dict[str, Any]:
     """The record as JSON data. Names only, no folders of the machine it was made on."""
     card = card_of(paths["weights"])
     return {
@@ -172,16 +161,10 @@ def _manifest(paths: Mapping[Role, Path], assembly: Assembly, files: list[Writte
         "notes": list(assembly.notes),
         "sources": {role: _source(paths[role], source) for role, source in assembly.opened.items()},
         "left_behind": assembly.plan.ignored,
-        "files": {file.name: {"num_bytes": file.num_bytes, "sha256": file.sha256} for file in files},
+        "files": files,
     }
 
 
-def _small_files(folder: Path, known: set[str]) -> list[WrittenFile]:
-    """Hashes of the files of a folder that were not hashed while they were written."""
-    paths = sorted(path for path in folder.iterdir() if path.is_file() and path.name not in known)
-    return [WrittenFile(path.name, path.stat().st_size, sha256_of(path)) for path in paths]
-
-
 def _source(path: Path, source: TensorSource) -> dict[str, Any]:
-    files = {file.name: {"num_bytes": file.stat().st_size, "sha256": sha256_of(file)} for file in source.files}
+    files = {file.name: file_record(file) for file in source.files}
     return {"name": path.resolve().name, "num_tensors": len(source.infos), "files": files}

@@ -6,18 +6,15 @@ import json
 import re
 import shutil
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from emotion_llama.errors import InputError
 from emotion_llama.models.checkpoints.assembly import ADAPTER_CONFIG_NAME, ADAPTER_WEIGHTS_NAME
-from emotion_llama.models.checkpoints.json_files import read_json_object
 from emotion_llama.models.checkpoints.keys import published_name
-from emotion_llama.models.checkpoints.pickles import TensorSource, open_source
 from emotion_llama.models.checkpoints.shards import write_shards
-from emotion_llama.models.known_files import Role
-from emotion_llama.models.manifest import read_manifest
+from emotion_llama.models.checkpoints.tensor_files import TensorSource, open_source
+from emotion_llama.models.known_files import Role, read_json_object, read_manifest
 
 # What each part is called when written; HuBERT and the language model are folders.
 FILE_NAMES: dict[Role, str] = {
@@ -43,27 +40,22 @@ _HUBERT_FRONT_END = {
 _SHARD_BYTES = 2 * 10**9
 
 
-@dataclass(frozen=True)
-class ExportReport:
-    """What was written: part -> number of tensors."""
-
-    folder: Path
-    num_tensors: dict[Role, int]
-
-
 def export(
     model: str | Path,
     out: str | Path,
     parts: Sequence[Role] = ("weights",),
     progress: Callable[[str], object] = lambda line: None,
-) -> ExportReport:
+) -> dict[Role, int]:
     """Write the chosen parts under their published tensor names (peft 0.2's for LoRA), bit for bit as they are stored.
 
     Args:
         model: folder that `convert` or `save_pretrained` wrote.
         out: folder that the parts go to.
         parts: some of `PARTS`.
-        progress: told of each part.
+        progress: called with a line for each part.
+
+    Returns:
+        part -> number of tensors written.
 
     Raises:
         InputError: not such a folder, a part that is there already, a trained part whose adapter was merged, or a
@@ -84,12 +76,12 @@ def export(
             progress(f"writing {FILE_NAMES[part]}")
             write = _write_folder if part in _CONFIG_OF_FOLDER else _write_pickle
             write(part, names[part], model, out / FILE_NAMES[part])
-    except (OSError, RuntimeError) as error:  # torch says full disks with a RuntimeError
+    except (OSError, RuntimeError) as error:  # torch raises a RuntimeError where the disk is full
         reason = getattr(error, "strerror", None) or str(error).splitlines()[0]
         raise InputError(
             f"{out} cannot be written ({reason}); what was begun is removed; give another place"
         ) from error
-    return ExportReport(out, {part: len(names[part]) for part in parts})
+    return {part: len(names[part]) for part in parts}
 
 
 _Located = tuple[str, TensorSource]

@@ -1,4 +1,4 @@
-"""Say what a file or folder is by the tensors in it, what its name adds, and what is missing."""
+"""What a weight file or folder is, by the tensors in it; what its name adds, and what is missing."""
 
 from __future__ import annotations
 
@@ -9,12 +9,10 @@ from pathlib import Path
 from typing import Any, Literal
 
 from emotion_llama.errors import InputError
-from emotion_llama.models.checkpoints.keys import PROJECTIONS, block_count, place
-from emotion_llama.models.checkpoints.pickles import TensorInfo, open_source
-from emotion_llama.models.checkpoints.recognise import TITLES, recognise
-from emotion_llama.models.checkpoints.shards import sha256_of
-from emotion_llama.models.known_files import Ability, KnownFile, Role, known_file
-from emotion_llama.models.manifest import MANIFEST_NAME, read_manifest
+from emotion_llama.media.probe import file_sha256
+from emotion_llama.models.checkpoints.keys import PROJECTIONS, TITLES, block_count, place, recognise
+from emotion_llama.models.checkpoints.tensor_files import TensorInfo, open_source
+from emotion_llama.models.known_files import MANIFEST_NAME, Ability, Role, known_file, read_manifest
 
 Kind = Literal["part", "model", "collection", "unknown"]
 _NEEDED: tuple[Role, ...] = ("llama", "eva", "mae", "videomae", "hubert", "weights")
@@ -51,14 +49,14 @@ class FileReport:
 
 
 def inspect(path: str | Path, *, check_hashes: bool = False) -> FileReport:
-    """Look at a file or folder without loading its values.
+    """What a file or folder is, without loading its values.
 
     Args:
         path: a published file, a Hugging Face folder, a converted folder, or a folder that holds some of these.
         check_hashes: compare every file of a converted folder with its recorded SHA-256.
 
     Raises:
-        InputError: nothing there, not readable, or a pickle that asks for code.
+        InputError: nothing there, not readable, or a pickle that would run code.
         MissingDependency: without torch.
     """
     path = Path(path)
@@ -105,7 +103,10 @@ def _part(path: Path) -> FileReport:
         first = ", ".join(list(source.infos)[:3])
         return FileReport(str(path), "unknown", "tensors of no published part", facts=(*facts, f"first names: {first}"))
     facts += _DETAILS[role](source.infos)
-    problems = _name_problems(role, known)
+    problems = []
+    if known is not None and known.role != role:
+        named, found = f"{known.title} ({TITLES[known.role]})", TITLES[role]
+        problems.append(f"its name says {named}, its tensors are those of a {found}")
     unknown = [name for name in source.infos if place(role, name) is None]
     if unknown:
         problems.append(f"{len(unknown)} tensors have no place in it: {', '.join(unknown[:3])}")
@@ -162,12 +163,6 @@ _DETAILS: dict[Role, Callable[[Mapping[str, TensorInfo]], list[str]]] = {
 }
 
 
-def _name_problems(role: Role, known: KnownFile | None) -> list[str]:
-    if known is None or known.role == role:
-        return []
-    return [f"its name says {known.title} ({TITLES[known.role]}), its tensors are those of a {TITLES[role]}"]
-
-
 def _missing(role: Role, infos: Mapping[str, TensorInfo]) -> list[str]:
     if role != "weights":
         return []
@@ -187,7 +182,7 @@ def _converted(path: Path, check_hashes: bool) -> FileReport:
             problems.append(f"{name} is missing; convert again")
         elif (path / name).stat().st_size != file["num_bytes"]:
             problems.append(f"{name} has {(path / name).stat().st_size} bytes, {file['num_bytes']} were written")
-        elif check_hashes and sha256_of(path / name) != file["sha256"]:
+        elif check_hashes and file_sha256(path / name) != file["sha256"]:
             problems.append(f"{name} is not what was written: its SHA-256 differs")
     lora, sources = manifest["lora"], manifest["sources"]
     kept = "merged" if lora["merged"] else "an adapter"

@@ -7,12 +7,13 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from emotion_llama.errors import InputError
-from emotion_llama.models.checkpoints.keys import ADAPTER_PREFIX, LANGUAGE_MODEL, place
-from emotion_llama.models.checkpoints.pickles import TensorInfo, TensorSource
+from emotion_llama.models.checkpoints.keys import ADAPTER_PREFIX, LANGUAGE_MODEL, TITLES, place
+from emotion_llama.models.checkpoints.tensor_files import TensorInfo, TensorSource
 from emotion_llama.models.known_files import Role
 
 _SHOWN = 6  # names listed in an error before "and N more"
 _ORDER: tuple[Role, ...] = ("llama", "eva", "mae", "videomae", "hubert", "base", "weights")
+_WEIGHT_TYPES = ("float64", "float32", "float16", "bfloat16")
 
 
 class Origin(NamedTuple):
@@ -23,19 +24,17 @@ class Origin(NamedTuple):
     info: TensorInfo
 
 
-@dataclass(frozen=True)
+@dataclass
 class Plan:
     """What conversion will do.
 
     Attributes:
         placed: our name -> where it comes from; adapter tensors among them.
         ignored: role -> reason -> names left behind.
-        overridden: names of `base` that `weights` replaces.
     """
 
-    placed: dict[str, Origin]
+    placed: dict[str, Origin] = field(default_factory=dict)
     ignored: dict[Role, dict[str, list[str]]] = field(default_factory=dict)
-    overridden: tuple[str, ...] = ()
 
     @property
     def adapter(self) -> dict[str, Origin]:
@@ -59,70 +58,53 @@ def make_plan(sources: Mapping[Role, TensorSource]) -> Plan:
     Raises:
         InputError: a name that no table knows, or two tensors of a source for one place.
     """
-    placed: dict[str, Origin] = {}
-    ignored: dict[Role, dict[str, list[str]]] = {}
-    overridden: list[str] = []
+    plan = Plan()
     for role in (role for role in _ORDER if role in sources):
         unknown = []
         for name, info in sources[role].infos.items():
             placement = place(role, name)
             if placement is None:
                 unknown.append(name)
-            elif placement.target is None:
-                ignored.setdefault(role, {}).setdefault(placement.reason, []).append(name)
-            else:
-                before = placed.get(placement.target)
-                if before is not None and before.role == role:
-                    raise InputError(
-                        f"{sources[role].path}: {before.name} and {name} are both {placement.target}; "
-                        "keep one of them in the file"
-                    )
-                if before is not None:
-                    overridden.append(placement.target)
-                placed[placement.target] = Origin(role, name, info)
+                continue
+            target, reason = placement
+            if target is None:
+                plan.ignored.setdefault(role, {}).setdefault(reason, []).append(name)
+                continue
+            before = plan.placed.get(target)
+            if before is not None and before.role == role:
+                raise InputError(
+                    f"{sources[role].path}: {before.name} and {name} are both {target}; keep one of them in the file"
+                )
+            plan.placed[target] = Origin(role, name, info)
         if unknown:
             raise InputError(
-                f"{sources[role].path}: {_listed(unknown)} {'is' if len(unknown) == 1 else 'are'} unknown in "
-                f"{_TITLES[role]}; is it the right file? 'emotion-llama doctor {sources[role].path}' says what it is"
+                f"{sources[role].path}: {_listed(unknown)} {'is' if len(unknown) == 1 else 'are'} unknown in the "
+                f"{TITLES[role]} (--{role}); is it the right file? "
+                f"'emotion-llama doctor {sources[role].path}' says what it is"
             )
-    return Plan(placed, ignored, tuple(overridden))
+    return plan
 
 
-_TITLES: dict[Role, str] = {
-    "weights": "the trained part of Emotion-LLaMA (--weights)",
-    "base": "MiniGPT-v2's start weights (--base)",
-    "eva": "an EVA ViT (--eva)",
-    "mae": "a MAE ViT (--mae)",
-    "videomae": "a VideoMAE ViT (--videomae)",
-    "hubert": "a HuBERT (--hubert)",
-    "llama": "a language model (--llama)",
-}
+def check_types(plan: Plan, opened: Mapping[Role, TensorSource]) -> None:
+    """Refuse placed tensors of whole numbers, truth values, or types that only a quantised model has.
+
+    Raises:
+        InputError: naming the first such tensor.
+    """
+    for origin in plan.placed.values():
+        kind = str(origin.info.dtype).removeprefix("torch.")
+        if kind not in _WEIGHT_TYPES:
+            raise InputError(
+                f"{opened[origin.role].path}: {origin.name} (--{origin.role}) holds {kind}; expected one of "
+                f"{', '.join(_WEIGHT_TYPES)}; quantised or damaged weights cannot be converted"
+            )
 
 
-def drop_blocks_past(plan: Plan, tower: str, depth: int) -> Plan:
-    """The plan without the blocks of `tower` that the reference does not build (EVA's file may hold a 40th)."""
-    kept, dropped = {}, []
-    for name, origin in plan.placed.items():
-        parts = name.split(".")
-        if parts[0] == tower and parts[1] == "blocks" and int(parts[2]) >= depth:
-            dropped.append(origin)
-        else:
-            kept[name] = origin
-    ignored = {role: dict(reasons) for role, reasons in plan.ignored.items()}
-    if dropped:
-        ignored.setdefault(dropped[0].role, {})[f"the reference builds the first {depth} blocks"] = [
-            o.name for o in dropped
-        ]
-    return Plan(kept, ignored, plan.overridden)
-
-
-def leave_behind(plan: Plan, name: str, reason: str) -> Plan:
-    """The plan with one placed tensor moved to those left behind."""
-    kept = dict(plan.placed)
-    origin = kept.pop(name)
-    ignored = {role: dict(reasons) for role, reasons in plan.ignored.items()}
-    ignored.setdefault(origin.role, {}).setdefault(reason, []).append(origin.name)
-    return Plan(kept, ignored, plan.overridden)
+def leave_behind(plan: Plan, names: Iterable[str], reason: str) -> None:
+    """Move placed tensors to those left behind."""
+    for name in names:
+        origin = plan.placed.pop(name)
+        plan.ignored.setdefault(origin.role, {}).setdefault(reason, []).append(origin.name)
 
 
 def check_complete(

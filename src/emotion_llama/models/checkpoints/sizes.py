@@ -1,6 +1,6 @@
-"""The configuration of a converted model: read off the tensors' shapes and the folders' own configurations.
+"""Configuration and tokenizer of a converted model: from the tensors' shapes and the folders' own files.
 
-Shapes tell everything of a vision transformer but its number of heads and, for VideoMAE, the picture size. The
+Shapes give everything of a vision transformer but its number of heads and, for VideoMAE, the picture size. The
 published widths have one number of heads each (`HEADS_OF_WIDTH`); for any other width it has to be given, because a
 wrong number of heads loads without an error and computes something else.
 """
@@ -11,15 +11,18 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from emotion_llama.errors import InputError
-from emotion_llama.models.checkpoints.json_files import read_json_object
 from emotion_llama.models.checkpoints.keys import block_count
-from emotion_llama.models.checkpoints.pickles import TensorInfo
-from emotion_llama.models.checkpoints.plan import Plan
+from emotion_llama.models.checkpoints.plan import Plan, leave_behind
+from emotion_llama.models.checkpoints.tensor_files import TensorInfo
+from emotion_llama.models.known_files import read_json_object
+from emotion_llama.prompts.tokenizer_files import PUBLISHED_PAD, load_tokenizer
 
 if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
+
     from emotion_llama.models.configuration_emotion_llama import EmotionLlamaConfig
 
 # Width -> heads. 1408: EVA-CLIP ViT-g (88 wide heads); the others: ViT S, B, L, H of MAE and VideoMAE.
@@ -30,20 +33,33 @@ EVA_DEPTH_OF_WIDTH = {1408: 39}
 _QKV_BIAS = {"eva": "query_value", "mae": "full", "videomae": "query_value"}
 
 
+_TOKENIZER_FILES = ("tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json")
+Dtype = Literal["stored", "float32", "float16", "bfloat16"]
+
+
 @dataclass(frozen=True)
-class SizeOptions:
-    """What shapes cannot tell; `None` takes the rule of this module.
+class ConversionOptions:
+    """How to convert, and what shapes do not say; `None` takes the rule of this module.
 
     Attributes:
+        dtype: "stored" keeps every tensor as it came, so that `export` gives the same bits back.
+        merge: add the LoRA to the language model's weights instead of keeping it as an adapter.
+        new_projections: draw projections that no file holds (start weights have none for the face, temporal, audio and
+            global tokens) as torch draws a new linear layer, from this seed; None: they have to be there.
+        max_shard_bytes: size of one output file.
         eva_heads, mae_heads, videomae_heads: attention heads.
         eva_depth: blocks of the EVA ViT to keep.
-        image_size: side of the frame that EVA reads, pixels (MiniGPT-v2: 448).
+        image_size: side of the frame for EVA, pixels (MiniGPT-v2: 448).
         videomae_image_size: side of VideoMAE's frames, pixels.
-        videomae_frames: frames that VideoMAE reads together, an even number: half as many moments of a clip, two
+        videomae_frames: frames that VideoMAE takes together, an even number: half as many moments of a clip, two
             frames of each.
         lora_alpha: scale of the adapter; `None`: what the file's own record says, else 16 (UPSTREAM 1.3 E).
     """
 
+    dtype: Dtype = "stored"
+    merge: bool = False
+    new_projections: int | None = None
+    max_shard_bytes: int = 2 * 10**9
     eva_heads: int | None = None
     mae_heads: int | None = None
     videomae_heads: int | None = None
@@ -54,17 +70,20 @@ class SizeOptions:
     lora_alpha: float | None = None
 
     def __post_init__(self) -> None:
-        for name, value in vars(self).items():
+        sizes = ("eva_heads", "mae_heads", "videomae_heads", "eva_depth", "image_size", "videomae_image_size",
+                 "videomae_frames", "lora_alpha")  # fmt: skip
+        for name in sizes:
+            value = getattr(self, name)
             if value is not None and not (value > 0 and math.isfinite(value)):
                 raise InputError(f"--{name.replace('_', '-')} {value}: expected a number above 0")
         if self.videomae_frames % 2:
             raise InputError(
-                f"--videomae-frames {self.videomae_frames}: expected an even number, 2 or more: VideoMAE reads pairs "
+                f"--videomae-frames {self.videomae_frames}: expected an even number, 2 or more: VideoMAE takes pairs "
                 "of consecutive frames"
             )
 
 
-def model_config(plan: Plan, options: SizeOptions, *, llama: Path, hubert: Path) -> EmotionLlamaConfig:
+def model_config(plan: Plan, options: ConversionOptions, *, llama: Path, hubert: Path) -> EmotionLlamaConfig:
     """The configuration that the placed tensors imply.
 
     Raises:
@@ -104,15 +123,19 @@ def model_config(plan: Plan, options: SizeOptions, *, llama: Path, hubert: Path)
     )
 
 
-def eva_depth(plan: Plan, options: SizeOptions) -> int | None:
-    """Blocks of the EVA ViT that are run; None for all of them."""
+def drop_unused_blocks(plan: Plan, options: ConversionOptions) -> None:
+    """Leave behind the EVA blocks that the reference does not build (the published file may hold a 40th)."""
     infos = plan.infos("vision_tower")
-    if options.eva_depth is None:
-        embed = infos.get("patch_embed.proj.weight")
-        return EVA_DEPTH_OF_WIDTH.get(embed.shape[0]) if embed and embed.shape else None
-    if options.eva_depth > block_count(infos):
-        raise InputError(f"--eva-depth {options.eva_depth}: the file of --eva has {block_count(infos)} blocks")
-    return options.eva_depth
+    embed = infos.get("patch_embed.proj.weight")
+    depth = options.eva_depth
+    if depth is None:
+        depth = EVA_DEPTH_OF_WIDTH.get(embed.shape[0]) if embed and embed.shape else None
+    elif depth > block_count(infos):
+        raise InputError(f"--eva-depth {depth}: the file of --eva has {block_count(infos)} blocks")
+    if depth is not None:
+        past = [name for name in plan.placed if name.startswith("vision_tower.blocks.")]
+        past = [name for name in past if int(name.split(".")[2]) >= depth]
+        leave_behind(plan, past, f"the reference builds the first {depth} blocks")
 
 
 def _vision(infos: Mapping[str, TensorInfo], role: str, heads: int | None) -> dict[str, Any]:
@@ -205,3 +228,60 @@ def _folder_config(folder: Path) -> Any:
         ) from error
     config.name_or_path = folder.resolve().name  # no paths of this machine in what may be published
     return config
+
+
+# --- the tokenizer ----------------------------------------------------------------------------------------------------
+
+
+def read_vocabulary(folder: Path, vocab_size: int) -> tuple[PreTrainedTokenizerBase, int, list[str]]:
+    """The tokenizer in a language model's folder, checked against its table of embeddings before anything is written.
+
+    Tokens that were added without a row for them (a "<pad>" of id `vocab_size`, in many copies of LLaMA) are no
+    obstacle: they are in no prompt, and padding is done with the published "$$" or the end token instead.
+
+    Args:
+        folder: of the language model.
+        vocab_size: rows of its table of embeddings.
+
+    Returns:
+        the tokenizer, whose padding token has a row; the first id that no token and no row has, nor any after it;
+        choices that the user did not make.
+
+    Raises:
+        InputError: no tokenizer, a broken one, or one with ordinary tokens that the language model has no row for.
+        MissingDependency: without transformers, or sentencepiece where needed.
+    """
+    tokenizer = _tokenizer(folder)
+    ids = tokenizer.get_vocab()
+    beyond = {token: index for token, index in ids.items() if index >= vocab_size}
+    ordinary = sorted(beyond.keys() - tokenizer.get_added_vocab().keys(), key=beyond.__getitem__)
+    if ordinary:
+        raise InputError(
+            f"{folder}: its tokenizer has {len(ordinary):,} tokens past the language model's {vocab_size:,} rows "
+            f"({', '.join(map(repr, ordinary[:5]))}); tokenizer and weights are of different models"
+        )
+    notes = []
+    if beyond:
+        notes.append(f"the tokenizer's {', '.join(beyond)} {'has' if len(beyond) == 1 else 'have'} no row in the model")
+    if tokenizer.pad_token_id is not None and tokenizer.pad_token_id >= vocab_size:
+        tokenizer.pad_token = PUBLISHED_PAD if PUBLISHED_PAD in ids else tokenizer.eos_token
+        notes.append(f"prompts are padded with {tokenizer.pad_token!r}")
+    return tokenizer, 1 + max([vocab_size - 1, *ids.values()]), notes
+
+
+def _tokenizer(folder: Path) -> PreTrainedTokenizerBase:
+    for name in _TOKENIZER_FILES:
+        if (folder / name).is_file():
+            read_json_object(folder / name)
+    try:
+        return load_tokenizer(folder)
+    except InputError:
+        raise
+    except Exception as error:
+        known = (OSError, ValueError, RuntimeError, TypeError, LookupError, AttributeError)
+        if not isinstance(error, known) and type(error) is not Exception:  # the tokenizers library raises a bare one
+            raise
+        reason = (str(error).splitlines() or [""])[0] or type(error).__name__
+        raise InputError(
+            f"{folder}: its tokenizer cannot be read ({reason}); fetch its tokenizer files again"
+        ) from error
