@@ -4,7 +4,7 @@ VENV   ?= .venv
 BIN    := $(VENV)/bin
 PIP    := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
-.PHONY: demo test lint types check bench lock example nano clean help
+.PHONY: demo test docs lint types check bench lock example nano clean help
 
 help: ## list the jobs
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 10
@@ -22,7 +22,7 @@ $(VENV)/.model: $(VENV)/.base
 	@touch $@
 
 $(VENV)/.dev: $(VENV)/.base
-	$(PIP) install --no-warn-conflicts --constraint constraints.txt --editable '.[dev,model,opensmile,evaluation,api,cluster,train,serve]'
+	$(PIP) install --no-warn-conflicts --constraint constraints.txt --editable '.[dev,docs,model,opensmile,evaluation,api,cluster,train,serve]'
 	$(PIP) install --no-deps --editable packages/merr-synth
 	@touch $@
 
@@ -33,6 +33,10 @@ demo: $(VENV)/.model ## set up and analyse the example clip
 
 test: $(VENV)/.dev ## set up and run all tests
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest $(PYTEST_ARGS)
+
+docs: $(VENV)/.dev ## build the documentation site, notebooks included, into out/docs; every warning is an error
+	$(BIN)/python -m sphinx --fail-on-warning --keep-going --quiet -d out/doctrees docs out/docs
+	@echo "Open out/docs/index.html in a browser."
 
 lint: $(VENV)/.dev ## ruff
 	$(BIN)/ruff check .
