@@ -1,11 +1,13 @@
 """The exception tree: what a caller of this library can catch.
 
-EmotionLlamaError
- +-- MediaError            a file cannot be read as video or audio (also ValueError)
- +-- InputError            an option, a subtitle file or a table is not usable (also ValueError)
- +-- MissingDependency     an optional package or program is needed (also ImportError)
- +-- BackendError          an external program or model ran and failed (also RuntimeError)
-      +-- AnnotationError  an annotator gave no usable answer
+::
+
+    EmotionLlamaError
+     +-- MediaError            a file cannot be read as video or audio (also ValueError)
+     +-- InputError            an option, a subtitle file or a table is not usable (also ValueError)
+     +-- MissingDependency     an optional package or program is needed (also ImportError)
+     +-- BackendError          an external program or model ran and failed (also RuntimeError)
+          +-- AnnotationError  a model gave no usable answer
 
 The library raises these; the command line turns each into one line and exit code 1.
 """
