@@ -33,6 +33,7 @@ demo: $(VENV)/.model ## set up and analyse the example clip
 
 test: $(VENV)/.dev ## set up and run all tests
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest $(PYTEST_ARGS)
+	cd packages/merr-synth && OMP_NUM_THREADS=1 ../../$(BIN)/python -m pytest $(SYNTH_ARGS)
 
 docs: $(VENV)/.dev ## build the documentation site, notebooks included, into out/docs; every warning is an error
 	$(BIN)/python -m sphinx --fail-on-warning --keep-going --quiet -d out/doctrees docs out/docs
