@@ -2,8 +2,7 @@
 
 import pytest
 
-from emotion_llama.merr.prose_tone import tone_mentions
-from emotion_llama.merr.prose_units import unit_mentions
+from emotion_llama.merr.quality.lexicon import tone_mentions, unit_mentions
 from emotion_llama.rules.phrases import phrase_index
 from emotion_llama.speech.tone import SCALES
 
@@ -21,7 +20,7 @@ def test_what_the_packages_own_phrases_name_is_meant(phrase: str, units: set[str
     """Phrases written elsewhere for another purpose: every mention is of a unit meant."""
     mentions = unit_mentions(phrase)
     assert mentions
-    assert all(mention.units & units for mention in mentions), mentions
+    assert all(mention & units for mention in mentions), mentions
 
 
 @pytest.mark.parametrize("is_english", [True, False])
@@ -29,7 +28,7 @@ def test_nearly_all_that_they_mean_is_found(is_english: bool) -> None:
     """Idioms say more than their words ("a smug smile" is AU14 too), so not all: 92 % and 94 % when written."""
     chosen = [(phrase, units) for phrase, units in PHRASES if phrase.isascii() == is_english]
     assert len(chosen) > 50
-    found = [any(unit in m.units for m in unit_mentions(phrase)) for phrase, units in chosen for unit in units]
+    found = [any(unit in named for named in unit_mentions(phrase)) for phrase, units in chosen for unit in units]
     assert sum(found) / len(found) > 0.88
 
 
@@ -51,7 +50,7 @@ def test_nearly_all_that_they_mean_is_found(is_english: bool) -> None:
     ],
 )
 def test_mentions_in_sentences(text: str, units: list[set[str]]) -> None:
-    assert [set(mention.units) for mention in unit_mentions(text)] == units
+    assert unit_mentions(text) == units
 
 
 @pytest.mark.parametrize(
@@ -68,11 +67,11 @@ def test_mentions_in_sentences(text: str, units: list[set[str]]) -> None:
     ],
 )  # fmt: skip
 def test_tones_in_sentences(text: str, mentions: list[tuple[str, int]]) -> None:
-    assert [(m.figure, m.direction) for m in tone_mentions(text)] == mentions
+    assert tone_mentions(text) == mentions
 
 
 @pytest.mark.parametrize("scale", [s for s in SCALES if s.figure != "pitch_slope_semitones_per_second"])
 def test_the_tone_tables_own_words_are_understood(scale: object) -> None:
     for word, direction in ((scale.low_word, -1), (scale.high_word, 1)):  # type: ignore[attr-defined]
         if word is not None:
-            assert [(m.figure, m.direction) for m in tone_mentions(f"a {word} voice")] == [(scale.figure, direction)]  # type: ignore[attr-defined]
+            assert tone_mentions(f"a {word} voice") == [(scale.figure, direction)]  # type: ignore[attr-defined]

@@ -15,8 +15,7 @@ from samples import (
     make_samples,
 )
 
-from emotion_llama.merr.assessor import assess
-from emotion_llama.merr.quality import Measure
+from emotion_llama.merr.quality.measures import Measure, assess
 from emotion_llama.merr.records import Json, Provenance, Sample
 
 

@@ -4,7 +4,7 @@ import random
 
 import pytest
 
-from emotion_llama.merr.texts import ideograph_share, near_duplicates, ngrams, repeated_share, tokens
+from emotion_llama.merr.quality.texts import ideograph_share, near_duplicates, ngrams, repeated_share, tokens
 
 
 @pytest.mark.parametrize(

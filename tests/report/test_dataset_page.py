@@ -9,9 +9,8 @@ import pytest
 from samples import MEASURED, MODEL, make_clip_row, make_field, make_sample, make_samples
 
 from emotion_llama.errors import InputError
-from emotion_llama.merr.assessor import assess
-from emotion_llama.merr.comparison import compare
-from emotion_llama.merr.overview import Chooser, Example, Overview
+from emotion_llama.merr.overview import Chooser, Overview, compare
+from emotion_llama.merr.quality.measures import assess
 from emotion_llama.merr.records import Sample
 from emotion_llama.merr.statistics import collect
 from emotion_llama.report.dataset_charts import Bar, count_bars, histogram, round_edges, shaded_table
@@ -35,7 +34,7 @@ def make_overview(samples: list[Sample], *, with_pictures: bool = True) -> Overv
     statistics, chooser = collect(samples), Chooser()
     for sample in samples:
         chooser.add(sample)
-    examples = tuple(Example(s, picture() if with_pictures else None) for s in chooser.chosen())
+    examples = tuple((s, picture() if with_pictures else None) for s in chooser.chosen())
     return Overview(
         "my_merr", statistics, assess(samples), compare(statistics, "my_merr"), examples, {"languages": ["en"]}
     )

@@ -4,50 +4,61 @@ from __future__ import annotations
 
 import os
 from collections import Counter, defaultdict
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from difflib import get_close_matches
+from importlib import resources
 from typing import TYPE_CHECKING, Any, TypeAlias
 from zlib import crc32
 
 from emotion_llama.errors import InputError
-from emotion_llama.merr.assessor import Assessor
-from emotion_llama.merr.comparison import Comparison, compare
-from emotion_llama.merr.counts import by_size, is_coarse, is_fine
-from emotion_llama.merr.figures import Statistics
-from emotion_llama.merr.quality import Measure
+from emotion_llama.merr.quality.measures import Assessor, Measure
 from emotion_llama.merr.records import Sample
 from emotion_llama.merr.review_figures import ReviewCounter, ReviewStatistics
 from emotion_llama.merr.reviews import newest_reviews
-from emotion_llama.merr.statistics import Collector
-from emotion_llama.merr.values import label_of, part
+from emotion_llama.merr.statistics import Collector, Statistics, by_size
+from emotion_llama.merr.values import is_coarse, is_fine, label_of, part
 
 if TYPE_CHECKING:
     from emotion_llama.merr.store import Store
 
-MOST_EXAMPLES = 3  # of one label
+MAX_EXAMPLES = 3  # of one label
+# The page says of each data set whether it is large enough, not from which size on. EMER, which it calls too small,
+# has 332 samples at most; the smallest that it calls large enough has some thousands. Own choice between them.
+ENOUGH_SAMPLES = 1000
+# Column of the published comparison -> the field that fills it.
+FIELD_OF: Mapping[str, str] = {
+    "audio_description": "audio_tone",
+    "visual_objective_description": "visual_objective",
+    "visual_expression_description": "visual_expression",
+    "classification_label": "label",
+    "multimodal_description": "fine_caption",
+}
+Example: TypeAlias = tuple[Sample, bytes | None]  # with its peak frame as PNG, where there is one
 _Rank: TypeAlias = tuple[bool, float, str]  # has a fine description, how strong or how drawn, id
 
 
 @dataclass(frozen=True, repr=False)
-class Example:
-    """A sample to look at, with its peak frame as PNG bytes where there is one."""
-
-    sample: Sample
-    picture_png: bytes | None
-
-
-@dataclass(frozen=True, repr=False)
 class Overview:
-    """What `merr stats` shows. `recipe` is the build's, as plain values."""
+    """What `merr stats` shows.
+
+    Attributes:
+        name: of the build.
+        statistics: `statistics.collect`.
+        measures: of its quality.
+        comparison: `compare`.
+        examples: samples to look at.
+        recipe: of the build, as plain values; empty without one.
+        reviews: counted; None where nobody has reviewed anything.
+    """
 
     name: str
     statistics: Statistics
     measures: tuple[Measure, ...]
-    comparison: Comparison
+    comparison: dict[str, Any]  # JSON values, as `compare` says
     examples: tuple[Example, ...]
     recipe: Mapping[str, Any]  # JSON values of any depth
-    reviews: ReviewStatistics | None = None  # None where nobody has reviewed anything
+    reviews: ReviewStatistics | None = None
 
 
 def look_over(store: Store, *, with_examples: bool = True) -> Overview:
@@ -66,14 +77,61 @@ def look_over(store: Store, *, with_examples: bool = True) -> Overview:
         reviewed.add(sample)
         if with_examples:
             chooser.add(sample)
-    statistics = collector.result()
-    examples = tuple(Example(s, store.artifact(s.clip.clip_id, "peak_frame")) for s in chooser.chosen())
-    name = store.folder.resolve().name
-    recipe = {} if store.recipe is None else store.recipe.model_dump(mode="json")
+    statistics, name = collector.result(), store.folder.resolve().name
     return Overview(
-        name, statistics, assessor.measures(), compare(statistics, name), examples, recipe,
-        reviewed.result() if reviews else None,
+        name, statistics, assessor.measures(), compare(statistics, name),
+        examples=tuple((s, store.artifact(s.clip.clip_id, "peak_frame")) for s in chooser.chosen()),
+        recipe={} if store.recipe is None else store.recipe.model_dump(mode="json"),
+        reviews=reviewed.result() if reviews else None,
     )  # fmt: skip
+
+
+def overview_document(overview: Overview) -> dict[str, Any]:  # a JSON object
+    """The figures as JSON values, without examples."""
+    return {
+        "name": overview.name,
+        "statistics": overview.statistics,
+        "quality": [asdict(measure) for measure in overview.measures],
+        "comparison": overview.comparison,
+        "reviews": overview.reviews,
+        "recipe": dict(overview.recipe),
+    }
+
+
+def compare(statistics: Statistics, name: str) -> dict[str, Any]:  # JSON values
+    """The published table of which data set has which annotations, with a row for a build called `name`.
+
+    A build has an annotation when any of its samples has it; beside it stands the share that does. Its quantity is
+    sufficient from 1,000 samples on.
+
+    Returns:
+        `columns` with their titles; `rows`, each with `name`, `has` (column -> bool), `shares` where they are known,
+        `coarse` and `fine` samples or None, and `is_own`; `source` of the published rows.
+    """
+    import yaml
+
+    text = resources.files("emotion_llama.merr").joinpath("data/comparison.yaml").read_text(encoding="utf-8")
+    published = yaml.safe_load(text)
+    columns, coarse, fine = dict(published["columns"]), statistics["coarse"], statistics["fine"]
+    sizes = published["sizes"]
+    rows = [
+        {"name": row, "has": dict(zip(columns, marks, strict=True)), "shares": {},
+         "coarse": sizes.get(row, {}).get("coarse"), "fine": sizes.get(row, {}).get("fine"), "is_own": False}
+        for row, marks in published["rows"].items()
+    ]  # fmt: skip
+    shares = {column: _share(statistics, field) for column, field in FIELD_OF.items()}
+    has = {"sufficient_quantity": coarse >= ENOUGH_SAMPLES, **{c: s > 0 for c, s in shares.items()}}
+    own = {"name": name, "has": has, "shares": shares, "coarse": coarse, "fine": fine, "is_own": True}
+    return {"columns": columns, "rows": [*rows, own], "source": published["source"]}
+
+
+def _share(statistics: Statistics, field: str) -> float:
+    """Share of the coarse set that has the field, in the language that has it most often."""
+    coarse: int = statistics["coarse"]
+    if field == "fine_caption":  # one that was dropped from the fine set does not count
+        return statistics["fine"] / coarse if coarse else 0.0
+    present = max((c["present"] for c in statistics["coverage"] if c["name"] == field), default=0)
+    return present / coarse if coarse else 0.0
 
 
 class Chooser:
@@ -84,9 +142,9 @@ class Chooser:
 
     def __init__(self) -> None:
         self._counts: Counter[str] = Counter()
-        self._strongest: dict[str, tuple[_Rank, Sample]] = {}
-        self._conflict: dict[str, tuple[_Rank, Sample]] = {}
-        self._others: dict[str, list[tuple[_Rank, Sample]]] = defaultdict(list)
+        self._strongest: defaultdict[str, list[tuple[_Rank, Sample]]] = defaultdict(list)
+        self._conflict: defaultdict[str, list[tuple[_Rank, Sample]]] = defaultdict(list)
+        self._others: defaultdict[str, list[tuple[_Rank, Sample]]] = defaultdict(list)
 
     def add(self, sample: Sample) -> None:
         """Offer one sample."""
@@ -94,30 +152,26 @@ class Chooser:
         if label is None or not is_coarse(sample):
             return
         self._counts[label] += 1
-        clip_id = sample.clip.clip_id
-        score = part(sample.value("label"), "score")
-        strong = (is_fine(sample), float(score) if isinstance(score, (int, float)) else 0.0, clip_id)
+        clip_id, fine, score = sample.clip.clip_id, is_fine(sample), part(sample.value("label"), "score")
+        strong = (fine, float(score) if isinstance(score, (int, float)) else 0.0, clip_id)
         # A hash of the id stands for chance, the same on every run.
-        drawn = (is_fine(sample), float(crc32(clip_id.encode())), clip_id)
-        _keep_larger(self._strongest, label, strong, sample)
+        drawn = (fine, float(crc32(clip_id.encode())), clip_id)
+        self._strongest[label] = _largest([*self._strongest[label], (strong, sample)], 1)
         if sample.value("conflicts"):
-            _keep_larger(self._conflict, label, drawn, sample)
-        self._others[label] = sorted([*self._others[label], (drawn, sample)], key=lambda item: item[0])[-MOST_EXAMPLES:]
+            self._conflict[label] = _largest([*self._conflict[label], (drawn, sample)], 1)
+        self._others[label] = _largest([*self._others[label], (drawn, sample)], MAX_EXAMPLES)
 
     def chosen(self) -> tuple[Sample, ...]:
         """At most three a label, labels by the number of their samples."""
         found: list[Sample] = []
         for label in by_size(self._counts):
-            offered = [self._strongest[label][1], *(s for _, s in reversed(self._others[label]))]
-            if label in self._conflict:
-                offered.insert(1, self._conflict[label][1])
-            found += list({s.clip.clip_id: s for s in offered}.values())[:MOST_EXAMPLES]
+            offered = (*self._strongest[label], *self._conflict[label], *self._others[label])
+            found += list({s.clip.clip_id: s for _, s in offered}.values())[:MAX_EXAMPLES]
         return tuple(found)
 
 
-def _keep_larger(kept: dict[str, tuple[_Rank, Sample]], label: str, rank: _Rank, sample: Sample) -> None:
-    if label not in kept or kept[label][0] < rank:
-        kept[label] = (rank, sample)
+def _largest(ranked: Iterable[tuple[_Rank, Sample]], count: int) -> list[tuple[_Rank, Sample]]:
+    return sorted(ranked, key=lambda item: item[0], reverse=True)[:count]
 
 
 def find_clip(store: Store, wanted: str) -> str:
@@ -153,16 +207,4 @@ def sample_document(sample: Sample) -> dict[str, Any]:  # a JSON object
         "fields": [asdict(sample.fields[key]) for key in sorted(sample.fields)],
         "runs": [asdict(sample.runs[stage]) for stage in sorted(sample.runs)],
         "artifacts": dict(sorted(sample.artifacts.items())),
-    }
-
-
-def overview_document(overview: Overview) -> dict[str, Any]:  # a JSON object
-    """The figures as JSON values, without examples."""
-    return {
-        "name": overview.name,
-        "statistics": asdict(overview.statistics),
-        "quality": [asdict(measure) for measure in overview.measures],
-        "comparison": asdict(overview.comparison),
-        "reviews": None if overview.reviews is None else asdict(overview.reviews),
-        "recipe": dict(overview.recipe),
     }

@@ -75,8 +75,8 @@ def review_statistics(store: Store) -> ReviewStatistics:
             counter.add(sample)
         samples = store.totals().coarse
     found = counter.result()
-    outcomes = {**found.outcomes, "none": found.outcomes.get("none", 0) + samples - found.samples}
-    return replace(found, samples=samples, outcomes=outcomes)
+    found["outcomes"]["none"] = found["outcomes"].get("none", 0) + samples - found["samples"]
+    return {**found, "samples": samples}
 
 
 def _rows(store: Store) -> dict[str, IndexRow]:

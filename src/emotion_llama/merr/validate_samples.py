@@ -9,13 +9,12 @@ from dataclasses import dataclass, field
 from emotion_llama.chat.questions import LANGUAGES
 from emotion_llama.labels import LabelSpace
 from emotion_llama.merr.consistency import check_text
-from emotion_llama.merr.counts import is_coarse, is_fine
 from emotion_llama.merr.error_texts import error_like
 from emotion_llama.merr.fields import FIELDS
 from emotion_llama.merr.problems import Problems
 from emotion_llama.merr.recipe_parts import ConsistencyPart
 from emotion_llama.merr.records import Json, Sample
-from emotion_llama.merr.values import label_of, part, subtitle_text, text_of
+from emotion_llama.merr.values import is_coarse, is_fine, label_of, part, subtitle_text, text_of
 
 _TEXTS = ("visual_objective", "audio_tone", "coarse_caption", "fine_caption", "visual_expression")
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Mapping
 from typing import NamedTuple
 
-from emotion_llama.merr.records import FieldKey, Json, Provenance, Sample
+from emotion_llama.merr.records import FieldKey, Json, Provenance, Sample, Scope
 
 
 def part(value: Json, name: str) -> Json:
@@ -76,3 +76,21 @@ def descriptions(sample: Sample, names: Collection[str]) -> Iterator[tuple[Field
 def by_rules(provenance: Provenance) -> bool:
     """The value was derived from measurements by rules, not written by a model or a person."""
     return provenance.annotator in ("rules", "measured", "own phrases")
+
+
+def is_coarse(sample: Sample) -> bool:
+    """The sample belongs to the coarse set: never dropped as a whole, and with a coarse caption."""
+    return not _is_dropped(sample, "all") and _has(sample, "coarse_caption")
+
+
+def is_fine(sample: Sample) -> bool:
+    """The sample belongs to the fine set: in the coarse set, with a fine caption, and not dropped from there."""
+    return is_coarse(sample) and not _is_dropped(sample, "fine") and _has(sample, "fine_caption")
+
+
+def _is_dropped(sample: Sample, scope: Scope) -> bool:
+    return any(run.status == "dropped" and (run.scope or "all") == scope for run in sample.runs.values())
+
+
+def _has(sample: Sample, name: str) -> bool:
+    return any(f.value is not None for (found, _), f in sample.fields.items() if found == name)

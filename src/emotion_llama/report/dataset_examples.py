@@ -25,21 +25,21 @@ def examples(chosen: Sequence[Example]) -> list[Html]:
     if not chosen:
         return [element("p", "There is no sample to show.", class_="note")]
     left, found = PICTURE_BYTES, []
-    for label, group in groupby(chosen, key=lambda e: label_of(e.sample) or "no label"):
+    for label, group in groupby(chosen, key=lambda example: label_of(example[0]) or "no label"):
         cards = []
-        for example in group:
-            picture = None if example.picture_png is None else thumbnail(example.picture_png)
+        for sample, picture_png in group:
+            picture = None if picture_png is None else thumbnail(picture_png)
             if picture is not None and 4 * len(picture) // 3 > left:
                 picture = None
             left -= 0 if picture is None else 4 * len(picture) // 3
-            cards.append(_card(example.sample, picture))
+            cards.append(_card(sample, picture))
         found += [element("h3", label), element("div", *cards, class_="examples")]
     return found
 
 
-def card(example: Example) -> Html:
+def card(sample: Sample, picture_png: bytes | None) -> Html:
     """One sample."""
-    return _card(example.sample, None if example.picture_png is None else thumbnail(example.picture_png))
+    return _card(sample, None if picture_png is None else thumbnail(picture_png))
 
 
 def thumbnail(picture_png: bytes, side: int = PICTURE_SIDE) -> bytes:

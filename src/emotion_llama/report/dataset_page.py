@@ -80,27 +80,27 @@ def _head(title: str) -> Html:
 
 def _summary(overview: Overview) -> Html:
     found = overview.statistics
-    samples = "sample" if found.coarse == 1 else "samples"
-    detail = f"From {found.clips:,} clips. {found.fine:,} of the samples have a fine-grained description."
-    if found.durations is not None:
-        detail += f" {clock(found.seconds)} of video and sound in all."
-    if found.labels:
-        detail += f" {len(found.labels)} labels; the most frequent is {found.labels[0].label}."
+    samples = "sample" if found["coarse"] == 1 else "samples"
+    detail = f"From {found['clips']:,} clips. {found['fine']:,} of the samples have a fine-grained description."
+    if found["durations"] is not None:
+        detail += f" {clock(found['seconds'])} of video and sound in all."
+    if found["labels"]:
+        detail += f" {len(found['labels'])} labels; the most frequent is {found['labels'][0]['label']}."
     warnings = [
         f"{what} stand in more than one split: {', '.join(names[:8])}{' and others' if len(names) > 8 else ''}."
-        for what, names in (("Persons", found.shared_persons), ("Source videos", found.shared_sources))
+        for what, names in (("Persons", found["shared_persons"]), ("Source videos", found["shared_sources"]))
         if names
     ]
-    if found.ungrouped:
+    if found["ungrouped"]:
         warnings.append(
-            f"{found.ungrouped:,} samples were split each by itself: neither their source nor their person is known, "
-            "and one person may stand in two splits."
+            f"{found['ungrouped']:,} samples were split each by itself: neither their source nor their person is "
+            "known, and one person may stand in two splits."
         )
     links = [element("a", title, href=f"#{name}") for name, title in SECTIONS.items()]
     parts = [
         element("p", "Emotion data set", class_="kicker"),
         element("h1", overview.name, dir="auto"),
-        element("p", f"{found.coarse:,} {samples}", class_="verdict"),
+        element("p", f"{found['coarse']:,} {samples}", class_="verdict"),
         element("p", detail, class_="detail"),
         element("nav", join(links), class_="sections", aria_label="Sections"),
     ]

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from emotion_llama.merr.comparison import Comparison, ComparisonRow
-from emotion_llama.merr.figures import Maker, Statistics
-from emotion_llama.merr.quality import Measure
-from emotion_llama.merr.review_figures import PairAgreement, ReviewerCount, ReviewStatistics
+from emotion_llama.merr.quality.measures import Measure
+from emotion_llama.merr.review_figures import ReviewStatistics, review_lines
+from emotion_llama.merr.statistics import Statistics
 from emotion_llama.report.dataset_counts import plain
 from emotion_llama.report.markup import Html, element, join
 from emotion_llama.report.tables import table
@@ -56,69 +55,73 @@ def reviews(found: ReviewStatistics | None) -> list[Html]:
     if found is None:
         return [element("p", "Nobody has reviewed a sample.", class_="note")]
     header = ("Reviewer", "Reviewed", "Accepted", "Fixed", "Rejected", "Stars, mean")
-    rows = [_reviewer_row(r) for r in found.reviewers]
-    parts = [element("p", f"{line[0].upper()}{line[1:]}.", class_="note") for line in found.lines()]
+    rows = [_reviewer_row(r) for r in found["reviewers"]]
+    parts = [element("p", f"{line[0].upper()}{line[1:]}.", class_="note") for line in review_lines(found)]
     parts.append(table("Reviewers", header, rows, "stacks"))
-    if found.pairs:
+    if found["pairs"]:
         columns = ("Two reviewers", "Both reviewed", "Same decision", "Kappa", "Both kept", "Same label", "Kappa")
-        pairs = [_pair_row(p) for p in found.pairs]
+        pairs = [_pair_row(p) for p in found["pairs"]]
         parts.append(table("Agreement, and Cohen's kappa, which is 0 at chance", columns, pairs, "stacks"))
     return parts
 
 
-def _reviewer_row(r: ReviewerCount) -> tuple[str, ...]:
-    stars = NO if r.mean_stars is None else f"{r.mean_stars:.1f} of {r.starred:,}"
-    return r.reviewer, *(f"{n:,}" for n in (r.reviewed, r.accepted, r.fixed, r.rejected)), stars
+def _reviewer_row(r: ReviewStatistics) -> tuple[str, ...]:
+    stars = NO if r["mean_stars"] is None else f"{r['mean_stars']:.1f} of {r['starred']:,}"
+    return r["reviewer"], *(f"{n:,}" for n in (r["reviewed"], r["accepted"], r["fixed"], r["rejected"])), stars
 
 
-def _pair_row(p: PairAgreement) -> tuple[str, ...]:
-    cells = [f"{p.first}, {p.second}"]
-    for found in (p.decisions, p.labels):
-        kappa = NO if found.kappa is None else f"{found.kappa:.2f}"
-        cells += [f"{found.compared:,}", measure_value(found.equal), kappa]
+def _pair_row(p: ReviewStatistics) -> tuple[str, ...]:
+    cells = [f"{p['first']}, {p['second']}"]
+    for found in (p["decisions"], p["labels"]):
+        kappa = NO if found["kappa"] is None else f"{found['kappa']:.2f}"
+        cells += [f"{found['compared']:,}", measure_value(found["equal"]), kappa]
     return tuple(cells)
 
 
-def comparison(found: Comparison) -> list[Html]:
+def comparison(found: Statistics) -> list[Html]:
     """The published table with this data set's row."""
     head = element("tr", element("th", "Data set", scope="col"), *(
-        element("th", title, scope="col") for title in found.columns.values()
+        element("th", title, scope="col") for title in found["columns"].values()
     ))  # fmt: skip
-    rows = [_comparison_row(found, row) for row in found.rows]
+    rows = [_comparison_row(found, row) for row in found["rows"]]
     inner = element(
         "table", element("caption", "Which annotations a data set has"), element("thead", head),
         element("tbody", *rows), class_="marks",
     )  # fmt: skip
     note = element(
-        "p", f"Published rows: {found.source}. This data set's row: a mark where any sample has the annotation, with "
-        "the share that does; the quantity is called sufficient from 1,000 samples on (own choice).", class_="note",
+        "p", f"Published rows: {found['source']}. This data set's row: a mark where any sample has the annotation, "
+        "with the share that does; the quantity is called sufficient from 1,000 samples on (own choice).", class_="note",
     )  # fmt: skip
     return [element("div", inner, class_="scrolls", tabindex=0, role="group", aria_label="Comparison"), note]
 
 
-def _comparison_row(found: Comparison, row: ComparisonRow) -> Html:
-    sizes = f"{row.coarse:,} coarse, {row.fine:,} fine" if row.coarse is not None and row.fine is not None else ""
-    cells = [element("th", row.name, element("small", sizes) if sizes else "", scope="row")]
-    for column in found.columns:
-        share = row.shares.get(column)
-        below = element("small", percent(share)) if row.has[column] and share is not None else ""
-        mark = element("span", YES if row.has[column] else NO, class_="yes" if row.has[column] else "no")
+def _comparison_row(found: Statistics, row: Statistics) -> Html:
+    sizes = (
+        f"{row['coarse']:,} coarse, {row['fine']:,} fine"
+        if row["coarse"] is not None and row["fine"] is not None
+        else ""
+    )
+    cells = [element("th", row["name"], element("small", sizes) if sizes else "", scope="row")]
+    for column in found["columns"]:
+        share = row["shares"].get(column)
+        below = element("small", percent(share)) if row["has"][column] and share is not None else ""
+        mark = element("span", YES if row["has"][column] else NO, class_="yes" if row["has"][column] else "no")
         cells.append(element("td", mark, below))
-    return element("tr", *cells, class_="own" if row.is_own else None)
+    return element("tr", *cells, class_="own" if row["is_own"] else None)
 
 
 def makers(found: Statistics) -> list[Html]:
     """Which annotator and model made each field, with which prompt, seeing the label or not, at which cost."""
-    if not found.makers:
+    if not found["makers"]:
         return [element("p", "There is no field.", class_="note")]
     header = ("Field", "By", "Model", "Prompt", "Label shown", "Made", "Missing", "Tokens in", "Tokens out")
-    rows = [_maker_row(m) for m in found.makers]
+    rows = [_maker_row(m) for m in found["makers"]]
     return [table("Every field and its maker", header, rows, "makers stacks")]
 
 
-def _maker_row(m: Maker) -> tuple[str, ...]:
-    name = plain(m.name) + (f" ({m.language})" if m.language else "")
-    prompt = m.prompt_sha256[:8] if m.prompt_sha256 else NO
-    shown = "yes" if m.label_shown else "no"
-    tokens = tuple(NO if n is None else f"{n:,}" for n in (m.tokens_in, m.tokens_out))
-    return name, m.annotator, m.model, prompt, shown, f"{m.made:,}", f"{m.missing:,}", *tokens
+def _maker_row(m: Statistics) -> tuple[str, ...]:
+    name = plain(m["name"]) + (f" ({m['language']})" if m["language"] else "")
+    prompt = m["prompt_sha256"][:8] if m["prompt_sha256"] else NO
+    shown = "yes" if m["label_shown"] else "no"
+    tokens = tuple(NO if n is None else f"{n:,}" for n in (m["tokens_in"], m["tokens_out"]))
+    return name, m["annotator"], m["model"], prompt, shown, f"{m['made']:,}", f"{m['missing']:,}", *tokens

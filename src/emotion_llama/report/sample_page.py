@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from emotion_llama.merr.overview import Example
 from emotion_llama.merr.records import Field, Sample
 from emotion_llama.merr.values import label_of
 from emotion_llama.report.dataset_examples import card
@@ -30,7 +29,7 @@ def render_sample_page(sample: Sample, picture_png: bytes | None) -> str:
     rows = [_row(found) for found in in_order(sample)]
     fields = table("Every field and its maker", ("Field", "Value", "By"), rows, "fields stacks")
     body = element(
-        "main", element("header", *head), element("div", card(Example(sample, picture_png)), class_="examples alone"),
+        "main", element("header", *head), element("div", card(sample, picture_png), class_="examples alone"),
         element("section", element("h2", "All that is known"), fields),
     )  # fmt: skip
     return page(f"{sample.clip.clip_id} · sample of an emotion data set", body)

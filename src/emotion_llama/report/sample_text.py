@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from emotion_llama.errors import InputError
-from emotion_llama.merr.counting import PHASES
-from emotion_llama.merr.counts import is_coarse, is_fine
 from emotion_llama.merr.fields import FIELDS
 from emotion_llama.merr.records import Field, Json, Sample, StageRun
-from emotion_llama.merr.values import label_of, text_of
+from emotion_llama.merr.statistics import PHASES
+from emotion_llama.merr.values import is_coarse, is_fine, label_of, text_of
 from emotion_llama.records import AU_DESCRIPTIONS
 from emotion_llama.report.sheet import Part, Sheet
 from emotion_llama.report.tables import PROSODY_ROWS

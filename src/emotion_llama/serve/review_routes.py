@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import asdict
 from functools import cache
 from importlib import resources
 from pathlib import Path
@@ -14,6 +13,7 @@ from fastapi.responses import FileResponse, Response
 from starlette.concurrency import run_in_threadpool
 
 from emotion_llama.merr.records import Sample
+from emotion_llama.merr.review_figures import num_disputed, num_reviewed
 from emotion_llama.merr.review_index import index, index_row, review_statistics
 from emotion_llama.merr.review_records import MAX_NAME, Draft, reviewer_name
 from emotion_llama.merr.reviews import Outdated, history, label_space, newest_reviews, put_review, reviewers
@@ -228,9 +228,4 @@ def _set_of(store: Store) -> ReviewSet:
 
 def _figures(store: Store) -> ReviewFigures:
     found = review_statistics(store)
-    plain = asdict(found)
-    return ReviewFigures(
-        **{**plain, "reviewers": list(plain["reviewers"]), "pairs": list(plain["pairs"])},
-        reviewed=found.reviewed,
-        disputed=found.disputed,
-    )
+    return ReviewFigures(**found, reviewed=num_reviewed(found), disputed=num_disputed(found))

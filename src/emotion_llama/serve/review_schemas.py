@@ -191,7 +191,7 @@ class PairFigures(_Strict):
 
 
 class ReviewFigures(_Strict):
-    """Progress and agreement; see `merr.review_figures.ReviewStatistics`."""
+    """Progress and agreement; see `merr.review_figures.ReviewCounter.result`."""
 
     samples: int
     reviewed: int

@@ -14,7 +14,7 @@ import numpy as np
 
 from emotion_llama.errors import InputError
 from emotion_llama.merr.json_text import parse_json
-from emotion_llama.merr.quality import Measure
+from emotion_llama.merr.quality.measures import Measure
 from emotion_llama.merr.records import Sample
 from emotion_llama.merr.values import part, peak_units, subtitle_text
 from emotion_llama.records import ActionUnits, Float

@@ -10,6 +10,7 @@ from emotion_llama.merr.export.choice import FORMATS, Build, Choice, ExportTally
 from emotion_llama.merr.export.folder import new_export, write_manifest
 from emotion_llama.merr.export.merr_files import write_merr
 from emotion_llama.merr.export.selection import Selection, select
+from emotion_llama.merr.review_figures import num_reviewed, review_lines
 
 __all__ = ["FORMATS", "Build", "Choice", "ExportTally", "Format", "default_folder", "export_build"]
 
@@ -44,7 +45,7 @@ def export_build(
             raise InputError(f"nothing is left to export from {build.folder}" + (f": {reasons}" if reasons else ""))
         write_manifest(half, _about(kind, selection, written))
     left_out = dict(sorted(written.left_out.items(), key=lambda item: (-item[1], item[0])))
-    notes = (*written.notes, *selection.reviewed.result().lines())
+    notes = (*written.notes, *review_lines(selection.reviewed.result()))
     return ExportTally(target, kind, written.files, written.samples, left_out, notes)
 
 
@@ -88,4 +89,4 @@ def _use_of_reviews(selection: Selection) -> object:
     if selection.choice.reviews == "ignore":
         return "ignored"
     found = selection.reviewed.result()
-    return {"reviewed": found.reviewed, "left_out": found.left_out, "fixed_fields": dict(found.fixed_fields)}
+    return {"reviewed": num_reviewed(found), "left_out": found["left_out"], "fixed_fields": found["fixed_fields"]}

@@ -7,15 +7,15 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from emotion_llama.errors import InputError
-from emotion_llama.merr.counts import is_coarse, is_fine, reason_kind
 from emotion_llama.merr.export.choice import LANGUAGES, SPLITS, Build, Choice
 from emotion_llama.merr.records import Sample, StageRun
 from emotion_llama.merr.review_figures import ReviewCounter
 from emotion_llama.merr.review_fixes import with_fixes
 from emotion_llama.merr.review_records import Review
 from emotion_llama.merr.reviews import newest_reviews
+from emotion_llama.merr.statistics import reason_kind
 from emotion_llama.merr.tally import reason_group
-from emotion_llama.merr.values import text_of
+from emotion_llama.merr.values import is_coarse, is_fine, text_of
 
 
 @dataclass

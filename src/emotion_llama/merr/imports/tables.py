@@ -16,8 +16,8 @@ from emotion_llama.media.transcript_table import NAME_COLUMNS, TEXT_COLUMNS
 from emotion_llama.merr.error_texts import error_like
 from emotion_llama.merr.imports.claims import Claim, FileContent, given_label, given_words, is_name
 from emotion_llama.merr.imports.label_lists import known_label
+from emotion_llama.merr.quality.texts import ideograph_share
 from emotion_llama.merr.records import FieldKey
-from emotion_llama.merr.texts import ideograph_share
 
 LABEL_COLUMNS = ("label", "emotion", "discrete", "emotions")
 _EMER_2 = ("chinese", "english")

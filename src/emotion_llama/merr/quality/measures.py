@@ -1,0 +1,302 @@
+"""How good a build is, measured without references and without asking anything about its own words.
+
+A text is compared only with what its writer did not make it from: where `rules` wrote a description from the measured
+units, its agreement with these units is theirs by construction and is not computed. What is missing is not counted, and
+every measure says on how much it rests. There is no sum of all measures: they have no common unit.
+"""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Literal
+
+import numpy as np
+
+from emotion_llama.chat.questions import LANGUAGES
+from emotion_llama.labels import MERR9
+from emotion_llama.merr.consistency import check_text
+from emotion_llama.merr.quality.lexicon import tone_mentions, unit_mentions
+from emotion_llama.merr.quality.modalities import as_prosody
+from emotion_llama.merr.quality.texts import ideograph_share, near_duplicates, repeated_share, tokens
+from emotion_llama.merr.recipe_parts import ConsistencyPart
+from emotion_llama.merr.records import FieldKey, Sample
+from emotion_llama.merr.values import (
+    by_rules,
+    descriptions,
+    is_coarse,
+    label_of,
+    part,
+    peak_units,
+    source_of,
+    subtitle_text,
+)
+from emotion_llama.records import Prosody
+from emotion_llama.rules.reasoning import holds_label
+from emotion_llama.rules.wording import wording
+from emotion_llama.speech.tone import SCALES, judge
+
+CIRCULAR = "written by rules from these measurements: agreement would be circular"
+PRESENT = 0.8  # intensity from which a unit counts as present: MER-Factory's threshold
+UNNAMED = frozenset({"AU45"})  # nobody describes a blink as an expression: not asked for
+FACE_TEXTS = ("visual_expression", "visual_objective")
+UNIMODAL = (*FACE_TEXTS, "audio_tone")
+TEXTS = (*UNIMODAL, "coarse_caption", "fine_caption")
+MIN_VOICES = 10  # measured voices from which a rank among them says something; own choice
+MIN_ZH, MAX_EN = 0.5, 0.1  # share of ideographs among a text's letters: Chinese from, English up to; own choice
+LOOPS = 0.3  # share of repeated 4-grams from which a text runs in a loop; own choice
+
+Face = tuple[list[frozenset[str]], frozenset[str]]  # units that a text names, units present at its sample's peak
+
+
+@dataclass(frozen=True)
+class Measure:
+    """One figure about a build.
+
+    Attributes:
+        name: short name.
+        title: for a reader.
+        value: None where nothing could be compared.
+        rests_on: how many of `unit` were compared.
+        unit: "samples", "mentions", "texts", "units".
+        better: "higher", "lower", or "neither".
+        says: how it is computed.
+        chance: what the same figure is when each text stands beside another sample's measurement; None where that
+            has no meaning.
+        left_out: why samples were not compared, counted.
+    """
+
+    name: str
+    title: str
+    value: float | None
+    rests_on: int
+    unit: str
+    better: str
+    says: str
+    chance: float | None = None
+    left_out: Mapping[str, int] = field(default_factory=dict)
+
+
+def assess(samples: Iterable[Sample]) -> tuple[Measure, ...]:
+    """All measures over the coarse set of a build."""
+    assessor = Assessor()
+    for sample in samples:
+        assessor.add(sample)
+    return assessor.measures()
+
+
+class Assessor:
+    """All measures together, for callers that read the samples once and do more with them."""
+
+    def __init__(self) -> None:
+        self._seen: defaultdict[str, list[float]] = defaultdict(list)  # measure -> one value for each thing compared
+        self._left_out: defaultdict[str, Counter[str]] = defaultdict(Counter)
+        self._by_given: defaultdict[str, list[bool]] = defaultdict(list)  # given label -> the rules say the same
+        self._faces: list[Face] = []
+        self._voices: defaultdict[str, list[float]] = defaultdict(list)  # figure -> all measured ones
+        self._tones: list[tuple[str, int, float]] = []  # figure, direction of the text's word, measured value
+        self._long_texts: defaultdict[FieldKey, list[str]] = defaultdict(list)
+
+    def add(self, sample: Sample) -> None:
+        """Count one sample; those outside the coarse set are passed over."""
+        if is_coarse(sample):
+            self._add_given_label(sample)
+            self._add_face(sample)
+            self._add_voice(sample)
+            self._add_grounds(sample)
+            self._add_leaks(sample)
+            self._add_texts(sample)
+
+    def measures(self) -> tuple[Measure, ...]:
+        """All measures so far."""
+        return (*self._label_measures(), *self._face_measures(), *self._voice_measures(), *self._text_measures())
+
+    def _add_given_label(self, sample: Sample) -> None:
+        """The rules' label against the label that came with the clip, where both are known."""
+        given, value = sample.clip.given_label, sample.value("label")
+        said = label_of(sample) if source_of(value) == "rules" else part(value, "by_rules")
+        if given is None:
+            self._left_out["given"]["no label was given"] += 1
+        elif source_of(value) == "rules" or isinstance(said, str):
+            label = MERR9.find(given) or given.strip().lower()
+            self._by_given[label].append(label == said)
+        else:
+            self._left_out["given"]["the rules gave no label of their own"] += 1
+
+    def _label_measures(self) -> list[Measure]:
+        hits = self._by_given
+        count, left_out = sum(map(len, hits.values())), dict(self._left_out["given"])
+        accuracy = sum(map(sum, hits.values())) / count if count else None
+        recall = sum(sum(h) / len(h) for h in hits.values()) / len(hits) if hits else None
+        chance = 1 / len(hits) if hits else None
+        says = "share of samples, among those with a given label, for which the rules on the face say the same"
+        mean = "mean of that share over the given labels (unweighted average recall)"
+        return [
+            Measure("label_accuracy", "Rules' labels against given ones", accuracy, count, "samples", "higher", says,
+                    None, left_out),
+            Measure("label_recall", "The same, mean over the given labels", recall, count, "samples", "higher", mean,
+                    chance, left_out),
+        ]  # fmt: skip
+
+    def _add_face(self, sample: Sample) -> None:
+        """Units named in texts about the face, beside those measured at the peak frame; all languages alike."""
+        units = peak_units(sample)
+        for _, written in descriptions(sample, FACE_TEXTS):
+            if by_rules(written.provenance):
+                self._left_out["face"][CIRCULAR] += 1
+            elif units is None:
+                self._left_out["face"]["no face was measured"] += 1
+            else:
+                present = frozenset(u for u, x in units.items() if x >= PRESENT) - UNNAMED
+                self._faces.append((unit_mentions(written.text), present))
+
+    def _face_measures(self) -> list[Measure]:
+        """Precision and recall over all mentions and units, beside those of texts with another sample's face."""
+        half = len(self._faces) // 2  # neighbours by name may be cuts of one video
+        others = self._faces[half:] + self._faces[:half]
+        shifted = [(named, present) for (named, _), (_, present) in zip(self._faces, others)]
+        made = "over texts about the face that no rules wrote, at intensities of 0.8 and more"
+        rows = (
+            ("units_named_rightly", "Named movements that were measured", _named_rightly, "mentions",
+             f"share of the face movements named in a text that the peak frame shows, {made}"),
+            ("units_named", "Measured movements that are named", _present_named, "units",
+             f"share of the units present at the peak frame that the text names, {made}"),
+        )  # fmt: skip
+        return [
+            Measure(name, title, _mean(compare(self._faces)), len(compare(self._faces)), unit, "higher", says,
+                    _mean(compare(shifted)) if len(self._faces) > 1 else None, dict(self._left_out["face"]))
+            for name, title, compare, unit, says in rows
+        ]  # fmt: skip
+
+    def _add_voice(self, sample: Sample) -> None:
+        """Words for figures of the voice, beside these figures; every measured voice is ranked among."""
+        prosody = as_prosody(sample.value("prosody"))
+        for scale in SCALES if prosody is not None else ():
+            value = getattr(prosody, scale.figure)
+            if value is not None:
+                self._voices[scale.figure].append(float(value))
+        for _, written in descriptions(sample, ("audio_tone",)):
+            if by_rules(written.provenance):
+                self._left_out["voice"][CIRCULAR] += 1
+            elif prosody is None:
+                self._left_out["voice"]["no voice was measured"] += 1
+            else:
+                self._compare_voice(tone_mentions(written.text), prosody)
+
+    def _compare_voice(self, mentions: Sequence[tuple[str, Literal[-1, 1]]], prosody: Prosody) -> None:
+        for figure, direction in mentions:
+            value = getattr(prosody, figure)
+            if value is None:
+                self._left_out["voice"]["the figure that a word speaks of could not be measured"] += 1
+                continue
+            self._tones.append((figure, direction, float(value)))
+            judgement = judge(next(s for s in SCALES if s.figure == figure), prosody)
+            if judgement is not None and judgement.direction != 0:
+                self._seen["tone_words_hold"].append(judgement.direction == direction)
+
+    def _voice_measures(self) -> list[Measure]:
+        """Mean rank in the direction of the word, and the share of words that hold where the voice is out of bounds."""
+        ranks = [self._rank(*tone) for tone in self._tones if len(self._voices[tone[0]]) >= MIN_VOICES]
+        held, left_out = self._seen["tone_words_hold"], dict(self._left_out["voice"])
+        return [
+            Measure(
+                "tone_rank", "Voices rank as their descriptions call them", float(np.mean(ranks)) if ranks else None,
+                len(ranks), "mentions", "higher",
+                "mean rank (0 to 1, in the word's direction) of the voice among all of the set, for each word on "
+                "pitch, range, level, tempo, pauses or tremor in a text that no rules wrote; 0.5 is no relation",
+                0.5 if ranks else None, left_out,
+            ),
+            Measure(
+                "tone_words_hold", "Words on voices that are out of the ordinary", _mean(held), len(held), "mentions",
+                "higher", "share with the right direction, of these words where the measured figure is beyond a bound "
+                "of the tone table", None, left_out,
+            ),
+        ]  # fmt: skip
+
+    def _rank(self, figure: str, direction: int, value: float) -> float:
+        """Share of voices that lie further from what the word says, ties half; the voice itself left out."""
+        others = np.asarray(self._voices[figure])
+        below, equal = float((others < value).sum()), float((others == value).sum()) - 1
+        rank = (below + equal / 2) / (len(others) - 1)
+        return rank if direction > 0 else 1 - rank
+
+    def _add_grounds(self, sample: Sample) -> None:
+        """Of fine descriptions that a model wrote, the share of cues that were given: the consistency stage's."""
+        for (_, language), written in descriptions(sample, ("fine_caption",)):
+            share = part(sample.value("consistency", language), "grounded_share")
+            if by_rules(written.provenance):
+                self._left_out["grounded"][CIRCULAR] += 1
+            elif not isinstance(share, (int, float)):
+                self._left_out["grounded"]["names no cue, or was not checked"] += 1
+            else:
+                self._seen["grounded"].append(float(share))
+
+    def _add_leaks(self, sample: Sample) -> None:
+        """Descriptions that name the label too early, or at all where they must not; in all languages."""
+        label = label_of(sample)
+        if label is None:
+            self._left_out["label"]["no label"] += 1
+            return
+        clues = {"subtitle": subtitle_text(sample.value("subtitle")) or ""}
+        for (name, language), written in descriptions(sample, ("fine_caption", *UNIMODAL)):
+            if language not in LANGUAGES:
+                continue
+            if name in UNIMODAL:
+                self._seen["label_in_clues"].append(holds_label(written.text, label, wording(language)))
+                continue
+            found = check_text(written.text, label, clues, language, ConsistencyPart())
+            self._seen["label_named"].append(found.names_label)
+            self._seen["label_early"].append(not found.label_at_end)
+
+    def _add_texts(self, sample: Sample) -> None:
+        """Descriptions in the script of their language, and those that repeat themselves or another sample's."""
+        for key, written in descriptions(sample, TEXTS):
+            script, repeats = ideograph_share(written.text), repeated_share(tokens(written.text))
+            if script is not None and key[1] in ("en", "zh"):
+                self._seen["language"].append(script >= MIN_ZH if key[1] == "zh" else script <= MAX_EN)
+            if repeats is not None:
+                self._seen["loops"].append(repeats >= LOOPS)
+            if key[0] in ("visual_objective", "fine_caption"):
+                self._long_texts[key].append(written.text)
+
+    def _text_measures(self) -> list[Measure]:
+        rows = (
+            ("grounded", "Fine descriptions grounded in their clues", "higher", "grounded",
+             "mean share of the cues that a fine description names which stand among the clues it was given"),
+            ("label_named", "Fine descriptions that come to the label", "higher", "label",
+             "share of fine descriptions that name the label, itself or in another plain word for it"),
+            ("label_early", "Fine descriptions that name it too early", "lower", "label",
+             "share of fine descriptions that name the label before their last sentence"),
+            ("label_in_clues", "Descriptions of one modality that name the label", "lower", "label",
+             "share of expression, objective and tone descriptions that name the sample's label"),
+            ("language", "Descriptions in their language", "higher", "",
+             f"Chinese: at least {MIN_ZH:.0%} of the letters are Chinese characters; English: at most {MAX_EN:.0%}"),
+            ("loops", "Descriptions that repeat themselves", "lower", "",
+             f"share of texts of which {LOOPS:.0%} or more of the 4-grams stand in them twice"),
+        )  # fmt: skip
+        found = [
+            Measure(name, title, _mean(self._seen[name]), len(self._seen[name]), "texts", better, says, None,
+                    dict(self._left_out[group]))
+            for name, title, better, group, says in rows
+        ]  # fmt: skip
+        for (name, language), texts in sorted(self._long_texts.items()):
+            twins = sum(first != row for row, first in enumerate(near_duplicates(texts)))
+            title = f"{name.replace('_', ' ').capitalize()} that nearly repeats another ({language})"
+            found.append(Measure(
+                f"duplicates_{name}_{language}", title, twins / len(texts), len(texts), "texts", "lower",
+                "Jaccard similarity of 3-token shingles of 0.9 and more with an earlier text",
+            ))  # fmt: skip
+        return found
+
+
+def _mean(values: Sequence[float]) -> float | None:
+    return sum(values) / len(values) if values else None
+
+
+def _named_rightly(faces: Sequence[Face]) -> list[bool]:
+    return [bool(units & present) for named, present in faces for units in named]
+
+
+def _present_named(faces: Sequence[Face]) -> list[bool]:
+    return [any(unit in units for units in named) for named, present in faces for unit in present]
