@@ -12,7 +12,7 @@ import pytest
 from emotion_llama.errors import InputError
 from emotion_llama.merr.build import build
 from emotion_llama.merr.engines import EngineOptions
-from emotion_llama.merr.quality import Measure
+from emotion_llama.merr.quality.measures import Measure
 from emotion_llama.merr.recipe import load_recipe
 from emotion_llama.merr.store import Store
 from emotion_llama.merr.tally import BuildTally

@@ -53,11 +53,10 @@ class DescriptionPair(NamedTuple):
 
 def named_in(text: str) -> Named:
     """Cues and labels that an English or Chinese text names and does not deny."""
-    from emotion_llama.merr.prose_tone import tone_mentions
-    from emotion_llama.merr.prose_units import unit_mentions
+    from emotion_llama.merr.quality.lexicon import tone_mentions, unit_mentions
 
-    units = {"/".join(sorted(mention.units)) for mention in unit_mentions(text)}
-    tone = {f"{mention.figure} {'+' if mention.direction > 0 else '-'}" for mention in tone_mentions(text)}
+    units = {"/".join(sorted(named)) for named in unit_mentions(text)}
+    tone = {f"{figure} {'+' if direction > 0 else '-'}" for figure, direction in tone_mentions(text)}
     return Named(frozenset(units | tone), frozenset(_labels(text)))
 
 
