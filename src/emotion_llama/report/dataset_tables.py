@@ -90,7 +90,8 @@ def comparison(found: Statistics) -> list[Html]:
     )  # fmt: skip
     note = element(
         "p", f"Published rows: {found['source']}. This data set's row: a mark where any sample has the annotation, "
-        "with the share that does; the quantity is called sufficient from 1,000 samples on (own choice).", class_="note",
+        "with the share that does; the quantity is called sufficient from 1,000 samples on (own choice).",
+        class_="note",
     )  # fmt: skip
     return [element("div", inner, class_="scrolls", tabindex=0, role="group", aria_label="Comparison"), note]
 
