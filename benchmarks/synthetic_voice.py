@@ -20,7 +20,7 @@ import numpy as np
 from emotion_llama import Analyzer
 from emotion_llama.labels import MERR9
 from emotion_llama.records import Evidence, Missing, Prosody, Waveform
-from emotion_llama.rules.rules import RulesReader
+from emotion_llama.rules.scoring import RulesReader
 from emotion_llama.speech.prosody import summarise
 from emotion_llama.speech.tone import SCALES, describe_tone
 from emotion_llama.speech.voice_track import measure_voice

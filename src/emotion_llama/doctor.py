@@ -158,9 +158,9 @@ def _nano() -> Finding:
 
 
 def _start_nano() -> str:
-    from emotion_llama.predictors import DEFAULT_MODEL, load_reader, shipped_folder
+    from emotion_llama.predictors import DEFAULT_MODEL, load_predictor, shipped_folder
 
-    load_reader(DEFAULT_MODEL)
+    load_predictor(DEFAULT_MODEL)
     size = sum(path.stat().st_size for path in shipped_folder(DEFAULT_MODEL).iterdir())
     return f"{size / 1e6:.0f} MB, loaded (drawn faces alone: docs/nano.md)"
 

@@ -433,8 +433,17 @@ class Cue:
 class Prediction:
     """An answer about one person in one segment.
 
-    `label` is None exactly when `problem` says why there is no answer. `probabilities` are None then, too, and where
-    the answer is a generated text, which has none.
+    Attributes:
+        label: of the label space; None where `problem` says why there is no answer, and where the answer is a text that
+            names no label.
+        probabilities: of every label; None where there are none.
+        reasoning: why, as people read it.
+        raw_text: the text as the model generated it.
+        model: what predicted.
+        cues: what speaks for which label.
+        problem: why there is no answer.
+        tokens_in, tokens_out: of prompt and generated text, where they are counted.
+        is_cut_off: the text is longer than was allowed, and ends in the middle.
     """
 
     label: str | None
@@ -444,14 +453,19 @@ class Prediction:
     model: str
     cues: tuple[Cue, ...] = ()
     problem: str | None = None
+    tokens_in: int | None = None
+    tokens_out: int | None = None
+    is_cut_off: bool = False
 
     def __post_init__(self) -> None:
         if self.probabilities is not None:
             total = sum(self.probabilities.values())
             _require(abs(total - 1.0) < 1e-6, f"probabilities must sum to 1, got {total}")
             _freeze(self, "probabilities")
-        one = (self.label is None) == (self.problem is not None)
-        _require(one, f"either a label or a problem: {self.label = }, {self.problem = }")
+        _require(
+            self.problem is None or (self.label, self.probabilities) == (None, None),
+            f"either an answer or a problem: {self.label = }, {self.problem = }",
+        )
 
     @property
     def probability(self) -> float | None:

@@ -201,7 +201,7 @@ def test_options_of_the_constructor_are_checked() -> None:
     with pytest.raises(InputError, match="expected max_fps above 0"):
         Analyzer.load("rules", max_fps=float("nan"))
     with pytest.raises(InputError, match="reader 'rules' takes no option 'layout'"):
-        Analyzer.load("rules", reader_options={"layout": "train"})
+        Analyzer.load("rules", predictor_options={"layout": "train"})
 
 
 def test_voices_of_several_people_are_not_compared_with_their_mixture(pair: Path, analyzer: Analyzer) -> None:

@@ -15,7 +15,7 @@ from emotion_llama.errors import InputError
 from emotion_llama.media.writing import write_clip
 from emotion_llama.records import Analysis
 from emotion_llama.report.analysis_page import analysis_page
-from emotion_llama.rules.rules import RulesReader
+from emotion_llama.rules.scoring import RulesReader
 from merr_synth.render.voice import VoiceSpec, render_voice
 
 Sounds = Callable[..., list[Path]]

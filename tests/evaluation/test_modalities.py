@@ -16,7 +16,7 @@ from emotion_llama.records import (
     Transcript,
     TranscriptLine,
 )
-from emotion_llama.rules.rules import RulesReader
+from emotion_llama.rules.scoring import predict_by_rules
 
 ONES = np.ones(4, np.float32)
 MEDIA = ClipMedia(np.zeros((8, 8, 3), np.uint8), None, None, ONES, ONES, ONES)
@@ -51,7 +51,7 @@ def test_a_set_shows_its_own_and_nothing_else(senses: str, face: int, voice: int
             assert ("Words: not measured" in shown.cues) == (not words)
         assert not shown.is_empty
     left = shown_evidence(evidence(), SENSE_SETS[senses])
-    sources = {cue.source for cue in RulesReader().read(left).cues}
+    sources = {cue.source for cue in predict_by_rules(left).cues}
     assert sources == {name for name, there in (("face", face), ("voice", voice), ("words", words)) if there}
 
 

@@ -167,7 +167,7 @@ def cues_of(monkeypatch: pytest.MonkeyPatch, **weights: Mapping[str, float]) -> 
     """Conflicts of one cue a modality, with the weights said."""
     cues = tuple(Cue(source, "x", dict(given), "test") for source, given in weights.items())
     read = Prediction("happy", {"happy": 1.0}, "", "", "rules", cues)
-    monkeypatch.setattr(consistency.RulesReader, "read", lambda self, evidence: read)
+    monkeypatch.setattr(consistency, "predict_by_rules", lambda evidence, label_space: read)
     return find_conflicts(Evidence(), MERR9)
 
 

@@ -1,11 +1,11 @@
-"""Who reads where nobody says who: the model of the package, and the rules where PyTorch is not installed."""
+"""The default predictor: the model of the package, and the rules where PyTorch is not installed."""
 
 import importlib.util
 from pathlib import Path
 
 import pytest
 
-from emotion_llama import predictors as annotators
+from emotion_llama import predictors
 from emotion_llama.cli.main import main
 from emotion_llama.predictors import default_model, shipped_folder
 
@@ -15,7 +15,7 @@ EXAMPLE = Path(__file__).parents[2] / "examples" / "clips" / "astronaut.mp4"
 @pytest.fixture
 def without_torch(monkeypatch: pytest.MonkeyPatch) -> None:
     found = importlib.util.find_spec
-    monkeypatch.setattr(annotators, "find_spec", lambda name: None if name == "torch" else found(name))
+    monkeypatch.setattr(predictors, "find_spec", lambda name: None if name == "torch" else found(name))
 
 
 def test_the_model_of_the_package_is_the_default() -> None:

@@ -10,7 +10,7 @@ from emotion_llama.labels import DFEW7
 from emotion_llama.records import AU_NAMES, ActionUnits, Evidence, PeakFrame
 from emotion_llama.rules.face_cues import degree, read_face, saturating
 from emotion_llama.rules.rule_tables import FACE_TABLES, FaceTable
-from emotion_llama.rules.rules import RulesReader
+from emotion_llama.rules.scoring import predict_by_rules
 
 Make = Callable[..., ActionUnits]
 PUBLISHED, FACTORY = FACE_TABLES["published"], FACE_TABLES["mer-factory"]
@@ -50,7 +50,7 @@ def peak_at(seconds: float, **units: float) -> PeakFrame:
     ],
 )
 def test_published_table_reads_its_own_combinations(units: dict[str, float], label: str, make_units: Make) -> None:
-    assert RulesReader().read(Evidence(make_units(**units))).label == label
+    assert predict_by_rules(Evidence(make_units(**units))).label == label
 
 
 @pytest.mark.parametrize(
@@ -67,7 +67,7 @@ def test_published_table_reads_its_own_combinations(units: dict[str, float], lab
 def test_mer_factory_table_keeps_its_shares_and_threshold(
     units: dict[str, float], label: str, make_units: Make
 ) -> None:
-    assert RulesReader("mer-factory").read(Evidence(make_units(**units))).label == label
+    assert predict_by_rules(Evidence(make_units(**units)), "mer-factory").label == label
 
 
 def test_tables_hold_the_published_units() -> None:
@@ -187,7 +187,7 @@ def test_movement_that_fits_no_rule_says_so(make_units: Make) -> None:
 
 def test_disgust_is_read_where_the_label_space_has_it(make_units: Make) -> None:
     units = make_units(AU09=2.4, AU15=1.6)
-    prediction = RulesReader(label_space=DFEW7).read(Evidence(units))
+    prediction = predict_by_rules(Evidence(units), label_space=DFEW7)
     assert prediction.label == "disgust"
     assert set(prediction.probabilities or ()) == set(DFEW7.labels)
-    assert "disgust" not in (RulesReader().read(Evidence(units)).probabilities or ())
+    assert "disgust" not in (predict_by_rules(Evidence(units)).probabilities or ())

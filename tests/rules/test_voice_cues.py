@@ -7,7 +7,7 @@ from dataclasses import fields
 import pytest
 
 from emotion_llama.records import Evidence, Prosody, Tone
-from emotion_llama.rules.rules import RulesReader
+from emotion_llama.rules.scoring import predict_by_rules
 from emotion_llama.rules.voice_cues import deviation, read_voice
 from emotion_llama.rules.voice_tables import TONE_WORDS, VOICE_RULES
 from emotion_llama.speech.tone import describe_tone, judge
@@ -151,7 +151,7 @@ def test_half_a_step_gives_half_the_weights(make_voice: Make) -> None:
     ],
 )  # fmt: skip
 def test_voices_of_the_literature(figures: dict[str, float], label: str, make_voice: Make) -> None:
-    prediction = RulesReader().read(Evidence(prosody=make_voice(**figures)))
+    prediction = predict_by_rules(Evidence(prosody=make_voice(**figures)))
     probabilities = dict(prediction.probabilities or {})
     probabilities.pop("neutral")
     assert max(probabilities, key=lambda name: probabilities[name]) == label
@@ -164,7 +164,7 @@ def test_voice_alone_never_gets_far(make_voice: Make) -> None:
     most = 0.0
     for corner in corners:
         figures = dict(zip((rule.scale.figure for rule in VOICE_RULES), corner))
-        answer = RulesReader().read(Evidence(prosody=make_voice(**figures)))
+        answer = predict_by_rules(Evidence(prosody=make_voice(**figures)))
         most = max(most, *(p for label, p in (answer.probabilities or {"": 0.0}).items() if label != "neutral"))
     assert 0.4 < most < 0.6
 

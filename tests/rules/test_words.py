@@ -9,7 +9,7 @@ import pytest
 from emotion_llama.errors import InputError
 from emotion_llama.records import Evidence, Transcript
 from emotion_llama.rules.lexicon import Lexicon, english, parse, tokens
-from emotion_llama.rules.rules import RulesReader
+from emotion_llama.rules.scoring import predict_by_rules
 from emotion_llama.rules.words import read_words
 
 SENTENCES = list(csv.DictReader((Path(__file__).parent / "sentences.csv").read_text(encoding="utf-8").splitlines()))
@@ -201,7 +201,7 @@ def test_shipped_lexicon_is_written_as_the_tokeniser_writes() -> None:
 
 
 def _is_read_as_expected(row: dict[str, str], say: Callable[..., Transcript]) -> bool:
-    answer = RulesReader().read(Evidence(transcript=say(row["text"]))).label
+    answer = predict_by_rules(Evidence(transcript=say(row["text"]))).label
     return (answer or "neutral") == row["expected"]  # no answer is right for a sentence without emotion
 
 
@@ -215,7 +215,7 @@ def test_share_of_sentences_read_as_expected(say: Callable[..., Transcript]) -> 
 
 
 def test_example_of_the_project_page_is_an_insult(say: Callable[..., Transcript]) -> None:
-    prediction = RulesReader().read(Evidence(transcript=say("Are you really stupid or just pretending?")))
+    prediction = predict_by_rules(Evidence(transcript=say("Are you really stupid or just pretending?")))
     assert prediction.probabilities is not None
     ranked = sorted(prediction.probabilities, key=lambda label: -prediction.probabilities[label])  # type: ignore[index]
     assert set(ranked[:2]) == {"contempt", "angry"}

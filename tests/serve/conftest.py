@@ -17,7 +17,7 @@ import pytest
 
 from emotion_llama.analysis import Analyzer
 from emotion_llama.documents import analysis_document
-from emotion_llama.predictors import load_reader
+from emotion_llama.predictors import load_predictor
 from emotion_llama.serve.isolation.limits import ClipLimits
 from emotion_llama.serve.isolation.pool import Analyzed, ClipPart, PoolState
 from emotion_llama.serve.keeping import keep
@@ -161,13 +161,13 @@ def live(pool: StandInPool, tmp_path: Path) -> Iterator[Callable[..., Live]]:
     """Starts a server with these settings around the stand-in."""
     servers: list[Live] = []
 
-    def start(*, readers: Any = None, engine: Any = None, **settings: Any) -> Live:
+    def start(*, predictors: Any = None, engine: Any = None, **settings: Any) -> Live:
         settings.setdefault("data_dir", tmp_path / "data")
         checked = ServeSettings(**settings)
         data_dir, is_temporary = private_folder(checked.data_dir)
-        readers = readers or {name: load_reader("rules") for name in checked.models}
+        predictors = predictors or {name: load_predictor("rules") for name in checked.models}
         state = ServeState(
-            checked, data_dir, readers, pool, engine, Metrics(), is_temporary=is_temporary  # type: ignore[arg-type]
+            checked, data_dir, predictors, pool, engine, Metrics(), is_temporary=is_temporary  # type: ignore[arg-type]
         )  # fmt: skip
         keep(state)
         watch(state)

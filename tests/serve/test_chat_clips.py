@@ -6,9 +6,9 @@ from collections.abc import Awaitable, Callable
 import numpy as np
 import pytest
 
-from emotion_llama.predictors.seen import SeenArrays
 from emotion_llama.records import Missing
 from emotion_llama.serve.chat_clips import ClipId, ClipMemory, KnownClip, KnownPerson
+from emotion_llama.serve.seen import SeenArrays
 
 
 class Clock:

@@ -18,7 +18,7 @@ import torch
 from openai import OpenAI
 
 from emotion_llama.models import EmotionLlamaConfig, EmotionLlamaForConditionalGeneration, EmotionLlamaProcessor
-from emotion_llama.predictors import load_reader
+from emotion_llama.predictors import load_predictor
 from emotion_llama.prompts.tokenizer_files import load_tokenizer
 from emotion_llama.serve.settings import ServeSettings
 from emotion_llama.serve.start import Server, address_of, build_state, listening_socket
@@ -51,7 +51,7 @@ def state(tmp_path_factory: pytest.TempPathFactory) -> Any:
          "data_dir": tmp_path_factory.mktemp("data")}
     )  # fmt: skip
     return build_state(
-        settings, {"toy": load_reader(str(toy), max_new_tokens=8, device="cpu"), "rules": load_reader("rules")}
+        settings, {"toy": load_predictor(str(toy), max_new_tokens=8, device="cpu"), "rules": load_predictor("rules")}
     )
 
 

@@ -12,8 +12,7 @@ import numpy as np
 import pytest
 
 from emotion_llama.errors import BackendError, InputError
-from emotion_llama.predictors import load_reader
-from emotion_llama.predictors.seen import SeenArrays
+from emotion_llama.predictors import load_predictor
 from emotion_llama.prompts.builder import Turn
 from emotion_llama.records import Missing, Prediction
 from emotion_llama.serve import chat_measuring
@@ -21,6 +20,7 @@ from emotion_llama.serve.busy import Busy
 from emotion_llama.serve.chat_schemas import ChatChunk
 from emotion_llama.serve.isolation.limits import ClipRefused
 from emotion_llama.serve.isolation.pool import ClipPart, Measured
+from emotion_llama.serve.seen import SeenArrays
 
 CHANCES = {"happy": 0.75, "sad": 0.25}
 
@@ -107,8 +107,8 @@ def server(live: Callable[..., Any], pool: Any, engine: StandInEngine) -> Iterat
     pool.measure = measure
     model = SimpleNamespace(name="toy", frame_policy="peak", settings={})
     models = {"toy": "toy", "twin": "toy", "rules": "rules"}
-    readers = {"toy": model, "twin": model, "rules": load_reader("rules")}
-    yield live(models=models, readers=readers, engine=engine)
+    readers = {"toy": model, "twin": model, "rules": load_predictor("rules")}
+    yield live(models=models, predictors=readers, engine=engine)
     engine.hold = False
 
 

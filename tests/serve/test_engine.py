@@ -3,10 +3,9 @@
 import asyncio
 import threading
 import time
-from collections.abc import Awaitable, Callable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -14,10 +13,12 @@ import pytest
 
 from emotion_llama.errors import BackendError, InputError
 from emotion_llama.models import EmotionLlamaConfig, EmotionLlamaForConditionalGeneration, EmotionLlamaProcessor
-from emotion_llama.predictors.emotion_llama import EmotionLlamaReader
+from emotion_llama.predictors import Sample, load_predictor
+from emotion_llama.predictors.base import TextStream
+from emotion_llama.predictors.emotion_llama import EmotionLlamaPredictor
+from emotion_llama.prompts.builder import Turn
 from emotion_llama.prompts.tokenizer_files import load_tokenizer
 from emotion_llama.records import Missing, Prediction
-from emotion_llama.rules.rules import RulesReader
 from emotion_llama.serve.engine import Answering, Busy, Engine, ForgottenClip
 from emotion_llama.serve.questions import Question, SeenArrays
 
@@ -42,16 +43,12 @@ def seen(key: str, words: str = "Oh no.", *, faces: int = 2) -> SeenArrays:
 # --- a scripted model -----------------------------------------------------------------------------------------------
 
 
-class ScriptedWriter:
+class ScriptedWriter(TextStream):
     def __init__(self, pieces: Sequence[str], gate: threading.Event) -> None:
-        self._pieces = iter(pieces)
+        super().__init__(pieces)
         self._left, self._gate = len(pieces), gate
-        self.prompt_tokens, self.completion_tokens = 7, 0
-        self.finish_reason: str | None = None
+        self.prompt_tokens = 7
         self.closed = False
-
-    def __iter__(self) -> Iterator[str]:
-        return self
 
     def __next__(self) -> str:
         assert self._gate.wait(10)
@@ -68,7 +65,7 @@ class ScriptedWriter:
 
 
 @dataclass
-class ScriptedReader:
+class ScriptedPredictor:
     """Answers with the words; the word "bad" breaks a batch, "empty" is declined, "damaged" fails in its encoder."""
 
     name: str = "scripted"
@@ -83,45 +80,41 @@ class ScriptedReader:
     def __post_init__(self) -> None:
         self.gate.set()
 
-    def read(self, evidence: object, inputs: object = None) -> Prediction:
-        raise NotImplementedError
-
-    def prepare_arrays(self, clip: SeenArrays, encoded: object = None) -> Any:
-        if clip.words == "empty":
+    def encode(self, sample: Sample) -> Sample | Prediction:
+        if sample.text == "empty":
             return Prediction(None, None, "", "", self.name, problem="nobody")
-        if clip.words == "damaged":
+        if sample.text == "damaged":
             raise ValueError("a broken array")
-        if encoded is None:
-            self.encoded.append(clip.clip_key)
-        return SimpleNamespace(encoded=encoded or object(), words=clip.words)
+        if sample.features is None:
+            self.encoded.append(sample.sample_id)
+        return replace(sample, features=sample.features or object())  # type: ignore[arg-type]
 
-    def answer(self, cases: Sequence[Any]) -> list[Prediction]:
+    def predict(self, samples: Sequence[Sample], task: object = None) -> list[Prediction]:
         assert self.gate.wait(10)
-        words = [case.words for case in cases]
+        words = [str(sample.text) for sample in samples]
         self.batches.append(words)
         if "bad" in words:
             raise RuntimeError("CUDA out of memory.\nTried to allocate")
         return [Prediction(word, {word: 1.0}, "", "", self.name) for word in words]
 
-    def ask(self, prepared: Any, **options: Any) -> ScriptedWriter:
-        if options["instruction"] == "too long":
+    def stream(self, sample: Sample, messages: Sequence[Turn], **options: Any) -> TextStream:
+        if messages[-1].text == "too long":
             raise InputError("the prompt is too long")
         self.side_by_side.append(1 + sum(writer.finish_reason is None for writer in self.writers))
-        pieces = options["instruction"].split() or [prepared.words]
-        self.writers.append(ScriptedWriter(pieces, self.gate))
+        self.writers.append(ScriptedWriter(messages[-1].text.split() or [str(sample.text)], self.gate))
         return self.writers[-1]
 
 
 def run(
-    reader: Any, test: Callable[[Engine], Awaitable[None]], *, grace_seconds: float = 10.0, **options: Any
+    predictor: Any, test: Callable[[Engine], Awaitable[None]], *, grace_seconds: float = 10.0, **options: Any
 ) -> Engine:
     """An engine of one model, started, given to the test, and closed."""
-    engine = Engine({"m": reader}, **{"max_wait_ms": 50.0, **options})
+    engine = Engine({"m": predictor}, **{"max_wait_ms": 50.0, **options})
 
     async def whole() -> None:
         await engine.start()
-        if isinstance(reader, ScriptedReader):
-            for record in (reader.batches, reader.encoded, reader.writers):
+        if isinstance(predictor, ScriptedPredictor):
+            for record in (predictor.batches, predictor.encoded, predictor.writers):
                 record.clear()  # what it was warmed with
         try:
             await test(engine)
@@ -146,7 +139,7 @@ async def collect(answering: Answering) -> list[str]:
 
 
 def test_requests_that_come_together_are_answered_together() -> None:
-    reader = ScriptedReader()
+    predictor = ScriptedPredictor()
 
     async def test(engine: Engine) -> None:
         answers = await asyncio.gather(*(engine.read("m", seen(w, w)) for w in ("a", "b", "c", "d", "e")))
@@ -155,12 +148,12 @@ def test_requests_that_come_together_are_answered_together() -> None:
         assert dict(figures.batch_sizes) == {4: 1, 1: 1}
         assert (figures.answers, figures.encodes, figures.failures, figures.waiting) == (5, 5, 0, 0)
 
-    run(reader, test, max_batch=4)
-    assert reader.batches == [["a", "b", "c", "d"], ["e"]]
+    run(predictor, test, max_batch=4)
+    assert predictor.batches == [["a", "b", "c", "d"], ["e"]]
 
 
 def test_one_bad_clip_costs_one_answer() -> None:
-    reader = ScriptedReader()
+    predictor = ScriptedPredictor()
 
     async def test(engine: Engine) -> None:
         words = ("a", "bad", "empty", "damaged", "b")
@@ -176,17 +169,17 @@ def test_one_bad_clip_costs_one_answer() -> None:
         assert "a broken array" in str(damaged)
         assert (engine.figures["m"].answers, engine.figures["m"].failures) == (3, 2)
 
-    run(reader, test)
-    assert reader.batches == [["a", "bad", "b"], ["a"], ["bad"], ["b"]]
+    run(predictor, test)
+    assert predictor.batches == [["a", "bad", "b"], ["a"], ["bad"], ["b"]]
 
 
 def test_a_clip_is_encoded_once_and_forgotten_last() -> None:
-    reader = ScriptedReader()
+    predictor = ScriptedPredictor()
 
     async def test(engine: Engine) -> None:
         for key, words in (("x", "a"), ("x", "b"), ("", "c"), ("", "d"), ("y", "e")):
             assert (await engine.read("m", seen(key, words))).label == words
-        assert reader.encoded == ["x", "", "", "y"]  # without a key nothing is kept
+        assert predictor.encoded == ["x", "", "", "y"]  # without a key nothing is kept
         assert await collect(engine.ask("m", seen("x", "f"), Question("hello there"))) == ["hello", "there"]
         assert await collect(engine.ask("m", "y", Question(task="reason"))) == ["e"]
         assert engine.figures["m"].cache_hits == 3
@@ -195,18 +188,18 @@ def test_a_clip_is_encoded_once_and_forgotten_last() -> None:
             await collect(engine.ask("m", "x", Question(task="reason")))
         assert await collect(engine.ask("m", "y", Question(task="reason"))) == ["e"]
 
-    run(reader, test, cache_clips=2)
+    run(predictor, test, cache_clips=2)
 
 
 def test_questions_take_turns_and_tell_their_lengths() -> None:
-    reader = ScriptedReader()
+    predictor = ScriptedPredictor()
 
     async def test(engine: Engine) -> None:
-        reader.gate.clear()
+        predictor.gate.clear()
         first, second = (engine.ask("m", seen(k), Question(text)) for k, text in (("a", "1 2 3"), ("b", "4 5")))
         assert (first.prompt_tokens, first.finish_reason) == (0, None)
-        await until(lambda: len(reader.writers) > 0)
-        reader.gate.set()
+        await until(lambda: len(predictor.writers) > 0)
+        predictor.gate.set()
         assert await collect(first) == ["1", "2", "3"]
         assert await collect(second) == ["4", "5"]
         assert await collect(second) == []
@@ -214,23 +207,23 @@ def test_questions_take_turns_and_tell_their_lengths() -> None:
         figures = engine.figures["m"]
         assert (figures.questions, figures.tokens, figures.asking) == (2, 5, 0)
 
-    run(reader, test)
+    run(predictor, test)
 
 
 def test_no_more_questions_side_by_side_than_a_batch() -> None:
-    reader = ScriptedReader()
+    predictor = ScriptedPredictor()
 
     async def test(engine: Engine) -> None:
         words = ["word"] * 200
         asked = [engine.ask("m", seen("a"), Question(" ".join(words))) for _ in range(6)]
         assert await asyncio.gather(*map(collect, asked)) == [words] * 6
 
-    run(reader, test, max_batch=2)
-    assert max(reader.side_by_side) == 2
+    run(predictor, test, max_batch=2)
+    assert max(predictor.side_by_side) == 2
 
 
 def test_readings_go_on_between_the_words_of_an_answer() -> None:
-    reader = ScriptedReader()
+    predictor = ScriptedPredictor()
 
     async def test(engine: Engine) -> None:
         asked = engine.ask("m", seen("a"), Question(" ".join(["word"] * 20_000)))
@@ -239,12 +232,12 @@ def test_readings_go_on_between_the_words_of_an_answer() -> None:
         assert asked.finish_reason is None
         await asked.aclose()
 
-    run(reader, test)
+    run(predictor, test)
 
 
 @pytest.mark.parametrize("how", ["closed", "let go"])
 def test_a_client_that_leaves_ends_the_writing(how: str) -> None:
-    reader = ScriptedReader()
+    predictor = ScriptedPredictor()
 
     async def test(engine: Engine) -> None:
         asked = engine.ask("m", seen("a"), Question(" ".join(["word"] * 1_000_000)))
@@ -254,20 +247,20 @@ def test_a_client_that_leaves_ends_the_writing(how: str) -> None:
             assert await collect(asked) == []
         else:
             del asked
-        await until(lambda: reader.writers[0].closed)
-        assert reader.writers[0].completion_tokens < 1_000_000
+        await until(lambda: predictor.writers[0].closed)
+        assert predictor.writers[0].completion_tokens < 1_000_000
         await until(lambda: engine.figures["m"].asking == 0)
 
-    run(reader, test)
+    run(predictor, test)
 
 
 def test_a_client_that_leaves_before_its_turn_is_not_read() -> None:
-    reader = ScriptedReader()
+    predictor = ScriptedPredictor()
 
     async def test(engine: Engine) -> None:
-        reader.gate.clear()
+        predictor.gate.clear()
         running = asyncio.create_task(engine.read("m", seen("a", "a")))
-        await until(lambda: reader.encoded == ["a"])
+        await until(lambda: predictor.encoded == ["a"])
         gone = asyncio.create_task(engine.read("m", seen("b", "b")))
         asked = engine.ask("m", seen("c"), Question("why"))
         await asyncio.sleep(0)
@@ -275,16 +268,16 @@ def test_a_client_that_leaves_before_its_turn_is_not_read() -> None:
         await asked.aclose()
         with pytest.raises(asyncio.CancelledError):
             await gone
-        reader.gate.set()
+        predictor.gate.set()
         assert (await running).label == "a"
         assert (await engine.read("m", seen("d", "d"))).label == "d"
-        assert reader.encoded == ["a", "d"]
+        assert predictor.encoded == ["a", "d"]
 
-    run(reader, test, max_wait_ms=0.0)
+    run(predictor, test, max_wait_ms=0.0)
 
 
 def test_an_answer_that_cannot_be_given_says_so() -> None:
-    reader = ScriptedReader()
+    predictor = ScriptedPredictor()
 
     async def test(engine: Engine) -> None:
         for clip, text, kind, told in (
@@ -306,33 +299,33 @@ def test_an_answer_that_cannot_be_given_says_so() -> None:
         with pytest.raises(InputError, match="no model 'x'"):
             engine.ask("x", seen("a"), Question("why"))
 
-    run(reader, test)
+    run(predictor, test)
 
 
 def test_a_full_line_is_busy() -> None:
-    reader = ScriptedReader()
+    predictor = ScriptedPredictor()
 
     async def test(engine: Engine) -> None:
-        reader.gate.clear()
+        predictor.gate.clear()
         reads = [asyncio.create_task(engine.read("m", seen("a", "a")))]
-        await until(lambda: reader.encoded)
+        await until(lambda: predictor.encoded)
         reads += [asyncio.create_task(engine.read("m", seen("a", "a"))) for _ in range(3)]
         await until(lambda: engine.figures["m"].waiting == 3)
         for refused in (engine.read("m", seen("a")), collect_later(engine)):
             with pytest.raises(Busy, match="3 requests for the model 'm' are waiting already") as caught:
                 await refused
             assert caught.value.retry_after_seconds >= 1
-        reader.gate.set()
+        predictor.gate.set()
         assert [answer.label for answer in await asyncio.gather(*reads)] == ["a"] * 4
 
     async def collect_later(engine: Engine) -> None:
         engine.ask("m", seen("a"), Question("why"))
 
-    run(reader, test, max_queue=3, max_wait_ms=0.0)
+    run(predictor, test, max_queue=3, max_wait_ms=0.0)
 
 
 def test_two_hundred_clients_with_bad_ones_among_them() -> None:
-    reader = ScriptedReader()
+    predictor = ScriptedPredictor()
 
     async def test(engine: Engine) -> None:
         words = ["bad" if n % 5 == 0 else str(n) for n in range(200)]
@@ -345,78 +338,76 @@ def test_two_hundred_clients_with_bad_ones_among_them() -> None:
                 assert isinstance(answer, Prediction)
                 assert answer.label == word
 
-    run(reader, test, max_queue=200)
+    run(predictor, test, max_queue=200)
 
 
 # --- start and end --------------------------------------------------------------------------------------------------
 
 
 def test_closing_finishes_what_runs_and_takes_nothing_new() -> None:
-    reader = ScriptedReader()
+    predictor = ScriptedPredictor()
     answers: list[Prediction] = []
 
     async def test(engine: Engine) -> None:
-        reader.gate.clear()
+        predictor.gate.clear()
         reads = [asyncio.create_task(engine.read("m", seen(w, w))) for w in "ab"]
         asked = engine.ask("m", seen("c"), Question("one two"))
         await asyncio.sleep(0)
-        threading.Timer(0.1, reader.gate.set).start()
+        threading.Timer(0.1, predictor.gate.set).start()
         await engine.close(10)
         answers.extend(await asyncio.gather(*reads))
         assert await collect(asked) == ["one", "two"]
         with pytest.raises(Busy, match="0 requests"):
             await engine.read("m", seen("a"))
 
-    run(reader, test, max_batch=1)
+    run(predictor, test, max_batch=1)
     assert [answer.label for answer in answers] == ["a", "b"]
 
 
 def test_after_the_grace_the_rest_is_given_up() -> None:
-    reader = ScriptedReader()
+    predictor = ScriptedPredictor()
 
     async def test(engine: Engine) -> None:
-        reader.gate.clear()
+        predictor.gate.clear()
         reads = [asyncio.create_task(engine.read("m", seen(w, w))) for w in "abc"]
         asked = engine.ask("m", seen("d"), Question("one"))
-        await until(lambda: reader.encoded)
+        await until(lambda: predictor.encoded)
         start = time.monotonic()
         await engine.close(0.05)
         assert time.monotonic() - start < 5
         for given_up in (*reads, asyncio.create_task(collect(asked))):
             with pytest.raises(BackendError, match="the server stops; ask again when it is back"):
                 await asyncio.wait_for(given_up, 5)  # type: ignore[arg-type]
-        reader.gate.set()
+        predictor.gate.set()
 
-    run(reader, test, max_batch=1, grace_seconds=5)
+    run(predictor, test, max_batch=1, grace_seconds=5)
 
 
 def test_a_model_that_fails_at_its_first_answer_does_not_start() -> None:
-    reader = ScriptedReader()
-    reader.answer = lambda cases: (_ for _ in ()).throw(RuntimeError("no kernel image"))  # type: ignore[assignment,method-assign]
+    predictor = ScriptedPredictor()
+    predictor.predict = lambda samples: (_ for _ in ()).throw(RuntimeError("no kernel image"))  # type: ignore[assignment,method-assign]
 
     async def test(engine: Engine) -> None:
         raise AssertionError("it started")
 
     with pytest.raises(BackendError, match=r"the model 'm' failed \(RuntimeError: no kernel image\)"):
-        run(reader, test)
+        run(predictor, test)
 
 
 def test_an_engine_that_never_started_closes() -> None:
-    asyncio.run(Engine({"m": ScriptedReader()}).close(1))  # type: ignore[dict-item]
+    asyncio.run(Engine({"m": ScriptedPredictor()}).close(1))  # type: ignore[dict-item]
 
 
-def test_readers_of_measurements_are_left_to_others() -> None:
-    assert Engine({"rules": RulesReader()}).models == ()
-    assert Engine({"rules": RulesReader(), "m": ScriptedReader()}).models == ("m",)  # type: ignore[dict-item]
-    with pytest.raises(InputError, match="reader 'x' cannot be served: it has no prepare_arrays, answer and ask"):
-        Engine({"x": SimpleNamespace(frame_policy="first")})  # type: ignore[dict-item]
+def test_predictors_of_measurements_are_left_to_others() -> None:
+    assert Engine({"rules": load_predictor("rules")}).models == ()
+    assert Engine({"rules": load_predictor("rules"), "m": ScriptedPredictor()}).models == ("m",)  # type: ignore[dict-item]
 
 
 # --- a real model ---------------------------------------------------------------------------------------------------
 
 
 @pytest.fixture(scope="module")
-def toy(tmp_path_factory: pytest.TempPathFactory) -> EmotionLlamaReader:
+def toy(tmp_path_factory: pytest.TempPathFactory) -> EmotionLlamaPredictor:
     import torch
 
     folder = tmp_path_factory.mktemp("models") / "toy"
@@ -429,13 +420,12 @@ def toy(tmp_path_factory: pytest.TempPathFactory) -> EmotionLlamaReader:
                 parameter.mul_(8 if name.startswith("language_model") else 4)
     model.save_pretrained(folder)
     EmotionLlamaProcessor.of_config(config, load_tokenizer(GOLDEN / "llama")).save_pretrained(folder)
-    return EmotionLlamaReader(folder, max_new_tokens=6, device="cpu")
+    return EmotionLlamaPredictor.load(folder, max_new_tokens=6, device="cpu")
 
 
-def test_answers_of_many_clients_are_those_of_one(toy: EmotionLlamaReader) -> None:
+def test_answers_of_many_clients_are_those_of_one(toy: EmotionLlamaPredictor) -> None:
     clips = [seen(f"k{n}", "word " * n, faces=n % 3) for n in range(7)]
-    prepared = [toy.prepare_arrays(clip) for clip in clips]
-    alone = [toy.answer([case])[0] for case in prepared]  # type: ignore[list-item]
+    alone = [toy.predict([clip.sample()])[0] for clip in clips]
 
     async def test(engine: Engine) -> None:
         together = await asyncio.gather(*(engine.read("m", clip) for clip in clips))
@@ -448,11 +438,10 @@ def test_answers_of_many_clients_are_those_of_one(toy: EmotionLlamaReader) -> No
     run(toy, test, max_batch=4)
 
 
-def test_a_follow_up_runs_no_encoder(toy: EmotionLlamaReader, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_follow_up_runs_no_encoder(toy: EmotionLlamaPredictor, monkeypatch: pytest.MonkeyPatch) -> None:
     passes: list[str] = []
     clip = seen("one")
-    prepared = toy.prepare_arrays(clip)
-    expected = "".join(toy.ask(prepared, task="reason", max_new_tokens=5))  # type: ignore[arg-type]
+    expected = "".join(toy.stream(clip.sample(), [Turn("")], task="reason", max_new_tokens=5))
     for tower in ("vision_tower", "face_tower", "temporal_tower", "audio_tower"):
         module = getattr(toy.model, tower)
 

@@ -31,7 +31,7 @@ from emotion_llama.evaluation.modalities import CHANNELS, SENSE_SETS, shown_evid
 from emotion_llama.evaluation.model_answers import Asked, ModelAnswers, model_without, probabilities_of
 from emotion_llama.evaluation.paired import adjusted
 from emotion_llama.prompts.answer_parser import parse_tolerant
-from emotion_llama.rules.rules import RulesReader
+from emotion_llama.rules.scoring import RulesReader
 from merr_synth.nano.condition_scores import (
     Difference,
     LabelScores,

@@ -1,4 +1,4 @@
-"""Analyzer: path in, Analysis out; composes media, face, speech and a reader."""
+"""Analyzer: path in, Analysis out; composes media, face, speech and a predictor."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from emotion_llama.records import Analysis, Clip, PersonAnalysis, Segment
 if TYPE_CHECKING:
     from emotion_llama.face.backends import MeshBackend
     from emotion_llama.models.clip_inputs import ClipInputs
-    from emotion_llama.predictors.reader import Reader
+    from emotion_llama.predictors import Predictor
 
 StageProgress = Callable[[str, float], None]  # stage, share done 0..1
 
@@ -41,7 +41,7 @@ class Analyzer:
 
     def __init__(
         self,
-        reader: Reader,
+        predictor: Predictor,
         *,
         faces: str = "mediapipe_mesh",
         face_model: Path | None = None,
@@ -57,7 +57,7 @@ class Analyzer:
             )
         if not max_fps > 0 or max_side < 64:
             raise InputError(f"expected max_fps above 0 and max_side of 64 or more, got {max_fps = }, {max_side = }")
-        self.reader = reader
+        self.predictor = predictor
         self._faces = faces
         self._face_model = face_model
         self._units = units
@@ -68,23 +68,23 @@ class Analyzer:
 
     @classmethod
     def load(
-        cls, model: str | None = None, *, reader_options: Mapping[str, object] | None = None, **options: Any
+        cls, model: str | None = None, *, predictor_options: Mapping[str, object] | None = None, **options: Any
     ) -> Analyzer:
-        """An Analyzer that reads clips with `model`.
+        """An Analyzer with the predictor `model`.
 
         Args:
-            model: one of `annotators.READERS` ("nano", "rules"), or the folder of a model; None is "nano", or "rules"
+            model: "nano", "rules", or the folder of a model (`predictors.load_predictor`); None is "nano", or "rules"
                 where PyTorch is not installed.
-            reader_options: what that reader takes, e.g. {"table": "mer-factory"} or {"layout": "released"}.
+            predictor_options: what that predictor takes, e.g. {"table": "mer-factory"} or {"layout": "released"}.
             **options: as the constructor's.
 
         Raises:
-            InputError: no reader has that name, or it has no such option.
+            InputError: no predictor has that name, or it has no such option.
             MissingDependency: what runs the model is not installed.
         """
-        from emotion_llama.predictors import default_model, load_reader
+        from emotion_llama.predictors import default_model, load_predictor
 
-        return cls(load_reader(model or default_model(), **(reader_options or {})), **options)
+        return cls(load_predictor(model or default_model(), **(predictor_options or {})), **options)
 
     def close(self) -> None:
         """Let the face backend go; the next clip starts it again."""
@@ -171,7 +171,7 @@ class Analyzer:
             clip,
             persons,
             sound.voice,
-            self.reader.name,
+            self.predictor.name,
             self.settings(clip.path, options),
             tuple(warnings),
             clock.seconds,
@@ -185,8 +185,8 @@ class Analyzer:
         named with their hash.
         """
         return {
-            "model": self.reader.name,
-            "reader": dict(self.reader.settings),
+            "model": self.predictor.name,
+            "reader": dict(self.predictor.settings),
             "faces": self._faces,
             "face_model": file_and_hash(self._face_model),
             "units": None if self._units is None else file_and_hash(self._units_file(path)) or str(self._units),
@@ -248,10 +248,12 @@ class Analyzer:
     def _read(
         self, clip: Clip, scene: Scene, person: Person, span: tuple[float, float], voices: Voiced, options: Options
     ) -> Segment:
+        from emotion_llama.predictors import Sample
+
         silent_because = voices.why_not(person.person_id)
         evidence = gather(scene, person.seen, span, silent_because)
         inputs = self._model_inputs(clip, scene, person, span, silent_because)
-        prediction = self.reader.read(evidence, inputs)
+        (prediction,) = self.predictor.predict([Sample(evidence, inputs)])
         if options.peak_rule == "label" and prediction.label is not None:
             evidence = with_label_peak(evidence, prediction.label)
         return Segment(span[0], span[1], evidence, prediction)
@@ -259,8 +261,8 @@ class Analyzer:
     def _model_inputs(
         self, clip: Clip, scene: Scene, person: Person, span: tuple[float, float], silent_because: str | None
     ) -> ClipInputs | None:
-        """Pictures and sound of one person in one segment; None for a reader of measurements alone."""
-        policy = self.reader.frame_policy
+        """Pictures and sound of one person in one segment; None for a predictor of measurements alone."""
+        policy = self.predictor.frame_policy
         if policy is None:
             return None
         from emotion_llama.analysis.clip_reading import LookOptions, person_inputs

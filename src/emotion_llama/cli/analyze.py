@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from emotion_llama.cli.common import ProgressLine, begin_file, complain, input_paths, shown, write_json
 from emotion_llama.errors import InputError
-from emotion_llama.predictors import DEFAULT_MODEL, DEFAULT_WITHOUT_TORCH, READERS, default_model
+from emotion_llama.predictors import DEFAULT_MODEL, DEFAULT_WITHOUT_TORCH, PREDICTORS, default_model
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 LAYOUTS = ("train", "released", "evidence", "demo")
 LABEL_SPACES = ("merr9", "mer6", "dfew7")
 MODEL_HELP = (
-    f"{', '.join(READERS)}, or the folder of a model "
+    f"{', '.join(PREDICTORS)}, or the folder of a model "
     f"(default: {DEFAULT_MODEL}; {DEFAULT_WITHOUT_TORCH} without PyTorch)"
 )
 VOICES = ("autocorrelation", "opensmile")
@@ -141,7 +141,7 @@ def _analyzer(args: argparse.Namespace) -> Analyzer:
 
     return Analyzer.load(
         args.model or _default(quiet=args.quiet),
-        reader_options=_reader_options(args),
+        predictor_options=_predictor_options(args),
         faces=args.faces,
         face_model=args.face_model,
         units=args.units,
@@ -161,7 +161,7 @@ def _default(*, quiet: bool) -> str:
     return name
 
 
-def _reader_options(args: argparse.Namespace) -> dict[str, object]:
+def _predictor_options(args: argparse.Namespace) -> dict[str, object]:
     """What was asked of the reader; InputError names an option that the reader does not take."""
     from emotion_llama.labels import label_space
 

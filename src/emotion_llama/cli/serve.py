@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from emotion_llama.cli.analyze import LABEL_SPACES, LAYOUTS
 from emotion_llama.errors import InputError, MissingDependency
-from emotion_llama.predictors import READERS, default_model
+from emotion_llama.predictors import PREDICTORS, default_model
 
 if TYPE_CHECKING:
     from emotion_llama.serve.settings import ServeSettings
@@ -50,7 +50,7 @@ def _add_model_options(parser: argparse.ArgumentParser) -> None:
         "--model",
         action="append",
         metavar="[NAME=]MODEL",
-        help=f"{', '.join(READERS)}, or the folder of a model; may be repeated, the first is the default "
+        help=f"{', '.join(PREDICTORS)}, or the folder of a model; may be repeated, the first is the default "
         f"(default: {', '.join(default_models())})",
     )
     add("--device", metavar="DEVICE", help="where models run: cpu, cuda, cuda:1 (default: a GPU if there is one)")

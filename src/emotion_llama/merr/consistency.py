@@ -18,7 +18,7 @@ from emotion_llama.merr.recipe_parts import ConsistencyPart
 from emotion_llama.records import Cue, Evidence
 from emotion_llama.rules.grounding import cues_in, find_problems, without_quotations
 from emotion_llama.rules.reasoning import holds_label
-from emotion_llama.rules.rules import RulesReader
+from emotion_llama.rules.scoring import predict_by_rules
 from emotion_llama.rules.wording import Wording, wording
 
 # Labels that are next to each other: observers and rules take one for the other on one face (fear and surprise, anger
@@ -104,7 +104,7 @@ def split_sentences(text: str, words: Wording) -> list[str]:
 def find_conflicts(
     evidence: Evidence, space: LabelSpace, given_label: str | None = None, face_label: str | None = None
 ) -> list[Conflict]:
-    """Modalities that clearly speak for labels far from each other, by the rules reader: a smile with angry words.
+    """Modalities that clearly speak for labels far from each other, by the rules: a smile with angry words.
 
     Args:
         evidence: of the main person.
@@ -112,7 +112,7 @@ def find_conflicts(
         given_label: a label that came with the clip; None for a measured one.
         face_label: the label that the units speak for by the pseudo-label's rule; None for none.
     """
-    cues = RulesReader(label_space=space).read(evidence).cues
+    cues = predict_by_rules(evidence, label_space=space).cues
     tops = {source: label for source in CLEAR if (label := _clear_label(cues, source)) is not None}
     found = [
         _conflict(first, tops[first], second, tops[second])

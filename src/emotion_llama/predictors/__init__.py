@@ -1,4 +1,4 @@
-"""Readers: one question about the evidence of a person, one answer, whoever gives it."""
+"""Predictors by name: rules over measurements, our own model, any chat model."""
 
 from __future__ import annotations
 
@@ -9,51 +9,55 @@ from pathlib import Path
 from typing import Any
 
 from emotion_llama.errors import InputError
-from emotion_llama.predictors.reader import Reader
+from emotion_llama.predictors.base import Predictor, Sample, Task
 
-__all__ = ["DEFAULT_MODEL", "READERS", "Reader", "default_model", "load_reader", "shipped_folder"]
+__all__ = ["DEFAULT_MODEL", "PREDICTORS", "Predictor", "Sample", "Task", "default_model", "load_predictor"]
 
-_MODEL_READER = "emotion_llama.predictors.emotion_llama:EmotionLlamaReader"
-# Name -> "module:class", imported when it is asked for. Any other name is the folder of a model.
-READERS: dict[str, str] = {
-    "rules": "emotion_llama.rules.rules:RulesReader",
-    "nano": _MODEL_READER,
+_MODEL = "emotion_llama.predictors.emotion_llama:EmotionLlamaPredictor.load"
+# Name -> "module:what makes it", imported when it is asked for. Any other name is the folder of a model.
+PREDICTORS: dict[str, str] = {
+    "rules": "emotion_llama.predictors.evidence:EvidencePredictor",
+    "nano": _MODEL,
 }
+_ALIASES = {"evidence": "rules"}
 # Models whose weights are part of the package.
 _SHIPPED = {"nano": Path(__file__).parents[1] / "models" / "nano"}
 
-# What reads a clip where nobody says what shall, for `analyze`, `Analyzer.load` and the server; and what does so where
-# the extra `model` is not installed, which runs the former.
+# The predictor where nobody names one, for `analyze`, `Analyzer.load` and the server; and where what runs it (the extra
+# `model`) is not installed.
 DEFAULT_MODEL, DEFAULT_WITHOUT_TORCH = "nano", "rules"
 _RUN_MODELS = ("torch", "transformers", "peft", "safetensors")
 
 
 def default_model() -> str:
-    """The name of the default reader on this machine; imports nothing."""
+    """The name of the default predictor on this machine; imports nothing."""
     return DEFAULT_MODEL if all(find_spec(name) for name in _RUN_MODELS) else DEFAULT_WITHOUT_TORCH
 
 
-def load_reader(name: str, **options: Any) -> Reader:
-    """The reader called `name`.
+def load_predictor(name: str, **options: Any) -> Predictor:
+    """The predictor called `name`.
 
     Args:
-        name: one of `READERS`, or the folder of a model.
-        options: what its class takes, e.g. `table="mer-factory"` of `RulesReader`, `dtype="bfloat16"` of a model.
+        name: one of `PREDICTORS`, or the folder of a model.
+        options: what its kind takes, e.g. `table="mer-factory"` of the rules, `dtype="bfloat16"` of a model.
 
     Raises:
-        InputError: there is no such reader, its weights are not here, or its class refuses an option.
+        InputError: there is no such predictor, its weights are not here, or it refuses an option.
         MissingDependency: a model is asked for, and what runs it is not installed.
     """
-    folder = shipped_folder(name) if name in _SHIPPED else Path(name) if name not in READERS else None
-    if name not in READERS and not Path(name).is_dir():
-        raise InputError(f"no reader {name!r} (there are: {', '.join(READERS)}); a model is named by its folder")
-    module, _, attribute = READERS.get(name, _MODEL_READER).partition(":")
-    kind = getattr(import_module(module), attribute)
-    taken = set(signature(kind).parameters) - {"folder"}
+    name = _ALIASES.get(name, name)
+    folder = shipped_folder(name) if name in _SHIPPED else Path(name) if name not in PREDICTORS else None
+    if name not in PREDICTORS and not Path(name).is_dir():
+        raise InputError(f"no predictor {name!r} (there are: {', '.join(PREDICTORS)}); a model is named by its folder")
+    module, _, path = PREDICTORS.get(name, _MODEL).partition(":")
+    make: Any = import_module(module)
+    for part in path.split("."):
+        make = getattr(make, part)
+    taken = set(signature(make).parameters) - {"folder"}
     if unknown := sorted(set(options) - taken):
-        raise InputError(f"reader {name!r} takes no option {unknown[0]!r} (it takes: {', '.join(sorted(taken))})")
-    reader: Reader = kind(**options) if folder is None else kind(folder, **options)
-    return reader
+        raise InputError(f"predictor {name!r} takes no option {unknown[0]!r} (it takes: {', '.join(sorted(taken))})")
+    found: Predictor = make(**options) if folder is None else make(folder, **options)
+    return found
 
 
 def shipped_folder(name: str) -> Path:

@@ -1,65 +1,104 @@
-"""The reader that is a model: a folder with Emotion-LLaMA's weights looks, listens and answers.
+"""Our own model as a predictor: everything that knows how it is asked, for analysis, evaluation, training and server.
 
-The label is not parsed out of a generated text: every label of the space is scored by its likelihood after the
-`[emotion]` prompt, which gives probabilities and cannot miss. The reasons are generated after a `[reason]` prompt and
-do not decide; where they name another label, the answer says so. Published weights that were tuned on labels until
-they forgot to reason are not asked for reasons; the answer says that instead.
+Labels are not parsed out of a generated text: every label of the space is scored by its likelihood after the
+`[emotion]` prompt. The reasons are generated after a `[reason]` prompt and do not decide; where they name another
+label, the prediction says so. Published weights that were tuned on labels alone are not asked for reasons.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from emotion_llama.chat.threads import SMALL_PARAMETERS, limited_threads, threads_for
-from emotion_llama.chat.writing import Writer
 from emotion_llama.errors import BackendError, InputError
 from emotion_llama.labels import MERR9, LabelSpace
+from emotion_llama.models.clip_features import ClipFeatures
+from emotion_llama.models.clip_media import ClipMedia
 from emotion_llama.models.features.loaded_model import LoadedModel
 from emotion_llama.models.known_files import folder_fingerprint, read_card, warn_if_classifier
-from emotion_llama.predictors.familiarity import load as load_familiar
-from emotion_llama.predictors.familiarity import unfamiliar
-from emotion_llama.predictors.model_texts import label_instruction, told_reasons
-from emotion_llama.predictors.prepared import Encoded, Prepared, prompt_batch
+from emotion_llama.predictors import out_of_domain
+from emotion_llama.predictors.base import Sample, Task
+from emotion_llama.predictors.writer import SMALL_PARAMETERS, Writer, limited_threads, threads_for
+from emotion_llama.prompts.answer_parser import parse_tolerant
 from emotion_llama.prompts.cues import cue_text
 from emotion_llama.prompts.layouts import layout_named
-from emotion_llama.prompts.tasks import pick_instruction, task_named
+from emotion_llama.prompts.tasks import emotion_instruction, pick_instruction, task_named
 from emotion_llama.prompts.tokenise import encode
-from emotion_llama.records import Evidence, Prediction
+from emotion_llama.records import Missing, Prediction
 from emotion_llama.rules.measured import has_evidence
 
 if TYPE_CHECKING:
+    import torch
+
     from emotion_llama.models.clip_inputs import ClipInputs
     from emotion_llama.models.inputs import FramePolicy
-    from emotion_llama.predictors.seen import SeenArrays
+    from emotion_llama.models.known_files import WeightsCard
     from emotion_llama.prompts.builder import Turn
 
 # A long talk would push the instruction out of the model's context; its beginning and its end are kept.
-MOST_WORDS = 400
+MAX_WORDS = 400
+NOTHING = "there is nothing to see, hear or read"
 
 
-class EmotionLlamaReader:
-    """Reads pictures, sound, words and, in layout "evidence", the measured cues of one person in one segment.
+@dataclass(frozen=True, repr=False)
+class _Encoded(ClipFeatures):
+    """Features with `vision` [1, 1 + N, D] of the global encoder, which is the dearest part of a short prompt."""
+
+    vision: torch.Tensor | None = None
+
+
+class EmotionLlamaPredictor:
+    """Predicts from frames, sound, transcript and, in layout "evidence", the measured cues.
 
     Args:
-        folder: a model, as `emotion-llama convert` writes it.
+        model: an EmotionLlamaForConditionalGeneration.
+        processor: its EmotionLlamaProcessor.
+        name: as predictions record it.
+        extractor: computes the features of samples that have none; None: all samples have features.
         label_space: labels to choose from.
         layout: prompt layout; None is the one the weights were trained with.
         reason_task: task of the generated reasons, or None for labels only.
         max_new_tokens: longest reasons.
         temperature: divides the label scores; 1 is uncalibrated, fit it on labelled clips.
-        device: "cpu", "cuda", "cuda:1"; None takes a GPU where there is one.
-        dtype: of the language model, a torch dtype's name; "auto" as in `LoadedModel`.
 
     Raises:
-        InputError: the folder holds no model, or a name is unknown.
-        MissingDependency: torch or transformers is not installed.
+        InputError: a name is unknown, or the temperature is not above 0.
     """
 
     def __init__(
         self,
+        model: Any,
+        processor: Any,
+        *,
+        name: str = "model",
+        extractor: Any = None,
+        label_space: LabelSpace = MERR9,
+        layout: str | None = None,
+        reason_task: str | None = "reason",
+        max_new_tokens: int = 200,
+        temperature: float = 1.0,
+    ) -> None:
+        if not temperature > 0:
+            raise InputError(f"temperature is {temperature}, expected a number above 0")
+        self.model, self.processor, self.name, self.extractor = model, processor, name, extractor
+        self.label_space = label_space
+        self.layout = layout_named(layout or processor.prompt_layout)
+        self.reason_task = None if reason_task is None else task_named(reason_task).name
+        self.max_new_tokens, self.temperature = max_new_tokens, temperature
+        size = sum(parameter.numel() for parameter in model.parameters())
+        self._is_small = size < SMALL_PARAMETERS
+        self._threads = threads_for(size, str(model.device))
+        # Of a folder: what the weights can do, the domain they were trained on, and a hash.
+        self._card: WeightsCard | None = None
+        self._domains: Mapping[str, out_of_domain.Domain] = {}
+        self._files_sha256 = ""
+
+    @classmethod
+    def load(
+        cls,
         folder: str | Path,
         *,
         label_space: LabelSpace = MERR9,
@@ -69,25 +108,35 @@ class EmotionLlamaReader:
         temperature: float = 1.0,
         device: str | None = None,
         dtype: str = "auto",
-    ) -> None:
-        if not temperature > 0:
-            raise InputError(f"temperature is {temperature}, expected a number above 0")
-        self.label_space = label_space
-        self.layout = None if layout is None else layout_named(layout).name
-        self.reason_task = None if reason_task is None else task_named(reason_task).name
-        self.max_new_tokens = max_new_tokens
-        self.temperature = temperature
-        self._card = read_card(Path(folder))
-        # Why no reasons are generated though they were asked for; None where they are.
-        self.why_no_reasons = None if self.reason_task is None else warn_if_classifier(self.reason_task, self._card)
+    ) -> EmotionLlamaPredictor:
+        """The predictor of a model's folder, as `emotion-llama convert` or a training run writes it.
+
+        Args:
+            folder: of the model.
+            label_space: as of the class, as are layout, reason_task, max_new_tokens and temperature.
+            layout: see there.
+            reason_task: see there.
+            max_new_tokens: see there.
+            temperature: see there.
+            device: "cpu", "cuda", "cuda:1"; None takes a GPU where there is one.
+            dtype: of the language model, a torch dtype's name; "auto" as in `LoadedModel`.
+
+        Raises:
+            InputError: the folder holds no model, or as the class.
+            MissingDependency: torch or transformers is not installed.
+        """
+        if layout is not None:  # a wrong name costs no loading
+            layout_named(layout)
+        card = read_card(Path(folder))
         loaded = LoadedModel(folder, device=device, dtype=dtype)
-        self.name, self.device = loaded.name, loaded.device
-        self.model, self.processor, self._extractor = loaded.model, loaded.processor, loaded.extractor
-        self._files_sha256 = folder_fingerprint(Path(folder))
-        self._familiar = load_familiar(Path(folder))
-        size = sum(parameter.numel() for parameter in self.model.parameters())
-        self._is_small = size < SMALL_PARAMETERS
-        self._threads = threads_for(size, self.device)
+        found = cls(
+            loaded.model, loaded.processor, name=loaded.name, extractor=loaded.extractor, label_space=label_space,
+            layout=layout, reason_task=reason_task, max_new_tokens=max_new_tokens, temperature=temperature,
+        )  # fmt: skip
+        found._card = card
+        found._domains = out_of_domain.load(Path(folder))
+        found._files_sha256 = folder_fingerprint(Path(folder))
+        return found
 
     @property
     def frame_policy(self) -> FramePolicy:
@@ -99,7 +148,7 @@ class EmotionLlamaReader:
     def settings(self) -> Mapping[str, object]:
         """Prompt, labels, decoding and weights; not the device, which changes no answer on purpose."""
         return {
-            "layout": self._layout,
+            "layout": self.layout.name,
             "label_space": self.label_space.name,
             "reason_task": self.reason_task,
             "max_new_tokens": self.max_new_tokens,
@@ -108,148 +157,227 @@ class EmotionLlamaReader:
             "files_sha256": self._files_sha256,
         }
 
-    # --- one person in one segment ----------------------------------------------------------------------------------
+    @property
+    def why_no_reasons(self) -> str | None:
+        """Why no reasons are generated though they were asked for; None where they are."""
+        return None if self.reason_task is None else self.why_not(self.reason_task)
 
-    def read(self, evidence: Evidence, inputs: ClipInputs | None = None) -> Prediction:
-        """The answer for one person in one segment; a `problem` where nothing was measured.
+    def why_not(self, task: str) -> str | None:
+        """Why these weights cannot do a task of `prompts.TASKS`; None where they can, as far as is known."""
+        return warn_if_classifier(task, self._card)
 
-        Raises:
-            InputError: no `inputs`: the measurements alone are not what this model reads.
-            BackendError: the model gives values that are not finite numbers, or memory does not suffice.
-        """
-        prepared = self.prepare(evidence, inputs)
-        return prepared if isinstance(prepared, Prediction) else self.answer([prepared])[0]
+    # --- samples ----------------------------------------------------------------------------------------------------
 
-    def prepare(self, evidence: Evidence, inputs: ClipInputs | None = None) -> Prepared | Prediction:
-        """What the encoders see, ready for questions; or an answer with a `problem`, which is final.
+    def encode(self, sample: Sample) -> Sample | Prediction:
+        """The sample with its features; a prediction with a `problem` where nothing can be asked of it.
 
-        Nothing is asked where neither a face, a voice nor words were measured: whatever the model said of an empty
-        room would be made up.
-
-        Raises:
-            InputError, BackendError: as `read`.
-        """
-        if inputs is None:
-            raise InputError(f"reader {self.name!r} needs the clip's pictures and sound, got measurements alone")
-        words = None if evidence.transcript is None else evidence.transcript.text
-        return self._prepare(inputs, words, lambda: cue_text(evidence), has_evidence(evidence))
-
-    def prepare_arrays(self, seen: SeenArrays, encoded: Encoded | None = None) -> Prepared | Prediction:
-        """As `prepare`, of arrays alone.
-
-        Args:
-            seen: what was seen, heard and measured.
-            encoded: what this reader's encoders made of the same arrays before; nothing is encoded then.
+        Nothing is asked where neither a face, a voice nor words were measured: whatever the model said of an empty room
+        would be made up.
 
         Raises:
-            BackendError: as `read`.
+            InputError: neither inputs nor features: the measurements alone are not what this model takes.
         """
-        return self._prepare(seen.inputs(), seen.words, lambda: seen.cues, seen.has_evidence, encoded)
-
-    def _prepare(
-        self,
-        inputs: ClipInputs,
-        said: str | None,
-        cues: Callable[[], str],
-        is_measured: bool,
-        encoded: Encoded | None = None,
-    ) -> Prepared | Prediction:
-        words = None if said is None else shortened(said)
-        if inputs.frame is None and inputs.sound is None and not inputs.num_faces and not words:
-            why = "; ".join(f"no {missing.what} ({missing.reason})" for missing in inputs.missing)
-            return self._no_answer(f"there is nothing to see, hear or read: {why}")
-        if not (is_measured or inputs.num_faces):
+        given: ClipInputs | ClipFeatures | ClipMedia | None = sample.features or sample.inputs
+        if given is None:
+            raise InputError(f"predictor {self.name!r} needs the clip's frames and sound, got measurements alone")
+        if not _has_media(given) and not (sample.text or "").strip():
+            missing = getattr(given, "missing", ())
+            why = "; ".join(f"no {one.what} ({one.reason})" for one in missing)
+            return self._no_answer(f"{NOTHING}: {why}" if why else NOTHING)
+        is_measured = sample.evidence is None or has_evidence(sample.evidence)
+        if not (is_measured or getattr(given, "num_faces", 1)):
             return self._no_answer("nothing was measured to tell a feeling from: no face, no voice, no words")
-        if encoded is None:
-            try:
-                encoded = self._encode(inputs)
-            except InputError as error:  # the sound is too long for the recipe: the message says what to do
-                return self._no_answer(str(error))
-        return Prepared(encoded, words, cues() if layout_named(self._layout).has_cues else None)
+        if sample.features is not None:
+            return sample
+        assert sample.inputs is not None
+        try:
+            return replace(sample, features=self._features(sample.inputs))
+        except InputError as error:  # the sound is too long for the recipe: the message says what to do
+            return self._no_answer(str(error))
+
+    def _features(self, inputs: ClipInputs) -> _Encoded:
+        import torch
+
+        from emotion_llama.models.inputs import global_pixel_values
+
+        with limited_threads(self._threads), torch.inference_mode():
+            features: ClipFeatures = self.extractor.extract(inputs)
+            vision = None
+            if features.global_image is not None:
+                pixels = global_pixel_values(features.global_image, self.processor.image_size)
+                vision = self.model.get_vision_features(torch.from_numpy(pixels)[None].to(self.model.device))
+            return _Encoded(**vars(features), vision=vision)
 
     def _no_answer(self, problem: str) -> Prediction:
         return Prediction(None, None, "", "", self.name, problem=problem)
 
-    def _encode(self, inputs: ClipInputs) -> Encoded:
-        import torch
+    # --- predictions ------------------------------------------------------------------------------------------------
 
-        from emotion_llama.models.clip_media import ClipMedia
-        from emotion_llama.models.inputs import global_pixel_values
+    def predict(self, samples: Sequence[Sample], task: Task | None = None) -> list[Prediction]:
+        """A prediction for each sample: all labels are scored together, all texts generated together.
 
-        with limited_threads(self._threads), torch.inference_mode():
-            features = self._extractor.extract(inputs)
-            clip = ClipMedia.of_features(features)
-            unlike = unfamiliar(self._familiar, dict(features.vectors().items()))
-            if clip.image is None:
-                return Encoded(clip, None, features.missing, unlike)
-            pixels = global_pixel_values(clip.image, self.processor.image_size)
-            values = torch.from_numpy(pixels)[None].to(self.device)
-            return Encoded(clip, self.model.get_vision_features(values), features.missing, unlike)
+        In float32 they are those of one sample alone, up to the rounding of sums of other lengths; in half precision
+        that rounding can change a word of a text. Where memory does not suffice for all, halves are tried.
 
-    # --- answers ----------------------------------------------------------------------------------------------------
-
-    def answer(self, cases: Sequence[Prepared]) -> list[Prediction]:
-        """An answer for each case: all labels scored together, all reasons generated together.
-
-        In float32 they are what `read` gives one by one, up to the rounding of sums of other lengths; in half
-        precision that rounding can change a word of the reasons.
+        Args:
+            samples: with inputs or features.
+            task: None is a label of the label space and the reasons for it; a task with labels and a text takes both
+                from one prompt.
 
         Raises:
-            BackendError: the model gives values that are not finite numbers.
+            InputError: a sample has neither inputs nor features, or the task is unknown.
+            BackendError: the model gives values that are not finite numbers, or fails.
         """
-        if not cases:
+        found: dict[int, Prediction] = {}
+        ready: list[tuple[int, Sample]] = []
+        for row, sample in enumerate(samples):
+            encoded = self.encode(sample)
+            if isinstance(encoded, Prediction):
+                found[row] = encoded
+            else:
+                ready.append((row, encoded))
+        answers = self._answer([sample for _, sample in ready], task)
+        found |= {row: answer for (row, _), answer in zip(ready, answers, strict=True)}
+        return [found[row] for row in range(len(samples))]
+
+    def _answer(self, samples: Sequence[Sample], task: Task | None) -> list[Prediction]:
+        if not samples:
             return []
         import torch
 
-        with limited_threads(self._threads), torch.inference_mode():
-            scored = self._score(cases)
-            is_asked = self.reason_task is not None and self.why_no_reasons is None
-            texts = self._reasons(cases) if is_asked else [""] * len(cases)
-        answers = []
-        for case, probabilities, text in zip(cases, scored, texts, strict=True):
-            label = max(probabilities, key=lambda name: probabilities[name])
-            reasoning = told_reasons(
-                label, text, self.label_space, missing=case.encoded.missing, why_none=self.why_no_reasons,
-                unlike=case.encoded.unlike,
-            )  # fmt: skip
-            answers.append(Prediction(label, probabilities, reasoning, text, self.name))
-        return answers
+        try:
+            with limited_threads(self._threads), torch.inference_mode():
+                return self._label_and_reasons(samples) if task is None else self._task(samples, task)
+        except torch.OutOfMemoryError:
+            if len(samples) == 1:
+                return [self._no_answer("the model has no memory left for this clip")]
+        except RuntimeError as error:
+            line = str(error).partition("\n")[0][:200]
+            raise BackendError(f"the model {self.name!r} failed: {line}") from error
+        torch.cuda.empty_cache()
+        half = len(samples) // 2
+        return [*self._answer(samples[:half], task), *self._answer(samples[half:], task)]
 
-    def ask(
+    def _label_and_reasons(self, samples: Sequence[Sample]) -> list[Prediction]:
+        asked = Task("emotion", self.label_space.labels, label_instruction(self.label_space), 0)
+        scored = self._probabilities(self.score(samples, asked), asked.labels)
+        texts = [""] * len(samples)
+        why_none = self.why_no_reasons
+        if self.reason_task is not None and why_none is None:
+            batch = self._batch(samples, self.reason_task, pick_instruction(self.reason_task))
+            # A folder that training wrote may say that no cache is used, which training wants.
+            made = self.model.generate(**batch, max_new_tokens=self.max_new_tokens, do_sample=False, use_cache=True)
+            texts = list(self.processor.decode_answers(made))
+        found = []
+        for sample, probabilities, text in zip(samples, scored, texts, strict=True):
+            label, features = _likeliest(probabilities), sample.features
+            outside: tuple[str, ...] = ()
+            if self._domains and isinstance(features, ClipFeatures):
+                outside = out_of_domain.outside(self._domains, dict(features.vectors().items()))
+            reasoning = reasons(
+                label, text, self.label_space, missing=getattr(features, "missing", ()), why_none=why_none,
+                outside=outside,
+            )  # fmt: skip
+            found.append(Prediction(label, probabilities, reasoning, text, self.name))
+        return found
+
+    def _task(self, samples: Sequence[Sample], task: Task) -> list[Prediction]:
+        from emotion_llama.models.scoring import generate_and_score
+
+        if not task.max_new_tokens:
+            scored = self._probabilities(self.score(samples, task), task.labels)
+            return [Prediction(_likeliest(one), one, "", "", self.name) for one in scored]
+        batch = self._batch(samples, task.name, task.instruction)
+        shares: list[dict[str, float] | None] = [None] * len(samples)
+        if task.labels:
+            made, scores = generate_and_score(
+                self.model, batch, self._label_tokens(task.labels), temperature=self.temperature,
+                answers_per_pass=self._per_pass(samples, task.labels), max_new_tokens=task.max_new_tokens,
+            )  # fmt: skip
+            shares = [*self._probabilities(scores.log_likelihoods, task.labels)]
+        else:
+            made = self.model.generate(
+                **batch, max_new_tokens=task.max_new_tokens, do_sample=False, num_beams=1, repetition_penalty=1.0,
+                use_cache=True,
+            )  # fmt: skip
+        end = self.processor.tokenizer.eos_token_id
+        found = []
+        for row, mask, probabilities in zip(made.tolist(), batch["attention_mask"], shares, strict=True):
+            is_whole = end in row
+            count = row.index(end) if is_whole else len(row)
+            text = str(self.processor.decode_answers([row[:count]])[0])
+            label = None if probabilities is None else _likeliest(probabilities)
+            found.append(
+                Prediction(
+                    label, probabilities, "", text, self.name, tokens_in=int(mask.sum()), tokens_out=count + is_whole,
+                    is_cut_off=not is_whole,
+                )
+            )  # fmt: skip
+        return found
+
+    def score(self, samples: Sequence[Sample], task: Task) -> torch.Tensor:
+        """[B, L] log-likelihoods of the task's labels; samples have features and are not checked.
+
+        Raises:
+            BackendError: they are not finite numbers.
+        """
+        import torch
+
+        from emotion_llama.models.scoring import score_labels
+
+        with limited_threads(self._threads), torch.inference_mode():
+            scores = score_labels(
+                self.model, self._batch(samples, task.name, task.instruction), self._label_tokens(task.labels),
+                answers_per_pass=self._per_pass(samples, task.labels),
+            )  # fmt: skip
+        return scores.log_likelihoods
+
+    def _probabilities(self, log_likelihoods: torch.Tensor, labels: Sequence[str]) -> list[dict[str, float]]:
+        import torch
+
+        values = torch.softmax(log_likelihoods / self.temperature, dim=1).double()
+        if not values.isfinite().all():
+            raise BackendError(
+                f"{self.name}: the model's label scores are not finite numbers; its weights are damaged, or too large "
+                f"for {self.model.dtype}: convert again, or load with dtype='float32'"
+            )
+        return [dict(zip(labels, (row / row.sum()).tolist(), strict=True)) for row in values]
+
+    def _label_tokens(self, labels: Sequence[str]) -> list[list[int]]:
+        tokenizer = self.processor.tokenizer
+        return [[*encode(label, tokenizer), tokenizer.eos_token_id] for label in labels]
+
+    def _per_pass(self, samples: Sequence[Sample], labels: Sequence[str]) -> int:
+        """Each clip's labels share a copy of its prompt's cache; a large model has room for those of few clips."""
+        return len(labels) * (len(samples) if self._is_small else 1)
+
+    # --- chat -------------------------------------------------------------------------------------------------------
+
+    def stream(
         self,
-        prepared: Prepared,
+        sample: Sample,
+        messages: Sequence[Turn],
         *,
-        task: str | None = None,
-        instruction: str = "",
-        history: Sequence[Turn] = (),
+        task: str = "free",
         temperature: float = 0.0,
         top_p: float = 1.0,
         max_new_tokens: int = 200,
         seed: int | None = None,
     ) -> Writer:
-        """The answer to a question, piece by piece, as it is written; nothing is encoded again.
-
-        Args:
-            prepared: the clip.
-            task: a name of `prompts.TASKS`; None is free text.
-            instruction: what is asked; "" takes the task's own.
-            history: earlier turns of the chat.
-            temperature: 0 takes the likeliest token each time; above it tokens are drawn.
-            top_p: tokens are drawn among the likeliest that make up this share.
-            max_new_tokens: longest answer.
-            seed: the same for the same drawing; None draws anew.
+        """See `Predictor.stream`; an iterator of pieces that counts its tokens and says why it ended.
 
         Raises:
-            InputError: the task is unknown, free text without an instruction, a chat that is too long, or a task that
-                these weights were not trained for.
+            InputError: there is nothing to ask about, the task is unknown or not for these weights, free text without
+                an instruction, or the chat is too long for the model.
         """
-        chosen = task_named("free" if task is None else task).name
-        if why := warn_if_classifier(chosen, self._card):
+        chosen = task_named(task).name
+        if why := self.why_not(chosen):
             raise InputError(why)
-        batch = prompt_batch(
-            self.processor, [prepared], self._layout, self.device,
-            task=chosen, instruction=instruction or None, history=history,
-        )  # fmt: skip
+        encoded = self.encode(sample)
+        if isinstance(encoded, Prediction):
+            raise InputError(f"there is nothing to ask about: {encoded.problem}")
+        *history, last = messages
+        batch = self._batch([encoded], chosen, last.text or None, history)
         return Writer(
             self.model, batch, lambda ids: str(self.processor.decode_answers([ids])[0]), temperature=temperature,
             top_p=top_p, max_new_tokens=max_new_tokens, seed=seed, open_tokens=self._open_tokens, threads=self._threads,
@@ -264,45 +392,98 @@ class EmotionLlamaReader:
         hidden = range(len(tokenizer), int(self.model.config.text_config.vocab_size))
         return frozenset({*single, *tokenizer.all_special_ids, *hidden})
 
-    @property
-    def _layout(self) -> str:
-        return self.layout or str(self.processor.prompt_layout)
+    # --- prompts ----------------------------------------------------------------------------------------------------
 
-    def _score(self, cases: Sequence[Prepared]) -> list[dict[str, float]]:
-        from emotion_llama.models.scoring import score_labels
+    def _batch(
+        self, samples: Sequence[Sample], task: str, instruction: str | None, history: Sequence[Turn] = ()
+    ) -> Any:
+        """The model's inputs for one question about each of B samples, filled on the left; nothing is encoded again."""
+        media = [_media(sample) for sample in samples]
+        batch = self.processor(
+            media, task=task, instruction=instruction, layout=self.layout.name,
+            words=[None if sample.text is None else shortened(sample.text) for sample in samples],
+            cues=[self._cues(sample) for sample in samples],
+            history=[list(history)] * len(samples) if history else None,
+        ).to(self.model.device)  # fmt: skip
+        visions = [getattr(sample.features, "vision", None) for sample in samples]
+        known = [vision for vision in visions if vision is not None]
+        if known and len(known) == sum(one.image is not None for one in media):
+            import torch
 
-        tokenizer = self.processor.tokenizer
-        labels = [[*encode(label, tokenizer), tokenizer.eos_token_id] for label in self.label_space.labels]
-        batch = prompt_batch(
-            self.processor, cases, self._layout, self.device,
-            task="emotion", instruction=label_instruction(self.label_space),
-        )  # fmt: skip
-        # Each clip's labels share a copy of its prompt's cache; a large model has room for those of few clips.
-        per_pass = len(labels) * (len(cases) if self._is_small else 1)
-        scores = score_labels(self.model, batch, labels, temperature=self.temperature, answers_per_pass=per_pass)
-        values = scores.probabilities.double()
-        if not values.isfinite().all():
-            raise BackendError(
-                f"{self.name}: the model's label scores are not finite numbers; its weights are damaged, or too large "
-                f"for {self.model.dtype}: convert again, or load with dtype='float32'"
-            )
-        return [dict(zip(self.label_space.labels, (row / row.sum()).tolist())) for row in values]
+            del batch["pixel_values"]
+            # Rows of clips without a picture are never read; NaN would show if one were.
+            empty = torch.full_like(known[0], torch.nan)
+            batch["vision_features"] = torch.cat([empty if vision is None else vision for vision in visions])
+        return batch
 
-    def _reasons(self, cases: Sequence[Prepared]) -> list[str]:
-        assert self.reason_task is not None
-        batch = prompt_batch(
-            self.processor, cases, self._layout, self.device,
-            task=self.reason_task, instruction=pick_instruction(self.reason_task),
-        )  # fmt: skip
-        # A folder that training wrote may say that no cache is used, which training wants.
-        generated = self.model.generate(**batch, max_new_tokens=self.max_new_tokens, do_sample=False, use_cache=True)
-        return list(self.processor.decode_answers(generated))
+    def _cues(self, sample: Sample) -> str | None:
+        if not self.layout.has_cues or sample.cues is not None or sample.evidence is None:
+            return sample.cues if self.layout.has_cues else None
+        return cue_text(sample.evidence)
+
+
+def label_instruction(space: LabelSpace) -> str:
+    """The published instruction where its nine labels hold all of the space's, else the same with the space's own."""
+    if set(space.labels) <= set(MERR9.labels):
+        return pick_instruction("emotion")
+    return emotion_instruction(space.labels)
+
+
+def reasons(
+    label: str, text: str, space: LabelSpace, *, missing: Sequence[Missing] = (), why_none: str | None = None,
+    outside: Sequence[str] = (),
+) -> str:  # fmt: skip
+    """The generated reasons, and what has to be known about them.
+
+    Args:
+        label: the predicted label.
+        text: as generated; "" where there is none.
+        space: of the label.
+        missing: what the model did not have of the clip.
+        why_none: why it was not asked for reasons.
+        outside: encoders whose vectors are out of domain; said first.
+    """
+    named = parse_tolerant(text, space, model="").label if text else None
+    sentences = [out_of_domain.warning(outside)] if outside else []
+    sentences += [as_sentence(text)] if text else []
+    if why_none is not None:
+        sentences.append(f"No reasons: {why_none}.")
+    if named is not None and named != label:
+        sentences.append(f"These reasons name {named}; the label is the likeliest of the label space, {label}.")
+    if missing:
+        lacking = ", ".join(f"{one.what} ({one.reason})" for one in missing)
+        sentences.append(f"Read without {lacking}.")
+    return " ".join(sentences)
+
+
+def as_sentence(text: str) -> str:
+    """Published weights write without capitals and full stops; the first letter and the last mark are put back."""
+    whole = text[0].upper() + text[1:]
+    return whole if whole.endswith((".", "!", "?")) else f"{whole}."
 
 
 def shortened(words: str) -> str:
-    """At most `MOST_WORDS` words: the beginning and the end of a long talk."""
+    """At most `MAX_WORDS` words: the beginning and the end of a long talk."""
     spoken = words.split()
-    if len(spoken) <= MOST_WORDS:
+    if len(spoken) <= MAX_WORDS:
         return " ".join(spoken)
-    half = MOST_WORDS // 2
+    half = MAX_WORDS // 2
     return " ".join([*spoken[:half], "...", *spoken[-half:]])
+
+
+def _has_media(given: ClipInputs | ClipFeatures | ClipMedia) -> bool:
+    if isinstance(given, ClipFeatures):
+        return bool(given.arrays())
+    if isinstance(given, ClipMedia):
+        return any(given.present)
+    return given.frame is not None or given.sound is not None or given.num_faces > 0
+
+
+def _media(sample: Sample) -> ClipMedia:
+    features = sample.features
+    assert features is not None
+    return features if isinstance(features, ClipMedia) else ClipMedia.of_features(features)
+
+
+def _likeliest(probabilities: Mapping[str, float]) -> str:
+    return max(probabilities, key=lambda name: probabilities[name])

@@ -24,8 +24,7 @@ from emotion_llama.labels import LabelSpace
 from emotion_llama.media.image_bytes import read_png
 from emotion_llama.media.sound_bytes import read_wav
 from emotion_llama.models.known_files import folder_fingerprint
-from emotion_llama.predictors.emotion_llama import shortened
-from emotion_llama.predictors.model_texts import as_sentence
+from emotion_llama.predictors.emotion_llama import as_sentence, shortened
 from emotion_llama.prompts.answer_parser import parse_tolerant
 from emotion_llama.prompts.cues import cue_text
 from emotion_llama.prompts.layouts import layout_named

@@ -18,8 +18,8 @@ from emotion_llama.rules.grounding import find_problems
 from emotion_llama.rules.phrases import Phrases, expression_phrases, own_phrases
 from emotion_llama.rules.reasoning import reason, sort_clues
 from emotion_llama.rules.rule_tables import BLINK_UNITS, FACE_TABLES, SPEECH_SHARES
-from emotion_llama.rules.rules import RulesReader
 from emotion_llama.rules.scene.scene_text import describe_scene
+from emotion_llama.rules.scoring import predict_by_rules
 from emotion_llama.rules.tone_text import describe_voice
 from emotion_llama.rules.wording import LANGUAGE_FILES, pick, wording
 
@@ -109,7 +109,7 @@ class RulesAnnotator:
         label = facts.label
         if label is None:
             space = LabelSpace("asked", tuple(question.labels)) if question.labels else MERR9
-            read = RulesReader(self._table.name, space).read(evidence_of(facts))
+            read = predict_by_rules(evidence_of(facts), self._table.name, space)
             if read.label is None:
                 return _cannot(read.problem or "the measurements speak for no label")
             label = read.label

@@ -138,9 +138,9 @@ def seconds_by_stage(document_json: str) -> dict[str, float]:
 
 
 def _answer(state: ServeState, name: str, answered: Answered | None) -> Answer | None:
-    """What asks the server's model; None for a reader of measurements, which works in the child."""
+    """What asks the server's model; None for a predictor of measurements, which works in the child."""
     engine = state.engine
-    if engine is None or state.readers[name].frame_policy is None:
+    if engine is None or state.predictors[name].frame_policy is None:
         return None
 
     async def answer(seen: SeenArrays) -> Prediction:

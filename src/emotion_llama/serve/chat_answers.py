@@ -15,7 +15,7 @@ from emotion_llama.serve.problems import Problem
 from emotion_llama.serve.state import ServeState
 
 Finish = Literal["stop", "length"]
-_OF_RULES = ("emotion", "reason", "reason_v2")  # tasks that a reader of measurements answers
+_OF_RULES = ("emotion", "reason", "reason_v2")  # tasks that a predictor of measurements answers
 
 
 class Reply:
@@ -125,9 +125,9 @@ def _told(about: ClipAnswer, reading: Reading) -> Reply:
 
 
 def _check_able(state: ServeState, model: str, task: str) -> None:
-    if state.readers[model].frame_policy is not None or task in _OF_RULES:
+    if state.predictors[model].frame_policy is not None or task in _OF_RULES:
         return
-    others = [name for name, reader in state.readers.items() if reader.frame_policy is not None]
+    others = [name for name, predictor in state.predictors.items() if predictor.frame_policy is not None]
     asked = "a free question" if task == "free" else f"the task [{task}]"
     told = f"; models that do: {', '.join(others)}" if others else ", and this server has no model that does"
     raise Problem(

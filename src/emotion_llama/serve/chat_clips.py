@@ -37,7 +37,7 @@ class Reading:
 
 @dataclass(frozen=True, repr=False)
 class KnownPerson:
-    """One person of a measured clip: what a model is shown, or what a reader of measurements has answered."""
+    """One person of a measured clip: what a model is shown, or what a predictor of measurements has answered."""
 
     person_id: int
     start_seconds: float

@@ -58,7 +58,7 @@ async def known_clip(
             shutil.rmtree(folder, ignore_errors=True)
 
     # Models that look at the same frame are shown the same; what rules answer is theirs alone.
-    how = (state.readers[model].frame_policy or f"reader {model}", people, subtitle)
+    how = (state.predictors[model].frame_policy or f"predictor {model}", people, subtitle)
     return await memory.get(ClipId(owner, file.sha256, how), measure)
 
 
@@ -89,12 +89,12 @@ def _inline(reference: InlineClip) -> _File:
 
 
 async def _measured(state: ServeState, model: str, path: Path, options: Options, name: str) -> KnownClip:
-    """A clip as chats need it; for a reader of measurements with its answers.
+    """A clip as chats need it; for a predictor of measurements with its answers.
 
     Raises:
         ClipRefused, ChildDied, Busy, InputError: as the pool.
     """
-    policy, limits = state.readers[model].frame_policy, clip_limits(state)
+    policy, limits = state.predictors[model].frame_policy, clip_limits(state)
     if policy is None:
         of_rules = await state.pool.analyze(
             path, options, shown_name=name, model=state.asked_model(model), curves=False, limits=limits

@@ -11,11 +11,11 @@ from emotion_llama.records import Prediction
 from emotion_llama.serve.answering import Answering, Asked, Reading, Sheet
 from emotion_llama.serve.batching import Line
 from emotion_llama.serve.busy import Busy
-from emotion_llama.serve.model_thread import EngineFigures, ForgottenClip, ModelReader, ModelThread
+from emotion_llama.serve.model_thread import EngineFigures, ForgottenClip, ModelThread
 from emotion_llama.serve.questions import Question, SeenArrays
 
 if TYPE_CHECKING:
-    from emotion_llama.predictors.reader import Reader
+    from emotion_llama.predictors import Predictor
 
 __all__ = ["Answering", "Busy", "Engine", "EngineFigures", "ForgottenClip"]
 
@@ -24,19 +24,16 @@ class Engine:
     """Models behind bounded lines. Used from one event loop, between `start` and `close`.
 
     Args:
-        readers: name -> reader; one of measurements alone (`frame_policy` None) is left to the children.
+        predictors: name -> predictor; one of measurements alone (`frame_policy` None) is left to the children.
         max_batch: readings that are answered together, and questions that are answered side by side.
         max_wait_ms: how long the first of a batch waits for others.
         max_queue: requests that may wait for a model.
         cache_clips: clips whose features are kept, the last used, for each model.
-
-    Raises:
-        InputError: a reader cannot answer many together.
     """
 
     def __init__(
         self,
-        readers: Mapping[str, Reader],
+        predictors: Mapping[str, Predictor],
         *,
         max_batch: int = 8,
         max_wait_ms: float = 10.0,
@@ -45,17 +42,15 @@ class Engine:
     ) -> None:
         self._lines: dict[str, Line[Reading, Asked]] = {}
         self._threads: dict[str, ModelThread] = {}
-        for name, reader in readers.items():
-            if reader.frame_policy is None:
+        for name, predictor in predictors.items():
+            if predictor.frame_policy is None:
                 continue
-            if not isinstance(reader, ModelReader):
-                raise InputError(f"reader {name!r} cannot be served: it has no prepare_arrays, answer and ask")
             line: Line[Reading, Asked] = Line(
                 f"requests for the model {name!r}", max_waiting=max_queue, max_batch=max_batch,
                 max_wait_seconds=max_wait_ms / 1000,
             )  # fmt: skip
             self._lines[name] = line
-            self._threads[name] = ModelThread(name, reader, line, max_questions=max_batch, cache_clips=cache_clips)
+            self._threads[name] = ModelThread(name, predictor, line, max_questions=max_batch, cache_clips=cache_clips)
 
     @property
     def models(self) -> tuple[str, ...]:

@@ -36,7 +36,7 @@ class Ready(_Answer):
 class ModelCard(_Answer):
     """A model in OpenAI's form, with what is ours beside it.
 
-    `reads` is "measurements" (a reader of rules) or "recordings" (a model that sees, hears, and can be asked further);
+    `reads` is "measurements" (rules) or "recordings" (a model that sees, hears, and can be asked further);
     `settings` is what its answers depend on; `is_default` marks the one that is taken where a request names none.
     """
 
@@ -74,7 +74,7 @@ async def readyz(state: State) -> Ready:
 @router.get("/v1/models", summary="Models", operation_id="models", responses=error_responses(401, 421, 429))
 async def models(state: State, caller: Caller) -> ModelList:
     """The models of this server, in OpenAI's form."""
-    return ModelList(data=[_card(state, name) for name in state.readers])
+    return ModelList(data=[_card(state, name) for name in state.predictors])
 
 
 @router.get(
@@ -104,10 +104,10 @@ async def metrics(state: State, caller: Caller) -> Response:
 
 
 def _card(state: State, name: str) -> ModelCard:
-    reader = state.readers[name]
+    predictor = state.predictors[name]
     return ModelCard(
         id=name,
-        reads="measurements" if reader.frame_policy is None else "recordings",
+        reads="measurements" if predictor.frame_policy is None else "recordings",
         is_default=name == state.settings.model,
-        name=reader.name,
+        name=predictor.name,
     )

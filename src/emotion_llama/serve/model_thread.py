@@ -7,52 +7,27 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, Protocol, TypeVar, runtime_checkable
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
 from emotion_llama.errors import BackendError, EmotionLlamaError, InputError
+from emotion_llama.prompts.builder import Turn
 from emotion_llama.records import Prediction
 from emotion_llama.serve.answering import Answering, Asked, Reading, Sheet
 from emotion_llama.serve.batching import Kept, Line, Taken
 from emotion_llama.serve.questions import Question, SeenArrays
 
 if TYPE_CHECKING:
-    from emotion_llama.chat.writing import Writer
-    from emotion_llama.predictors.prepared import Encoded, Prepared
-    from emotion_llama.prompts.builder import Turn
+    from emotion_llama.predictors import Predictor, Sample
+    from emotion_llama.predictors.base import TextStream
 
 
 T = TypeVar("T")
 _STOPPED = "the server stops; ask again when it is back"
 _COUNTED = ("answers", "questions", "tokens", "encodes", "cache_hits", "failures")
-
-
-@runtime_checkable
-class ModelReader(Protocol):
-    """A reader that answers many together; `EmotionLlamaReader` is one, and says more of each method."""
-
-    def prepare_arrays(self, seen: SeenArrays, encoded: Encoded | None = None) -> Prepared | Prediction:
-        """What encoders see, or a final answer with a `problem`; nothing is encoded where `encoded` is given."""
-
-    def answer(self, cases: Sequence[Prepared]) -> list[Prediction]:
-        """An answer for each, found together."""
-
-    def ask(
-        self,
-        prepared: Prepared,
-        *,
-        task: str | None = None,
-        instruction: str = "",
-        history: Sequence[Turn] = (),
-        temperature: float = 0.0,
-        top_p: float = 1.0,
-        max_new_tokens: int = 200,
-        seed: int | None = None,
-    ) -> Writer:
-        """The answer to a question, piece by piece."""
 
 
 class ForgottenClip(InputError):
@@ -91,19 +66,19 @@ class EngineFigures:
 @dataclass(eq=False)
 class _Writing:
     sheet: Sheet
-    writer: Writer
+    writer: TextStream
     tokens: int = 0
 
 
 class ModelThread:
-    """Runs one reader in a thread of its own: torch models are not asked from several at once.
+    """Runs one predictor in a thread of its own: torch models are not asked from several at once.
 
     Readings and questions share its time: after a batch of readings, questions are written on for as long as the
     batch took.
 
     Args:
         name: of the model.
-        reader: of the model.
+        predictor: of the model.
         line: where requests come from.
         max_questions: that are written side by side, each with a cache of its own in memory.
         cache_clips: clips whose features are kept.
@@ -112,14 +87,14 @@ class ModelThread:
     def __init__(
         self,
         name: str,
-        reader: ModelReader,
+        predictor: Predictor,
         line: Line[Reading, Asked],
         *,
         max_questions: int,
         cache_clips: int,
     ) -> None:
-        self._name, self._reader, self._line, self._max_questions = name, reader, line, max_questions
-        self._kept: Kept[Prepared] = Kept(cache_clips)
+        self._name, self._predictor, self._line, self._max_questions = name, predictor, line, max_questions
+        self._kept: Kept[Sample] = Kept(cache_clips)
         self._writings: list[_Writing] = []
         self._taken: Taken[Reading, Asked] = Taken([], [])  # what the thread took last
         self._gives_up = False
@@ -193,20 +168,20 @@ class ModelThread:
             self._busy_seconds += time.perf_counter() - start
 
     def _read(self, readings: Sequence[Reading]) -> None:
-        ready: list[tuple[Reading, Prepared]] = []
+        ready: list[tuple[Reading, Sample]] = []
         for reading in readings:
             if reading.future.cancelled():
                 continue
-            prepared = self._guarded(self._prepare, reading.seen)
-            if isinstance(prepared, Exception | Prediction):
-                self._settle(reading, prepared)
+            sample = self._guarded(self._encode, reading.seen)
+            if isinstance(sample, Exception | Prediction):
+                self._settle(reading, sample)
             else:
-                ready.append((reading, prepared))
+                ready.append((reading, sample))
         if ready:
             self._answer(ready)
 
-    def _answer(self, ready: Sequence[tuple[Reading, Prepared]]) -> None:
-        answers = self._guarded(self._reader.answer, [prepared for _, prepared in ready])
+    def _answer(self, ready: Sequence[tuple[Reading, Sample]]) -> None:
+        answers = self._guarded(self._predictor.predict, [sample for _, sample in ready])
         if isinstance(answers, Exception) and len(ready) > 1:
             # One clip, or too little memory for all of them: each for itself, so that one costs one answer. The error's
             # traceback holds on to the memory of the whole batch.
@@ -234,13 +209,13 @@ class ModelThread:
         else:
             self._writings.append(_Writing(asked.sheet, writer))
 
-    def _writer(self, asked: Asked) -> Writer:
-        prepared = self._recall(asked.clip) if isinstance(asked.clip, str) else self._prepare(asked.clip)
-        if isinstance(prepared, Prediction):
-            raise InputError(f"there is nothing to ask about: {prepared.problem}")
+    def _writer(self, asked: Asked) -> TextStream:
+        sample = self._recall(asked.clip) if isinstance(asked.clip, str) else self._encode(asked.clip)
+        if isinstance(sample, Prediction):
+            raise InputError(f"there is nothing to ask about: {sample.problem}")
         question = asked.question
-        return self._reader.ask(
-            prepared, task=question.task, instruction=question.instruction, history=question.history,
+        return self._predictor.stream(
+            sample, (*question.history, Turn(question.instruction)), task=question.task or "free",
             temperature=question.temperature, top_p=question.top_p, max_new_tokens=question.max_new_tokens,
             seed=question.seed,
         )  # fmt: skip
@@ -284,22 +259,24 @@ class ModelThread:
 
     # --- clips ------------------------------------------------------------------------------------------------------
 
-    def _recall(self, clip_key: str) -> Prepared:
+    def _recall(self, clip_key: str) -> Sample:
         kept = self._kept.get(clip_key)
         if kept is None:
             raise ForgottenClip(f"the clip {clip_key[:12]!r} is not known, or no longer; give it again")
         self._counts["cache_hits"] += 1
         return kept
 
-    def _prepare(self, seen: SeenArrays) -> Prepared | Prediction:
+    def _encode(self, seen: SeenArrays) -> Sample | Prediction:
         kept = self._kept.get(seen.clip_key) if seen.clip_key else None
-        prepared = self._reader.prepare_arrays(seen, None if kept is None else kept.encoded)
-        if isinstance(prepared, Prediction):
-            return prepared
+        sample = seen.sample()
+        encoded = self._predictor.encode(sample if kept is None else replace(sample, features=kept.features))
+        if isinstance(encoded, Prediction):
+            return encoded
+        encoded = replace(encoded, inputs=None)  # large, and of no use any more
         self._counts["encodes" if kept is None else "cache_hits"] += 1
         if seen.clip_key:
-            self._kept.put(seen.clip_key, prepared)
-        return prepared
+            self._kept.put(seen.clip_key, encoded)
+        return encoded
 
 
 def _picture_of_nothing() -> SeenArrays:

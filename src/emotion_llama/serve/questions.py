@@ -17,10 +17,10 @@ import numpy as np
 import numpy.typing as npt
 
 from emotion_llama.errors import InputError
-from emotion_llama.predictors.seen import SeenArrays, seen_of
 from emotion_llama.prompts.builder import Turn
 from emotion_llama.prompts.tasks import task_named
 from emotion_llama.records import Cue, Missing, Prediction
+from emotion_llama.serve.seen import SeenArrays, seen_of
 
 __all__ = [
     "Message",

@@ -14,7 +14,7 @@ import uvicorn
 
 from emotion_llama.errors import InputError
 from emotion_llama.labels import label_space
-from emotion_llama.predictors import load_reader
+from emotion_llama.predictors import load_predictor
 from emotion_llama.serve.app import create_app
 from emotion_llama.serve.connections import PatientConnection
 from emotion_llama.serve.engine import Engine
@@ -26,13 +26,13 @@ from emotion_llama.serve.state import ServeState, private_folder
 from emotion_llama.serve.watched import watch
 
 if TYPE_CHECKING:
-    from emotion_llama.predictors.reader import Reader
+    from emotion_llama.predictors import Predictor
 
 # Open connections; systems give a process 1024 files unless told otherwise, and children and models need some.
 MAX_CONNECTIONS = 800
 
 
-def load_readers(settings: ServeSettings) -> dict[str, Reader]:
+def load_predictors(settings: ServeSettings) -> dict[str, Predictor]:
     """The settings' models by the names that clients use.
 
     Raises:
@@ -43,13 +43,13 @@ def load_readers(settings: ServeSettings) -> dict[str, Reader]:
     if settings.labels is not None:
         options["label_space"] = label_space(settings.labels)
     given = {name: value for name, value in options.items() if value is not None}
-    return {name: load_reader(kind, **({} if kind == "rules" else given)) for name, kind in settings.models.items()}
+    return {name: load_predictor(kind, **({} if kind == "rules" else given)) for name, kind in settings.models.items()}
 
 
-def build_state(settings: ServeSettings, readers: dict[str, Reader] | None = None) -> ServeState:
-    """The parts of a server, not yet started; `readers` in place of those that the settings name."""
-    loaded = load_readers(settings) if readers is None else readers
-    asked = {name: reader for name, reader in loaded.items() if reader.frame_policy is not None}
+def build_state(settings: ServeSettings, predictors: dict[str, Predictor] | None = None) -> ServeState:
+    """The parts of a server, not yet started; `predictors` in place of those that the settings name."""
+    loaded = load_predictors(settings) if predictors is None else predictors
+    asked = {name: predictor for name, predictor in loaded.items() if predictor.frame_policy is not None}
     engine = Engine(
         asked,
         max_batch=settings.max_batch,

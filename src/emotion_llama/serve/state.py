@@ -18,7 +18,7 @@ from emotion_llama.serve.problems import Problem
 from emotion_llama.serve.settings import ServeSettings
 
 if TYPE_CHECKING:
-    from emotion_llama.predictors.reader import Reader
+    from emotion_llama.predictors import Predictor
     from emotion_llama.serve.engine import Engine
     from emotion_llama.serve.isolation.pool import AskedModel, MeasuringPool
 
@@ -40,7 +40,7 @@ class ServeState:
     Attributes:
         settings: what it was started with.
         data_dir: a private folder (mode 0700) for jobs and files; several servers may share it.
-        readers: by the names that clients use.
+        predictors: by the names that clients use.
         pool: measures clips in children.
         engine: asks the models, many requests together; None where every model reads measurements alone.
         metrics: figures for Prometheus.
@@ -54,7 +54,7 @@ class ServeState:
 
     settings: ServeSettings
     data_dir: Path
-    readers: dict[str, Reader]
+    predictors: dict[str, Predictor]
     pool: MeasuringPool
     engine: Engine | None
     metrics: Metrics
@@ -73,10 +73,10 @@ class ServeState:
             Problem: 404, there is none of that name.
         """
         name = asked or self.settings.model
-        if name not in self.readers:
+        if name not in self.predictors:
             raise Problem(
                 404,
-                f"there is no model {name!r}; there are: {', '.join(self.readers)}",
+                f"there is no model {name!r}; there are: {', '.join(self.predictors)}",
                 code="model_not_found",
                 param="model",
             )
@@ -86,10 +86,10 @@ class ServeState:
         """What the pool is told of the model: "rules" reads in the child, any other is asked by the engine."""
         from emotion_llama.serve.isolation.pool import AskedModel
 
-        reader = self.readers[name]
-        if reader.frame_policy is None:
-            return reader.name
-        return AskedModel(reader.name, reader.frame_policy, reader.settings)
+        predictor = self.predictors[name]
+        if predictor.frame_policy is None:
+            return predictor.name
+        return AskedModel(predictor.name, predictor.frame_policy, predictor.settings)
 
 
 def state_of(request: Request) -> ServeState:

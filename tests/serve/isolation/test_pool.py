@@ -11,7 +11,6 @@ import pytest
 from emotion_llama.analysis import Analyzer
 from emotion_llama.analysis.options import Options
 from emotion_llama.documents import analysis_document
-from emotion_llama.predictors.seen import seen_of
 from emotion_llama.records import Prediction
 from emotion_llama.schema import AnalysisDocument
 from emotion_llama.serve.isolation.asking import kept_faces
@@ -19,6 +18,7 @@ from emotion_llama.serve.isolation.limits import ClipLimits, ClipRefused
 from emotion_llama.serve.isolation.pool import AskedModel, MeasuringPool, name_to_show
 from emotion_llama.serve.isolation.work import Throttle
 from emotion_llama.serve.questions import SeenArrays
+from emotion_llama.serve.seen import seen_of
 
 from .conftest import run, write_wave
 

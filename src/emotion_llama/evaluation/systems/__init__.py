@@ -49,20 +49,22 @@ def system_kind(spec: str) -> str:
     Raises:
         InputError: none.
     """
-    from emotion_llama.predictors import READERS
+    from emotion_llama.predictors import PREDICTORS
 
     if spec.startswith(("openai:", "transformers:", "pipeline:")):
         return spec.partition(":")[0]
-    if spec in READERS:  # a model that comes with the package is asked as any other folder: in batches, and for texts
-        return "own" if READERS[spec].endswith(":EmotionLlamaReader") else "reader"
+    if (
+        spec in PREDICTORS
+    ):  # a model of the package is asked as any other folder
+        return "own" if PREDICTORS[spec].endswith(":EmotionLlamaPredictor.load") else "reader"
     place = Path(spec).expanduser()
     if place.suffix in PREDICTION_SUFFIXES and not place.is_dir():
         return "predictions"
     if (place / "config.json").is_file():
         return "own" if _model_type(place) == _OWN_MODEL_TYPE else "transformers"
     raise InputError(
-        f"no model {spec!r}; expected {', '.join(READERS)}, a model's folder, openai:MODEL@URL, transformers:FOLDER, "
-        "pipeline:TASK@FOLDER, or a file of predictions (.csv or .jsonl)"
+        f"no model {spec!r}; expected {', '.join(PREDICTORS)}, a model's folder, openai:MODEL@URL, "
+        "transformers:FOLDER, pipeline:TASK@FOLDER, or a file of predictions (.csv or .jsonl)"
     )
 
 

@@ -262,7 +262,7 @@ def _num_tokens(row: Sequence[int], tokenizer: Any) -> int:
 def load(spec: str, options: Mapping[str, Any]) -> OwnModelSystem:
     """See `load_system`; the name of a model that comes with the package, or a folder."""
     from emotion_llama.evaluation.systems import check_options
-    from emotion_llama.predictors import READERS, shipped_folder
+    from emotion_llama.predictors import PREDICTORS, shipped_folder
 
     chosen = check_options("emotion-llama", options, OPTIONS)
-    return OwnModelSystem(shipped_folder(spec) if spec in READERS else Path(spec).expanduser(), **chosen)
+    return OwnModelSystem(shipped_folder(spec) if spec in PREDICTORS else Path(spec).expanduser(), **chosen)

@@ -19,7 +19,7 @@ class ReaderSystem:
     reader's reasoning. A benchmark's words are told, or none: files beside the clips are not looked for.
 
     Args:
-        reader: a name of `annotators.READERS`.
+        reader: a name of `predictors.PREDICTORS`.
         analyzer_options: of `pipeline.Analyzer`.
         reader_options: of the reader's class, without the label space.
     """
@@ -44,7 +44,7 @@ class ReaderSystem:
         """Reader, its options, and how clips are measured."""
         from emotion_llama.analysis.analyzer import installed_versions
 
-        reader = self._analyzer(()).reader
+        reader = self._analyzer(()).predictor
         return {
             "system": "reader",
             "reader": reader.name,
@@ -90,7 +90,7 @@ class ReaderSystem:
 
             space = LabelSpace("asked", labels) if labels else MERR9
             options = {**self._reader_options, "label_space": space}
-            self._analyzers[labels] = Analyzer.load(self.name, reader_options=options, **self._analyzer_options)
+            self._analyzers[labels] = Analyzer.load(self.name, predictor_options=options, **self._analyzer_options)
         return self._analyzers[labels]
 
 

@@ -4,15 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import fields
-from functools import lru_cache
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
 from emotion_llama.merr.records import Json, Sample
 from emotion_llama.merr.values import peak_units, source_of, subtitle_language, subtitle_text
 from emotion_llama.records import Evidence, PeakFrame, Prosody, Tone, Transcript, TranscriptLine
-
-if TYPE_CHECKING:
-    from emotion_llama.rules.rules import RulesReader
 
 Modality = Literal["face", "voice", "words"]
 MODALITIES: tuple[Modality, ...] = ("face", "voice", "words")
@@ -45,20 +41,14 @@ def as_prosody(value: Json) -> Prosody | None:
 
 def _strongest(evidence: Evidence) -> str | None:
     from emotion_llama.rules.rule_tables import EVIDENCE_FLOOR
+    from emotion_llama.rules.scoring import predict_by_rules
 
     moved: dict[str, float] = {}
-    for cue in _rules().read(evidence).cues:
+    for cue in predict_by_rules(evidence).cues:
         for label, weight in cue.weights.items():
             moved[label] = moved.get(label, 0.0) + weight
     strongest = max(moved, key=lambda name: moved[name], default=None)
     return strongest if strongest is not None and moved[strongest] >= EVIDENCE_FLOOR else None
-
-
-@lru_cache(maxsize=1)
-def _rules() -> RulesReader:
-    from emotion_llama.rules.rules import RulesReader
-
-    return RulesReader()
 
 
 def _evidence(sample: Sample, modality: Modality) -> Evidence | str:

@@ -1,11 +1,11 @@
-"""The reader of a child: it shows what a model is to see to the other side of the pipe, and waits for the answer."""
+"""The predictor of a child process: samples go through the pipe to the server's model, predictions come back."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -16,11 +16,13 @@ from emotion_llama.serve.isolation.limits import ClipLimits
 if TYPE_CHECKING:
     from emotion_llama.models.clip_inputs import ClipInputs
     from emotion_llama.models.inputs import FramePolicy
-    from emotion_llama.predictors.seen import SeenArrays
+    from emotion_llama.predictors.base import Sample, Task, TextStream
+    from emotion_llama.prompts.builder import Turn
+    from emotion_llama.serve.seen import SeenArrays
 
 
-class AskingReader:
-    """A `Reader` in place of a model's: `ask` takes what was seen and gives the model's answer."""
+class RemotePredictor:
+    """A predictor in place of the model's: `ask` takes the arrays of a sample and returns the model's prediction."""
 
     def __init__(
         self,
@@ -39,16 +41,24 @@ class AskingReader:
 
     @property
     def frame_policy(self) -> FramePolicy:
-        """The frame that the model looks at."""
+        """The frame that the model takes."""
         return self._policy
 
-    def read(self, evidence: Evidence, inputs: ClipInputs | None = None) -> Prediction:
-        """The model's answer."""
-        assert inputs is not None  # an Analyzer gives them to a reader with a frame policy
-        return self._ask(self._seen(evidence, inputs))
+    def encode(self, sample: Sample) -> Sample:
+        """The sample itself: the model's process encodes."""
+        return sample
+
+    def predict(self, samples: Sequence[Sample], task: Task | None = None) -> list[Prediction]:
+        """The model's predictions for its own task."""
+        assert task is None  # an Analyzer asks nothing else
+        return [self._ask(self._seen(one.evidence or Evidence(), one.inputs)) for one in samples if one.inputs]
+
+    def stream(self, sample: Sample, messages: Sequence[Turn], **options: Any) -> TextStream:
+        """Chats go to the model itself."""
+        raise NotImplementedError
 
     def _seen(self, evidence: Evidence, inputs: ClipInputs) -> SeenArrays:
-        from emotion_llama.predictors.seen import seen_of
+        from emotion_llama.serve.seen import seen_of
 
         most = self._limits.max_segment_seconds
         if inputs.sound is not None and inputs.sound.duration_seconds > most:

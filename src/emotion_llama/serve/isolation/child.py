@@ -78,7 +78,7 @@ class Child:
     def __init__(self, channel: Channel) -> None:
         self._channel = channel
         self._analyzer = Analyzer.load("rules")
-        self._rules = self._analyzer.reader
+        self._rules = self._analyzer.predictor
 
     def warm_up(self, clip: Path) -> None:
         """Load all that a clip will need, so that the first one waits for nothing."""

@@ -20,7 +20,7 @@ class ClipLimits:
         max_channels: most channels of sound.
         max_sample_rate_hz: highest rate of sound.
         max_segment_seconds: longest stretch that is handed to a model at once; a longer one has to be cut by
-            `Options.segment`. Does not bind readers of measurements alone.
+            `Options.segment`. Does not bind predictors of measurements alone.
         max_faces: most crops of a person in a segment that are handed to a model; of more, pairs of neighbours at
             even distances are, and the document's warnings say so.
     """

@@ -24,11 +24,11 @@ if TYPE_CHECKING:
     from emotion_llama.serve.questions import SeenArrays
 
 __all__ = [
-    "CHILD_READERS", "Analyzed", "Answer", "AskedModel", "ClipPart", "Measured", "MeasuringPool", "PoolState",
+    "CHILD_PREDICTORS", "Analyzed", "Answer", "AskedModel", "ClipPart", "Measured", "MeasuringPool", "PoolState",
     "Progress", "name_to_show",
 ]  # fmt: skip
 
-CHILD_READERS = ("rules",)  # readers of measurements alone, which need no model
+CHILD_PREDICTORS = ("rules",)  # predictors of measurements alone, which need no model
 LEAST_MEMORY_BYTES = 512 << 20  # a warm child has 250 MB resident
 _MOST_RETRY_SECONDS = 120.0
 _LONGEST_NAME = 120
@@ -38,7 +38,7 @@ _LONGEST_NAME = 120
 class AskedModel:
     """The model behind an `answer`: what the document is to say of it, and which frame it looks at.
 
-    `AskedModel(reader.name, reader.frame_policy, reader.settings)` of a loaded reader.
+    `AskedModel(predictor.name, predictor.frame_policy, predictor.settings)` of a loaded predictor.
     """
 
     name: str
@@ -208,7 +208,7 @@ class MeasuringPool:
             path: the clip, a file of the server's own; its folder holds nothing that is not of this request.
             options: as `emotion-llama analyze`'s.
             shown_name: what document, page and messages call the clip; "" is the path's own name.
-            model: the name of a reader of measurements alone ("rules"), which works in the child; or the model that
+            model: the name of a predictor of measurements alone ("rules"), which works in the child; or the model that
                 `answer` asks.
             answer: gives the model's answer on what was seen of one person in one segment. What it raises comes out
                 of this call.
@@ -222,13 +222,13 @@ class MeasuringPool:
             ChildDied: the child ended unasked.
             Busy: too many clips are waiting.
             BackendError: the pool is closed, or the child failed in a way that says nothing of the clip.
-            InputError: a model without `answer`, or the other way round; an unknown reader.
+            InputError: a model without `answer`, or the other way round; an unknown predictor.
             asyncio.CancelledError: the call was cancelled; the child's work has ended with it.
         """
         if isinstance(model, AskedModel) != (answer is not None):
-            raise InputError("a model and `answer` go together; a reader of measurements alone takes no `answer`")
-        if isinstance(model, str) and model not in CHILD_READERS:
-            raise InputError(f"no reader {model!r} works in a child; there are: {', '.join(CHILD_READERS)}")
+            raise InputError("a model and `answer` go together; a predictor of measurements alone takes no `answer`")
+        if isinstance(model, str) and model not in CHILD_PREDICTORS:
+            raise InputError(f"no predictor {model!r} works in a child; there are: {', '.join(CHILD_PREDICTORS)}")
         limits = limits or ClipLimits()
         message = AnalyzeMessage(
             path=str(path.absolute()),

@@ -11,14 +11,14 @@ from typing import TYPE_CHECKING, Any
 
 from emotion_llama.analysis import Analyzer
 from emotion_llama.records import Analysis, Clip, Prediction
-from emotion_llama.serve.isolation.asking import AskingReader
+from emotion_llama.serve.isolation.asking import RemotePredictor
 from emotion_llama.serve.isolation.header import checked_clip
 from emotion_llama.serve.isolation.limits import ClipLimits, ClipRefused
 from emotion_llama.serve.isolation.protocol import AnalyzeMessage, PartMessage
 
 if TYPE_CHECKING:
     from emotion_llama.analysis.options import Options
-    from emotion_llama.predictors.reader import Reader
+    from emotion_llama.predictors import Predictor
     from emotion_llama.serve.questions import SeenArrays
 
 Send = Callable[[Mapping[str, Any]], None]
@@ -36,7 +36,7 @@ class Worked:
 
 def work(
     analyzer: Analyzer,
-    rules: Reader,
+    rules: Predictor,
     asked: AnalyzeMessage,
     send: Send,
     ask: Callable[[SeenArrays], Prediction],
@@ -44,8 +44,8 @@ def work(
     """Do what a message asks.
 
     Args:
-        analyzer: used with the reader that is asked for.
-        rules: the reader of measurements.
+        analyzer: used with the predictor that is asked for.
+        rules: the predictor of measurements.
         asked: what to do.
         send: takes the messages "clip" and "progress".
         ask: puts the question to the model.
@@ -56,17 +56,17 @@ def work(
     """
     path, options, limits = Path(asked.path), asked.options.options(), asked.clip_limits()
     clip = checked_clip(path, limits)
-    reader = rules
+    predictor = rules
     if asked.model is not None:
         _check_segment(clip, options, limits)
         model = asked.model
-        reader = AskingReader(model.name, model.frame_policy, model.settings, limits, ask)
+        predictor = RemotePredictor(model.name, model.frame_policy, model.settings, limits, ask)
     send({"type": "clip", "duration_seconds": clip.duration_seconds})
-    analyzer.reader = reader
+    analyzer.predictor = predictor
     progress = Throttle(send)
     analysis = analyzer.run(path, options, progress=progress)
-    if isinstance(reader, AskingReader):
-        analysis = replace(analysis, warnings=(*analysis.warnings, *reader.warnings))
+    if isinstance(predictor, RemotePredictor):
+        analysis = replace(analysis, warnings=(*analysis.warnings, *predictor.warnings))
     progress("report", 0.0)
     worked = _written(analyzer, analysis, asked)
     progress("report", 1.0)

@@ -66,17 +66,17 @@ def add_familiar(features: Path, known: Sequence[str], others: Sequence[str], ou
     import numpy as np
 
     from emotion_llama.models.features.feature_store import FeatureStore
-    from emotion_llama.predictors import familiarity
+    from emotion_llama.predictors import out_of_domain
 
     found = {}
     with FeatureStore(features) as store:
-        for name in familiarity.SUBJECTS:
+        for name in out_of_domain.SUBJECTS:
             rows = [
                 np.stack([value for clip in clips if (value := getattr(store[clip], name)) is not None])
                 for clips in (known, others)
             ]
-            found[name] = familiarity.learn(rows[0], rows[1])
-    familiarity.save(found, out)
+            found[name] = out_of_domain.fit(rows[0], rows[1])
+    out_of_domain.save(found, out)
     return {name: one.farthest for name, one in found.items()}
 
 

@@ -10,21 +10,21 @@ import numpy as np
 import pytest
 import torch
 
-from emotion_llama.chat.threads import limited_threads, threads_for
-from emotion_llama.chat.writing import Writer
 from emotion_llama.errors import InputError
 from emotion_llama.models import EmotionLlamaConfig, EmotionLlamaForConditionalGeneration, EmotionLlamaProcessor
 from emotion_llama.models.clip_inputs import ClipInputs, GlobalFrame, no_faces
-from emotion_llama.predictors.emotion_llama import EmotionLlamaReader
-from emotion_llama.predictors.prepared import Prepared, prompt_batch
-from emotion_llama.predictors.seen import SeenArrays, seen_of
+from emotion_llama.predictors import Sample
+from emotion_llama.predictors.emotion_llama import EmotionLlamaPredictor
+from emotion_llama.predictors.writer import Writer, limited_threads, threads_for
 from emotion_llama.prompts.builder import Turn, user_text
 from emotion_llama.prompts.tokenizer_files import load_tokenizer
 from emotion_llama.records import Clip, Evidence, Missing, Prediction, Transcript, TranscriptLine, VideoInfo, Waveform
+from emotion_llama.serve.seen import SeenArrays, seen_of
 
 GOLDEN = Path(__file__).parents[1] / "golden"
 NOBODY, SILENT, DARK = Missing("faces", "nobody"), Missing("sound", "silent"), Missing("frame", "no video")
 DRAW = np.random.default_rng(7)
+OWN = (Turn(""),)  # the task's own instruction
 
 
 def seen(*, frame: bool = True, faces: int = 3, sound: bool = True, words: str | None = None) -> SeenArrays:
@@ -68,21 +68,21 @@ def make_folder(folder: Path, preset: str, **changes: object) -> Path:
 
 
 @pytest.fixture(scope="module", params=["toy", "nano"])
-def reader(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> EmotionLlamaReader:
+def predictor(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> EmotionLlamaPredictor:
     folder = make_folder(tmp_path_factory.mktemp("models") / request.param, request.param)
-    return EmotionLlamaReader(folder, max_new_tokens=12, device="cpu", dtype="float32")
+    return EmotionLlamaPredictor.load(folder, max_new_tokens=12, device="cpu", dtype="float32")
 
 
 @pytest.fixture(scope="module")
-def prepared(reader: EmotionLlamaReader) -> list[Prepared]:
-    found = [reader.prepare_arrays(clip) for clip in CLIPS]
-    assert all(isinstance(one, Prepared) for one in found)
+def samples(predictor: EmotionLlamaPredictor) -> list[Sample]:
+    found = [predictor.encode(clip.sample()) for clip in CLIPS]
+    assert all(isinstance(one, Sample) for one in found)
     return found  # type: ignore[return-value]
 
 
-def test_a_batch_answers_as_one_by_one(reader: EmotionLlamaReader, prepared: list[Prepared]) -> None:
-    alone = [reader.answer([case])[0] for case in prepared]
-    together = reader.answer(prepared)
+def test_a_batch_answers_as_one_by_one(predictor: EmotionLlamaPredictor, samples: list[Sample]) -> None:
+    alone = [predictor.predict([case])[0] for case in samples]
+    together = predictor.predict(samples)
     assert len({tuple(one.probabilities.values()) for one in alone if one.probabilities}) == len(CLIPS)
     for one, many in zip(alone, together, strict=True):
         assert one.probabilities is not None
@@ -90,36 +90,34 @@ def test_a_batch_answers_as_one_by_one(reader: EmotionLlamaReader, prepared: lis
         for label, value in one.probabilities.items():
             assert many.probabilities[label] == pytest.approx(value, abs=1e-5)
         assert (many.label, many.raw_text, many.reasoning) == (one.label, one.raw_text, one.reasoning)
-    assert reader.answer([]) == []
+    assert predictor.predict([]) == []
 
 
-def test_positions_start_after_the_filling(reader: EmotionLlamaReader, prepared: list[Prepared]) -> None:
+def test_positions_start_after_the_filling(predictor: EmotionLlamaPredictor, samples: list[Sample]) -> None:
     """A short prompt beside a long one keeps its own positions 0, 1, ..., when it is read and when it is continued."""
-    batch = prompt_batch(
-        reader.processor, prepared[:3], "train", "cpu", task="reason", instruction="Why?", history=()
-    )  # fmt: skip
+    batch = predictor._batch(samples[:3], "reason", "Why?")
     mask = batch["attention_mask"]
     lengths = mask.sum(dim=1).tolist()
     assert len(set(lengths)) == 3
     assert mask[:, -1].tolist() == [1, 1, 1]  # filled on the left
     heard: list[torch.Tensor] = []
-    forward = reader.model.language_model.forward
+    forward = predictor.model.language_model.forward
 
     def listen(*args: object, **options: object) -> object:
         heard.append(options["position_ids"])  # type: ignore[arg-type]
         return forward(*args, **options)
 
-    reader.model.language_model.forward = listen
+    predictor.model.language_model.forward = listen
     try:
-        reader.model.generate(**batch, max_new_tokens=2, min_new_tokens=2, do_sample=False)
+        predictor.model.generate(**batch, max_new_tokens=2, min_new_tokens=2, do_sample=False)
     finally:
-        reader.model.language_model.forward = forward
+        predictor.model.language_model.forward = forward
     for row, length in enumerate(lengths):
         assert heard[0][row, -length:].tolist() == list(range(length))
         assert heard[1][row].tolist() == [length]
 
 
-def test_arrays_are_read_as_files_are(reader: EmotionLlamaReader) -> None:
+def test_arrays_are_read_as_files_are(predictor: EmotionLlamaPredictor) -> None:
     faces = DRAW.integers(0, 255, (5, 112, 112, 3), np.uint8)
     frame = GlobalFrame(DRAW.integers(0, 255, (20, 30, 3), np.uint8), 0.4, "peak", "strongest")
     sound = Waveform(DRAW.normal(0, 0.1, 20_000).astype(np.float32))
@@ -130,25 +128,25 @@ def test_arrays_are_read_as_files_are(reader: EmotionLlamaReader) -> None:
     assert (arrays.clip_key, arrays.words, arrays.has_evidence) == ("key", "Oh no.", True)
     assert arrays.duration_seconds == 1.25
     assert "Voice: not measured" in arrays.cues
-    ready = reader.prepare_arrays(arrays)
-    assert isinstance(ready, Prepared)
-    assert reader.answer([ready]) == [reader.read(evidence, inputs)]
+    assert predictor.predict([arrays.sample()]) == predictor.predict([Sample(evidence, inputs)])
     nothing = ClipInputs(clip, None, 0, no_faces, None, (DARK, NOBODY, SILENT))
-    assert reader.prepare_arrays(seen_of(Evidence(), nothing)) == reader.read(Evidence(), nothing)
+    assert predictor.predict([seen_of(Evidence(), nothing).sample()]) == predictor.predict(
+        [Sample(Evidence(), nothing)]
+    )
 
 
 def test_what_was_encoded_is_not_encoded_again(
-    reader: EmotionLlamaReader, prepared: list[Prepared], monkeypatch: pytest.MonkeyPatch
+    predictor: EmotionLlamaPredictor, samples: list[Sample], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(reader, "_encode", lambda inputs: pytest.fail("encoded again"))
-    again = reader.prepare_arrays(replace(CLIPS[0], words="Something else."), prepared[0].encoded)
-    assert isinstance(again, Prepared)
-    assert again.encoded is prepared[0].encoded
-    assert again.words == "Something else."
+    monkeypatch.setattr(predictor, "_features", lambda inputs: pytest.fail("encoded again"))
+    again = predictor.encode(replace(CLIPS[0].sample(), features=samples[0].features, transcript="Something else."))
+    assert isinstance(again, Sample)
+    assert again.features is samples[0].features
+    assert again.text == "Something else."
 
 
-def test_declined_arrays(reader: EmotionLlamaReader) -> None:
-    found = reader.prepare_arrays(replace(CLIPS[4], words=None, has_evidence=False))
+def test_declined_arrays(predictor: EmotionLlamaPredictor) -> None:
+    found = predictor.encode(replace(CLIPS[4], words=None, has_evidence=False).sample())
     assert isinstance(found, Prediction)
     assert found.problem == "nothing was measured to tell a feeling from: no face, no voice, no words"
 
@@ -156,24 +154,24 @@ def test_declined_arrays(reader: EmotionLlamaReader) -> None:
 # --- chats ----------------------------------------------------------------------------------------------------------
 
 
-def test_written_piece_by_piece_is_what_generate_gives(reader: EmotionLlamaReader, prepared: list[Prepared]) -> None:
-    for case in prepared:
-        writer = reader.ask(case, task="reason", max_new_tokens=30)
+def test_written_piece_by_piece_is_what_generate_gives(predictor: EmotionLlamaPredictor, samples: list[Sample]) -> None:
+    for case in samples:
+        writer = predictor.stream(case, OWN, task="reason", max_new_tokens=30)
         pieces = list(writer)
-        batch = prompt_batch(reader.processor, [case], reader._layout, "cpu", task="reason")
-        made = reader.model.generate(**batch, max_new_tokens=30, do_sample=False)
-        assert "".join(pieces) == reader.processor.decode_answers(made)[0]
+        batch = predictor._batch([case], "reason", None)
+        made = predictor.model.generate(**batch, max_new_tokens=30, do_sample=False)
+        assert "".join(pieces) == predictor.processor.decode_answers(made)[0]
         assert writer.completion_tokens == made.shape[1]
         assert writer.prompt_tokens == batch["input_ids"].shape[1]
-        ends = made[0, -1].item() == reader.processor.tokenizer.eos_token_id
+        ends = made[0, -1].item() == predictor.processor.tokenizer.eos_token_id
         assert writer.finish_reason == ("stop" if ends else "length")
         assert len(pieces) > 1
 
 
-def test_two_answers_take_turns(reader: EmotionLlamaReader, prepared: list[Prepared]) -> None:
-    alone = ["".join(reader.ask(case, task="visual", max_new_tokens=8)) for case in prepared[:2]]
+def test_two_answers_take_turns(predictor: EmotionLlamaPredictor, samples: list[Sample]) -> None:
+    alone = ["".join(predictor.stream(case, OWN, task="visual", max_new_tokens=8)) for case in samples[:2]]
     assert not torch.is_inference_mode_enabled()
-    first, second = (reader.ask(case, task="visual", max_new_tokens=8) for case in prepared[:2])
+    first, second = (predictor.stream(case, OWN, task="visual", max_new_tokens=8) for case in samples[:2])
     texts = ["", ""]
     for _ in range(10):
         texts[0] += next(first, "")
@@ -182,9 +180,9 @@ def test_two_answers_take_turns(reader: EmotionLlamaReader, prepared: list[Prepa
     assert texts == alone
 
 
-def test_drawing(reader: EmotionLlamaReader, prepared: list[Prepared]) -> None:
+def test_drawing(predictor: EmotionLlamaPredictor, samples: list[Sample]) -> None:
     def draw(**options: float | int | None) -> str:
-        return "".join(reader.ask(prepared[0], instruction="Who?", max_new_tokens=8, **options))  # type: ignore[arg-type]
+        return "".join(predictor.stream(samples[0], [Turn("Who?")], max_new_tokens=8, **options))  # type: ignore[arg-type]
 
     greedy = draw()
     assert draw(temperature=1.5, seed=3) == draw(temperature=1.5, seed=3)
@@ -195,34 +193,34 @@ def test_drawing(reader: EmotionLlamaReader, prepared: list[Prepared]) -> None:
 
 
 def test_repetition_penalty_of_the_folder_counts_new_tokens(
-    reader: EmotionLlamaReader, prepared: list[Prepared], monkeypatch: pytest.MonkeyPatch
+    predictor: EmotionLlamaPredictor, samples: list[Sample], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def write() -> list[str]:
-        return ["".join(reader.ask(case, task="reason", max_new_tokens=30)) for case in prepared]
+        return ["".join(predictor.stream(case, OWN, task="reason", max_new_tokens=30)) for case in samples]
 
     plain = write()
-    monkeypatch.setattr(reader.model.generation_config, "repetition_penalty", 1e6)
-    for case, text in zip(prepared, write(), strict=True):
-        batch = prompt_batch(reader.processor, [case], reader._layout, "cpu", task="reason")
-        made = reader.model.generate(**batch, max_new_tokens=30, do_sample=False)
-        assert text == reader.processor.decode_answers(made)[0]
+    monkeypatch.setattr(predictor.model.generation_config, "repetition_penalty", 1e6)
+    for case, text in zip(samples, write(), strict=True):
+        batch = predictor._batch([case], "reason", None)
+        made = predictor.model.generate(**batch, max_new_tokens=30, do_sample=False)
+        assert text == predictor.processor.decode_answers(made)[0]
     assert write() != plain
 
 
-def test_earlier_turns_are_part_of_the_prompt(reader: EmotionLlamaReader, prepared: list[Prepared]) -> None:
-    case = prepared[0]
+def test_earlier_turns_are_part_of_the_prompt(predictor: EmotionLlamaPredictor, samples: list[Sample]) -> None:
+    case = samples[0]
     turns = (Turn(user_text("visual"), "A person in a red coat."),)
-    with_history, without = (reader.ask(case, instruction="Why?", history=h) for h in (turns, ()))
+    with_history, without = (predictor.stream(case, (*h, Turn("Why?"))) for h in (turns, ()))
     assert with_history.prompt_tokens > without.prompt_tokens + 10
-    batch = prompt_batch(
-        reader.processor, [case], reader._layout, "cpu", task="free", instruction="Why?", history=turns
-    )  # fmt: skip
-    expected = reader.processor.decode_answers(reader.model.generate(**batch, max_new_tokens=200, do_sample=False))[0]
+    batch = predictor._batch([case], "free", "Why?", turns)
+    expected = predictor.processor.decode_answers(
+        predictor.model.generate(**batch, max_new_tokens=200, do_sample=False)
+    )[0]
     assert "".join(with_history) == expected
 
 
-def test_an_answer_that_is_left_early_writes_no_more(reader: EmotionLlamaReader, prepared: list[Prepared]) -> None:
-    writer = reader.ask(prepared[0], task="reason", max_new_tokens=50)
+def test_an_answer_that_is_left_early_writes_no_more(predictor: EmotionLlamaPredictor, samples: list[Sample]) -> None:
+    writer = predictor.stream(samples[0], OWN, task="reason", max_new_tokens=50)
     next(writer)
     written = writer.completion_tokens
     writer.close()
@@ -231,36 +229,36 @@ def test_an_answer_that_is_left_early_writes_no_more(reader: EmotionLlamaReader,
 
 
 def test_what_cannot_be_asked(
-    reader: EmotionLlamaReader, prepared: list[Prepared], monkeypatch: pytest.MonkeyPatch
+    predictor: EmotionLlamaPredictor, samples: list[Sample], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with pytest.raises(InputError, match="no task 'x'"):
-        reader.ask(prepared[0], task="x")
+        predictor.stream(samples[0], OWN, task="x")
     with pytest.raises(InputError, match="task 'free' has no instruction of its own"):
-        reader.ask(prepared[0])
-    length = reader.ask(prepared[6], task="emotion").prompt_tokens
-    monkeypatch.setattr(reader.model.config.text_config, "max_position_embeddings", length + 4)
-    longest = reader.ask(prepared[6], task="emotion")
+        predictor.stream(samples[0], OWN)
+    length = predictor.stream(samples[6], OWN, task="emotion").prompt_tokens
+    monkeypatch.setattr(predictor.model.config.text_config, "max_position_embeddings", length + 4)
+    longest = predictor.stream(samples[6], OWN, task="emotion")
     assert "".join(longest)
     assert 0 < longest.completion_tokens <= 4
     with pytest.raises(InputError, match=r"the prompt is \d+ tokens long, the model takes \d+ with its answer; leave"):
-        reader.ask(prepared[1], task="reason")
+        predictor.stream(samples[1], OWN, task="reason")
 
 
 def test_weights_for_labels_alone_are_not_asked_for_reasons(
-    reader: EmotionLlamaReader, prepared: list[Prepared], tmp_path: Path
+    predictor: EmotionLlamaPredictor, samples: list[Sample], tmp_path: Path
 ) -> None:
-    place = reader_folder(reader, tmp_path)
+    place = copy_of(predictor, tmp_path)
     record = '{"format": "emotion-llama-conversion-1", "weights": "best.pth", "abilities": ["classify"]}'
     (place / "conversion.json").write_text(record)
-    classifier = EmotionLlamaReader(place, device="cpu")
+    classifier = EmotionLlamaPredictor.load(place, device="cpu")
     with pytest.raises(InputError, match=r"best\.pth was tuned for classification only"):
-        classifier.ask(prepared[0], task="reason")
-    assert classifier.ask(prepared[0], task="emotion", max_new_tokens=3).prompt_tokens > 10
+        classifier.stream(samples[0], OWN, task="reason")
+    assert classifier.stream(samples[0], OWN, task="emotion", max_new_tokens=3).prompt_tokens > 10
 
 
-def reader_folder(reader: EmotionLlamaReader, tmp_path: Path) -> Path:
-    reader.model.save_pretrained(tmp_path / "copy")
-    reader.processor.save_pretrained(tmp_path / "copy")
+def copy_of(predictor: EmotionLlamaPredictor, tmp_path: Path) -> Path:
+    predictor.model.save_pretrained(tmp_path / "copy")
+    predictor.processor.save_pretrained(tmp_path / "copy")
     return tmp_path / "copy"
 
 

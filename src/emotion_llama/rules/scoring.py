@@ -1,4 +1,4 @@
-"""The reader named "rules": what the measured cues speak for, added up. A baseline and an explanation, not a model.
+"""A prediction by rules: what the measured cues speak for, added up. A baseline and an explanation, not a model.
 
 Each cue adds log-odds to some labels and takes them from others; a softmax over prior plus sum gives probabilities:
 
@@ -15,7 +15,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from types import MappingProxyType
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 from emotion_llama.errors import InputError
 from emotion_llama.labels import MERR9, LabelSpace
@@ -27,9 +27,7 @@ from emotion_llama.rules.rule_tables import EVIDENCE_FLOOR, FACE_TABLES, NEUTRAL
 from emotion_llama.rules.voice_cues import read_voice
 from emotion_llama.rules.words import Hit, read_words
 
-if TYPE_CHECKING:
-    from emotion_llama.models.clip_inputs import ClipInputs
-
+NAME = "rules"
 _WORDS_ORIGIN = "lexicon_en.csv of this project; modifiers after VADER (Hutto & Gilbert, ICWSM 2014)"
 _MOST_WORD_CUES = 8  # hits beyond these are joined into one cue
 
@@ -41,10 +39,13 @@ class Scores(NamedTuple):
     probabilities: Mapping[str, float]
 
 
-class RulesReader:
-    """Reads evidence by rules.
+def predict_by_rules(
+    evidence: Evidence, table: str = "published", label_space: LabelSpace = MERR9, lexicon: Lexicon | None = None
+) -> Prediction:
+    """The prediction for one person in one segment; a `problem` when there is no evidence.
 
     Args:
+        evidence: what was measured.
         table: which action units speak for which label, "published" or "mer-factory" (`rule_tables.FACE_TABLES`).
         label_space: labels to choose from. Cues for other labels are left out, so that the probabilities are those of
             the label being one of the space.
@@ -53,45 +54,31 @@ class RulesReader:
     Raises:
         InputError: no such table, or a label space of one label.
     """
+    check_rules(table, label_space)
+    face = read_face(evidence.action_units, evidence.peak_frame, FACE_TABLES[table])
+    voice = read_voice(evidence.prosody, evidence.tone, evidence.usual)
+    words = read_words(evidence.transcript, lexicon)
+    cues = _within([*_capped(face.cues), *_capped(voice.cues), *_capped(_word_cues(words.hits))], label_space)
+    raw_text = coarse_sentence(evidence, face.units)
+    why_not = {
+        "face": evidence.why_missing("action_units") or face.problem,
+        "voice": evidence.why_missing("prosody") or voice.problem,
+        "words": evidence.why_missing("transcript") or words.problem,
+    }
+    problem = _why_no_answer(cues, why_not)
+    if problem is not None:
+        return Prediction(None, None, "", raw_text, NAME, cues, problem)
+    probabilities = score(cues, label_space).probabilities
+    label = max(probabilities, key=lambda one: probabilities[one])
+    return Prediction(label, probabilities, explain(label, probabilities, cues, why_not), raw_text, NAME, cues)
 
-    name = "rules"
-    frame_policy = None
 
-    def __init__(
-        self, table: str = "published", label_space: LabelSpace = MERR9, lexicon: Lexicon | None = None
-    ) -> None:
-        if table not in FACE_TABLES:
-            raise InputError(f"no action unit table {table!r} (there are: {', '.join(FACE_TABLES)})")
-        if len(label_space.labels) < 2:
-            raise InputError(f"label space {label_space.name!r} leaves nothing to choose: it has one label")
-        self.table = FACE_TABLES[table]
-        self.label_space = label_space
-        self._lexicon = lexicon
-        self.settings: Mapping[str, object] = {
-            "table": table,
-            "label_space": label_space.name,
-            "lexicon": "package" if lexicon is None else "given",
-        }
-
-    def read(self, evidence: Evidence, inputs: ClipInputs | None = None) -> Prediction:
-        """The answer for one person in one segment, from `evidence` alone; a `problem` when there is no evidence."""
-        face = read_face(evidence.action_units, evidence.peak_frame, self.table)
-        voice = read_voice(evidence.prosody, evidence.tone, evidence.usual)
-        words = read_words(evidence.transcript, self._lexicon)
-        cues = _within([*_capped(face.cues), *_capped(voice.cues), *_capped(_word_cues(words.hits))], self.label_space)
-        raw_text = coarse_sentence(evidence, face.units)
-        why_not = {
-            "face": evidence.why_missing("action_units") or face.problem,
-            "voice": evidence.why_missing("prosody") or voice.problem,
-            "words": evidence.why_missing("transcript") or words.problem,
-        }
-        problem = _why_no_answer(cues, why_not)
-        if problem is not None:
-            return Prediction(None, None, "", raw_text, self.name, cues, problem)
-        scores = score(cues, self.label_space)
-        label = max(scores.probabilities, key=lambda name: scores.probabilities[name])
-        reasoning = explain(label, scores.probabilities, cues, why_not)
-        return Prediction(label, scores.probabilities, reasoning, raw_text, self.name, cues)
+def check_rules(table: str, label_space: LabelSpace) -> None:
+    """Raises InputError: no such table, or a label space of one label."""
+    if table not in FACE_TABLES:
+        raise InputError(f"no action unit table {table!r} (there are: {', '.join(FACE_TABLES)})")
+    if len(label_space.labels) < 2:
+        raise InputError(f"label space {label_space.name!r} leaves nothing to choose: it has one label")
 
 
 def prior(label_space: LabelSpace) -> dict[str, float]:

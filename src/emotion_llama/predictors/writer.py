@@ -1,4 +1,4 @@
-"""An answer as the model writes it: one token a step, so that many answers can take turns in one thread.
+"""A model's answer as it is generated: one token a step, so that many answers can take turns in one thread.
 
 transformers' `generate` would need a thread for each answer that is streamed. Its own processors of scores are used,
 and greedy answers are those of `generate`.
@@ -9,11 +9,12 @@ and greedy answers are those of `generate`.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Literal
 
-from emotion_llama.chat.threads import limited_threads
 from emotion_llama.errors import InputError
+from emotion_llama.predictors.base import TextStream
 
 if TYPE_CHECKING:
     import torch
@@ -22,14 +23,34 @@ _UNFINISHED = "\ufffd"  # what a tokenizer makes of a character whose bytes are 
 _GREEDY_BELOW = 1e-4  # scores divided by less overflow; the likeliest token has all of the probability long before
 
 
-class Writer:
-    """Writes one answer: each `next` gives the next piece of text, the last one ends the iteration.
+# Our own choice. A step of the nano model (6 million parameters) takes a few milliseconds, cut into hundreds of
+# operations that end in a barrier each; where another process holds one of the cores, every barrier waits for it.
+SMALL_PARAMETERS = 50_000_000
 
-    Attributes:
-        prompt_tokens: length of the prompt.
-        completion_tokens: tokens written so far, the end token among them.
-        finish_reason: "stop" where the model ended, "length" where the limit did; None until then.
-    """
+
+def threads_for(num_parameters: int, device: str) -> int | None:
+    """CPU threads for a model of that size: 1 for a small one; None leaves torch's own choice."""
+    return 1 if device == "cpu" and num_parameters < SMALL_PARAMETERS else None
+
+
+@contextmanager
+def limited_threads(count: int | None) -> Iterator[None]:
+    """Within, torch computes with at most `count` threads; None changes nothing."""
+    import torch
+
+    before = torch.get_num_threads()
+    if count is None or count >= before:
+        yield
+        return
+    torch.set_num_threads(count)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
+class Writer(TextStream):
+    """Generates one answer: each `next` gives the next piece of text, the last one ends the iteration."""
 
     def __init__(
         self,
@@ -76,12 +97,7 @@ class Writer:
         self._mask: Any = None
         self._ids: list[int] = []
         self._open_tokens = open_tokens
-        self._told = ""
-        self.completion_tokens = 0
-        self.finish_reason: Literal["stop", "length"] | None = None
-
-    def __iter__(self) -> Writer:
-        return self
+        self._text = ""
 
     def __next__(self) -> str:
         while self.finish_reason is None:
@@ -89,8 +105,8 @@ class Writer:
             if not is_last and self._ids[-1] in self._open_tokens:
                 continue
             whole = self._decode(self._ids)
-            if len(whole) > len(self._told) and (is_last or not whole.endswith(_UNFINISHED)):
-                piece, self._told = whole[len(self._told) :], whole
+            if len(whole) > len(self._text) and (is_last or not whole.endswith(_UNFINISHED)):
+                piece, self._text = whole[len(self._text) :], whole
                 return piece
         raise StopIteration
 

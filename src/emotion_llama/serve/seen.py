@@ -1,4 +1,4 @@
-"""What a reader of pictures and sound is shown of one person in one segment, as plain arrays that can be sent on."""
+"""A sample as plain arrays that can be sent from one process to another: frame, face crops, sound, transcript, cues."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ from emotion_llama.rules.measured import has_evidence
 if TYPE_CHECKING:
     from emotion_llama.models.clip_inputs import ClipInputs
     from emotion_llama.models.inputs import Float32
+    from emotion_llama.predictors import Sample
 
 SAMPLE_RATE_HZ = 16_000
 
@@ -32,7 +33,7 @@ class SeenArrays:
         sound: [S] float32, mono at 16 kHz; None where there is none.
         words: what the person says; None where that is not known.
         cues: what was measured, in words (`prompts.cues.cue_text`).
-        has_evidence: a face, a voice or words were measured (`annotators.measured.has_evidence`).
+        has_evidence: a face, a voice or words were measured (`rules.measured.has_evidence`).
         missing: the reason for each of "frame", "faces" and "sound" that is not there.
         duration_seconds: of the clip.
 
@@ -68,9 +69,10 @@ class SeenArrays:
         if lacking := [what for what, is_there in there.items() if not is_there and what not in reasons]:
             raise InputError(f"there is no {lacking[0]}, and `missing` gives no reason; add one")
 
-    def inputs(self) -> ClipInputs:
-        """The same as a reader takes it; its clip is a stand-in without a file."""
+    def sample(self) -> Sample:
+        """The same as predictors take it; its clip is a stand-in without a file."""
         from emotion_llama.models.clip_inputs import ClipInputs, GlobalFrame, no_faces
+        from emotion_llama.predictors import Sample
 
         clip = Clip(Path("clip"), "", self.duration_seconds, None, AudioInfo(SAMPLE_RATE_HZ, 1, ""))
         # Time and policy of the frame are not sent; no answer depends on them.
@@ -81,7 +83,9 @@ class SeenArrays:
         def one_chunk() -> Iterator[UInt8]:
             return iter((crops,))
 
-        return ClipInputs(clip, frame, len(crops), one_chunk if len(crops) else no_faces, sound, self.missing)
+        inputs = ClipInputs(clip, frame, len(crops), one_chunk if len(crops) else no_faces, sound, self.missing)
+        # Empty evidence says that nothing was measured; what was is in the cues.
+        return Sample(None if self.has_evidence else Evidence(), inputs, None, self.words, self.cues, self.clip_key)
 
     def __repr__(self) -> str:
         frame = "none" if self.frame is None else f"{self.frame.shape[1]}x{self.frame.shape[0]}"
@@ -90,7 +94,7 @@ class SeenArrays:
 
 
 def seen_of(evidence: Evidence, inputs: ClipInputs, clip_key: str = "") -> SeenArrays:
-    """What a reader of `inputs` and `evidence` sees, with all crops in memory.
+    """The arrays of `inputs` and `evidence`, with all crops in memory.
 
     Raises:
         InputError: as `SeenArrays`.

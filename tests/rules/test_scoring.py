@@ -1,4 +1,4 @@
-"""The reader as a whole: probabilities computed by hand, conflicts, limits, and "no evidence"."""
+"""The rules as a whole: probabilities computed by hand, conflicts, limits, and "no evidence"."""
 
 import subprocess
 import sys
@@ -12,11 +12,12 @@ import pytest
 
 from emotion_llama.errors import InputError
 from emotion_llama.labels import DFEW7, MER6, MERR9, LabelSpace
-from emotion_llama.predictors import DEFAULT_MODEL, READERS, Reader, load_reader
-from emotion_llama.records import ActionUnits, Cue, Evidence, Missing, Prosody, Tone, Transcript
+from emotion_llama.predictors import DEFAULT_MODEL, PREDICTORS, Predictor, Sample, Task, load_predictor
+from emotion_llama.predictors.evidence import EvidencePredictor
+from emotion_llama.records import ActionUnits, Cue, Evidence, Missing, Prediction, Prosody, Tone, Transcript
 from emotion_llama.rules.explain import CLOSING, disagreement
 from emotion_llama.rules.lexicon import Lexicon, parse
-from emotion_llama.rules.rules import RulesReader, prior, score
+from emotion_llama.rules.scoring import predict_by_rules, prior, score
 from emotion_llama.rules.voice_tables import VOICE_RULES
 
 Units, Voice, Say = Callable[..., ActionUnits], Callable[..., Prosody], Callable[..., Transcript]
@@ -29,7 +30,10 @@ LEXICON = Lexicon(
         "tiny",
     )
 )
-READER = RulesReader(lexicon=LEXICON)
+
+
+def predict(evidence: Evidence) -> Prediction:
+    return predict_by_rules(evidence, lexicon=LEXICON)
 
 
 def test_prior_keeps_mass_for_nothing_strong() -> None:
@@ -40,7 +44,7 @@ def test_prior_keeps_mass_for_nothing_strong() -> None:
 
 
 def test_face_at_rest_by_hand(make_units: Units) -> None:
-    prediction = READER.read(Evidence(make_units()))
+    prediction = predict(Evidence(make_units()))
     # 0.3 e^1.8 / (0.3 e^1.8 + 0.7) = 1.81489 / 2.51489
     assert prediction.label == "neutral"
     assert prediction.probability == pytest.approx(0.72166, abs=1e-5)
@@ -48,7 +52,7 @@ def test_face_at_rest_by_hand(make_units: Units) -> None:
 
 
 def test_slight_smile_by_hand(make_units: Units) -> None:
-    prediction = READER.read(Evidence(make_units(AU06=0.8, AU12=0.8)))
+    prediction = predict(Evidence(make_units(AU06=0.8, AU12=0.8)))
     # happy .0875 e^1.5 = .392148; neutral .3 e^-.75 = .141710; seven others .6125; sum 1.146358
     assert prediction.probabilities is not None
     assert prediction.probabilities["happy"] == pytest.approx(0.342082, abs=1e-6)
@@ -57,7 +61,7 @@ def test_slight_smile_by_hand(make_units: Units) -> None:
 
 
 def test_insult_by_hand(say: Say) -> None:
-    prediction = READER.read(Evidence(transcript=say("He is pathetic.")))
+    prediction = predict(Evidence(transcript=say("He is pathetic.")))
     # contempt .0875 e^2 = .646542; neutral .3 e^-.7 = .148976; seven others .6125; sum 1.408018
     assert prediction.label == "contempt"
     assert prediction.probability == pytest.approx(0.459186, abs=1e-6)
@@ -65,7 +69,7 @@ def test_insult_by_hand(say: Say) -> None:
 
 def test_fast_voice_by_hand(make_voice: Voice) -> None:
     rate = next(rule for rule in VOICE_RULES if rule.scale.figure == "articulation_rate")
-    prediction = READER.read(Evidence(prosody=make_voice(articulation_rate=rate.scale.high + rate.step)))
+    prediction = predict(Evidence(prosody=make_voice(articulation_rate=rate.scale.high + rate.step)))
     # No figure is left to call the voice ordinary: .3 e^-.2 + .0875 (e^.4 + 3 e^.3 + e^.2 + e^-.4 + 2)
     # = .245619 + .825398 = 1.071017
     assert prediction.probabilities is not None
@@ -76,7 +80,7 @@ def test_fast_voice_by_hand(make_voice: Voice) -> None:
 
 
 def test_smile_with_an_insult_is_split_and_named(make_units: Units, say: Say) -> None:
-    prediction = READER.read(Evidence(make_units(AU06=0.8, AU12=0.8), transcript=say("Pathetic.")))
+    prediction = predict(Evidence(make_units(AU06=0.8, AU12=0.8), transcript=say("Pathetic.")))
     # happy .392148, contempt .646542, neutral .3 e^-1.45 = .070371, six others .525; sum 1.634061
     assert prediction.probabilities is not None
     assert prediction.probabilities["contempt"] == pytest.approx(0.395666, abs=1e-6)
@@ -89,7 +93,7 @@ def test_smile_with_an_insult_is_split_and_named(make_units: Units, say: Say) ->
 
 def test_example_of_the_project_page(make_units: Units, say: Say) -> None:
     line = "Are you really stupid or just pretending?"
-    prediction = RulesReader().read(Evidence(make_units(AU06=2.0, AU12=2.5), transcript=say(line)))
+    prediction = predict_by_rules(Evidence(make_units(AU06=2.0, AU12=2.5), transcript=say(line)))
     assert prediction.probabilities is not None
     ranked = sorted(prediction.probabilities.items(), key=lambda item: -item[1])
     assert [label for label, _ in ranked[:3]] == ["happy", "contempt", "angry"]
@@ -103,7 +107,7 @@ def test_cues_add_up_to_the_probabilities(make_units: Units, make_voice: Voice, 
     evidence = Evidence(
         make_units(AU01=2.0, AU04=1.5, AU15=2.0), prosody=make_voice(articulation_rate=2.5), transcript=say("I cried.")
     )
-    prediction = RulesReader().read(evidence)
+    prediction = predict_by_rules(evidence)
     assert {cue.source for cue in prediction.cues} == {"face", "voice", "words"}
     logits = {
         label: log(p) + sum(cue.weights.get(label, 0.0) for cue in prediction.cues) for label, p in prior(MERR9).items()
@@ -122,14 +126,14 @@ def test_score_survives_huge_log_odds() -> None:
 
 def test_one_source_is_capped(say: Say) -> None:
     # 2.0 (1 + 1/2 + 1/3 + 1/4) = 4.17 is scaled to 2.6, and neutral with it: -0.35 x 2.6.
-    prediction = READER.read(Evidence(transcript=say("Pathetic, pathetic, pathetic, pathetic.")))
+    prediction = predict(Evidence(transcript=say("Pathetic, pathetic, pathetic, pathetic.")))
     assert sum(cue.weights["contempt"] for cue in prediction.cues) == pytest.approx(2.6)
     assert sum(cue.weights["neutral"] for cue in prediction.cues) == pytest.approx(-0.91)
 
 
 def test_many_words_become_few_cues_with_the_same_sum(say: Say) -> None:
     text = "I hate you, liar, idiot, fool, loser, coward, bastard, jerk, scum, traitor, shut up!"
-    prediction = RulesReader().read(Evidence(transcript=say(text)))
+    prediction = predict_by_rules(Evidence(transcript=say(text)))
     assert len(prediction.cues) == 9
     assert prediction.cues[-1].text.endswith("more words and phrases")
     assert max(sum(c.weights.get(label, 0.0) for c in prediction.cues) for label in MERR9.labels) == pytest.approx(2.6)
@@ -142,7 +146,7 @@ def test_no_evidence_names_each_reason(table: str) -> None:
         Missing("prosody", "the file has no sound"),
         Missing("transcript", "no subtitle and no recogniser"),
     )
-    prediction = RulesReader(table).read(Evidence(missing=missing))
+    prediction = predict_by_rules(Evidence(missing=missing), table)
     assert prediction.label is None
     assert prediction.probabilities is None
     assert prediction.problem == (
@@ -150,13 +154,13 @@ def test_no_evidence_names_each_reason(table: str) -> None:
         "no words (no subtitle and no recogniser)"
     )
     assert prediction.raw_text == ""
-    bare = RulesReader(table).read(Evidence())
+    bare = predict_by_rules(Evidence(), table)
     assert bare.problem == "no evidence: no face (not given); no voice (not given); no words (nothing was transcribed)"
 
 
 def test_silence_and_flat_words_are_no_evidence(make_voice: Voice, say: Say) -> None:
     evidence = Evidence(prosody=make_voice(voiced_seconds=0.0), transcript=say("The train leaves at nine."))
-    prediction = RulesReader().read(evidence)
+    prediction = predict_by_rules(evidence)
     assert prediction.problem == (
         "no evidence: no face (not given); no voice (only 0.0 s are voiced, 0.3 s are needed); "
         "no words (none of the words is in the emotion lexicon)"
@@ -165,7 +169,7 @@ def test_silence_and_flat_words_are_no_evidence(make_voice: Voice, say: Say) -> 
 
 
 def test_weak_cues_are_no_answer(say: Say) -> None:
-    prediction = READER.read(Evidence(transcript=say("Hm.")))
+    prediction = predict(Evidence(transcript=say("Hm.")))
     assert prediction.label is None
     assert prediction.problem == (
         "the cues are too weak to tell: together they move no label by more than 0.30 log-odds"
@@ -175,7 +179,7 @@ def test_weak_cues_are_no_answer(say: Say) -> None:
 
 def test_reasoning_names_cue_doubt_and_baseline(make_units: Units) -> None:
     missing = (Missing("prosody", "the file has no sound"), Missing("transcript", "none given"))
-    prediction = READER.read(Evidence(make_units(AU06=0.8, AU12=0.8), missing=missing))
+    prediction = predict(Evidence(make_units(AU06=0.8, AU12=0.8), missing=missing))
     assert prediction.reasoning == (
         "The face reads as happy: cheek raiser (AU06) 0.8 and lip corner puller (AU12) 0.8 of 5 at 0.00 s "
         "(slight, held 100 % of the visible time), +1.50 log-odds. "
@@ -186,19 +190,19 @@ def test_reasoning_names_cue_doubt_and_baseline(make_units: Units) -> None:
 
 def test_reasoning_names_what_speaks_against(make_units: Units, make_voice: Voice) -> None:
     evidence = Evidence(make_units(AU01=1.6, AU04=1.6, AU15=1.6), prosody=make_voice(articulation_rate=7.5))
-    reasoning = RulesReader().read(evidence).reasoning
+    reasoning = predict_by_rules(evidence).reasoning
     assert "The face reads as sad: inner brow raiser (AU01) 1.6" in reasoning
     assert "Against it: voice, articulation rate 7.5 syllables/s, above 5.5 (fast), -0.40 log-odds." in reasoning
 
 
 def test_agreement_of_two_sources_is_named(make_units: Units, say: Say) -> None:
     evidence = Evidence(make_units(AU12=2.4, AU14=2.4), transcript=say("Pathetic."))
-    reasoning = READER.read(evidence).reasoning
+    reasoning = predict(evidence).reasoning
     assert reasoning.startswith('The words read as contempt: "pathetic", +2.00 log-odds; the face agrees: lip corner')
 
 
 def test_neutral_by_elimination_says_so(make_voice: Voice) -> None:
-    reasoning = READER.read(Evidence(prosody=make_voice(articulation_rate=7.5))).reasoning
+    reasoning = predict(Evidence(prosody=make_voice(articulation_rate=7.5))).reasoning
     assert reasoning.startswith("No cue speaks for neutral; it is what is left when the cues speak against the rest.")
 
 
@@ -214,21 +218,21 @@ def test_rest_beside_words_is_no_disagreement() -> None:
 def test_coarse_sentence_has_only_what_was_measured(make_units: Units, say: Say) -> None:
     tone = Tone("low-pitched, quiet, slow voice", {"quiet": "-40 dB"})
     evidence = Evidence(make_units(AU04=1.6, AU07=1.6), tone=tone, transcript=say("Leave me alone."))
-    assert RulesReader().read(evidence).raw_text == (
+    assert predict_by_rules(evidence).raw_text == (
         "The person's expression and actions include eyes clearly narrowed under lowered eyebrows, "
         "and the person's tone is low-pitched, quiet, slow. Saying: Leave me alone."
     )
-    assert RulesReader().read(replace(evidence, action_units=None, transcript=None)).raw_text == (
+    assert predict_by_rules(replace(evidence, action_units=None, transcript=None)).raw_text == (
         "The person's tone is low-pitched, quiet, slow."
     )
-    assert RulesReader().read(Evidence(make_units())).raw_text == (
+    assert predict_by_rules(Evidence(make_units())).raw_text == (
         "The person's expression and actions include no marked movement of the face."
     )
 
 
 @pytest.mark.parametrize("space", [MER6, DFEW7])
 def test_other_label_spaces_get_a_distribution_of_their_own(space: LabelSpace, make_units: Units) -> None:
-    prediction = RulesReader(label_space=space).read(Evidence(make_units(AU06=2.0, AU12=2.0)))
+    prediction = predict_by_rules(Evidence(make_units(AU06=2.0, AU12=2.0)), label_space=space)
     assert set(prediction.probabilities or ()) == set(space.labels)
     assert all(set(cue.weights) <= set(space.labels) for cue in prediction.cues)
     assert prediction.label == "happy"
@@ -236,38 +240,52 @@ def test_other_label_spaces_get_a_distribution_of_their_own(space: LabelSpace, m
 
 def test_unknown_table() -> None:
     with pytest.raises(InputError, match=r"no action unit table 'x' \(there are: published, mer-factory\)"):
-        RulesReader("x")
+        EvidencePredictor("x")
 
 
 def test_space_of_one_label() -> None:
     with pytest.raises(InputError, match="label space 'one' leaves nothing to choose: it has one label"):
-        RulesReader(label_space=LabelSpace("one", ("neutral",)))
+        EvidencePredictor(label_space=LabelSpace("one", ("neutral",)))
 
 
-def test_load_reader() -> None:
-    reader = load_reader("rules", table="mer-factory")
-    assert isinstance(reader, RulesReader)
-    assert isinstance(reader, Reader)
-    assert reader.name == "rules"
-    assert reader.table.name == "mer-factory"
-    with pytest.raises(InputError, match=r"no reader 'oracle' \(there are: rules, nano\)"):
-        load_reader("oracle")
-    with pytest.raises(InputError, match=r"reader 'rules' takes no option 'model' \(it takes: label_space, lexicon, t"):
-        load_reader("rules", model="x")
+def test_load_predictor() -> None:
+    found = load_predictor("rules", table="mer-factory")
+    assert isinstance(found, EvidencePredictor)
+    assert isinstance(found, Predictor)
+    assert isinstance(load_predictor("evidence"), EvidencePredictor)
+    assert (found.name, found.settings["table"]) == ("rules", "mer-factory")
+    with pytest.raises(InputError, match=r"no predictor 'oracle' \(there are: rules, nano\)"):
+        load_predictor("oracle")
+    with pytest.raises(InputError, match=r"'rules' takes no option 'model' \(it takes: label_space, lexicon, table"):
+        load_predictor("rules", model="x")
 
 
-def test_every_reader_of_the_table_can_be_imported() -> None:
-    assert set(READERS) == {"rules", "nano"}
-    assert DEFAULT_MODEL in READERS
-    for place in READERS.values():
+def test_tasks(make_units: Units) -> None:
+    sample = Sample(Evidence(make_units(AU06=2.0, AU12=2.0)))
+    predictor = load_predictor("rules")
+    (own,) = predictor.predict([sample])
+    (label,) = predictor.predict([sample], Task("emotion", MER6.labels))
+    (why,) = predictor.predict([sample], Task("reason"))
+    assert (label.label, label.raw_text, set(label.probabilities or ())) == ("happy", "happy", set(MER6.labels))
+    assert (why.label, why.raw_text) == (own.label, own.reasoning)
+    assert list(predictor.stream(sample, [], task="reason")) == [own.reasoning]
+    assert predictor.encode(sample) is sample
+    with pytest.raises(InputError, match="'free'"):
+        predictor.stream(sample, [])
+
+
+def test_every_predictor_of_the_table_can_be_imported() -> None:
+    assert set(PREDICTORS) == {"rules", "nano"}
+    assert DEFAULT_MODEL in PREDICTORS
+    for place in PREDICTORS.values():
         module, _, attribute = place.partition(":")
-        assert isinstance(getattr(import_module(module), attribute).read, FunctionType)
+        assert isinstance(getattr(import_module(module), attribute.partition(".")[0]).predict, FunctionType)
 
 
 def test_import_reads_no_lexicon() -> None:
     code = (
-        "import sys, emotion_llama.predictors as a; assert 'emotion_llama.rules.rules' not in sys.modules;"
-        "import emotion_llama.rules.rules, emotion_llama.rules.lexicon as x;"
+        "import sys, emotion_llama.predictors as a; assert 'emotion_llama.rules.scoring' not in sys.modules;"
+        "import emotion_llama.rules.scoring, emotion_llama.rules.lexicon as x;"
         "assert x.english.cache_info().currsize == 0"
     )
     subprocess.run([sys.executable, "-c", code], check=True)

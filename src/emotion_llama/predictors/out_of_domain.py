@@ -1,9 +1,9 @@
-"""Whether a clip is like those that a model learned from, by its encoders' vectors.
+"""Whether a clip is out of the domain that a model was trained on, by its encoders' vectors.
 
 For each of face, temporal and audio, `familiar.safetensors` in the model's folder holds the mean and the spread of the
-vectors of its training clips and how far clips of people it did not learn from lay (Mahalanobis distance). What lies
-farther is unlike anything that the model knows: its answer is a guess there, and says so. Distances of this kind are a
-common measure of what is out of a classifier's distribution (Lee et al., NeurIPS 2018).
+vectors of its training clips, and the largest Mahalanobis distance of validation clips (of people who are not in the
+training set). A clip that lies farther is out of domain: its prediction is a guess, and says so. The measure is common
+for classifiers (Lee et al., NeurIPS 2018).
 
 Legend: N clips, D width.
 """
@@ -21,14 +21,14 @@ from emotion_llama.errors import InputError
 from emotion_llama.records import Float
 
 FILE = "familiar.safetensors"
-# As the answer calls what each encoder saw or heard.
+# Encoder -> what it encodes, as people read it.
 SUBJECTS: Mapping[str, str] = {"face": "the face", "temporal": "the face's movement", "audio": "the voice"}
 SHRINKAGE = 1e-3  # of the mean variance, added to each: directions that hardly vary would decide all. Own.
 
 
 @dataclass(frozen=True, repr=False)
-class Familiar:
-    """One encoder's vectors of known clips: mean [D], whitening [D, D], and the farthest distance that is familiar."""
+class Domain:
+    """One encoder's vectors of the training clips: mean [D], whitening [D, D], and the largest distance in domain."""
 
     mean: Float
     whitening: Float
@@ -41,22 +41,22 @@ class Familiar:
         return found
 
 
-def learn(known: Float, others: Float) -> Familiar:
-    """From vectors [N, D] that were learned from, and others' [N, D], of which the farthest is still familiar."""
+def fit(known: Float, others: Float) -> Domain:
+    """The domain of training vectors [N, D]; of validation vectors [N, D] the farthest is still in domain."""
     mean = known.mean(axis=0)
     covariance = np.cov(known.astype(np.float64).T)
     covariance += SHRINKAGE * np.trace(covariance) / len(covariance) * np.eye(len(covariance))
     whitening = np.linalg.cholesky(np.linalg.inv(covariance))
-    found = Familiar(mean.astype(np.float32), whitening.astype(np.float32), 0.0)
-    return Familiar(found.mean, found.whitening, float(found.distance(others).max()))
+    found = Domain(mean.astype(np.float32), whitening.astype(np.float32), 0.0)
+    return Domain(found.mean, found.whitening, float(found.distance(others).max()))
 
 
-def save(familiar: Mapping[str, Familiar], folder: Path) -> None:
+def save(domains: Mapping[str, Domain], folder: Path) -> None:
     """Write the file into a model's folder."""
     from safetensors.numpy import save_file
 
     arrays: dict[str, npt.NDArray[np.float32]] = {}
-    for name, one in familiar.items():
+    for name, one in domains.items():
         arrays[f"{name}.mean"] = np.asarray(one.mean, np.float32)
         arrays[f"{name}.whitening"] = np.ascontiguousarray(one.whitening, np.float32)
         arrays[f"{name}.farthest"] = np.array([one.farthest], np.float32)
@@ -64,8 +64,8 @@ def save(familiar: Mapping[str, Familiar], folder: Path) -> None:
     (folder / FILE).chmod(0o644)
 
 
-def load(folder: Path) -> dict[str, Familiar]:
-    """What the folder holds; empty for a model that does not know what it learned from.
+def load(folder: Path) -> dict[str, Domain]:
+    """What the folder holds; empty for a model without a record of its domain.
 
     Raises:
         InputError: the file is not of this kind.
@@ -79,7 +79,7 @@ def load(folder: Path) -> dict[str, Familiar]:
     try:
         arrays = load_file(str(path))
         return {
-            name: Familiar(
+            name: Domain(
                 arrays[f"{name}.mean"], arrays[f"{name}.whitening"], float(arrays[f"{name}.farthest"][0])
             )
             for name in SUBJECTS
@@ -87,21 +87,19 @@ def load(folder: Path) -> dict[str, Familiar]:
         }  # fmt: skip
     except (SafetensorError, KeyError, IndexError, OSError) as error:
         raise InputError(
-            f"{path} cannot be read ({error!r}); delete it: answers then do not say what is unfamiliar"
+            f"{path} cannot be read ({error!r}); delete it: predictions then do not say what is out of domain"
         ) from error
 
 
-def unfamiliar(familiar: Mapping[str, Familiar], vectors: Mapping[str, Float]) -> tuple[str, ...]:
-    """Which encoders' vectors [D] lie farther than anything familiar, by name."""
+def outside(domains: Mapping[str, Domain], vectors: Mapping[str, Float]) -> tuple[str, ...]:
+    """Which encoders' vectors [D] are out of domain, by name."""
     return tuple(
-        name
-        for name, one in familiar.items()
-        if name in vectors and one.distance(vectors[name][None])[0] > one.farthest
+        name for name, one in domains.items() if name in vectors and one.distance(vectors[name][None])[0] > one.farthest
     )
 
 
 def warning(names: Sequence[str]) -> str:
-    """What an answer says of them; "" where all is familiar."""
+    """What the reasons say of encoders that are out of domain; "" where none is."""
     if not names:
         return ""
     subjects = [SUBJECTS[name] for name in names]

@@ -1,4 +1,4 @@
-"""The model as a reader, at toy size with random weights: what it is given, what it answers, where it does not."""
+"""Our model as a predictor, at toy size with random weights: what it is given, what it answers, where it does not."""
 
 import builtins
 import json
@@ -12,18 +12,16 @@ import numpy as np
 import pytest
 import torch
 
-from emotion_llama import predictors as annotators
+from emotion_llama import predictors
 from emotion_llama.errors import BackendError, InputError, MissingDependency
 from emotion_llama.labels import DFEW7, MER6, MERR9
 from emotion_llama.models import EmotionLlamaConfig, EmotionLlamaForConditionalGeneration, EmotionLlamaProcessor
 from emotion_llama.models.clip_inputs import ClipInputs, GlobalFrame, no_faces
-from emotion_llama.predictors import Reader, load_reader, shipped_folder
-from emotion_llama.predictors.emotion_llama import EmotionLlamaReader
-from emotion_llama.predictors.model_texts import label_instruction, told_reasons
-from emotion_llama.predictors.prepared import Prepared
+from emotion_llama.predictors import Predictor, Sample, Task, load_predictor, shipped_folder
+from emotion_llama.predictors.emotion_llama import EmotionLlamaPredictor, label_instruction, reasons, shortened
+from emotion_llama.predictors.evidence import EvidencePredictor
 from emotion_llama.prompts.tokenizer_files import load_tokenizer
-from emotion_llama.records import Clip, Evidence, Missing, Transcript, TranscriptLine, VideoInfo, Waveform
-from emotion_llama.rules.rules import RulesReader
+from emotion_llama.records import Clip, Evidence, Missing, Prediction, Transcript, TranscriptLine, VideoInfo, Waveform
 
 torch.set_num_threads(1)
 GOLDEN = Path(__file__).parents[1] / "golden"
@@ -48,43 +46,49 @@ def make_folder(folder: Path, **changes: object) -> Path:
     return folder
 
 
+def predict(predictor: Predictor, evidence: Evidence, inputs: ClipInputs | None = None) -> Prediction:
+    return predictor.predict([Sample(evidence, inputs)])[0]
+
+
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return make_folder(tmp_path_factory.mktemp("models") / "toy-7")
 
 
 @pytest.fixture(scope="module")
-def reader(folder: Path) -> EmotionLlamaReader:
-    return EmotionLlamaReader(folder, max_new_tokens=6, device="cpu")
+def predictor(folder: Path) -> EmotionLlamaPredictor:
+    return EmotionLlamaPredictor.load(folder, max_new_tokens=6, device="cpu")
 
 
-def test_a_folder_is_a_reader(folder: Path) -> None:
-    found = load_reader(str(folder), max_new_tokens=2, device="cpu")
-    assert isinstance(found, EmotionLlamaReader)
-    assert isinstance(found, Reader)
-    assert isinstance(RulesReader(), Reader)
-    assert (found.name, found.frame_policy, RulesReader().frame_policy) == ("toy-7", "first", None)
-    with pytest.raises(InputError, match=r"no reader '/no/such' \(there are: rules, nano\); a model is named by its f"):
-        load_reader("/no/such")
+def test_a_folder_is_a_predictor(folder: Path) -> None:
+    found = load_predictor(str(folder), max_new_tokens=2, device="cpu")
+    assert isinstance(found, EmotionLlamaPredictor)
+    assert isinstance(found, Predictor)
+    assert isinstance(EvidencePredictor(), Predictor)
+    assert (found.name, found.frame_policy, EvidencePredictor().frame_policy) == ("toy-7", "first", None)
+    with pytest.raises(
+        InputError, match=r"no predictor '/no/such' \(there are: rules, nano\); a model is named by its f"
+    ):
+        load_predictor("/no/such")
     with pytest.raises(InputError, match="takes no option 'folder'"):
-        load_reader(str(folder), folder="x")
+        load_predictor(str(folder), folder="x")
     with pytest.raises(InputError, match="takes no option 'tabel' \\(it takes: device, dtype, label_space"):
-        load_reader(str(folder), tabel="x")
+        load_predictor(str(folder), tabel="x")
 
 
-def test_probabilities_are_those_of_full_passes(reader: EmotionLlamaReader) -> None:
+def test_probabilities_are_those_of_full_passes(predictor: EmotionLlamaPredictor) -> None:
     """One pass per label over prompt, label and end token gives the same as the shared cache."""
-    prediction = reader.read(WORDS, EVERYTHING)
+    prediction = predict(predictor, WORDS, EVERYTHING)
     assert prediction.probabilities is not None
     assert tuple(prediction.probabilities) == MERR9.labels
-    features = reader._extractor.extract(EVERYTHING)
+    features = predictor.extractor.extract(EVERYTHING)
     from emotion_llama.models.clip_media import ClipMedia
 
     clip, sums = ClipMedia.of_features(features), []
     for label in MERR9.labels:
-        batch = reader.processor(clip, task="emotion", words="Oh no.", answers=label)
+        batch = predictor.processor(clip, task="emotion", words="Oh no.", answers=label)
         with torch.no_grad():
-            loss = reader.model(**batch).loss
+            loss = predictor.model(**batch).loss
         sums.append(-float(loss) * int((batch["labels"] != -100).sum()))
     weights = [math.exp(value - max(sums)) for value in sums]
     for label, weight in zip(MERR9.labels, weights):
@@ -93,24 +97,24 @@ def test_probabilities_are_those_of_full_passes(reader: EmotionLlamaReader) -> N
     assert (prediction.model, prediction.problem) == ("toy-7", None)
 
 
-def test_reasons_are_what_the_model_generates(reader: EmotionLlamaReader) -> None:
-    prediction = reader.read(WORDS, EVERYTHING)
+def test_reasons_are_what_the_model_generates(predictor: EmotionLlamaPredictor) -> None:
+    prediction = predict(predictor, WORDS, EVERYTHING)
     from emotion_llama.models.clip_media import ClipMedia
 
-    clip = ClipMedia.of_features(reader._extractor.extract(EVERYTHING))
-    batch = reader.processor(clip, task="reason", words="Oh no.")
-    text = reader.processor.decode_answers(reader.model.generate(**batch, max_new_tokens=6, do_sample=False))[0]
+    clip = ClipMedia.of_features(predictor.extractor.extract(EVERYTHING))
+    batch = predictor.processor(clip, task="reason", words="Oh no.")
+    text = predictor.processor.decode_answers(predictor.model.generate(**batch, max_new_tokens=6, do_sample=False))[0]
     assert prediction.raw_text == text
     assert prediction.reasoning.lower().startswith(text.lower())
-    assert reader.read(WORDS, EVERYTHING) == prediction  # nothing is drawn
+    assert predict(predictor, WORDS, EVERYTHING) == prediction  # nothing is drawn
 
 
 def test_the_frame_is_encoded_once_for_both_questions(
-    reader: EmotionLlamaReader, monkeypatch: pytest.MonkeyPatch
+    predictor: EmotionLlamaPredictor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     passes = []
-    monkeypatch.setattr(reader.model.vision_tower, "forward", _counted(reader.model.vision_tower.forward, passes))
-    reader.read(WORDS, EVERYTHING)
+    monkeypatch.setattr(predictor.model.vision_tower, "forward", _counted(predictor.model.vision_tower.forward, passes))
+    predict(predictor, WORDS, EVERYTHING)
     assert passes == [(1, 3, 56, 56)]
 
 
@@ -122,14 +126,14 @@ def _counted(forward: Callable[..., object], passes: list[tuple[int, ...]]) -> C
     return counting
 
 
-def test_every_modality_counts(reader: EmotionLlamaReader) -> None:
+def test_every_modality_counts(predictor: EmotionLlamaPredictor) -> None:
     seen = [
         EVERYTHING,
         ClipInputs(CLIP, None, 3, EVERYTHING.face_chunks, SOUND, (Missing("frame", "no video"),)),
         ClipInputs(CLIP, FRAME, 0, no_faces, SOUND, (Missing("faces", "nobody"),)),
         ClipInputs(CLIP, FRAME, 3, EVERYTHING.face_chunks, None, (Missing("sound", "silent file"),)),
     ]
-    answers = [reader.read(WORDS, inputs) for inputs in seen] + [reader.read(Evidence(), EVERYTHING)]
+    answers = [predict(predictor, WORDS, inputs) for inputs in seen] + [predict(predictor, Evidence(), EVERYTHING)]
     assert len({answer.probability for answer in answers}) == 5
     assert "Read without" not in answers[0].reasoning
     assert "Read without global_image (no video)." in answers[1].reasoning
@@ -137,61 +141,65 @@ def test_every_modality_counts(reader: EmotionLlamaReader) -> None:
     assert "Read without audio (silent file)." in answers[3].reasoning
 
 
-def test_words_alone_are_read_and_nothing_at_all_is_a_problem(reader: EmotionLlamaReader) -> None:
+def test_words_alone_are_read_and_nothing_at_all_is_a_problem(predictor: EmotionLlamaPredictor) -> None:
     reasons = (Missing("faces", "nobody"), Missing("frame", "no video"), Missing("sound", "no sound"))
     nothing = ClipInputs(CLIP, None, 0, no_faces, None, reasons)
-    assert reader.read(WORDS, nothing).label in MERR9.labels
-    answer = reader.read(Evidence(), nothing)
+    assert predict(predictor, WORDS, nothing).label in MERR9.labels
+    answer = predict(predictor, Evidence(), nothing)
     assert (answer.label, answer.probabilities) == (None, None)
     assert answer.problem == (
         "there is nothing to see, hear or read: no faces (nobody); no frame (no video); no sound (no sound)"
     )
 
 
-def test_measurements_alone_are_refused(reader: EmotionLlamaReader) -> None:
-    with pytest.raises(InputError, match="reader 'toy-7' needs the clip's pictures and sound, got measurements alone"):
-        reader.read(WORDS)
+def test_measurements_alone_are_refused(predictor: EmotionLlamaPredictor) -> None:
+    with pytest.raises(InputError, match="predictor 'toy-7' needs the clip's frames and sound, got measurements alone"):
+        predict(predictor, WORDS)
 
 
-def test_sound_too_long_for_the_recipe_is_a_problem(reader: EmotionLlamaReader) -> None:
+def test_sound_too_long_for_the_recipe_is_a_problem(predictor: EmotionLlamaPredictor) -> None:
     long = Waveform(np.zeros(16_000 * 181, np.float32))
-    answer = reader.read(WORDS, ClipInputs(CLIP, FRAME, 0, no_faces, long, (Missing("faces", "nobody"),)))
+    answer = predict(predictor, WORDS, ClipInputs(CLIP, FRAME, 0, no_faces, long, (Missing("faces", "nobody"),)))
     assert answer.label is None
     assert answer.problem is not None
     assert "takes up to 180 s, got 181 s" in answer.problem
 
 
-def test_a_room_without_anybody_is_declined(reader: EmotionLlamaReader, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_room_without_anybody_is_declined(predictor: EmotionLlamaPredictor, monkeypatch: pytest.MonkeyPatch) -> None:
     """A model used to give an empty room with a humming fridge a feeling."""
-    monkeypatch.setattr(reader._extractor, "extract", lambda inputs: pytest.fail("encoded"))
+    monkeypatch.setattr(predictor.extractor, "extract", lambda inputs: pytest.fail("encoded"))
     room = ClipInputs(CLIP, FRAME, 0, no_faces, SOUND, (Missing("faces", "nobody"),))
-    answer = reader.read(Evidence(missing=(Missing("peak_frame", "nobody"),)), room)
+    answer = predict(predictor, Evidence(missing=(Missing("peak_frame", "nobody"),)), room)
     assert (answer.label, answer.probabilities) == (None, None)
     assert answer.problem == "nothing was measured to tell a feeling from: no face, no voice, no words"
 
 
 def test_nano_is_the_folder_in_the_package(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(annotators._SHIPPED, "nano", folder)
-    nano = load_reader("nano", device="cpu", max_new_tokens=2)
-    assert isinstance(nano, EmotionLlamaReader)
+    monkeypatch.setitem(predictors._SHIPPED, "nano", folder)
+    nano = load_predictor("nano", device="cpu", max_new_tokens=2)
+    assert isinstance(nano, EmotionLlamaPredictor)
     assert shipped_folder("nano") == folder
-    monkeypatch.setitem(annotators._SHIPPED, "nano", tmp_path)
+    monkeypatch.setitem(predictors._SHIPPED, "nano", tmp_path)
     with pytest.raises(InputError, match=r"model 'nano' is not in this copy of the package: .* holds no model; name"):
-        load_reader("nano")
+        load_predictor("nano")
     with pytest.raises(InputError, match=r"no model 'rules' comes with the package \(there are: nano\)"):
         shipped_folder("rules")
 
 
-def test_temperature_flattens_and_label_space_restricts(folder: Path, reader: EmotionLlamaReader) -> None:
-    sharp = reader.read(WORDS, EVERYTHING)
-    flat = EmotionLlamaReader(folder, temperature=1e6, reason_task=None, device="cpu").read(WORDS, EVERYTHING)
+def test_temperature_flattens_and_label_space_restricts(folder: Path, predictor: EmotionLlamaPredictor) -> None:
+    sharp = predict(predictor, WORDS, EVERYTHING)
+    flat = predict(
+        EmotionLlamaPredictor.load(folder, temperature=1e6, reason_task=None, device="cpu"), WORDS, EVERYTHING
+    )
     assert sharp.probabilities is not None
     assert flat.probabilities is not None
     assert flat.label == sharp.label
     assert max(flat.probabilities.values()) == pytest.approx(1 / 9, rel=1e-3)
     assert max(sharp.probabilities.values()) > 0.12
     assert (flat.raw_text, flat.reasoning) == ("", "")
-    six = EmotionLlamaReader(folder, label_space=MER6, reason_task=None, device="cpu").read(WORDS, EVERYTHING)
+    six = predict(
+        EmotionLlamaPredictor.load(folder, label_space=MER6, reason_task=None, device="cpu"), WORDS, EVERYTHING
+    )
     assert six.probabilities is not None
     kept = sum(sharp.probabilities[label] for label in MER6.labels)
     for label in MER6.labels:  # the same prompt: the nine's probabilities, given that it is one of the six
@@ -204,50 +212,49 @@ def test_instructions_of_label_spaces() -> None:
 
 
 def test_layout_evidence_tells_the_cues(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    reader = EmotionLlamaReader(folder, layout="evidence", reason_task=None, device="cpu")
+    predictor = EmotionLlamaPredictor.load(folder, layout="evidence", reason_task=None, device="cpu")
     told = []
-    batch_of = type(reader.processor).__call__
+    batch_of = type(predictor.processor).__call__
 
     def listen(self: object, clip: object, **options: object) -> object:
         told.append(options["cues"])
         return batch_of(self, clip, **options)
 
-    monkeypatch.setattr(type(reader.processor), "__call__", listen)
-    reader.read(Evidence(missing=(Missing("peak_frame", "nobody"),)), EVERYTHING)
+    monkeypatch.setattr(type(predictor.processor), "__call__", listen)
+    predict(predictor, Evidence(missing=(Missing("peak_frame", "nobody"),)), EVERYTHING)
     missing = "Face: not measured (nobody). Voice: not measured (not given). Words: not measured (not given)."
     assert told == [[f"Measured cues. {missing}"]]
 
 
-def test_long_talk_keeps_beginning_and_end(reader: EmotionLlamaReader) -> None:
+def test_long_talk_keeps_beginning_and_end() -> None:
     talk = " ".join(f"w{i}" for i in range(1000))
-    prepared = reader.prepare(Evidence(transcript=Transcript((TranscriptLine(talk),), "given")), EVERYTHING)
-    assert isinstance(prepared, Prepared)
-    assert prepared.words is not None
-    assert prepared.words.split() == [f"w{i}" for i in range(200)] + ["..."] + [f"w{i}" for i in range(800, 1000)]
+    assert shortened(talk).split() == [f"w{i}" for i in range(200)] + ["..."] + [f"w{i}" for i in range(800, 1000)]
 
 
 def test_reasons_that_name_another_label_are_marked() -> None:
-    told = told_reasons("sad", "the person smiles, so he is happy", MERR9)
+    told = reasons("sad", "the person smiles, so he is happy", MERR9)
     assert told == (
         "The person smiles, so he is happy. "
         "These reasons name happy; the label is the likeliest of the label space, sad."
     )
-    assert told_reasons("happy", "he is happy!", MERR9) == "He is happy!"
+    assert reasons("happy", "he is happy!", MERR9) == "He is happy!"
 
 
 def test_weights_that_cannot_reason_are_not_asked(folder: Path, tmp_path: Path) -> None:
     copytree(folder, tmp_path, dirs_exist_ok=True)
     record = {"format": "emotion-llama-conversion-1", "weights": "checkpoint_best.pth", "abilities": ["classify"]}
     (tmp_path / "conversion.json").write_text(json.dumps(record))
-    answer = EmotionLlamaReader(tmp_path, device="cpu").read(WORDS, EVERYTHING)
+    answer = predict(EmotionLlamaPredictor.load(tmp_path, device="cpu"), WORDS, EVERYTHING)
     assert answer.label in MERR9.labels
     assert answer.raw_text == ""
     assert answer.reasoning.startswith("No reasons: checkpoint_best.pth was tuned for classification only, so an")
 
 
-def test_half_precision_gives_nearly_the_same(folder: Path, reader: EmotionLlamaReader) -> None:
-    half = EmotionLlamaReader(folder, dtype="bfloat16", reason_task=None, device="cpu").read(WORDS, EVERYTHING)
-    whole = reader.read(WORDS, EVERYTHING)
+def test_half_precision_gives_nearly_the_same(folder: Path, predictor: EmotionLlamaPredictor) -> None:
+    half = predict(
+        EmotionLlamaPredictor.load(folder, dtype="bfloat16", reason_task=None, device="cpu"), WORDS, EVERYTHING
+    )
+    whole = predict(predictor, WORDS, EVERYTHING)
     assert half.probabilities is not None
     assert whole.probabilities is not None
     for label in MERR9.labels:
@@ -256,13 +263,13 @@ def test_half_precision_gives_nearly_the_same(folder: Path, reader: EmotionLlama
 
 def test_wrong_folders_and_options(tmp_path: Path, folder: Path) -> None:
     with pytest.raises(InputError, match=r"holds no model: config.json is missing; `emotion-llama convert`"):
-        EmotionLlamaReader(tmp_path)
+        EmotionLlamaPredictor.load(tmp_path)
     with pytest.raises(InputError, match="temperature is 0, expected a number above 0"):
-        EmotionLlamaReader(folder, temperature=0)
+        EmotionLlamaPredictor.load(folder, temperature=0)
     with pytest.raises(InputError, match="no prompt layout 'x'"):
-        EmotionLlamaReader(folder, layout="x")
+        EmotionLlamaPredictor.load(folder, layout="x")
     with pytest.raises(InputError, match="no task 'x'"):
-        EmotionLlamaReader(folder, reason_task="x")
+        EmotionLlamaPredictor.load(folder, reason_task="x")
 
 
 def test_without_torch_the_extra_is_named(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -275,7 +282,7 @@ def test_without_torch_the_extra_is_named(folder: Path, monkeypatch: pytest.Monk
 
     monkeypatch.setattr(builtins, "__import__", refuse)
     with pytest.raises(MissingDependency, match=r"pip install 'emotion-llama\[model\]'"):
-        EmotionLlamaReader(folder)
+        EmotionLlamaPredictor.load(folder)
 
 
 def test_gpu_is_taken_where_there_is_one(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -289,38 +296,76 @@ def test_gpu_is_taken_where_there_is_one(folder: Path, monkeypatch: pytest.Monke
         return original(self, "cpu")
 
     monkeypatch.setattr(EmotionLlamaForConditionalGeneration, "to", to)
-    EmotionLlamaReader(folder)
+    EmotionLlamaPredictor.load(folder)
     assert asked.device == "cuda"
 
 
 def test_weights_that_are_no_numbers_are_an_error(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    broken = EmotionLlamaReader(folder, reason_task=None, device="cpu")
+    broken = EmotionLlamaPredictor.load(folder, reason_task=None, device="cpu")
     torch.nn.init.constant_(broken.model.multi_modal_projector.patches.bias, float("nan"))
     with pytest.raises(
         BackendError, match=r"toy-7: the model's label scores are not finite numbers; .* torch\.float32"
     ):
-        broken.read(WORDS, EVERYTHING)
+        predict(broken, WORDS, EVERYTHING)
 
 
 def test_a_device_that_is_not_here_is_refused(folder: Path) -> None:
     """torch without CUDA ended in an AssertionError."""
     with pytest.raises(InputError, match="device 'cuda:9' is not here"):
-        EmotionLlamaReader(folder, device="cuda:9")
+        EmotionLlamaPredictor.load(folder, device="cuda:9")
 
 
-def test_settings_change_with_what_answers_depend_on(folder: Path, reader: EmotionLlamaReader, tmp_path: Path) -> None:
+def test_settings_change_with_what_answers_depend_on(
+    folder: Path, predictor: EmotionLlamaPredictor, tmp_path: Path
+) -> None:
     """A resumed run used to take results of another layout, label space or model of the same name for its own."""
     from emotion_llama.labels import MER6
     from emotion_llama.models.known_files import folder_fingerprint
 
-    assert reader.settings["layout"] == "train"
-    assert reader.settings["label_space"] == "merr9"
-    other = EmotionLlamaReader(folder, label_space=MER6, layout="released", max_new_tokens=6, device="cpu")
-    changed = {name for name, value in other.settings.items() if value != reader.settings[name]}
+    assert predictor.settings["layout"] == "train"
+    assert predictor.settings["label_space"] == "merr9"
+    other = EmotionLlamaPredictor.load(folder, label_space=MER6, layout="released", max_new_tokens=6, device="cpu")
+    changed = {name for name, value in other.settings.items() if value != predictor.settings[name]}
     assert changed == {"label_space", "layout"}
     (tmp_path / "config.json").write_text("{}")
     before = folder_fingerprint(tmp_path)
     assert folder_fingerprint(tmp_path) == before
     (tmp_path / "config.json").write_text("[]")
     assert folder_fingerprint(tmp_path) != before
-    assert RulesReader("mer-factory").settings != RulesReader().settings
+    assert EvidencePredictor("mer-factory").settings != EvidencePredictor().settings
+
+
+# --- other tasks ----------------------------------------------------------------------------------------------------
+
+
+def test_a_task_with_labels_and_text_takes_both_from_one_prompt(predictor: EmotionLlamaPredictor) -> None:
+    sample = predictor.encode(Sample(WORDS, EVERYTHING))
+    assert isinstance(sample, Sample)
+    labels = ("happy", "sad", "angry")
+    (both,) = predictor.predict([sample], Task("emotion", labels, max_new_tokens=4))
+    (scored,) = predictor.predict([sample], Task("emotion", labels, max_new_tokens=0))
+    (text,) = predictor.predict([sample], Task("emotion", max_new_tokens=4))
+    assert both.probabilities == pytest.approx(dict(scored.probabilities or {}), rel=1e-4)
+    assert (both.raw_text, scored.raw_text) == (text.raw_text, "")
+    assert (text.label, text.probabilities, text.problem) == (None, None, None)
+    assert text.tokens_out is not None
+    assert text.is_cut_off == (text.tokens_out == 4 and both.is_cut_off)
+
+
+def test_memory_that_does_not_suffice_is_tried_in_halves(
+    predictor: EmotionLlamaPredictor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One clip that never fits costs one answer."""
+    generate, asked = predictor.model.generate, []
+
+    def refuse(**batch: object) -> object:
+        rows = len(batch["input_ids"])  # type: ignore[arg-type]
+        asked.append(rows)
+        if rows > 1 or len(asked) == 3:
+            raise torch.OutOfMemoryError("no memory")
+        return generate(**batch)
+
+    monkeypatch.setattr(predictor.model, "generate", refuse)
+    found = predictor.predict([Sample(WORDS, EVERYTHING)] * 2, Task("reason", max_new_tokens=2))
+    assert asked == [2, 1, 1]
+    assert [one.problem for one in found] == [None, "the model has no memory left for this clip"]

@@ -1,0 +1,83 @@
+"""The predictor "rules" (also "evidence"): documented rules over what was measured; needs no weights."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from emotion_llama.errors import InputError
+from emotion_llama.labels import MERR9, LabelSpace
+from emotion_llama.predictors.base import Sample, Task, TextStream
+from emotion_llama.records import Evidence, Prediction
+from emotion_llama.rules.lexicon import Lexicon
+from emotion_llama.rules.scoring import NAME, check_rules, predict_by_rules
+
+if TYPE_CHECKING:
+    from emotion_llama.prompts.builder import Turn
+
+TASKS = ("emotion", "reason", "reason_v2")  # a label, and why
+
+
+class EvidencePredictor:
+    """Predicts from the measurements alone; see `rules.scoring`.
+
+    Args:
+        table: which action units speak for which label, "published" or "mer-factory" (`rule_tables.FACE_TABLES`).
+        label_space: labels to choose from.
+        lexicon: patterns for the transcript; the package's English ones when None.
+
+    Raises:
+        InputError: no such table, or a label space of one label.
+    """
+
+    name = NAME
+    frame_policy = None
+
+    def __init__(
+        self, table: str = "published", label_space: LabelSpace = MERR9, lexicon: Lexicon | None = None
+    ) -> None:
+        check_rules(table, label_space)
+        self.label_space = label_space
+        self._table, self._lexicon = table, lexicon
+        self.settings: Mapping[str, object] = {
+            "table": table,
+            "label_space": label_space.name,
+            "lexicon": "package" if lexicon is None else "given",
+        }
+
+    def encode(self, sample: Sample) -> Sample:
+        """The sample itself: there is nothing to encode."""
+        return sample
+
+    def predict(self, samples: Sequence[Sample], task: Task | None = None) -> list[Prediction]:
+        """A prediction for each sample, from its evidence; a `problem` where there is none.
+
+        The text of a task with labels is the label, of any other the reasons.
+        """
+        space = LabelSpace("asked", task.labels) if task is not None and task.labels else self.label_space
+        found = [predict_by_rules(one.evidence or Evidence(), self._table, space, self._lexicon) for one in samples]
+        if task is None:
+            return found
+        return [replace(one, raw_text=(one.label or "") if task.labels else one.reasoning) for one in found]
+
+    def stream(
+        self,
+        sample: Sample,
+        messages: Sequence[Turn],
+        *,
+        task: str = "free",
+        temperature: float = 0.0,
+        top_p: float = 1.0,
+        max_new_tokens: int = 200,
+        seed: int | None = None,
+    ) -> TextStream:
+        """The reasons, at once.
+
+        Raises:
+            InputError: another task; there is no language model.
+        """
+        if task not in TASKS:
+            raise InputError(f"{self.name!r} has no language model and does not do the task {task!r}")
+        (found,) = self.predict([sample], Task(task))
+        return TextStream([found.raw_text or found.problem or ""])
