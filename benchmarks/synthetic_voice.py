@@ -20,7 +20,7 @@ import numpy as np
 from emotion_llama import Analyzer
 from emotion_llama.labels import MERR9
 from emotion_llama.records import Evidence, Missing, Prosody, Waveform
-from emotion_llama.rules.scoring import RulesReader
+from emotion_llama.rules.scoring import predict_by_rules
 from emotion_llama.speech.prosody import summarise
 from emotion_llama.speech.tone import SCALES, describe_tone
 from emotion_llama.speech.voice_track import measure_voice
@@ -90,7 +90,6 @@ def read_back(plan: ClipPlan) -> tuple[ToneTruth, Prosody, set[str]]:
 
 def print_rules(plans: list[ClipPlan]) -> None:
     """Accuracy of the rules by modality, and what they answer."""
-    reader = RulesReader()
     asked = {"face": ("face",), "voice": ("voice",), "words": ("words",), "all": ("face", "voice", "words")}
     right = {name: Counter[str]() for name in asked}
     answered = dict.fromkeys(asked, 0)
@@ -104,7 +103,7 @@ def print_rules(plans: list[ClipPlan]) -> None:
             if evidence.peak_frame is not None and clip.truth["peak_all"] is not None:
                 peaks.append(abs(evidence.peak_frame.row - clip.truth["peak_all"]))
             for name, kept in asked.items():
-                label = reader.read(only(evidence, kept)).label
+                label = predict_by_rules(only(evidence, kept)).label
                 answered[name] += label is not None
                 right[name][plan.label] += label == plan.label
             clip.path.unlink()

@@ -200,7 +200,7 @@ def test_options_of_the_constructor_are_checked() -> None:
         Analyzer.load("rules", face_model=Path("face.task"))
     with pytest.raises(InputError, match="expected max_fps above 0"):
         Analyzer.load("rules", max_fps=float("nan"))
-    with pytest.raises(InputError, match="reader 'rules' takes no option 'layout'"):
+    with pytest.raises(InputError, match="predictor 'rules' takes no option 'layout'"):
         Analyzer.load("rules", predictor_options={"layout": "train"})
 
 

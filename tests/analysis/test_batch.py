@@ -13,9 +13,9 @@ from emotion_llama.analysis.batch import RESULT_SUFFIX, Outcome, Outputs, Tally,
 from emotion_llama.analysis.options import Options
 from emotion_llama.errors import InputError
 from emotion_llama.media.writing import write_clip
+from emotion_llama.predictors import load_predictor
 from emotion_llama.records import Analysis
 from emotion_llama.report.analysis_page import analysis_page
-from emotion_llama.rules.scoring import RulesReader
 from merr_synth.render.voice import VoiceSpec, render_voice
 
 Sounds = Callable[..., list[Path]]
@@ -40,7 +40,7 @@ class CountingAnalyzer(Analyzer):
     """The real one; counts the clips it analysed, and can be interrupted at one."""
 
     def __init__(self, interrupt_at: str = "") -> None:
-        super().__init__(RulesReader())
+        super().__init__(load_predictor("rules"))
         self.analysed: list[str] = []
         self._interrupt_at = interrupt_at
 

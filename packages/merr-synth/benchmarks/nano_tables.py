@@ -31,7 +31,7 @@ from emotion_llama.evaluation.modalities import CHANNELS, SENSE_SETS, shown_evid
 from emotion_llama.evaluation.model_answers import Asked, ModelAnswers, model_without, probabilities_of
 from emotion_llama.evaluation.paired import adjusted
 from emotion_llama.prompts.answer_parser import parse_tolerant
-from emotion_llama.rules.scoring import RulesReader
+from emotion_llama.rules.scoring import predict_by_rules
 from merr_synth.nano.condition_scores import (
     Difference,
     LabelScores,
@@ -100,9 +100,8 @@ def tables(model: Path, ablations: Mapping[str, Path], choices: Choices) -> Json
 
 
 def rules_told(clips: Sequence[RenderedClip], senses: str) -> Answers:
-    """What the reader `rules` tells of the same withheld evidence."""
-    reader = RulesReader()
-    return [reader.read(shown_evidence(clip.evidence, SENSE_SETS[senses])).probabilities for clip in clips]
+    """What the rules predict of the same withheld evidence."""
+    return [predict_by_rules(shown_evidence(clip.evidence, SENSE_SETS[senses])).probabilities for clip in clips]
 
 
 def answers_of(model: Path, choices: Choices) -> ModelAnswers:

@@ -185,7 +185,7 @@ class EmotionLlamaPredictor:
             why = "; ".join(f"no {one.what} ({one.reason})" for one in missing)
             return self._no_answer(f"{NOTHING}: {why}" if why else NOTHING)
         is_measured = sample.evidence is None or has_evidence(sample.evidence)
-        if not (is_measured or getattr(given, "num_faces", 1)):
+        if not (is_measured or getattr(given, "num_faces", True)):
             return self._no_answer("nothing was measured to tell a feeling from: no face, no voice, no words")
         if sample.features is not None:
             return sample

@@ -5,12 +5,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from emotion_llama.predictors.familiarity import load
 from safetensors.torch import load_file
 
 from emotion_llama.errors import InputError
 from emotion_llama.models import EmotionLlamaForConditionalGeneration, EmotionLlamaProcessor, adapters
 from emotion_llama.models.features.feature_store import FeatureStore
+from emotion_llama.predictors.out_of_domain import load
 from merr_synth.nano import ship as shipping
 from merr_synth.nano.ship import add_familiar, half, ship
 

@@ -53,9 +53,7 @@ def system_kind(spec: str) -> str:
 
     if spec.startswith(("openai:", "transformers:", "pipeline:")):
         return spec.partition(":")[0]
-    if (
-        spec in PREDICTORS
-    ):  # a model of the package is asked as any other folder
+    if spec in PREDICTORS:  # a model of the package is asked as any other folder
         return "own" if PREDICTORS[spec].endswith(":EmotionLlamaPredictor.load") else "reader"
     place = Path(spec).expanduser()
     if place.suffix in PREDICTION_SUFFIXES and not place.is_dir():
