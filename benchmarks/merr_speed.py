@@ -23,7 +23,7 @@ from typing import NamedTuple
 from emotion_llama.merr.build import build
 from emotion_llama.merr.engines import EngineOptions
 from emotion_llama.merr.recipe import load_recipe
-from emotion_llama.merr.tally import BuildTally
+from emotion_llama.merr.status import BuildTally
 from merr_synth.render.dataset import render_dataset
 from merr_synth.render.plan import draw_plans
 

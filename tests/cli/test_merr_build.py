@@ -20,9 +20,8 @@ from emotion_llama.cli.merr.progress_line import BuildLine
 from emotion_llama.cli.merr.tables import status_text, tally_text
 from emotion_llama.errors import InputError
 from emotion_llama.media.writing import write_clip
-from emotion_llama.merr.claims import Builder
-from emotion_llama.merr.status import BuildStatus, PhaseStatus
-from emotion_llama.merr.tally import BuildTally, PhaseTally
+from emotion_llama.merr.status import BuildStatus, BuildTally, PhaseTally
+from emotion_llama.merr.store.builds import Build
 
 
 @pytest.fixture(scope="module")
@@ -194,7 +193,7 @@ def test_the_tally_of_a_build_with_everything_in_it() -> None:
         PhaseTally(
             "fine_caption", 10, 20, {}, {"the description does not support the label": 3},
             {f"reason {i} of a long list of reasons that goes on until no line holds it": i for i in range(9, 2, -1)},
-            left=4, wall_seconds=3723.0,
+            waiting=4, wall_seconds=3723.0,
         ),
     )  # fmt: skip
     tally = BuildTally(Path("merr"), phases, 100, 50, 30, {"no longer among the inputs": 7})
@@ -213,18 +212,17 @@ def test_the_tally_of_a_build_with_everything_in_it() -> None:
     assert "\x1b[1m" in tally_text(tally, colour=True, encoding="utf-8")
 
 
-def builder(**changes: object) -> Builder:
+def last_build(**changes: object) -> Build:
     values: dict[str, object] = {
-        "id": 1, "session": 1, "plan": "p", "host": "h/b/p", "pid": 5, "process_start": "1", "engine": "local",
-        "workers": 4, "began_at": "2026-01-01T10:00:00+00:00", "heartbeat": 0.0, "ended_at": None, "how_ended": None,
-        "phase": "evidence", **changes,
+        "id": 1, "plan": "p", "host": "h", "pid": 5, "engine": "local", "workers": 4,
+        "began_at": "2026-01-01T10:00:00+00:00", "phase": "evidence", **changes,
     }  # fmt: skip
-    return Builder(**values)  # type: ignore[arg-type]
+    return Build(**values)  # type: ignore[arg-type]
 
 
 def test_status_of_a_running_build_says_who_and_where() -> None:
-    phase = PhaseStatus("evidence", 10, {}, {}, {}, 4, 90, 0, 75.0)
-    status = BuildStatus(100, 0, 0, {}, (phase,), (builder(),), builder(), 0)
+    phase = PhaseTally("evidence", 10, running=4, waiting=90, seconds=75.0)
+    status = BuildStatus(100, 0, 0, {}, (phase,), (last_build(),), last_build(), 0)
     lines = status_text(status, colour=False, encoding="utf-8").splitlines()
     assert lines[1] == "evidence                   10        -        -        4       90     1:15"
     assert " ".join(" ".join(lines[4:]).split()) == (
@@ -236,15 +234,18 @@ def test_status_of_a_running_build_says_who_and_where() -> None:
     ("last", "said"),
     [
         (None, "none ever was"),
-        (builder(), "the last one died; run the same command again to go on"),
-        (builder(how_ended="died", ended_at="x"), "the last one died"),
-        (builder(how_ended="interrupted", ended_at="x"), "the last one was interrupted; run the same command"),
-        (builder(how_ended="failed", ended_at="x"), "the last one ended with an error"),
-        (builder(how_ended="done", ended_at="x"), "the last one did all it could; run the same command again to try"),
+        (last_build(), "the last one died; run the same command again to go on"),
+        (last_build(how_ended="died", ended_at="x"), "the last one died"),
+        (last_build(how_ended="interrupted", ended_at="x"), "the last one was interrupted; run the same command"),
+        (last_build(how_ended="failed", ended_at="x"), "the last one ended with an error"),
+        (
+            last_build(how_ended="done", ended_at="x"),
+            "the last one did all it could; run the same command again to try",
+        ),
     ],
 )
-def test_status_says_how_the_last_build_ended(last: Builder | None, said: str) -> None:
-    phase = PhaseStatus("evidence", 10, {}, {}, {"timeout": 1}, 0, 0, 0, 75.0)
+def test_status_says_how_the_last_build_ended(last: Build | None, said: str) -> None:
+    phase = PhaseTally("evidence", 10, failed={"timeout": 1}, seconds=75.0)
     text = status_text(BuildStatus(11, 0, 0, {}, (phase,), (), last, 1), colour=False, encoding="ascii")
     assert f"no build is running: {said}" in " ".join(text.split())
     assert text.isascii()

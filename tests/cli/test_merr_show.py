@@ -23,7 +23,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The ten samples of `samples.py` in a store, each field as if its stage had made it."""
     import cv2
 
-    from emotion_llama.merr.fields import FIELDS
+    from emotion_llama.merr.records import FIELDS
 
     out = tmp_path_factory.mktemp("builds") / "merr"
     png = bytes(cv2.imencode(".png", np.full((48, 64, 3), 200, np.uint8))[1].tobytes())
@@ -33,7 +33,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
         store.put_clips([sample.clip for sample in samples])
         for sample in samples:
             for stage, run in sample.runs.items():
-                fields = tuple(f for f in sample.fields.values() if FIELDS[f.name].stage == stage)
+                fields = tuple(f for f in sample.fields.values() if FIELDS[f.name] == stage)
                 files = (Artifact("peak_frame", ".png", png),) if stage == "peak" else ()
                 store.record(run, None if run.status == "failed" else StageOutput(fields, files))
     return out
@@ -44,7 +44,7 @@ def test_the_store_gives_back_what_was_put_in(folder: Path) -> None:
         assert {s.clip.clip_id: len(s.fields) for s in store.samples()} == {
             s.clip.clip_id: len(s.fields) for s in make_samples()
         }
-        assert (store.totals().coarse, store.totals().fine) == (7, 6)
+        assert (store.count("coarse"), store.totals().fine) == (7, 6)
 
 
 def test_stats_print_a_table_of_80_columns(folder: Path, capsys: Captured, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -5,8 +5,18 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
-from emotion_llama.merr.fields import FIELDS
-from emotion_llama.merr.records import NO_LANGUAGE, ClipRow, Field, FieldKey, Json, Provenance, Sample, Scope, StageRun
+from emotion_llama.merr.records import (
+    FIELDS,
+    NO_LANGUAGE,
+    ClipRow,
+    Field,
+    FieldKey,
+    Json,
+    Provenance,
+    Sample,
+    Scope,
+    StageRun,
+)
 
 MEASURED = Provenance("measured", "mediapipe_mesh 1")
 RULES = Provenance("rules", "rules 1")
@@ -111,7 +121,7 @@ def make_runs(
     clip_id: str, *, until: str | None = None, status: str = "done", reason: str | None = None, scope: Scope = "all"
 ) -> dict[str, StageRun]:
     """Runs of all stages; or up to the stage `until`, which ended with `status` for `reason`."""
-    stages = ["ingest", *dict.fromkeys(kind.stage for kind in FIELDS.values())]
+    stages = ["ingest", *dict.fromkeys(FIELDS.values())]
     order = [s for s in STAGES if s in stages or s in ("select", "balance")]
     runs: dict[str, StageRun] = {}
     for stage in order:

@@ -21,8 +21,8 @@ from emotion_llama.merr.progress import Silent
 from emotion_llama.merr.recipe import Recipe, load_recipe
 from emotion_llama.merr.spending import ready_to_ask
 from emotion_llama.merr.stages import build_stages
+from emotion_llama.merr.status import BuildTally
 from emotion_llama.merr.store import Store
-from emotion_llama.merr.tally import BuildTally
 
 ASKED = ("visual_objective", "audio_tone", "fine_caption")
 BAD = (
@@ -118,7 +118,7 @@ def test_a_build_with_a_bad_server(clips: Path, tmp_path: Path, monkeypatch: pyt
         fields = checked_fields(out, server.given)
         assert fields["fine_caption"] == through.done
         with Store.open(out, read_only=True) as store:
-            failures = [failure for failure in store.failures() if failure.is_open]
+            failures = [failure for failure in store.failures() if failure.current]
         assert len(failures) == first.failed
         assert through.done + len({failure.clip_id for failure in failures}) == 12
         assert spent(out) == len(server.seen)

@@ -1,6 +1,5 @@
 """The executor: what is done, what is done again after a change and what is not, failures, drops, interruption."""
 
-import os
 import shutil
 import signal
 import threading
@@ -13,16 +12,15 @@ import pytest
 from toy_stages import ImportsNothing, Toy, ToySet, calls, facts, write_clips, write_one
 
 from emotion_llama.errors import InputError
-from emotion_llama.merr import ingest
+from emotion_llama.merr import ingest, phases
 from emotion_llama.merr.build import build
 from emotion_llama.merr.engines import EngineOptions
-from emotion_llama.merr.interrupt import Interrupt
-from emotion_llama.merr.progress import Silent
+from emotion_llama.merr.progress import Interrupt, Silent
 from emotion_llama.merr.recipe import Recipe
 from emotion_llama.merr.records import ClipRow, Field, Provenance, StageOutput, StageRun
 from emotion_llama.merr.stage import Stage
+from emotion_llama.merr.status import BuildTally
 from emotion_llama.merr.store import Store
-from emotion_llama.merr.tally import BuildTally
 
 RECIPE = Recipe()
 
@@ -357,27 +355,48 @@ def test_an_artifact_with_other_bytes_is_noticed_when_it_is_read(builds: Builds)
 # --- stopping
 
 
+class Stop(Silent):
+    """Sends a signal when the first clip of a phase is through."""
+
+    def __init__(self, phase: str, number: signal.Signals = signal.SIGTERM) -> None:
+        self.at, self.number, self.phase = phase, number, ""
+
+    def begin(self, phase: str, total: int, already: int) -> None:
+        self.phase = phase
+
+    def advance(self, done: int, failed: int) -> None:
+        if self.phase == self.at and done == 1:
+            self.phase = ""
+            signal.raise_signal(self.number)
+
+
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_an_interrupt_ends_between_two_results_and_keeps_what_is_done(builds: Builds, number: signal.Signals) -> None:
-    slow = (Toy("a"), Toy("b", ("a",), pool="thread", seconds=0.15), ToySet("s", ("b",)))
-    kick = threading.Timer(0.0, _when_logged, (builds.log, "b c00", number))
-    kick.start()
+def test_an_interrupt_begins_no_clip_and_keeps_what_is_done_and_in_work(builds: Builds, number: signal.Signals) -> None:
+    slow = (Toy("a"), Toy("b", ("a",), pool="thread"), ToySet("s", ("b",)))
     tally = build(
-        [builds.clips], builds.out, RECIPE,
+        [builds.clips], builds.out, RECIPE, progress=Stop("b", number),
         stages=[replace(s, log=builds.log) for s in slow], options=EngineOptions(workers=1, in_flight=1),
     )  # fmt: skip
-    kick.join()
     assert tally.was_interrupted
     assert [phase.name for phase in tally.phases] == ["ingest", "a", "b"]  # and not s, which needs all
     phase = tally.phases[2]
-    assert phase.done + phase.left == 5
-    assert phase.left > 0
+    assert (phase.done, phase.waiting) == (2, 3)  # the second clip was in work
+    assert sorted(builds.values("b")) == ["c00", "c01"]
     assert signal.getsignal(number) is not None  # handed back
-    done = set(builds.values("b"))
-    assert len(done) == phase.done
     tally, made = builds(*slow)
     assert not tally.was_interrupted
-    assert sorted(made) == [*(f"b {clip_id}" for clip_id in IDS if clip_id not in done), "s -"]
+    assert sorted(made) == ["b c02", "b c03", "b c04", "s -"]
+
+
+@pytest.mark.parametrize("pool", ["thread", "process"])
+def test_an_interrupt_does_not_wait_for_what_hangs(builds: Builds, pool: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(phases, "GRACE_SECONDS", 0.1)
+    stages = [Toy("b", pool=pool, bad=dict.fromkeys(IDS[1:], "hang"))]  # for 1,000 s
+    options = EngineOptions(workers=2, in_flight=2)
+    tally = build([builds.clips], builds.out, RECIPE, progress=Stop("b"), stages=stages, options=options)
+    assert tally.was_interrupted
+    assert (tally.phases[1].done, tally.phases[1].waiting) == (1, 4)
+    assert sorted(builds.values("b")) == ["c00"]
 
 
 def test_an_interrupt_while_files_are_taken_in_waits_for_none_of_the_others(
@@ -409,17 +428,9 @@ def test_an_interrupt_while_files_are_taken_in_waits_for_none_of_the_others(
     assert builds(*CHAIN)[0].clips == 50
 
 
-def _when_logged(log: Path, line: str, number: signal.Signals) -> None:
-    for _ in range(500):
-        if line in calls(log):
-            break
-        time.sleep(0.01)
-    os.kill(os.getpid(), number)
-
-
 def test_a_second_interrupt_is_not_held_back() -> None:
     with Interrupt() as interrupt:
-        os.kill(os.getpid(), signal.SIGINT)
+        signal.raise_signal(signal.SIGINT)
         assert interrupt.asked()
         with pytest.raises(KeyboardInterrupt):
             signal.raise_signal(signal.SIGINT)
@@ -441,51 +452,22 @@ def test_in_another_thread_nothing_is_caught() -> None:
 # --- several at once
 
 
-def test_two_builds_at_once_share_the_work(builds: Builds, tmp_path: Path) -> None:
-    stages = [
-        Toy("a", pool="thread", seconds=0.05, log=builds.log, bad={"c01": "media"}),
-        ToySet("s", ("a",), log=builds.log),
-        Toy("b", ("s",), pool="thread", seconds=0.02, log=builds.log),
-    ]
-    write_clips(builds.clips, 15, first=5)
-    tallies: list[BuildTally] = []
+def test_a_second_build_waits_its_turn(builds: Builds) -> None:
+    """Whatever it would build, also the same again."""
+    refused: list[str] = []
 
-    def work() -> None:
-        options = EngineOptions(workers=1, in_flight=2)
-        tallies.append(build([builds.clips], builds.out, RECIPE, stages=stages, options=options))
+    class Meanwhile(Silent):
+        def advance(self, done: int, failed: int) -> None:
+            if not refused:
+                with pytest.raises(InputError, match=r"another build is running there \(pid \d+ on") as caught:
+                    build([builds.clips], builds.out, RECIPE, stages=CHAIN)
+                refused.append(str(caught.value))
 
-    threads = [threading.Thread(target=work) for _ in range(3)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert len(tallies) == 3
-    made = calls(builds.log)
-    assert sorted(made) == sorted(set(made))  # nothing twice, the failing clip neither
-    assert len(made) == 20 + 1 + 19
-    assert sum(of("a", tally)[0] for tally in tallies) == 19
-    assert [sum(phase.failed.values()) for tally in tallies for phase in tally.phases if phase.name == "a"] == [1, 1, 1]
-    alone = build([builds.clips], tmp_path / "alone", RECIPE, stages=[replace(s, log=None) for s in stages])
-    assert alone.clips == 20
-    assert facts(builds.out) == facts(tmp_path / "alone")
-
-
-def test_another_recipe_waits_its_turn(builds: Builds) -> None:
-    slow = [Toy("a", pool="thread", seconds=0.3)]
-    first = threading.Thread(target=build, args=([builds.clips], builds.out, RECIPE), kwargs={"stages": slow})
-    first.start()
-    for _ in range(200):
-        if (builds.out / "recipe.yaml").exists():
-            break
-        time.sleep(0.01)
-    with pytest.raises(
-        InputError, match=r"another build is running \(pid \d+ on this machine, since .*: recipe \w+ of"
-    ):
-        build([builds.clips], builds.out, Recipe(seed="other"), stages=slow)
-    with pytest.raises(InputError, match=r"this one is: recipe \w+ of clips, limit 2\. Wait for it, stop it"):
-        build([builds.clips], builds.out, RECIPE, stages=slow, limit=2)
-    first.join()
-    build([builds.clips], builds.out, Recipe(seed="other"), stages=slow)
+    tally = build([builds.clips], builds.out, RECIPE, stages=CHAIN, limit=2, progress=Meanwhile())
+    assert (tally.clips, tally.failed) == (2, 0)
+    assert ": recipe " in refused[0]
+    assert " of clips, limit 2); wait for it, stop it, or give another --out" in refused[0]
+    assert builds(*CHAIN)[0].clips == 5
 
 
 def test_a_stage_that_cannot_be_read_by_workers_fails_its_clips(builds: Builds) -> None:

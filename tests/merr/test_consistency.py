@@ -20,8 +20,7 @@ from emotion_llama.merr.consistency import (
     judged,
     split_sentences,
 )
-from emotion_llama.merr.fields import Conflict
-from emotion_llama.merr.recipe_parts import ConsistencyPart
+from emotion_llama.merr.recipe import ConsistencyPart
 from emotion_llama.records import AU_NAMES, ActionUnits, Cue, Evidence, Prediction, Transcript, TranscriptLine
 from emotion_llama.rules.wording import wording
 
@@ -142,9 +141,13 @@ def evidence(units: Mapping[str, float], words: str) -> Evidence:
 SMILE = {"AU06": 3.0, "AU12": 3.0}
 
 
+def conflict(*values: str) -> dict[str, str]:
+    return dict(zip(("first", "first_label", "second", "second_label", "text"), values, strict=True))
+
+
 def test_a_smile_with_angry_words_is_a_conflict() -> None:
     found = find_conflicts(evidence(SMILE, "I am furious. I hate you, get out!"), MERR9)
-    assert found == [Conflict("face", "happy", "words", "angry", "the face says happy, the words say angry")]
+    assert found == [conflict("face", "happy", "words", "angry", "the face says happy, the words say angry")]
 
 
 def test_neighbours_do_not_contradict() -> None:
@@ -163,7 +166,7 @@ def test_what_agrees_or_says_nothing_is_none() -> None:
     assert find_conflicts(Evidence(), MERR9) == []
 
 
-def cues_of(monkeypatch: pytest.MonkeyPatch, **weights: Mapping[str, float]) -> list[Conflict]:
+def cues_of(monkeypatch: pytest.MonkeyPatch, **weights: Mapping[str, float]) -> list[dict[str, str]]:
     """Conflicts of one cue a modality, with the weights said."""
     cues = tuple(Cue(source, "x", dict(given), "test") for source, given in weights.items())
     read = Prediction("happy", {"happy": 1.0}, "", "", "rules", cues)
@@ -195,14 +198,14 @@ def test_only_a_clear_face_contradicts(
 def test_a_hint_in_the_voice_contradicts_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     assert cues_of(monkeypatch, voice={"fear": 0.99}, words={"happy": 2.0}) == []
     assert cues_of(monkeypatch, voice={"fear": 1.0}, words={"happy": 2.0}) == [
-        Conflict("voice", "fear", "words", "happy", "the voice says fear, the words say happy")
+        conflict("voice", "fear", "words", "happy", "the voice says fear, the words say happy")
     ]
 
 
 def test_a_given_label_against_the_face() -> None:
     neutral_words = evidence(SMILE, "The train leaves at nine.")
     assert find_conflicts(neutral_words, MERR9, "sad", "happy") == [
-        Conflict("label", "sad", "face", "happy", "the label is sad, the face says happy")
+        conflict("label", "sad", "face", "happy", "the label is sad, the face says happy")
     ]
     assert find_conflicts(neutral_words, MERR9, "happy", "happy") == []
     assert find_conflicts(neutral_words, MERR9, "sad", None) == []

@@ -14,13 +14,13 @@ import toy_build
 from toy_stages import calls, facts, write_clips
 
 from emotion_llama.merr.build import build
-from emotion_llama.merr.claims import builders
 from emotion_llama.merr.engines import EngineOptions
-from emotion_llama.merr.ledger_schema import LEDGER_NAME
 from emotion_llama.merr.plan import INGEST
 from emotion_llama.merr.recipe import Recipe
 from emotion_llama.merr.status import build_status
 from emotion_llama.merr.store import Store
+from emotion_llama.merr.store.builds import builds
+from emotion_llama.merr.store.schema import LEDGER_NAME
 
 KILLS = 20
 CLIPS = 50
@@ -98,12 +98,8 @@ def test_kill_9_at_twenty_random_moments(tmp_path: Path) -> None:
     assert files(out) == files(alone)  # nothing is left over of what was half written
     with Store.open(out) as store:
         assert store.failures() == []
-        assert [builder.how_ended for builder in builders(store)] == ["died"] * registered(store) + ["done"]
-
-
-def registered(store: Store) -> int:
-    """Builds that came so far as to register before they were killed."""
-    return len(builders(store)) - 1
+        log = [build.how_ended for build in builds(store)]
+        assert log == ["died"] * (len(log) - 1) + ["done"]  # those that came so far as to register
 
 
 def files(out: Path) -> dict[str, bytes]:

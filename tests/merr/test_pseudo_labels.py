@@ -15,7 +15,7 @@ from emotion_llama.labels import DFEW7, MER6, MERR9, LabelSpace
 from emotion_llama.merr.label_rules import LabelRule, label_rules, units_of_label
 from emotion_llama.merr.measured import Measured, Person, from_bytes, to_bytes
 from emotion_llama.merr.pseudo_labels import NO_LABEL, SEEN_TOO_LITTLE, UNCLEAR, Verdict, judge, support
-from emotion_llama.merr.recipe_parts import PseudoLabelPart
+from emotion_llama.merr.recipe import PseudoLabelPart
 from emotion_llama.records import AU_NAMES, ActionUnits, Evidence
 
 FPS = 25.0

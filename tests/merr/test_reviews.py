@@ -8,8 +8,7 @@ import pytest
 from samples import MODEL, RULES, make_clip_row, make_field, make_fields
 
 from emotion_llama.errors import InputError
-from emotion_llama.merr.fields import FIELDS
-from emotion_llama.merr.records import Field, Json, StageOutput, StageRun
+from emotion_llama.merr.records import FIELDS, Field, Json, StageOutput, StageRun
 from emotion_llama.merr.review_records import Draft, Review, seen_of, state_of
 from emotion_llama.merr.reviews import Outdated, history, newest_reviews, put_review, reviewers
 from emotion_llama.merr.store import Store
@@ -20,8 +19,8 @@ LEDGER_V1 = Path(__file__).with_name("ledger_v1.sql")
 def put_sample(store: Store, clip_id: str, label: str = "happy", *changed: Field) -> None:
     store.put_clips([make_clip_row(clip_id)])
     made = make_fields(label) | {(f.name, f.language): f for f in changed}
-    for stage in dict.fromkeys(FIELDS[name].stage for name, _ in made):
-        fields = tuple(f for f in made.values() if FIELDS[f.name].stage == stage)
+    for stage in dict.fromkeys(FIELDS[name] for name, _ in made):
+        fields = tuple(f for f in made.values() if FIELDS[f.name] == stage)
         store.record(StageRun(clip_id, stage, "done", "f" * 64, "0" * 64), StageOutput(fields))
 
 

@@ -15,12 +15,22 @@ import pytest
 from emotion_llama.chat.questions import Answer, Facts, Question
 from emotion_llama.errors import AnnotationError, EmotionLlamaError, InputError, MediaError
 from emotion_llama.media.writing import write_clip
-from emotion_llama.merr.fields import PseudoLabel, from_json, to_json
 from emotion_llama.merr.ingest import ingest
 from emotion_llama.merr.kept_answers import KeptAnswers
 from emotion_llama.merr.measured import Measured, Person, from_bytes, to_bytes
 from emotion_llama.merr.recipe import Recipe, load_recipe
-from emotion_llama.merr.records import ClipRow, Drop, Field, Json, Provenance, StageInput, StageOutput
+from emotion_llama.merr.records import (
+    ClipRow,
+    Drop,
+    Field,
+    Json,
+    Provenance,
+    PseudoLabel,
+    StageInput,
+    StageOutput,
+    from_json,
+    to_json,
+)
 from emotion_llama.merr.stage import ClipStage, SetStage
 from emotion_llama.merr.stages import STAGE_NAMES, build_stages, stage_named
 from emotion_llama.records import AU_NAMES, ActionUnits, Evidence, Missing, PeakFrame, Transcript, TranscriptLine

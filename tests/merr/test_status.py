@@ -1,20 +1,18 @@
 """Status and progress: every clip counted once in every phase, also while a build runs; rate and time left."""
 
-import threading
-import time
 from pathlib import Path
 
 import pytest
 from toy_stages import Toy, ToySet, write_clips
 
+from emotion_llama.cli.merr.progress_line import PhaseClock, clock_time
 from emotion_llama.merr.build import build
 from emotion_llama.merr.engines import EngineOptions
-from emotion_llama.merr.progress import PhaseClock, Silent, clock_time
+from emotion_llama.merr.progress import Silent
 from emotion_llama.merr.recipe import Recipe
 from emotion_llama.merr.records import StageRun
-from emotion_llama.merr.status import BuildStatus, build_status
+from emotion_llama.merr.status import BuildStatus, build_status, reason_group, tally_phase
 from emotion_llama.merr.store import Store
-from emotion_llama.merr.tally import reason_group, tally_phase
 
 STAGES = [
     Toy("a", bad={"c00": "media", "c01": "drop", "c02": "drop fine"}),
@@ -64,18 +62,15 @@ def test_a_build_without_failures_is_complete(clips: Path, tmp_path: Path) -> No
 
 
 def test_status_is_right_while_a_build_runs(clips: Path, tmp_path: Path) -> None:
-    out = tmp_path / "out"
-    stages = [Toy("a", bad={"c01": "drop"}), Toy("b", ("a",), pool="thread", seconds=0.15), ToySet("s", ("b",))]
-    work = threading.Thread(
-        target=build, args=([clips], out, Recipe()), kwargs={"stages": stages, "options": EngineOptions(in_flight=2)}
-    )
-    work.start()
-    seen = []
-    while work.is_alive():
-        time.sleep(0.02)
-        if (out / "recipe.yaml").exists():
+    out, seen = tmp_path / "out", []
+
+    class Asking(Silent):
+        def advance(self, done: int, failed: int) -> None:
             seen.append(status_of(out))
-    work.join()
+
+    stages = [Toy("a", bad={"c01": "drop"}), Toy("b", ("a",), pool="thread", seconds=0.02), ToySet("s", ("b",))]
+    build([clips], out, Recipe(), stages=stages, options=EngineOptions(in_flight=2), progress=Asking())
+    assert seen[0].running[0].phase == "ingest"
     busy = [counts(status) for status in seen if status.running and status.running[0].phase == "b"]
     assert len(busy) >= 4
     for phase in busy:

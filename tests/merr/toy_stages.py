@@ -17,7 +17,7 @@ from emotion_llama.errors import AnnotationError, EmotionLlamaError, MediaError
 from emotion_llama.media.writing import write_clip
 from emotion_llama.merr.plan import provenance_facts
 from emotion_llama.merr.records import Artifact, Drop, Field, Provenance, StageInput, StageOutput
-from emotion_llama.merr.stage import Pool
+from emotion_llama.merr.stage import Pool, Stage
 from emotion_llama.merr.store import Store
 
 
@@ -26,7 +26,7 @@ def provenance(**changes: Any) -> Provenance:
 
 
 @dataclass(frozen=True)
-class Toy:
+class Toy(Stage):
     """Writes a field with its own name: what it was given, with `word` behind; counts its runs in `log`.
 
     `bad` maps clip ids to what happens to them: see `_one`.
@@ -103,7 +103,7 @@ class Toy:
 
 
 @dataclass(frozen=True)
-class ToySet:
+class ToySet(Stage):
     """Numbers the clips that come; `keep` of them stay, the others are dropped."""
 
     name: str
@@ -112,12 +112,13 @@ class ToySet:
     keep: int = 1000
     bug: bool = False
     log: Path | None = None
+    sees_all: bool = True
 
     @property
     def settings(self) -> Mapping[str, object]:
         return {"keep": self.keep, "bug": self.bug}
 
-    def run_all(self, items: Sequence[StageInput]) -> list[StageOutput]:
+    def run(self, items: Sequence[StageInput]) -> list[StageOutput | EmotionLlamaError]:
         if self.log is not None:
             with self.log.open("a") as file:
                 file.write(f"{self.name} - {os.getpid()}\n")

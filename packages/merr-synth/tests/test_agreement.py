@@ -14,8 +14,8 @@ from emotion_llama.merr.build import build
 from emotion_llama.merr.engines import EngineOptions
 from emotion_llama.merr.quality.measures import Measure
 from emotion_llama.merr.recipe import load_recipe
+from emotion_llama.merr.status import BuildTally
 from emotion_llama.merr.store import Store
-from emotion_llama.merr.tally import BuildTally
 from merr_synth.agreement import agree, read_truth
 from merr_synth.render.dataset import render_dataset
 from merr_synth.render.plan import draw_plans

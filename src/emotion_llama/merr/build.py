@@ -10,20 +10,22 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from emotion_llama.errors import InputError
-from emotion_llama.merr.claims import building
-from emotion_llama.merr.engines import Engine, EngineOptions, load_engine
-from emotion_llama.merr.ingest_phase import run_ingest
-from emotion_llama.merr.interrupt import Interrupt
+from emotion_llama.merr.engines import EngineOptions
+from emotion_llama.merr.engines.local import LocalEngine
+from emotion_llama.merr.ingest import ingest_phase
 from emotion_llama.merr.phases import Phases
-from emotion_llama.merr.plan import INGEST, canonical, is_clip_stage
-from emotion_llama.merr.progress import Progress, Silent
+from emotion_llama.merr.plan import INGEST, canonical
+from emotion_llama.merr.progress import Interrupt, Progress, Silent
 from emotion_llama.merr.spending import ready_to_ask
-from emotion_llama.merr.store import StageRow, Store
-from emotion_llama.merr.tally import BuildTally, PhaseTally
+from emotion_llama.merr.status import BuildTally, PhaseTally
+from emotion_llama.merr.store import Store
+from emotion_llama.merr.store.builds import building
 
 if TYPE_CHECKING:
     from emotion_llama.merr.recipe import Recipe
     from emotion_llama.merr.stage import Stage
+
+ENGINES = ("local", "ray")
 
 
 def build(
@@ -39,10 +41,10 @@ def build(
 ) -> BuildTally:
     """Build the data set of `inputs` in the folder `out`, or go on with it.
 
-    What is recorded there and still holds is not done again. Ctrl-C (or SIGTERM) ends the build between two results:
-    the tally then says so. A clip whose file is no longer among the inputs is set aside, with what was made of it.
-    Artifacts that nothing refers to any more are taken away at the end. A script that builds needs
-    `if __name__ == "__main__":` around the call, as everything that starts processes.
+    What is recorded there and still holds is not done again. Ctrl-C (or SIGTERM) ends the build within seconds, with
+    every result that is there by then recorded; the tally says so. A clip whose file is no longer among the inputs is
+    set aside, with what was made of it. Artifacts that nothing refers to any more are taken away at the end. A script
+    that builds needs `if __name__ == "__main__":` around the call, as everything that starts processes.
 
     Args:
         inputs: media files, folders and manifests.
@@ -51,11 +53,11 @@ def build(
         engine: "local" or "ray".
         options: workers and time limits; by default a worker a core.
         limit: take the first so many clips only; the others are set aside.
-        progress: told how far it is.
+        progress: where to report how far it is.
         stages: what to do, instead of the recipe's stages.
 
     Raises:
-        InputError: inputs, folder or recipe cannot be used, or another build with other choices is running there.
+        InputError: inputs, folder or recipe cannot be used, or another build is running in the folder.
         MissingDependency: a package that the engine or an annotator needs.
         BackendError: the folder cannot be written, or no worker can be started.
     """
@@ -68,65 +70,63 @@ def build(
         from emotion_llama.merr.stages import build_stages
 
         stages = build_stages(recipe)
-    running = load_engine(engine, options)
-    plan, plan_sha256 = _plan_of(inputs, recipe, limit, stages)
+    runner = load_engine(engine, options)
+    plan = _plan_in_words(inputs, recipe, limit)
     with (
         Interrupt() as interrupt,
         Store.create(Path(out)) as store,
-        building(store, plan, plan_sha256, engine=engine, workers=options.workers) as claims,
+        building(store, plan, engine=engine, workers=options.workers, interrupted=interrupt.asked),
     ):
         store.put_recipe(recipe)
-        store.put_stages([StageRow(INGEST, (), "inline", 1), *map(_stage_row, stages)])
+        store.put_stages([(INGEST, (), "inline", 1), *map(_row, stages)])
         for line in ready_to_ask(stages, Path(out)):
             progress.say(line)
-        ingested = run_ingest(
-            store, claims, inputs, recipe,
-            workers=options.workers, limit=limit, progress=progress, interrupt=interrupt,
-        )  # fmt: skip
-        phases = Phases(store, claims, running, progress, interrupt, {clip.clip_id: clip for clip in store.clips()})
-        tallies = [ingested, *_run_all(phases, running, stages)]
-        claims.was_interrupted = interrupt.asked()
-        pruned = store.prune().num_files if claims.is_alone() and not interrupt.asked() else 0
-        totals = store.totals()
+        tallies = [ingest_phase(store, inputs, recipe, options.workers, limit, progress, interrupt)]
+        phases = Phases(store, runner, progress, interrupt)
+        tallies += _run_all(phases, runner, stages, interrupt)
+        pruned = 0 if interrupt.asked() else store.prune()[0]
+        counts = (store.count(), store.count("coarse"), store.count("fine"), store.count_set_aside())
     return BuildTally(
-        Path(out),
-        tuple(tallies),
-        totals.clips,
-        totals.coarse,
-        totals.fine,
-        totals.set_aside,
-        was_interrupted=interrupt.asked(),
-        store_seconds=phases.store_seconds,
-        wall_seconds=time.perf_counter() - begun,
-        pruned_files=pruned,
+        Path(out), tuple(tallies), *counts, interrupt.asked(), phases.store_seconds, time.perf_counter() - begun, pruned
     )
 
 
-def _run_all(phases: Phases, engine: Engine, stages: Sequence[Stage]) -> list[PhaseTally]:
+def load_engine(name: str, options: EngineOptions) -> LocalEngine:
+    """The engine of this name.
+
+    Raises:
+        InputError: there is none.
+        MissingDependency: its package is not installed.
+    """
+    if name not in ENGINES:
+        raise InputError(f"engine must be one of {', '.join(ENGINES)}, got {name!r}")
+    if name == "local":
+        return LocalEngine(options)
+    from emotion_llama.merr.engines.ray_data import RayEngine
+
+    return RayEngine(options)
+
+
+def _run_all(phases: Phases, engine: LocalEngine, stages: Sequence[Stage], interrupt: Interrupt) -> list[PhaseTally]:
     tallies: list[PhaseTally] = []
-    if phases.interrupt.asked():
+    if interrupt.asked():
         return tallies
-    phases.look_ahead(stages)
+    phases.set_stale_runs_aside(stages)
     with engine:
         for stage in stages:
-            if phases.interrupt.asked():
+            if interrupt.asked():
                 break
             tallies.append(phases.run(stage))
     return tallies
 
 
-def _stage_row(stage: Stage) -> StageRow:
-    return StageRow(stage.name, stage.needs, stage.pool if is_clip_stage(stage) else "set", stage.version)
+def _row(stage: Stage) -> tuple[str, tuple[str, ...], str, int]:
+    return stage.name, tuple(stage.needs), "set" if stage.sees_all else stage.pool, stage.version
 
 
-def _plan_of(
-    inputs: Sequence[str | os.PathLike[str]], recipe: Recipe, limit: int | None, stages: Sequence[Stage]
-) -> tuple[str, str]:
-    """What this build makes, in words and as a hash: builds that differ in it do not run at once."""
-    paths = [os.path.abspath(path) for path in inputs]  # noqa: PTH100  (links stay as named)
-    choices = recipe.model_dump(mode="json")
-    recipe_sha256 = hashlib.sha256(canonical(choices).encode("utf-8", "surrogatepass")).hexdigest()
-    named = ", ".join(Path(path).name for path in paths[:3]) + (", ..." if len(paths) > 3 else "")
-    words = f"recipe {recipe_sha256[:8]} of {named}" + ("" if limit is None else f", limit {limit}")
-    whole = canonical([choices, paths, limit, [[stage.name, stage.version] for stage in stages]])
-    return words, hashlib.sha256(whole.encode("utf-8", "surrogatepass")).hexdigest()
+def _plan_in_words(inputs: Sequence[str | os.PathLike[str]], recipe: Recipe, limit: int | None) -> str:
+    """What this build makes, for the log and for a second build that is refused."""
+    recipe_sha256 = hashlib.sha256(canonical(recipe.model_dump(mode="json")).encode("utf-8", "surrogatepass"))
+    named = ", ".join(Path(path).name for path in inputs[:3]) + (", ..." if len(inputs) > 3 else "")
+    words = f"recipe {recipe_sha256.hexdigest()[:8]} of {named}" + ("" if limit is None else f", limit {limit}")
+    return words.encode("utf-8", "backslashreplace").decode("utf-8")

@@ -6,8 +6,7 @@ import hashlib
 import json
 from collections.abc import Mapping
 
-from emotion_llama.merr.fields import FIELDS
-from emotion_llama.merr.records import FieldKey, Json
+from emotion_llama.merr.records import BY_LANGUAGE, FIELDS, FieldKey, Json
 
 # Fields whose value is an object with one word or text that people read and edit: it gets the column of the field's
 # name, the rest stands beside it as JSON.
@@ -24,10 +23,10 @@ def column_of(key: FieldKey) -> str:
 
 def key_of(column: str) -> FieldKey | None:
     """The field of a column; None when it is the column of no known field."""
-    if column in FIELDS and not FIELDS[column].by_language:
+    if column in FIELDS and column not in BY_LANGUAGE:
         return column, ""
     name, _, language = column.rpartition("_")
-    return (name, language) if name in FIELDS and FIELDS[name].by_language and language in _LANGUAGES else None
+    return (name, language) if name in BY_LANGUAGE and language in _LANGUAGES else None
 
 
 def value_hash(value: Json) -> str:

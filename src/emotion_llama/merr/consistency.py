@@ -13,8 +13,8 @@ from itertools import combinations
 
 from emotion_llama.chat.questions import Language
 from emotion_llama.labels import LabelSpace
-from emotion_llama.merr.fields import Conflict, Consistency
-from emotion_llama.merr.recipe_parts import ConsistencyPart
+from emotion_llama.merr.recipe import ConsistencyPart
+from emotion_llama.merr.records import Consistency
 from emotion_llama.records import Cue, Evidence
 from emotion_llama.rules.grounding import cues_in, find_problems, without_quotations
 from emotion_llama.rules.reasoning import holds_label
@@ -103,7 +103,7 @@ def split_sentences(text: str, words: Wording) -> list[str]:
 
 def find_conflicts(
     evidence: Evidence, space: LabelSpace, given_label: str | None = None, face_label: str | None = None
-) -> list[Conflict]:
+) -> list[dict[str, str]]:
     """Modalities that clearly speak for labels far from each other, by the rules: a smile with angry words.
 
     Args:
@@ -156,13 +156,13 @@ def _contradict(first: str, second: str) -> bool:
     return first != second and frozenset((first, second)) not in NEIGHBOURS
 
 
-def _conflict(first: str, first_label: str, second: str, second_label: str) -> Conflict:
+def _conflict(first: str, first_label: str, second: str, second_label: str) -> dict[str, str]:
     verb = "say" if first == "words" else "is" if first == "label" else "says"
     other = "say" if second == "words" else "says"
-    return Conflict(
-        first,
-        first_label,
-        second,
-        second_label,
-        f"the {first} {verb} {first_label}, the {second} {other} {second_label}",
-    )
+    return {
+        "first": first,
+        "first_label": first_label,
+        "second": second,
+        "second_label": second_label,
+        "text": f"the {first} {verb} {first_label}, the {second} {other} {second_label}",
+    }

@@ -1,27 +1,33 @@
-"""The first phase: files, folders and manifests become the clips of a build; nothing is left out uncounted."""
+"""The first phase: files, folders and manifests become the clips of a build; every file counts somewhere."""
 
 from __future__ import annotations
 
+import hashlib
 import os
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence, Set
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from emotion_llama.errors import EmotionLlamaError, InputError, MediaError
 from emotion_llama.merr.clip_names import beside_video, name_clips
+from emotion_llama.merr.engines import reason_of
 from emotion_llama.merr.manifest import Entry, is_manifest, read_manifest
-from emotion_llama.merr.records import ClipRow, Drop
+from emotion_llama.merr.plan import IMPORTED, INGEST, canonical
+from emotion_llama.merr.progress import Interrupt, Progress
+from emotion_llama.merr.records import ClipRow, Drop, StageOutput, StageRun
 from emotion_llama.merr.splits import check_given
+from emotion_llama.merr.status import PhaseTally, tally_phase
+from emotion_llama.merr.store import Store
+from emotion_llama.merr.store.builds import at_work, now
 
 if TYPE_CHECKING:
     from emotion_llama.labels import LabelSpace
     from emotion_llama.merr.recipe import Recipe
-
-NAME, VERSION = "ingest", 1
 
 
 @dataclass(frozen=True)
@@ -272,3 +278,94 @@ def _without_duplicates(done: Sequence[Ingested]) -> Iterator[Ingested]:
 
 def _said_first(one: Ingested) -> tuple[bool, str]:
     return (one.row.given_label is None, one.row.clip_id)
+
+
+# --- the phase of a build ---------------------------------------------------------------------------------------------
+
+GONE = "no longer among the inputs"
+BEYOND_LIMIT = "beyond the limit"
+_MAX_WARNINGS = 20  # printed; a folder of broken sidecars need not fill the screen
+
+
+class _Stopped(Exception):
+    """The build was told to stop while files were taken in."""
+
+
+def ingest_phase(
+    store: Store,
+    inputs: Sequence[str | os.PathLike[str]],
+    recipe: Recipe,
+    workers: int,
+    limit: int | None,
+    progress: Progress,
+    interrupt: Interrupt,
+) -> PhaseTally:
+    """What `ingest` found becomes the ledger's clips; the others are set aside. Raises as `ingest`."""
+    begun = time.perf_counter()
+    at_work(store, INGEST, 0)
+
+    def report(done: int, total: int) -> None:
+        if done == 1:
+            progress.begin(INGEST, total, 0)
+        progress.advance(done, 0)
+        if interrupt.asked():
+            raise _Stopped
+
+    # A name whose file is gone is free again: a folder that was moved keeps its clips' names, and thereby their work.
+    known = {row.path: row.clip_id for row in store.all_clips() if row.path is not None and Path(row.path).exists()}
+    fresh: frozenset[str] = frozenset()
+    with suppress(_Stopped):
+        found = ingest(inputs, recipe, known=known, workers=workers, limit=limit, progress=report)
+        ids, beyond = {one.row.clip_id for one in found}, frozenset[str]()
+        if limit is not None:
+            beyond = frozenset(one.clip_id for one in find_clips(inputs, recipe, known=known)) - ids
+        fresh = _put(store, found, beyond)
+        warnings = [f"{one.row.clip_id}: {text}" for one in found for text in one.warnings]
+        for warning in warnings[:_MAX_WARNINGS]:
+            progress.say(warning)
+        if len(warnings) > _MAX_WARNINGS:
+            progress.say(f"... and {len(warnings) - _MAX_WARNINGS} more of this kind")
+    progress.end()
+    return tally_phase(INGEST, store.runs(INGEST), fresh, wall_seconds=time.perf_counter() - begun)
+
+
+def _put(store: Store, found: Sequence[Ingested], beyond: Set[str]) -> frozenset[str]:
+    """Record what was found, all at once; returns the clips that are new or changed."""
+    at, old = now(), {row.clip_id: row for row in store.all_clips()}
+    with store.transaction():
+        before = store.run_states(INGEST, set_aside=True)
+        store.put_clips(_keeping_imports(one.row, old.get(one.row.clip_id)) for one in found)
+        ids = {one.row.clip_id for one in found}
+        left = [c for c, run in before.items() if c not in ids and not run.fingerprint.startswith(IMPORTED)]
+        # What could not be read, and was perhaps only misspelt, never was a clip: nothing of it is worth keeping.
+        store.remove([clip_id for clip_id in left if before[clip_id].status == "failed"])
+        store.set_aside([clip_id for clip_id in left if clip_id in beyond], BEYOND_LIMIT)
+        store.set_aside([clip_id for clip_id in left if clip_id not in beyond], GONE)
+        runs = [_run_of(one, at) for one in found]
+        fresh = [run for run in runs if run.status == "failed" or not _same(run, before.get(run.clip_id))]
+        store.record_many([(run, None if run.status == "failed" else StageOutput()) for run in fresh])
+    return frozenset(run.clip_id for run in fresh)
+
+
+def _keeping_imports(row: ClipRow, old: ClipRow | None) -> ClipRow:
+    """What an import stated of the clip is not in its file, and stays."""
+    if old is None or row.stated_frame_count is not None:
+        return row
+    return replace(row, stated_frame_count=old.stated_frame_count)
+
+
+def _run_of(one: Ingested, at: str) -> StageRun:
+    facts = {name: value for name, value in asdict(one.row).items() if name != "path"}
+    sha256 = hashlib.sha256(canonical([INGEST, facts]).encode("utf-8", "surrogatepass")).hexdigest()
+    clip_id = one.row.clip_id
+    if one.error is not None:
+        return StageRun(clip_id, INGEST, "failed", sha256, None, reason_of(one.error, one.row.path), finished_at=at)
+    if one.drop is not None:
+        return StageRun(clip_id, INGEST, "dropped", sha256, sha256, one.drop.reason, one.drop.scope, finished_at=at)
+    return StageRun(clip_id, INGEST, "done", sha256, sha256, finished_at=at)
+
+
+def _same(run: StageRun, state: StageRun | None) -> bool:
+    return state is not None and (run.status, run.fingerprint, run.scope) == (
+        state.status, state.fingerprint, state.scope,
+    )  # fmt: skip

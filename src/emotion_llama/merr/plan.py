@@ -5,46 +5,20 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Literal, NamedTuple, TypeGuard
+from typing import Literal, NamedTuple
 
-from emotion_llama.merr.records import ClipRow, Field, Json, RunStatus, Scope, StageOutput
-from emotion_llama.merr.stage import ClipStage, Stage
+from emotion_llama.merr.records import ClipRow, Field, Json, StageOutput, StageRun
+from emotion_llama.merr.stage import Stage
 
 INGEST = "ingest"  # every stage needs it, without saying so
 IMPORTED = "imported:"  # begins the fingerprint of runs that no build made: they stay as they are
 
-# What stages may look at beside the media. A stage that looks at fewer names them in `reads_clip`.
-GIVEN_FACTS = (
-    "source", "person", "given_label", "given_subtitle", "subtitle_source", "subtitle_language", "given_split",
-    "stated_frame_count",
-)  # fmt: skip
-
 # ok: it went through; out: it failed, was dropped or never came this far; open: not known yet.
 Standing = Literal["ok", "out", "open"]
+RunsByStage = Mapping[str, Mapping[str, StageRun]]  # stage -> clip -> its run, current or not
 
 
-class RunState(NamedTuple):
-    """What decides whether a run still holds."""
-
-    status: RunStatus
-    fingerprint: str
-    output_sha256: str | None
-    scope: Scope | None
-    current: bool
-    session: int
-
-    @property
-    def is_out(self) -> bool:
-        """The clip goes no further from here."""
-        return self.status == "failed" or (self.status == "dropped" and self.scope == "all")
-
-
-RunsByStage = Mapping[str, Mapping[str, RunState]]  # stage -> clip -> state
-
-
-@dataclass(frozen=True)
-class PhasePlan:
+class PhasePlan(NamedTuple):
     """One stage's clips.
 
     Attributes:
@@ -60,11 +34,6 @@ class PhasePlan:
     revived: tuple[str, ...]
     stale: tuple[str, ...]
     standing: Mapping[str, Standing]
-
-
-def is_clip_stage(stage: Stage) -> TypeGuard[ClipStage]:
-    """Whether it sees clips one by one; otherwise all at once."""
-    return hasattr(stage, "run")
 
 
 def needed(stage: Stage) -> tuple[str, ...]:
@@ -91,7 +60,7 @@ def plan_phase(
     own = runs.get(stage.name, {})
     imported = {clip_id for clip_id in clips if clip_id in own and own[clip_id].fingerprint.startswith(IMPORTED)}
     standing = {clip_id: _before(stage, clip_id, standings) for clip_id in sorted(clips)}
-    if not is_clip_stage(stage) and "open" in standing.values():
+    if stage.sees_all and "open" in standing.values():
         standing = {clip_id: "open" if where == "ok" else where for clip_id, where in standing.items()}
     coming = [clip_id for clip_id, where in standing.items() if where == "ok" and clip_id not in imported]
     prints = fingerprints(stage, {clip_id: clips[clip_id] for clip_id in coming}, runs)
@@ -118,18 +87,17 @@ def fingerprints(stage: Stage, clips: Mapping[str, ClipRow], runs: RunsByStage) 
     It covers the stage's name, version and settings, the clip's id and content, what came with the clip (as far as the
     stage looks at it), and the outputs of the stages needed; of all clips for a stage that sees them together.
     """
-    reads = getattr(stage, "reads_clip", GIVEN_FACTS)
     facts = {
         clip_id: [
             clip_id,
             clip.sha256,
-            {name: getattr(clip, name) for name in reads},
+            {name: getattr(clip, name) for name in stage.reads_clip},
             [runs[need][clip_id].output_sha256 for need in needed(stage) if need != INGEST],
         ]
         for clip_id, clip in clips.items()
     }
     head: list[object] = [stage.name, stage.version, dict(stage.settings)]
-    if is_clip_stage(stage):
+    if not stage.sees_all:
         begun = hashlib.sha256(canonical(head).encode())
         return {clip_id: _continued(begun, canonical(fact)) for clip_id, fact in facts.items()}
     whole = _continued(hashlib.sha256(canonical(head).encode()), canonical(facts))
@@ -175,7 +143,7 @@ def _before(stage: Stage, clip_id: str, standings: Mapping[str, Mapping[str, Sta
     return "out" if "out" in where else "open" if "open" in where else "ok"
 
 
-def _holds(run: RunState, fingerprint: str, session: int) -> bool:
+def _holds(run: StageRun, fingerprint: str, session: int) -> bool:
     return run.fingerprint == fingerprint and (run.status != "failed" or run.session == session)
 
 

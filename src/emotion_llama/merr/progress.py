@@ -1,32 +1,31 @@
-"""How far a build is: what it tells while it runs, and the line that shows it."""
+"""How far a build is, reported while it runs; and Ctrl-C or SIGTERM, asked for between two results."""
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable
-from typing import Protocol
-
-SHOWN_AFTER = 3  # clips; a rate over fewer says nothing
+import signal
+import threading
+from types import FrameType
+from typing import Any, Protocol
 
 
 class Progress(Protocol):
-    """What a build tells while it runs."""
+    """What a build reports while it runs."""
 
     def begin(self, phase: str, total: int, already: int) -> None:
         """A phase begins: `already` of its `total` clips are done since earlier."""
 
     def advance(self, done: int, failed: int) -> None:
-        """So many clips of the phase are through by now, those done earlier included; so many of them failed."""
+        """Clips of the phase that are through by now, those done earlier included; `failed` of them failed."""
 
     def end(self) -> None:
         """The phase is through, or was interrupted."""
 
     def say(self, text: str) -> None:
-        """Something that a person should know: one line."""
+        """One line that a person should read."""
 
 
 class Silent:
-    """Tells nobody."""
+    """Reports nothing."""
 
     def begin(self, phase: str, total: int, already: int) -> None:
         """See `Progress`."""
@@ -41,35 +40,34 @@ class Silent:
         """See `Progress`."""
 
 
-class PhaseClock:
-    """One phase's rate and time left.
+class Interrupt:
+    """A context manager in which the first SIGINT or SIGTERM sets `asked`; a second one ends the program as usual.
 
-    The rate is of the whole phase so far: clips differ too much for the last few to foretell anything.
+    Outside the main thread, where Python hands out no signals, it is never asked.
     """
 
-    def __init__(self, phase: str, total: int, already: int, clock: Callable[[], float] = time.monotonic) -> None:
-        self._phase = phase
-        self._total = total
-        self._already = already
-        self._clock = clock
-        self._begun = clock()
+    def __init__(self) -> None:
+        self._asked = False
+        self._before: dict[signal.Signals, Any] = {}  # handlers, as signal.signal has them
 
-    def line(self, done: int, failed: int) -> str:
-        """`evidence 12/60 · 1.9 clips/s · 0:25 left · 1 failed`."""
-        parts = [f"{self._phase} {done}/{self._total}"]
-        fresh, seconds = done - self._already, self._clock() - self._begun
-        if fresh >= SHOWN_AFTER and seconds > 0:
-            rate = fresh / seconds
-            parts.append(f"{rate:.1f} clips/s" if rate >= 1 else f"{60 * rate:.1f} clips/min")
-            left = self._total - done
-            parts.append(f"{clock_time(left / rate)} left" if left else f"in {clock_time(seconds)}")
-        if failed:
-            parts.append(f"{failed} failed")
-        return " · ".join(parts)
+    def asked(self) -> bool:
+        """Whether the build is to stop."""
+        return self._asked
 
+    def __enter__(self) -> Interrupt:
+        if threading.current_thread() is threading.main_thread():
+            for number in (signal.SIGINT, signal.SIGTERM):
+                self._before[number] = signal.signal(number, self._ask)
+        return self
 
-def clock_time(seconds: float) -> str:
-    """`0:25`, `1:02:03`."""
-    minutes, second = divmod(round(seconds), 60)
-    hours, minute = divmod(minutes, 60)
-    return f"{hours}:{minute:02}:{second:02}" if hours else f"{minute}:{second:02}"
+    def __exit__(self, *exc: object) -> None:
+        self._restore()
+
+    def _ask(self, number: int, frame: FrameType | None) -> None:
+        self._asked = True
+        self._restore()
+
+    def _restore(self) -> None:
+        while self._before:
+            number, handler = self._before.popitem()
+            signal.signal(number, handler if handler is not None else signal.SIG_DFL)

@@ -36,9 +36,9 @@ import numpy as np
 
 from emotion_llama.face.peak import BLINK_UNIT, MIN_CONFIDENCE, SPEECH_UNITS
 from emotion_llama.face.rhythms import runs, typical_step
-from emotion_llama.merr.fields import PseudoLabel
 from emotion_llama.merr.label_rules import LabelRule
-from emotion_llama.merr.recipe_parts import PseudoLabelPart
+from emotion_llama.merr.recipe import PseudoLabelPart
+from emotion_llama.merr.records import PseudoLabel
 from emotion_llama.records import ActionUnits, Bool, Float
 
 Strength = Literal["slight", "moderate", "strong"]

@@ -1,4 +1,4 @@
-"""What flows through a build: clips, fields with their provenance, and what a stage takes and gives.
+"""What flows through a build: clips, fields with their provenance, what a stage takes and gives, and a whole sample.
 
 Fields hold JSON values. A field that could not be made has the value None and says why; it is never filled in.
 """
@@ -6,12 +6,13 @@ Fields hold JSON values. A field that could not be made has the value None and s
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields, is_dataclass
 from types import MappingProxyType
-from typing import Literal, TypeAlias
+from typing import Any, Literal, TypeAlias, TypeVar
 
 from emotion_llama.errors import InputError
 
+T = TypeVar("T")
 Json: TypeAlias = "bool | int | float | str | list[Json] | dict[str, Json] | None"
 Scope = Literal["all", "fine"]  # what a dropped clip is dropped from: the whole data set, or its fine-grained part
 NO_LANGUAGE = ""  # of fields that are no description
@@ -165,16 +166,13 @@ class StageOutput:
     drop: Drop | None = None
 
 
-RunStatus = Literal["done", "dropped", "failed"]
-
-
 @dataclass(frozen=True)
 class StageRun:
-    """The ledger's row of one stage of one clip."""
+    """The ledger's row of one stage of one clip; `session` is the build that made it."""
 
     clip_id: str
     stage: str
-    status: RunStatus
+    status: Literal["done", "dropped", "failed"]
     fingerprint: str  # of everything the output depends on
     output_sha256: str | None  # of what came out, times left out; None when it failed
     reason: str | None = None  # of a drop or a failure
@@ -182,6 +180,13 @@ class StageRun:
     seconds: float = 0.0
     finished_at: str = ""
     attempts: int = 1
+    current: bool = True  # False: kept, but not of the recipe and inputs in force
+    session: int = field(default=0, compare=False)
+
+    @property
+    def is_out(self) -> bool:
+        """The clip goes no further from here."""
+        return self.status == "failed" or (self.status == "dropped" and self.scope == "all")
 
 
 @dataclass(frozen=True, repr=False)
@@ -204,3 +209,118 @@ class Sample:
 
     def __repr__(self) -> str:
         return f"Sample({self.clip.clip_id}, {len(self.fields)} fields)"
+
+
+# --- the fields of a sample ---------------------------------------------------------------------------------------
+
+# Field -> the stage that makes it. Those that are neither text nor texts are JSON objects.
+FIELDS: Mapping[str, str] = MappingProxyType(
+    {
+        "people": "evidence",  # how many people are in view, and share of frames with the main face
+        "prosody": "evidence",  # how the voice sounds, as numbers with units (records.Prosody)
+        "tone": "evidence",  # tone words and the measurement behind each (records.Tone)
+        "subtitle": "subtitle",  # {"text", "source", "language"}: what is said, and where the words come from
+        "label": "pseudo_label",  # PseudoLabel
+        # {"frame_index" (from 0), "pts_seconds", "score", "rule" ("all", "label"), "units" (those present, strongest
+        # first), "why", "face_hash" (`balance.picture_hash` of the aligned face; None without one)}
+        "peak": "peak",
+        "scene": "peak",  # what the peak frame shows, measured: light, framing, gaze, motion
+        "visual_expression": "visual_expression",  # phrases for the face at its peak, a list of texts
+        "visual_objective": "visual_objective",  # what the peak frame shows
+        "audio_tone": "audio_tone",  # how the voice sounds
+        "coarse_caption": "coarse_caption",  # the published coarse template, filled in
+        # {"supporting", "misleading": texts, "label": what the annotator came to with them, None where it named none}
+        "clues": "fine_caption",
+        "fine_caption": "fine_caption",  # the multimodal description with its reasons
+        # list of {"first", "first_label", "second", "second_label", "text"}: modalities ("face", "voice", "words";
+        # "label" for a given label) that speak for different labels
+        "conflicts": "consistency",
+        "consistency": "consistency",  # Consistency
+        "split": "splits",  # train, validation or test
+        "published": "import",  # what an imported MERR file says that has no field of its own
+        "features": "features",  # where a clip's feature files lie, with their shapes
+    }
+)
+# Those that a sample has once a language.
+BY_LANGUAGE = frozenset(
+    {"visual_expression", "visual_objective", "audio_tone", "coarse_caption", "clues", "fine_caption", "consistency"}
+)
+
+
+@dataclass(frozen=True)
+class PseudoLabel:
+    """The clip's emotion.
+
+    Attributes:
+        label: word of the recipe's label space.
+        source: the clip came with it, or the action-unit rules gave it.
+        strength: in words (MER-Factory's levels); None for a given label without measured units, and for neutral.
+        score: mean intensity 0..5 of the label's units where they are strongest; None likewise.
+        confidence: 0..1; how the rule came to it is documented with the rule. None for a given label.
+        units: the label's units that were present, at that moment.
+        candidates: score of every label that passed the rule.
+        table: which table of label units.
+        by_rules: of a given label: what the rules would have said in its place; None where they say nothing.
+    """
+
+    label: str
+    source: Literal["given", "rules"]
+    strength: Literal["slight", "moderate", "strong"] | None
+    score: float | None
+    confidence: float | None
+    units: Mapping[str, float] = field(default_factory=dict)
+    candidates: Mapping[str, float] = field(default_factory=dict)
+    table: str = ""
+    by_rules: str | None = None
+
+
+@dataclass(frozen=True)
+class Consistency:
+    """Whether a fine description holds.
+
+    Attributes:
+        names_label: the description comes to the clip's label.
+        label_at_end: the label is not named before the last sentence.
+        grounded_share: share of the cues it names that were given; None when it names none.
+        ungrounded: cues it names that were not given.
+        problems: what is wrong with it; empty when it holds.
+        judge: who judged beyond the rules; None for rules alone.
+    """
+
+    names_label: bool
+    label_at_end: bool
+    grounded_share: float | None
+    ungrounded: tuple[str, ...] = ()
+    problems: tuple[str, ...] = ()
+    judge: str | None = None
+
+
+def to_json(record: Any) -> Json:
+    """A field's dataclass as a JSON value."""
+    return _plain(record)
+
+
+def from_json(kind: type[T], value: Json) -> T:
+    """The dataclass of a stored value.
+
+    Raises:
+        InputError: the value is not of that shape.
+    """
+    if not isinstance(value, dict):
+        raise InputError(f"expected {kind.__name__} as a JSON object, got {value!r}")
+    try:
+        return kind(**{k: tuple(v) if isinstance(v, list) else v for k, v in value.items()})
+    except TypeError as error:
+        raise InputError(f"expected the fields of {kind.__name__}: {error}") from error
+
+
+def _plain(value: Any) -> Json:
+    if is_dataclass(value):
+        return {f.name: _plain(getattr(value, f.name)) for f in fields(value)}
+    if isinstance(value, Mapping):
+        return {str(k): _plain(v) for k, v in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_plain(v) for v in value]
+    if value is None or isinstance(value, (bool, int, float, str)):
+        return value
+    raise InputError(f"{value!r} is no JSON value")

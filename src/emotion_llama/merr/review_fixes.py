@@ -7,8 +7,7 @@ from dataclasses import replace
 
 from emotion_llama.errors import InputError
 from emotion_llama.labels import LabelSpace
-from emotion_llama.merr.fields import PseudoLabel, to_json
-from emotion_llama.merr.records import Field, FieldKey, Json, Provenance, Sample, StageRun
+from emotion_llama.merr.records import Field, FieldKey, Json, Provenance, PseudoLabel, Sample, StageRun, to_json
 from emotion_llama.merr.review_records import FIXABLE, REVIEWER, headline, key_of_fix
 from emotion_llama.merr.values import part, source_of, text_of
 from emotion_llama.rules.reasoning import holds_label

@@ -73,7 +73,7 @@ def review_statistics(store: Store) -> ReviewStatistics:
         counter = ReviewCounter(reviews)
         for sample in store.samples_of(list(reviews)):
             counter.add(sample)
-        samples = store.totals().coarse
+        samples = store.count("coarse")
     found = counter.result()
     found["outcomes"]["none"] = found["outcomes"].get("none", 0) + samples - found["samples"]
     return {**found, "samples": samples}

@@ -10,11 +10,11 @@ from typing import Protocol
 
 from emotion_llama.errors import InputError
 from emotion_llama.labels import MERR9, LabelSpace
-from emotion_llama.merr.ledger import Ledger
 from emotion_llama.merr.review_fixes import checked_fixes
 from emotion_llama.merr.review_records import Draft, Review, seen_of, state_of
-from emotion_llama.merr.rows import Row
 from emotion_llama.merr.store import Store
+from emotion_llama.merr.store.ledger import Ledger
+from emotion_llama.merr.store.rows import Row
 
 _COLUMNS = "id, clip_id, reviewer, decision, stars, comment, fixes, seen, reviewed_at"
 # A reviewer's newest row; one that was withdrawn afterwards is none.

@@ -1,54 +1,98 @@
-"""What a build's store says of it at this moment, whether a build is running or not."""
+"""What a build did, and where it stands at this moment, counted by phase and reason; every clip that came in counts."""
 
 from __future__ import annotations
 
+import re
 from collections import Counter
-from collections.abc import Mapping, Set
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Set
+from dataclasses import dataclass, field, replace
+from pathlib import Path
 
-from emotion_llama.merr.claims import Builder, builders, live_builders
 from emotion_llama.merr.plan import INGEST
 from emotion_llama.merr.records import StageRun
-from emotion_llama.merr.store import StageRow, Store
-from emotion_llama.merr.tally import tally_phase
+from emotion_llama.merr.store import Store
+from emotion_llama.merr.store.builds import Build, builds, is_building
 
 
 @dataclass(frozen=True)
-class PhaseStatus:
-    """One phase. Every clip of the build is in exactly one of done, dropped, failed, waiting and elsewhere.
+class PhaseTally:
+    """One phase. Every clip is in exactly one of `done`, `skipped`, `dropped`, `failed`, `waiting`, `elsewhere`.
+
+    Clips that leave the fine-grained part alone (`dropped_fine`) are not among those done.
 
     Attributes:
-        done: clips that went through; those that only left the fine-grained part are not among them.
-        dropped: reason -> clips that left the data set here.
-        dropped_fine: reason -> clips that left its fine-grained part here.
+        name: of the stage.
+        done: by this build; in the status of a folder, by any build.
+        skipped: done already by an earlier build.
+        dropped: reason -> clips that leave the data set here.
+        dropped_fine: reason -> clips that leave its fine-grained part here.
         failed: reason -> clips.
         running: clips in work now.
-        waiting: clips still to come here, those in work among them.
-        elsewhere: clips that never come here: an earlier phase dropped or failed them.
-        seconds: time that its runs took, on all workers together.
+        waiting: clips still to come here, those in work among them; after a build, those that an interrupt left.
+        elsewhere: clips that never come here: an earlier phase dropped or failed them (in a status).
+        seconds: time that its runs took, on all workers together; of a build, those of this build.
+        wall_seconds: time that the phase took in this build.
     """
 
     name: str
-    done: int
-    dropped: Mapping[str, int]
-    dropped_fine: Mapping[str, int]
-    failed: Mapping[str, int]
-    running: int
-    waiting: int
-    elsewhere: int
-    seconds: float
+    done: int = 0
+    skipped: int = 0
+    dropped: Mapping[str, int] = field(default_factory=dict)
+    dropped_fine: Mapping[str, int] = field(default_factory=dict)
+    failed: Mapping[str, int] = field(default_factory=dict)
+    running: int = 0
+    waiting: int = 0
+    elsewhere: int = 0
+    seconds: float = 0.0
+    wall_seconds: float = 0.0
+
+    @property
+    def num_failed(self) -> int:
+        """Clips that failed here."""
+        return sum(self.failed.values())
+
+
+@dataclass(frozen=True)
+class BuildTally:
+    """What a build did.
+
+    Attributes:
+        folder: of the build.
+        phases: in order, up to where it came.
+        clips: in the build.
+        coarse, fine: in the two parts of the data set.
+        set_aside: why -> clips that the build knows and does not count.
+        was_interrupted: it was told to stop; what was done is kept.
+        store_seconds: of the building process, spent on the ledger and the artifacts.
+        wall_seconds: from beginning to end.
+        pruned_files: artifact files that nothing referred to any more.
+    """
+
+    folder: Path
+    phases: tuple[PhaseTally, ...]
+    clips: int
+    coarse: int
+    fine: int
+    set_aside: Mapping[str, int]
+    was_interrupted: bool = False
+    store_seconds: float = 0.0
+    wall_seconds: float = 0.0
+    pruned_files: int = 0
+
+    @property
+    def failed(self) -> int:
+        """Clips that failed somewhere; a clip fails once, as it goes no further."""
+        return sum(phase.num_failed for phase in self.phases)
 
 
 @dataclass(frozen=True)
 class BuildStatus:
-    """A whole build.
+    """Where a folder's build stands.
 
     Attributes:
-        clips: in the build.
-        coarse, fine: in the two parts of the data set, as they stand now.
-        set_aside: why -> clips that the build knows and does not count.
+        clips, coarse, fine, set_aside: as in `BuildTally`.
         phases: in their order.
-        running: the builds that run now.
+        running: the build that runs now, if any.
         last: the build that began last; None before the first.
         failures: ever recorded; those made good since are among them.
     """
@@ -57,9 +101,9 @@ class BuildStatus:
     coarse: int
     fine: int
     set_aside: Mapping[str, int]
-    phases: tuple[PhaseStatus, ...]
-    running: tuple[Builder, ...]
-    last: Builder | None
+    phases: tuple[PhaseTally, ...]
+    running: tuple[Build, ...]
+    last: Build | None
     failures: int
 
     @property
@@ -69,56 +113,81 @@ class BuildStatus:
 
 
 def build_status(store: Store) -> BuildStatus:
-    """The status of a build, of one moment."""
+    """The status of a build, of one moment, whether a build is running or not."""
     with store.snapshot():
-        alive = live_builders(store)
-        ids = [builder.id for builder in alive]
-        claims: Counter[str] = Counter()
-        for stage, builder, number in store.query(
-            "SELECT stage, builder, count(*) FROM claims GROUP BY stage, builder"
-        ):
-            claims[stage] += number if builder in ids else 0
+        log = builds(store)
+        running = tuple(log[-1:]) if log and log[-1].how_ended is None and is_building(store.folder) else ()
         runs: dict[str, dict[str, StageRun]] = {}
         for run in store.runs():
             runs.setdefault(run.stage, {})[run.clip_id] = run
         clips = frozenset(clip.clip_id for clip in store.clips())
-        totals, log = store.totals(), builders(store)
+        in_work = {build.phase: build.running for build in running}
         return BuildStatus(
-            totals.clips,
-            totals.coarse,
-            totals.fine,
-            totals.set_aside,
-            _phases(store.stages(), clips, runs, claims),
-            tuple(alive),
+            len(clips),
+            store.count("coarse"),
+            store.count("fine"),
+            store.count_set_aside(),
+            tuple(replace(phase, running=in_work.get(phase.name, 0)) for phase in _phases(store.stages(), clips, runs)),
+            running,
             log[-1] if log else None,
             len(store.failures()),
         )
 
 
 def _phases(
-    stages: list[StageRow], clips: Set[str], runs: Mapping[str, Mapping[str, StageRun]], claims: Mapping[str, int]
-) -> tuple[PhaseStatus, ...]:
-    phases: list[PhaseStatus] = []
+    stages: Iterable[tuple[str, tuple[str, ...], str, int]],
+    clips: Set[str],
+    runs: Mapping[str, Mapping[str, StageRun]],
+) -> Iterable[PhaseTally]:
     out: dict[str, frozenset[str]] = {}  # stage -> clips that go no further from it
-    for stage in stages:
-        own = runs.get(stage.name, {})
-        needed = stage.needs if stage.name == INGEST else (INGEST, *stage.needs)
+    for name, needs, _, _ in stages:
+        own = runs.get(name, {})
+        needed = needs if name == INGEST else (INGEST, *needs)
         elsewhere = frozenset().union(*(out.get(need, frozenset()) for need in needed)) - own.keys()
-        waiting = clips - own.keys() - elsewhere
-        ended = {c for c, r in own.items() if r.status == "failed" or (r.status == "dropped" and r.scope == "all")}
-        out[stage.name] = frozenset(elsewhere | ended)
-        counts = tally_phase(stage.name, own.values(), frozenset())
-        phases.append(
-            PhaseStatus(
-                stage.name,
-                counts.skipped,
-                counts.dropped,
-                counts.dropped_fine,
-                counts.failed,
-                running=claims.get(stage.name, 0),
-                waiting=len(waiting),
-                elsewhere=len(elsewhere),
-                seconds=sum(run.seconds for run in own.values()),
-            )
-        )
-    return tuple(phases)
+        out[name] = frozenset(elsewhere | {clip_id for clip_id, run in own.items() if run.is_out})
+        tally = tally_phase(name, own.values(), own.keys(), waiting=len(clips - own.keys() - elsewhere))
+        yield replace(tally, elsewhere=len(elsewhere), seconds=sum(run.seconds for run in own.values()))
+
+
+def tally_phase(
+    name: str,
+    runs: Iterable[StageRun],
+    done_now: Set[str],
+    *,
+    waiting: int = 0,
+    seconds: float = 0.0,
+    wall_seconds: float = 0.0,
+) -> PhaseTally:
+    """Count a stage's runs; of those that went through, `done_now` are done, the others skipped."""
+    done = skipped = 0
+    dropped, dropped_fine, failed = Counter[str](), Counter[str](), Counter[str]()
+    for run in runs:
+        reason = reason_group(run.reason or "no reason given")
+        if run.status == "failed":
+            failed[reason] += 1
+        elif run.status == "dropped":
+            (dropped if run.scope == "all" else dropped_fine)[reason] += 1
+        elif run.clip_id in done_now:
+            done += 1
+        else:
+            skipped += 1
+    counts = [dict(sorted(c.items(), key=lambda item: (-item[1], item[0]))) for c in (dropped, dropped_fine, failed)]
+    return PhaseTally(
+        name, done, skipped, counts[0], counts[1], counts[2], waiting=waiting, seconds=seconds,
+        wall_seconds=wall_seconds,
+    )  # fmt: skip
+
+
+def reason_group(reason: str) -> str:
+    """What a reason is counted under: what it says first, without the file that it names in front.
+
+    Particulars stand behind a colon or at the end in brackets, advice behind a semicolon. A fault of the program keeps
+    its message: "unexpected KeyError: 'x' (y.py:3)".
+    """
+    said = reason.partition("; ")[0]
+    if said.startswith("unexpected "):
+        return said
+    first, _, rest = said.partition(": ")
+    if rest and ("/" in first or "\\" in first):  # a file
+        first = rest.partition(": ")[0]
+    return re.sub(r" \([^()]*\)$", "", first)

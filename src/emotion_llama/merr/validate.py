@@ -10,10 +10,10 @@ from emotion_llama.errors import InputError
 from emotion_llama.labels import MERR9
 from emotion_llama.merr.export.folder import file_hash
 from emotion_llama.merr.imports.frame_counts import FrameCounts, compare_frame_counts
-from emotion_llama.merr.ledger_schema import LEDGER_NAME
 from emotion_llama.merr.problems import Problems
 from emotion_llama.merr.records import ClipRow, Json, Sample
 from emotion_llama.merr.store import Store
+from emotion_llama.merr.store.schema import LEDGER_NAME
 from emotion_llama.merr.validate_export import check_export, is_export
 from emotion_llama.merr.validate_samples import SampleChecks
 
@@ -105,7 +105,7 @@ def validate_build(store: Store, *, deep: bool = False, progress: Progress | Non
     checks = SampleChecks(
         recipe.space if recipe else MERR9,
         recipe.languages if recipe else (),
-        [stage.name for stage in store.stages()],
+        [name for name, *_ in store.stages()],
         recipe.consistency.require_label_last if recipe else True,
     )
     problems = checks.problems

@@ -10,9 +10,8 @@ from emotion_llama.chat.questions import LANGUAGES
 from emotion_llama.labels import LabelSpace
 from emotion_llama.merr.consistency import check_text
 from emotion_llama.merr.error_texts import error_like
-from emotion_llama.merr.fields import FIELDS
 from emotion_llama.merr.problems import Problems
-from emotion_llama.merr.recipe_parts import ConsistencyPart
+from emotion_llama.merr.recipe import ConsistencyPart
 from emotion_llama.merr.records import Json, Sample
 from emotion_llama.merr.values import is_coarse, is_fine, label_of, part, subtitle_text, text_of
 
@@ -89,13 +88,13 @@ def label_too_early(text: str, label: str, language: str, words: str | None = No
 
 def _of_fields(sample: Sample, stages: Sequence[str], languages: Sequence[str]) -> Iterator[str]:
     """Fields that a phase left without a value and without a reason, and what every sample of a set needs."""
-    for name, kind in FIELDS.items():
-        run = sample.runs.get(kind.stage)
-        if kind.stage not in stages or run is None or run.status != "done" or name in _OPTIONAL:
+    for name, stage in FIELDS.items():
+        run = sample.runs.get(stage)
+        if stage not in stages or run is None or run.status != "done" or name in _OPTIONAL:
             continue
-        for language in languages if kind.by_language else ("",):
+        for language in languages if name in BY_LANGUAGE else ("",):
             if (name, language) not in sample.fields:
-                yield f"{_shown(name, language)}: neither a value nor a reason, though {kind.stage} is done"
+                yield f"{_shown(name, language)}: neither a value nor a reason, though {stage} is done"
     if not is_coarse(sample):
         return
     if label_of(sample) is None:

@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from emotion_llama.errors import InputError
-from emotion_llama.merr.fields import FIELDS
-from emotion_llama.merr.records import Field, Json, Sample, StageRun
+from emotion_llama.merr.records import FIELDS, Field, Json, Sample, StageRun
 from emotion_llama.merr.statistics import PHASES
 from emotion_llama.merr.values import is_coarse, is_fine, label_of, text_of
 from emotion_llama.records import AU_DESCRIPTIONS

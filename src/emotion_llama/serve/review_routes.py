@@ -220,7 +220,7 @@ def _shown(store: Store, clip_id: str, reviewer: str | None) -> Shown:
 def _set_of(store: Store) -> ReviewSet:
     return ReviewSet(
         name=store.folder.resolve().name,
-        samples=store.totals().coarse,
+        samples=store.count("coarse"),
         labels=list(label_space(store).labels),
         reviewers=reviewers(store),
     )

@@ -9,9 +9,8 @@ from typing import Any
 
 import pytest
 
-from emotion_llama.merr.fields import FIELDS
 from emotion_llama.merr.plan import output_sha256
-from emotion_llama.merr.records import Artifact, ClipRow, Drop, Field, Json, Provenance, StageOutput, StageRun
+from emotion_llama.merr.records import FIELDS, Artifact, ClipRow, Drop, Field, Json, Provenance, StageOutput, StageRun
 from emotion_llama.merr.store import Store
 
 MEASURED = Provenance("measured", "mediapipe_mesh 1", made_at="2026-01-02T03:04:05+00:00", seconds=1.5)
@@ -85,7 +84,7 @@ def fill(store: Store, specs: Iterable[Spec]) -> None:
         store.put_clips([ClipRow(spec.clip_id, **row)])
         by_stage: dict[str, list[Field]] = {}
         for one in fields_of(spec):
-            by_stage.setdefault(FIELDS[one.name].stage, []).append(one)
+            by_stage.setdefault(FIELDS[one.name], []).append(one)
         for stage, fields in by_stage.items():
             artifacts = tuple(Artifact(name, suffix, data) for name, (suffix, data) in spec.artifacts.items())
             output = StageOutput(tuple(fields), artifacts if stage == "peak" else ())

@@ -16,7 +16,7 @@ from emotion_llama.merr.error_texts import error_like
 from emotion_llama.merr.export import Choice, export_build
 from emotion_llama.merr.recipe import Recipe
 from emotion_llama.merr.records import Drop, Field, Provenance, StageRun
-from emotion_llama.merr.store import StageRow, Store
+from emotion_llama.merr.store import Store
 from emotion_llama.merr.validate import validate
 
 Make = Callable[..., Store]
@@ -145,7 +145,7 @@ def test_duplicates(make_build: Make, clip: Callable[..., Any]) -> None:
 def test_fields_that_the_recipe_wants(make_build: Make, clip: Callable[..., Any]) -> None:
     store = make_build(clip("a"), clip("b", label=None), clip("c", split=None), clip("d", coarse={}, fine={}))
     store.put_recipe(Recipe(languages=("en", "zh")))
-    store.put_stages([StageRow(name, (), "inline", 1) for name in ("pseudo_label", "coarse_caption", "splits")])
+    store.put_stages([(name, (), "inline", 1) for name in ("pseudo_label", "coarse_caption", "splits")])
     store.record(StageRun("d", "coarse_caption", "done", "x", "y"), None)
     assert problems(store.folder) == {
         "a sample of the coarse set has no coarse caption (zh)": 3,

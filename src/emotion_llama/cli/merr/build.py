@@ -15,7 +15,7 @@ from emotion_llama.errors import InputError
 
 if TYPE_CHECKING:
     from emotion_llama.merr.recipe import Recipe
-    from emotion_llama.merr.tally import BuildTally
+    from emotion_llama.merr.status import BuildTally
 
 ENGINES = ("local", "ray")
 OVERRIDE = re.compile(r"[a-z_]+(\.[A-Za-z0-9_-]+)*=.*", re.DOTALL)
@@ -102,8 +102,8 @@ def split_arguments(arguments: Sequence[str]) -> tuple[list[str], list[str]]:
 
 
 def _recipe(path: Path | None, out: Path, overrides: Sequence[str], *, quiet: bool) -> Recipe:
-    from emotion_llama.merr.ledger import RECIPE_NAME
     from emotion_llama.merr.recipe import load_recipe
+    from emotion_llama.merr.store.ledger import RECIPE_NAME
 
     own = out / RECIPE_NAME
     if path is None and own.is_file():
@@ -124,7 +124,7 @@ def _complain_of_failures(out: Path) -> None:
     from emotion_llama.merr.store import Store
 
     with Store.open(out, read_only=True) as store:
-        newest = {(f.stage, f.reason.partition(":")[0]): f for f in store.failures() if f.is_open}
+        newest = {(f.stage, (f.reason or "").partition(":")[0]): f for f in store.failures() if f.current}
     for failure in list(newest.values())[-_MOST_EXAMPLES:]:
         complain(f"{failure.clip_id}, {failure.stage}: {failure.reason}")
 

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 
-from emotion_llama.merr.progress import clock_time
-from emotion_llama.merr.status import BuildStatus, PhaseStatus
-from emotion_llama.merr.tally import BuildTally, PhaseTally
+from emotion_llama.cli.merr.progress_line import clock_time
+from emotion_llama.merr.status import BuildStatus, BuildTally, PhaseTally
 from emotion_llama.report.sheet import Part, Sheet
 
 WIDTH = 80
@@ -20,7 +19,7 @@ def tally_text(tally: BuildTally, *, colour: bool, encoding: str | None) -> str:
     sheet = Sheet(WIDTH, colour=colour, encoding=encoding)
     _row(sheet, "phase", ("done", "skipped", "dropped", "failed", "not yet", "time"), bold=True)
     for phase in tally.phases:
-        numbers = (phase.done, phase.skipped, _left(phase), phase.num_failed, phase.left)
+        numbers = (phase.done, phase.skipped, _left(phase), phase.num_failed, phase.waiting)
         _row(sheet, phase.name, (*map(_number, numbers), clock_time(phase.wall_seconds)))
     _reasons(sheet, tally.phases)
     sheet.line()
@@ -38,10 +37,10 @@ def status_text(status: BuildStatus, *, colour: bool, encoding: str | None) -> s
     _reasons(sheet, status.phases)
     sheet.line()
     _set(sheet, status.clips, status.coarse, status.fine, status.set_aside)
-    for builder in status.running:
+    for build in status.running:
         sheet.paragraph(
-            f"{builder.name}, since {builder.began_at}, at {builder.phase or 'its start'}, "
-            f"{builder.engine} engine, {builder.workers} workers",
+            f"pid {build.pid} on {build.host}, since {build.began_at}, at {build.phase or 'its start'}, "
+            f"{build.engine} engine, {build.workers} workers",
             first="running now: ",
         )
     if not status.running:
@@ -74,11 +73,11 @@ def _number(value: int) -> str:
     return str(value) if value else "-"
 
 
-def _left(phase: PhaseTally | PhaseStatus) -> int:
+def _left(phase: PhaseTally) -> int:
     return sum(phase.dropped.values()) + sum(phase.dropped_fine.values())
 
 
-def _reasons(sheet: Sheet, phases: Iterable[PhaseTally | PhaseStatus]) -> None:
+def _reasons(sheet: Sheet, phases: Iterable[PhaseTally]) -> None:
     lines: list[tuple[str, str, int]] = []
     for phase in phases:
         kinds = (("dropped", phase.dropped), ("not fine", phase.dropped_fine), ("failed", phase.failed))

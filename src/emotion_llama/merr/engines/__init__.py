@@ -1,4 +1,4 @@
-"""Engines: where a stage's work is done. One interface; local processes and threads, or Ray Data.
+"""Engines: where a stage's work is done: local processes and threads, or Ray Data (`local.py`, `ray_data.py`).
 
 An engine is given clips as it asks for them and gives results back as they come, in any order. It never writes to the
 store, and nothing that happens to one clip (an error, a fault of the program, a dead or hanging worker) costs another.
@@ -6,30 +6,26 @@ store, and nothing that happens to one clip (an error, a fault of the program, a
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterator, Mapping
+import time
+import traceback
+from collections.abc import Sequence
 from dataclasses import dataclass
-from importlib import import_module
-from types import TracebackType
-from typing import Protocol
+from pathlib import Path
+from typing import NamedTuple
 
-from emotion_llama.errors import InputError
+from emotion_llama.errors import AnnotationError, EmotionLlamaError, InputError, MediaError
 from emotion_llama.merr.records import StageInput, StageOutput
-from emotion_llama.merr.stage import ClipStage
+from emotion_llama.merr.stage import Stage
 
 
-@dataclass(frozen=True)
-class Failed:
-    """Why there is no output. `reason` begins with what kind of failure it is: `timeout: ...`, `died: ...`."""
+class Done(NamedTuple):
+    """What became of one clip: its output, or the reason why there is none; `seconds` of work, without waiting.
 
-    reason: str
-
-
-@dataclass(frozen=True)
-class Done:
-    """What became of one clip; `seconds` of work, waiting for a worker left out."""
+    A reason begins with what kind of failure it is: `timeout: ...`, `died: ...`.
+    """
 
     clip_id: str
-    result: StageOutput | Failed
+    result: StageOutput | str
     seconds: float
 
 
@@ -60,40 +56,50 @@ class EngineOptions:
         return sum(self.limit_seconds + self.limit_factor * (i.clip.duration_seconds or 0.0) for i in items)
 
 
-class Engine(Protocol):
-    """Runs stages over clips; a context manager that ends its workers."""
+def run_guarded(stage: Stage, items: Sequence[StageInput]) -> list[Done]:
+    """`stage` over `items`, which it sees at once; one result a clip, in order.
 
-    def run(self, stage: ClipStage, items: Iterator[StageInput]) -> Generator[list[Done], None, None]:
-        """What became of each of `items`, as it is there; an empty list now and then, so that the caller can act.
-
-        `items` is asked for the next clip only when there is room for it. Leaving the iteration ends what is being
-        done without waiting for it.
-        """
-
-    def __enter__(self) -> Engine:
-        """Itself."""
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        """Ends the workers."""
-
-
-ENGINES: Mapping[str, str] = {
-    "local": "emotion_llama.merr.engines.local:LocalEngine",
-    "ray": "emotion_llama.merr.engines.ray_data:RayEngine",
-}
-
-
-def load_engine(name: str, options: EngineOptions) -> Engine:
-    """The engine of this name.
-
-    Raises:
-        InputError: there is none.
-        MissingDependency: its package is not installed.
+    A fault of the program in a batch is not put down to all of it: each clip is then run alone, unless the stage needs
+    all of them.
     """
-    if name not in ENGINES:
-        raise InputError(f"engine must be one of {', '.join(ENGINES)}, got {name!r}")
-    module, _, cls = ENGINES[name].partition(":")
-    engine: Engine = getattr(import_module(module), cls)(options)
-    return engine
+    begun = time.perf_counter()
+    try:
+        results: Sequence[object] = stage.run(items)
+        if len(results) != len(items):
+            raise RuntimeError(f"the stage gave {len(results)} results for {len(items)} clips")
+    except Exception as error:  # noqa: BLE001  (the edge of the process: one clip's fault must not end the build)
+        if len(items) > 1 and not stage.sees_all:
+            return [done for item in items for done in run_guarded(stage, [item])]
+        results = [error if isinstance(error, EmotionLlamaError) else unexpected(error)] * len(items)
+    seconds = (time.perf_counter() - begun) / max(1, len(items))
+    return [
+        Done(item.clip.clip_id, _checked(result, item), seconds) for item, result in zip(items, results, strict=True)
+    ]
+
+
+def _checked(result: object, item: StageInput) -> StageOutput | str:
+    if isinstance(result, EmotionLlamaError):
+        return reason_of(result, item.clip.clip_id, item.clip.path)
+    if isinstance(result, StageOutput) or (isinstance(result, str) and result.startswith("unexpected ")):
+        return result
+    return f"unexpected result: the stage gave a {type(result).__name__}; this is a fault of the program"
+
+
+def unexpected(error: BaseException) -> str:
+    """The reason that a fault of the program is recorded with, with its place, so that it can be found."""
+    frames = traceback.extract_tb(error.__traceback__)
+    where = f" ({Path(frames[-1].filename).name}:{frames[-1].lineno})" if frames else ""
+    text = " ".join(str(error).split())[:300]
+    return f"unexpected {type(error).__name__}: {text}{where}; this is a fault of the program, please report it"
+
+
+def reason_of(error: EmotionLlamaError, *names: str | None) -> str:
+    """A failure's reason, without the clip's path or other `names` in front: the row says which clip it is."""
+    if isinstance(error, MediaError):
+        return error.problem + (f"; {error.hint}" if error.hint else "")
+    if isinstance(error, AnnotationError):
+        return f"{error.kind}: {error.message}"
+    text = str(error)
+    for name in filter(None, names):
+        text = text.removeprefix(f"{name}: ")
+    return text

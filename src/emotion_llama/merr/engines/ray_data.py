@@ -15,14 +15,14 @@ import threading
 from collections.abc import Generator, Iterator, Mapping
 from contextlib import suppress
 from itertools import islice
-from types import ModuleType, TracebackType
+from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 from emotion_llama.errors import BackendError, MissingDependency
-from emotion_llama.merr.engines import Done, EngineOptions, Failed
+from emotion_llama.merr.engines import Done, EngineOptions
 from emotion_llama.merr.engines.local import POLL_SECONDS, LocalEngine
 from emotion_llama.merr.records import StageInput
-from emotion_llama.merr.stage import ClipStage
+from emotion_llama.merr.stage import Stage
 
 if TYPE_CHECKING:
     from ray.data import Dataset
@@ -31,40 +31,36 @@ if TYPE_CHECKING:
 CLIPS_PER_WORKER = 64
 
 
-class RayEngine:
-    """Ray Data for worker processes, on this machine or a cluster."""
+class RayEngine(LocalEngine):
+    """Ray Data for stages of the pool "process", on this machine or a cluster; the others run as `LocalEngine` runs."""
 
     def __init__(self, options: EngineOptions) -> None:
+        super().__init__(options)
         self._options = options
-        self._local = LocalEngine(options)
         self._ray = _import_ray()
         self._is_ours = False
 
-    def run(self, stage: ClipStage, items: Iterator[StageInput]) -> Generator[list[Done], None, None]:
-        """See `Engine.run`."""
-        if stage.pool != "process":
-            return self._local.run(stage, items)
-        return self._over_cluster(stage, items)
+    def run(self, stage: Stage, items: Iterator[StageInput]) -> Generator[list[Done], None, None]:
+        """See `LocalEngine.run`."""
+        return self._over_cluster(stage, items) if stage.pool == "process" else super().run(stage, items)
 
     def __enter__(self) -> RayEngine:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._local.__exit__(kind, error, trace)
+    def __exit__(self, *exc: object) -> None:
+        super().__exit__(*exc)
         if self._is_ours:
             self._ray.shutdown()
             self._is_ours = False
 
-    def _over_cluster(self, stage: ClipStage, items: Iterator[StageInput]) -> Generator[list[Done], None, None]:
+    def _over_cluster(self, stage: Stage, items: Iterator[StageInput]) -> Generator[list[Done], None, None]:
         size = max(1, stage.batch_size)
         while wave := list(islice(items, CLIPS_PER_WORKER * self._options.workers)):
             self._start()
             batches = [wave[at : at + size] for at in range(0, len(wave), size)]
             yield from self._wave(stage, batches)
 
-    def _wave(self, stage: ClipStage, batches: list[list[StageInput]]) -> Generator[list[Done], None, None]:
+    def _wave(self, stage: Stage, batches: list[list[StageInput]]) -> Generator[list[Done], None, None]:
         waiting = {item.clip.clip_id for batch in batches for item in batch}
         results: queue.SimpleQueue[list[Done] | BaseException | None] = queue.SimpleQueue()
         stop = threading.Event()
@@ -87,15 +83,13 @@ class RayEngine:
         finally:
             stop.set()
             pump.join(timeout=POLL_SECONDS)
-        yield [
-            Done(clip_id, Failed("died: the machine that worked on it was lost"), 0.0) for clip_id in sorted(waiting)
-        ]
+        yield [Done(clip_id, "died: the machine that worked on it was lost", 0.0) for clip_id in sorted(waiting)]
 
-    def _pipeline(self, stage: ClipStage, batches: list[list[StageInput]]) -> Dataset:
+    def _pipeline(self, stage: Stage, batches: list[list[StageInput]]) -> Dataset:
         rows = [{"batch": pickle.dumps(batch)} for batch in batches]
         data = self._ray.data.from_items(rows, override_num_blocks=len(rows))
         data.context.enable_progress_bars = False
-        data.context.max_errored_blocks = -1  # what is lost with a machine is told of clip by clip
+        data.context.max_errored_blocks = -1  # what is lost with a machine is reported clip by clip
         limits = EngineOptions(1, 1, self._options.limit_seconds, self._options.limit_factor)
         mapped: Dataset = data.map(
             RayWorker, fn_constructor_args=(pickle.dumps(stage), limits), concurrency=self._options.workers, num_cpus=1
@@ -117,13 +111,13 @@ class RayEngine:
 
 
 class RayWorker:
-    """What runs in the cluster: clips through one worker process of its own.
+    """An actor of the cluster: clips through one worker process of its own.
 
-    A clip that ends or hangs its process thereby ends no actor of Ray, and is told of in the same words as elsewhere.
+    A clip that ends or hangs its process ends no actor of Ray, and fails with the same reason as elsewhere.
     """
 
     def __init__(self, stage: bytes, options: EngineOptions) -> None:
-        self._stage: ClipStage = pickle.loads(stage)  # noqa: S301  (from the driver, through Ray)
+        self._stage: Stage = pickle.loads(stage)  # noqa: S301  (from the driver, through Ray)
         self._engine = LocalEngine(options)
 
     def __call__(self, row: Mapping[str, bytes]) -> dict[str, bytes]:
@@ -150,7 +144,7 @@ def _pump(data: Dataset, results: queue.SimpleQueue[Any], stop: threading.Event)
 
 
 def _import_ray() -> ModuleType:
-    # Read when Ray is imported: nothing is told to anybody, and no bars are drawn over the progress line.
+    # Read when Ray is imported: no usage report, and no bars over the progress line.
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     # A pipeline that is left when the build is interrupted must not start another cluster by itself.
     os.environ["RAY_ENABLE_AUTO_CONNECT"] = "0"
@@ -161,6 +155,6 @@ def _import_ray() -> ModuleType:
     except ImportError as error:
         raise MissingDependency("ray[data]", "the engine ray", "pip install 'emotion-llama[cluster]'") from error
     logging.getLogger("ray").setLevel(logging.ERROR)
-    logging.getLogger("ray.data").setLevel(logging.CRITICAL)  # what is lost is told of by us, clip by clip
+    logging.getLogger("ray.data").setLevel(logging.CRITICAL)  # what is lost is reported by us, clip by clip
     module: ModuleType = ray
     return module

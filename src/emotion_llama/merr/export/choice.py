@@ -9,7 +9,7 @@ from typing import Literal, NamedTuple, Protocol, get_args
 
 from emotion_llama.errors import InputError
 from emotion_llama.merr.records import Sample
-from emotion_llama.merr.rows import Row
+from emotion_llama.merr.store.rows import Row
 
 Format = Literal["merr", "parquet", "sharegpt", "csv"]
 ExportScope = Literal["coarse", "fine", "both"]

@@ -21,8 +21,7 @@ from emotion_llama.merr.export.cells import (
 )
 from emotion_llama.merr.export.choice import Written, by_set
 from emotion_llama.merr.export.selection import Selection, Taken
-from emotion_llama.merr.fields import FIELDS
-from emotion_llama.merr.records import FieldKey
+from emotion_llama.merr.records import FIELDS, FieldKey
 
 FILE = "samples.csv"
 # What people read comes first.

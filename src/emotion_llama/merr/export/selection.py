@@ -14,7 +14,7 @@ from emotion_llama.merr.review_fixes import with_fixes
 from emotion_llama.merr.review_records import Review
 from emotion_llama.merr.reviews import newest_reviews
 from emotion_llama.merr.statistics import reason_kind
-from emotion_llama.merr.tally import reason_group
+from emotion_llama.merr.status import reason_group
 from emotion_llama.merr.values import is_coarse, is_fine, text_of
 
 

@@ -6,11 +6,10 @@ from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 
-from emotion_llama.merr.fields import FIELDS
 from emotion_llama.merr.imports.merge import Draft
 from emotion_llama.merr.plan import IMPORTED, output_sha256
 from emotion_llama.merr.problems import Problems
-from emotion_llama.merr.records import ClipRow, Drop, Field, FieldKey, Sample, StageOutput, StageRun
+from emotion_llama.merr.records import FIELDS, ClipRow, Drop, Field, FieldKey, Sample, StageOutput, StageRun
 from emotion_llama.merr.store import Store
 
 _AT_ONCE = 2000  # clips of one transaction
@@ -160,7 +159,7 @@ def _fields_of(stage: str, sample: Sample | None) -> dict[FieldKey, Field]:
 
 
 def _stage_of(key: FieldKey) -> str:
-    return FIELDS[key[0]].stage if key[0] in FIELDS else _OTHER_STAGE
+    return FIELDS.get(key[0], _OTHER_STAGE)
 
 
 def _run(clip_id: str, stage: str, output: StageOutput, fingerprint: str, made_at: str) -> StageRun:

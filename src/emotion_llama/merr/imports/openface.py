@@ -10,8 +10,8 @@ from emotion_llama.errors import InputError
 from emotion_llama.face.backends import PersonUnits
 from emotion_llama.face.backends.openface_csv import OpenFaceCsv
 from emotion_llama.face.peak import find_peak
-from emotion_llama.merr.fields import Peak, to_json
 from emotion_llama.merr.imports.claims import Claim, FileContent, is_name
+from emotion_llama.merr.records import Json, to_json
 
 _FIRST_BYTES = 4096
 
@@ -49,8 +49,11 @@ def read_openface_table(path: Path, content: FileContent) -> None:
         return
     units = {name: float(value) for name, value in peak.units.items()}
     frame = _frame_number(person, peak.row)
-    value = Peak(frame, float(peak.pts_seconds), float(peak.score), "all", units, peak.why)
-    content.claims.append(Claim(path.stem, key, to_json(value)))
+    value: Json = {
+        "frame_index": frame, "pts_seconds": float(peak.pts_seconds), "score": float(peak.score), "rule": "all",
+        "units": to_json(units), "why": peak.why, "face_hash": None,
+    }  # fmt: skip
+    content.claims.append(Claim(path.stem, key, value))
     content.frame_counts[path.stem] = max(_num_frames(p) for p in people)
 
 

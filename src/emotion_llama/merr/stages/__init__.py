@@ -22,7 +22,6 @@ def build_stages(recipe: Recipe) -> tuple[Stage, ...]:
         InputError: an annotator's configuration does not fit, or it cannot be asked what its stage asks; a table of
             units or of phrases cannot be used.
     """
-    from emotion_llama.merr.own_phrases import load_own_phrases
     from emotion_llama.merr.stages.asked import Respondents
     from emotion_llama.merr.stages.captions import CoarseCaptionStage, FineCaptionStage
     from emotion_llama.merr.stages.closing import BalanceStage, ConsistencyStage, SplitsStage
@@ -31,36 +30,22 @@ def build_stages(recipe: Recipe) -> tuple[Stage, ...]:
     from emotion_llama.merr.stages.peak import PeakStage
     from emotion_llama.merr.stages.words_and_labels import PseudoLabelStage, SelectStage, SubtitleStage
 
-    asked, who, languages, space = Respondents(), recipe.annotators, recipe.languages, recipe.label_space
-    speech, own = recipe.peak.include_speech, recipe.visual_expression.phrases
-    common = (languages, recipe.seed, speech)
-    judge = None if who.check is None else asked.of(who.check).must_answer("check")
-    phrases = None if own is None else load_own_phrases(own, languages)
-    stages: tuple[Stage, ...] = (
-        EvidenceStage(recipe.evidence),
+    asked, who = Respondents(), recipe.annotators
+    return (
+        EvidenceStage(recipe),
         SubtitleStage(),
-        PseudoLabelStage(recipe.pseudo_label, space),
-        SelectStage(recipe.select, recipe.seed),
-        PeakStage(recipe.peak, recipe.evidence, recipe.pseudo_label, space),
-        VisualExpressionStage(asked.of(who.expression).must_answer("expression"), *common, phrases),
-        VisualObjectiveStage(asked.of(who.visual).must_answer("visual"), *common),
-        AudioToneStage(asked.of(who.audio).must_answer("audio"), *common),
-        CoarseCaptionStage(languages),
-        FineCaptionStage(
-            asked.of(who.reason).must_answer("reason"),
-            languages,
-            space,
-            recipe.fine_caption.label_shown,
-            recipe.seed,
-            speech,
-        ),
-        ConsistencyStage(recipe.consistency, languages, space, recipe.pseudo_label, judge),
-        BalanceStage(recipe.balance, recipe.seed),
-        SplitsStage(recipe.splits, recipe.seed),
+        PseudoLabelStage(recipe),
+        SelectStage(recipe),
+        PeakStage(recipe),
+        VisualExpressionStage(recipe, asked.of(who.expression)),
+        VisualObjectiveStage(recipe, asked.of(who.visual)),
+        AudioToneStage(recipe, asked.of(who.audio)),
+        CoarseCaptionStage(recipe),
+        FineCaptionStage(recipe, asked.of(who.reason)),
+        ConsistencyStage(recipe, None if who.check is None else asked.of(who.check).must_answer("check")),
+        BalanceStage(recipe),
+        SplitsStage(recipe),
     )
-    for stage in stages:
-        _ = stage.settings  # what they stand on (tables of units) is checked now, not after the first hour
-    return stages
 
 
 def stage_named(recipe: Recipe, name: str) -> Stage:

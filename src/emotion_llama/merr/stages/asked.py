@@ -16,8 +16,8 @@ from emotion_llama.chat.questions import Annotator, Answer, Language, Question, 
 from emotion_llama.errors import AnnotationError, EmotionLlamaError, InputError
 from emotion_llama.merr.kept_answers import KeptAnswers, key_of
 from emotion_llama.merr.records import Field, Provenance, StageInput, StageOutput
-from emotion_llama.merr.stage import Pool
-from emotion_llama.merr.stages.common import Results, now
+from emotion_llama.merr.stage import Pool, Results
+from emotion_llama.merr.stages.common import now
 
 _POOLS: Mapping[str, Pool] = {"inline": "inline", "thread": "thread", "main": "main"}
 
@@ -74,22 +74,6 @@ class Respondent:
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__init__(state["config"])  # type: ignore[misc]
-
-
-class AsItsRespondent:
-    """What a stage has from the annotator that it asks: where it runs, and how many clips it likes at once."""
-
-    respondent: Respondent
-
-    @property
-    def pool(self) -> Pool:
-        """As its annotator."""
-        return self.respondent.pool
-
-    @property
-    def batch_size(self) -> int:
-        """As its annotator."""
-        return self.respondent.annotator.batch_size
 
 
 class Respondents:

@@ -2,51 +2,51 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
-from typing import ClassVar
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING
 
 from emotion_llama.chat.questions import Answer, Language, Question
-from emotion_llama.labels import LABEL_SPACES
 from emotion_llama.merr.coarse import COARSE_VERSION, coarse_caption
-from emotion_llama.merr.fields import Clues, PseudoLabel, from_json, to_json
-from emotion_llama.merr.records import Field, Json, Provenance, StageInput, StageOutput
-from emotion_llama.merr.stage import Pool
-from emotion_llama.merr.stages.asked import AsItsRespondent, Respondent, Wanted, ask, provenance_of, text_of, texts_of
-from emotion_llama.merr.stages.common import EVIDENCE, Results, chance, each, now
+from emotion_llama.merr.records import (
+    Field,
+    Json,
+    Provenance,
+    PseudoLabel,
+    StageInput,
+    StageOutput,
+    from_json,
+    to_json,
+)
+from emotion_llama.merr.stage import Results, Stage
+from emotion_llama.merr.stages.asked import Respondent, Wanted, ask, provenance_of, text_of, texts_of
+from emotion_llama.merr.stages.common import EVIDENCE, chance, now
 from emotion_llama.merr.stages.descriptions import facts_of
 from emotion_llama.merr.stages.evidence import SOUND
 from emotion_llama.merr.stages.peak import FACE_CROP, PEAK_FRAME
+
+if TYPE_CHECKING:
+    from emotion_llama.merr.recipe import Recipe
 
 CLUES = ("visual_expression", "visual_objective", "audio_tone", "subtitle")
 NOTHING_TO_SAY = "no modality gave a description"
 NOTHING_TO_REASON_FROM = "no modality gave a clue to reason from"
 
 
-@dataclass(frozen=True)
-class CoarseCaptionStage:
+class CoarseCaptionStage(Stage):
     """Field coarse_caption, a language each; clauses of what is missing are left out."""
-
-    languages: tuple[Language, ...]
 
     name = "coarse_caption"
     version = COARSE_VERSION
-    needs: ClassVar[tuple[str, ...]] = ("subtitle", "visual_expression", "visual_objective", "audio_tone")
-    reads_artifacts: ClassVar[tuple[str, ...]] = ()
-    reads_clip: ClassVar[tuple[str, ...]] = ()
-    pool: ClassVar[Pool] = "inline"
-    batch_size = 1
+    needs = ("subtitle", "visual_expression", "visual_objective", "audio_tone")
+    reads_clip = ()
 
-    @property
-    def settings(self) -> Mapping[str, object]:
-        """Languages."""
-        return {"languages": list(self.languages)}
+    def __init__(self, recipe: Recipe) -> None:
+        self.languages = recipe.languages
+        self.settings = {"languages": list(self.languages)}
 
-    def run(self, items: Sequence[StageInput]) -> Results:
-        """See `ClipStage`."""
-        return each(items, self._one)
-
-    def _one(self, item: StageInput) -> StageOutput:
+    def one(self, item: StageInput) -> StageOutput:
+        """See `Stage`."""
         provenance = Provenance("rules", f"coarse template {COARSE_VERSION}", made_at=now())
         fields = []
         for language in self.languages:
@@ -56,49 +56,34 @@ class CoarseCaptionStage:
         return StageOutput(tuple(fields))
 
 
-@dataclass(frozen=True)
-class FineCaptionStage(AsItsRespondent):
-    """Fields fine_caption and clues (`Clues`), a language each."""
-
-    respondent: Respondent
-    languages: tuple[Language, ...]
-    label_space: str
-    label_shown: bool
-    seed: str
-    include_speech: bool = False
+class FineCaptionStage(Stage):
+    """Fields fine_caption and clues, a language each."""
 
     name = "fine_caption"
     version = 2
-    needs: ClassVar[tuple[str, ...]] = (
-        "evidence",
-        "subtitle",
-        "pseudo_label",
-        "peak",
-        "visual_expression",
-        "visual_objective",
-        "audio_tone",
-    )
-    reads_clip: ClassVar[tuple[str, ...]] = ()
+    needs = (
+        "evidence", "subtitle", "pseudo_label", "peak", "visual_expression", "visual_objective", "audio_tone",
+    )  # fmt: skip
+    reads_clip = ()
 
-    @property
-    def reads_artifacts(self) -> tuple[str, ...]:
-        """The measurements; for an annotator that looks and listens itself, picture, face and sound as well."""
-        return (EVIDENCE, PEAK_FRAME, FACE_CROP, SOUND) if self.respondent.looks else (EVIDENCE,)
-
-    @property
-    def settings(self) -> Mapping[str, object]:
-        """Annotator, languages, labels, whether the label is shown."""
-        return {
-            "annotator": self.respondent.settings,
+    def __init__(self, recipe: Recipe, respondent: Respondent) -> None:
+        self.respondent = respondent.must_answer("reason")
+        self.pool, self.batch_size = respondent.pool, respondent.annotator.batch_size
+        # An annotator that takes pictures and sound when it reasons is given them beside the measurements.
+        self.reads_artifacts = (EVIDENCE, PEAK_FRAME, FACE_CROP, SOUND) if respondent.looks else (EVIDENCE,)
+        self.languages, self.seed, self.space = recipe.languages, recipe.seed, recipe.space
+        self.label_shown, self.include_speech = recipe.fine_caption.label_shown, recipe.peak.include_speech
+        self.settings = {
+            "annotator": respondent.settings,
             "languages": list(self.languages),
-            "label_space": self.label_space,
+            "label_space": recipe.label_space,
             "label_shown": self.label_shown,
             "seed": self.seed,
             "include_speech": self.include_speech,
         }
 
     def run(self, items: Sequence[StageInput]) -> Results:
-        """See `ClipStage`."""
+        """See `Stage`."""
         return ask(self.respondent, items, self.languages, plan=self._plan, told=self._told, cannot=_neither)
 
     def _plan(self, item: StageInput, language: Language) -> Wanted:
@@ -115,19 +100,18 @@ class FineCaptionStage(AsItsRespondent):
                 name: item.why_missing(*_key(name, language)) or "not made" for name in CLUES if name not in clues
             },
         )
-        labels = LABEL_SPACES[self.label_space].labels
         variant = chance(self.seed, "wording", item.clip.clip_id) & 0xFFFF
         picture, face, sound = (item.artifacts.get(name) for name in (PEAK_FRAME, FACE_CROP, SOUND))
-        return Wanted(language, Question("reason", language, facts, picture, sound, labels, variant, face))
+        return Wanted(language, Question("reason", language, facts, picture, sound, self.space.labels, variant, face))
 
     def _told(self, item: StageInput, wanted: Wanted, answer: Answer) -> tuple[Field, ...]:
         provenance = provenance_of(self.respondent, answer, label_shown=self.label_shown)
         label = answer.values.get("label")
-        clues = Clues(
-            tuple(texts_of(answer, "supporting")),
-            tuple(texts_of(answer, "misleading")),
-            label if isinstance(label, str) else None,
-        )
+        clues = {
+            "supporting": texts_of(answer, "supporting"),
+            "misleading": texts_of(answer, "misleading"),
+            "label": label if isinstance(label, str) else None,
+        }
         return (
             Field("fine_caption", text_of(answer, "text"), provenance, wanted.language),
             Field("clues", to_json(clues), provenance, wanted.language),

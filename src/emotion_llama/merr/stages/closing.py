@@ -3,24 +3,35 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
-from typing import ClassVar
+from dataclasses import replace
+from typing import TYPE_CHECKING
 
 from emotion_llama.chat.questions import Answer, Facts, Language, Question
 from emotion_llama.errors import AnnotationError, EmotionLlamaError
-from emotion_llama.labels import LABEL_SPACES
 from emotion_llama.merr.balance import Look, near_duplicates, over_caps
 from emotion_llama.merr.consistency import NOT_NAMED, check_text, find_conflicts, judged
-from emotion_llama.merr.fields import Clues, Consistency, Peak, PseudoLabel, from_json, to_json
 from emotion_llama.merr.label_rules import label_rules
 from emotion_llama.merr.pseudo_labels import judge
-from emotion_llama.merr.recipe_parts import BalancePart, ConsistencyPart, PseudoLabelPart, SplitsPart
-from emotion_llama.merr.records import Drop, Field, Json, Provenance, StageInput, StageOutput
+from emotion_llama.merr.records import (
+    Consistency,
+    Drop,
+    Field,
+    Json,
+    Provenance,
+    PseudoLabel,
+    StageInput,
+    StageOutput,
+    from_json,
+    to_json,
+)
 from emotion_llama.merr.splits import assign
-from emotion_llama.merr.stage import Pool
+from emotion_llama.merr.stage import Results, Stage
 from emotion_llama.merr.stages.asked import Respondent, provenance_of
 from emotion_llama.merr.stages.captions import clues_of
-from emotion_llama.merr.stages.common import EVIDENCE, Results, chance, field, measured_of, now
+from emotion_llama.merr.stages.common import EVIDENCE, chance, field, measured_of, now
+
+if TYPE_CHECKING:
+    from emotion_llama.merr.recipe import Recipe
 
 NO_FINE_CAPTION = "no fine description"
 NEAR_DUPLICATE = "near duplicate of another clip"
@@ -30,50 +41,36 @@ CLEAR_SCORE = 1.5
 OVER_CAP = "more clips of its label than wanted"
 
 
-@dataclass(frozen=True)
-class ConsistencyStage:
-    """Fields conflicts (list of `Conflict`) and consistency (`Consistency`, a language each).
+class ConsistencyStage(Stage):
+    """Fields conflicts and consistency (`Consistency`, a language each).
 
     A description with a problem, in any language, takes the clip out of the fine part; conflicts never do.
     """
 
-    part: ConsistencyPart
-    languages: tuple[Language, ...]
-    label_space: str
-    labels: PseudoLabelPart
-    judge: Respondent | None = None
-
     name = "consistency"
     version = 3
-    needs: ClassVar[tuple[str, ...]] = (
+    needs = (
         "evidence", "subtitle", "pseudo_label", "visual_expression", "visual_objective", "audio_tone", "fine_caption",
     )  # fmt: skip
-    reads_artifacts: ClassVar[tuple[str, ...]] = (EVIDENCE,)
-    reads_clip: ClassVar[tuple[str, ...]] = ()
+    reads_artifacts = (EVIDENCE,)
+    reads_clip = ()
 
-    @property
-    def pool(self) -> Pool:
-        """As its judge; without one, inline."""
-        return "inline" if self.judge is None else self.judge.pool
-
-    @property
-    def batch_size(self) -> int:
-        """As its judge."""
-        return 1 if self.judge is None else self.judge.annotator.batch_size
-
-    @property
-    def settings(self) -> Mapping[str, object]:
-        """The recipe's part, languages, labels, and the judge."""
-        return {
+    def __init__(self, recipe: Recipe, judge: Respondent | None = None) -> None:
+        self.part, self.languages = recipe.consistency, recipe.languages
+        self.space, self.labels = recipe.space, recipe.pseudo_label
+        self.judge = judge
+        if judge is not None:
+            self.pool, self.batch_size = judge.pool, judge.annotator.batch_size
+        self.settings = {
             **self.part.model_dump(mode="json"),
             "languages": list(self.languages),
-            "label_space": self.label_space,
+            "label_space": recipe.label_space,
             "labels": self.labels.model_dump(mode="json"),
-            "judge": None if self.judge is None else self.judge.settings,
+            "judge": None if judge is None else judge.settings,
         }
 
     def run(self, items: Sequence[StageInput]) -> Results:
-        """See `ClipStage`."""
+        """See `Stage`."""
         results: Results = []
         verdicts = iter(self._ask(items))
         for item in items:
@@ -100,7 +97,7 @@ class ConsistencyStage:
             clues=clues_of(item, language),
             text=str(item.value("fine_caption", language)),
         )
-        return Question("check", language, facts, labels=LABEL_SPACES[self.label_space].labels)
+        return Question("check", language, facts, labels=self.space.labels)
 
     def _one(self, item: StageInput, answers: Mapping[Language, Answer | AnnotationError]) -> StageOutput:
         label = from_json(PseudoLabel, item.value("label"))
@@ -125,17 +122,16 @@ class ConsistencyStage:
 
     def _conflicts(self, item: StageInput, label: PseudoLabel, provenance: Provenance) -> Field:
         evidence = measured_of(item).evidence
-        space = LABEL_SPACES[self.label_space]
         given = label.label if label.source == "given" else None
         face = None
         if given is not None and evidence.action_units is not None and evidence.action_units.valid.any():
-            rules = label_rules(self.labels.table, space, self.labels.own_table)
+            rules = label_rules(self.labels.table, self.space, self.labels.own_table)
             found_face = judge(evidence.action_units, rules, self.labels).label
             # Neutral has no score, and a faint expression can be misread: neither contradicts who gave the label.
             if found_face is not None and (found_face.score or 0.0) >= CLEAR_SCORE * self.labels.threshold:
                 face = found_face.label
-        found = find_conflicts(evidence, space, given, face)
-        return Field("conflicts", [to_json(conflict) for conflict in found], provenance)
+        found = find_conflicts(evidence, self.space, given, face)
+        return Field("conflicts", to_json(found), provenance)
 
     def _with_judgement(
         self, found: Consistency, answer: Answer | AnnotationError, rules: Provenance
@@ -153,31 +149,27 @@ class ConsistencyStage:
 
 def _with_own_label(found: Consistency, clues: Json, label: str) -> Consistency:
     """The findings, with one more where the annotator itself says that it came to another label."""
-    own = None if clues is None else from_json(Clues, clues).label
+    own = clues.get("label") if isinstance(clues, dict) else None
     if own in (None, label):
         return found
     return replace(found, problems=(f"{NOT_NAMED}: {label}, but its answer says {own}", *found.problems))
 
 
-@dataclass(frozen=True)
-class BalanceStage:
+class BalanceStage(Stage):
     """Drops near duplicates and what a label has too many of; see `balance.py`."""
-
-    part: BalancePart
-    seed: str
 
     name = "balance"
     version = 2
-    needs: ClassVar[tuple[str, ...]] = ("subtitle", "pseudo_label", "peak", "coarse_caption")
-    reads_clip: ClassVar[tuple[str, ...]] = ()
+    needs = ("subtitle", "pseudo_label", "peak", "coarse_caption")
+    reads_clip = ()
+    sees_all = True
 
-    @property
-    def settings(self) -> Mapping[str, object]:
-        """The recipe's part and the seed."""
-        return {**self.part.model_dump(mode="json"), "seed": self.seed}
+    def __init__(self, recipe: Recipe) -> None:
+        self.part, self.seed = recipe.balance, recipe.seed
+        self.settings = {**self.part.model_dump(mode="json"), "seed": self.seed}
 
-    def run_all(self, items: Sequence[StageInput]) -> list[StageOutput]:
-        """See `SetStage`."""
+    def run(self, items: Sequence[StageInput]) -> Results:
+        """See `Stage`."""
         looks = [self._look(item) for item in items]
         twice = near_duplicates(looks, self.part.max_hash_distance) if self.part.near_duplicates else {}
         left = [look for look in looks if look.clip_id not in twice]
@@ -188,37 +180,33 @@ class BalanceStage:
         clip, words = item.clip, item.value("subtitle")
         label = from_json(PseudoLabel, item.value("label"))
         peak = item.value("peak")
+        face_hash = peak.get("face_hash") if isinstance(peak, dict) else None
         return Look(
             clip.clip_id,
             label.label,
             str(words["text"]) if isinstance(words, dict) else "",
             clip.duration_seconds,
-            None if peak is None else from_json(Peak, peak).face_hash,
+            face_hash if isinstance(face_hash, str) else None,
             1.0 if label.confidence is None else label.confidence,
             (clip.width or 0) * (clip.height or 0),
             chance(self.seed, "balance", clip.sha256 or clip.clip_id),
         )
 
 
-@dataclass(frozen=True)
-class SplitsStage:
+class SplitsStage(Stage):
     """Field split; see `splits.py`."""
 
-    part: SplitsPart
-    seed: str
-
     name = "splits"
-    version = 1
-    needs: ClassVar[tuple[str, ...]] = ("balance",)
-    reads_clip: ClassVar[tuple[str, ...]] = ("source", "person", "given_split")
+    needs = ("balance",)
+    reads_clip = ("source", "person", "given_split")
+    sees_all = True
 
-    @property
-    def settings(self) -> Mapping[str, object]:
-        """The recipe's part and the seed."""
-        return {**self.part.model_dump(mode="json"), "seed": self.seed}
+    def __init__(self, recipe: Recipe) -> None:
+        self.part, self.seed = recipe.splits, recipe.seed
+        self.settings = {**self.part.model_dump(mode="json"), "seed": self.seed}
 
-    def run_all(self, items: Sequence[StageInput]) -> list[StageOutput]:
-        """See `SetStage`; InputError where given splits divide a person or a source."""
+    def run(self, items: Sequence[StageInput]) -> Results:
+        """See `Stage`; InputError where given splits divide a person or a source."""
         shares = {"train": self.part.train, "validation": self.part.validation, "test": self.part.test}
         found = assign([item.clip for item in items], shares, self.seed)
         made = now()

@@ -1,29 +1,16 @@
-"""What stages share: clips one by one with their errors as values, provenance, chance that depends on names alone."""
+"""What stages share: reading the measurements, provenance, chance that depends on names alone."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
 from datetime import datetime, timezone
 from functools import lru_cache
 from hashlib import sha256
 
-from emotion_llama.errors import EmotionLlamaError, InputError
+from emotion_llama.errors import InputError
 from emotion_llama.merr.measured import Measured, from_bytes
-from emotion_llama.merr.records import Field, Json, Provenance, StageInput, StageOutput
+from emotion_llama.merr.records import Field, Json, Provenance, StageInput
 
 EVIDENCE = "evidence"  # artifact
-Results = list[StageOutput | EmotionLlamaError]
-
-
-def each(items: Sequence[StageInput], one: Callable[[StageInput], StageOutput]) -> Results:
-    """`one` of each clip; an error that the package raises on purpose is that clip's result."""
-    results: Results = []
-    for item in items:
-        try:
-            results.append(one(item))
-        except EmotionLlamaError as error:  # noqa: PERF203  (an error is one clip's alone)
-            results.append(error)
-    return results
 
 
 def measured_of(item: StageInput) -> Measured:

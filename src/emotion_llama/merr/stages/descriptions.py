@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any, ClassVar
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -12,45 +11,40 @@ from emotion_llama.chat.questions import Answer, Facts, Language, Question, Task
 from emotion_llama.face.peak import SPEECH_UNITS
 from emotion_llama.media.scene_facts import scene_from_json
 from emotion_llama.merr.measured import Measured
-from emotion_llama.merr.own_phrases import OwnPhrases
+from emotion_llama.merr.own_phrases import load_own_phrases
 from emotion_llama.merr.records import Field, Provenance, StageInput
-from emotion_llama.merr.stages.asked import AsItsRespondent, Respondent, Wanted, ask, provenance_of, text_of, texts_of
-from emotion_llama.merr.stages.common import EVIDENCE, Results, chance, measured_of, now
+from emotion_llama.merr.stage import Results, Stage
+from emotion_llama.merr.stages.asked import Respondent, Wanted, ask, provenance_of, text_of, texts_of
+from emotion_llama.merr.stages.common import EVIDENCE, chance, measured_of, now
 from emotion_llama.merr.stages.evidence import SOUND
 from emotion_llama.merr.stages.peak import FACE_CROP, PEAK_FRAME
+
+if TYPE_CHECKING:
+    from emotion_llama.merr.recipe import Recipe
 
 NO_SOUND = "the file has no sound"
 NO_PICTURE = "the file has no video"
 
 
-@dataclass(frozen=True)
-class _Described(AsItsRespondent):
+class _Described(Stage):
     """What the three have in common; `name` is the field's too."""
 
-    respondent: Respondent
-    languages: tuple[Language, ...]
-    seed: str
-    include_speech: bool = False
+    task: Task
+    reads_clip = ()
 
-    name: ClassVar[str] = ""
-    task: ClassVar[Task] = "visual"
-    version = 1
-    needs: ClassVar[tuple[str, ...]] = ()
-    reads_artifacts: ClassVar[tuple[str, ...]] = ()
-    reads_clip: ClassVar[tuple[str, ...]] = ()
-
-    @property
-    def settings(self) -> Mapping[str, object]:
-        """Annotator, languages, seed, and whether jaw and lips count while the person talks."""
-        return {
-            "annotator": self.respondent.settings,
+    def __init__(self, recipe: Recipe, respondent: Respondent) -> None:
+        self.respondent = respondent.must_answer(self.task)
+        self.pool, self.batch_size = respondent.pool, respondent.annotator.batch_size
+        self.languages, self.seed, self.include_speech = recipe.languages, recipe.seed, recipe.peak.include_speech
+        self.settings = {
+            "annotator": respondent.settings,
             "languages": list(self.languages),
             "seed": self.seed,
             "include_speech": self.include_speech,
         }
 
     def run(self, items: Sequence[StageInput]) -> Results:
-        """See `ClipStage`."""
+        """See `Stage`."""
         return ask(
             self.respondent,
             items,
@@ -77,24 +71,22 @@ class _Described(AsItsRespondent):
         )
 
 
-@dataclass(frozen=True)
 class VisualExpressionStage(_Described):
     """Field visual_expression, a list of phrases for the face at its peak.
 
     Where the recipe names phrases of your own, they are taken and no annotator is asked.
     """
 
-    phrases: OwnPhrases | None = None
-
     name = "visual_expression"
-    task: ClassVar[Task] = "expression"
-    needs: ClassVar[tuple[str, ...]] = ("evidence", "peak")
-    reads_artifacts: ClassVar[tuple[str, ...]] = (EVIDENCE, PEAK_FRAME)
+    task = "expression"
+    needs = ("evidence", "peak")
+    reads_artifacts = (EVIDENCE, PEAK_FRAME)
 
-    @property
-    def settings(self) -> Mapping[str, object]:
-        """Those of all, and the hash of your own phrases."""
-        return {**super().settings, "phrases": None if self.phrases is None else self.phrases.sha256}
+    def __init__(self, recipe: Recipe, respondent: Respondent) -> None:
+        super().__init__(recipe, respondent)
+        path = recipe.visual_expression.phrases
+        self.phrases = None if path is None else load_own_phrases(path, recipe.languages)
+        self.settings = {**self.settings, "phrases": None if self.phrases is None else self.phrases.sha256}
 
     def _plan(self, item: StageInput, language: Language) -> Wanted:
         why = item.why_missing("peak")
@@ -114,14 +106,13 @@ class VisualExpressionStage(_Described):
         return (Field(self.name, list(phrases), provenance_of(self.respondent, answer), wanted.language),)
 
 
-@dataclass(frozen=True)
 class VisualObjectiveStage(_Described):
     """Field visual_objective: what the peak frame shows."""
 
     name = "visual_objective"
-    task: ClassVar[Task] = "visual"
-    needs: ClassVar[tuple[str, ...]] = ("evidence", "peak")
-    reads_artifacts: ClassVar[tuple[str, ...]] = (EVIDENCE, PEAK_FRAME, FACE_CROP)
+    task = "visual"
+    needs = ("evidence", "peak")
+    reads_artifacts = (EVIDENCE, PEAK_FRAME, FACE_CROP)
 
     def _plan(self, item: StageInput, language: Language) -> Wanted:
         why = item.why_missing("scene")
@@ -132,17 +123,13 @@ class VisualObjectiveStage(_Described):
         return self._question(item, language, facts, picture_png=picture, face_png=face)
 
 
-@dataclass(frozen=True)
 class AudioToneStage(_Described):
     """Field audio_tone: how the voice sounds."""
 
     name = "audio_tone"
-    task: ClassVar[Task] = "audio"
-    needs: ClassVar[tuple[str, ...]] = (
-        "evidence",
-        "select",
-    )  # select: clips that it leaves out are not worth a question
-    reads_artifacts: ClassVar[tuple[str, ...]] = (EVIDENCE, SOUND)
+    task = "audio"
+    needs = ("evidence", "select")  # select: clips that it leaves out are not worth a question
+    reads_artifacts = (EVIDENCE, SOUND)
 
     def _plan(self, item: StageInput, language: Language) -> Wanted:
         sound = item.artifacts.get(SOUND)

@@ -5,25 +5,24 @@ from __future__ import annotations
 import io
 import threading
 import wave
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from emotion_llama.errors import InputError, MediaError
-from emotion_llama.merr.fields import to_json
 from emotion_llama.merr.measured import Measured, from_analysis, to_bytes
-from emotion_llama.merr.recipe_parts import EvidencePart
-from emotion_llama.merr.records import Artifact, ClipRow, Field, Json, Provenance, StageInput, StageOutput
-from emotion_llama.merr.stage import Pool
-from emotion_llama.merr.stages.common import EVIDENCE, Results, each, field, now
+from emotion_llama.merr.recipe import EvidencePart
+from emotion_llama.merr.records import Artifact, ClipRow, Field, Json, Provenance, StageInput, StageOutput, to_json
+from emotion_llama.merr.stage import Stage
+from emotion_llama.merr.stages.common import EVIDENCE, field, now
 from emotion_llama.records import Evidence, Transcript
 
 if TYPE_CHECKING:
     from emotion_llama.analysis.analyzer import Analyzer
     from emotion_llama.analysis.options import Options
+    from emotion_llama.merr.recipe import Recipe
     from emotion_llama.records import Analysis, Clip, Waveform
 
 SOUND = "sound"  # artifact
@@ -34,36 +33,28 @@ SOUND = "sound"  # artifact
 _KEPT = threading.local()
 
 
-@dataclass(frozen=True)
-class EvidenceStage:
+class EvidenceStage(Stage):
     """Measures a clip. Fields people, prosody, tone; artifacts evidence (`measured.py`) and sound (16 kHz PCM16)."""
-
-    part: EvidencePart
 
     name = "evidence"
     version = 2
-    needs: ClassVar[tuple[str, ...]] = ()
-    reads_artifacts: ClassVar[tuple[str, ...]] = ()
-    reads_clip: ClassVar[tuple[str, ...]] = ("given_subtitle", "subtitle_source", "subtitle_language")
-    pool: ClassVar[Pool] = "process"
-    batch_size = 1
+    reads_clip = ("given_subtitle", "subtitle_source", "subtitle_language")
+    pool = "process"
 
-    @property
-    def settings(self) -> Mapping[str, object]:
-        """The recipe's part, with what lies in the files that it names."""
-        units = self.part.units
-        return {
+    def __init__(self, recipe: Recipe) -> None:
+        self.part = recipe.evidence
+        from emotion_llama.analysis.options import file_and_hash
+
+        units, asr_model = self.part.units, self.part.asr_model
+        self.settings = {
             **self.part.model_dump(mode="json"),
-            "face_model": _file_facts(self.part.face_model),
+            "face_model": file_and_hash(self.part.face_model),
             "units": _folder_facts(Path(units)) if units and Path(units).is_dir() else units,
-            "asr_model": None if self.part.asr_model is None else _folder_facts(self.part.asr_model),
+            "asr_model": None if asr_model is None else _folder_facts(asr_model),
         }
 
-    def run(self, items: Sequence[StageInput]) -> Results:
-        """See `ClipStage`."""
-        return each(items, self._one)
-
-    def _one(self, item: StageInput) -> StageOutput:
+    def one(self, item: StageInput) -> StageOutput:
+        """See `Stage`."""
         if item.clip.path is None:
             raise InputError(f"{item.clip.clip_id}: it was imported without a media file; name the folder that has it")
         analysis = analyzer_of(self.part).run(item.clip.path, self._options(item.clip))
@@ -171,12 +162,6 @@ def wav_bytes(sound: Waveform) -> bytes:
         file.setframerate(sound.sample_rate_hz)
         file.writeframes(samples.tobytes())
     return out.getvalue()
-
-
-def _file_facts(path: Path | None) -> str | None:
-    from emotion_llama.analysis.options import file_and_hash
-
-    return file_and_hash(path)
 
 
 def _folder_facts(folder: Path) -> list[list[object]] | str:

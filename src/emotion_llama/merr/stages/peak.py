@@ -3,28 +3,33 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
 from emotion_llama.errors import InputError, MediaError
-from emotion_llama.labels import LABEL_SPACES
 from emotion_llama.merr.balance import picture_hash
-from emotion_llama.merr.fields import Peak, PseudoLabel, from_json, to_json
-from emotion_llama.merr.label_rules import LabelRule, label_rules, units_of_label
+from emotion_llama.merr.label_rules import label_rules, units_of_label
 from emotion_llama.merr.measured import Measured
-from emotion_llama.merr.recipe_parts import EvidencePart, PeakPart, PseudoLabelPart
-from emotion_llama.merr.records import Artifact, Provenance, StageInput, StageOutput
-from emotion_llama.merr.stage import Pool
-from emotion_llama.merr.stages.common import EVIDENCE, Results, each, field, measured_of, now
+from emotion_llama.merr.records import (
+    Artifact,
+    Json,
+    Provenance,
+    PseudoLabel,
+    StageInput,
+    StageOutput,
+    from_json,
+    to_json,
+)
+from emotion_llama.merr.stage import Stage
+from emotion_llama.merr.stages.common import EVIDENCE, field, measured_of, now
 from emotion_llama.merr.stages.evidence import analyzer_of
 from emotion_llama.records import Clip, FaceTrack, PeakFrame, UInt8
 
 if TYPE_CHECKING:
     from emotion_llama.face.hands import HandFinder
     from emotion_llama.media.scene_facts import SceneFacts
+    from emotion_llama.merr.recipe import Recipe
 
 PEAK_FRAME, FACE_CROP = "peak_frame", "face_crop"  # artifacts
 NO_VIDEO = "the file has no video"
@@ -41,45 +46,34 @@ class _Picture(NamedTuple):
     pts_seconds: float
 
 
-@dataclass(frozen=True)
-class PeakStage:
-    """Fields peak (`Peak`) and scene (`SceneFacts`); artifacts peak_frame and face_crop.
+class PeakStage(Stage):
+    """Fields peak and scene (`SceneFacts`); artifacts peak_frame and face_crop.
 
     Where there is a picture but no expression was measured, the middle frame stands for the clip: the field peak is
     missing and says so, scene and peak_frame are of that frame.
     """
 
-    part: PeakPart
-    evidence: EvidencePart
-    labels: PseudoLabelPart
-    label_space: str
-
     name = "peak"
-    version = 1
-    needs: ClassVar[tuple[str, ...]] = ("evidence", "pseudo_label", "select")
-    reads_artifacts: ClassVar[tuple[str, ...]] = (EVIDENCE,)
-    reads_clip: ClassVar[tuple[str, ...]] = ()
-    pool: ClassVar[Pool] = "process"
-    batch_size = 1
+    needs = ("evidence", "pseudo_label", "select")
+    reads_artifacts = (EVIDENCE,)
+    reads_clip = ()
+    pool = "process"
 
-    @property
-    def settings(self) -> Mapping[str, object]:
-        """The recipe's part, the face backend, and for the rule "label" the units of each label."""
+    def __init__(self, recipe: Recipe) -> None:
+        self.part, self.evidence = recipe.peak, recipe.evidence
+        self.rules = label_rules(recipe.pseudo_label.table, recipe.space, recipe.pseudo_label.own_table)
+        face_model = recipe.evidence.face_model
         settings: dict[str, object] = {
             **self.part.model_dump(mode="json"),
-            "faces": self.evidence.faces,
-            "face_model": None if self.evidence.face_model is None else self.evidence.face_model.name,
+            "faces": recipe.evidence.faces,
+            "face_model": None if face_model is None else face_model.name,
         }
         if self.part.rule == "label":
-            rules = self._rules()
-            settings["units"] = {rule.label: list(units_of_label(rule.label, rules)) for rule in rules}
-        return settings
+            settings["units"] = {rule.label: list(units_of_label(rule.label, self.rules)) for rule in self.rules}
+        self.settings = settings
 
-    def run(self, items: Sequence[StageInput]) -> Results:
-        """See `ClipStage`."""
-        return each(items, self._one)
-
-    def _one(self, item: StageInput) -> StageOutput:
+    def one(self, item: StageInput) -> StageOutput:
+        """See `Stage`."""
         measured = measured_of(item)
         units = measured.evidence.action_units
         source = Provenance("measured", "video" if units is None else units.source, made_at=now())
@@ -94,15 +88,16 @@ class PeakStage:
         from emotion_llama.media.scene_facts import scene_to_json
 
         why = measured.evidence.why_missing("action_units") or "no frame of the face could be judged"
-        peak = None if found is None else _peak(found, picture, crop)
         fields = (
-            field("peak", None if peak is None else to_json(peak), source, f"{why}; the picture is the middle frame"),
+            field(
+                "peak",
+                None if found is None else _peak(found, picture, crop),
+                source,
+                f"{why}; the picture is the middle frame",
+            ),
             field("scene", scene_to_json(scene), source, None),
         )
         return StageOutput(fields, tuple(artifacts))
-
-    def _rules(self) -> tuple[LabelRule, ...]:
-        return label_rules(self.labels.table, LABEL_SPACES[self.label_space], self.labels.own_table)
 
     def _find(self, measured: Measured, label: PseudoLabel) -> PeakFrame | None:
         from emotion_llama.face.peak import find_peak
@@ -110,7 +105,7 @@ class PeakStage:
         units = measured.evidence.action_units
         if units is None or not units.valid.any():
             return None
-        wanted = units_of_label(label.label, self._rules()) if self.part.rule == "label" else ()
+        wanted = units_of_label(label.label, self.rules) if self.part.rule == "label" else ()
         usable = tuple(name for name in wanted if name in units.names)
         return find_peak(
             units,
@@ -186,9 +181,16 @@ def _nobody(measured: Measured) -> int | None:
     return None if measured.evidence.action_units is not None else 0
 
 
-def _peak(found: PeakFrame, picture: _Picture, crop: UInt8 | None) -> Peak:
-    face = None if crop is None else picture_hash(crop)
-    return Peak(picture.frame_index, picture.pts_seconds, found.score, found.rule, dict(found.units), found.why, face)
+def _peak(found: PeakFrame, picture: _Picture, crop: UInt8 | None) -> Json:
+    return {
+        "frame_index": picture.frame_index,
+        "pts_seconds": picture.pts_seconds,
+        "score": found.score,
+        "rule": found.rule,
+        "units": to_json(found.units),
+        "why": found.why,
+        "face_hash": None if crop is None else picture_hash(crop),
+    }
 
 
 def _hand_finder() -> HandFinder:

@@ -1,13 +1,13 @@
 """The ledger's tables: one SQLite file in WAL mode, its version, and how a connection is opened and refused.
 
-Version 2 (version 1 has no `reviews`; it gets them when it is next opened for writing):
+Version 3 (older ones are brought up to it when they are next opened for writing):
 
 - `clips`: what the build is made of. `here` = 0: set aside by the last build (file gone, beyond the limit).
 - `runs`: one row a clip and stage, the last one. `current` = 0: kept, but not of recipe and inputs in force; nothing
-  that reads the build sees it, and a build takes it back when it fits again. `session`: see claims.py.
+  that reads the build sees it, and a build takes it back when it fits again. `session`: id of the build that made it.
 - `fields`, `artifacts`: what a run has put out; they go with their run.
-- `failures`: every failure ever recorded, with its reason; `claims`: who works on what; `builders`: the log of builds.
-- `stages`, `meta`: the phases of the recipe in force; the recipe itself, and what was found at ingest.
+- `failures`: every failure ever recorded, with its reason; `builds`: the log of builds (see `builds.py`).
+- `stages`, `meta`: the phases of the recipe in force; the recipe itself.
 - `reviews`: what people decided, one row a decision; none is ever changed or taken away, not even with its clip.
 """
 
@@ -16,15 +16,14 @@ from __future__ import annotations
 import os
 import sqlite3
 import time
-import uuid
 from collections.abc import Mapping
-from contextlib import suppress
+from contextlib import closing, suppress
 from pathlib import Path
 
 from emotion_llama.errors import BackendError, InputError
 
 LEDGER_NAME = "merr.sqlite"
-VERSION = 2
+VERSION = 3
 APPLICATION_ID = 0x4D455252  # "MERR": tells this file from other SQLite files
 BUSY_SECONDS = 60.0  # how long a writer waits for another's transaction; each takes milliseconds
 
@@ -37,8 +36,19 @@ CREATE TABLE reviews (
 );
 CREATE INDEX reviews_by_clip ON reviews (clip_id, reviewer);
 """
+BUILDS = """
+CREATE TABLE builds (
+    id INTEGER PRIMARY KEY, plan TEXT NOT NULL, host TEXT NOT NULL, pid INTEGER NOT NULL,
+    engine TEXT NOT NULL, workers INTEGER NOT NULL, began_at TEXT NOT NULL, ended_at TEXT, how_ended TEXT,
+    phase TEXT, running INTEGER NOT NULL DEFAULT 0
+);
+"""
+_LOG = "id, plan, host, pid, engine, workers, began_at, ended_at, how_ended, phase"
 # A version -> what makes the next one of it.
-MIGRATIONS: Mapping[int, str] = {1: REVIEWS}
+MIGRATIONS: Mapping[int, str] = {
+    1: REVIEWS,
+    2: f"{BUILDS} INSERT INTO builds ({_LOG}) SELECT {_LOG} FROM builders; DROP TABLE claims; DROP TABLE builders",  # noqa: S608
+}
 SCHEMA = (
     """
 CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
@@ -52,12 +62,6 @@ CREATE TABLE clips (
     stated_frame_count INTEGER,
     here INTEGER NOT NULL DEFAULT 1, why_left TEXT
 ) WITHOUT ROWID;
-CREATE TABLE builders (
-    id INTEGER PRIMARY KEY, session INTEGER NOT NULL, plan_sha256 TEXT NOT NULL, plan TEXT NOT NULL,
-    host TEXT NOT NULL, pid INTEGER NOT NULL, process_start TEXT NOT NULL,
-    engine TEXT NOT NULL, workers INTEGER NOT NULL,
-    began_at TEXT NOT NULL, heartbeat REAL NOT NULL, ended_at TEXT, how_ended TEXT, phase TEXT
-);
 CREATE TABLE runs (
     clip_id TEXT NOT NULL REFERENCES clips ON DELETE CASCADE, stage TEXT NOT NULL,
     status TEXT NOT NULL CHECK (status IN ('done', 'dropped', 'failed')),
@@ -85,12 +89,8 @@ CREATE TABLE failures (
     fingerprint TEXT NOT NULL, reason TEXT NOT NULL, seconds REAL NOT NULL, failed_at TEXT NOT NULL
 );
 CREATE INDEX failures_by_clip ON failures (clip_id, stage);
-CREATE TABLE claims (
-    clip_id TEXT NOT NULL, stage TEXT NOT NULL, builder INTEGER NOT NULL REFERENCES builders ON DELETE CASCADE,
-    claimed_at TEXT NOT NULL,
-    PRIMARY KEY (clip_id, stage)
-) WITHOUT ROWID;
 """
+    + BUILDS
     + REVIEWS
 )
 
@@ -113,42 +113,26 @@ def create(folder: Path) -> None:
         raise InputError(
             f"{folder} is no build and not empty ({strangers[0]} is in it); give a new or empty folder for the build"
         )
-    # Under another name first: whoever is killed here, or looks on, never leaves or finds half a ledger.
-    half = folder / f".{LEDGER_NAME}-{uuid.uuid4().hex}"
     try:
-        _write_schema(half)
-        _publish(half, path)
-    except (OSError, sqlite3.Error) as error:
+        with closing(sqlite3.connect(path, isolation_level=None, timeout=BUSY_SECONDS)) as connection:
+            _make_tables(connection)
+    except sqlite3.Error as error:
         raise InputError(f"{path} cannot be written ({error}); give another folder") from error
-    finally:
-        with suppress(OSError):
-            half.unlink(missing_ok=True)
 
 
-def _write_schema(path: Path) -> None:
-    connection = sqlite3.connect(path, isolation_level=None)
+def _make_tables(connection: sqlite3.Connection) -> None:
+    """All tables in one transaction: a process killed within it leaves an empty file, which is no ledger yet."""
+    connection.execute("BEGIN EXCLUSIVE")
     try:
-        connection.execute("BEGIN")
-        for statement in SCHEMA.split(";"):
-            connection.execute(statement)
-        connection.execute(f"PRAGMA application_id={APPLICATION_ID}")
-        connection.execute(f"PRAGMA user_version={VERSION}")
+        if not _version(connection):  # else another process was quicker
+            for statement in SCHEMA.split(";"):
+                connection.execute(statement)
+            connection.execute(f"PRAGMA application_id={APPLICATION_ID}")
+            connection.execute(f"PRAGMA user_version={VERSION}")
         connection.execute("COMMIT")
-    finally:
-        connection.close()
-
-
-def _publish(half: Path, path: Path) -> None:
-    """Give a whole ledger its name, unless another build was quicker: theirs stays."""
-    if path.exists() and not path.stat().st_size:
-        half.replace(path)
-        return
-    try:
-        os.link(half, path)
-    except FileExistsError:
-        return
-    except OSError:  # a file system without hard links
-        half.replace(path)
+    except BaseException:
+        connection.rollback()
+        raise
 
 
 def connect(folder: Path, *, read_only: bool = False) -> sqlite3.Connection:
@@ -164,6 +148,10 @@ def connect(folder: Path, *, read_only: bool = False) -> sqlite3.Connection:
         connection = sqlite3.connect(_uri(path, read_only), uri=True, isolation_level=None, timeout=BUSY_SECONDS)
         try:
             _check(connection, path)
+            if read_only and _version(connection) < VERSION and os.access(path, os.W_OK):
+                connection.close()
+                connect(folder).close()  # brings it up to this version
+                return connect(folder, read_only=True)
             if not read_only:
                 _write_ahead(connection)
                 # A crash of the machine may cost the last results, never the ledger; one of the process costs nothing.
@@ -190,13 +178,13 @@ def _write_ahead(connection: sqlite3.Connection) -> None:
 
 
 def _migrate(connection: sqlite3.Connection) -> None:
-    """Bring an older version's ledger up to this one's, in one transaction; a builder that has it open goes on."""
-    if connection.execute("PRAGMA user_version").fetchone()[0] == VERSION:
+    """Bring an older version's ledger up to this one's, in one transaction."""
+    if _version(connection) == VERSION:
         return
     connection.execute("BEGIN IMMEDIATE")
     try:
         # Asked again: another process may have been quicker.
-        for version in range(connection.execute("PRAGMA user_version").fetchone()[0], VERSION):
+        for version in range(_version(connection), VERSION):
             for statement in MIGRATIONS[version].split(";"):
                 connection.execute(statement)
         connection.execute(f"PRAGMA user_version={VERSION}")
@@ -204,6 +192,10 @@ def _migrate(connection: sqlite3.Connection) -> None:
     except BaseException:
         connection.rollback()
         raise
+
+
+def _version(connection: sqlite3.Connection) -> int:
+    return int(connection.execute("PRAGMA user_version").fetchone()[0])
 
 
 def _uri(path: Path, read_only: bool) -> str:
@@ -217,8 +209,7 @@ def _check(connection: sqlite3.Connection, path: Path) -> None:
     application = connection.execute("PRAGMA application_id").fetchone()[0]
     if application != APPLICATION_ID:
         raise InputError(f"{path} is a SQLite file, but no ledger of a build; give the folder of a build")
-    version = connection.execute("PRAGMA user_version").fetchone()[0]
-    if version > VERSION:
+    if (version := _version(connection)) > VERSION:
         raise InputError(
             f"{path} was made by a newer emotion-llama (ledger version {version}, this one knows {VERSION}); "
             "upgrade emotion-llama"

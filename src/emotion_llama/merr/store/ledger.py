@@ -1,8 +1,7 @@
-"""Ledger: a connection to a build's SQLite file: transactions, snapshots, the recipe and its phases."""
+"""A build's ledger: transactions, snapshots, the recipe in force and its phases."""
 
 from __future__ import annotations
 
-import os
 import sqlite3
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -10,11 +9,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 from emotion_llama.errors import BackendError, InputError
-from emotion_llama.merr import ledger_schema
-from emotion_llama.merr.artifacts import ArtifactFolder
-from emotion_llama.merr.ledger_schema import LEDGER_NAME
-from emotion_llama.merr.rows import Row
-from emotion_llama.merr.store_records import StageRow
+from emotion_llama.files import write_whole
+from emotion_llama.merr.store import schema
+from emotion_llama.merr.store.artifacts import ArtifactFolder
+from emotion_llama.merr.store.rows import Row
 
 if TYPE_CHECKING:
     from emotion_llama.merr.recipe import Recipe
@@ -29,7 +27,7 @@ class Ledger:
     def __init__(self, folder: Path, connection: sqlite3.Connection) -> None:
         self.folder = folder
         self.artifacts = ArtifactFolder(folder)
-        self.session = 0  # of the builder that writes; see claims.py
+        self.session = 0  # id of the build that writes; see builds.py
         self._db = connection
 
     @classmethod
@@ -39,7 +37,7 @@ class Ledger:
         Raises:
             InputError: the folder cannot be used: other things are in it, it is damaged, or a newer version's.
         """
-        ledger_schema.create(folder)
+        schema.create(folder)
         return cls.open(folder)
 
     @classmethod
@@ -49,7 +47,7 @@ class Ledger:
         Raises:
             InputError: it is no build, damaged, or a newer version's.
         """
-        return cls(folder, ledger_schema.connect(folder, read_only=read_only))
+        return cls(folder, schema.connect(folder, read_only=read_only))
 
     def __enter__(self: Own) -> Own:
         return self
@@ -80,7 +78,7 @@ class Ledger:
                 self._db.rollback()
                 raise
         except sqlite3.Error as error:
-            raise ledger_schema.refusal(self.folder / LEDGER_NAME, error) from error
+            raise schema.refusal(self.folder / schema.LEDGER_NAME, error) from error
 
     @contextmanager
     def snapshot(self) -> Iterator[None]:
@@ -103,7 +101,7 @@ class Ledger:
         try:
             return self._db.execute(sql, tuple(parameters)).fetchall()
         except sqlite3.Error as error:
-            raise ledger_schema.refusal(self.folder / LEDGER_NAME, error) from error
+            raise schema.refusal(self.folder / schema.LEDGER_NAME, error) from error
 
     # --- the recipe and its phases
 
@@ -130,14 +128,10 @@ class Ledger:
         from emotion_llama.merr.recipe import recipe_yaml
 
         self.put_meta("recipe", recipe.model_dump_json())
-        half = self.folder / f".{RECIPE_NAME}-{os.getpid()}-{id(self)}.tmp"  # several builds may write it at once
         try:
-            half.write_text(recipe_yaml(recipe), encoding="utf-8")
-            half.replace(self.folder / RECIPE_NAME)
-        except OSError as error:
-            raise BackendError(
-                f"{self.folder / RECIPE_NAME} cannot be written ({error.strerror}); set the folder's rights right"
-            ) from error
+            write_whole(self.folder / RECIPE_NAME, recipe_yaml(recipe))
+        except InputError as error:
+            raise BackendError(f"{error}; set the folder's rights right") from error
 
     def meta(self, key: str) -> str | None:
         """A text kept under `key`."""
@@ -149,16 +143,16 @@ class Ledger:
         with self.transaction() as db:
             db.execute("INSERT OR REPLACE INTO meta VALUES (?, ?)", (key, value))
 
-    def stages(self) -> list[StageRow]:
-        """The phases of the recipe in force, in their order."""
+    def stages(self) -> list[tuple[str, tuple[str, ...], str, int]]:
+        """The phases of the recipe in force, in their order: name, names of those needed, pool, version."""
         rows = self.query("SELECT name, needs, pool, version FROM stages ORDER BY position")
-        return [StageRow(name, tuple(needs.split()), pool, version) for name, needs, pool, version in rows]
+        return [(name, tuple(needs.split()), pool, version) for name, needs, pool, version in rows]
 
-    def put_stages(self, stages: Sequence[StageRow]) -> None:
+    def put_stages(self, stages: Sequence[tuple[str, Sequence[str], str, int]]) -> None:
         """Put phases in force."""
         with self.transaction() as db:
             db.execute("DELETE FROM stages")
             db.executemany(
                 "INSERT INTO stages VALUES (?, ?, ?, ?, ?)",
-                [(s.name, i, " ".join(s.needs), s.pool, s.version) for i, s in enumerate(stages)],
+                [(name, i, " ".join(needs), pool, version) for i, (name, needs, pool, version) in enumerate(stages)],
             )

@@ -1,46 +1,36 @@
 """Store: a build's folder, read and written; every result is one transaction, whole or not there.
 
-One process or several may write, any number may read meanwhile, and none waits for a reader. A Store belongs to the
-thread that opened it.
+One build writes (see `builds.py`); imports and reviewers may write beside it, any number may read meanwhile, and none
+waits for a reader. A Store belongs to the thread that opened it.
 """
 
 from __future__ import annotations
 
 import sqlite3
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
-from emotion_llama.errors import InputError
-from emotion_llama.merr.artifacts import Pruned
-from emotion_llama.merr.ledger import Ledger
-from emotion_llama.merr.plan import IMPORTED, RunState
+from emotion_llama.errors import BackendError, InputError
+from emotion_llama.merr.plan import IMPORTED
 from emotion_llama.merr.records import ClipRow, Sample, StageInput, StageOutput, StageRun
-from emotion_llama.merr.rows import (
+from emotion_llama.merr.store.ledger import Ledger
+from emotion_llama.merr.store.rows import (
     CLIP_COLUMNS,
     FIELD_COLUMNS,
     RUN_COLUMNS,
-    STATE_COLUMNS,
     Row,
-    artifact_to_row,
     clip_from_row,
     clip_to_row,
     field_from_row,
     field_to_row,
     run_from_row,
-    state_from_row,
     storable,
 )
-from emotion_llama.merr.store_records import FailureRow, LostArtifact, StageRow, Totals
-
-__all__ = ["FailureRow", "LostArtifact", "SampleScope", "StageRow", "Store", "Totals"]
-
-if TYPE_CHECKING:
-    pass
 
 SampleScope = Literal["coarse", "fine", "all"]
 _CHUNK = 200  # clips that are read together
 
-_CLIPS, _RUNS, _STATES = ", ".join(CLIP_COLUMNS), ", ".join(RUN_COLUMNS), ", ".join(STATE_COLUMNS)
+_CLIPS, _RUNS = ", ".join(CLIP_COLUMNS), ", ".join(RUN_COLUMNS)
 _FIELDS = ", ".join(f"f.{name}" for name in FIELD_COLUMNS)
 _OF_CURRENT_RUN = "JOIN runs r ON r.clip_id = f.clip_id AND r.stage = f.stage AND r.current = 1"
 _HAS_FIELD = (
@@ -56,6 +46,18 @@ _SCOPES: Mapping[str, str] = {
     "coarse": _NOT_DROPPED.format(" AND d.scope = 'all'") + " AND " + _HAS_FIELD.format("coarse_caption"),
     "fine": " AND ".join([_NOT_DROPPED.format(""), *map(_HAS_FIELD.format, ("coarse_caption", "fine_caption"))]),
 }
+
+
+class LostArtifact(BackendError):
+    """The file of an artifact is gone, or is not what was put there."""
+
+    def __init__(self, clip_id: str, stage: str, name: str, sha256: str, suffix: str) -> None:
+        self.clip_id = clip_id
+        self.stage = stage
+        self.name = name
+        self.sha256 = sha256
+        self.suffix = suffix
+        super().__init__(f"{clip_id}: the file of {name!r} is gone or damaged; the next build makes it again")
 
 
 class Store(Ledger):
@@ -109,55 +111,40 @@ class Store(Ledger):
         """Record one result; `record_many` does several in one transaction."""
         self.record_many([(run, output)])
 
-    def record_many(
-        self, results: Sequence[tuple[StageRun, StageOutput | None]], *, builder: int | None = None
-    ) -> list[bool]:
+    def record_many(self, results: Sequence[tuple[StageRun, StageOutput | None]]) -> None:
         """Record results: each one's run, fields and artifacts, in place of what was there; all in one transaction.
 
         Args:
             results: the output of a run that failed is None. `attempts` is counted here: runs of one fingerprint.
-            builder: whose results these are; those whose claim it no longer has are left out.
-
-        Returns:
-            Which were recorded.
 
         Raises:
             BackendError: they cannot be written.
         """
         # Files first: a row never names a file that is not there. A file without a row is pruned some day.
         hashes = [[self.artifacts.put(a.data, a.suffix) for a in out.artifacts] if out else [] for _, out in results]
-        recorded = []
         with self.transaction() as db:
             for (run, output), shas in zip(results, hashes, strict=True):
-                if builder is not None:
-                    key = (run.clip_id, run.stage, builder)
-                    if not db.execute("DELETE FROM claims WHERE (clip_id, stage, builder) = (?, ?, ?)", key).rowcount:
-                        recorded.append(False)
-                        continue
                 self._record(db, run, output, shas)
-                recorded.append(True)
-        return recorded
 
     def _record(self, db: sqlite3.Connection, run: StageRun, output: StageOutput | None, shas: list[str]) -> None:
         key = (run.clip_id, run.stage)
         old = db.execute("SELECT fingerprint, attempts FROM runs WHERE (clip_id, stage) = (?, ?)", key).fetchone()
         attempts = old[1] + 1 if old is not None and old[0] == run.fingerprint else 1
         reason = None if run.reason is None else storable(run.reason)
+        made = (run.fingerprint, run.output_sha256, reason, run.scope, run.seconds, run.finished_at, attempts)
         db.execute("DELETE FROM runs WHERE (clip_id, stage) = (?, ?)", key)  # fields and artifacts go with it
-        db.execute(
-            f"INSERT INTO runs ({_RUNS}, session) VALUES ({', '.join('?' * len(RUN_COLUMNS))}, ?)",  # noqa: S608
-            (*key, run.status, run.fingerprint, run.output_sha256, reason, run.scope, run.seconds, run.finished_at,
-             attempts, self.session),
-        )  # fmt: skip
+        marks = ", ".join("?" * len(RUN_COLUMNS))
+        db.execute(f"INSERT INTO runs ({_RUNS}) VALUES ({marks})", (*key, run.status, *made, 1, self.session))  # noqa: S608
         if run.status == "failed":
             db.execute(
                 "INSERT INTO failures (clip_id, stage, fingerprint, reason, seconds, failed_at) VALUES (?,?,?,?,?,?)",
                 (*key, run.fingerprint, reason, run.seconds, run.finished_at),
             )
         if output is not None:
-            marks = "?, ?, ?, ?, ?, ?, ?"
-            db.executemany(f"INSERT INTO fields VALUES ({marks})", [(*key, *field_to_row(f)) for f in output.fields])  # noqa: S608
-            files = [(*key, *artifact_to_row(a, sha)) for a, sha in zip(output.artifacts, shas, strict=True)]
+            db.executemany(
+                "INSERT INTO fields VALUES (?, ?, ?, ?, ?, ?, ?)", [(*key, *field_to_row(f)) for f in output.fields]
+            )
+            files = [(*key, a.name, sha, a.suffix, len(a.data)) for a, sha in zip(output.artifacts, shas, strict=True)]
             db.executemany("INSERT INTO artifacts VALUES (?, ?, ?, ?, ?, ?)", files)
 
     def runs(self, stage: str | None = None) -> list[StageRun]:
@@ -169,22 +156,14 @@ class Store(Ledger):
         )
         return [run_from_row(row) for row in rows]
 
-    def run_states(self, stages: Iterable[str], *, set_aside: bool = False) -> dict[str, dict[str, RunState]]:
-        """Stage -> clip -> state, of all runs of these stages, current or not.
-
-        Args:
-            stages: their names.
-            set_aside: also of clips that were set aside by an earlier build.
-        """
-        states: dict[str, dict[str, RunState]] = {}
-        for stage in stages:
-            rows = self.query(
-                f"SELECT r.clip_id, {_STATES} FROM runs r JOIN clips c USING (clip_id) "  # noqa: S608
-                "WHERE r.stage = ? AND (c.here OR ?)",
-                (stage, set_aside),
-            )
-            states[stage] = {row[0]: state_from_row(row[1:]) for row in rows}
-        return states
+    def run_states(self, stage: str, *, set_aside: bool = False) -> dict[str, StageRun]:
+        """Clip -> the run of a stage, current or not; with `set_aside` also of clips that are not in the build now."""
+        rows = self.query(
+            f"SELECT {_RUNS} FROM runs WHERE stage = ? "  # noqa: S608
+            "AND (? OR clip_id IN (SELECT clip_id FROM clips WHERE here))",
+            (stage, set_aside),
+        )
+        return {row[0]: run_from_row(row) for row in rows}
 
     def mark(self, stage: str, clip_ids: Iterable[str], *, current: bool) -> None:
         """Say of runs that they hold, or that they are set aside."""
@@ -192,18 +171,24 @@ class Store(Ledger):
             sql = "UPDATE runs SET current = ? WHERE clip_id = ? AND stage = ?"
             db.executemany(sql, [(int(current), clip_id, stage) for clip_id in clip_ids])
 
-    def failures(self) -> list[FailureRow]:
-        """Every failure that was ever recorded of the clips in the build, oldest first."""
+    def failures(self) -> list[StageRun]:
+        """Every failure that was ever recorded of the clips in the build, oldest first.
+
+        `current` says that it is still open: the clip's last run of this stage.
+        """
         rows = self.query(
-            "SELECT f.clip_id, f.stage, f.reason, f.seconds, f.failed_at, "
+            "SELECT f.clip_id, f.stage, f.fingerprint, f.reason, f.seconds, f.failed_at, "
             "coalesce(r.status = 'failed' AND r.finished_at = f.failed_at AND r.current, 0) "
             "FROM failures f JOIN clips c USING (clip_id) LEFT JOIN runs r USING (clip_id, stage) "
             "WHERE c.here ORDER BY f.id"
         )
         return [
-            FailureRow(clip_id, stage, reason, seconds, at, bool(is_open))
-            for clip_id, stage, reason, seconds, at, is_open in rows
-        ]
+            StageRun(
+                clip_id, stage, "failed", fingerprint, None, reason,
+                seconds=seconds, finished_at=at, current=bool(is_open),
+            )
+            for clip_id, stage, fingerprint, reason, seconds, at, is_open in rows
+        ]  # fmt: skip
 
     # --- what was made
 
@@ -275,8 +260,8 @@ class Store(Ledger):
                 (*key, found[0], f"lost artifact: {lost.name}", at),
             )
 
-    def prune(self) -> Pruned:
-        """Take away artifact files that no run refers to. Only where no other build is alive: see `Claims.is_alone`."""
+    def prune(self) -> tuple[int, int]:
+        """Take away artifact files that no run refers to; how many files and bytes are gone."""
         with self.transaction() as db:  # no build can begin meanwhile
             rows = db.execute("SELECT DISTINCT sha256, suffix FROM artifacts").fetchall()
             return self.artifacts.prune({self.artifacts.relative(*row) for row in rows})
@@ -340,11 +325,12 @@ class Store(Ledger):
                 {name: self.artifacts.relative(sha256, suffix) for _, name, sha256, suffix in own_files},
             )
 
-    def totals(self) -> Totals:
-        """Clips in the build and its two parts."""
-        count = {
-            scope: self.query(f"SELECT count(*) FROM clips c WHERE here AND {where}")[0][0]  # noqa: S608
-            for scope, where in _SCOPES.items()
-        }
-        aside = self.query("SELECT why_left, count(*) FROM clips WHERE NOT here GROUP BY why_left ORDER BY why_left")
-        return Totals(count["all"], count["coarse"], count["fine"], dict(aside))
+    def count(self, scope: SampleScope = "all") -> int:
+        """Number of clips of the build, or of a part of its data set."""
+        sql = f"SELECT count(*) FROM clips c WHERE here AND {_SCOPES[scope]}"  # noqa: S608
+        return int(self.query(sql)[0][0])
+
+    def count_set_aside(self) -> dict[str, int]:
+        """Why -> number of clips that the build knows and does not count: file gone, or beyond the limit."""
+        sql = "SELECT why_left, count(*) FROM clips WHERE NOT here GROUP BY why_left ORDER BY why_left"
+        return dict(self.query(sql))

@@ -6,14 +6,13 @@ import json
 from dataclasses import fields
 from typing import Any, TypeAlias
 
-from emotion_llama.merr.plan import RunState, canonical
-from emotion_llama.merr.records import Artifact, ClipRow, Field, Provenance, StageRun
+from emotion_llama.merr.plan import canonical
+from emotion_llama.merr.records import ClipRow, Field, Provenance, StageRun
 
 Row: TypeAlias = tuple[Any, ...]  # as SQLite gives it
 
 CLIP_COLUMNS = tuple(f.name for f in fields(ClipRow))
 RUN_COLUMNS = tuple(f.name for f in fields(StageRun))
-STATE_COLUMNS = RunState._fields
 FIELD_COLUMNS = ("name", "language", "value", "why_missing", "provenance")
 
 
@@ -38,13 +37,8 @@ def clip_from_row(row: Row) -> ClipRow:
 
 def run_from_row(row: Row) -> StageRun:
     """The run of a row of RUN_COLUMNS."""
-    return StageRun(**dict(zip(RUN_COLUMNS, row, strict=True)))
-
-
-def state_from_row(row: Row) -> RunState:
-    """The state of a row of STATE_COLUMNS."""
-    state = RunState(*row)
-    return state._replace(current=bool(state.current))
+    values = dict(zip(RUN_COLUMNS, row, strict=True))
+    return StageRun(**{**values, "current": bool(values["current"])})
 
 
 def field_to_row(item: Field) -> Row:
@@ -59,11 +53,6 @@ def field_from_row(row: Row) -> Field:
     return Field(
         name, None if value is None else json.loads(value), Provenance(**json.loads(provenance)), language, why_missing
     )
-
-
-def artifact_to_row(artifact: Artifact, sha256: str) -> Row:
-    """Name, hash, suffix and length."""
-    return artifact.name, sha256, artifact.suffix, len(artifact.data)
 
 
 def storable(text: str) -> str:

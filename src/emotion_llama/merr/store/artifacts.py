@@ -8,25 +8,15 @@ disk instead would cost more than all else that the store does.
 from __future__ import annotations
 
 import hashlib
-import itertools
-import os
 import re
 from collections.abc import Set
 from pathlib import Path
-from typing import NamedTuple
 
 from emotion_llama.errors import BackendError, InputError
+from emotion_llama.files import write_whole
 
 FOLDER = "artifacts"
 _SUFFIX = re.compile(r"\.[a-z0-9.]{1,15}")
-_counter = itertools.count()
-
-
-class Pruned(NamedTuple):
-    """Files that were taken away because nothing refers to them any more."""
-
-    num_files: int
-    num_bytes: int
 
 
 class ArtifactFolder:
@@ -53,16 +43,12 @@ class ArtifactFolder:
         sha256 = hashlib.sha256(data).hexdigest()
         path = self._folder / self.relative(sha256, suffix)
         try:
-            if path.exists() and path.stat().st_size == len(data):
-                return sha256
-            path.parent.mkdir(parents=True, exist_ok=True)
-            half = path.parent / f".{os.getpid()}-{next(_counter)}.tmp"
-            half.write_bytes(data)
-            half.replace(path)
-        except OSError as error:
+            if not (path.exists() and path.stat().st_size == len(data)):
+                write_whole(path, data)
+        except (InputError, OSError) as error:
             raise BackendError(
-                f"{path} cannot be written ({error.strerror}); make room or set the rights right and run the same "
-                "command again, nothing is lost"
+                f"{path} cannot be written ({error}); make room or set the rights right and run the same command "
+                "again, nothing is lost"
             ) from error
         return sha256
 
@@ -85,10 +71,10 @@ class ArtifactFolder:
         """Take a file away, if it is there."""
         (self._folder / self.relative(sha256, suffix)).unlink(missing_ok=True)
 
-    def prune(self, keep: Set[str]) -> Pruned:
-        """Take away every file whose path within the build is not in `keep`; half-written ones too.
+    def prune(self, keep: Set[str]) -> tuple[int, int]:
+        """Take away every file whose path within the build is not in `keep`, half-written ones too.
 
-        Nobody else may be writing artifacts meanwhile.
+        Nobody else may be writing artifacts meanwhile. Returns the number of files and of bytes that are gone.
         """
         num_files = num_bytes = 0
         for folder in sorted(self._root.glob("[0-9a-f][0-9a-f]")):
@@ -96,4 +82,4 @@ class ArtifactFolder:
                 if f"{FOLDER}/{folder.name}/{path.name}" not in keep:
                     num_files, num_bytes = num_files + 1, num_bytes + path.stat().st_size
                     path.unlink(missing_ok=True)
-        return Pruned(num_files, num_bytes)
+        return num_files, num_bytes
