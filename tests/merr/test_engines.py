@@ -4,7 +4,6 @@ import os
 import pickle
 import sys
 import threading
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
@@ -24,8 +23,15 @@ from emotion_llama.merr.stage import Stage
 IDS = [f"c{i:02}" for i in range(8)]
 
 
-def inputs(*clip_ids: str) -> list[StageInput]:
-    return [StageInput(ClipRow(clip_id, f"/{clip_id}.mp4", "5a" * 32)) for clip_id in clip_ids or IDS]
+# A clip may take as long as it lasts: one without length counts as hanging at once, the others never.
+LIMITS = {"limit_seconds": 0.5, "limit_factor": 1.0}
+
+
+def inputs(*clip_ids: str, short: str = "") -> list[StageInput]:
+    return [
+        StageInput(ClipRow(c, f"/{c}.mp4", "5a" * 32, duration_seconds=0.0 if c == short else 600.0))
+        for c in clip_ids or IDS
+    ]
 
 
 def results(engine: LocalEngine, stage: Stage, items: list[StageInput] | None = None) -> dict[str, Done]:
@@ -41,7 +47,7 @@ def reason(done: Done) -> str:
 
 @pytest.fixture
 def engine() -> Iterator[LocalEngine]:
-    with LocalEngine(EngineOptions(workers=2, in_flight=3, limit_seconds=1.0, limit_factor=0.0)) as engine:
+    with LocalEngine(EngineOptions(workers=2, in_flight=3, **LIMITS)) as engine:
         yield engine
 
 
@@ -73,14 +79,12 @@ def test_a_worker_that_dies_with_several_clips_is_given_them_one_by_one(engine: 
 
 @pytest.mark.parametrize(
     ("pool", "said"),
-    [("process", "timeout: not done after 1 s, its worker was ended"), ("thread", "timeout: no answer after 1 s")],
+    [("process", "timeout: not done after 0 s, its worker was ended"), ("thread", "timeout: no answer after 0 s")],
 )
 def test_a_clip_that_hangs_has_a_time_limit(engine: LocalEngine, pool: str, said: str) -> None:
-    begun = time.monotonic()
-    done = results(engine, Toy("a", pool=pool, bad={"c01": "hang"}))  # type: ignore[arg-type]
-    assert time.monotonic() - begun < 5
+    done = results(engine, Toy("a", pool=pool, bad={"c01": "hang"}), inputs(short="c01"))  # type: ignore[arg-type]
     assert reason(done["c01"]) == said
-    assert done["c01"].seconds == pytest.approx(1.0, abs=0.5)
+    assert done["c01"].seconds >= 0.5
     assert sum(isinstance(one.result, str) for one in done.values()) == 1
 
 
@@ -88,7 +92,7 @@ def test_longer_clips_may_take_longer() -> None:
     options = EngineOptions(limit_seconds=100.0, limit_factor=20.0)
     item = StageInput(ClipRow("a", None, None, duration_seconds=3.0))
     assert options.limit_for([item]) == 160.0
-    assert options.limit_for([item, *inputs("b")]) == 260.0
+    assert options.limit_for([item, StageInput(ClipRow("b", None, None))]) == 260.0
 
 
 @pytest.mark.parametrize("pool", ["inline", "thread", "process"])
@@ -147,9 +151,15 @@ def test_clips_are_asked_for_only_when_there_is_room(engine: LocalEngine, pool: 
 
 
 def test_work_in_threads_goes_on_side_by_side(engine: LocalEngine) -> None:
-    begun = time.monotonic()
-    results(engine, Toy("a", pool="thread", seconds=0.2), inputs("c00", "c01", "c02"))
-    assert time.monotonic() - begun < 0.5  # and not 0.6
+    met = threading.Barrier(3, timeout=60)
+
+    class Meeting(Toy):
+        def _one(self, item: StageInput) -> StageOutput:
+            met.wait()  # until all three are there
+            return StageOutput()
+
+    done = results(engine, Meeting("a", pool="thread"), inputs("c00", "c01", "c02"))
+    assert not any(isinstance(one.result, str) for one in done.values())
 
 
 def test_the_model_is_held_by_one_thread_for_all_stages(engine: LocalEngine) -> None:
@@ -168,13 +178,11 @@ def test_the_model_is_held_by_one_thread_for_all_stages(engine: LocalEngine) -> 
 
 @pytest.mark.parametrize("pool", ["thread", "process"])
 def test_leaving_does_not_wait_for_what_hangs(engine: LocalEngine, pool: str) -> None:
-    begun = time.monotonic()
     slow = Toy("a", pool=pool, bad=dict.fromkeys(IDS, "hang"))  # type: ignore[arg-type]
     running = engine.run(slow, iter(inputs()))
     for _ in range(3):
         next(running)
-    running.close()
-    assert time.monotonic() - begun < 3
+    running.close()  # and not 1,000 s later
     done = results(engine, Toy("b", pool=pool))  # type: ignore[arg-type]
     assert sorted(done) == IDS
 
@@ -226,7 +234,8 @@ def test_unknown_engines_and_options_are_refused() -> None:
 
 @pytest.fixture
 def toys_for_ray(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parent))  # where Ray's workers find these stages
+    # Where Ray's workers find these stages.
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(Path(__file__).parent), os.environ.get("PYTHONPATH", "")]))
 
 
 @pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning", "ignore::ResourceWarning")
@@ -240,7 +249,7 @@ def test_ray_builds_what_local_builds(tmp_path: Path) -> None:
         ToySet("s", ("a",)),
         Toy("m", ("s", "b", "a"), pool="process", reads_artifacts=("a_file",)),
     ]
-    options = EngineOptions(workers=2, limit_seconds=2.0, limit_factor=0.0)
+    options = EngineOptions(workers=2, limit_seconds=10.0, limit_factor=0.0)
     tallies = {
         name: build([clips], tmp_path / name, Recipe(), stages=stages, engine=name, options=options)
         for name in ("local", "ray")

@@ -12,6 +12,7 @@ from emotion_llama.merr.records import FIELDS, Field, Json, StageOutput, StageRu
 from emotion_llama.merr.review_records import Draft, Review, seen_of, state_of
 from emotion_llama.merr.reviews import Outdated, history, newest_reviews, put_review, reviewers
 from emotion_llama.merr.store import Store
+from emotion_llama.merr.store.schema import VERSION
 
 LEDGER_V1 = Path(__file__).with_name("ledger_v1.sql")
 
@@ -216,7 +217,7 @@ def test_an_older_ledger_takes_reviews_once_it_is_written(older: Path) -> None:
         before = list(store.samples("all"))
     with Store.open(older) as store:
         put_review(store, Draft("b", "anna", "fix", fixes={"label": "worried"}))
-    assert version(older) == 2
+    assert version(older) == VERSION
     with Store.open(older, read_only=True) as store:
         assert list(store.samples("all")) == before
         assert [r.decision for r in newest_reviews(store)["b"]] == ["fix"]
@@ -236,7 +237,7 @@ def test_an_older_ledger_is_brought_up_by_many_at_once(older: Path) -> None:
         thread.start()
     for thread in threads:
         thread.join()
-    assert (errors, version(older)) == ([], 2)
+    assert (errors, version(older)) == ([], VERSION)
 
 
 def test_a_new_ledger_and_one_brought_up_have_the_same_tables(older: Path, store: Store) -> None:

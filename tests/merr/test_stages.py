@@ -31,7 +31,7 @@ from emotion_llama.merr.records import (
     from_json,
     to_json,
 )
-from emotion_llama.merr.stage import ClipStage, SetStage
+from emotion_llama.merr.stage import Stage
 from emotion_llama.merr.stages import STAGE_NAMES, build_stages, stage_named
 from emotion_llama.records import AU_NAMES, ActionUnits, Evidence, Missing, PeakFrame, Transcript, TranscriptLine
 from emotion_llama.speech import transcribe
@@ -97,15 +97,15 @@ def recipe(*overrides: str) -> Recipe:
     return load_recipe(None, overrides)
 
 
-def clip_stage(name: str, *overrides: str) -> ClipStage:
+def clip_stage(name: str, *overrides: str) -> Stage:
     stage = stage_named(recipe(*overrides), name)
-    assert isinstance(stage, ClipStage)
+    assert isinstance(stage, Stage)
     return stage
 
 
-def set_stage(name: str, *overrides: str) -> SetStage:
+def set_stage(name: str, *overrides: str) -> Stage:
     stage = stage_named(recipe(*overrides), name)
-    assert isinstance(stage, SetStage)
+    assert isinstance(stage, Stage)
     return stage
 
 
@@ -121,8 +121,8 @@ def test_stages_travel_and_their_settings_are_json() -> None:
         back = pickle.loads(pickle.dumps(stage))
         settings = json.dumps(dict(stage.settings), sort_keys=True, allow_nan=False)
         assert json.dumps(dict(back.settings), sort_keys=True, allow_nan=False) == settings
-        assert isinstance(stage, (ClipStage, SetStage))
-        assert isinstance(stage, ClipStage) == hasattr(stage, "run")
+        assert isinstance(stage, (Stage, Stage))
+        assert isinstance(stage, Stage) == hasattr(stage, "run")
 
 
 def test_stages_with_equal_annotators_share_one_and_with_it_its_budget() -> None:
@@ -157,7 +157,7 @@ def astronaut() -> dict[str, Any]:
     outputs = {}
     for stage in build_stages(recipe("languages=[en, zh]")):
         given = StageInput(found.row, fields, artifacts)
-        output = one((stage.run if isinstance(stage, ClipStage) else stage.run_all)([given])[0])
+        output = one((stage.run if isinstance(stage, Stage) else stage.run_all)([given])[0])
         fields |= {(f.name, f.language): f for f in output.fields}
         artifacts |= {a.name: a.data for a in output.artifacts}
         outputs[stage.name] = output
@@ -284,9 +284,8 @@ def test_units_of_another_program_need_no_mesh(tmp_path: Path) -> None:
     assert value_of(peak, "peak")["face_hash"] is None
     assert value_of(peak, "scene")["people"] is None  # another program looked, and where is not known
     # A changed table is another setting: the clips are measured again.
-    before = dict(stage.settings)
     (tmp_path / "units" / "b.csv").write_text("x")
-    assert dict(stage.settings) != before
+    assert clip_stage("evidence", *overrides).settings != stage.settings
     write_clip(tmp_path / "b.mp4", [np.full((48, 64, 3), 9, np.uint8)] * 3, 25.0)
     (other,) = ingest([tmp_path / "b.mp4"], Recipe())
     (result,) = clip_stage("evidence", f"evidence.units={tmp_path / 'units'}").run([StageInput(other.row)])
@@ -402,24 +401,24 @@ def dropped(outputs: Sequence[StageOutput]) -> list[int]:
 def test_neutral_is_sampled_in_by_share_whatever_the_order() -> None:
     items = labelled([("happy", "rules")] * 20 + [("neutral", "rules")] * 30)
     stage = set_stage("select", "select.neutral_share=0.25")
-    out = dropped(stage.run_all(items))
+    out = dropped(stage.run(items))
     assert len(out) == 25  # a quarter of 20 stays
     assert min(out) >= 20
-    backwards = dropped(stage.run_all(items[::-1]))
+    backwards = dropped(stage.run(items[::-1]))
     assert sorted(49 - i for i in backwards) == out
-    assert dropped(set_stage("select", "select.neutral_share=0.25", "seed=other").run_all(items)) != out
+    assert dropped(set_stage("select", "select.neutral_share=0.25", "seed=other").run(items)) != out
     # With more clips those that were in stay in.
     more = labelled([("happy", "rules")] * 20 + [("neutral", "rules")] * 30 + [("sad", "rules")] * 8)
-    assert set(dropped(stage.run_all(more))) < set(out)
+    assert set(dropped(stage.run(more))) < set(out)
 
 
 def test_given_neutral_stays_and_counts() -> None:
     items = labelled([("happy", "rules")] * 10 + [("neutral", "given")] * 3 + [("neutral", "rules")] * 5)
-    assert dropped(set_stage("select", "select.neutral_share=0.4").run_all(items)) == sorted(
-        dropped(set_stage("select", "select.neutral_share=0.4").run_all(items))
+    assert dropped(set_stage("select", "select.neutral_share=0.4").run(items)) == sorted(
+        dropped(set_stage("select", "select.neutral_share=0.4").run(items))
     )
-    assert len(dropped(set_stage("select", "select.neutral_share=0.4").run_all(items))) == 4  # 4 wanted, 3 given
-    assert dropped(set_stage("select", "select.neutral_share=0").run_all(items)) == [13, 14, 15, 16, 17]
+    assert len(dropped(set_stage("select", "select.neutral_share=0.4").run(items))) == 4  # 4 wanted, 3 given
+    assert dropped(set_stage("select", "select.neutral_share=0").run(items)) == [13, 14, 15, 16, 17]
 
 
 # --- peak -------------------------------------------------------------------------------------------------------------
@@ -470,10 +469,11 @@ class Scripted:
         return [a if isinstance(a, AnnotationError) else Answer(a, "m", "p" * 64, 10, 5, 0.5) for a in taken]  # type: ignore[arg-type]
 
 
-def asking(name: str, annotator: Scripted, monkeypatch: pytest.MonkeyPatch, *overrides: str) -> ClipStage:
+def asking(name: str, annotator: Scripted, monkeypatch: pytest.MonkeyPatch, *overrides: str) -> Stage:
     stage = clip_stage(name, *overrides)
     held = stage.judge if name == "consistency" else stage.respondent  # type: ignore[attr-defined]
     monkeypatch.setattr(held, "_annotator", annotator)
+    stage.pool, stage.batch_size = "thread", annotator.batch_size
     return stage
 
 
@@ -884,23 +884,23 @@ def test_balance_drops_with_reasons_that_can_be_counted() -> None:
         for i in range(2)
     ]
     items += [item(row(f"d{i}"), label=happy(), subtitle=None, peak=None, coarse_caption_en="x") for i in range(5)]
-    outputs = set_stage("balance", "balance.max_per_label=4").run_all(items)
+    outputs = set_stage("balance", "balance.max_per_label=4").run(items)
     reasons = [None if output.drop is None else output.drop.reason for output in outputs]
     assert reasons[0] == "near duplicate of another clip: c1"
     assert reasons.count("more clips of its label than wanted") == 2  # six are left, four may stay
-    assert dropped(set_stage("balance", "balance.near_duplicates=false").run_all(items)) == []
+    assert dropped(set_stage("balance", "balance.near_duplicates=false").run(items)) == []
 
 
 def test_splits_are_fields_and_a_divided_person_stops_the_build() -> None:
     items = [item(row(f"c{i}", person=f"P{i // 2}", given_split="test" if i == 0 else None)) for i in range(20)]
-    outputs = set_stage("splits").run_all(items)
+    outputs = set_stage("splits").run(items)
     found = [value_of(output, "split") for output in outputs]
     assert found[0] == found[1] == "test"
     assert all(found[i] == found[i + 1] for i in range(0, 20, 2))
     assert outputs[0].fields[0].provenance.annotator == "given"
     items[1] = item(row("c1", person="P0", given_split="train"))
     with pytest.raises(InputError, match="person P0: one group of clips was given the splits"):
-        set_stage("splits").run_all(items)
+        set_stage("splits").run(items)
 
 
 def test_facts_hold_no_label_where_none_is_given() -> None:

@@ -464,5 +464,8 @@ def test_a_ledger_of_version_2_keeps_its_log_of_builds(store: Store) -> None:
         db.execute("INSERT INTO builders VALUES (1, 1, 'x', 'p', 'h/b/n', 5, 't', 'ray', 4, 'a', 0, 'b', 'done', NULL)")
         db.execute("PRAGMA user_version=2")
     with Store.open(store.folder, read_only=True) as reader:
+        assert builds(reader) == []
+        assert reader.clip("clip1") == CLIP
+    with Store.open(store.folder) as reader:
         assert builds(reader) == [Build(1, "p", "h/b/n", 5, "ray", 4, "a", "b", "done")]
         assert reader.clip("clip1") == CLIP

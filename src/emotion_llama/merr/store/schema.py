@@ -148,10 +148,6 @@ def connect(folder: Path, *, read_only: bool = False) -> sqlite3.Connection:
         connection = sqlite3.connect(_uri(path, read_only), uri=True, isolation_level=None, timeout=BUSY_SECONDS)
         try:
             _check(connection, path)
-            if read_only and _version(connection) < VERSION and os.access(path, os.W_OK):
-                connection.close()
-                connect(folder).close()  # brings it up to this version
-                return connect(folder, read_only=True)
             if not read_only:
                 _write_ahead(connection)
                 # A crash of the machine may cost the last results, never the ledger; one of the process costs nothing.
