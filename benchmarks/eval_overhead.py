@@ -21,13 +21,12 @@ from typing import Any
 import numpy as np
 import torch
 
-from emotion_llama.evaluation.benchmarks import load_benchmark
-from emotion_llama.evaluation.case_keys import case_keys, data_sha256
-from emotion_llama.evaluation.records import Ask, Case
-from emotion_llama.evaluation.reply_cache import ReplyCache, collect
-from emotion_llama.evaluation.run_card import installed, machine
+from emotion_llama.evaluation.cache import OutputCache, collect, data_sha256, sample_keys
+from emotion_llama.evaluation.records import EvalPrompt, EvalSample
+from emotion_llama.evaluation.run_folder import installed, machine
 from emotion_llama.evaluation.systems.own_model import OwnModelSystem
 from emotion_llama.evaluation.systems.predictions import write_predictions
+from emotion_llama.evaluation.tasks import load_benchmark
 from emotion_llama.labels import MERR9
 from emotion_llama.models import EmotionLlamaConfig, EmotionLlamaForConditionalGeneration, EmotionLlamaProcessor
 from emotion_llama.models.clip_features import ClipFeatures
@@ -70,13 +69,13 @@ def make_data(folder: Path, config: Any, count: int) -> None:
     (folder / "clips.csv").write_text("\n".join(lines) + "\n")
 
 
-def plain(system: OwnModelSystem, store: FeatureStore, cases: Sequence[Case], ask: Ask) -> list[str]:
+def plain(system: OwnModelSystem, store: FeatureStore, cases: Sequence[EvalSample], ask: EvalPrompt) -> list[str]:
     """Batches, `generate`, decoded answers; nothing else."""
     loaded, texts = system._loaded, []
     for begin in range(0, len(cases), system.batch_size):
         some = cases[begin : begin + system.batch_size]
         batch = loaded.processor(
-            [ClipMedia.of_features(store[case.case_id]) for case in some], task=ask.task, instruction=ask.instruction,
+            [ClipMedia.of_features(store[case.sample_id]) for case in some], task=ask.task, instruction=ask.instruction,
             words=[case.words for case in some],
         ).to(loaded.device)  # fmt: skip
         with torch.inference_mode():
@@ -87,12 +86,12 @@ def plain(system: OwnModelSystem, store: FeatureStore, cases: Sequence[Case], as
     return texts
 
 
-def harness(system: OwnModelSystem, cases: Sequence[Case], ask: Ask, out: Path) -> list[str]:
+def harness(system: OwnModelSystem, cases: Sequence[EvalSample], ask: EvalPrompt, out: Path) -> list[str]:
     """What `run.evaluate` does but for scoring: keys, replies kept, data hash, table of predictions."""
-    keys = case_keys(cases)
-    cache = ReplyCache(out, system, ask, keys)
+    keys = sample_keys(cases)
+    cache = OutputCache(out, system, ask, keys)
     found = collect(system, cases, ask, cache)
-    replies = [found[case.case_id] for case in cases]
+    replies = [found[case.sample_id] for case in cases]
     data_sha256(cases, keys)
     installed()
     machine()
@@ -117,9 +116,9 @@ def main() -> None:
         system = OwnModelSystem(model, features=folder / "features", device=args.device, batch_size=args.batch)
         store = FeatureStore(folder / "features")
         benchmark = load_benchmark("csv", folder / "clips.csv")
-        cases = benchmark.cases()
-        free = Ask("emotion", benchmark.ask.instruction, max_new_tokens=args.tokens)
-        labelled = Ask("emotion", benchmark.ask.instruction, MERR9.labels, args.tokens)
+        cases = benchmark.samples()
+        free = EvalPrompt("emotion", benchmark.prompt.instruction, max_new_tokens=args.tokens)
+        labelled = EvalPrompt("emotion", benchmark.prompt.instruction, MERR9.labels, args.tokens)
         expected = plain(system, store, cases, free)
         calls: dict[str, Callable[[int], list[str]]] = {
             "plain generation": lambda n: plain(system, store, cases, free),

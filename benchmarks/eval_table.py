@@ -25,13 +25,12 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
-from emotion_llama.evaluation.benchmarks import load_benchmark
-from emotion_llama.evaluation.benchmarks.benchmark import Source
-from emotion_llama.evaluation.records import Case, FileProblem
-from emotion_llama.evaluation.report import report_of, run_of
+from emotion_llama.evaluation.records import EvalSample, FileProblem
+from emotion_llama.evaluation.report import report_of
 from emotion_llama.evaluation.run import evaluate
-from emotion_llama.evaluation.scoring import Intervals
 from emotion_llama.evaluation.systems import load_system
+from emotion_llama.evaluation.tasks import load_benchmark
+from emotion_llama.evaluation.tasks.base import Source
 from emotion_llama.labels import MERR9
 from emotion_llama.records import Transcript, TranscriptLine
 from emotion_llama.report.evaluation_markup import render_markdown
@@ -104,9 +103,9 @@ class Spread:
     source: Source
     most: int
 
-    def cases(self) -> list[Case]:
+    def samples(self) -> list[EvalSample]:
         """The chosen ones."""
-        all_of = self.source.cases()
+        all_of = self.source.samples()
         return [all_of[i * len(all_of) // self.most] for i in range(self.most)] if self.most < len(all_of) else all_of
 
     def check(self) -> list[FileProblem]:
@@ -142,12 +141,12 @@ def main(argv: list[str] | None = None) -> int:
         for name, (spec, options) in wanted.items():
             system = load_system(spec, **options)
             found = evaluate(
-                benchmark, system, out=args.out / name, resume=True, intervals=Intervals(num_resamples=args.resamples),
+                benchmark, system, out=args.out / name, resume=True, num_resamples=args.resamples,
                 file_problems=problems, progress=partial(say, name),
             )  # fmt: skip
             getattr(system, "close", lambda: None)()
             assert found is not None  # one process scores
-            runs.append(run_of(found))
+            runs.append(found)
     report = report_of(runs, num_resamples=args.resamples)
     sys.stdout.write(render_report_text(report, encoding=sys.stdout.encoding))
     if args.markdown is not None:

@@ -9,20 +9,19 @@ import numpy as np
 import pytest
 
 from emotion_llama.errors import InputError
-from emotion_llama.evaluation.benchmarks import BENCHMARKS, benchmark_options, load_benchmark
-from emotion_llama.evaluation.benchmarks.benchmark import Benchmark
-from emotion_llama.evaluation.benchmarks.dfew import CLASS_SIZES, FOLD_SIZES
-from emotion_llama.evaluation.benchmarks.emer import SAMPLES
-from emotion_llama.evaluation.benchmarks.mer2023 import MER2023_SIZES
-from emotion_llama.evaluation.benchmarks.mer2024 import NOISE_SIZES
-from emotion_llama.evaluation.benchmarks.unibench import LAYOUTS, SETS, unibench_mean
 from emotion_llama.evaluation.parsers import REASONS
-from emotion_llama.evaluation.records import Figure, FileProblem, Reply, Result
-from emotion_llama.evaluation.scoring import Intervals
+from emotion_llama.evaluation.records import EvalResult, FileProblem, Metric, Output
+from emotion_llama.evaluation.report import unibench_mean
+from emotion_llama.evaluation.scoring import applicable_parsers, score_outputs
+from emotion_llama.evaluation.tasks import BENCHMARKS, benchmark_options, load_benchmark
+from emotion_llama.evaluation.tasks.base import Benchmark
+from emotion_llama.evaluation.tasks.dfew import CLASS_SIZES, FOLD_SIZES
+from emotion_llama.evaluation.tasks.emer import SAMPLES
+from emotion_llama.evaluation.tasks.mer2023 import MER2023_SIZES
+from emotion_llama.evaluation.tasks.mer2024 import NOISE_SIZES
+from emotion_llama.evaluation.tasks.unibench import LAYOUTS, SETS
 from emotion_llama.labels import DFEW7, MER6, MERR9
 from emotion_llama.media.writing import write_clip
-
-PLAIN = Intervals(num_resamples=0)
 
 
 def table(path: Path, header: Sequence[str], rows: Iterable[Sequence[object]]) -> Path:
@@ -51,9 +50,9 @@ def what(problems: Sequence[FileProblem]) -> str:
     return "\n".join(f"{p.count} {p.is_fatal} {p.what}" for p in problems)
 
 
-def score(benchmark: Benchmark, texts: Mapping[str, str], parser: str = "tolerant") -> Result:
-    replies = [Reply(name, text=text) for name, text in texts.items()]
-    return benchmark.score(benchmark.cases(), replies, parser, system="test", intervals=PLAIN)
+def score(benchmark: Benchmark, texts: Mapping[str, str], parser: str = "tolerant") -> EvalResult:
+    replies = [Output(name, text=text) for name, text in texts.items()]
+    return score_outputs(benchmark, benchmark.samples(), replies, parser, system="test", num_resamples=0)
 
 
 def spread(sizes: Mapping[str, int]) -> list[str]:
@@ -70,12 +69,12 @@ def test_every_benchmark_is_there_and_says_what_it_asks(tmp_path: Path) -> None:
         benchmark = load_benchmark(name, tmp_path)
         assert benchmark.name == name
         assert benchmark.full_name.startswith(f"{name} 1")
-        assert benchmark.ask.max_new_tokens == 500  # as published
+        assert benchmark.prompt.max_new_tokens == 500  # as published
         if name != "csv":
             (problem,) = benchmark.check()
             assert problem.is_fatal
             with pytest.raises(InputError):
-                benchmark.cases()
+                benchmark.samples()
 
 
 def test_options_are_listed_and_checked(tmp_path: Path) -> None:
@@ -107,30 +106,33 @@ def test_mer2023_as_emotion_llama_has_it(tmp_path: Path) -> None:
     table(tmp_path / "transcription_en_all.csv", ["name", "sentence"], [[n, f"line of {n}"] for n, _, _ in rows])
     benchmark = load_benchmark("mer2023-semi", tmp_path)
     # 834 clips: angry 183, happy 169, neutral 166, sad 257, surprise 14, worried 45 (row sums of the published matrix)
-    cases = benchmark.cases()
+    cases = benchmark.samples()
     assert len(cases) == 834
     assert sum(case.truth.label == "sad" for case in cases) == 257
     assert cases[0].frame_count == 100
     assert cases[0].media == tmp_path / "video" / "samplenew_00000000.avi"
-    assert cases[0].words == "line of samplenew_00000000"
-    assert benchmark.ask.labels == MER6.labels
-    assert "worried, surprise, fear, contempt, doubt." in (benchmark.ask.instruction or "")
+    assert cases[0].transcript == "line of samplenew_00000000"
+    assert benchmark.prompt.labels == MER6.labels
+    assert "worried, surprise, fear, contempt, doubt." in (benchmark.prompt.instruction or "")
     assert what(benchmark.check()) == "200 False clips that cannot be opened"  # the videos are empty files here
-    answered = score(benchmark, {case.case_id: "sad" for case in cases})
-    assert answered.figure("accuracy").value == pytest.approx(257 / 834)
+    answered = score(benchmark, {case.sample_id: "sad" for case in cases})
+    assert answered.metric("accuracy").value == pytest.approx(257 / 834)
 
 
 def test_all_parsers_side_by_side(tmp_path: Path) -> None:
     (tmp_path / "relative_test3_NCEV.txt").write_text("a 10 sad -10\nb 10 happy -10\nc 10 sad -10\n")
     benchmark = load_benchmark("mer2023-semi", tmp_path)
     sure = {"sad": 0.9, "happy": 0.1}
-    replies = [Reply("a", "Sad.", sure), Reply("b", "happy", sure), Reply("c", problem="the clip is broken")]
-    results = benchmark.score_all(benchmark.cases(), replies, system="x", intervals=PLAIN)
+    replies = [Output("a", "Sad.", sure), Output("b", "happy", sure), Output("c", problem="the clip is broken")]
+    parsers = applicable_parsers(benchmark, replies)
+    results = [
+        score_outputs(benchmark, benchmark.samples(), replies, one, system="x", num_resamples=0) for one in parsers
+    ]
     assert [r.parser for r in results] == ["upstream", "tolerant", "likelihood"]
     # published rule: neutral, happy, nothing; a reader: sad, happy, nothing; likelihood: sad, sad, nothing
-    assert [r.figure("accuracy").value for r in results] == pytest.approx([1 / 3, 2 / 3, 1 / 3])
+    assert [r.metric("accuracy").value for r in results] == pytest.approx([1 / 3, 2 / 3, 1 / 3])
     assert all(r.counts["unanswered: failed"] == 1 and r.counts["cases"] == 3 for r in results)
-    assert results[2].figure("ece").value == pytest.approx(0.4)  # 0.9 sure, half right
+    assert results[2].metric("ece").value == pytest.approx(0.4)  # 0.9 sure, half right
     assert results[0].benchmark == "mer2023-semi 1 (nine labels offered)"
 
 
@@ -154,8 +156,8 @@ def test_mer2023_as_mertools_has_it(tmp_path: Path) -> None:
         tmp_path / "transcription-engchi-polish.csv", ["name", "chinese", "english"], [["sample_00000000", "嗯", "Hm"]]
     )
     benchmark = load_benchmark("mer2023-semi", tmp_path, instruction="six")
-    assert len(benchmark.cases()) == 834
-    assert benchmark.cases()[0].words == "Hm"
+    assert len(benchmark.samples()) == 834
+    assert benchmark.samples()[0].transcript == "Hm"
     assert "six labels offered" in benchmark.version
     found = what(benchmark.check())
     assert "834 False no clip has a media file: only predictions can be scored" in found
@@ -173,16 +175,16 @@ def test_placeholders_are_no_labels(tmp_path: Path) -> None:
 def test_an_archive_that_would_run_something_is_not_read(tmp_path: Path) -> None:
     archive(tmp_path / "label-6way.npz", test3_corpus=Bomb())
     with pytest.raises(InputError, match=r"holds more than tables \(it asks for builtins.exec\), and was not read"):
-        load_benchmark("mer2023-semi", tmp_path).cases()
+        load_benchmark("mer2023-semi", tmp_path).samples()
     archive(tmp_path / "label-6way.npz", train_corpus={})
     with pytest.raises(InputError, match="is not a label archive with the table test3_corpus"):
-        load_benchmark("mer2023-semi", tmp_path).cases()
+        load_benchmark("mer2023-semi", tmp_path).samples()
     archive(tmp_path / "label-6way.npz", test3_corpus={"a": "sad"})
     with pytest.raises(InputError, match="test3_corpus is no table of names and labels"):
-        load_benchmark("mer2023-semi", tmp_path).cases()
+        load_benchmark("mer2023-semi", tmp_path).samples()
     archive(tmp_path / "label-6way.npz", test3_corpus={"a": {"val": 1}})
     with pytest.raises(InputError, match="a has val, expected emo"):
-        load_benchmark("mer2023-semi", tmp_path).cases()
+        load_benchmark("mer2023-semi", tmp_path).samples()
 
 
 class Bomb:
@@ -218,11 +220,11 @@ def test_mer2024_noise_and_semi(tmp_path: Path) -> None:
     touch(tmp_path / "MER2024_noise", [f"{name}.mp4" for name, _ in rows])
     table(tmp_path / "transcription_all_new.csv", ["name", "sentence_en"], [[name, "Yes"] for name, _ in rows])
     noise = load_benchmark("mer2024-noise", tmp_path)
-    assert len(noise.cases()) == 1170
+    assert len(noise.samples()) == 1170
     assert noise.check() == []
     archive(tmp_path / "label-6way.npz", test1_corpus={f"s{i}": {"emo": "sad", "val": -10} for i in range(1169)})
     semi = load_benchmark("mer2024-semi", tmp_path)
-    assert len(semi.cases()) == 1169
+    assert len(semi.samples()) == 1169
     assert "owners' release" not in what(semi.check())
 
 
@@ -238,20 +240,20 @@ def test_mer2024_noise_and_semi(tmp_path: Path) -> None:
 def test_lists_that_are_malformed(tmp_path: Path, text: str, message: str) -> None:
     (tmp_path / "relative_test3_NCEV.txt").write_text(text)
     with pytest.raises(InputError, match=message):
-        load_benchmark("mer2023-semi", tmp_path).cases()
+        load_benchmark("mer2023-semi", tmp_path).samples()
 
 
 def test_names_lose_a_media_suffix_and_keep_their_full_stops(tmp_path: Path) -> None:
     (tmp_path / "relative_test3_NCEV.txt").write_text("clip.v2.mp4 sad\nclip.v3 happy\n")
     touch(tmp_path / "video", ["clip.v2.mp4", "clip.v3.avi"])
-    cases = load_benchmark("mer2023-semi", tmp_path).cases()
-    assert [case.case_id for case in cases] == ["clip.v2", "clip.v3"]
+    cases = load_benchmark("mer2023-semi", tmp_path).samples()
+    assert [case.sample_id for case in cases] == ["clip.v2", "clip.v3"]
     assert all(case.media is not None for case in cases)
 
 
 def test_lists_of_two_columns_and_without_counts(tmp_path: Path) -> None:
     (tmp_path / "relative_test3_NCEV.txt").write_text("a sad\n\nb -1 happy\n")
-    assert [(c.case_id, c.frame_count) for c in load_benchmark("mer2023-semi", tmp_path).cases()] == [
+    assert [(c.sample_id, c.frame_count) for c in load_benchmark("mer2023-semi", tmp_path).samples()] == [
         ("a", None),
         ("b", None),
     ]
@@ -264,16 +266,17 @@ def test_open_vocabulary_with_stored_groups(tmp_path: Path) -> None:
     np.save(folder / "openset-synonym" / "s1.npy", "[['happy', 'joyful'], ['calm']]")
     np.save(folder / "openset-synonym" / "s2.npy", "[['sad', 'down'], ['angry']]")
     benchmark = load_benchmark("mer2024-ov", tmp_path)
-    assert benchmark.cases()[0].truth.words == ("Happy", "calm")
+    assert benchmark.samples()[0].truth.words == ("Happy", "calm")
     result = score(benchmark, {"s1": "['joyful', 'happy']", "s2": "['down', 'angry', 'tense']"}, "upstream")
     # s1: P {happy}, G {happy, calm}: 1, 1/2; s2: P {sad, angry, tense}: 1/3, 1
-    assert result.figure("set_accuracy").value == pytest.approx(2 / 3)
-    assert result.figure("set_recall").value == pytest.approx(0.75)
-    assert result.figures[0] == Figure("average", pytest.approx((2 / 3 + 0.75) / 2))
+    assert result.metric("set_accuracy").value == pytest.approx(2 / 3)
+    assert result.metric("set_recall").value == pytest.approx(0.75)
+    assert result.metrics[0] == Metric("average", pytest.approx((2 / 3 + 0.75) / 2))
     assert "330 False 2 clips, 332 in the owners' release" in what(benchmark.check())
-    judged = benchmark.score(
-        benchmark.cases(), [Reply("s1", text="[]")], "upstream", system="x", intervals=PLAIN, groups={"s1": [["calm"]]}
-    )
+    judged = score_outputs(
+        benchmark, benchmark.samples(), [Output("s1", text="[]")], "upstream", system="x", num_resamples=0,
+        groups={"s1": [["calm"]]},
+    )  # fmt: skip
     assert judged.counts["not grouped"] == 1
 
 
@@ -284,13 +287,13 @@ def test_stored_groups_that_cannot_be_read(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"g holds no groups of synonyms \(NAME.npy\)"):
         load_benchmark("mer2024-ov", tmp_path, groups=tmp_path / "g")
     np.save(tmp_path / "g" / "s1.npy", np.array({"a": 1}, dtype=object), allow_pickle=True)
-    with pytest.raises(InputError, match=r"s1\.npy cannot be read as a stored reply"):
+    with pytest.raises(InputError, match=r"s1\.npy cannot be read as a stored answer"):
         load_benchmark("mer2024-ov", tmp_path, groups=tmp_path / "g")
     np.save(tmp_path / "g" / "s1.npy", np.zeros(3))
     with pytest.raises(InputError, match=r"holds float64 \[3\], expected one text"):
         load_benchmark("mer2024-ov", tmp_path, groups=tmp_path / "g")
     np.save(tmp_path / "g" / "s1.npy", "no list")
-    with pytest.raises(InputError, match=r"s1\.npy: a reply with groups looks like"):
+    with pytest.raises(InputError, match=r"s1\.npy: an answer with groups looks like"):
         load_benchmark("mer2024-ov", tmp_path, groups=tmp_path / "g")
 
 
@@ -340,7 +343,7 @@ def write_wheels(folder: Path, version: str = "2026") -> Path:
 
 
 def test_labels_lead_to_their_groups_on_every_wheel(tmp_path: Path) -> None:
-    from emotion_llama.evaluation.wheels import load_wheels
+    from emotion_llama.evaluation.tasks.wheels import load_wheels
 
     write_wheels(tmp_path)
     groupings = load_wheels(tmp_path).groupings(1)
@@ -360,20 +363,20 @@ def test_fine_grained_tracks(tmp_path: Path) -> None:
     touch(tmp_path / "video", ["a.mp4", "b.mp4"])
     newer = load_benchmark("mer2026-fg", tmp_path, mapping="2026")
     assert "mapping 2026" in newer.version
-    assert [case.words for case in newer.cases()] == ["Good", "No"]
+    assert [case.transcript for case in newer.samples()] == ["Good", "No"]
     result = score(newer, {"a": "['calm']", "b": "['sadness', 'doubt']"})
     # b is right on all wheels; calm is happy's group on wheels 1, 2 and 4 (happy, happy, joy), not on 3 and 5
-    assert result.figures[0].value == pytest.approx((1 + 1 + 0.5 + 1 + 0.5) / 5)
+    assert result.metrics[0].value == pytest.approx((1 + 1 + 0.5 + 1 + 0.5) / 5)
     older = load_benchmark("mer2025-fg", tmp_path)
     both = score(older, {"a": "['calm']", "b": "['sadness', 'doubt']"})
     # level 2 here: every word is a group of its own ("a calm" is not "a happy"), but for none of b's: 0
     assert set(both.parts) >= {"level/1", "level/2", "level/2 wheel/5"}
-    assert both.figures[0].value == pytest.approx((0.8 + _f1(both, "level/2")) / 2)
+    assert both.metrics[0].value == pytest.approx((0.8 + _f1(both, "level/2")) / 2)
     assert "1198 False 2 clips, 1200 in the owners' release" in what(older.check())
     assert newer.check() == []
 
 
-def _f1(result: Result, name: str) -> float:
+def _f1(result: EvalResult, name: str) -> float:
     return result.parts[name][0].value
 
 
@@ -398,20 +401,20 @@ def test_own_table_of_words_for_a_track(tmp_path: Path) -> None:
     write_wheels(tmp_path / "emotion_wheel")
     own = table(tmp_path / "elsewhere" / "mine.csv", ["name", "openset"], [["a", ""], ["b", "['sad']"]])
     benchmark = load_benchmark("mer2026-fg", tmp_path, labels=own)
-    assert len(benchmark.cases()) == 2
+    assert len(benchmark.samples()) == 2
     assert "1 False clips without a true word" in what(benchmark.check())
     table(own, ["name", "openset"], [["a", "['sad']"], ["a", "['sad']"]])
     with pytest.raises(InputError, match="a stands twice"):
-        benchmark.cases()
+        benchmark.samples()
     table(own, ["name", "labels"], [])
     with pytest.raises(InputError, match="has the columns name, labels; expected openset or ovlabel"):
-        benchmark.cases()
+        benchmark.samples()
     table(own, ["name", "openset"], [["a", "x" * 140_000]])
     with pytest.raises(InputError, match="line 2: the table cannot be read"):
-        benchmark.cases()
+        benchmark.samples()
     own.write_text("name,openset\n\na\n")
     with pytest.raises(InputError, match="line 3: 1 cells came, 2 were expected"):
-        benchmark.cases()
+        benchmark.samples()
 
 
 # --- DFEW --------------------------------------------------------------------------------------------------------
@@ -439,25 +442,25 @@ def test_dfew_as_its_owners_have_it(tmp_path: Path) -> None:
     touch(tmp_path / "Clip" / "original", [f"{i + 1}.mp4" for i in range(3)])
     touch(tmp_path / "Clip" / "clip_224x224_avi", [f"{i + 1:05d}.avi" for i in range(11_697)])
     benchmark = load_benchmark("dfew", tmp_path, fold="all")
-    cases = benchmark.cases()
+    cases = benchmark.samples()
     assert len(cases) == 11_697
-    assert cases[0].case_id == "00001"
+    assert cases[0].sample_id == "00001"
     assert cases[0].media == tmp_path / "Clip" / "original" / "1.mp4"
     assert cases[3].media == tmp_path / "Clip" / "clip_224x224_avi" / "00004.avi"
     assert cases[0].truth.label == DFEW7.labels[numbers[0] - 1]
     assert cases[-1].fold == 5
     assert what(benchmark.check()).startswith("11697 False no table of sentences")
-    result = score(benchmark, {case.case_id: "neutral" for case in cases})
-    assert result.figures[0] == Figure("uar", pytest.approx(1 / 7))  # in each fold one class of seven is right
+    result = score(benchmark, {case.sample_id: "neutral" for case in cases})
+    assert result.metrics[0] == Metric("uar", pytest.approx(1 / 7))  # in each fold one class of seven is right
     shares = [sum(c.truth.label == "neutral" for c in cases if c.fold == k) / FOLD_SIZES[k - 1] for k in range(1, 6)]
-    assert result.figure("accuracy").value == pytest.approx(sum(shares) / 5)
+    assert result.metric("accuracy").value == pytest.approx(sum(shares) / 5)
     one = load_benchmark("dfew", tmp_path)
-    assert len(one.cases()) == 2341
+    assert len(one.samples()) == 2341
     assert one.version == "1 (fold 1, restrict)"
     with (tmp_path / "EmoLabel_DataSplit" / "test(single-labeled)" / "set_2.csv").open("a") as file:
         file.write("1,1\n")
-    with pytest.raises(InputError, match="00001 is in fold 1 and in fold 2"):
-        benchmark.cases()
+    with pytest.raises(InputError, match="00001 stands twice, in fold 1 and in fold 2"):
+        benchmark.samples()
 
 
 def test_folds_of_several_models_are_joined_by_their_predictions(tmp_path: Path) -> None:
@@ -470,26 +473,26 @@ def test_folds_of_several_models_are_joined_by_their_predictions(tmp_path: Path)
         texts |= {rows[0][0]: "happy", rows[1][0]: "sad", rows[2][0]: "sad" if fold > 2 else "fear"}
     whole = score(load_benchmark("dfew", tmp_path, fold="all"), texts)
     each = [
-        score(one, {name: text for name, text in texts.items() if name in {c.case_id for c in one.cases()}})
+        score(one, {name: text for name, text in texts.items() if name in {c.sample_id for c in one.samples()}})
         for one in (load_benchmark("dfew", tmp_path, fold=k) for k in range(1, 6))
     ]
-    assert [one.figures[0].value for one in each] == [0.75, 0.75, 1.0, 1.0, 1.0]
-    assert whole.figures[0].value == pytest.approx(0.9)
-    assert whole.figure("accuracy").value == pytest.approx((2 / 3 + 2 / 3 + 3) / 5)
+    assert [one.metrics[0].value for one in each] == [0.75, 0.75, 1.0, 1.0, 1.0]
+    assert whole.metrics[0].value == pytest.approx(0.9)
+    assert whole.metric("accuracy").value == pytest.approx((2 / 3 + 2 / 3 + 3) / 5)
     assert {name for name in whole.parts if name.startswith("fold/")} == {f"fold/{k}" for k in range(1, 6)}
 
 
 def test_dfew_as_emotion_llama_lists_it(tmp_path: Path) -> None:
     nce(tmp_path / "reltive_DFEW_set_1_test.txt", [("00012", 50, "happiness"), ("00013.mp4", 60, "angry")])
     table(tmp_path / "transcription_en_all.csv", ["name", "sentence"], [["12", "Ha"]])
-    cases = load_benchmark("dfew", tmp_path).cases()
-    assert [(c.case_id, c.truth.label, c.frame_count, c.words) for c in cases] == [
+    cases = load_benchmark("dfew", tmp_path).samples()
+    assert [(c.sample_id, c.truth.label, c.frame_count, c.transcript) for c in cases] == [
         ("00012", "happy", 50, "Ha"),
         ("00013", "angry", 60, None),
     ]
     (tmp_path / "reltive_DFEW_set_1_test.txt").write_text("00012 50 worried\n")
-    with pytest.raises(InputError, match="has the label 'worried', expected one of DFEW's seven"):
-        load_benchmark("dfew", tmp_path).cases()
+    with pytest.raises(InputError, match="has the label 'worried', expected happy, sad"):
+        load_benchmark("dfew", tmp_path).samples()
 
 
 def test_labels_outside_the_seven_by_either_rule(tmp_path: Path) -> None:
@@ -497,13 +500,13 @@ def test_labels_outside_the_seven_by_either_rule(tmp_path: Path) -> None:
     table(folder / "set_1.csv", ["video_name", "label"], [["00001", 7], ["00002", 1], ["00003", 2]])
     texts = {"00001": "worried", "00002": "happy", "00003": "sad"}
     restrict, mapped = load_benchmark("dfew", tmp_path), load_benchmark("dfew", tmp_path, rule="map")
-    assert restrict.ask.labels == DFEW7.labels
-    assert "disgust" in (restrict.ask.instruction or "")
-    assert mapped.ask.labels == MERR9.labels
-    assert "disgust" not in (mapped.ask.instruction or "")
+    assert restrict.prompt.labels == DFEW7.labels
+    assert "disgust" in (restrict.prompt.instruction or "")
+    assert mapped.prompt.labels == MERR9.labels
+    assert "disgust" not in (mapped.prompt.instruction or "")
     for benchmark in (restrict, mapped):
         result = score(benchmark, texts)
-        assert result.figures[0].value == pytest.approx(2 / 3)
+        assert result.metrics[0].value == pytest.approx(2 / 3)
         assert result.counts["unanswered: other label"] == 1  # "worried" is not folded into "fear"
     upstream = score(mapped, texts, "upstream")
     assert upstream.counts["neutral by the published rule"] == 1
@@ -515,11 +518,11 @@ def test_dfew_refusals(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="fold is 6, expected 1 to 5 or 'all'"):
         load_benchmark("dfew", tmp_path, fold=6)
     with pytest.raises(InputError, match="holds no list of fold 2"):
-        load_benchmark("dfew", tmp_path, fold="2").cases()
+        load_benchmark("dfew", tmp_path, fold="2").samples()
     folder = tmp_path / "EmoLabel_DataSplit" / "test(single-labeled)"
     table(folder / "set_2.csv", ["video_name", "label"], [["00001", 8]])
-    with pytest.raises(InputError, match="00001 has the label '8', expected 1 to 7"):
-        load_benchmark("dfew", tmp_path, fold=2).cases()
+    with pytest.raises(InputError, match="00001 has the label '8', expected 1, 2, 3, 4, 5, 6, 7"):
+        load_benchmark("dfew", tmp_path, fold=2).samples()
 
 
 # --- EMER --------------------------------------------------------------------------------------------------------
@@ -532,22 +535,22 @@ def test_emer_both_versions(tmp_path: Path) -> None:
     table(tmp_path / "dataset-v2" / "final-EMER-reason.csv", ["name", "chinese", "english"], newer)
     touch(tmp_path / "clips", [f"sample_{i:08d}.mp4" for i in range(332)])
     first = load_benchmark("emer", tmp_path, videos=tmp_path / "clips")
-    assert len(first.cases()) == SAMPLES["v1"] == 100
-    assert first.cases()[3].words == "words 3"
+    assert len(first.samples()) == SAMPLES["v1"] == 100
+    assert first.samples()[3].transcript == "words 3"
     assert first.check() == []
-    result = score(first, {case.case_id: "She frowns and is angry." for case in first.cases()[:50]}, "offline")
-    assert result.figure("named_label_overlap").value == 1.0
+    result = score(first, {case.sample_id: "She frowns and is angry." for case in first.samples()[:50]}, "offline")
+    assert result.metric("named_label_overlap").value == 1.0
     assert result.counts["unanswered: no reply"] == 50
     second = load_benchmark("emer", tmp_path, samples="v2", language="zh")
-    assert len(second.cases()) == SAMPLES["v2"] == 332
-    assert second.cases()[0].truth.description == "她很生气"
-    replies = [Reply("sample_00000000", text="x")]
-    assert first.parsers(replies) == ("offline",)
+    assert len(second.samples()) == SAMPLES["v2"] == 332
+    assert second.samples()[0].truth.description == "她很生气"
+    replies = [Output("sample_00000000", text="x")]
+    assert applicable_parsers(first, replies) == ("offline",)
     judged = {"sample_00000000": {"clue_overlap": 7.0, "label_overlap": 6.0}}
-    assert first.parsers(replies, judged=judged) == ("judge", "offline")
-    both = first.score_all(first.cases(), [Reply("sample_00000000", text="angry")], system="x", judged=judged)
-    assert [r.parser for r in both] == ["judge", "offline"]
-    assert both[0].figures[0].value == 7.0
+    assert applicable_parsers(first, replies, judged=judged) == ("judge", "offline")
+    angry = [Output("sample_00000000", text="angry")]
+    by_judge = score_outputs(first, first.samples(), angry, "judge", system="x", num_resamples=0, judged=judged)
+    assert by_judge.metrics[0].value == 7.0
 
 
 def test_emer_refusals(tmp_path: Path) -> None:
@@ -555,16 +558,16 @@ def test_emer_refusals(tmp_path: Path) -> None:
         load_benchmark("emer", tmp_path, samples="v3")
     table(tmp_path / "gt-eng.csv", ["names", "reasons"], [["a", ""]])
     with pytest.raises(InputError, match="a has no description"):
-        load_benchmark("emer", tmp_path).cases()
+        load_benchmark("emer", tmp_path).samples()
 
 
 # --- MER-UniBench ------------------------------------------------------------------------------------------------
 
 
 def test_unibench_sizes() -> None:
-    assert {name: layout.total for name, layout in LAYOUTS.items()} == {
+    assert {name: layout[-1] for name, layout in LAYOUTS.items()} == {
         "mer2023": 411, "mer2024": 1169, "meld": 2610, "iemocap": 1241,
-        "mosi": 686, "mosei": 4659, "sims": 457, "simsv2": 1034,
+        "mosi": 686, "mosei": 4659, "sims": 457, "simsv2": 1034, "ovmerd": 532,
     }  # fmt: skip
 
 
@@ -574,40 +577,40 @@ def test_unibench_hit_sets(tmp_path: Path) -> None:
     archive(tmp_path / "meld-process" / "label.npz", train_corpus={}, val_corpus={}, test_corpus=meld)
     touch(tmp_path / "meld-process" / "subvideo", ["dia0_utt0.mp4", "dia0_utt1.mp4"])
     benchmark = load_benchmark("unibench-meld", tmp_path)
-    assert benchmark.cases()[0].media == tmp_path / "meld-process" / "subvideo" / "dia0_utt0.mp4"
+    assert benchmark.samples()[0].media == tmp_path / "meld-process" / "subvideo" / "dia0_utt0.mp4"
     result = score(benchmark, {"dia0_utt0": "angry, sad", "dia0_utt1": "happy"})
-    assert (result.figure("hit").value, result.figure("hit_precision").value) == (1.0, 0.5)
+    assert (result.metric("hit").value, result.metric("hit_precision").value) == (1.0, 0.5)
     assert result.counts["skipped: truth in no group of wheel 1"] == 1
     assert "2608 False 2 clips, 2610" in what(benchmark.check())
     corpus = {"Ses05F_impro01_F000": {"emo": 3, "val": -10}, "Ses01F_impro01_F000": {"emo": 0, "val": -10}}
     archive(tmp_path / "iemocap" / "label_4way.npz", whole_corpus=corpus)
-    (case,) = load_benchmark("unibench-iemocap", tmp_path / "iemocap", wheels=wheels).cases()
+    (case,) = load_benchmark("unibench-iemocap", tmp_path / "iemocap", wheels=wheels).samples()
     assert case.truth.label == "anger"
     archive(tmp_path / "iemocap" / "label_4way.npz", whole_corpus={"Ses05F": {"emo": 4}})
-    with pytest.raises(InputError, match="Ses05F has the label 4, which iemocap does not have"):
-        load_benchmark("unibench-iemocap", tmp_path / "iemocap", wheels=wheels).cases()
+    with pytest.raises(InputError, match="Ses05F has the label 4, expected 0, 1, 2, 3"):
+        load_benchmark("unibench-iemocap", tmp_path / "iemocap", wheels=wheels).samples()
 
 
 def test_unibench_sentiment_and_words(tmp_path: Path) -> None:
     corpus = {"a": {"val": 1.4}, "b": {"val": np.float32(-0.2)}, "c": {"val": 0.0}}
     archive(tmp_path / "label.npz", test_corpus=corpus)
     result = score(load_benchmark("unibench-mosi", tmp_path), {"a": "positive", "b": "neutral", "c": "positive"})
-    assert (result.figures[0].value, result.counts["skipped: sentiment 0"]) == (1.0, 1)
+    assert (result.metrics[0].value, result.counts["skipped: sentiment 0"]) == (1.0, 1)
     write_wheels(tmp_path / "emotion_wheel")
     table(tmp_path / "ovmerdplus-process" / "ovlabel.csv", ["name", "openset"], [["a", "['sad']"]])
     table(tmp_path / "ovmerdplus-process" / "subtitle_eng.csv", ["name", "sentence"], [["a", "Oh"]])
     words = load_benchmark("unibench-ovmerd", tmp_path)
-    assert words.cases()[0].words == "Oh"
-    assert score(words, {"a": "sadness"}).figures[0].value == 1.0
+    assert words.samples()[0].transcript == "Oh"
+    assert score(words, {"a": "sadness"}).metrics[0].value == 1.0
 
 
 def test_the_mean_of_nine() -> None:
-    results = {n: Result(n, "x", "tolerant", (Figure("f", i / 10),), {}) for i, n in enumerate(SETS)}
+    results = {n: EvalResult(n, "x", "tolerant", (Metric("f", i / 10),), {}) for i, n in enumerate(SETS)}
     assert unibench_mean(results) == pytest.approx(0.4)
     with pytest.raises(InputError, match="missing: meld"):
         unibench_mean({name: result for name, result in results.items() if name != "meld"})
-    with pytest.raises(InputError, match="one system read by one parser"):
-        unibench_mean(results | {"meld": Result("m", "y", "tolerant", (Figure("f", 0.1),), {})})
+    with pytest.raises(InputError, match="one model and one parser"):
+        unibench_mean(results | {"meld": EvalResult("m", "y", "tolerant", (Metric("f", 0.1),), {})})
 
 
 # --- MERR-Synth and own data -------------------------------------------------------------------------------------
@@ -622,11 +625,11 @@ def test_merr_synth(tmp_path: Path) -> None:
     touch(tmp_path / "clips", [f"{plan.id}.mp4" for plan in plans])
     benchmark = load_benchmark("merr-synth", tmp_path)
     chosen = {plan.id: plan for plan in plans if plan.split == "test"}
-    cases = benchmark.cases()
-    assert [case.case_id for case in cases] == list(chosen)
-    assert all(case.group == chosen[case.case_id].person for case in cases)
-    assert [case.words is None for case in cases] == ["no_words" in p.missing for p in chosen.values()]
-    told = {case.case_id: chosen[case.case_id].face_label or "neutral" for case in cases}  # reads the face alone
+    cases = benchmark.samples()
+    assert [case.sample_id for case in cases] == list(chosen)
+    assert all(case.group == chosen[case.sample_id].person for case in cases)
+    assert [case.transcript is None for case in cases] == ["no_words" in p.missing for p in chosen.values()]
+    told = {case.sample_id: chosen[case.sample_id].face_label or "neutral" for case in cases}  # reads the face alone
     result = score(benchmark, told)
     conflicting = [plan for plan in chosen.values() if plan.conflict]
     assert conflicting
@@ -638,11 +641,11 @@ def test_merr_synth(tmp_path: Path) -> None:
     assert accuracy == pytest.approx(np.mean([p.face_label == p.label for p in conflicting]))
     notes = {f"note/conflict: {p.conflict}" for p in conflicting} | {"note/plain"}
     assert notes <= set(result.parts)
-    assert len(load_benchmark("merr-synth", tmp_path, split=None).cases()) == 120
+    assert len(load_benchmark("merr-synth", tmp_path, split=None).samples()) == 120
     with pytest.raises(InputError, match=r"no clip of split 'dev' \(splits: test, train, validation\)"):
-        load_benchmark("merr-synth", tmp_path, split="dev").cases()
-    (tmp_path / "clips" / f"{cases[0].case_id}.mp4").unlink()
-    assert f"1 False no media file of {cases[0].case_id}" in what(benchmark.check())
+        load_benchmark("merr-synth", tmp_path, split="dev").samples()
+    (tmp_path / "clips" / f"{cases[0].sample_id}.mp4").unlink()
+    assert f"1 False no media file of {cases[0].sample_id}" in what(benchmark.check())
 
 
 def test_own_labels(tmp_path: Path) -> None:
@@ -653,16 +656,16 @@ def test_own_labels(tmp_path: Path) -> None:
     ]
     path = table(tmp_path / "cases.csv", ["video", "label", "subtitle", "group", "fold", "frame_count", "note"], rows)
     benchmark = load_benchmark("csv", tmp_path)
-    assert benchmark.ask.labels == ("bored", "keen")
-    assert "represents: bored, keen." in (benchmark.ask.instruction or "")
-    first, second = benchmark.cases()
-    assert (first.case_id, first.words, first.group, first.fold, first.frame_count, first.note) == (
+    assert benchmark.prompt.labels == ("bored", "keen")
+    assert "represents: bored, keen." in (benchmark.prompt.instruction or "")
+    first, second = benchmark.samples()
+    assert (first.sample_id, first.transcript, first.group, first.fold, first.frame_count, first.note) == (
         "clips", "Hm", "anna", 1, 5, "first",
     )  # fmt: skip
-    assert second.words is None
-    assert "1 False no file" in what(benchmark.check())
-    assert score(load_benchmark("csv", path), {"clips": "keen", "gone": "keen"}).figure("accuracy").value == 0.5
-    assert load_benchmark("csv", path, labels="bored, keen, calm").ask.labels == ("bored", "keen", "calm")
+    assert second.transcript is None
+    assert "1 False no media file of gone" in what(benchmark.check())
+    assert score(load_benchmark("csv", path), {"clips": "keen", "gone": "keen"}).metric("accuracy").value == 0.5
+    assert load_benchmark("csv", path, labels="bored, keen, calm").prompt.labels == ("bored", "keen", "calm")
     with pytest.raises(InputError, match="has the label 'bored', which is none of neutral"):
         load_benchmark("csv", path, labels="mer6")
 
@@ -671,15 +674,15 @@ def test_own_words_sentiment_and_descriptions(tmp_path: Path) -> None:
     words = table(tmp_path / "w.csv", ["name", "words"], [["a", "sad, tense"], ["b", "['happy']"]])
     write_wheels(tmp_path / "wheels")
     wheel = load_benchmark("csv", words, wheels=tmp_path / "wheels")
-    assert score(wheel, {"a": "sadness", "b": "joy"}).figures[0] == Figure("ew", 1.0)
+    assert score(wheel, {"a": "sadness", "b": "joy"}).metrics[0] == Metric("ew", 1.0)
     grouped = load_benchmark("csv", words)
     with pytest.raises(InputError, match="needs groups of synonyms"):
         score(grouped, {"a": "sad", "b": "happy"})
     feeling = table(tmp_path / "s.csv", ["name", "sentiment"], [["a", "0.5"], ["b", "-1"]])
-    assert score(load_benchmark("csv", feeling), {"a": "positive", "b": "negative"}).figures[0].value == 1.0
+    assert score(load_benchmark("csv", feeling), {"a": "positive", "b": "negative"}).metrics[0].value == 1.0
     texts = table(tmp_path / "d.csv", ["name", "description"], [["a", "She smiles, so she is happy."]])
     told = score(load_benchmark("csv", texts), {"a": "He is happy and smiles."}, "offline")
-    assert [figure.value for figure in told.figures] == [1.0, 1.0]
+    assert [figure.value for figure in told.metrics] == [1.0, 1.0]
     assert "only predictions can be scored" in what(load_benchmark("csv", texts).check())
     with pytest.raises(InputError, match="has no labels but words"):
         load_benchmark("csv", words, labels="mer6")
@@ -696,8 +699,8 @@ def test_own_words_sentiment_and_descriptions(tmp_path: Path) -> None:
         (["name", "label"], [["a", "sad"], ["a", "sad"]], "a stands twice"),
         (["name", "label"], [["", "sad"]], "line 2: neither name nor video is given"),
         (["name", "description"], [["a", ""]], "line 2: the description is empty"),
-        (["name", "sentiment"], [["a", "good"]], "the sentiment is 'good', expected a number"),
-        (["name", "sentiment"], [["a", "nan"]], "the sentiment is 'nan', expected a number"),
+        (["name", "sentiment"], [["a", "good"]], "a has the sentiment 'good', expected a number"),
+        (["name", "sentiment"], [["a", "nan"]], "a has the sentiment 'nan', expected a number"),
         (["name", "label"], [["a", "x" * 140_000]], "line 2: the table cannot be read"),
         (["name", "label", "fold"], [["a", "sad", "one"]], "fold is 'one', expected a whole number"),
     ],
@@ -705,7 +708,7 @@ def test_own_words_sentiment_and_descriptions(tmp_path: Path) -> None:
 def test_own_tables_that_are_malformed(tmp_path: Path, header: list[str], rows: list[list[str]], message: str) -> None:
     path = table(tmp_path / "t.csv", header, rows)
     with pytest.raises(InputError, match=message):
-        load_benchmark("csv", path).cases()
+        load_benchmark("csv", path).samples()
 
 
 def test_options_as_a_command_line_gives_them(tmp_path: Path) -> None:
@@ -713,7 +716,7 @@ def test_options_as_a_command_line_gives_them(tmp_path: Path) -> None:
     wheels = write_wheels(tmp_path / "w").parent
     assert "mapping 2026" in load_benchmark("mer2026-fg", tmp_path, wheels=str(wheels), mapping=2026).version
     path = table(tmp_path / "t.csv", ["name", "label"], [["a", "x"]])
-    assert load_benchmark("csv", path, labels=["x", "y"]).ask.labels == ("x", "y")
+    assert load_benchmark("csv", path, labels=["x", "y"]).prompt.labels == ("x", "y")
     with pytest.raises(InputError, match="transcript is 5, expected a path"):
         load_benchmark("dfew", tmp_path, transcript=5)
 
@@ -730,5 +733,5 @@ def test_the_page_names_every_benchmark_and_option() -> None:
         options = rows[name].rsplit("|", 2)[1]
         assert [part for part in options.split("`") if part.strip(" ,")] == list(benchmark_options(name)), name
     assert all(f"`{reason}`" in page for reason in REASONS)
-    for size in (*FOLD_SIZES, *CLASS_SIZES.values(), *(layout.total for layout in LAYOUTS.values())):
+    for size in (*FOLD_SIZES, *CLASS_SIZES.values(), *(layout[-1] for layout in LAYOUTS.values())):
         assert f"{size:,}" in page

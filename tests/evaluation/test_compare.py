@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from emotion_llama.errors import InputError
-from emotion_llama.evaluation.records import Ask, Case, Reply
+from emotion_llama.evaluation.records import EvalPrompt, EvalSample, Output
 from emotion_llama.labels import MERR9
 from emotion_llama.media.writing import write_clip
 from emotion_llama.report.compare import compare_clip, render_comparison_text, words_of
@@ -22,11 +22,11 @@ class Told:
     batch_size = 1
     settings: Mapping[str, object] = {}
 
-    def __init__(self, name: str, label: Reply, reasons: Reply) -> None:
+    def __init__(self, name: str, label: Output, reasons: Output) -> None:
         self.name, self._label, self._reasons = name, label, reasons
-        self.asked: list[tuple[Case, Ask]] = []
+        self.asked: list[tuple[EvalSample, EvalPrompt]] = []
 
-    def answer(self, cases: Sequence[Case], ask: Ask) -> Iterator[Reply]:
+    def answer(self, cases: Sequence[EvalSample], ask: EvalPrompt) -> Iterator[Output]:
         for case in cases:
             self.asked.append((case, ask))
             yield self._label if ask.labels else self._reasons
@@ -42,16 +42,18 @@ def clip(tmp_path: Path) -> Path:
 def systems() -> list[Told]:
     shares = {label: 0.6 if label == "sad" else 0.05 for label in MERR9.labels}
     return [
-        Told("sure", Reply("talk", "happy", shares, seconds=1.0), Reply("talk", "<i>The</i> brows fall.", seconds=0.5)),
-        Told("texts", Reply("talk", "The person is happy."), Reply("talk", "")),
-        Told("silent", Reply("talk", problem="no face was found"), Reply("talk", problem="no face was found")),
+        Told(
+            "sure", Output("talk", "happy", shares, seconds=1.0), Output("talk", "<i>The</i> brows fall.", seconds=0.5)
+        ),
+        Told("texts", Output("talk", "The person is happy."), Output("talk", "")),
+        Told("silent", Output("talk", problem="no face was found"), Output("talk", problem="no face was found")),
     ]
 
 
 def test_each_is_asked_for_a_label_and_for_reasons(clip: Path, systems: list[Told]) -> None:
     found = compare_clip(clip, systems, words="Oh no.")
     assert [(side.name, side.label) for side in found.sides] == [("sure", "sad"), ("texts", "happy"), ("silent", None)]
-    assert [case.words for case, _ in systems[0].asked] == ["Oh no.", "Oh no."]
+    assert [case.transcript for case, _ in systems[0].asked] == ["Oh no.", "Oh no."]
     assert [ask.task for _, ask in systems[0].asked] == ["emotion", "reason"]
     assert systems[0].asked[0][1].labels == MERR9.labels
     assert found.sides[0].seconds == 1.5

@@ -5,6 +5,7 @@ Slow for a test (some 20 s): features of every clip are made from pictures and s
 
 import re
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from shutil import copyfile
 
@@ -12,22 +13,21 @@ import numpy as np
 import pytest
 import torch
 
-from emotion_llama.evaluation.benchmarks import load_benchmark
-from emotion_llama.evaluation.benchmarks.benchmark import Benchmark
-from emotion_llama.evaluation.records import Ask, Case, Reply
-from emotion_llama.evaluation.report import report_of, run_of_record
+from emotion_llama.evaluation.records import EvalPrompt, EvalSample, Output
+from emotion_llama.evaluation.report import report_of
 from emotion_llama.evaluation.run import evaluate
 from emotion_llama.evaluation.run_folder import find_runs
-from emotion_llama.evaluation.scoring import Intervals
 from emotion_llama.evaluation.systems import load_system
 from emotion_llama.evaluation.systems.own_model import OwnModelSystem
+from emotion_llama.evaluation.tasks import load_benchmark
+from emotion_llama.evaluation.tasks.base import Benchmark
 from emotion_llama.media.writing import write_clip
 from emotion_llama.report.evaluation_text import render_report_text
 from merr_synth.render.face import ANNA, DrawnFace, Placement, render
 
 torch.set_num_threads(1)
 GOLDEN = Path(__file__).parents[1] / "golden"
-QUICK = Intervals(num_resamples=20)
+QUICK = 20
 NUM = 5
 
 
@@ -126,7 +126,7 @@ class Dying:
         self.name, self.settings, self.batch_size = system.name, system.settings, system.batch_size
         self._system, self._left = system, most
 
-    def answer(self, cases: Sequence[Case], ask: Ask) -> Iterator[Reply]:
+    def answer(self, cases: Sequence[EvalSample], ask: EvalPrompt) -> Iterator[Output]:
         for reply in self._system.answer(cases, ask):
             if not self._left:
                 raise KeyboardInterrupt
@@ -139,36 +139,36 @@ def test_a_benchmark_from_raw_clips(
     layout: Callable[[Path, Sequence[Path]], Benchmark], model: Path, clips: list[Path], tmp_path: Path
 ) -> None:
     benchmark = layout(tmp_path / "data", clips)
-    shorter = Ask(benchmark.ask.task, benchmark.ask.instruction, benchmark.ask.labels, 5)
-    object.__setattr__(benchmark, "ask", shorter)
+    shorter = EvalPrompt(benchmark.prompt.task, benchmark.prompt.instruction, benchmark.prompt.labels, 5)
+    object.__setattr__(benchmark, "prompt", shorter)
     prompt = "evidence" if layout is merr_synth else "train"
     system = OwnModelSystem(model, device="cpu", batch_size=2, keep=tmp_path / "features", layout=prompt)
-    whole = evaluate(benchmark, system, intervals=QUICK)
+    whole = evaluate(benchmark, system, num_resamples=QUICK)
     assert whole is not None
     broken = next(
-        case.case_id for case in benchmark.cases() if case.media is not None and case.media.stem == _last(case)
+        case.sample_id for case in benchmark.samples() if case.media is not None and case.media.stem == _last(case)
     )
-    told = {reply.case_id: reply for reply in whole.replies}
+    told = {reply.sample_id: reply for reply in whole.outputs}
     assert (told[broken].problem or "").startswith("the clip cannot be read: ")
-    assert sum(reply.problem is not None for reply in whole.replies) == 1
+    assert sum(reply.problem is not None for reply in whole.outputs) == 1
     for result in whole.results:
         assert (result.counts["cases"], result.counts["unanswered: failed"]) == (NUM, 1)
     out = tmp_path / "runs" / "toy"
     with pytest.raises(KeyboardInterrupt):
-        evaluate(benchmark, Dying(system, 3), out=out, intervals=QUICK)
-    resumed = evaluate(benchmark, system, out=out, resume=True, intervals=QUICK)
+        evaluate(benchmark, Dying(system, 3), out=out, num_resamples=QUICK)
+    resumed = evaluate(benchmark, system, out=out, resume=True, num_resamples=QUICK)
     assert resumed is not None
     assert resumed.results == whole.results
-    assert [(r.text, r.probabilities) for r in resumed.replies] == [(r.text, r.probabilities) for r in whole.replies]
-    again = evaluate(benchmark, load_system(str(out / "predictions.csv")), intervals=QUICK)
+    assert [(r.text, r.probabilities) for r in resumed.outputs] == [(r.text, r.probabilities) for r in whole.outputs]
+    again = evaluate(benchmark, load_system(str(out / "predictions.csv")), num_resamples=QUICK)
     assert again is not None
-    assert [(r.figures, dict(r.counts)) for r in again.results] == [(r.figures, dict(r.counts)) for r in whole.results]
+    assert [(r.metrics, dict(r.counts)) for r in again.results] == [(r.metrics, dict(r.counts)) for r in whole.results]
     system.close()
-    text = render_report_text(report_of([run_of_record(one) for one in find_runs([tmp_path / "runs"])]))
+    text = render_report_text(report_of(find_runs([tmp_path / "runs"])))
     assert re.search(r"1 +toy \[\w+\] +the clip cannot be read", text)
 
 
-def _last(case: Case) -> str:
+def _last(case: EvalSample) -> str:
     """The name that the damaged clip has in the case's layout."""
     assert case.media is not None
     stem = case.media.stem
@@ -191,7 +191,7 @@ def test_rules_a_toy_model_and_a_served_one_in_one_table(
     plans = draw_plans(6, 3, split_shares=shares, labels=("happy", "sad"), size=(120, 90), fps=5.0, seconds=1.0)
     render_dataset(plans, tmp_path / "data")
     benchmark = load_benchmark("merr-synth", tmp_path / "data")
-    object.__setattr__(benchmark, "ask", Ask("emotion", benchmark.ask.instruction, benchmark.ask.labels, 4))
+    benchmark = replace(benchmark, prompt=replace(benchmark.prompt, max_new_tokens=4))
     for word in ("happy", "sad"):
         monkeypatch.setitem(scripted_server.BAD_TEXTS, word, word)
     script = ["happy", "sad", "happy", "refusal_field", "happy", "sad"]
@@ -199,13 +199,13 @@ def test_rules_a_toy_model_and_a_served_one_in_one_table(
         served = load_system(f"openai:vlm@{server.base_url}", concurrency=1, frames=1)
         systems = [load_system("rules"), OwnModelSystem(model, device="cpu", batch_size=3), served]
         for system in systems:
-            evaluate(benchmark, system, out=tmp_path / "runs" / system.name, intervals=QUICK)
-    report = report_of([run_of_record(one) for one in find_runs([tmp_path / "runs"])], num_resamples=20)
-    (section,) = report.sections
+            evaluate(benchmark, system, out=tmp_path / "runs" / system.name, num_resamples=QUICK)
+    report = report_of(find_runs([tmp_path / "runs"]), num_resamples=20)
+    (section,) = report
     assert {row.system for row in section.rows if row.is_own} == {"rules", "toy", "vlm"}
-    assert all(row.figures["uar"].low is not None for row in section.rows if row.is_own)
+    assert all(row.metrics["uar"].low is not None for row in section.rows if row.is_own)
     assert section.counts["vlm (tolerant)"]["unanswered: failed"] == 1
     assert [count for why, count in section.problems["vlm"].items() if why.startswith("refused: ")] == [1]
     pairs = {(one.first.partition(" (")[0], one.second.partition(" (")[0]) for one in section.comparisons}
     assert pairs == {("rules", "toy"), ("rules", "vlm"), ("toy", "vlm")}
-    assert {one.num_cases for one in section.comparisons} == {6}
+    assert {one.num_samples for one in section.comparisons} == {6}

@@ -10,17 +10,16 @@ import pytest
 from emotion_llama.chat.asking import Asked
 from emotion_llama.chat.questions import Answer
 from emotion_llama.errors import AnnotationError, InputError
-from emotion_llama.evaluation.benchmarks import load_benchmark
+from emotion_llama.evaluation.cache import JsonlCache
 from emotion_llama.evaluation.chat import chat_modalities, load_chat
-from emotion_llama.evaluation.jsonl_cache import JsonlCache
+from emotion_llama.evaluation.judge_answers import SCALES, parse_score
 from emotion_llama.evaluation.judges import ChatJudge, Judge, Pair, Verdict, load_judge
 from emotion_llama.evaluation.prompt_files import FIELDS, load_prompt, prompt_hashes
 from emotion_llama.evaluation.run import evaluate
-from emotion_llama.evaluation.score_parser import SCALES, parse_score
-from emotion_llama.evaluation.scoring import Intervals
 from emotion_llama.evaluation.systems import load_system
+from emotion_llama.evaluation.tasks import load_benchmark
 
-QUICK = Intervals(num_resamples=20)
+QUICK = 20
 
 
 # --- scores ---------------------------------------------------------------------------------------------------------
@@ -47,7 +46,7 @@ QUICK = Intervals(num_resamples=20)
     ],
 )
 def test_what_is_a_score(text: str, score: float) -> None:
-    assert parse_score(text, SCALES["1-10"]) == score
+    assert parse_score(text, *SCALES["1-10"]) == score
 
 
 @pytest.mark.parametrize(
@@ -71,11 +70,11 @@ def test_what_is_a_score(text: str, score: float) -> None:
 def test_what_is_no_score(text: str, problem: str) -> None:
     """The published code reads the first digits of whatever comes: a list's "1." would be the lowest score."""
     with pytest.raises(AnnotationError, match=problem):
-        parse_score(text, SCALES["1-10"])
+        parse_score(text, *SCALES["1-10"])
 
 
 def test_the_scale_has_a_name() -> None:
-    assert parse_score("0", SCALES["0-10"]) == 0
+    assert parse_score("0", *SCALES["0-10"]) == 0
     with pytest.raises(InputError, match=r"no scale '1-5' \(there are: 1-10, 0-10\)"):
         ChatJudge(Scripted(lambda text: "1"), "j", scale="1-5")
 
@@ -255,22 +254,22 @@ def test_descriptions_are_judged_and_failures_counted(descriptions: Path, tmp_pa
 
     chat = Scripted(told)
     benchmark, system = load_benchmark("csv", descriptions), load_system(str(tmp_path / "p.csv"))
-    run = evaluate(benchmark, system, judge=ChatJudge(chat, "j"), intervals=QUICK, out=tmp_path / "run")
+    run = evaluate(benchmark, system, judge=ChatJudge(chat, "j"), num_resamples=QUICK, out=tmp_path / "run")
     assert run is not None
     judged, offline = run.results
     assert (judged.parser, offline.parser) == ("judge", "offline")
-    assert judged.figure("clue_overlap").value == (8 + 6) / 2  # c0 and c3; c2's reply holds no score
-    assert judged.figure("label_overlap").value == 6
+    assert judged.metric("clue_overlap").value == (8 + 6) / 2  # c0 and c3; c2's reply holds no score
+    assert judged.metric("label_overlap").value == 6
     counts = judged.counts
     assert (counts["cases"], counts["answered"], counts["unanswered: empty"]) == (4, 3, 1)
     assert counts["judge failed, clue_overlap: malformed"] == 1
     assert "judge failed, clue_overlap: malformed" not in offline.counts
     card: Any = run.card
     assert card["judge"]["judge"] == "j"
-    assert {row.case_id: dict(row.scores) for row in run.rows}["c3"] == {
+    assert {row.sample_id: dict(row.scores) for row in run.rows}["c3"] == {
         "judge": {"clue_overlap": 6.0, "label_overlap": 6.0}
     }
-    unjudged = evaluate(benchmark, system, intervals=QUICK)
+    unjudged = evaluate(benchmark, system, num_resamples=QUICK)
     assert unjudged is not None
     assert [result.parser for result in unjudged.results] == ["offline"]
 
@@ -286,14 +285,14 @@ def test_synonyms_are_grouped_by_the_judge(tmp_path: Path) -> None:
 
     benchmark = load_benchmark("csv", tmp_path / "clips.csv")
     run = evaluate(
-        benchmark, load_system(str(tmp_path / "p.csv")), judge=ChatJudge(Scripted(told), "j"), intervals=QUICK,
+        benchmark, load_system(str(tmp_path / "p.csv")), judge=ChatJudge(Scripted(told), "j"), num_resamples=QUICK,
         parsers=["upstream"],
     )  # fmt: skip
     assert run is not None
     result = run.results[0]
-    assert result.figure("set_accuracy").value == 1.0
-    assert result.figure("set_recall").value == 0.5
-    assert result.figure("average").value == 0.75
+    assert result.metric("set_accuracy").value == 1.0
+    assert result.metric("set_recall").value == 0.5
+    assert result.metric("average").value == 0.75
 
 
 def test_prose_is_reduced_to_words_or_a_sentiment_by_the_judge(tmp_path: Path) -> None:
@@ -307,7 +306,7 @@ def test_prose_is_reduced_to_words_or_a_sentiment_by_the_judge(tmp_path: Path) -
         return "?" if "bad" in text else '["joyful"]' if "beams" in text else '["sullen"]'
 
     run = evaluate(
-        load_benchmark("csv", tmp_path / "clips.csv"), load_system(str(tmp_path / "p.csv")), intervals=QUICK,
+        load_benchmark("csv", tmp_path / "clips.csv"), load_system(str(tmp_path / "p.csv")), num_resamples=QUICK,
         judge=ChatJudge(Scripted(told), "j"),
     )  # fmt: skip
     assert run is not None
@@ -316,5 +315,5 @@ def test_prose_is_reduced_to_words_or_a_sentiment_by_the_judge(tmp_path: Path) -
     judged = by_parser["judge"]
     assert judged.counts["answered"] == 2
     assert judged.counts["unanswered: failed"] == 1
-    assert judged.figure("accuracy").value == 3 / 4  # what is not positive counts as negative, c1's silence too
+    assert judged.metric("accuracy").value == 3 / 4  # what is not positive counts as negative, c1's silence too
     assert by_parser["tolerant"].counts["answered"] == 0

@@ -7,8 +7,17 @@ import numpy as np
 import pytest
 
 from emotion_llama.errors import InputError
-from emotion_llama.evaluation.corruption import BLUR_FACTORS, SNRS_DB, blur, draw, draw_noise, mix
-from emotion_llama.evaluation.noise import MANIFEST, NoiseFiles, corrupt_clips
+from emotion_llama.evaluation.noise import (
+    BLUR_FACTORS,
+    MANIFEST,
+    SNRS_DB,
+    blur,
+    corrupt_clips,
+    draw,
+    draw_noise,
+    mix,
+    noise_files,
+)
 from emotion_llama.media.audio import read_audio
 from emotion_llama.media.frames import iter_frames
 from emotion_llama.media.probe import probe
@@ -26,29 +35,28 @@ def db(signal: np.ndarray, noise: np.ndarray) -> float:
 def test_the_mixture_has_the_ratio_asked_for() -> None:
     clean, noise = 0.1 * np.sin(np.arange(16_000) * 0.05), 0.01 * RNG.standard_normal(16_000)
     for snr in SNRS_DB:
-        mixture = mix(clean, noise, snr)
-        assert mixture.scale == 1.0
-        assert db(clean, mixture.samples - clean) == pytest.approx(snr, abs=1e-9)
+        mixed, _, scale = mix(clean, noise, snr)
+        assert scale == 1.0
+        assert db(clean, mixed - clean) == pytest.approx(snr, abs=1e-9)
 
 
 def test_what_is_too_loud_is_scaled_as_a_whole() -> None:
     clean, noise = 0.99 * np.sin(np.arange(16_000) * 0.05), RNG.standard_normal(16_000)
-    mixture = mix(clean, noise, 5)
-    assert mixture.scale < 1
-    assert max(mixture.samples.max() * 32768 / 32767, -mixture.samples.min()) == pytest.approx(1.0)
-    unscaled = mixture.samples / mixture.scale
-    assert db(clean, unscaled - clean) == pytest.approx(5, abs=1e-9)
-    downwards = mix(-np.abs(clean), -np.abs(noise), 5)
-    assert downwards.samples.min() == pytest.approx(-1.0)
+    mixed, _, scale = mix(clean, noise, 5)
+    assert scale < 1
+    assert max(mixed.max() * 32768 / 32767, -mixed.min()) == pytest.approx(1.0)
+    assert db(clean, mixed / scale - clean) == pytest.approx(5, abs=1e-9)
+    downwards, _, _ = mix(-np.abs(clean), -np.abs(noise), 5)
+    assert downwards.min() == pytest.approx(-1.0)
 
 
 def test_noise_is_joined_until_it_is_longer_and_cut_at_random() -> None:
     sounds = {"a": np.arange(10.0), "b": 100 + np.arange(15.0)}
     for seed in range(20):
-        part = draw_noise(30, ("a", "b"), lambda name: sounds[name], np.random.default_rng(seed))
-        joined = np.concatenate([sounds[name] for name in part.files])
-        assert len(joined) > 30 >= len(joined) - len(sounds[part.files[-1]])
-        assert part.samples.tolist() == joined[part.start_sample : part.start_sample + 30].tolist()
+        noise, files, start = draw_noise(30, ("a", "b"), lambda name: sounds[name], np.random.default_rng(seed))
+        joined = np.concatenate([sounds[name] for name in files])
+        assert len(joined) > 30 >= len(joined) - len(sounds[files[-1]])
+        assert noise.tolist() == joined[start : start + 30].tolist()
 
 
 def test_draws_follow_from_seed_and_name_alone() -> None:
@@ -56,9 +64,9 @@ def test_draws_follow_from_seed_and_name_alone() -> None:
     assert [d[:2] for d in draws] == [draw(f"clip{i}", 3)[:2] for i in range(600)]
     assert [d[:2] for d in draws] != [draw(f"clip{i}", 4)[:2] for i in range(600)]
     for snr in SNRS_DB:  # six values, each a sixth of 600: 100 +- 4 standard deviations of 9.1
-        assert sum(d.snr_db == snr for d in draws) == pytest.approx(100, abs=37)
+        assert sum(d[0] == snr for d in draws) == pytest.approx(100, abs=37)
     for factor in BLUR_FACTORS:
-        assert sum(d.blur_factor == factor for d in draws) == pytest.approx(200, abs=47)
+        assert sum(d[1] == factor for d in draws) == pytest.approx(200, abs=47)
 
 
 def picture(height: int, width: int) -> UInt8:
@@ -161,16 +169,22 @@ def test_clips_without_sound_or_pictures_and_broken_ones(tmp_path: Path, noise_f
     assert seen == [(1, "mute"), (2, "blind"), (3, "still"), (4, "broken")]
 
 
-def test_few_noise_files_are_kept_in_memory(noise_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("emotion_llama.evaluation.noise._MOST_KEPT", 1)
-    noise = NoiseFiles(noise_folder)
-    assert noise.names == ("a.wav", "more/b.wav")
-    first = noise("a.wav")
-    assert noise("a.wav") is first
-    assert len(noise("more/b.wav")) == 9_000
-    again = noise("a.wav")
-    assert again is not first
-    assert (again == first).all()
+def test_few_noise_files_are_kept_in_memory(
+    tmp_path: Path, noise_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from emotion_llama.evaluation import noise
+
+    assert noise_files(noise_folder) == ("a.wav", "more/b.wav")
+    read = noise._read_audio
+    names: list[str] = []
+    monkeypatch.setattr(noise, "_read_audio", lambda path: names.append(path.name) or read(path))
+    paths = clips(tmp_path / "clips", 4)
+    for kept, readings in ((16, 2), (1, 3)):
+        names.clear()
+        monkeypatch.setattr(noise, "MAX_KEPT", kept)
+        corrupt_clips(paths, noise_folder, tmp_path / f"out{kept}")
+        of_noise = [name for name in names if name.endswith(".wav")]
+        assert len(of_noise) == 2 if kept == 16 else len(of_noise) >= readings
 
 
 def test_refusals(tmp_path: Path, noise_folder: Path) -> None:
@@ -185,7 +199,7 @@ def test_refusals(tmp_path: Path, noise_folder: Path) -> None:
     with pytest.raises(InputError, match="noise a has no sound"):
         draw_noise(3, ("a",), lambda name: np.ones(0), np.random.default_rng(0))
     with pytest.raises(InputError, match="holds no sound files"):
-        NoiseFiles(tmp_path / "none")
+        noise_files(tmp_path / "none")
     with pytest.raises(InputError, match="two clips are called 'a'"):
         corrupt_clips(["x/a.mp4", "y/a.mp4"], noise_folder, tmp_path / "out")
     with pytest.raises(InputError, match=r"suffix is '\.avi'"):

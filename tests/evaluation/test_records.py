@@ -3,7 +3,7 @@
 import pytest
 
 from emotion_llama.errors import InputError
-from emotion_llama.evaluation.records import Figure, Reply, Result, Truth
+from emotion_llama.evaluation.records import EvalResult, Metric, Output, Truth
 
 
 def test_a_truth_is_one_thing() -> None:
@@ -15,15 +15,15 @@ def test_a_truth_is_one_thing() -> None:
 
 
 def test_a_reply_is_an_answer_or_a_problem() -> None:
-    assert Reply("a", text="").text == ""
-    with pytest.raises(InputError, match="reply to a is an answer, or a problem"):
-        Reply("a")
-    with pytest.raises(InputError, match="reply to a is an answer, or a problem"):
-        Reply("a", probabilities={"sad": 1.0}, problem="no face")
+    assert Output("a", text="").text == ""
+    with pytest.raises(InputError, match="the output for a is an answer, or a problem"):
+        Output("a")
+    with pytest.raises(InputError, match="the output for a is an answer, or a problem"):
+        Output("a", probabilities={"sad": 1.0}, problem="no face")
 
 
 def test_figures_are_found_by_name() -> None:
-    result = Result("mer2023-semi 1", "rules", "likelihood", (Figure("f1", 0.5),), {"cases": 2})
-    assert result.figure("f1").value == 0.5
-    with pytest.raises(InputError, match=r"no figure 'uar' \(there are: f1\)"):
-        result.figure("uar")
+    result = EvalResult("mer2023-semi 1", "rules", "likelihood", (Metric("f1", 0.5),), {"cases": 2})
+    assert result.metric("f1").value == 0.5
+    with pytest.raises(InputError, match=r"no metric 'uar' \(there are: f1\)"):
+        result.metric("uar")

@@ -7,20 +7,19 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from confusion import from_confusion
 
 from emotion_llama.errors import InputError
-from emotion_llama.evaluation.benchmarks import load_benchmark
-from emotion_llama.evaluation.benchmarks.unibench import SETS
-from emotion_llama.evaluation.classification import from_confusion
-from emotion_llama.evaluation.paired import MCNEMAR, adjusted, compare_labels, compare_scores, mean_of
-from emotion_llama.evaluation.protocol import table_checks
-from emotion_llama.evaluation.published import published_tables
-from emotion_llama.evaluation.records import Figure, Result
-from emotion_llama.evaluation.report import Report, ReportRun, Row, report_of, run_of, run_of_record, shown, spoken
+from emotion_llama.evaluation.comparisons import MCNEMAR, compare_labels, compare_scores
+from emotion_llama.evaluation.metrics.intervals import adjusted
+from emotion_llama.evaluation.published import published_tables, table_checks
+from emotion_llama.evaluation.records import EvalResult, Metric
+from emotion_llama.evaluation.report import Row, Section, by_sentence, report_of, shown
 from emotion_llama.evaluation.run import evaluate
-from emotion_llama.evaluation.run_folder import CaseRow, read_run
-from emotion_llama.evaluation.scoring import Intervals
+from emotion_llama.evaluation.run_folder import EvalRun, SampleRow, read_run
 from emotion_llama.evaluation.systems import load_system
+from emotion_llama.evaluation.tasks import load_benchmark
+from emotion_llama.evaluation.tasks.unibench import SETS
 from emotion_llama.report.evaluation_markup import latex, markdown, render_latex, render_markdown
 from emotion_llama.report.evaluation_page import render_evaluation_page
 from emotion_llama.report.evaluation_text import render_report_text
@@ -35,7 +34,7 @@ MER2023 = [
 
 
 @pytest.fixture(scope="module")
-def mer2023(tmp_path_factory: pytest.TempPathFactory) -> Report:
+def mer2023(tmp_path_factory: pytest.TempPathFactory) -> tuple[Section, ...]:
     """The published answers as a file of predictions, and a worse system that always says happy."""
     folder = tmp_path_factory.mktemp("mer2023")
     truth, answers = from_confusion(MER2023, LABELS)
@@ -45,11 +44,11 @@ def mer2023(tmp_path_factory: pytest.TempPathFactory) -> Report:
     _table(folder / "happy.csv", "name,answer", zip(names, ["happy" if i % 9 else "" for i in range(len(names))]))
     benchmark = load_benchmark("mer2023-semi", folder)
     runs = [
-        evaluate(benchmark, load_system(str(folder / name)), out=folder / name[:3], intervals=Intervals(50))
+        evaluate(benchmark, load_system(str(folder / name)), out=folder / name[:3], num_resamples=50)
         for name in ("Emotion_LLaMA.csv", "happy.csv")
     ]
-    read = [run_of_record(read_run(folder / name)) for name in ("Emo", "hap")]
-    assert read == [run_of(run) for run in runs if run is not None]
+    read = [read_run(folder / name) for name in ("Emo", "hap")]
+    assert read == runs
     return report_of(read, num_resamples=50)
 
 
@@ -57,15 +56,15 @@ def _table(path: Path, header: str, rows: Any) -> None:
     path.write_text("\n".join([header, *(",".join(map(str, row)) for row in rows)]) + "\n")
 
 
-def test_ours_stand_beside_the_published_rows(mer2023: Report) -> None:
-    (section,) = mer2023.sections
+def test_ours_stand_beside_the_published_rows(mer2023: tuple[Section, ...]) -> None:
+    (section,) = mer2023
     own = [row for row in section.rows if row.is_own]
     assert [(row.system, row.parser) for row in own] == [
         ("Emotion_LLaMA", "upstream"), ("Emotion_LLaMA", "tolerant"), ("happy", "upstream"), ("happy", "tolerant")
     ]  # fmt: skip
-    assert own[0].figures["weighted_f1"].value == pytest.approx(0.9035772132511264, abs=1e-15)
-    assert shown(own[0].figures["weighted_f1"]) == "90.36"
-    printed = {row.system: row.figures["weighted_f1"].value for row in section.rows if not row.is_own}
+    assert own[0].metrics["weighted_f1"].value == pytest.approx(0.9035772132511264, abs=1e-15)
+    assert shown(own[0].metrics["weighted_f1"]) == "90.36"
+    printed = {row.system: row.metrics["weighted_f1"].value for row in section.rows if not row.is_own}
     assert printed["Emotion-LLaMA [A,V,T]"] == 0.9036
     assert printed["VAT [A,V]"] == 0.8911
     assert section.columns[0] == section.primary == "weighted_f1"
@@ -75,7 +74,7 @@ def test_ours_stand_beside_the_published_rows(mer2023: Report) -> None:
     assert section.counts["happy (tolerant)"]["unanswered: empty"] == 93
 
 
-def test_the_terminal_gets_80_columns(mer2023: Report) -> None:
+def test_the_terminal_gets_80_columns(mer2023: tuple[Section, ...]) -> None:
     text = render_report_text(mer2023)
     assert max(cells(line) for line in text.splitlines()) <= 80
     assert re.search(r"Emotion_LLaMA \(upstream\) +90\.36 +90\.53", text)
@@ -87,7 +86,7 @@ def test_the_terminal_gets_80_columns(mer2023: Report) -> None:
     assert plain.isascii()
 
 
-def test_markdown_and_latex(mer2023: Report) -> None:
+def test_markdown_and_latex(mer2023: tuple[Section, ...]) -> None:
     table = render_markdown(mer2023)
     rows = [line for line in table.splitlines() if line.startswith("|")]
     assert len({len(re.findall(r"(?<!\\)\|", row)) for row in rows}) == 1
@@ -103,28 +102,28 @@ def test_markdown_and_latex(mer2023: Report) -> None:
     )
 
 
-def test_the_page_asks_nothing_of_any_network(mer2023: Report) -> None:
+def test_the_page_asks_nothing_of_any_network(mer2023: tuple[Section, ...]) -> None:
     page = render_evaluation_page(mer2023)
     assert "weighted F1 90.36" in page
     assert "Confusion: happy (tolerant)" in page
     assert "unanswered: empty" in page
     assert not re.search(r"<script|<link|src=\"http|@import|url\(", page)
-    evil = ReportRun("<b>x</b>", *_parts_of(mer2023))
+    evil = EvalRun("<b>x</b>", *_parts_of(mer2023))
     assert "<b>x</b>" not in render_evaluation_page(report_of([evil], num_resamples=5))
 
 
-def _parts_of(report: Report) -> tuple[Any, Any, Any]:
-    (section,) = report.sections
-    figures = tuple(figure for name, figure in section.rows[0].figures.items() if not name.startswith("recall/"))
-    result = Result(section.benchmark, "<b>x</b>", "upstream", figures, {"cases": 834}, {})
+def _parts_of(report: tuple[Section, ...]) -> tuple[Any, Any, Any]:
+    (section,) = report
+    figures = tuple(figure for name, figure in section.rows[0].metrics.items() if not name.startswith("recall/"))
+    result = EvalResult(section.benchmark, "<b>x</b>", "upstream", figures, {"cases": 834}, {})
     return (result,), section.cards["happy"], ()
 
 
 # --- tests of differences -------------------------------------------------------------------------------------------
 
 
-def rows(told: Sequence[tuple[str, str | None]], parser: str = "tolerant") -> list[CaseRow]:
-    return [CaseRow(f"c{i}", truth, None, {parser: answer}) for i, (truth, answer) in enumerate(told)]
+def rows(told: Sequence[tuple[str, str | None]], parser: str = "tolerant") -> list[SampleRow]:
+    return [SampleRow(f"c{i}", truth, None, {parser: answer}) for i, (truth, answer) in enumerate(told)]
 
 
 def test_labels_are_compared_pairwise_on_shared_cases() -> None:
@@ -133,36 +132,34 @@ def test_labels_are_compared_pairwise_on_shared_cases() -> None:
     first = rows([(t, t if i < 8 else None) for i, t in enumerate(truth)])
     second = rows([(t, t if i < 3 or i == 9 else "angry") for i, t in enumerate(truth)])
     found = compare_labels(("a", "tolerant", first), ("b", "tolerant", second), "accuracy", num_resamples=50)
-    assert (found.only_first, found.only_second, found.num_cases, found.test) == (5, 1, 10, MCNEMAR)
+    assert (found.only_first, found.only_second, found.num_samples, found.test) == (5, 1, 10, MCNEMAR)
     assert found.p_value == pytest.approx(2 * 7 / 64)
     assert found.difference.value == pytest.approx(0.8 - 0.4)
     assert (found.first, found.second) == ("a (tolerant)", "b (tolerant)")
     fewer = compare_labels(("a", "tolerant", first), ("b", "tolerant", second[:4]), "accuracy", num_resamples=5)
-    assert fewer.num_cases == 4
-    with pytest.raises(InputError, match="the runs share no case"):
+    assert fewer.num_samples == 4
+    with pytest.raises(InputError, match="the runs share no sample"):
         compare_labels(("a", "tolerant", first), ("b", "tolerant", []), "accuracy")
     with pytest.raises(InputError, match="c0 has another truth in the two runs"):
         compare_labels(("a", "tolerant", first), ("b", "tolerant", rows([("fear", "fear")])), "accuracy")
 
 
 def test_judged_figures_are_compared_where_both_have_one() -> None:
-    def scored(values: Sequence[float | None]) -> list[CaseRow]:
+    def scored(values: Sequence[float | None]) -> list[SampleRow]:
         return [
-            CaseRow(f"c{i}", None, f"g{i}", {}, {} if v is None else {"judge": {"clue_overlap": v}})
+            SampleRow(f"c{i}", None, f"g{i}", {}, {} if v is None else {"judge": {"clue_overlap": v}})
             for i, v in enumerate(values)
         ]
 
     first, second = scored([8, 7, 6, 9, None, 5]), scored([6, 6, 3, 5, 4, None])
     found = compare_scores(("a", "judge", first), ("b", "judge", second), "clue_overlap", num_resamples=50)
-    assert found.num_cases == 4
+    assert found.num_samples == 4
     assert found.difference.value == pytest.approx((2 + 1 + 3 + 4) / 4)
     assert (found.only_first, found.only_second) == (4, 0)
     assert found.p_value == pytest.approx(0.125)  # 2 * 1 / 2**4: all signs of four are one way
-    assert mean_of(first, "judge", "clue_overlap") == pytest.approx(7.0)
-    assert mean_of(first, "offline", "x") is None
     same = compare_scores(("a", "judge", first), ("b", "judge", first), "clue_overlap", num_resamples=5)
     assert same.p_value == 1.0
-    with pytest.raises(InputError, match="no case has the figure label_overlap in both runs"):
+    with pytest.raises(InputError, match="no sample has the metric label_overlap in both runs"):
         compare_scores(("a", "judge", first), ("b", "judge", second), "label_overlap")
 
 
@@ -174,16 +171,14 @@ def test_several_tests_are_adjusted_after_holm() -> None:
 # --- tables ---------------------------------------------------------------------------------------------------------
 
 
-def run(
-    name: str, *, parser: str = "judge", judge: dict[str, Any] | None = None, benchmark: str = "emer 1"
-) -> ReportRun:
+def run(name: str, *, parser: str = "judge", judge: dict[str, Any] | None = None, benchmark: str = "emer 1") -> EvalRun:
     card: dict[str, Any] = {
         "benchmark": {"name": benchmark.split()[0], "primary": "clue_overlap", "limit": 5, "cases": 5,
                       "file_problems": [{"what": "few clips", "count": 2}], "ask": {"instruction": "Why?"}},
         "system": {"settings": {"system": "reader"}}, "judge": judge, "problems": {"no face": 3},
     }  # fmt: skip
-    result = Result(benchmark, name, parser, (Figure("clue_overlap", 7.25, 6.5, 8.0),), {"cases": 5})
-    return ReportRun(name, (result,), card, (CaseRow("c0", None, None, {}, {parser: {"clue_overlap": 7.25}}),))
+    result = EvalResult(benchmark, name, parser, (Metric("clue_overlap", 7.25, 6.5, 8.0),), {"cases": 5})
+    return EvalRun(name, (result,), card, (SampleRow("c0", None, None, {}, {parser: {"clue_overlap": 7.25}}),))
 
 
 JUDGE = {"judge": "j", "scale": "1-10", "votes": 1}
@@ -191,7 +186,7 @@ JUDGE = {"judge": "j", "scale": "1-10", "votes": 1}
 
 def test_one_table_has_one_judge() -> None:
     same = report_of([run("a", judge=JUDGE), run("b", judge=dict(JUDGE))], num_resamples=5)
-    assert len(same.sections[0].comparisons) == 1
+    assert len(same[0].comparisons) == 1
     other = {**JUDGE, "scale": "0-10"}
     with pytest.raises(InputError, match="emer 1: a and b were judged by different judges, prompts or scales"):
         report_of([run("a", judge=JUDGE), run("b", judge=other)])
@@ -217,24 +212,24 @@ def test_judged_figures_are_printed_as_they_are() -> None:
 
 def test_runs_of_one_name_are_numbered_and_benchmarks_kept_apart() -> None:
     report = report_of([run("a", judge=JUDGE), run("a", judge=JUDGE), run("a", judge=JUDGE, benchmark="emer 2")])
-    assert [section.benchmark for section in report.sections] == ["emer 1", "emer 2"]
-    assert [row.system for row in report.sections[0].rows if row.is_own] == ["a #1", "a #2"]
+    assert [section.benchmark for section in report] == ["emer 1", "emer 2"]
+    assert [row.system for row in report[0].rows if row.is_own] == ["a #1", "a #2"]
     with pytest.raises(InputError, match="there are no runs to report"):
         report_of([])
 
 
 def test_runs_without_labels_are_not_compared_and_it_is_said() -> None:
     first, second = (replace(run(name, parser="offline"), rows=()) for name in "ab")
-    section = report_of([first, second]).sections[0]
+    section = report_of([first, second])[0]
     assert section.not_compared == (
-        "a and b: paired tests are made of labels and of judged figures; compare the intervals instead",
+        "a and b: paired tests are made of labels and of judged scores; compare the intervals instead",
     )
-    assert "not compared: a and b" in " ".join(render_report_text(Report((section,))).split())
+    assert "not compared: a and b" in " ".join(render_report_text((section,)).split())
 
 
 def test_what_all_runs_share_is_said_once() -> None:
-    assert spoken({"a": ["x", "y"], "b": ["x"]}) == [("all runs", "x"), ("a", "y")]
-    assert spoken({"a": ["x"]}) == [("a", "x")]
+    assert by_sentence({"a": ["x", "y"], "b": ["x"]}) == [("all runs", "x"), ("a", "y")]
+    assert by_sentence({"a": ["x"]}) == [("a", "x")]
 
 
 def test_the_two_rows_whose_uar_is_no_mean_are_named() -> None:
@@ -256,33 +251,33 @@ def test_the_two_rows_whose_uar_is_no_mean_are_named() -> None:
 
 
 def test_a_row_shows_its_figures() -> None:
-    row = Row("x", "", {"ece": Figure("ece", 0.125)}, is_own=False)
-    assert shown(row.figures["ece"]) == "12.50"
-    assert shown(Figure("log_loss", 1.5)) == "1.50"
-    assert shown(Figure("uar", 0.5, 0.4, 0.6), with_interval=True) == "50.00 [40.0, 60.0]"
+    row = Row("x", "", {"ece": Metric("ece", 0.125)}, is_own=False)
+    assert shown(row.metrics["ece"]) == "12.50"
+    assert shown(Metric("log_loss", 1.5)) == "1.50"
+    assert shown(Metric("uar", 0.5, 0.4, 0.6), with_interval=True) == "50.00 [40.0, 60.0]"
 
 
 # --- MER-UniBench ---------------------------------------------------------------------------------------------------
 
 
-def unibench_run(card: Mapping[str, Any], name: str, value: float, system: str = "ours") -> ReportRun:
-    figures = (Figure("hit", value, value - 0.1, value + 0.1),)
-    result = Result(f"unibench-{name} 1", system, "tolerant", figures, {"cases": 3})
+def unibench_run(card: Mapping[str, Any], name: str, value: float, system: str = "ours") -> EvalRun:
+    figures = (Metric("hit", value, value - 0.1, value + 0.1),)
+    result = EvalResult(f"unibench-{name} 1", system, "tolerant", figures, {"cases": 3})
     about = {**card["benchmark"], "name": f"unibench-{name}", "primary": "hit"}
-    return ReportRun(system, (result,), {**card, "benchmark": about}, ())
+    return EvalRun(system, (result,), {**card, "benchmark": about}, ())
 
 
-def test_nine_sets_have_a_mean_beside_the_published_ones(mer2023: Report) -> None:
-    card = mer2023.sections[0].cards["happy"]
+def test_nine_sets_have_a_mean_beside_the_published_ones(mer2023: tuple[Section, ...]) -> None:
+    card = mer2023[0].cards["happy"]
     runs = [unibench_run(card, name, i / 10) for i, name in enumerate(SETS)]
     report = report_of([*runs, unibench_run(card, "meld", 0.9, "other")], num_resamples=5)
-    section = report.sections[-1]
+    section = report[-1]
     assert section.columns == ("mean", *SETS)
     ours, other, *printed = section.rows
-    assert ours.figures["mean"].value == pytest.approx(0.4)
-    assert (ours.figures["meld"].value, ours.figures["meld"].high) == (0.2, pytest.approx(0.3))
-    assert "mean" not in other.figures
-    assert {row.system: shown(row.figures["mean"]) for row in printed}["AffectGPT"] == "74.77"
+    assert ours.metrics["mean"].value == pytest.approx(0.4)
+    assert (ours.metrics["meld"].value, ours.metrics["meld"].high) == (0.2, pytest.approx(0.3))
+    assert "mean" not in other.metrics
+    assert {row.system: shown(row.metrics["mean"]) for row in printed}["AffectGPT"] == "74.77"
     told = " ".join(render_report_text(report).split())
     assert "ours (tolerant) 40.00" in told
     assert "other (tolerant): no mean: MER-UniBench's mean is over nine sets; missing: mer2023, mer2024," in told
@@ -291,6 +286,6 @@ def test_nine_sets_have_a_mean_beside_the_published_ones(mer2023: Report) -> Non
     assert "40.00" in page
 
 
-def test_one_set_alone_is_no_unibench(mer2023: Report) -> None:
-    report = report_of([unibench_run(mer2023.sections[0].cards["happy"], "meld", 0.5)], num_resamples=5)
-    assert [section.benchmark for section in report.sections] == ["unibench-meld 1"]
+def test_one_set_alone_is_no_unibench(mer2023: tuple[Section, ...]) -> None:
+    report = report_of([unibench_run(mer2023[0].cards["happy"], "meld", 0.5)], num_resamples=5)
+    assert [section.benchmark for section in report] == ["unibench-meld 1"]

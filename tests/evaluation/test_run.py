@@ -5,7 +5,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -14,19 +13,25 @@ from typing import Any
 import pytest
 
 from emotion_llama.errors import InputError
-from emotion_llama.evaluation.benchmarks import load_benchmark
-from emotion_llama.evaluation.benchmarks.benchmark import Benchmark
-from emotion_llama.evaluation.case_keys import case_keys, data_sha256
-from emotion_llama.evaluation.jsonl_cache import JsonlCache, hash_of
-from emotion_llama.evaluation.records import Ask, Case, FileProblem, Reply, Truth
-from emotion_llama.evaluation.reply_cache import ReplyCache, collect, reply_of_row, row_of_reply
+from emotion_llama.evaluation.cache import (
+    JsonlCache,
+    OutputCache,
+    collect,
+    data_sha256,
+    hash_of,
+    output_of_row,
+    row_of_output,
+    sample_keys,
+)
+from emotion_llama.evaluation.records import EvalPrompt, EvalSample, FileProblem, Output, Truth
 from emotion_llama.evaluation.run import evaluate
 from emotion_llama.evaluation.run_folder import find_runs, read_run
-from emotion_llama.evaluation.scoring import Intervals
 from emotion_llama.evaluation.shards import Shard, shard_of_environment
 from emotion_llama.evaluation.systems import load_system
+from emotion_llama.evaluation.tasks import load_benchmark
+from emotion_llama.evaluation.tasks.base import Benchmark
 
-QUICK = Intervals(num_resamples=20)
+QUICK = 20
 WORDS = ("happy", "sad", "angry", "neutral")
 NUM = 10
 
@@ -57,16 +62,16 @@ class Scripted:
         self.asked: list[str] = []
         self.settings: dict[str, object] = {"system": "scripted", "seed": 1}
 
-    def answer(self, cases: Sequence[Case], ask: Ask) -> Iterator[Reply]:
+    def answer(self, cases: Sequence[EvalSample], ask: EvalPrompt) -> Iterator[Output]:
         for case in cases:
             if self.die_after is not None and len(self.asked) >= self.die_after:
                 raise KeyboardInterrupt
-            self.asked.append(case.case_id)
-            text = self.texts.get(case.case_id, "happy")
+            self.asked.append(case.sample_id)
+            text = self.texts.get(case.sample_id, "happy")
             if text.startswith("!"):
-                yield Reply(case.case_id, problem=text[1:])
+                yield Output(case.sample_id, problem=text[1:])
             else:
-                yield Reply(case.case_id, text, {"happy": 0.75, "sad": 0.25}, seconds=0.5, tokens_in=3)
+                yield Output(case.sample_id, text, {"happy": 0.75, "sad": 0.25}, seconds=0.5, tokens_in=3)
 
 
 def benchmark(table: Path) -> Benchmark:
@@ -74,66 +79,64 @@ def benchmark(table: Path) -> Benchmark:
 
 
 def without_names(results: Sequence[Any]) -> list[Any]:
-    return [(r.parser, r.figures, dict(r.counts), dict(r.parts)) for r in results]
+    return [(r.parser, r.metrics, dict(r.counts), dict(r.parts)) for r in results]
 
 
 def test_a_killed_run_goes_on_without_loss_or_repeats(table: Path, tmp_path: Path) -> None:
     texts = {f"c{i}": WORDS[i % 3] for i in range(NUM)}
-    whole = evaluate(benchmark(table), Scripted(texts), intervals=QUICK)
+    whole = evaluate(benchmark(table), Scripted(texts), num_resamples=QUICK)
     assert whole is not None
     dying = Scripted(texts, die_after=5)
     with pytest.raises(KeyboardInterrupt):
-        evaluate(benchmark(table), dying, out=tmp_path / "run", intervals=QUICK)
+        evaluate(benchmark(table), dying, out=tmp_path / "run", num_resamples=QUICK)
     with pytest.raises(InputError, match="is not finished: run the same command with --resume"):
         read_run(tmp_path / "run")
     with pytest.raises(InputError, match="holds a run; give --resume to go on"):
         evaluate(benchmark(table), Scripted(texts), out=tmp_path / "run")
     rest = Scripted(texts)
-    resumed = evaluate(benchmark(table), rest, out=tmp_path / "run", resume=True, intervals=QUICK)
+    resumed = evaluate(benchmark(table), rest, out=tmp_path / "run", resume=True, num_resamples=QUICK)
     assert resumed is not None
     # Blocks of two: the fifth reply was not kept, because its block was not whole.
     assert rest.asked == [f"c{i}" for i in range(4, NUM)]
     assert resumed.results == whole.results
-    assert resumed.replies == whole.replies
+    assert resumed.outputs == whole.outputs
     nobody = Scripted(texts, die_after=0)
-    third = evaluate(benchmark(table), nobody, out=tmp_path / "run", resume=True, intervals=QUICK)
+    third = evaluate(benchmark(table), nobody, out=tmp_path / "run", resume=True, num_resamples=QUICK)
     assert third is not None
     assert (nobody.asked, third.results) == ([], whole.results)
     assert read_run(tmp_path / "run").results == whole.results
 
 
 CHILD = """
-import sys, time
+import sys
 from pathlib import Path
 sys.path.insert(0, {here!r})
 from test_run import Scripted, benchmark
 from emotion_llama.evaluation.run import evaluate
-class Slow(Scripted):
-    def answer(self, cases, ask):
-        for reply in super().answer(cases, ask):
-            time.sleep(0.1)
-            yield reply
-evaluate(benchmark(Path({table!r})), Slow(batch_size=1), out=Path({out!r}))
+class Stuck(Scripted):
+    def answer(self, samples, prompt):
+        if len(self.asked) == 3:
+            print("stuck", flush=True)
+            sys.stdin.read()
+        yield from super().answer(samples, prompt)
+evaluate(benchmark(Path({table!r})), Stuck(batch_size=1), out=Path({out!r}))
 """
 
 
 def test_a_run_that_is_killed_hard_loses_nothing(table: Path, tmp_path: Path) -> None:
     out = tmp_path / "run"
     code = CHILD.format(here=str(Path(__file__).parent), table=str(table), out=str(out))
-    child = subprocess.Popen([sys.executable, "-c", code])
+    with subprocess.Popen([sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as child:
+        assert child.stdout is not None
+        assert child.stdout.readline() == b"stuck\n"
+        child.send_signal(signal.SIGKILL)
     file = out / "replies.0.jsonl"
-    end = time.monotonic() + 60
-    while (not file.exists() or file.read_bytes().count(b"\n") < 2) and time.monotonic() < end:
-        time.sleep(0.01)
-    child.send_signal(signal.SIGKILL)
-    child.wait()
-    kept = file.read_bytes().count(b"\n")
-    assert 2 <= kept < NUM
+    assert file.read_bytes().count(b"\n") == 3
     rest = Scripted(batch_size=1)
-    run = evaluate(benchmark(table), rest, out=out, resume=True, intervals=QUICK)
+    run = evaluate(benchmark(table), rest, out=out, resume=True, num_resamples=QUICK)
     assert run is not None
-    assert rest.asked == [f"c{i}" for i in range(kept, NUM)]
-    assert len(run.replies) == NUM
+    assert rest.asked == [f"c{i}" for i in range(3, NUM)]
+    assert len(run.outputs) == NUM
     assert file.read_bytes().count(b"\n") == NUM
 
 
@@ -151,7 +154,7 @@ def test_the_same_predictions_from_a_file_score_the_same(table: Path, tmp_path: 
 def test_failures_are_counted_by_reason(table: Path) -> None:
     texts = {"c0": "!the clip cannot be read: no video", "c1": "", "c2": "!the clip cannot be read: no video",
              "c3": "bored"}  # fmt: skip
-    run = evaluate(benchmark(table), Scripted(texts), intervals=QUICK, parsers=["tolerant"])
+    run = evaluate(benchmark(table), Scripted(texts), num_resamples=QUICK, parsers=["tolerant"])
     assert run is not None
     counts = run.results[0].counts
     assert (counts["cases"], counts["answered"], counts["unanswered"]) == (10, 6, 4)
@@ -161,10 +164,10 @@ def test_failures_are_counted_by_reason(table: Path) -> None:
 
 def test_what_a_reply_depends_on_is_asked_again(table: Path, tmp_path: Path) -> None:
     out = tmp_path / "run"
-    evaluate(benchmark(table), Scripted(), out=out, intervals=QUICK)
+    evaluate(benchmark(table), Scripted(), out=out, num_resamples=QUICK)
 
     def again(system: Scripted) -> list[str]:
-        evaluate(benchmark(table), system, out=out, resume=True, intervals=QUICK)
+        evaluate(benchmark(table), system, out=out, resume=True, num_resamples=QUICK)
         return system.asked
 
     (table.parent / "c3.mp4").write_bytes(b"another clip")
@@ -179,11 +182,11 @@ def test_what_a_reply_depends_on_is_asked_again(table: Path, tmp_path: Path) -> 
 
 def test_a_busy_server_is_asked_again_next_time(table: Path, tmp_path: Path) -> None:
     busy = Scripted({"c1": "!overloaded: HTTP status 503", "c2": "!rejected: HTTP status 400"})
-    run = evaluate(benchmark(table), busy, out=tmp_path / "run", intervals=QUICK)
+    run = evaluate(benchmark(table), busy, out=tmp_path / "run", num_resamples=QUICK)
     assert run is not None
     assert run.results[0].counts["unanswered: failed"] == 2
     second = Scripted()
-    evaluate(benchmark(table), second, out=tmp_path / "run", resume=True, intervals=QUICK)
+    evaluate(benchmark(table), second, out=tmp_path / "run", resume=True, num_resamples=QUICK)
     assert second.asked == ["c1"]
 
 
@@ -192,32 +195,32 @@ def test_batches_stay_the_same_where_replies_depend_on_them(table: Path, tmp_pat
         depends_on_batch = True
 
     dying = Batched({"c1": "!timeout: no reply"}, batch_size=3)
-    evaluate(benchmark(table), dying, out=tmp_path / "run", intervals=QUICK)
+    evaluate(benchmark(table), dying, out=tmp_path / "run", num_resamples=QUICK)
     second = Batched({"c0": "sad"}, batch_size=3)
-    run = evaluate(benchmark(table), second, out=tmp_path / "run", resume=True, intervals=QUICK)
+    run = evaluate(benchmark(table), second, out=tmp_path / "run", resume=True, num_resamples=QUICK)
     assert run is not None
     assert second.asked == ["c0", "c1", "c2"]
-    assert run.replies[0].text == "happy"  # what was kept counts
+    assert run.outputs[0].text == "happy"  # what was kept counts
 
 
 def test_a_limit_takes_the_first_cases(table: Path, tmp_path: Path) -> None:
     first = Scripted()
-    run = evaluate(benchmark(table), first, out=tmp_path / "run", limit=4, intervals=QUICK)
+    run = evaluate(benchmark(table), first, out=tmp_path / "run", limit=4, num_resamples=QUICK)
     assert run is not None
     assert first.asked == ["c0", "c1", "c2", "c3"]
     assert run.results[0].counts["cases"] == 4
     rest = Scripted()
-    evaluate(benchmark(table), rest, out=tmp_path / "run", resume=True, intervals=QUICK)
+    evaluate(benchmark(table), rest, out=tmp_path / "run", resume=True, num_resamples=QUICK)
     assert rest.asked == [f"c{i}" for i in range(4, NUM)]
 
 
 def test_processes_share_the_cases(table: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The second of two processes, then the first, which scores; waiting is torchrun's business."""
     monkeypatch.setattr(Shard, "wait", lambda self: None)
-    whole = evaluate(benchmark(table), Scripted(), intervals=QUICK)
+    whole = evaluate(benchmark(table), Scripted(), num_resamples=QUICK)
     parts = [Scripted(), Scripted()]
-    assert evaluate(benchmark(table), parts[1], out=tmp_path / "run", shard=Shard(1, 2, 1), intervals=QUICK) is None
-    run = evaluate(benchmark(table), parts[0], out=tmp_path / "run", shard=Shard(0, 2), intervals=QUICK)
+    assert evaluate(benchmark(table), parts[1], out=tmp_path / "run", shard=Shard(1, 2, 1), num_resamples=QUICK) is None
+    run = evaluate(benchmark(table), parts[0], out=tmp_path / "run", shard=Shard(0, 2), num_resamples=QUICK)
     assert run is not None
     assert whole is not None
     assert parts[1].asked == ["c2", "c3", "c6", "c7"]
@@ -245,13 +248,13 @@ def test_shards_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_the_card_says_what_the_run_was(table: Path, tmp_path: Path) -> None:
-    run = evaluate(benchmark(table), Scripted(), out=tmp_path / "run", limit=4, intervals=QUICK)
+    run = evaluate(benchmark(table), Scripted(), out=tmp_path / "run", limit=4, num_resamples=QUICK)
     assert run is not None
     card = json.loads((tmp_path / "run" / "run_card.json").read_text())
     assert card == run.card
     about = card["benchmark"]
     assert (about["name"], about["kind"], about["cases"], about["limit"]) == ("csv", "label", 4, 4)
-    assert about["ask"]["labels"] == list(benchmark(table).ask.labels)
+    assert about["ask"]["labels"] == list(benchmark(table).prompt.labels)
     assert "emotion" in about["ask"]["instruction"]
     assert card["system"]["settings"] == {"system": "scripted", "seed": 1}
     assert len(card["system"]["settings_sha256"]) == 64
@@ -265,21 +268,21 @@ def test_the_card_says_what_the_run_was(table: Path, tmp_path: Path) -> None:
 
 def test_the_data_hash_is_of_clips_words_and_truths(table: Path) -> None:
     def hashed() -> str:
-        cases = benchmark(table).cases()
-        return data_sha256(cases, case_keys(cases))
+        cases = benchmark(table).samples()
+        return data_sha256(cases, sample_keys(cases))
 
     first = hashed()
     assert hashed() == first
-    cases = benchmark(table).cases()
-    assert data_sha256(cases[::-1], case_keys(cases)) == first
+    cases = benchmark(table).samples()
+    assert data_sha256(cases[::-1], sample_keys(cases)) == first
     (table.parent / "c1.mp4").write_bytes(b"other")
     second = hashed()
     table.write_text(table.read_text().replace("c2,c2.mp4,angry", "c2,c2.mp4,sad"))
     assert len({first, second, hashed()}) == 3
-    gone = Case("x", Truth(label="sad"), table.parent / "gone.mp4")
-    assert case_keys([gone])["x"] != case_keys([Case("x", Truth(label="sad"))])["x"]
-    pictures = Case("x", Truth(label="sad"), table.parent)
-    assert len(case_keys([pictures])["x"]) == 64
+    gone = EvalSample("x", Truth(label="sad"), table.parent / "gone.mp4")
+    assert sample_keys([gone])["x"] != sample_keys([EvalSample("x", Truth(label="sad"))])["x"]
+    pictures = EvalSample("x", Truth(label="sad"), table.parent)
+    assert len(sample_keys([pictures])["x"]) == 64
 
 
 def test_runs_that_cannot_be(table: Path, tmp_path: Path) -> None:
@@ -292,42 +295,42 @@ def test_runs_that_cannot_be(table: Path, tmp_path: Path) -> None:
     blind = Scripted()
     blind.needs_clips = False
     with pytest.raises(InputError, match="csv cannot be evaluated: data: no media file of c0"):
-        evaluate(replace(whole, source=Source(whole.cases(), no_clips)), Scripted())
+        evaluate(replace(whole, source=Source(whole.samples(), no_clips)), Scripted())
     with pytest.raises(InputError, match=r"csv cannot be evaluated: labels\.txt: every label is 'neutral'"):
-        evaluate(replace(whole, source=Source(whole.cases(), no_labels)), blind)
-    run = evaluate(replace(whole, source=Source(whole.cases(), no_clips)), blind, intervals=QUICK)
+        evaluate(replace(whole, source=Source(whole.samples(), no_labels)), blind)
+    run = evaluate(replace(whole, source=Source(whole.samples(), no_clips)), blind, num_resamples=QUICK)
     assert run is not None
     assert run.file_problems == (no_clips,)
-    with pytest.raises(InputError, match="csv has no cases in"):
+    with pytest.raises(InputError, match="csv has no samples in"):
         evaluate(replace(whole, source=Source([])), Scripted())
 
 
 class Source:
-    def __init__(self, cases: list[Case], *problems: FileProblem) -> None:
+    def __init__(self, cases: list[EvalSample], *problems: FileProblem) -> None:
         self._cases, self._problems = cases, list(problems)
 
     def check(self) -> list[FileProblem]:
         return self._problems
 
-    def cases(self) -> list[Case]:
+    def samples(self) -> list[EvalSample]:
         return self._cases
 
 
 def test_a_system_that_answers_out_of_order_is_refused(table: Path) -> None:
     class Wrong(Scripted):
-        def answer(self, cases: Sequence[Case], ask: Ask) -> Iterator[Reply]:
+        def answer(self, cases: Sequence[EvalSample], ask: EvalPrompt) -> Iterator[Output]:
             return iter(list(super().answer(cases, ask))[::-1])
 
-    with pytest.raises(InputError, match="gave 2 replies to 2 cases, or not in their order"):
-        collect(Wrong(), benchmark(table).cases(), Ask("emotion"), None)
+    with pytest.raises(InputError, match="gave 2 outputs for 2 samples, or not in their order"):
+        collect(Wrong(), benchmark(table).samples(), EvalPrompt("emotion"), None)
 
 
 def test_a_run_is_read_back_strictly(table: Path, tmp_path: Path) -> None:
     out = tmp_path / "runs" / "a"
-    evaluate(benchmark(table), Scripted(), out=out, intervals=QUICK)
+    evaluate(benchmark(table), Scripted(), out=out, num_resamples=QUICK)
     assert [record.folder for record in find_runs([tmp_path / "runs"])] == [out]
     record = read_run(out)
-    assert (record.system, record.judge) == ("scripted", None)
+    assert (record.name, record.card["judge"]) == ("scripted", None)
     assert record.rows[1].truth == "sad"
     assert record.rows[1].group == "g0"
     assert dict(record.rows[1].answers) == {"upstream": "happy", "tolerant": "happy", "likelihood": "happy"}
@@ -383,16 +386,16 @@ def test_hashes_are_of_values_not_of_order() -> None:
 
 def test_replies_survive_the_file(tmp_path: Path) -> None:
     for reply in (
-        Reply("a", "text", {"happy": 0.1, "sad": 0.9}, seconds=1.5, tokens_in=3, tokens_out=4),
-        Reply("a", ""),
-        Reply("a", problem="no face"),
+        Output("a", "text", {"happy": 0.1, "sad": 0.9}, seconds=1.5, tokens_in=3, tokens_out=4),
+        Output("a", ""),
+        Output("a", problem="no face"),
     ):
-        assert reply_of_row(json.loads(json.dumps(row_of_reply(reply)))) == reply
-    case = Case("a", Truth(label="sad"))
-    cache = ReplyCache(tmp_path, Scripted(), Ask("emotion"), {"a": "k"})
+        assert output_of_row(json.loads(json.dumps(row_of_output(reply)))) == reply
+    case = EvalSample("a", Truth(label="sad"))
+    cache = OutputCache(tmp_path, Scripted(), EvalPrompt("emotion"), {"a": "k"})
     assert case not in cache
-    cache.add([case], [Reply("a", "x")])
-    assert cache.get(case) == Reply("a", "x")
+    cache.add([case], [Output("a", "x")])
+    assert cache.get(case) == Output("a", "x")
     cache.close()
 
 
@@ -410,13 +413,13 @@ def test_what_a_quicker_process_answers_meanwhile_is_not_counted_as_known(table:
 
     def evaluate_as_second() -> object:
         bench, system = benchmark(table), Scripted()
-        cases = bench.cases()
-        with_cache = ReplyCache(tmp_path / "run", system, bench.ask, case_keys(cases), writer=1)
-        collect(system, cases, bench.ask, with_cache, shard=Shard(1, 2))
+        cases = bench.samples()
+        with_cache = OutputCache(tmp_path / "run", system, bench.prompt, sample_keys(cases), writer=1)
+        collect(system, cases, bench.prompt, with_cache, shard=Shard(1, 2))
         with_cache.close()
         return system.asked
 
-    run = evaluate(benchmark(table), Scripted(), out=tmp_path / "run", intervals=QUICK, shard=Meeting(0, 2))
+    run = evaluate(benchmark(table), Scripted(), out=tmp_path / "run", num_resamples=QUICK, shard=Meeting(0, 2))
     assert run is not None
     assert done[0] == ["c2", "c3", "c6", "c7"]
     assert len(done) == 2

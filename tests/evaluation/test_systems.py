@@ -18,7 +18,7 @@ import torch
 
 from emotion_llama import predictors as annotators
 from emotion_llama.errors import BackendError, InputError
-from emotion_llama.evaluation.records import Ask, Case, Reply, System, Truth
+from emotion_llama.evaluation.records import EvalPrompt, EvalSample, Output, System, Truth
 from emotion_llama.evaluation.systems import load_system, system_kind
 from emotion_llama.evaluation.systems.clip_parts import clip_parts, middles
 from emotion_llama.evaluation.systems.own_model import OwnModelSystem
@@ -33,11 +33,11 @@ from merr_synth.render.face import ANNA, DrawnFace, Placement, render
 
 torch.set_num_threads(1)
 GOLDEN = Path(__file__).parents[1] / "golden"
-LABELS = Ask("emotion", labels=MER6.labels, max_new_tokens=6)
+LABELS = EvalPrompt("emotion", labels=MER6.labels, max_new_tokens=6)
 
 
-def case(name: str, media: Path | None = None, words: str | None = None) -> Case:
-    return Case(name, Truth(label="happy"), media, words)
+def case(name: str, media: Path | None = None, words: str | None = None) -> EvalSample:
+    return EvalSample(name, Truth(label="happy"), media, words)
 
 
 @pytest.fixture(scope="session")
@@ -60,20 +60,20 @@ def clips(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_what_is_written_is_read_back(tmp_path: Path) -> None:
     shares = {"happy": 0.1 + 0.2, "sad": 1 - (0.1 + 0.2)}
     replies = [
-        Reply("a", "she is happy"),
-        Reply("b", ""),
-        Reply("c", None, shares),
-        Reply("d", "", shares),
-        Reply("e", 'two\nlines, a comma and a "quote"', shares),
-        Reply("f", problem="the clip cannot be read: no video"),
-        Reply("g", " happy "),
+        Output("a", "she is happy"),
+        Output("b", ""),
+        Output("c", None, shares),
+        Output("d", "", shares),
+        Output("e", 'two\nlines, a comma and a "quote"', shares),
+        Output("f", problem="the clip cannot be read: no video"),
+        Output("g", " happy "),
     ]
     file = PredictionFile(write_predictions(tmp_path / "predictions.csv", replies))
     assert isinstance(file, System)
-    assert list(file.answer([case(r.case_id) for r in replies], LABELS)) == replies
+    assert list(file.answer([case(r.sample_id) for r in replies], LABELS)) == replies
     assert file.names == set("abcdefg")
     (missing,) = file.answer([case("z")], LABELS)
-    assert missing == Reply("z", problem="the file has no prediction for this clip")
+    assert missing == Output("z", problem="the file has no prediction for this clip")
 
 
 def test_tables_of_others(tmp_path: Path) -> None:
@@ -85,10 +85,10 @@ def test_tables_of_others(tmp_path: Path) -> None:
     (tmp_path / "d.csv").write_text('name,probabilities\nx,"{""sad"": 1.0}"\n')
     read = lambda name: list(load_system(str(tmp_path / name)).answer([case("x"), case("y")], LABELS))  # noqa: E731
     assert read("a.csv") == [
-        Reply("x", "happy"), Reply("y", problem="the file's row has neither answer nor label nor probabilities")
+        Output("x", "happy"), Output("y", problem="the file's row has neither answer nor label nor probabilities")
     ]  # fmt: skip
-    assert read("b.csv")[0] == Reply("x", None, {"happy": 0.75, "sad": 0.25})
-    assert read("c.jsonl") == [Reply("x", "glad", {"happy": 1.0}), Reply("y", problem="no face")]
+    assert read("b.csv")[0] == Output("x", None, {"happy": 0.75, "sad": 0.25})
+    assert read("c.jsonl") == [Output("x", "glad", {"happy": 1.0}), Output("y", problem="no face")]
     assert read("d.csv")[0].probabilities == {"sad": 1.0}
 
 
@@ -166,11 +166,11 @@ def test_the_rules_answer_raw_clips(clips: Path) -> None:
     assert broken.problem.startswith("the clip cannot be read: ")
     assert str(clips) not in broken.problem  # reasons are counted: they must not differ from clip to clip
     assert none.problem == "the clip is not there"
-    (free,) = rules.answer(asked[:1], Ask("reason"))
+    (free,) = rules.answer(asked[:1], EvalPrompt("reason"))
     assert free.probabilities is None
     assert "happy" in (free.text or "")
     # Words beside the clip are not the benchmark's, and are not told.
-    (silent,) = rules.answer([case("talk", clips / "talk.mp4")], Ask("reason"))
+    (silent,) = rules.answer([case("talk", clips / "talk.mp4")], EvalPrompt("reason"))
     assert "disgust" not in (silent.text or silent.problem or "")
     assert silent.text is not None or silent.problem == "the cues are too weak to tell"
     (clips / "talk.srt").unlink()
@@ -243,7 +243,7 @@ def test_a_batch_is_what_single_clips_give(folder: Path, features: Path) -> None
     store, tokenizer = FeatureStore(features), loaded.processor.tokenizer
     answers = [[*encode(label, tokenizer), tokenizer.eos_token_id] for label in MER6.labels]
     for one, reply in zip(cases, replies):
-        batch = loaded.processor(ClipMedia.of_features(store[one.case_id]), task="emotion", words=one.words)
+        batch = loaded.processor(ClipMedia.of_features(store[one.sample_id]), task="emotion", words=one.transcript)
         alone = loaded.model.generate(**batch, do_sample=False, max_new_tokens=6)
         assert reply.text == loaded.processor.decode_answers(alone)[0]
         scores = score_labels(loaded.model, batch, answers).probabilities[0].tolist()
@@ -281,7 +281,7 @@ def test_layouts_and_free_answers(folder: Path, features: Path) -> None:
     assert (trained.name, released.name) == ("toy-7 [train]", "toy-7 [released]")
     assert trained.settings["layout"] == "train"
     assert {k for k in trained.settings if trained.settings[k] != released.settings[k]} == {"layout"}
-    (free,) = trained.answer([case("c0")], Ask("reason", max_new_tokens=5))
+    (free,) = trained.answer([case("c0")], EvalPrompt("reason", max_new_tokens=5))
     assert free.probabilities is None
     assert free.text is not None
     lengths = [next(iter(s.answer([case("c0")], LABELS))).tokens_in for s in (trained, released)]
@@ -455,7 +455,7 @@ def test_prompts_of_ones_own(clips: Path, tmp_path: Path) -> None:
     (tmp_path / "free.txt").write_text("[user]\n{words}Describe. {instruction}\n")
     with server(lambda number, body: (200, "she smiles")) as (url, seen):
         system = load_system(f"openai:vlm@{url}", prompts=str(tmp_path), modalities=["text", "image"], frames=1)
-        (reply,) = system.answer([case("t", clips / "mute.mp4")], Ask("free", "What is felt?"))
+        (reply,) = system.answer([case("t", clips / "mute.mp4")], EvalPrompt("free", "What is felt?"))
     assert reply.text == "she smiles"
     assert seen[0]["messages"][0]["content"][-1]["text"] == "Describe. What is felt?"
     (tmp_path / "label.txt").write_text("[user]\n{words}{instruction}\n")
@@ -499,9 +499,9 @@ def test_a_classifier_of_sound(clips: Path, tmp_path: Path) -> None:
     assert {label for label, p in shares.items() if p > 0} == {"angry", "happy"}  # boredom is none of the six
     assert (mute.problem, none.problem) == ("the clip has no sound", "the clip is not there")
     with pytest.raises(InputError, match="answers questions for labels only"):
-        list(system.answer([case("t")], Ask("reason")))
+        list(system.answer([case("t")], EvalPrompt("reason")))
     with pytest.raises(InputError, match="none of them is one of doubt, contempt"):
-        list(system.answer([case("t", clips / "talk.mp4")], Ask("emotion", labels=("doubt", "contempt"))))
+        list(system.answer([case("t", clips / "talk.mp4")], EvalPrompt("emotion", labels=("doubt", "contempt"))))
     with pytest.raises(InputError, match="no pipeline task 'sing'"):
         PipelineSystem("sing", str(tmp_path))
     (tmp_path / "none").mkdir()

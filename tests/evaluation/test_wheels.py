@@ -9,7 +9,7 @@ import pytest
 from openpyxl import Workbook
 
 from emotion_llama.errors import InputError
-from emotion_llama.evaluation.wheels import WheelFiles, load_wheels, wheel_from_rows
+from emotion_llama.evaluation.tasks.wheels import WheelFiles, load_wheels, wheel_from_rows
 
 ROWS = [("Happy", "Playful", "silly"), ("", "", "cheeky"), ("", "Content", ""), ("Mad", "Hurt", "jealous")]
 FORMS = {"silly": "silly,silliness", "cheeky": "cheeky", "jealous": "jealous,envious", "glad": "glad,gladly"}
@@ -41,12 +41,12 @@ def write_mapping(path: Path, **tables: object) -> None:
 
 def test_blanks_are_filled_from_above() -> None:
     wheel = wheel_from_rows(ROWS)
-    assert dict(wheel.level1) == {
+    assert dict(wheel[0]) == {
         "happy": "happy", "playful": "happy", "silly": "happy", "cheeky": "happy", "content": "happy",
         "mad": "mad", "hurt": "mad", "jealous": "mad",
     }  # fmt: skip
-    assert wheel.level2["cheeky"] == "playful"
-    assert wheel.level2["happy"] == "content"  # the alphabetically first of its level-2 words
+    assert wheel[1]["cheeky"] == "playful"
+    assert wheel[1]["happy"] == "content"  # the alphabetically first of its level-2 words
     with pytest.raises(InputError, match="row 1 of a wheel has no word at level 1 or 2"):
         wheel_from_rows([("", "playful", "silly")])
 
@@ -122,7 +122,7 @@ def test_broken_files_are_named(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="expected word_run1"):
         load_wheels(tmp_path)
     (tmp_path / "format.csv").write_text("a,b\n")
-    with pytest.raises(InputError, match=r"format\.csv has the columns a, b; expected name and format"):
+    with pytest.raises(InputError, match=r"format\.csv has the columns a, b; expected name"):
         load_wheels(tmp_path)
 
 

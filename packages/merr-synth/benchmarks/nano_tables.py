@@ -25,11 +25,10 @@ sys.path.insert(0, str(Path(__file__).parent))  # nano_text, where this file is 
 
 from nano_text import markdown
 
-from emotion_llama.evaluation.calibration import calibration, fit_temperature
-from emotion_llama.evaluation.intervals import NUM_RESAMPLES, Interval
+from emotion_llama.evaluation.metrics.calibration import calibration, fit_temperature
+from emotion_llama.evaluation.metrics.intervals import NUM_RESAMPLES, Interval, adjusted
 from emotion_llama.evaluation.modalities import CHANNELS, SENSE_SETS, shown_evidence, shown_of
 from emotion_llama.evaluation.model_answers import Asked, ModelAnswers, model_without, probabilities_of
-from emotion_llama.evaluation.paired import adjusted
 from emotion_llama.prompts.answer_parser import parse_tolerant
 from emotion_llama.rules.scoring import predict_by_rules
 from merr_synth.nano.condition_scores import (
@@ -240,8 +239,8 @@ def temperature_rows(
         for temperature in (1.0, fitted):
             found = calibration(truth, [probabilities_of(one, temperature) for one in own])
             assert found is not None
-            values = {name: getattr(found, name) for name in ("ece", "brier", "log_loss")}
-            yield {"layout": channel, "temperature": temperature, **values, "bins": [list(b) for b in found.bins]}
+            values = {name: found[name] for name in ("ece", "brier", "log_loss")}
+            yield {"layout": channel, "temperature": temperature, **values, "bins": [list(b) for b in found["bins"]]}
 
 
 def ablation_rows(
@@ -280,8 +279,8 @@ def of_part(clips: Sequence[RenderedClip], answers: Answers, part: str) -> tuple
 
 def about(clips: Sequence[RenderedClip], model: Path, sha256: Mapping[str, str], choices: Choices) -> Json:
     """What the tables are of."""
-    from emotion_llama.evaluation.jsonl_cache import hash_of
-    from emotion_llama.evaluation.run_card import installed, machine
+    from emotion_llama.evaluation.cache import hash_of
+    from emotion_llama.evaluation.run_folder import installed, machine
 
     kinds = [clip.clip.kind.split()[0] for clip in clips]
     return {

@@ -17,11 +17,10 @@ from typing import Any, Literal, NamedTuple, Protocol, runtime_checkable
 
 from emotion_llama.chat.questions import Answer
 from emotion_llama.errors import AnnotationError, InputError
+from emotion_llama.evaluation.cache import JsonlCache, hash_of
 from emotion_llama.evaluation.chat import Chat, FreeAsked, chat_settings, checked_folder, free_question, load_chat
-from emotion_llama.evaluation.jsonl_cache import JsonlCache, hash_of
-from emotion_llama.evaluation.judge_replies import groups_of, read_sentiment, read_words
+from emotion_llama.evaluation.judge_answers import SCALES, groups_of, parse_score, read_sentiment, read_words
 from emotion_llama.evaluation.prompt_files import load_prompt, prompt_hashes
-from emotion_llama.evaluation.score_parser import SCALES, parse_score
 from emotion_llama.evaluation.systems.problems import is_passing
 
 Aspect = Literal["clue_overlap", "label_overlap"]
@@ -72,7 +71,7 @@ class Judge(Protocol):
 
     @property
     def scale(self) -> str:
-        """A name of `score_parser.SCALES`."""
+        """A name of `judge_answers.SCALES`."""
 
     def judge(self, aspect: Aspect, pairs: Sequence[Pair]) -> list[Verdict]:
         """A verdict for each pair."""
@@ -140,8 +139,7 @@ class ChatJudge:
 
     def judge(self, aspect: Aspect, pairs: Sequence[Pair]) -> list[Verdict]:
         """A verdict for each pair; what was asked before is not asked again."""
-        low, high = (f"{end:g}" for end in SCALES[self.scale])
-        scale = SCALES[self.scale]
+        low, high = SCALES[self.scale]
         verdicts: dict[int, Verdict] = {}
         values: list[dict[str, str]] = []
         rows: list[int] = []
@@ -150,8 +148,8 @@ class ChatJudge:
                 verdicts[row] = pair
             else:
                 rows.append(row)
-                values += [{**pair._asdict(), "low": low, "high": high}] * self.votes
-        heard = self._each(aspect, values, lambda text: parse_score(text, scale))
+                values += [{**pair._asdict(), "low": f"{low:g}", "high": f"{high:g}"}] * self.votes
+        heard = self._each(aspect, values, lambda text: parse_score(text, low, high))
         for place, row in enumerate(rows):
             verdicts[row] = _median(heard[place * self.votes : (place + 1) * self.votes])
         return [verdicts[row] for row in range(len(pairs))]

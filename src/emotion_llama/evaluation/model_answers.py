@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from emotion_llama.errors import BackendError
-from emotion_llama.evaluation.jsonl_cache import JsonlCache, hash_of
+from emotion_llama.evaluation.cache import JsonlCache, hash_of
 from emotion_llama.evaluation.modalities import Shown
 from emotion_llama.labels import MERR9, LabelSpace
 from emotion_llama.models.clip_media import ClipMedia

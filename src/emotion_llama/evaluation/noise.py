@@ -1,37 +1,37 @@
-"""Corrupted copies of clips as in MER2024-NOISE: speech of others under the sound, blurred pictures (`corruption`).
+"""Corrupted copies of clips as in MER2024-NOISE: speech of others mixed into the audio, blurred frames.
 
-Unlike the challenge's script, which draws without a seed, what is drawn here follows from the seed and the clip's name
-alone, so that neither the order of the clips nor an interruption changes it.
+Source of the rules and their numbers: MER2024's noise script (MERTools). Audio: pieces of noise, drawn at random and
+joined until they are longer than the clip, a random part of that, scaled to a signal-to-noise ratio of 5 to 10 dB in
+whole decibels by root mean squares; the mixture is scaled down where it would leave the range of 16 bits. Frames:
+log2(f) times halved and doubled again by Gaussian pyramids, f one of 1, 2 and 4, which rounds odd sizes up.
+Unlike that script, which draws without a seed, what is drawn here follows from the seed and the clip's name alone, so
+that neither the order of the clips nor an interruption changes it.
 """
 
 from __future__ import annotations
 
+import hashlib
 import json
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+import math
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
+from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 
 from emotion_llama.errors import EmotionLlamaError, InputError
-from emotion_llama.evaluation.corruption import (
-    BLUR_FACTORS,
-    SNRS_DB,
-    Draw,
-    Mixture,
-    NoisePart,
-    Samples,
-    blur,
-    draw,
-    draw_noise,
-    mix,
-)
-from emotion_llama.records import Clip, Float, UInt8
+from emotion_llama.records import Clip, UInt8
 
+Samples = npt.NDArray[np.float64]
+SNRS_DB = (5, 6, 7, 8, 9, 10)
+BLUR_FACTORS = (1, 2, 4)
 SAMPLE_RATE_HZ = 16_000
 MANIFEST = "noise.jsonl"
 SUFFIXES = (".mp4", ".mkv")
-_MOST_KEPT = 16  # noise files in memory: MUSAN's speech lasts ten minutes a file, 77 MB as float64
+MAX_KEPT = 16  # noise files in memory: MUSAN's speech lasts ten minutes a file, 77 MB as float64
+_FULL_SCALE = 32767 / 32768  # the largest sample of 16 bits, where 1 is the largest magnitude
 
 Progress = Callable[[int, str], None]
 
@@ -44,8 +44,8 @@ class NoiseRecord:
         name: of the clip, without suffix.
         seed: of the run.
         path: of the result, relative to the manifest; None where there is none.
-        snr_db: of the mixture before any codec; None for a clip without sound.
-        blur_factor: None for a clip without pictures.
+        snr_db: of the mixture before any codec; None for a clip without audio.
+        blur_factor: None for a clip without video.
         noise_files: relative to the folder of noise, in the order in which they were joined.
         noise_start_sample: where in the joined noise the clip's part begins, at 16 kHz.
         noise_gain: what the noise was multiplied with.
@@ -65,41 +65,112 @@ class NoiseRecord:
     problem: str | None = None
 
 
-class NoiseFiles:
-    """The noise of a folder, as mono sound at 16 kHz; files that were read last are kept."""
+# --- on arrays ------------------------------------------------------------------------------------------------------
 
-    def __init__(self, folder: str | Path) -> None:
-        """Find the files.
 
-        Raises:
-            InputError: the folder holds no media.
-        """
-        from emotion_llama.media.discover import find_media
+def draw(
+    name: str, seed: int, *, snrs_db: Sequence[int] = SNRS_DB, blur_factors: Sequence[int] = BLUR_FACTORS
+) -> tuple[int, int, np.random.Generator]:
+    """Signal-to-noise ratio, blur factor and further draws of the clip of a name: the same for the same name and seed.
 
-        self.folder = Path(folder)
-        found = [path for path in find_media([self.folder]) if path.is_file()] if self.folder.is_dir() else []
-        self.names = tuple(sorted(path.relative_to(self.folder).as_posix() for path in found))
-        if not self.names:
-            raise InputError(
-                f"{folder} holds no sound files; give a folder of noise, as MUSAN's speech/ (openslr.org/17)"
-            )
-        self._kept: dict[str, Samples] = {}
+    Raises:
+        InputError: there is nothing to draw from, or a blur factor is no power of two.
+    """
+    if not snrs_db or not blur_factors or any(f < 1 or f & (f - 1) for f in blur_factors):
+        raise InputError(f"expected ratios in dB and blur factors of 1, 2, 4 ..., got {snrs_db} and {blur_factors}")
+    digest = hashlib.blake2b("\x1f".join(("noise", str(seed), name)).encode(), digest_size=6).digest()
+    rng = np.random.default_rng(int.from_bytes(digest, "big"))
+    snr, factor = rng.integers(len(snrs_db)), rng.integers(len(blur_factors))
+    return snrs_db[int(snr)], blur_factors[int(factor)], rng
 
-    def __call__(self, name: str) -> Samples:
-        """The samples of a file.
 
-        Raises:
-            MediaError: it cannot be read.
-        """
-        from emotion_llama.media.audio import read_audio
-        from emotion_llama.media.probe import probe
+def draw_noise(
+    num_samples: int, names: Sequence[str], read: Callable[[str], Samples], rng: np.random.Generator
+) -> tuple[Samples, tuple[str, ...], int]:
+    """Noise of a length: files drawn one after the other until they are longer, and a random part of them.
 
-        if name not in self._kept:
-            if len(self._kept) >= _MOST_KEPT:
-                self._kept.pop(next(iter(self._kept)))
-            waveform = read_audio(probe(self.folder / name), sample_rate_hz=SAMPLE_RATE_HZ)
-            self._kept[name] = waveform.samples.astype(np.float64)
-        return self._kept[name]
+    Args:
+        num_samples: wanted.
+        names: of the noise files.
+        read: from a name to its samples.
+        rng: draws.
+
+    Returns:
+        The noise [S], the files it was joined from, and the sample of them at which it begins.
+
+    Raises:
+        InputError: there are no files, or one is empty.
+    """
+    if not names:
+        raise InputError("there is no noise to draw from")
+    pieces, chosen, total = [], [], 0
+    while total <= num_samples:
+        name = names[int(rng.integers(len(names)))]
+        piece = read(name)
+        if not len(piece):
+            raise InputError(f"the noise {name} has no sound in it")
+        pieces.append(piece)
+        chosen.append(name)
+        total += len(piece)
+    start = int(rng.integers(total - num_samples + 1))
+    return np.concatenate(pieces)[start : start + num_samples], tuple(chosen), start
+
+
+def mix(clean: Samples, noise: Samples, snr_db: float) -> tuple[Samples, float, float]:
+    """Clean audio with noise: rms(clean) / rms(scaled noise) = 10 ** (snr_db / 20).
+
+    Args:
+        clean: [S].
+        noise: [S].
+        snr_db: the ratio.
+
+    Returns:
+        The mixture [S] in -1..1, and what the noise, and then the mixture, was multiplied with.
+
+    Raises:
+        InputError: lengths differ, or one of the two is silent, so that no ratio exists.
+    """
+    if clean.shape != noise.shape:
+        raise InputError(f"clean sound and noise must be of one length, got {clean.shape} and {noise.shape}")
+    clean_rms, noise_rms = (float(np.sqrt(np.mean(np.square(x)))) if len(x) else 0.0 for x in (clean, noise))
+    if not clean_rms or not noise_rms:
+        raise InputError(f"the {'noise' if clean_rms else 'clip'} is silent; a signal-to-noise ratio needs both")
+    gain = clean_rms / 10 ** (snr_db / 20) / noise_rms
+    mixed = clean + gain * noise
+    highest, lowest = float(mixed.max()), float(mixed.min())
+    scale = 1.0
+    if highest > _FULL_SCALE or lowest < -1.0:
+        scale = _FULL_SCALE / highest if highest >= -lowest else -1.0 / lowest
+    return mixed * scale, gain, scale
+
+
+def blur(image: UInt8, factor: int) -> UInt8:
+    """A frame [H, W, 3] log2(factor) times halved and as often doubled; odd sides grow to a multiple of `factor`."""
+    import cv2
+
+    times = int(math.log2(factor))
+    for _ in range(times):
+        image = cv2.pyrDown(image)  # type: ignore[assignment]  # cv2 says no shapes and types
+    for _ in range(times):
+        image = cv2.pyrUp(image)  # type: ignore[assignment]
+    return image
+
+
+# --- on files -------------------------------------------------------------------------------------------------------
+
+
+def noise_files(folder: Path) -> tuple[str, ...]:
+    """Names of the media of a folder, relative to it.
+
+    Raises:
+        InputError: the folder holds none.
+    """
+    from emotion_llama.media.discover import find_media
+
+    found = [path for path in find_media([folder]) if path.is_file()] if folder.is_dir() else []
+    if not found:
+        raise InputError(f"{folder} holds no sound files; give a folder of noise, as MUSAN's speech/ (openslr.org/17)")
+    return tuple(sorted(path.relative_to(folder).as_posix() for path in found))
 
 
 def corrupt_clips(
@@ -117,7 +188,7 @@ def corrupt_clips(
 
     Args:
         clips: media files; their names without suffix must differ.
-        noise_folder: sound files of speech.
+        noise_folder: audio files of speech.
         out: a new or empty folder.
         seed: of all that is drawn.
         snrs_db: signal-to-noise ratios to draw from.
@@ -139,15 +210,17 @@ def corrupt_clips(
     if suffix not in SUFFIXES:
         raise InputError(f"suffix is {suffix!r}, expected one of: {', '.join(SUFFIXES)}")
     draw("", seed, snrs_db=snrs_db, blur_factors=blur_factors)
-    noise, folder = NoiseFiles(noise_folder), make_folder(Path(out))
+    names, folder = noise_files(Path(noise_folder)), make_folder(Path(out))
     if any(folder.iterdir()):
         raise InputError(f"{folder} is not empty; give a new folder")
+    read = lru_cache(MAX_KEPT)(lambda name: _read_audio(Path(noise_folder) / name))
     records = []
     with (folder / MANIFEST).open("w", encoding="utf-8") as manifest:
         for number, path in enumerate(paths, 1):
-            what = draw(path.stem, seed, snrs_db=snrs_db, blur_factors=blur_factors)
+            snr_db, factor, rng = draw(path.stem, seed, snrs_db=snrs_db, blur_factors=blur_factors)
+            part = lambda length, rng=rng: draw_noise(length, names, read, rng)  # noqa: E731 - used once, below
             try:
-                record = _corrupt(path, folder / f"{path.stem}{suffix}", what, noise, seed)
+                record = _corrupt(path, folder / f"{path.stem}{suffix}", seed, snr_db, factor, part)
             except EmotionLlamaError as error:
                 record = NoiseRecord(path.stem, seed, problem=str(error))
             records.append(record)
@@ -158,50 +231,45 @@ def corrupt_clips(
     return records
 
 
-def _corrupt(path: Path, target: Path, what: Draw, noise: NoiseFiles, seed: int) -> NoiseRecord:
+def _corrupt(
+    path: Path,
+    target: Path,
+    seed: int,
+    snr_db: int,
+    factor: int,
+    noise_of: Callable[[int], tuple[Samples, tuple[str, ...], int]],
+) -> NoiseRecord:
     from emotion_llama.media.probe import probe
     from emotion_llama.media.writing import ClipFormat, write_clip
 
     clip = probe(path)
-    said: dict[str, object] = {}
-    sound: Float | None = None
+    blur_factor = None if clip.video is None else factor
+    record, sound = NoiseRecord(path.stem, seed, target.name, blur_factor=blur_factor), None
     if clip.audio is not None:
-        mixture, part = _mixed(clip, what, noise)
-        sound = mixture.samples.astype(np.float32)
-        said = {
-            "snr_db": what.snr_db,
-            "noise_files": part.files,
-            "noise_start_sample": part.start_sample,
-            "noise_gain": mixture.noise_gain,
-            "scale": mixture.scale,
-        }
-    images = None if clip.video is None else _blurred(clip, what.blur_factor)
-    stored = (
-        ClipFormat(video_codec="mpeg4", video_options={"qmin": "2", "qmax": "3"})
-        if target.suffix == ".mp4"
-        else ClipFormat()
-    )
+        clean = _read_audio(path)
+        noise, files, start = noise_of(len(clean))
+        mixed, gain, scale = mix(clean, noise, snr_db)
+        sound = mixed.astype(np.float32)
+        record = NoiseRecord(path.stem, seed, target.name, snr_db, blur_factor, files, start, gain, scale)
+    stored = ClipFormat()
+    if target.suffix == ".mp4":
+        stored = ClipFormat(video_codec="mpeg4", video_options={"qmin": "2", "qmax": "3"})
     half = target.with_name(f".{target.name}.half{target.suffix}")
     try:
+        images = None if clip.video is None else _blurred(clip, factor)
         fps = 25.0 if clip.video is None else clip.video.fps
         write_clip(half, images, fps, sound, sample_rate_hz=SAMPLE_RATE_HZ, stored=stored)
         half.replace(target)
     finally:
         half.unlink(missing_ok=True)
-    blur_factor = None if clip.video is None else what.blur_factor
-    return _record(path.stem, seed, target.name, blur_factor, said)
+    return record
 
 
-def _record(name: str, seed: int, path: str, blur_factor: int | None, said: Mapping[str, object]) -> NoiseRecord:
-    return NoiseRecord(name, seed, path, blur_factor=blur_factor, **said)  # type: ignore[arg-type]
-
-
-def _mixed(clip: Clip, what: Draw, noise: NoiseFiles) -> tuple[Mixture, NoisePart]:
+def _read_audio(path: Path) -> Samples:
     from emotion_llama.media.audio import read_audio
+    from emotion_llama.media.probe import probe
 
-    clean = read_audio(clip, sample_rate_hz=SAMPLE_RATE_HZ).samples.astype(np.float64)
-    part = draw_noise(len(clean), noise.names, noise, what.rng)
-    return mix(clean, part.samples, what.snr_db), part
+    return read_audio(probe(path), sample_rate_hz=SAMPLE_RATE_HZ).samples.astype(np.float64)
 
 
 def _blurred(clip: Clip, factor: int) -> Iterator[UInt8]:

@@ -2,19 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
-from importlib.resources import as_file, files
-from pathlib import Path
-from types import MappingProxyType
-from typing import TYPE_CHECKING
+from importlib.resources import files
+
+import numpy as np
 
 from emotion_llama.errors import InputError
-from emotion_llama.evaluation.classification import mean_recall, weighted_recall
-
-if TYPE_CHECKING:
-    from pydantic import BaseModel
 
 RECALL = "recall/"
 # Rounding of seven recalls and of their mean to two places each can move a mean by 0.005 + 0.005.
@@ -28,85 +23,40 @@ class PublishedTable:
     Attributes:
         name: of the table.
         benchmark: whose results they are, as `BENCHMARKS` names it; "unibench" for the nine sets of MER-UniBench.
-        figures: of each column, as results of this package call them; "recall/LABEL" is a figure of the part "recall".
+        figures: name of each column, as results of this package call it; "recall/LABEL" is of the part "recall".
         scale: what 1 is printed as (100: percent).
         source: where the rows are printed.
         notes: what of the protocol differs or is unknown.
-        rows: system -> figures as printed.
+        rows: model -> values as printed.
     """
 
     name: str
     benchmark: str
-    figures: tuple[str, ...]
+    figures: Sequence[str]
     scale: float
     source: str
-    notes: tuple[str, ...]
-    rows: Mapping[str, tuple[float, ...]]
+    notes: Sequence[str]
+    rows: Mapping[str, Sequence[float]]
 
     def value(self, system: str, figure: str) -> float:
-        """A figure on the scale of results (shares are 0..1).
+        """A value on the scale of results (shares are 0..1).
 
         Raises:
-            InputError: no such system or figure.
+            InputError: no such model or metric.
         """
         if system not in self.rows or figure not in self.figures:
             raise InputError(f"{self.name} has no figure {figure!r} of {system!r}")
         return self.rows[system][self.figures.index(figure)] / self.scale
 
 
-@dataclass(frozen=True)
-class RowCheck:
-    """Printed UAR and WAR beside those that the printed recalls give, in percent as printed.
-
-    Attributes:
-        system: of the row.
-        uar, recomputed_uar: printed, and the plain mean of the recalls.
-        war, recomputed_war: printed, and the mean weighted by class sizes; the sizes are those of the whole data set,
-            from which those of a fold differ by a clip or two, so that this one is near and not exact.
-    """
-
-    system: str
-    uar: float
-    recomputed_uar: float
-    war: float
-    recomputed_war: float
-
-    @property
-    def uar_is_mean(self) -> bool:
-        """Whether the printed UAR is the mean of the printed recalls, up to rounding."""
-        return abs(self.uar - self.recomputed_uar) < ROUNDING
-
-
 @cache
 def published_tables() -> Mapping[str, PublishedTable]:
-    """All tables of the package by name, in the order of the file."""
-    with as_file(files("emotion_llama.evaluation") / "data" / "published.yaml") as path:
-        return read_published(path)
+    """All tables of the package's data/published.yaml by name, in the order of the file."""
+    import yaml
 
-
-def read_published(path: Path) -> Mapping[str, PublishedTable]:
-    """Tables of a file of the form of the package's data/published.yaml.
-
-    Raises:
-        InputError: the file is of another form, or a row has another number of figures than its table.
-    """
-    from emotion_llama.config import checked, read_tree
-
-    document = checked(_document(), read_tree(path), str(path))
-    tables: dict[str, PublishedTable] = {}
-    for table in document.tables:  # type: ignore[attr-defined]
-        if wrong := [name for name, row in table.rows.items() if len(row) != len(table.figures)]:
-            raise InputError(f"{path}: the row {wrong[0]} of {table.name} has not {len(table.figures)} figures")
-        tables[table.name] = PublishedTable(
-            table.name,
-            table.benchmark,
-            tuple(table.figures),
-            table.scale,
-            table.source,
-            tuple(table.notes),
-            MappingProxyType({name: tuple(row) for name, row in table.rows.items()}),
-        )
-    return MappingProxyType(tables)
+    text = (files("emotion_llama.evaluation") / "data" / "published.yaml").read_text(encoding="utf-8")
+    tables = [PublishedTable(**table) for table in yaml.safe_load(text)["tables"]]
+    return {table.name: table for table in tables}
 
 
 def published_for(benchmark: str) -> list[PublishedTable]:
@@ -115,8 +65,11 @@ def published_for(benchmark: str) -> list[PublishedTable]:
     return [table for table in published_tables().values() if table.benchmark == name]
 
 
-def check_recalls(table: PublishedTable, sizes: Mapping[str, int]) -> list[RowCheck]:
-    """UAR and WAR of every row, recomputed from its recalls.
+def recomputed(table: PublishedTable, sizes: Mapping[str, int]) -> dict[str, tuple[float, float]]:
+    """UAR and WAR of every row, in percent as printed, recomputed from its recalls: mean, and weighted by class size.
+
+    The sizes are those of the whole data set, from which those of a fold differ by a clip or two, so that WAR is near
+    and not exact.
 
     Args:
         table: with recalls, uar and accuracy.
@@ -128,42 +81,29 @@ def check_recalls(table: PublishedTable, sizes: Mapping[str, int]) -> list[RowCh
     labels = [name.removeprefix(RECALL) for name in table.figures if name.startswith(RECALL)]
     if not labels or not {"uar", "accuracy"} <= set(table.figures):
         raise InputError(f"{table.name} has no recalls by class, and cannot be recomputed")
-    checks = []
+    if set(labels) != set(sizes):
+        raise InputError(f"recalls are of {sorted(labels)}, sizes of {sorted(sizes)}; give both for the same classes")
+    weights = [sizes[label] for label in labels]
+    found = {}
     for system, row in table.rows.items():
-        recalls = {name.removeprefix(RECALL): value for name, value in zip(table.figures, row, strict=True)
-                   if name.startswith(RECALL)}  # fmt: skip
-        printed = dict(zip(table.figures, row, strict=True))
-        checks.append(
-            RowCheck(
-                system,
-                printed["uar"],
-                mean_recall(recalls),
-                printed["accuracy"],
-                weighted_recall(recalls, sizes),
+        recalls = [value for name, value in zip(table.figures, row, strict=True) if name.startswith(RECALL)]
+        found[system] = float(np.mean(recalls)), float(np.average(recalls, weights=weights))
+    return found
+
+
+def table_checks(table: PublishedTable) -> tuple[str, ...]:
+    """For tables with recalls: which printed UARs are not the mean of the printed recalls, up to rounding."""
+    if not {"uar", "accuracy"} <= set(table.figures):
+        return ()
+    from emotion_llama.evaluation.tasks.dfew import CLASS_SIZES
+
+    sentences = []
+    for system, (mean, _) in recomputed(table, CLASS_SIZES).items():
+        printed = table.value(system, "uar") * table.scale
+        if abs(printed - mean) >= ROUNDING:
+            sentences.append(
+                f"{table.name}, {system}: the printed UAR {printed:.2f} is not the mean of the printed recalls "
+                f"({mean:.2f})"
             )
-        )
-    return checks
-
-
-@cache
-def _document() -> type[BaseModel]:
-    """The strict form of the file; pydantic is imported when it is read."""
-    from pydantic import BaseModel, ConfigDict
-
-    class Table(BaseModel):
-        model_config = ConfigDict(extra="forbid", strict=True)
-        name: str
-        benchmark: str
-        figures: list[str]
-        scale: float
-        source: str
-        notes: list[str]
-        rows: dict[str, list[float]]
-
-    class Document(BaseModel):
-        model_config = ConfigDict(extra="forbid", strict=True)
-        tables: list[Table]
-
-    Table.model_rebuild()
-    Document.model_rebuild(_types_namespace={"Table": Table})
-    return Document
+    others = len(table.rows) - len(sentences)
+    return (*sentences, f"{table.name}: of the other {others} rows, UAR is the mean of the recalls")

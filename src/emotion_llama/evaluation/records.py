@@ -1,6 +1,6 @@
-"""What flows through an evaluation: cases with their truth, questions to a system, replies, and scores with counts.
+"""What flows through an evaluation: samples with their truth, prompts, outputs, and metrics with counts.
 
-A reply without an answer says why, and is counted; nothing stands in for it.
+An output without an answer says why, and is counted; nothing stands in for it.
 """
 
 from __future__ import annotations
@@ -18,13 +18,13 @@ Kind = Literal["label", "words", "sentiment", "description", "labels"]
 
 @dataclass(frozen=True)
 class Truth:
-    """What is true of a case: exactly the one that its benchmark's `kind` names.
+    """What is true of a sample: exactly one of these.
 
     Attributes:
-        label: one word of the benchmark's label space ("label").
-        words: emotion words, open vocabulary ("words") or several labels ("labels").
-        sentiment: a figure, negative to positive ("sentiment").
-        description: a text to be compared with ("description").
+        label: one word of the benchmark's label space.
+        words: emotion words, open vocabulary or several labels.
+        sentiment: a number, negative to positive.
+        description: a text to be compared with.
     """
 
     label: str | None = None
@@ -39,38 +39,42 @@ class Truth:
 
 
 @dataclass(frozen=True)
-class Case:
+class EvalSample:
     """One clip of a benchmark.
 
     Attributes:
-        case_id: unique within the benchmark.
+        sample_id: unique within the benchmark.
         truth: what is true of it.
         media: the clip; None where only features or predictions are at hand.
-        words: what is said; None where the benchmark has none.
-        group: whoever's clips go together in a bootstrap (person or source); None: each alone.
+        transcript: what is said; None where the benchmark has none.
+        group: samples of one group are drawn together in a bootstrap (person or source); None: alone.
         fold: of a benchmark with folds, from 1.
-        frame_count: pictures that the benchmark's own file states.
-        note: of MERR-Synth: "conflict", "silent" ...; scores are also given by note.
+        frame_count: frames that the benchmark's own file states.
+        note: "conflict: ...", "no_face" ...; metrics are also given by note.
+        parts: further parts of the result that the sample belongs to.
+        alone: modality -> the label that it alone shows, where modalities conflict.
     """
 
-    case_id: str
+    sample_id: str
     truth: Truth
     media: Path | None = None
-    words: str | None = None
+    transcript: str | None = None
     group: str | None = None
     fold: int | None = None
     frame_count: int | None = None
     note: str = ""
+    parts: tuple[str, ...] = ()
+    alone: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
-class Ask:
-    """What a benchmark asks of every case.
+class EvalPrompt:
+    """What a benchmark asks about every sample.
 
     Attributes:
         task: a name of `prompts.TASKS`.
         instruction: in place of the task's pool; None takes the pool's first.
-        labels: the label space's words, where one of them is to be told; empty for free answers.
+        labels: the label space, where one of its labels is to be predicted; empty for free answers.
         max_new_tokens: of a generated answer (published: 500).
     """
 
@@ -81,19 +85,19 @@ class Ask:
 
 
 @dataclass(frozen=True)
-class Reply:
-    """What a system answered to one case.
+class Output:
+    """What a model answered about one sample.
 
     Attributes:
-        case_id: whose.
+        sample_id: of the sample.
         text: the generated answer; None where none was generated.
-        probabilities: over the asked labels, by likelihood; None where the system has none.
+        probabilities: over the labels of the prompt, by likelihood; None where the model has none.
         problem: why there is neither; None otherwise.
         seconds: it took; 0 from a file.
         tokens_in, tokens_out: where counted.
     """
 
-    case_id: str
+    sample_id: str
     text: str | None = None
     probabilities: Mapping[str, float] | None = None
     problem: str | None = None
@@ -105,12 +109,12 @@ class Reply:
         if self.probabilities is not None:
             object.__setattr__(self, "probabilities", MappingProxyType(dict(self.probabilities)))
         if (self.problem is not None) == (self.text is not None or self.probabilities is not None):
-            raise InputError(f"a reply to {self.case_id} is an answer, or a problem, and not both")
+            raise InputError(f"the output for {self.sample_id} is an answer, or a problem, and not both")
 
 
 @runtime_checkable
 class System(Protocol):
-    """Something that answers cases: our model, rules, another model behind a server, a file of predictions."""
+    """Something that answers: our model, the evidence rules, another model behind a server, a file of predictions."""
 
     @property
     def name(self) -> str:
@@ -118,14 +122,14 @@ class System(Protocol):
 
     @property
     def settings(self) -> Mapping[str, object]:
-        """Everything its replies depend on beyond case and ask, as JSON values (weights' hash, layout, dtype, ...)."""
+        """All that its outputs depend on beyond sample and prompt, as JSON values (hash of the weights, ...)."""
 
     @property
     def batch_size(self) -> int:
-        """Cases it likes to be asked at once."""
+        """Samples in a batch."""
 
-    def answer(self, cases: Sequence[Case], ask: Ask) -> Iterator[Reply]:
-        """A reply for each case, in order, as they come. A case that cannot be answered gives a problem."""
+    def answer(self, samples: Sequence[EvalSample], prompt: EvalPrompt) -> Iterator[Output]:
+        """An output for each sample, in order, as they come; one with a problem where there is no answer."""
 
 
 @dataclass(frozen=True)
@@ -139,8 +143,8 @@ class FileProblem:
 
 
 @dataclass(frozen=True)
-class Figure:
-    """One figure of a result, with its interval where one was made; `better` says which direction is good."""
+class Metric:
+    """One value of a result, with its interval where one was made; `better` says which direction is good."""
 
     name: str
     value: float
@@ -150,36 +154,32 @@ class Figure:
 
 
 @dataclass(frozen=True)
-class Result:
-    """Scores of one system on one benchmark by one parser.
+class EvalResult:
+    """Metrics of one model on one benchmark by one parser.
 
     Attributes:
         benchmark: name and version.
-        system: its name.
-        parser: "upstream", "tolerant", "likelihood", or "as given".
-        figures: the primary one first.
-        counts: cases in all, answered, without an answer by reason, skipped by the metric's own rule.
-        parts: the same figures for parts: folds, notes, classes.
+        system: name of the model.
+        parser: "upstream", "tolerant", "likelihood", "judge" or "offline".
+        metrics: the primary one first.
+        counts: samples in all, answered, without an answer by reason, skipped by the metric's own rule.
+        parts: the same metrics of parts: folds, notes, classes.
     """
 
     benchmark: str
     system: str
     parser: str
-    figures: tuple[Figure, ...]
+    metrics: tuple[Metric, ...]
     counts: Mapping[str, int]
-    parts: Mapping[str, tuple[Figure, ...]] = field(default_factory=dict)
+    parts: Mapping[str, tuple[Metric, ...]] = field(default_factory=dict)
 
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "counts", MappingProxyType(dict(self.counts)))
-        object.__setattr__(self, "parts", MappingProxyType(dict(self.parts)))
-
-    def figure(self, name: str) -> Figure:
-        """The figure of that name.
+    def metric(self, name: str) -> Metric:
+        """The metric of that name.
 
         Raises:
             InputError: there is none.
         """
-        found = next((figure for figure in self.figures if figure.name == name), None)
+        found = next((metric for metric in self.metrics if metric.name == name), None)
         if found is None:
-            raise InputError(f"no figure {name!r} (there are: {', '.join(f.name for f in self.figures)})")
+            raise InputError(f"no metric {name!r} (there are: {', '.join(m.name for m in self.metrics)})")
         return found

@@ -1,51 +1,30 @@
-"""A run: cases asked, replies kept, scored by every parser, written with a card of what it was."""
+"""A run: samples asked, outputs kept, scored by every parser, written with a card of what it was."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime, timezone
 from pathlib import Path
+from typing import Any
 
+from emotion_llama import __version__
 from emotion_llama.errors import InputError
-from emotion_llama.evaluation.benchmarks.benchmark import Benchmark
-from emotion_llama.evaluation.case_keys import case_keys
+from emotion_llama.evaluation.cache import OutputCache, Progress, collect, data_sha256, prompt_json, sample_keys
 from emotion_llama.evaluation.judges import Judge
-from emotion_llama.evaluation.judging import Judging, judged_by, read_by, synonym_groups_by
-from emotion_llama.evaluation.records import Case, FileProblem, Reply, Result, System
-from emotion_llama.evaluation.reply_cache import Progress, ReplyCache, collect
-from emotion_llama.evaluation.run_card import run_card
-from emotion_llama.evaluation.run_folder import PREDICTIONS_FILE, CaseRow, write_run
-from emotion_llama.evaluation.scoring import Intervals
-from emotion_llama.evaluation.scoring_words import GroupScorer
+from emotion_llama.evaluation.judging import judge_descriptions, reduce_outputs, synonym_groups_by
+from emotion_llama.evaluation.metrics.intervals import NUM_RESAMPLES
+from emotion_llama.evaluation.parsers import PARSERS, check_parser, parse_label
+from emotion_llama.evaluation.records import EvalResult, EvalSample, FileProblem, Output, System
+from emotion_llama.evaluation.run_folder import PREDICTIONS_FILE, EvalRun, SampleRow, installed, machine, write_run
+from emotion_llama.evaluation.scoring import applicable_parsers, score_outputs
 from emotion_llama.evaluation.shards import Shard
 from emotion_llama.evaluation.systems.predictions import write_predictions
-from emotion_llama.labels import LABEL_SPACES, LabelSpace
-
-NO_CLIPS = "no media file"  # how `benchmarks.files.media_problems` begins
-
-
-@dataclass(frozen=True)
-class EvalRun:
-    """A finished run.
-
-    Attributes:
-        results: one a parser.
-        replies: one a case, in the order of the cases.
-        card: as `run_card` makes it.
-        rows: see `run_folder.CaseRow`.
-        file_problems: of the benchmark's files.
-        folder: where it was written; None where it was not.
-    """
-
-    results: tuple[Result, ...]
-    replies: tuple[Reply, ...]
-    card: Mapping[str, object]
-    rows: tuple[CaseRow, ...]
-    file_problems: tuple[FileProblem, ...]
-    folder: Path | None = None
+from emotion_llama.evaluation.tasks.base import Benchmark
+from emotion_llama.evaluation.tasks.checks import NO_MEDIA
 
 
 def evaluate(
@@ -56,97 +35,101 @@ def evaluate(
     limit: int | None = None,
     resume: bool = False,
     parsers: Sequence[str] | None = None,
-    intervals: Intervals | None = None,
+    num_resamples: int = NUM_RESAMPLES,
     judge: Judge | None = None,
     shard: Shard | None = None,
     progress: Progress | None = None,
     file_problems: Sequence[FileProblem] | None = None,
 ) -> EvalRun | None:
-    """Ask a system all cases of a benchmark and score its replies.
+    """Ask a model about all samples of a benchmark and score its outputs.
 
     Args:
         benchmark: with its files.
-        system: who answers.
+        system: the model.
         out: folder of the run; None keeps nothing.
-        limit: the first so many cases only.
-        resume: go on with the run in `out`; replies to the same cases, question and settings are not asked again.
-        parsers: how replies are read, side by side; None: every way that applies.
-        intervals: how bootstrap intervals are made.
+        limit: the first so many samples only.
+        resume: go on with the run in `out`; what was asked before with the same prompt and settings is not asked again.
+        parsers: how outputs are parsed, side by side; None: every way that applies.
+        num_resamples: of the bootstrap intervals; 0 makes none.
         judge: rates descriptions, groups synonyms.
         shard: which of several processes this is; the first one scores.
-        progress: hears how far the asking is.
-        file_problems: what `benchmark.check()` says, where it was asked already; it may open many clips.
+        progress: called with the number of outputs so far.
+        file_problems: what `benchmark.check()` says, where it was called already; it may open many clips.
 
     Returns:
         The run; None in every process but the first.
 
     Raises:
         InputError: the benchmark's files are not usable, `out` holds a run and `resume` is not given, or nothing keeps
-            the replies of several processes.
+            the outputs of several processes.
     """
     place = shard or Shard()
     problems = benchmark.check() if file_problems is None else list(file_problems)
-    if fatal := [problem for problem in problems if _stops(problem, system)]:
-        told = "; ".join(f"{p.where}: {p.what}" for p in fatal[:3])
-        raise InputError(f"{benchmark.name} cannot be evaluated: {told}" + ("; and more" if len(fatal) > 3 else ""))
-    cases = benchmark.cases()[:limit]
-    if not cases:
-        raise InputError(f"{benchmark.name} has no cases in {benchmark.folder}")
+    samples = _usable_samples(benchmark, system, problems)[:limit]
     _check_out(out, resume, place)
     started, began = datetime.now(timezone.utc).isoformat(timespec="seconds"), time.perf_counter()
-    keys = case_keys(cases)
-    with ExitStack() as open_things:
+    keys = sample_keys(samples)
+    with ExitStack() as opened:
         cache = None
         if out is not None:
-            cache = ReplyCache(out, system, benchmark.ask, keys, writer=place.rank)
-            open_things.callback(cache.close)
-        known = sum(case in cache for case in cases) if cache is not None else 0
-        place.wait()  # a process that is quicker to start would have written replies that this one counts as known
-        found = collect(system, cases, benchmark.ask, cache, shard=place, progress=progress)
+            cache = OutputCache(out, system, benchmark.prompt, keys, writer=place.rank)
+            opened.callback(cache.close)
+        known = sum(sample in cache for sample in samples) if cache is not None else 0
+        place.wait()  # a process that is quicker to start would have written outputs that this one counts as known
+        found = collect(system, samples, benchmark.prompt, cache, shard=place, progress=progress)
         place.wait()
         if not place.is_first:
             return None
         if cache is not None and place.world > 1:
             cache.read_again()
-            found = {**{c.case_id: r for c in cases if (r := cache.get(c)) is not None}, **found}
-        replies = tuple(
-            found.get(case.case_id) or Reply(case.case_id, problem="another process could not answer it")
-            for case in cases
+            found = {**{one.sample_id: kept for one in samples if (kept := cache.get(one)) is not None}, **found}
+        outputs = [
+            found.get(one.sample_id) or Output(one.sample_id, problem="another process could not answer it")
+            for one in samples
+        ]
+        results, rows = score_run(
+            benchmark, system.name, samples, outputs, parsers=parsers, num_resamples=num_resamples, judge=judge
         )
-        scored = score_replies(
-            benchmark, system.name, cases, replies, parsers=parsers, intervals=intervals, judge=judge
-        )
-        card = run_card(
-            benchmark,
-            system,
-            cases,
-            keys,
-            replies,
-            file_problems=problems,
-            settings_sha256="" if cache is None else cache.settings_sha256,
-            judge=None if judge is None else judge.settings,
-            wall_seconds=time.perf_counter() - began,
-            fresh=len(cases) - known,
-            limit=limit,
-            started_at=started,
-            processes=place.world,
-        )
-        run = EvalRun(scored.results, replies, card, scored.rows, tuple(problems), out)
+        card = {
+            **_card(benchmark, system, samples, outputs, problems, judge, limit, data_sha256(samples, keys)),
+            "time": {
+                "started_at": started,
+                "wall_seconds": round(time.perf_counter() - began, 2),
+                "asked_in_this_session": len(samples) - known,
+                "seconds_of_all_replies": round(sum(output.seconds for output in outputs), 2),
+                "tokens_in": _total(output.tokens_in for output in outputs),
+                "tokens_out": _total(output.tokens_out for output in outputs),
+            },
+            "versions": installed(),
+            "machine": {**machine(), "processes": place.world},
+        }
+        card["system"]["settings_sha256"] = "" if cache is None else cache.settings_sha256
+        run = EvalRun(system.name, tuple(results), card, tuple(rows), tuple(outputs), tuple(problems), out)
         if out is not None:
-            write_predictions(out / PREDICTIONS_FILE, replies)
-            write_run(out, run.results, card, run.rows)
+            write_predictions(out / PREDICTIONS_FILE, outputs)
+            write_run(out, run)
     return run
 
 
-def _stops(problem: FileProblem, system: System) -> bool:
-    """Whether a problem leaves nothing to evaluate; absent clips do not matter to who opens none."""
-    return problem.is_fatal and (getattr(system, "needs_clips", True) or not problem.what.startswith(NO_CLIPS))
+def _usable_samples(benchmark: Benchmark, system: System, problems: Sequence[FileProblem]) -> list[EvalSample]:
+    """All samples; InputError where a problem leaves nothing to evaluate.
+
+    Absent clips are no such problem for a model that opens none, such as a file of predictions.
+    """
+    needs_clips = getattr(system, "needs_clips", True)
+    if fatal := [one for one in problems if one.is_fatal and (needs_clips or not one.what.startswith(NO_MEDIA))]:
+        listed = "; ".join(f"{one.where}: {one.what}" for one in fatal[:3]) + ("; and more" if len(fatal) > 3 else "")
+        raise InputError(f"{benchmark.name} cannot be evaluated: {listed}")
+    samples = benchmark.samples()
+    if not samples:
+        raise InputError(f"{benchmark.name} has no samples in {benchmark.folder}")
+    return samples
 
 
 def _check_out(out: Path | None, resume: bool, shard: Shard) -> None:
     if out is None:
         if shard.world > 1:
-            raise InputError("several processes need --out, where each keeps its replies")
+            raise InputError("several processes need --out, where each keeps its outputs")
         return
     if out.exists() and not out.is_dir():
         raise InputError(f"--out {out} is a file; give a folder")
@@ -154,84 +137,110 @@ def _check_out(out: Path | None, resume: bool, shard: Shard) -> None:
         raise InputError(f"{out} holds a run; give --resume to go on with it, or another --out")
 
 
+def _card(
+    benchmark: Benchmark,
+    system: System,
+    samples: Sequence[EvalSample],
+    outputs: Sequence[Output],
+    problems: Sequence[FileProblem],
+    judge: Judge | None,
+    limit: int | None,
+    data_hash: str,
+) -> dict[str, Any]:
+    """What the run was, as JSON values: benchmark and data, model and weights, prompt, judge, why samples failed."""
+    return {
+        "emotion_llama": __version__,
+        "benchmark": {
+            **{key: getattr(benchmark, key) for key in ("name", "version", "kind", "primary")},
+            "folder": str(benchmark.folder),
+            "ask": prompt_json(benchmark.prompt),
+            "cases": len(samples),
+            "limit": limit,
+            "data_sha256": data_hash,
+            "file_problems": [vars(problem) for problem in problems],
+        },
+        "system": {"name": system.name, "settings": _as_json(system.settings)},
+        "judge": None if judge is None else _as_json(judge.settings),
+        "problems": dict(Counter(one.problem for one in outputs if one.problem is not None).most_common()),
+    }
+
+
+def _total(counts: Iterable[int | None]) -> int | None:
+    known = [count for count in counts if count is not None]
+    return sum(known) if known else None
+
+
+def _as_json(value: object) -> Any:
+    if isinstance(value, Mapping):
+        return {str(key): _as_json(one) for key, one in value.items()}
+    if isinstance(value, (list, tuple, frozenset, set)):
+        return [_as_json(one) for one in value]
+    return value if value is None or isinstance(value, (str, int, float, bool)) else str(value)
+
+
 # --- scoring --------------------------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True)
-class Scored:
-    """Results of all parsers, and the rows that paired tests need."""
-
-    results: tuple[Result, ...]
-    rows: tuple[CaseRow, ...]
-
-
-def score_replies(
+def score_run(
     benchmark: Benchmark,
     system: str,
-    cases: Sequence[Case],
-    replies: Sequence[Reply],
+    samples: Sequence[EvalSample],
+    outputs: Sequence[Output],
     *,
     parsers: Sequence[str] | None = None,
-    intervals: Intervals | None = None,
+    num_resamples: int = NUM_RESAMPLES,
     judge: Judge | None = None,
-) -> Scored:
-    """Score replies by every parser; arguments as `evaluate`'s.
+) -> tuple[list[EvalResult], list[SampleRow]]:
+    """Score outputs by every parser; arguments as `evaluate`'s.
+
+    Returns:
+        A result for each parser, and the rows that paired tests need.
 
     Raises:
         InputError: a parser does not apply, or the metric needs a judge and there is none.
     """
-    judging = judged_by(judge, cases, replies) if judge is not None and benchmark.kind == "description" else Judging({})
+    judged: Mapping[str, Mapping[str, float]] = {}
+    failures: Mapping[str, int] = {}
+    if judge is not None and benchmark.kind == "description":
+        judged, failures = judge_descriptions(judge, samples, outputs)
     is_wanted = judge is not None and (parsers is None or "judge" in parsers)
-    reduced = read_by(judge, benchmark, replies) if judge is not None and is_wanted else None
-    chosen = list(parsers or benchmark.parsers(replies, judged=judging.figures or None))
+    reduced = reduce_outputs(judge, benchmark, outputs) if judge is not None and is_wanted else None
+    chosen = list(parsers or applicable_parsers(benchmark, outputs, judged=judged or None))
     if reduced is not None and parsers is None:
         chosen.append("judge")
-    results, rows = [], {case.case_id: CaseRow(case.case_id, case.truth.label, case.group) for case in cases}
+    results = []
     for parser in chosen:
-        by_judge = parser == "judge" and reduced is not None
-        read, how = (reduced or (), "upstream") if by_judge else (replies, parser)
+        read, how = (reduced, "upstream") if parser == "judge" and reduced is not None else (outputs, parser)
         groups = None
-        if judge is not None and isinstance(benchmark.scorer, GroupScorer) and benchmark.groups is None:
-            groups = synonym_groups_by(judge, cases, read, how)
-        result = benchmark.score(
-            cases, read, how, system=system, intervals=intervals, groups=groups, judged=judging.figures or None
-        )
-        counts = {**result.counts, **judging.counts} if parser == "judge" else result.counts
+        if judge is not None and benchmark.metric == "groups" and benchmark.groups is None:
+            groups = synonym_groups_by(judge, samples, read, how)
+        result = score_outputs(
+            benchmark, samples, read, how, system=system, num_resamples=num_resamples, groups=groups,
+            judged=judged or None,
+        )  # fmt: skip
+        counts = {**result.counts, **failures} if parser == "judge" else result.counts
         results.append(replace(result, parser=parser, counts=counts))
-        _add_rows(rows, benchmark, cases, replies, parser, judging)
-    return Scored(tuple(results), tuple(rows.values()))
+    return results, _rows(benchmark, samples, outputs, chosen, judged)
 
 
-def _add_rows(
-    rows: dict[str, CaseRow],
+def _rows(
     benchmark: Benchmark,
-    cases: Sequence[Case],
-    replies: Sequence[Reply],
-    parser: str,
-    judging: Judging,
-) -> None:
-    """Note what each case was told, or scored, by this parser."""
-    from emotion_llama.evaluation.parsers import PARSERS, check_parser, tell_label
-
-    by_id = {reply.case_id: reply for reply in replies}
-    spaces = label_spaces(benchmark)
-    for case in cases:
-        row = rows[case.case_id]
-        if spaces is not None and parser in PARSERS:
-            told = tell_label(by_id.get(case.case_id), check_parser(parser), *spaces)
-            rows[case.case_id] = replace(row, answers={**row.answers, parser: told.label})
-        elif parser == "judge" and case.case_id in judging.figures:
-            rows[case.case_id] = replace(row, scores={**row.scores, parser: judging.figures[case.case_id]})
-
-
-def label_spaces(benchmark: Benchmark) -> tuple[LabelSpace, LabelSpace] | None:
-    """The labels that a benchmark of one label a clip asks and scores; None for other benchmarks."""
-    from emotion_llama.evaluation.scoring import LabelScorer
-
-    if isinstance(benchmark.scorer, LabelScorer):
-        return benchmark.scorer.asked, benchmark.scorer.scored
-    if benchmark.kind != "label" or not benchmark.ask.labels:
-        return None
-    known = (space for space in LABEL_SPACES.values() if space.labels == benchmark.ask.labels)
-    space = next(known, LabelSpace("asked", benchmark.ask.labels))
-    return space, space
+    samples: Sequence[EvalSample],
+    outputs: Sequence[Output],
+    parsers: Sequence[str],
+    judged: Mapping[str, Mapping[str, float]],
+) -> list[SampleRow]:
+    """The label predicted for each sample, or its judged scores, by parser."""
+    by_id = {output.sample_id: output for output in outputs}
+    rows = []
+    for one in samples:
+        answers: dict[str, str | None] = {}
+        scores: dict[str, Mapping[str, float]] = {}
+        for parser in parsers:
+            if benchmark.asked is not None and benchmark.scored is not None and parser in PARSERS:
+                output = by_id.get(one.sample_id)
+                answers[parser] = parse_label(output, check_parser(parser), benchmark.asked, benchmark.scored).label
+            elif parser == "judge" and one.sample_id in judged:
+                scores[parser] = judged[one.sample_id]
+        rows.append(SampleRow(one.sample_id, one.truth.label, one.group, answers, scores))
+    return rows

@@ -1,17 +1,20 @@
-"""A run on disk: its results, its card, its replies as a table; written whole, read back strictly."""
+"""A run on disk: its results, its card, its outputs as a table; written whole, read back strictly."""
 
 from __future__ import annotations
 
 import json
+import os
+import platform
+import sys
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
-
-from pydantic import BaseModel, ConfigDict, ValidationError
+from typing import Any
 
 from emotion_llama.errors import InputError
-from emotion_llama.evaluation.records import Case, Figure, Result
+from emotion_llama.evaluation.records import EvalResult, FileProblem, Metric, Output
+from emotion_llama.files import write_whole
 
 RESULTS_FILE, CARD_FILE, PREDICTIONS_FILE, CASES_FILE = (
     "results.json",
@@ -20,123 +23,70 @@ RESULTS_FILE, CARD_FILE, PREDICTIONS_FILE, CASES_FILE = (
     "cases.jsonl",
 )
 VERSION = 1
+_PACKAGES = (
+    "emotion-llama", "torch", "transformers", "numpy", "scikit-learn", "scipy", "av", "mediapipe",
+    "opencv-python-headless",
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
-class CaseRow:
-    """One case as paired tests need it.
+class SampleRow:
+    """One sample as paired tests need it.
 
     Attributes:
-        case_id: of the benchmark.
+        sample_id: of the sample.
         truth: the true label; None where the truth is no label.
-        group: as `Case.group`.
-        answers: parser -> the label told, None where there is none; of benchmarks of one label.
-        scores: parser -> name of a figure -> this case's own figure, where the figure is a mean over cases.
+        group: as `EvalSample.group`.
+        answers: parser -> the predicted label, None where there is none; of benchmarks of one label.
+        scores: parser -> name of a metric -> this sample's own score, where the metric is a mean over samples.
     """
 
-    case_id: str
-    truth: str | None = None
-    group: str | None = None
+    sample_id: str
+    truth: str | None
+    group: str | None
     answers: Mapping[str, str | None] = field(default_factory=dict)
     scores: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
-class RunRecord:
-    """What a folder says of a run.
+class EvalRun:
+    """A finished run.
 
     Attributes:
-        folder: where it is.
+        name: of the model, in reports.
         results: one a parser.
-        card: see `run_card`.
-        rows: see `CaseRow`.
+        card: see `run.evaluate`.
+        rows: one a sample.
+        outputs: likewise; empty where the run was read from its folder.
+        file_problems: of the benchmark's files; likewise.
+        folder: where it was written; None where it was not.
     """
 
-    folder: Path
-    results: tuple[Result, ...]
-    card: Mapping[str, Any]
-    rows: tuple[CaseRow, ...]
-
-    @property
-    def system(self) -> str:
-        """Its name."""
-        return self.results[0].system
-
-    @property
-    def judge(self) -> Mapping[str, Any] | None:
-        """Settings of the judge; None where none was asked."""
-        return self.card.get("judge")
-
-
-class _Strict(BaseModel):
-    model_config = ConfigDict(extra="forbid", strict=True)
-
-
-class _Figure(_Strict):
     name: str
-    value: float
-    low: float | None
-    high: float | None
-    better: Literal["higher", "lower"]
-
-    def record(self) -> Figure:
-        return Figure(self.name, self.value, self.low, self.high, self.better)
-
-
-class _Result(_Strict):
-    benchmark: str
-    system: str
-    parser: str
-    figures: list[_Figure]
-    counts: dict[str, int]
-    parts: dict[str, list[_Figure]]
-
-    def record(self) -> Result:
-        parts = {name: tuple(f.record() for f in figures) for name, figures in self.parts.items()}
-        return Result(
-            self.benchmark, self.system, self.parser, tuple(f.record() for f in self.figures), self.counts, parts
-        )
+    results: tuple[EvalResult, ...]
+    card: Mapping[str, Any]
+    rows: tuple[SampleRow, ...]
+    outputs: tuple[Output, ...] = field(default=(), compare=False)
+    file_problems: tuple[FileProblem, ...] = field(default=(), compare=False)
+    folder: Path | None = field(default=None, compare=False)
 
 
-class _Results(_Strict):
-    version: int
-    results: list[_Result]
-
-
-class _Row(_Strict):
-    case_id: str
-    truth: str | None
-    group: str | None
-    answers: dict[str, str | None]
-    scores: dict[str, dict[str, float]]
-
-
-def write_run(folder: Path, results: Sequence[Result], card: Mapping[str, Any], rows: Sequence[CaseRow]) -> None:
+def write_run(folder: Path, run: EvalRun) -> None:
     """Write a run; the results last, so that their presence says that it is done."""
-    lines = (
-        {"case_id": r.case_id, "truth": r.truth, "group": r.group, "answers": dict(r.answers),
-         "scores": {parser: dict(scores) for parser, scores in r.scores.items()}}
-        for r in rows
-    )  # fmt: skip
-    _write(folder / CASES_FILE, "".join(json.dumps(line, ensure_ascii=False) + "\n" for line in lines))
-    _write(folder / CARD_FILE, json.dumps(card, indent=1, ensure_ascii=False) + "\n")
-    found = {"version": VERSION, "results": [result_row(result) for result in results]}
-    _write(folder / RESULTS_FILE, json.dumps(found, indent=1, ensure_ascii=False, allow_nan=False) + "\n")
+    rows = ({("case_id" if key == "sample_id" else key): value for key, value in vars(row).items()} for row in run.rows)
+    write_whole(folder / CASES_FILE, "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows))
+    write_whole(folder / CARD_FILE, json.dumps(run.card, indent=1, ensure_ascii=False) + "\n")
+    found = {"version": VERSION, "results": [_result_row(result) for result in run.results]}
+    write_whole(folder / RESULTS_FILE, json.dumps(found, indent=1, ensure_ascii=False, allow_nan=False) + "\n")
 
 
-def result_row(result: Result) -> dict[str, Any]:
-    """A result as JSON values."""
-    return {
-        "benchmark": result.benchmark,
-        "system": result.system,
-        "parser": result.parser,
-        "figures": [vars(figure) for figure in result.figures],
-        "counts": dict(result.counts),
-        "parts": {name: [vars(figure) for figure in figures] for name, figures in result.parts.items()},
-    }
+def _result_row(result: EvalResult) -> dict[str, Any]:
+    parts = {name: [vars(metric) for metric in metrics] for name, metrics in result.parts.items()}
+    about = {key: getattr(result, key) for key in ("benchmark", "system", "parser")}
+    return {**about, "figures": [vars(one) for one in result.metrics], "counts": result.counts, "parts": parts}
 
 
-def read_run(folder: Path) -> RunRecord:
+def read_run(folder: Path) -> EvalRun:
     """The run in a folder.
 
     Raises:
@@ -144,25 +94,29 @@ def read_run(folder: Path) -> RunRecord:
     """
     path = folder / RESULTS_FILE
     if not path.is_file():
-        state = "is not finished: run the same command with --resume" if _has_replies(folder) else "holds no run"
+        is_begun = folder.is_dir() and any(folder.glob("replies.*.jsonl"))
+        state = "is not finished: run the same command with --resume" if is_begun else "holds no run"
         raise InputError(f"{folder} {state} ({RESULTS_FILE} is missing)")
     try:
-        found = _Results.model_validate_json(path.read_bytes())
-        rows = [_Row.model_validate_json(line) for line in (folder / CASES_FILE).read_bytes().splitlines()]
+        found = json.loads(path.read_bytes())
+        results = tuple(_result_of_row(row) for row in found["results"])
+        lines = [json.loads(line) for line in (folder / CASES_FILE).read_bytes().splitlines()]
+        rows = tuple(SampleRow(line.pop("case_id"), **line) for line in lines)
         card = json.loads((folder / CARD_FILE).read_text(encoding="utf-8"))
-    except (OSError, ValueError, ValidationError) as error:
+    except (OSError, ValueError, KeyError, TypeError) as error:
         raise InputError(f"{folder} cannot be read as a run ({str(error).splitlines()[0]}); evaluate again") from error
-    if found.version != VERSION or not found.results:
-        raise InputError(f"{path} is of version {found.version}, expected {VERSION}; evaluate again with this release")
-    return RunRecord(
-        folder,
-        tuple(result.record() for result in found.results),
-        card,
-        tuple(CaseRow(**row.model_dump()) for row in rows),
-    )
+    if found.get("version") != VERSION or not results:
+        raise InputError(f"{path} is of version {found.get('version')}, expected {VERSION}; evaluate again")
+    return EvalRun(results[0].system, results, card, rows, folder=folder)
 
 
-def find_runs(folders: Sequence[Path]) -> list[RunRecord]:
+def _result_of_row(row: Mapping[str, Any]) -> EvalResult:
+    parts = {name: tuple(Metric(**one) for one in metrics) for name, metrics in row["parts"].items()}
+    about = {key: row[key] for key in ("benchmark", "system", "parser", "counts")}
+    return EvalResult(**about, metrics=tuple(Metric(**one) for one in row["figures"]), parts=parts)
+
+
+def find_runs(folders: Sequence[Path]) -> list[EvalRun]:
     """The runs in folders and in the folders right below them.
 
     Raises:
@@ -176,19 +130,19 @@ def find_runs(folders: Sequence[Path]) -> list[RunRecord]:
     return found
 
 
-def row_of_case(case: Case, answers: Mapping[str, str | None], scores: Mapping[str, Mapping[str, float]]) -> CaseRow:
-    """What is kept of a case."""
-    return CaseRow(case.case_id, case.truth.label, case.group, answers, scores)
+def installed() -> dict[str, str]:
+    """Versions of the packages that metrics depend on."""
+    from importlib.metadata import PackageNotFoundError, version
+
+    found = {"python": platform.python_version()}
+    for name in _PACKAGES:
+        with suppress(PackageNotFoundError):
+            found[name] = version(name)
+    return found
 
 
-def _has_replies(folder: Path) -> bool:
-    return folder.is_dir() and any(folder.glob("replies.*.jsonl"))
-
-
-def _write(path: Path, text: str) -> None:
-    half = path.with_name(f".{path.name}.tmp")
-    try:
-        half.write_text(text, encoding="utf-8")
-        half.replace(path)
-    except OSError as error:
-        raise InputError(f"{path} cannot be written ({error.strerror}); make room, then resume") from error
+def machine() -> dict[str, Any]:
+    """Processor and GPUs; torch is asked only where it is loaded."""
+    torch = sys.modules.get("torch")
+    gpus = [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())] if torch is not None else []
+    return {"processor": platform.machine(), "system": platform.system(), "cores": os.cpu_count(), "gpus": gpus}

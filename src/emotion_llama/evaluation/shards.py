@@ -1,4 +1,4 @@
-"""One run in several processes, as torchrun starts them: which cases are whose, and waiting for all."""
+"""One run in several processes, as torchrun starts them: which samples are whose, and waiting for all."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import NamedTuple, TypeVar
 from emotion_llama.errors import InputError
 
 T = TypeVar("T")
-LONGEST_WAIT = timedelta(days=7)  # one process may have much longer clips than another
+MAX_WAIT = timedelta(days=7)  # one process may have much longer clips than another
 
 
 class Shard(NamedTuple):
@@ -44,7 +44,7 @@ class Shard(NamedTuple):
         import torch.distributed as dist
 
         if not dist.is_initialized():
-            dist.init_process_group("gloo", timeout=LONGEST_WAIT)
+            dist.init_process_group("gloo", timeout=MAX_WAIT)
         dist.barrier()
 
     def leave(self) -> None:

@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from emotion_llama.errors import InputError
-from emotion_llama.evaluation.parsers import tell_label
-from emotion_llama.evaluation.records import Ask, Case, Reply, System, Truth
+from emotion_llama.evaluation.parsers import parse_label
+from emotion_llama.evaluation.records import EvalPrompt, EvalSample, Output, System, Truth
 from emotion_llama.labels import MERR9, LabelSpace
 
-REASON = Ask("reason", max_new_tokens=300)
+REASON = EvalPrompt("reason", max_new_tokens=300)
 
 
 @dataclass(frozen=True)
@@ -52,7 +52,7 @@ class ClipComparison:
 def compare_clip(
     clip: Path, systems: Sequence[System], *, words: str | None = None, space: LabelSpace = MERR9
 ) -> ClipComparison:
-    """Ask every system for a label and for its reasons.
+    """Ask every model for a label and for its reasons.
 
     Args:
         clip: a video or sound file.
@@ -67,17 +67,17 @@ def compare_clip(
         raise InputError(f"{clip}: no such file")
     if not systems:
         raise InputError("there is nobody to compare; name models")
-    case = Case(clip.stem, Truth(description=""), clip, words)
+    case = EvalSample(clip.stem, Truth(description=""), clip, words)
     return ClipComparison(clip, words, space.labels, tuple(_side(system, case, space) for system in systems))
 
 
-def _side(system: System, case: Case, space: LabelSpace) -> Side:
-    told, reasons = (_ask(system, case, ask) for ask in (Ask("emotion", labels=space.labels), REASON))
+def _side(system: System, case: EvalSample, space: LabelSpace) -> Side:
+    told, reasons = (_ask(system, case, ask) for ask in (EvalPrompt("emotion", labels=space.labels), REASON))
     label = problem = None
     if told.problem is not None:
         problem = told.problem
     else:
-        found = tell_label(told, "tolerant" if told.probabilities is None else "likelihood", space, space)
+        found = parse_label(told, "tolerant" if told.probabilities is None else "likelihood", space, space)
         label, problem = found.label, found.why_none
     return Side(
         system.name, label, told.probabilities, told.text, reasons.text, problem, reasons.problem,
@@ -85,7 +85,7 @@ def _side(system: System, case: Case, space: LabelSpace) -> Side:
     )  # fmt: skip
 
 
-def _ask(system: System, case: Case, ask: Ask) -> Reply:
+def _ask(system: System, case: EvalSample, ask: EvalPrompt) -> Output:
     return next(iter(system.answer([case], ask)))
 
 

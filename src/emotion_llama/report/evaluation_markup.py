@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from emotion_llama.evaluation.report import Report, Row, Section, published_lines, shown, spoken
+from emotion_llama.evaluation.report import Row, Section, by_sentence, published_lines, shown
 from emotion_llama.report.evaluation_text import counts_text
 from emotion_llama.report.wording import printable
 
@@ -25,9 +25,9 @@ def latex(text: str) -> str:
     return "".join(_LATEX.get(c, c) for c in printable(text))
 
 
-def render_markdown(report: Report) -> str:
+def render_markdown(report: Sequence[Section]) -> str:
     """The whole report in Markdown."""
-    return "\n".join(line for section in report.sections for line in _markdown(section)) + "\n"
+    return "\n".join(line for section in report for line in _markdown(section)) + "\n"
 
 
 def _markdown(section: Section) -> list[str]:
@@ -43,7 +43,7 @@ def _markdown(section: Section) -> list[str]:
     failed = [f"{name}: {n} x {why}" for name, some in section.problems.items() for why, n in some.items()]
     lines += _bullets("Failures", failed)
     lines += _bullets("Paired tests", comparison_lines(section))
-    lines += _bullets("How it was done", [f"{who}: {told}" for who, told in spoken(section.protocol)])
+    lines += _bullets("How it was done", [f"{who}: {told}" for who, told in by_sentence(section.protocol)])
     return lines + _bullets("Published rows", published_lines(section))
 
 
@@ -54,16 +54,16 @@ def comparison_lines(section: Section) -> list[str]:
         scale = 1 if one.test != "McNemar, exact" else 100
         d = one.difference
         lines.append(
-            f"{one.first} minus {one.second}: {one.figure} {d.value * scale:+.2f} [{d.low * scale:+.2f}, "
+            f"{one.first} minus {one.second}: {one.metric} {d.value * scale:+.2f} [{d.low * scale:+.2f}, "
             f"{d.high * scale:+.2f}], p = {one.p_value:.3g} ({one.test}), {one.only_first} against "
-            f"{one.only_second} of {one.num_cases} cases"
+            f"{one.only_second} of {one.num_samples} cases"
         )
     return [*lines, *(f"not compared: {why}" for why in section.not_compared)]
 
 
-def render_latex(report: Report) -> str:
+def render_latex(report: Sequence[Section]) -> str:
     """One `table` environment a benchmark (booktabs)."""
-    return "\n".join(_latex(section) for section in report.sections)
+    return "\n".join(_latex(section) for section in report)
 
 
 def _latex(section: Section) -> str:
@@ -84,7 +84,7 @@ def _latex(section: Section) -> str:
 
 
 def _cells(row: Row, columns: Sequence[str]) -> list[str]:
-    figures = (shown(row.figures[c], with_interval=True) if c in row.figures else "" for c in columns)
+    figures = (shown(row.metrics[c], with_interval=True) if c in row.metrics else "" for c in columns)
     return [row.system, row.parser, *figures]
 
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 
 from emotion_llama import __version__
-from emotion_llama.evaluation.published import PublishedTable
-from emotion_llama.evaluation.records import Figure
-from emotion_llama.evaluation.report import AS_THEY_ARE, RECALL, Report, Row, Section, shown, spoken
+from emotion_llama.evaluation.published import RECALL, PublishedTable
+from emotion_llama.evaluation.records import Metric
+from emotion_llama.evaluation.report import AS_THEY_ARE, Row, Section, by_sentence, shown
 from emotion_llama.report.charts import drawing, figure, text
 from emotion_llama.report.dataset_page import page
 from emotion_llama.report.evaluation_markup import UNITS
@@ -35,9 +35,9 @@ LIMITS = (
 )
 
 
-def render_evaluation_page(report: Report) -> str:
+def render_evaluation_page(report: Sequence[Section]) -> str:
     """The whole page as HTML text, to be written as UTF-8."""
-    names = [section.benchmark for section in report.sections]
+    names = [section.benchmark for section in report]
     links = [element("a", name, href=f"#s{number}") for number, name in enumerate(names)]
     head = [
         element("p", "Evaluation", class_="kicker"),
@@ -47,7 +47,7 @@ def render_evaluation_page(report: Report) -> str:
     ]
     if len(links) > 1:
         head.append(element("nav", *links, class_="sections", aria_label="Benchmarks"))
-    body = [_section(section, number) for number, section in enumerate(report.sections)]
+    body = [_section(section, number) for number, section in enumerate(report)]
     limits = element(
         "section", element("h2", "What this can and cannot know"), *(element("p", one) for one in LIMITS),
         class_="limits",
@@ -56,24 +56,24 @@ def render_evaluation_page(report: Report) -> str:
 
 
 def _best(section: Section) -> Row | None:
-    own = [row for row in section.rows if row.is_own and section.primary in row.figures]
-    return max(own, key=lambda row: row.figures[section.primary].value, default=None)
+    own = [row for row in section.rows if row.is_own and section.primary in row.metrics]
+    return max(own, key=lambda row: row.metrics[section.primary].value, default=None)
 
 
-def _verdict(report: Report) -> str:
-    best = _best(report.sections[0])
+def _verdict(report: Sequence[Section]) -> str:
+    best = _best(report[0])
     if best is None:
         return "No figure"
-    primary = report.sections[0].primary
-    return f"{_name(primary)} {shown(best.figures[primary])}"
+    primary = report[0].primary
+    return f"{_name(primary)} {shown(best.metrics[primary])}"
 
 
-def _detail(report: Report) -> str:
-    section = report.sections[0]
+def _detail(report: Sequence[Section]) -> str:
+    section = report[0]
     best = _best(section)
     if best is None:
         return "Nothing was scored."
-    found = best.figures[section.primary]
+    found = best.metrics[section.primary]
     counts = section.counts[f"{best.system} ({best.parser})"]
     told = f"{best.system}, read by the parser {best.parser}: the highest of the runs in this report"
     if found.low is not None and found.high is not None:
@@ -81,8 +81,8 @@ def _detail(report: Report) -> str:
     return f"{told}. {counts.get('cases', 0):,} cases, {counts.get('unanswered', 0):,} without an answer."
 
 
-def _plain(found: Figure, value: float) -> str:
-    return shown(Figure(found.name, value))
+def _plain(found: Metric, value: float) -> str:
+    return shown(Metric(found.name, value))
 
 
 def _section(section: Section, number: int) -> Html:
@@ -109,23 +109,23 @@ def _section(section: Section, number: int) -> Html:
 
 def _chart(section: Section) -> Html:
     """The primary figure of every row, ours with their intervals."""
-    rows = [row for row in section.rows if section.primary in row.figures]
+    rows = [row for row in section.rows if section.primary in row.metrics]
     if not rows:
         return Html()
     scale = MOST_SCALE if section.primary in AS_THEY_ARE else 1.0
-    drawn = [_bar(row, row.figures[section.primary], place, scale) for place, row in enumerate(rows)]
-    words = "; ".join(f"{_label(row)} {shown(row.figures[section.primary])}" for row in rows)
+    drawn = [_bar(row, row.metrics[section.primary], place, scale) for place, row in enumerate(rows)]
+    words = "; ".join(f"{row.label} {shown(row.metrics[section.primary])}" for row in rows)
     margins = "--wide:0rem;--wide-tail:9rem;--narrow:0rem;--narrow-tail:8.2rem"
     name = f"{_name(section.primary)}; ours dark with the 95 % interval, published rows pale"
     return figure(name, drawing(BAR_ROW * len(rows), name, words, *drawn, style=margins), class_="chart")
 
 
-def _bar(row: Row, found: Figure, place: int, scale: float) -> Html:
+def _bar(row: Row, found: Metric, place: int, scale: float) -> Html:
     top = BAR_ROW * place
     kind = " chosen" if row.is_own else ""
     share = min(max(found.value / scale, 0.0), 1.0)
     parts = [
-        text(_label(row), 0, top + 15, f"name{kind}"),
+        text(row.label, 0, top + 15, f"name{kind}"),
         element("rect", x=0, y=top + 22, width=f"{100 * share:.2f}%", height=14, rx=2, class_=f"bar{kind}"),
     ]
     end = share
@@ -144,23 +144,23 @@ def _figures(section: Section) -> Html:
     rows = [
         (row.system, row.parser if row.is_own else "published", *(_cell(row, column) for column in columns))
         for row in section.rows
-        if any(column in row.figures for column in columns)
+        if any(column in row.metrics for column in columns)
     ]
     return element("div", table("Figures", header, rows, "numbers-wide stacks"), class_="scrolls")
 
 
 def _cell(row: Row, column: str) -> str:
-    return shown(row.figures[column], with_interval=True).replace(" ", NBSP) if column in row.figures else ""
+    return shown(row.metrics[column], with_interval=True).replace(" ", NBSP) if column in row.metrics else ""
 
 
 def _recalls(section: Section) -> list[Html]:
     columns = [name for name in section.columns if name.startswith(RECALL)]
     if not columns:
         return []
-    rows = [row for row in section.rows if any(column in row.figures for column in columns)]
+    rows = [row for row in section.rows if any(column in row.metrics for column in columns)]
     labels = [column.removeprefix(RECALL) for column in columns]
     lines = [
-        (_label(row), [row.figures[c].value if c in row.figures else None for c in columns]) for row in rows
+        (row.label, [row.metrics[c].value if c in row.metrics else None for c in columns]) for row in rows
     ]  # fmt: skip
     return [_shaded("Recall of each label, in percent", ("", *labels), lines, percent=True)]
 
@@ -240,7 +240,7 @@ def _counts(section: Section) -> list[Html]:
 def _protocol(section: Section) -> list[Html]:
     if not section.protocol:
         return []
-    listed = table("What a reader has to know", ("Of", ""), spoken(section.protocol), "stacks")
+    listed = table("What a reader has to know", ("Of", ""), by_sentence(section.protocol), "stacks")
     return [element("h3", "How it was done"), listed]
 
 
@@ -260,14 +260,14 @@ def _comparisons(section: Section) -> list[Html]:
         return []
     rows = []
     for one in section.comparisons:
-        scale = 1 if one.figure in AS_THEY_ARE else 100
+        scale = 1 if one.metric in AS_THEY_ARE else 100
         low, value, high = (
             f"{x * scale:+.2f}" for x in (one.difference.low, one.difference.value, one.difference.high)
         )
         rows.append(
             (
-                f"{one.first} minus {one.second}", _name(one.figure), f"{value} [{low}, {high}]", f"{one.p_value:.3g}",
-                one.test, f"{one.only_first} : {one.only_second}", f"{one.num_cases:,}",
+                f"{one.first} minus {one.second}", _name(one.metric), f"{value} [{low}, {high}]", f"{one.p_value:.3g}",
+                one.test, f"{one.only_first} : {one.only_second}", f"{one.num_samples:,}",
             )
         )  # fmt: skip
     header = ("Pair", "Figure", "Difference", "p", "Test", "Only one right", "Cases")
@@ -302,10 +302,6 @@ def _card(name: str, card: Mapping[str, object]) -> Html:
 def lines_of(content: str) -> Html:
     """Text with its line breaks kept."""
     return Html("\n".join(element("span", line) for line in content.split("\n")))
-
-
-def _label(row: Row) -> str:
-    return f"{row.system} ({row.parser})" if row.is_own else row.system
 
 
 def _name(column: str) -> str:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from emotion_llama.evaluation.report import RECALL, Report, Row, Section, published_lines, shown, spoken
+from emotion_llama.evaluation.published import RECALL
+from emotion_llama.evaluation.report import Row, Section, by_sentence, published_lines, shown
 from emotion_llama.report.sheet import Part, Sheet
 
 WIDTH = 80
@@ -17,10 +18,10 @@ SHORT = {
 }  # fmt: skip
 
 
-def render_report_text(report: Report, *, colour: bool = False, encoding: str | None = "utf-8") -> str:
+def render_report_text(report: Sequence[Section], *, colour: bool = False, encoding: str | None = "utf-8") -> str:
     """The whole report, lines of at most 80 columns, with a line break at the end."""
     sheet = Sheet(WIDTH, colour=colour, encoding=encoding)
-    for number, section in enumerate(report.sections):
+    for number, section in enumerate(report):
         if number:
             sheet.line()
         _section(sheet, section)
@@ -38,15 +39,14 @@ def _section(sheet: Sheet, section: Section) -> None:
         sheet.paragraph(f"further figures in the other formats: {', '.join(rest)}", style="dim")
     _counts(sheet, section)
     _comparisons(sheet, section)
-    _listed(sheet, "How it was done", [f"{who}: {told}" for who, told in spoken(section.protocol)])
+    _listed(sheet, "How it was done", [f"{who}: {told}" for who, told in by_sentence(section.protocol)])
     _listed(sheet, "Published rows", published_lines(section))
 
 
 def _row(sheet: Sheet, row: Row, columns: Sequence[str], primary: str) -> None:
-    label = f"{row.system} ({row.parser})" if row.is_own else f"{row.system}"
-    cells = "".join(f"{shown(row.figures[c]) if c in row.figures else '-':>{CELL}}" for c in columns)
-    sheet.line(Part(sheet.pad(label, NAME) + cells, "accent" if row.is_own else "plain"))
-    first = row.figures.get(primary)
+    cells = "".join(f"{shown(row.metrics[c]) if c in row.metrics else '-':>{CELL}}" for c in columns)
+    sheet.line(Part(sheet.pad(row.label, NAME) + cells, "accent" if row.is_own else "plain"))
+    first = row.metrics.get(primary)
     if row.is_own and first is not None and first.low is not None:
         sheet.line(Part(f"  {shown(first, with_interval=True)}", "dim"))
 
@@ -77,9 +77,9 @@ def _comparisons(sheet: Sheet, section: Section) -> None:
         scale = 1 if one.test != "McNemar, exact" else 100
         low, high = one.difference.low * scale, one.difference.high * scale
         sheet.paragraph(
-            f"{one.first} minus {one.second}: {one.figure} {one.difference.value * scale:+.2f} "
+            f"{one.first} minus {one.second}: {one.metric} {one.difference.value * scale:+.2f} "
             f"[{low:+.2f}, {high:+.2f}], p = {one.p_value:.3g} ({one.test}; {one.only_first} against "
-            f"{one.only_second} of {one.num_cases} cases)",
+            f"{one.only_second} of {one.num_samples} cases)",
             first="  ",
             indent="    ",
         )

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from emotion_llama.errors import InputError
-from emotion_llama.evaluation.calibration import calibration
-from emotion_llama.evaluation.classification import score_labels as score_answers
+from emotion_llama.evaluation.metrics.calibration import calibration
+from emotion_llama.evaluation.metrics.classification import score_labels as score_answers
 from emotion_llama.labels import MERR9, LabelSpace
 from emotion_llama.models.clip_media import ClipMedia, without
 from emotion_llama.prompts.layouts import layout_named
@@ -97,7 +97,7 @@ def label_metrics(told: Sequence[Told]) -> dict[str, float]:
     scores = score_answers([one.truth for one in told], [one.label for one in told])
     fit = calibration([one.truth for one in told], [one.probabilities for one in told])
     names = ("uar", "accuracy", "weighted_f1", "macro_f1")
-    return {name: float(getattr(scores, name)) for name in names} | ({} if fit is None else {"ece": fit.ece})
+    return {name: float(scores[name]) for name in names} | ({} if fit is None else {"ece": fit["ece"]})
 
 
 def _scores(

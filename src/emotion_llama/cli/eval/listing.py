@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import argparse
-import inspect
 import sys
-from importlib import import_module
 
 
 def add_parser(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -24,14 +22,11 @@ def add_parser(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> No
 
 def run(args: argparse.Namespace) -> int:
     """Print them."""
-    from emotion_llama.evaluation.benchmarks import BENCHMARKS, benchmark_options
+    from emotion_llama.evaluation.tasks import BENCHMARKS, benchmark_options, benchmark_text
 
     if args.benchmark is not None:
-        options = benchmark_options(args.benchmark)  # says which names there are
-        module, _, function = BENCHMARKS[args.benchmark].partition(":")
-        found = import_module(module)
-        told = [inspect.getdoc(found) or "", inspect.getdoc(getattr(found, function)) or ""]
-        sys.stdout.write("\n\n".join(told) + f"\n\n{_settings(options)}\n")
+        text = benchmark_text(args.benchmark)
+        sys.stdout.write(f"{text}\n\n{_settings(benchmark_options(args.benchmark))}\n")
         return 0
     for name in BENCHMARKS:
         sys.stdout.write(f"{name:<18}{_settings(benchmark_options(name))}\n")
@@ -39,5 +34,5 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _settings(options: dict[str, object]) -> str:
-    told = (key if value is None else f"{key}={value}" for key, value in options.items())
-    return " ".join(f"--set {one}" for one in told) or "(no options)"
+    named = (key if value is None else f"{key}={value}" for key, value in options.items())
+    return " ".join(f"--set {one}" for one in named) or "(no options)"

@@ -34,13 +34,13 @@ def add_parser(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> No
 
 def run(args: argparse.Namespace) -> int:
     """Report; 0 whatever the figures are."""
-    from emotion_llama.evaluation.report import report_of, run_of_record
+    from emotion_llama.evaluation.report import report_of
     from emotion_llama.evaluation.run_folder import find_runs
     from emotion_llama.report.evaluation_markup import render_latex, render_markdown
     from emotion_llama.report.evaluation_page import render_evaluation_page
     from emotion_llama.report.evaluation_text import render_report_text
 
-    runs = [run_of_record(record) for record in find_runs(args.folders)]
+    runs = find_runs(args.folders)
     files = {"--html": args.html, "--markdown": args.markdown, "--latex": args.latex}
     for option, path in files.items():
         if path is not None:

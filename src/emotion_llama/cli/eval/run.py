@@ -16,11 +16,11 @@ from emotion_llama.errors import InputError
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from emotion_llama.evaluation.benchmarks.benchmark import Benchmark
     from emotion_llama.evaluation.judges import Judge
     from emotion_llama.evaluation.records import FileProblem, System
-    from emotion_llama.evaluation.run import EvalRun
+    from emotion_llama.evaluation.run_folder import EvalRun
     from emotion_llama.evaluation.shards import Shard
+    from emotion_llama.evaluation.tasks.base import Benchmark
 
 EXAMPLES = """examples:
   emotion-llama eval mer2023-semi --data MER2023/ --model emotion-llama-7b/ \\
@@ -46,7 +46,7 @@ def add_parser(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> No
     parser = verbs.add_parser(
         "run",
         help="a system on a benchmark ('run' may be left out)",
-        description="Ask a system every case of a benchmark, score what it answers by every parser\n"
+        description="Ask a model about every case of a benchmark, score what it answers by every parser\n"
         "that applies, and print the figures with their intervals and all failures counted.",
         epilog=EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
@@ -75,7 +75,7 @@ def add_parser(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> No
         "--resamples",
         metavar="N",
         type=int,
-        default=None,
+        default=2000,
         help="of the bootstrap intervals; 0 for none (default: 2000)",
     )
     add("--quiet", "-q", action="store_true", help="no progress and no report")
@@ -84,8 +84,8 @@ def add_parser(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> No
 
 def run(args: argparse.Namespace) -> int:
     """Evaluate; 0 when every case was answered, 1 when some failed."""
-    from emotion_llama.evaluation.benchmarks import load_benchmark
     from emotion_llama.evaluation.shards import shard_of_environment
+    from emotion_llama.evaluation.tasks import load_benchmark
 
     shard = shard_of_environment()
     benchmark = load_benchmark(args.benchmark, args.data, **key_values("--set", args.set))
@@ -102,9 +102,9 @@ def run(args: argparse.Namespace) -> int:
         return 0
     if not args.quiet:
         _report(finished)
-    failed = sum(reply.problem is not None for one in finished for reply in one.replies)
+    failed = sum(output.problem is not None for one in finished for output in one.outputs)
     if failed:
-        complain(f"{failed} of {sum(len(one.replies) for one in finished)} cases were not answered; see the counts")
+        complain(f"{failed} of {sum(len(one.outputs) for one in finished)} cases were not answered; see the counts")
     return 1 if failed else 0
 
 
@@ -117,10 +117,8 @@ def _one(
     folder: Path | None,
 ) -> list[EvalRun]:
     from emotion_llama.evaluation.run import evaluate
-    from emotion_llama.evaluation.scoring import Intervals
 
     system = _system(args, layout, shard)
-    intervals = None if args.resamples is None else Intervals(num_resamples=max(0, args.resamples))
     parsers = None if args.parser is None else [name.strip() for name in args.parser.split(",") if name.strip()]
     line = _Line(system.name, enabled=not args.quiet and sys.stderr.isatty() and shard.is_first)
     try:
@@ -130,7 +128,7 @@ def _one(
             judge = _judge(args, folder, open_things) if shard.is_first else None
             found = evaluate(
                 benchmark, system, out=folder, limit=args.limit, resume=args.resume, parsers=parsers,
-                intervals=intervals, judge=judge, shard=shard, progress=line, file_problems=problems,
+                num_resamples=max(0, args.resamples), judge=judge, shard=shard, progress=line, file_problems=problems,
             )  # fmt: skip
     except KeyboardInterrupt:
         if folder is not None:
@@ -168,7 +166,7 @@ def _judge(args: argparse.Namespace, folder: Path | None, open_things: ExitStack
         if options:
             raise InputError("--judge-option needs --judge")
         return None
-    from emotion_llama.evaluation.jsonl_cache import JsonlCache
+    from emotion_llama.evaluation.cache import JsonlCache
     from emotion_llama.evaluation.judges import load_judge
 
     cache = None if folder is None else open_things.enter_context(JsonlCache(folder, "verdicts"))
@@ -189,12 +187,10 @@ def _say_of_files(problems: Sequence[FileProblem]) -> None:
 
 
 def _report(finished: list[EvalRun]) -> None:
-    from emotion_llama.evaluation.report import report_of, run_of
+    from emotion_llama.evaluation.report import report_of
     from emotion_llama.report.evaluation_text import render_report_text
 
-    text = render_report_text(
-        report_of([run_of(one) for one in finished]), colour=sys.stdout.isatty(), encoding=sys.stdout.encoding
-    )
+    text = render_report_text(report_of(finished), colour=sys.stdout.isatty(), encoding=sys.stdout.encoding)
     sys.stdout.write(text)
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from emotion_llama.errors import EmotionLlamaError, InputError
-from emotion_llama.evaluation.records import Case
+from emotion_llama.evaluation.records import EvalSample
 from emotion_llama.evaluation.systems.problems import NO_CLIP, problem_of
 from emotion_llama.models.clip_features import ClipFeatures
 
@@ -47,7 +47,7 @@ class CaseMedia:
         self._keep = None if keep is None else self._open(keep)
         self._mesh: MeshBackend | None = None
 
-    def __call__(self, case: Case) -> ClipFeatures | str:
+    def __call__(self, case: EvalSample) -> ClipFeatures | str:
         """The case's features, or why there are none."""
         for name in _names(case):
             if self._source is not None and name in self._source:
@@ -55,7 +55,7 @@ class CaseMedia:
         if case.media is None:
             return NO_CLIP if self._source is None else "there are no features of this clip, and no clip"
         try:
-            return self._of_clip(case.case_id, case.media)
+            return self._of_clip(case.sample_id, case.media)
         except EmotionLlamaError as error:
             return problem_of(error)
 
@@ -101,5 +101,5 @@ class CaseMedia:
         return start
 
 
-def _names(case: Case) -> tuple[str, ...]:
-    return (case.case_id,) if case.media is None else (case.case_id, case.media.stem)
+def _names(case: EvalSample) -> tuple[str, ...]:
+    return (case.sample_id,) if case.media is None else (case.sample_id, case.media.stem)

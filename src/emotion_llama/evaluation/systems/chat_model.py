@@ -11,7 +11,7 @@ from emotion_llama.chat.questions import Answer
 from emotion_llama.errors import AnnotationError, EmotionLlamaError
 from emotion_llama.evaluation.chat import Chat, FreeAsked, chat_modalities, chat_settings, checked_folder, free_question
 from emotion_llama.evaluation.prompt_files import load_prompt
-from emotion_llama.evaluation.records import Ask, Case, Reply
+from emotion_llama.evaluation.records import EvalPrompt, EvalSample, Output
 from emotion_llama.evaluation.systems.clip_parts import ClipParts, clip_parts
 from emotion_llama.evaluation.systems.problems import NO_CLIP, NOTHING, problem_of
 from emotion_llama.prompts.tasks import pick_instruction
@@ -63,7 +63,7 @@ class ChatSystem:
         host: str | None = getattr(self._chat, "sends_to", None)
         return host
 
-    def answer(self, cases: Sequence[Case], ask: Ask) -> Iterator[Reply]:
+    def answer(self, cases: Sequence[EvalSample], ask: EvalPrompt) -> Iterator[Output]:
         """A reply for each case; those that can be asked are asked at once."""
         start = time.perf_counter()
         asked = [self._asked_or_problem(case, ask) for case in cases]
@@ -84,7 +84,7 @@ class ChatSystem:
         if close is not None:
             close()
 
-    def _asked_or_problem(self, case: Case, ask: Ask) -> FreeAsked | str:
+    def _asked_or_problem(self, case: EvalSample, ask: EvalPrompt) -> FreeAsked | str:
         modalities = chat_modalities(self._chat)
         if case.media is None:
             return NO_CLIP
@@ -97,13 +97,13 @@ class ChatSystem:
             )
         except EmotionLlamaError as error:
             return problem_of(error)
-        if not parts.pictures_png and parts.sound_wav is None and not case.words:
+        if not parts.pictures_png and parts.sound_wav is None and not case.transcript:
             return NOTHING
         return self._question(case, ask, parts)
 
-    def _question(self, case: Case, ask: Ask, parts: ClipParts) -> FreeAsked:
+    def _question(self, case: EvalSample, ask: EvalPrompt, parts: ClipParts) -> FreeAsked:
         prompt = self._prompts["label" if ask.labels else "free"]
-        words = " ".join((case.words or "").split())
+        words = " ".join((case.transcript or "").split())
         system, user = prompt.filled(
             {
                 "words": f"The person in the clip says: {words}\n" if words else "",
@@ -122,14 +122,14 @@ def _plain(text: str) -> dict[str, object]:
     return {"text": text}
 
 
-def _reply(case: Case, outcome: str | Answer | AnnotationError, seconds: float) -> Reply:
+def _reply(case: EvalSample, outcome: str | Answer | AnnotationError, seconds: float) -> Output:
     if isinstance(outcome, str):
-        return Reply(case.case_id, problem=outcome)
+        return Output(case.sample_id, problem=outcome)
     if isinstance(outcome, AnnotationError):
-        return Reply(case.case_id, problem=problem_of(outcome), seconds=seconds)
+        return Output(case.sample_id, problem=problem_of(outcome), seconds=seconds)
     text = str(outcome.values["text"])
-    return Reply(
-        case.case_id, text, seconds=outcome.seconds, tokens_in=outcome.tokens_in, tokens_out=outcome.tokens_out
+    return Output(
+        case.sample_id, text, seconds=outcome.seconds, tokens_in=outcome.tokens_in, tokens_out=outcome.tokens_out
     )
 
 

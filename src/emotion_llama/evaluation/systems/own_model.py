@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from emotion_llama.errors import BackendError, EmotionLlamaError, InputError
-from emotion_llama.evaluation.records import Ask, Case, Reply
+from emotion_llama.evaluation.records import EvalPrompt, EvalSample, Output
 from emotion_llama.evaluation.systems.case_media import CaseMedia
 from emotion_llama.evaluation.systems.problems import NOBODY, NOTHING, problem_of
 from emotion_llama.predictors.emotion_llama import shortened
@@ -101,7 +101,7 @@ class OwnModelSystem:
             "features": None if self._features is None else str(self._features.resolve()),
         }
 
-    def answer(self, cases: Sequence[Case], ask: Ask) -> Iterator[Reply]:
+    def answer(self, cases: Sequence[EvalSample], ask: EvalPrompt) -> Iterator[Output]:
         """A reply for each case, `batch_size` at a time.
 
         Raises:
@@ -118,33 +118,33 @@ class OwnModelSystem:
 
     # --- one batch --------------------------------------------------------------------------------------------------
 
-    def _batch(self, cases: Sequence[Case], ask: Ask) -> Iterator[Reply]:
+    def _batch(self, cases: Sequence[EvalSample], ask: EvalPrompt) -> Iterator[Output]:
         start = time.perf_counter()
         rows = [self._row_or_problem(case) for case in cases]
         able = [row for row in rows if isinstance(row, _Row)]
-        told = dict(zip((row.case.case_id for row in able), self._tell(able, ask) if able else ()))
+        told = dict(zip((row.case.sample_id for row in able), self._tell(able, ask) if able else ()))
         each = (time.perf_counter() - start) / len(cases)
         for case, row in zip(cases, rows):
             if isinstance(row, str):
-                yield Reply(case.case_id, problem=row, seconds=each)
+                yield Output(case.sample_id, problem=row, seconds=each)
                 continue
-            found = told[case.case_id]
+            found = told[case.sample_id]
             if isinstance(found, str):
-                yield Reply(case.case_id, problem=found, seconds=each)
+                yield Output(case.sample_id, problem=found, seconds=each)
             else:
-                yield Reply(
-                    case.case_id, found.text, found.probabilities, seconds=each,
+                yield Output(
+                    case.sample_id, found.text, found.probabilities, seconds=each,
                     tokens_in=found.tokens_in, tokens_out=found.tokens_out,
                 )  # fmt: skip
 
-    def _row_or_problem(self, case: Case) -> _Row | str:
+    def _row_or_problem(self, case: EvalSample) -> _Row | str:
         from emotion_llama.models.clip_media import ClipMedia
 
         features = self._media(case)
         if isinstance(features, str):
             return features
         media = ClipMedia.of_features(features)
-        words = shortened(case.words) if case.words and case.words.strip() else None
+        words = shortened(case.transcript) if case.transcript and case.transcript.strip() else None
         if not any(media.present) and words is None:
             return NOTHING
         if not self._tells_cues:
@@ -161,19 +161,19 @@ class OwnModelSystem:
     def _tells_cues(self) -> bool:
         return (self._layout or layout_named(self._loaded.processor.prompt_layout)).has_cues
 
-    def _measure(self, case: Case) -> Evidence | str:
+    def _measure(self, case: EvalSample) -> Evidence | str:
         """What is measured of the clip's main person, for layouts that tell it; or why nothing is."""
         from emotion_llama.analysis import Analyzer
         from emotion_llama.analysis.options import Options
 
         if case.media is None:
             raise InputError(
-                f"layout 'evidence' measures the raw clip, and {case.case_id} has none; use layout 'train'"
+                f"layout 'evidence' measures the raw clip, and {case.sample_id} has none; use layout 'train'"
             )
         if self._analyzer is None:
             self._analyzer = Analyzer.load("rules")
         try:
-            analysis = self._analyzer.run(case.media, Options(subtitle=case.words or ""))
+            analysis = self._analyzer.run(case.media, Options(subtitle=case.transcript or ""))
         except EmotionLlamaError as error:
             return problem_of(error)
         if not analysis.people:
@@ -182,7 +182,7 @@ class OwnModelSystem:
         # A benchmark without words is no clip with an empty subtitle file: cues then say that none are given.
         return replace(evidence, missing=tuple(one for one in evidence.missing if one.what != "transcript"))
 
-    def _tell(self, rows: Sequence[_Row], ask: Ask) -> list[_Told | str]:
+    def _tell(self, rows: Sequence[_Row], ask: EvalPrompt) -> list[_Told | str]:
         """All at once where memory suffices, else in halves."""
         import torch
 
@@ -196,7 +196,7 @@ class OwnModelSystem:
         half = len(rows) // 2
         return [*self._tell(rows[:half], ask), *self._tell(rows[half:], ask)]
 
-    def _told(self, rows: Sequence[_Row], ask: Ask) -> Iterator[_Told]:
+    def _told(self, rows: Sequence[_Row], ask: EvalPrompt) -> Iterator[_Told]:
         from emotion_llama.models.scoring import generate_and_score
 
         processor, model = self._loaded.processor, self._loaded.model
@@ -233,7 +233,7 @@ class OwnModelSystem:
 
 
 class _Row(NamedTuple):
-    case: Case
+    case: EvalSample
     media: ClipMedia
     words: str | None
     cues: str | None

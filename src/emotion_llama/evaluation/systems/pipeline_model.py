@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from emotion_llama.errors import AnnotationError, EmotionLlamaError, InputError, MissingDependency
-from emotion_llama.evaluation.records import Ask, Case, Reply
+from emotion_llama.evaluation.records import EvalPrompt, EvalSample, Output
 from emotion_llama.evaluation.systems.clip_parts import SAMPLE_RATE_HZ, clip_parts
 from emotion_llama.evaluation.systems.problems import NO_CLIP, problem_of
 from emotion_llama.labels import LabelSpace
@@ -74,7 +74,7 @@ class PipelineSystem:
         """Task, model and its files."""
         return {"system": "pipeline", **self._about, "files_sha256": self._files}
 
-    def answer(self, cases: Sequence[Case], ask: Ask) -> Iterator[Reply]:
+    def answer(self, cases: Sequence[EvalSample], ask: EvalPrompt) -> Iterator[Output]:
         """Probabilities over the asked labels for each case.
 
         Raises:
@@ -86,15 +86,15 @@ class PipelineSystem:
         for case in cases:
             start = time.perf_counter()
             try:
-                reply = Reply(case.case_id, None, self._shares(case, space), seconds=time.perf_counter() - start)
+                reply = Output(case.sample_id, None, self._shares(case, space), seconds=time.perf_counter() - start)
             except InputError:
                 raise
             except EmotionLlamaError as error:
                 problem = error.message if isinstance(error, AnnotationError) else problem_of(error)
-                reply = Reply(case.case_id, problem=problem, seconds=time.perf_counter() - start)
+                reply = Output(case.sample_id, problem=problem, seconds=time.perf_counter() - start)
             yield reply
 
-    def _shares(self, case: Case, space: LabelSpace) -> dict[str, float]:
+    def _shares(self, case: EvalSample, space: LabelSpace) -> dict[str, float]:
         scores = self._scores(case)
         sums = dict.fromkeys(space.labels, 0.0)
         for name, score in scores.items():
@@ -105,7 +105,7 @@ class PipelineSystem:
             raise InputError(f"{self.name} tells {', '.join(scores)}; none of them is one of {', '.join(space.labels)}")
         return {label: value / total for label, value in sums.items()}
 
-    def _scores(self, case: Case) -> dict[str, float]:
+    def _scores(self, case: EvalSample) -> dict[str, float]:
         """Label of the classifier -> score, the mean where it sees several frames."""
         rows = [self._told(given) for given in self._inputs(case)]
         return {name: sum(row[name] for row in rows) / len(rows) for name in rows[0]}
@@ -113,12 +113,12 @@ class PipelineSystem:
     def _told(self, given: Any) -> dict[str, float]:
         return {str(one["label"]): float(one["score"]) for one in self._pipe(given, top_k=None)}
 
-    def _inputs(self, case: Case) -> list[Any]:
+    def _inputs(self, case: EvalSample) -> list[Any]:
         """What the classifier is given of a case; AnnotationError "cannot" where the clip has none of it."""
         if self._takes == "words":
-            if not (case.words or "").strip():
+            if not (case.transcript or "").strip():
                 raise AnnotationError("cannot", "the clip has no words", attempts=0)
-            return [case.words]
+            return [case.transcript]
         if case.media is None:
             raise AnnotationError("cannot", NO_CLIP, attempts=0)
         wants_sound = self._takes == "sound"

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from emotion_llama.errors import InputError
-from emotion_llama.evaluation.records import Ask, Case, Reply
+from emotion_llama.evaluation.records import EvalPrompt, EvalSample, Output
 
 PROBABILITY_PREFIX = "p_"
 _KNOWN = ("name", "answer", "label", "problem", "probabilities", "generated")
@@ -37,12 +37,12 @@ class PredictionFile:
 
         self.path = Path(path)
         rows = _jsonl(self.path) if self.path.suffix == ".jsonl" else _csv(self.path)
-        self._replies: dict[str, Reply] = {}
+        self._replies: dict[str, Output] = {}
         for number, row in rows:
             reply = _reply(row, f"{self.path}, line {number}")
-            if reply.case_id in self._replies:
-                raise InputError(f"{self.path}, line {number}: {reply.case_id!r} is there twice; keep one")
-            self._replies[reply.case_id] = reply
+            if reply.sample_id in self._replies:
+                raise InputError(f"{self.path}, line {number}: {reply.sample_id!r} is there twice; keep one")
+            self._replies[reply.sample_id] = reply
         if not self._replies:
             raise InputError(f"{self.path} holds no predictions")
         self.name = self.path.stem
@@ -58,10 +58,10 @@ class PredictionFile:
         """Of all clips that the file has a row for."""
         return frozenset(self._replies)
 
-    def answer(self, cases: Sequence[Case], ask: Ask) -> Iterator[Reply]:
+    def answer(self, cases: Sequence[EvalSample], ask: EvalPrompt) -> Iterator[Output]:
         """The file's reply to each case."""
         for case in cases:
-            yield self._replies.get(case.case_id) or Reply(case.case_id, problem=_NOT_THERE)
+            yield self._replies.get(case.sample_id) or Output(case.sample_id, problem=_NOT_THERE)
 
 
 def load(spec: str, options: Mapping[str, Any]) -> PredictionFile:
@@ -72,7 +72,7 @@ def load(spec: str, options: Mapping[str, Any]) -> PredictionFile:
     return PredictionFile(Path(spec).expanduser())
 
 
-def write_predictions(path: Path, replies: Sequence[Reply]) -> Path:
+def write_predictions(path: Path, replies: Sequence[Output]) -> Path:
     """Replies as a CSV that `PredictionFile` reads back without loss."""
     labels = list(dict.fromkeys(label for reply in replies for label in reply.probabilities or ()))
     header = ["name", "answer", "problem", "generated", *(f"{PROBABILITY_PREFIX}{label}" for label in labels)]
@@ -84,7 +84,7 @@ def write_predictions(path: Path, replies: Sequence[Reply]) -> Path:
             shares = reply.probabilities or {}
             figures = [repr(shares[label]) if label in shares else "" for label in labels]
             generated = int(reply.text is not None)
-            writer.writerow([reply.case_id, reply.text or "", reply.problem or "", generated, *figures])
+            writer.writerow([reply.sample_id, reply.text or "", reply.problem or "", generated, *figures])
     half.replace(path)
     return path
 
@@ -166,7 +166,7 @@ def _number(cell: str, where: str) -> float:
         raise InputError(f"{where}: {cell!r} is no probability") from None
 
 
-def _reply(row: Mapping[str, Any], where: str) -> Reply:
+def _reply(row: Mapping[str, Any], where: str) -> Output:
     name = row.get("name")
     if not isinstance(name, str) or not name:
         raise InputError(f"{where}: there is no name")
@@ -178,10 +178,10 @@ def _reply(row: Mapping[str, Any], where: str) -> Reply:
         _check_shares(shares, where)
     problem = row.get("problem")
     if problem is not None:
-        return Reply(name, problem=str(problem))
+        return Output(name, problem=str(problem))
     if text is None and shares is None:
-        return Reply(name, problem="the file's row has neither answer nor label nor probabilities")
-    return Reply(name, text, shares)
+        return Output(name, problem="the file's row has neither answer nor label nor probabilities")
+    return Output(name, text, shares)
 
 
 def _check_shares(shares: object, where: str) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from emotion_llama.errors import EmotionLlamaError
-from emotion_llama.evaluation.records import Ask, Case, Reply
+from emotion_llama.evaluation.records import EvalPrompt, EvalSample, Output
 from emotion_llama.evaluation.systems.problems import NO_CLIP, NOBODY, problem_of
 from emotion_llama.labels import MERR9, LabelSpace
 
@@ -53,7 +53,7 @@ class ReaderSystem:
             "versions": installed_versions(),
         }
 
-    def answer(self, cases: Sequence[Case], ask: Ask) -> Iterator[Reply]:
+    def answer(self, cases: Sequence[EvalSample], ask: EvalPrompt) -> Iterator[Output]:
         """A reply for each case."""
         for case in cases:
             yield self._one(case, ask)
@@ -64,25 +64,25 @@ class ReaderSystem:
             analyzer.close()
         self._analyzers.clear()
 
-    def _one(self, case: Case, ask: Ask) -> Reply:
+    def _one(self, case: EvalSample, ask: EvalPrompt) -> Output:
         from emotion_llama.analysis.options import Options
 
         if case.media is None:
-            return Reply(case.case_id, problem=NO_CLIP)
+            return Output(case.sample_id, problem=NO_CLIP)
         start = time.perf_counter()
         try:
-            analysis = self._analyzer(ask.labels).run(case.media, Options(subtitle=case.words or ""))
+            analysis = self._analyzer(ask.labels).run(case.media, Options(subtitle=case.transcript or ""))
         except EmotionLlamaError as error:
-            return Reply(case.case_id, problem=problem_of(error), seconds=time.perf_counter() - start)
+            return Output(case.sample_id, problem=problem_of(error), seconds=time.perf_counter() - start)
         seconds = time.perf_counter() - start
         if not analysis.people:
-            return Reply(case.case_id, problem=NOBODY, seconds=seconds)
+            return Output(case.sample_id, problem=NOBODY, seconds=seconds)
         told = analysis.people[0].segments[0].prediction
         if told.label is None:
             # Without what differs from clip to clip, which stands behind a colon: reasons are counted.
-            return Reply(case.case_id, problem=(told.problem or "").partition(":")[0], seconds=seconds)
+            return Output(case.sample_id, problem=(told.problem or "").partition(":")[0], seconds=seconds)
         text = told.label if ask.labels else told.reasoning
-        return Reply(case.case_id, text, told.probabilities if ask.labels else None, seconds=seconds)
+        return Output(case.sample_id, text, told.probabilities if ask.labels else None, seconds=seconds)
 
     def _analyzer(self, labels: tuple[str, ...]) -> Any:
         if labels not in self._analyzers:

@@ -13,8 +13,9 @@ import numpy as np
 import numpy.typing as npt
 
 from emotion_llama.errors import InputError
-from emotion_llama.evaluation.calibration import calibration
-from emotion_llama.evaluation.intervals import NUM_RESAMPLES, Interval, bootstrap, label_score, paired_test
+from emotion_llama.evaluation.metrics.calibration import calibration
+from emotion_llama.evaluation.metrics.classification import label_score
+from emotion_llama.evaluation.metrics.intervals import NUM_RESAMPLES, Interval, bootstrap, mcnemar
 from merr_synth.nano.naming import Naming, NamingTotals, total
 
 FIGURES = ("uar", "accuracy", "weighted_f1")
@@ -96,7 +97,7 @@ def score_condition(
     fit = calibration(truth, told)
     return LabelScores(
         len(clips), len(clips) - len(answered), figures, right / len(answered) if answered else None,
-        None if fit is None else fit.ece,
+        None if fit is None else fit["ece"],
     )  # fmt: skip
 
 
@@ -118,8 +119,10 @@ def compare(
     told = [[label_of(one) for one in side] for side in (first, second)]
     scores = [label_score(truth, answers, "uar") for answers in told]
     right = [[answer == label for answer, label in zip(answers, truth)] for answers in told]
-    found = paired_test(scores[0], scores[1], right[0], right[1], groups=people, num_resamples=num_resamples)
-    return Difference(found.difference, found.p_value, found.only_first, found.only_second)
+    difference = bootstrap(
+        lambda rows: scores[0](rows) - scores[1](rows), len(clips), groups=people, num_resamples=num_resamples
+    )
+    return Difference(difference, *mcnemar(*right))
 
 
 class ReasonScores(NamedTuple):

@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from emotion_llama.errors import InputError
-from emotion_llama.evaluation.classification import score_labels
+from emotion_llama.evaluation.metrics.classification import score_labels
 from emotion_llama.labels import MERR9
 from emotion_llama.records import Float
 from merr_synth.nano.encoders.lessons import FIGURES, Lesson, Lessons, TowerName, collate
@@ -91,7 +91,7 @@ def probe(tower: TowerName, learnt: Vectors, asked: Vectors) -> ProbeScores:
     names = MERR9.labels
     truth = [names[i] for i in asked.labels[wanted]]
     result = score_labels(truth, [names[i] for i in guessed], labels=names)
-    return ProbeScores({name: score for name, score in scores.items() if score is not None}, result.uar,
+    return ProbeScores({name: score for name, score in scores.items() if score is not None}, result["uar"],
                        int(wanted.sum()))  # fmt: skip
 
 

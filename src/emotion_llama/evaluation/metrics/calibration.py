@@ -1,51 +1,32 @@
-"""Whether probabilities mean what they say: calibration error, Brier score, log loss, and the temperature that helps.
-
-Notation: N clips, L labels, B bins.
-"""
+"""Calibration of probabilities: calibration error (ECE), Brier score, log loss, and temperature scaling."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import NamedTuple
+from typing import Any
 
 import numpy as np
 
 from emotion_llama.errors import InputError
-from emotion_llama.records import Float
 
 NUM_BINS = 15  # Guo et al., On Calibration of Modern Neural Networks (ICML 2017)
 _TEMPERATURES = (0.05, 20.0)  # between which one is looked for
-_LEAST = 1e-12  # a probability of 0 for the truth would be an infinite loss
-
-
-class Bin(NamedTuple):
-    """Clips whose top probability lies in (low, high]: how many, how sure on average, how often right."""
-
-    low: float
-    high: float
-    num_clips: int
-    confidence: float | None
-    accuracy: float | None
-
-
-class Calibration(NamedTuple):
-    """`ece` 0..1, `brier` 0..2 (a sum over labels), `log_loss` in nats, over `num_clips` clips with probabilities."""
-
-    ece: float
-    brier: float
-    log_loss: float
-    num_clips: int
-    bins: tuple[Bin, ...]
+_MIN_PROBABILITY = 1e-12  # a probability of 0 for the truth would be an infinite loss
 
 
 def calibration(
     truth: Sequence[str], probabilities: Sequence[Mapping[str, float] | None], *, num_bins: int = NUM_BINS
-) -> Calibration | None:
+) -> dict[str, Any] | None:
     """Calibration of the answers that have probabilities; None when none has.
 
     ECE after Guo et al. (ICML 2017): equal-width bins of the top probability, mean of |accuracy - confidence| weighted
     by the bins' clips. Brier (1950): mean over clips of the squared distance to the truth's indicator. A truth that the
-    system's label space does not hold has probability 0.
+    predictor's label space does not hold has probability 0.
+
+    Returns:
+        "ece" 0..1, "brier" 0..2 (a sum over labels), "log_loss" in nats, "num_clips" with probabilities; and "bins", of
+        each (low, high] the clips whose top probability lies there, their mean top probability and their accuracy, both
+        None for an empty bin: tuples (low, high, num_clips, confidence, accuracy).
 
     Raises:
         InputError: lengths differ, or probabilities of a clip do not sum to 1.
@@ -64,25 +45,27 @@ def calibration(
     squares = np.array([sum(x * x for x in p.values()) for _, p in kept])
     edges = np.linspace(0.0, 1.0, num_bins + 1)
     which = np.clip(np.ceil(top * num_bins).astype(int) - 1, 0, num_bins - 1)
-    bins = tuple(_bin(edges, k, top[which == k], right[which == k]) for k in range(num_bins))
-    ece = sum(
-        b.num_clips * abs(b.accuracy - b.confidence)
-        for b in bins
-        if b.accuracy is not None and b.confidence is not None
-    )
-    return Calibration(
-        ece=float(ece / len(kept)),
-        brier=float(np.mean(squares - 2 * of_truth + 1.0)),
-        log_loss=float(-np.log(np.maximum(of_truth, _LEAST)).mean()),
-        num_clips=len(kept),
-        bins=bins,
-    )
+    bins, error = [], 0.0
+    for k in range(num_bins):
+        inside = which == k
+        count = int(inside.sum())
+        confidence, accuracy = (float(x[inside].mean()) if count else None for x in (top, right))
+        bins.append((float(edges[k]), float(edges[k + 1]), count, confidence, accuracy))
+        if confidence is not None and accuracy is not None:
+            error += count * abs(accuracy - confidence)
+    return {
+        "ece": error / len(kept),
+        "brier": float(np.mean(squares - 2 * of_truth + 1.0)),
+        "log_loss": float(-np.log(np.maximum(of_truth, _MIN_PROBABILITY)).mean()),
+        "num_clips": len(kept),
+        "bins": bins,
+    }
 
 
 def fit_temperature(truth: Sequence[str], scores: Sequence[Mapping[str, float]]) -> float:
     """The temperature that makes probabilities fit best: softmax(score / temperature) has the least log loss.
 
-    Temperature scaling (Guo et al., ICML 2017); fit it on clips that play no part in the figures. It changes no label.
+    Temperature scaling (Guo et al., ICML 2017); fit it on clips that play no part in the metrics. It changes no label.
 
     Args:
         truth: the true label of each clip.
@@ -97,8 +80,8 @@ def fit_temperature(truth: Sequence[str], scores: Sequence[Mapping[str, float]])
     if len(truth) != len(scores) or not truth:
         raise InputError(f"expected scores for each of at least one clip, got {len(scores)} for {len(truth)} clips")
     names = sorted(scores[0])
-    if strange := next((label for label in truth if label not in names), None):
-        raise InputError(f"{strange!r} is not among the scored labels ({', '.join(names)})")
+    if unknown := next((label for label in truth if label not in names), None):
+        raise InputError(f"{unknown!r} is not among the scored labels ({', '.join(names)})")
     table = np.array([[row[name] for name in names] for row in scores], float)
     rows, columns = np.arange(len(truth)), np.array([names.index(label) for label in truth])
 
@@ -107,14 +90,3 @@ def fit_temperature(truth: Sequence[str], scores: Sequence[Mapping[str, float]])
 
     bounds = np.log(_TEMPERATURES)
     return float(np.exp(minimize_scalar(loss, bounds=tuple(bounds), method="bounded").x))
-
-
-def _bin(edges: Float, k: int, top: Float, right: Float) -> Bin:
-    some = len(top) > 0
-    return Bin(
-        float(edges[k]),
-        float(edges[k + 1]),
-        len(top),
-        float(top.mean()) if some else None,
-        float(right.mean()) if some else None,
-    )

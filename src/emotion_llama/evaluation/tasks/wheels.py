@@ -7,30 +7,21 @@ versions of the word forms exist; in that of 2025 "fear" reaches "happy" on whee
 
 from __future__ import annotations
 
-import csv
 import zipfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from types import MappingProxyType
 
 from emotion_llama.errors import InputError, MissingDependency
-from emotion_llama.evaluation.npz_tables import read_tables
-from emotion_llama.evaluation.open_vocabulary import Grouping
+from emotion_llama.evaluation.metrics.words import Grouping, parse_word_list
+from emotion_llama.evaluation.tasks.files import given_path, read_rows
+from emotion_llama.evaluation.tasks.npz_tables import read_tables
 
 NUM_WHEELS = 5
+VERSIONS = ("2025", "2026")
 
 
-@dataclass(frozen=True)
-class Wheel:
-    """One wheel: its words, and the group of each at level 1 and at level 2."""
-
-    level1: Mapping[str, str]
-    level2: Mapping[str, str]
-
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "level1", MappingProxyType(dict(self.level1)))
-        object.__setattr__(self, "level2", MappingProxyType(dict(self.level2)))
+Levels = tuple[Mapping[str, str], Mapping[str, str]]  # of one wheel: word -> its group at level 1, and at level 2
 
 
 @dataclass(frozen=True, repr=False)
@@ -46,7 +37,7 @@ class WheelFiles:
 
     bases: Mapping[str, Sequence[str]]
     wheel_words: Mapping[str, Sequence[str]]
-    wheels: tuple[Wheel, ...]
+    wheels: tuple[Levels, ...]
     version: str
     _reachable: dict[str, tuple[str, ...]] = field(default_factory=dict, compare=False)
 
@@ -66,7 +57,7 @@ class WheelFiles:
         """
         if level not in (1, 2):
             raise InputError(f"wheels are read at level 1 or 2, got {level}")
-        return tuple(self._grouping(wheel.level1 if level == 1 else wheel.level2) for wheel in self.wheels)
+        return tuple(self._grouping(levels[level - 1]) for levels in self.wheels)
 
     def _grouping(self, groups: Mapping[str, str]) -> Grouping:
         return lambda word: next((groups[target] for target in self.reachable(word) if target in groups), None)
@@ -75,7 +66,7 @@ class WheelFiles:
         return f"WheelFiles({self.version}, {len(self.bases)} forms, {len(self.wheels)} wheels)"
 
 
-def wheel_from_rows(rows: Sequence[tuple[str, str, str]]) -> Wheel:
+def wheel_from_rows(rows: Sequence[tuple[str, str, str]]) -> Levels:
     """A wheel from its rows of level 1, 2 and 3 words, blanks filled from above.
 
     Every word of a row belongs to the row's level-1 word and to its level-2 word; a level-1 word belongs, at level 2,
@@ -96,7 +87,7 @@ def wheel_from_rows(rows: Sequence[tuple[str, str, str]]) -> Wheel:
     level2 = {word: two for _, two, three in filled for word in (two, three) if word}
     for one in {one for one, _, _ in filled}:
         level2[one] = min(two for first, two, _ in filled if first == one)
-    return Wheel(level1, level2)
+    return level1, level2
 
 
 def load_wheels(folder: str | Path) -> WheelFiles:
@@ -117,6 +108,27 @@ def load_wheels(folder: str | Path) -> WheelFiles:
     )
 
 
+def chosen_wheels(folder: Path, wheels: object, mapping: object) -> WheelFiles:
+    """The wheel files that two options of a benchmark name.
+
+    Args:
+        folder: of the benchmark.
+        wheels: folder of the wheel files; `folder`/emotion_wheel by default.
+        mapping: "2025" or "2026", the version of the word forms that the wheel files must be of; None takes what they
+            are. The version is part of the benchmark's: "fear" is another group in each.
+
+    Raises:
+        InputError: as `load_wheels`, or the mapping is unknown or another.
+    """
+    if mapping is not None and str(mapping) not in VERSIONS:
+        raise InputError(f"mapping is {mapping!r}, expected one of: {', '.join(VERSIONS)}")
+    place = given_path(wheels, "wheels") or folder / "emotion_wheel"
+    found = load_wheels(place)
+    if mapping is not None and found.version != str(mapping):
+        raise InputError(f"{place} holds the word forms of {found.version}, not those of {mapping}")
+    return found
+
+
 def read_mapping(path: Path) -> WheelFiles:
     """`wheel_mapping.npz` of MER2026: `format_mapping`, `raw_mapping` and `wheel_map_whole`.
 
@@ -127,7 +139,7 @@ def read_mapping(path: Path) -> WheelFiles:
     forms, raw, whole = read_tables(path, names, "the wheel_mapping.npz of MER2026")
     try:
         wheels = tuple(
-            Wheel(_words(whole[f"wheel{k}"]["level1"]), _words(whole[f"wheel{k}"]["level2"]))
+            (_words(whole[f"wheel{k}"]["level1"]), _words(whole[f"wheel{k}"]["level2"]))
             for k in range(1, NUM_WHEELS + 1)
         )
         return WheelFiles(_lists(forms), _lists(raw), wheels, "2026")
@@ -143,7 +155,8 @@ def read_spreadsheets(folder: Path) -> WheelFiles:
         MissingDependency: openpyxl is not installed.
     """
     bases: dict[str, list[str]] = {}
-    for base, forms in _format_rows(folder / "format.csv"):
+    for base, forms in read_rows(folder / "format.csv", ["name", "format"]):
+        base = base.lower()
         for form in (part.strip().lower() for part in forms.split(",")):
             if form and base not in bases.setdefault(form, []):
                 bases[form].append(base)
@@ -168,18 +181,6 @@ def _lists(table: Mapping[str, Iterable[str]]) -> dict[str, list[str]]:
     }
 
 
-def _format_rows(path: Path) -> Iterator[tuple[str, str]]:
-    try:
-        with path.open(encoding="utf-8-sig", newline="") as file:
-            rows = csv.DictReader(file)
-            if not {"name", "format"} <= set(rows.fieldnames or ()):
-                raise InputError(f"{path} has the columns {', '.join(rows.fieldnames or ())}; expected name and format")
-            for row in rows:
-                yield row["name"].strip().lower(), row["format"]
-    except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"{path} cannot be read ({error})") from error
-
-
 def _synonym_rows(path: Path) -> Iterator[tuple[str, list[str]]]:
     """Wheel word and its synonyms, itself among them, of every run of the table."""
     header, *rows = _sheet(path)
@@ -192,13 +193,7 @@ def _synonym_rows(path: Path) -> Iterator[tuple[str, list[str]]]:
         for word_column, synonym_column in runs:
             word = row[word_column].strip().lower()
             if word:
-                yield word, [word, *(part.strip().lower() for part in _pieces(row[synonym_column]))]
-
-
-def _pieces(text: str) -> list[str]:
-    from emotion_llama.evaluation.open_vocabulary import parse_word_list
-
-    return parse_word_list(text)
+                yield word, [word, *(part.strip().lower() for part in parse_word_list(row[synonym_column]))]
 
 
 def _wheel_rows(path: Path) -> list[tuple[str, str, str]]:

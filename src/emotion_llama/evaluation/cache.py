@@ -1,0 +1,285 @@
+"""What is kept of a run as it comes: a killed run goes on where it was, and asks nothing twice.
+
+Files are JSONL, one object a line, appended whole. A line that a kill has cut off stays where it is and does not count.
+Several processes write to files of their own.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import ExitStack
+from pathlib import Path
+from typing import IO, Any
+
+from emotion_llama.errors import InputError
+from emotion_llama.evaluation.records import EvalPrompt, EvalSample, Output, System
+from emotion_llama.evaluation.shards import Shard
+from emotion_llama.evaluation.systems.problems import is_passing
+from emotion_llama.files import make_folder
+
+Progress = Callable[[int, int], None]  # outputs so far, samples in all
+
+
+class JsonlCache:
+    """JSON values by key in the files of one folder that begin with `stem`; the last one of a key counts.
+
+    Args:
+        folder: made where it is not there.
+        stem: of the files' names.
+        writer: which of the processes this is; its file is `STEM.WRITER.jsonl`.
+
+    Raises:
+        InputError: the folder cannot be made, a file cannot be read, or another process writes as the same writer.
+    """
+
+    def __init__(self, folder: Path, stem: str, *, writer: int = 0) -> None:
+        make_folder(folder)
+        self._folder, self._stem = folder, stem
+        self._path = folder / f"{stem}.{writer}.jsonl"
+        self._rows: dict[str, Any] = {}
+        with ExitStack() as opened:  # where something cannot be read, the lock is let go
+            self._lock = opened.enter_context(_locked(folder / f".{stem}.{writer}.lock"))
+            self.read_again()
+            self._end_cut_line()
+            opened.pop_all()
+
+    def __contains__(self, key: str) -> bool:
+        return key in self._rows
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+    def get(self, key: str) -> Any:
+        """The value of a key; None where there is none."""
+        return self._rows.get(key)
+
+    def add(self, rows: Sequence[tuple[str, Any]]) -> None:
+        """Keep rows, all of them or, in a kill, the first of them; they are handed to the kernel when this returns."""
+        if not rows:
+            return
+        lines = (json.dumps({"key": key, "value": value}, ensure_ascii=False, allow_nan=False) for key, value in rows)
+        data = "".join(f"{line}\n" for line in lines).encode("utf-8", "surrogatepass")
+        try:
+            with self._path.open("ab", buffering=0) as file:
+                file.write(data)
+        except OSError as error:
+            raise InputError(f"{self._path} cannot be written ({error.strerror}); make room, then resume") from error
+        self._rows |= dict(rows)
+
+    def read_again(self) -> None:
+        """Read what all writers have written so far."""
+        for path in sorted(self._folder.glob(f"{self._stem}.*.jsonl")):
+            self._rows |= dict(_rows(path))
+
+    def close(self) -> None:
+        """Let another process write."""
+        self._lock.close()
+
+    def __enter__(self) -> JsonlCache:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self.close()
+
+    def _end_cut_line(self) -> None:
+        if not self._path.is_file() or not self._path.stat().st_size:
+            return
+        with self._path.open("rb+") as file:
+            file.seek(-1, os.SEEK_END)
+            if file.read(1) != b"\n":
+                file.write(b"\n")
+
+
+def _rows(path: Path) -> Iterator[tuple[str, Any]]:
+    try:
+        lines = path.read_bytes().split(b"\n")
+    except OSError as error:
+        raise InputError(f"{path} cannot be read ({error.strerror})") from error
+    for line in lines:
+        try:
+            row = json.loads(line.decode("utf-8", "surrogatepass"))
+            yield row["key"], row["value"]
+        except (ValueError, KeyError, TypeError):  # noqa: PERF203 - empty, or cut off by a kill: asked again
+            continue
+
+
+def _locked(path: Path) -> IO[str]:
+    handle = path.open("w")
+    try:
+        import fcntl
+    except ImportError:  # Windows: two processes at a time are the user's to avoid
+        return handle
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        handle.close()
+        raise InputError(f"another process is writing to {path.parent}; wait for it, or give another --out") from None
+    return handle
+
+
+# --- hashes ---------------------------------------------------------------------------------------------------------
+
+
+def hash_of(*values: object) -> str:
+    """A SHA-256 of JSON values, the same in every process."""
+    text = json.dumps(values, sort_keys=True, ensure_ascii=False, default=_as_json)
+    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
+
+
+def _as_json(value: object) -> object:
+    if isinstance(value, Mapping):
+        return dict(value)
+    if isinstance(value, Iterable) and not isinstance(value, (str, bytes)):
+        return list(value)
+    return str(value)
+
+
+def media_sha256(path: Path | None) -> str:
+    """Of a clip's bytes; of a folder of frames, the names and sizes of its files."""
+    from emotion_llama.media.probe import file_sha256
+
+    if path is None:
+        return "none"
+    if path.is_dir():
+        return hash_of(sorted((file.name, file.stat().st_size) for file in path.iterdir() if file.is_file()))
+    return file_sha256(path) if path.is_file() else "not there"
+
+
+def sample_keys(samples: Sequence[EvalSample]) -> dict[str, str]:
+    """Sample -> hash of what a model is given of it: the clip and the transcript."""
+    return {one.sample_id: hash_of(one.sample_id, one.transcript, media_sha256(one.media)) for one in samples}
+
+
+def data_sha256(samples: Sequence[EvalSample], keys: Mapping[str, str]) -> str:
+    """A hash of all samples with their truths, whatever their order and wherever the clips lie."""
+    digest = hashlib.sha256()
+    for one in sorted(samples, key=lambda one: one.sample_id):
+        truth = one.truth
+        row = (keys[one.sample_id], truth.label, truth.words, truth.sentiment, truth.description, one.fold)
+        digest.update(hash_of(*row).encode())
+    return digest.hexdigest()
+
+
+# --- outputs --------------------------------------------------------------------------------------------------------
+
+
+class OutputCache:
+    """Outputs by sample, of one model with its settings and one prompt.
+
+    Args:
+        folder: of the run.
+        system: the model; its settings are part of every key.
+        prompt: likewise.
+        keys: of `sample_keys`.
+        writer: number of this process.
+    """
+
+    def __init__(
+        self, folder: Path, system: System, prompt: EvalPrompt, keys: Mapping[str, str], *, writer: int = 0
+    ) -> None:
+        self.settings_sha256 = hash_of(system.settings, prompt_json(prompt))
+        self._rows = JsonlCache(folder, "replies", writer=writer)
+        self._keys = keys
+
+    def __contains__(self, sample: EvalSample) -> bool:
+        return self._key(sample) in self._rows
+
+    def get(self, sample: EvalSample) -> Output | None:
+        """The output for a sample; None where there is none."""
+        row = self._rows.get(self._key(sample))
+        return None if row is None else output_of_row(row)
+
+    def add(self, samples: Sequence[EvalSample], outputs: Sequence[Output]) -> None:
+        """Keep outputs, but for those that another try may give otherwise."""
+        kept = [(sample, output) for sample, output in zip(samples, outputs) if not is_passing(output.problem)]
+        self._rows.add([(self._key(sample), row_of_output(output)) for sample, output in kept])
+
+    def read_again(self) -> None:
+        """Read what the other processes wrote."""
+        self._rows.read_again()
+
+    def close(self) -> None:
+        """Let another process write."""
+        self._rows.close()
+
+    def _key(self, sample: EvalSample) -> str:
+        return f"{self.settings_sha256}:{self._keys[sample.sample_id]}"
+
+
+def collect(
+    system: System,
+    samples: Sequence[EvalSample],
+    prompt: EvalPrompt,
+    cache: OutputCache | None,
+    *,
+    shard: Shard | None = None,
+    progress: Progress | None = None,
+) -> dict[str, Output]:
+    """Outputs for this process's share of the samples, by sample.
+
+    Samples are asked in blocks of the model's batch size that do not depend on what was answered before: where an
+    output may depend on its batch (half precision), a resumed run makes the same batches and gives the same metrics.
+
+    Args:
+        system: the model.
+        samples: all samples of the run.
+        prompt: what is asked.
+        cache: where outputs are kept; None keeps none.
+        shard: which process this is.
+        progress: called with the number of outputs so far.
+
+    Raises:
+        InputError: the model answers out of order, or not every sample.
+    """
+    size = max(1, system.batch_size)
+    blocks = [list(samples[i : i + size]) for i in range(0, len(samples), size)]
+    own = blocks if shard is None else shard.own(blocks)
+    total = sum(map(len, own))
+    whole = bool(getattr(system, "depends_on_batch", False))
+    found: dict[str, Output] = {}
+    for block in own:
+        known = {one.sample_id: kept for one in block if cache is not None and (kept := cache.get(one)) is not None}
+        left = [one for one in block if one.sample_id not in known]
+        if left:
+            asked = block if whole else left
+            outputs = list(system.answer(asked, prompt))
+            if [output.sample_id for output in outputs] != [one.sample_id for one in asked]:
+                raise InputError(
+                    f"{system.name} gave {len(outputs)} outputs for {len(asked)} samples, or not in their order"
+                )
+            fresh = {output.sample_id: output for output in outputs}
+            if cache is not None:
+                cache.add(left, [fresh[one.sample_id] for one in left])
+            known = fresh | known
+        found |= known
+        if progress is not None:
+            progress(len(found), total)
+    return found
+
+
+def prompt_json(prompt: EvalPrompt) -> dict[str, object]:
+    """The prompt as JSON values, with the instruction that is really given."""
+    from emotion_llama.prompts.tasks import pick_instruction, task_named
+
+    instruction = prompt.instruction
+    if instruction is None and task_named(prompt.task).pool is not None:
+        instruction = pick_instruction(prompt.task)
+    return {**vars(prompt), "instruction": instruction, "labels": list(prompt.labels)}
+
+
+def row_of_output(output: Output) -> dict[str, Any]:
+    """An output as a JSON object; what is not there is left out."""
+    row = {
+        "case": output.sample_id, "text": output.text, "problem": output.problem, "seconds": output.seconds or None,
+        "probabilities": None if output.probabilities is None else dict(output.probabilities),
+        "tokens_in": output.tokens_in, "tokens_out": output.tokens_out,
+    }  # fmt: skip
+    return {key: value for key, value in row.items() if value is not None}
+
+
+def output_of_row(row: Mapping[str, Any]) -> Output:
+    """The output of such an object."""
+    return Output(**{("sample_id" if key == "case" else key): value for key, value in row.items()})

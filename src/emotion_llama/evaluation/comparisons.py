@@ -1,0 +1,115 @@
+"""Two runs on the same samples: how much better one is, and how sure that is."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from emotion_llama.errors import InputError
+from emotion_llama.evaluation.metrics.classification import label_score
+from emotion_llama.evaluation.metrics.intervals import NUM_RESAMPLES, Interval, bootstrap, mcnemar
+from emotion_llama.evaluation.run_folder import SampleRow
+
+MCNEMAR, SIGNED_RANK = "McNemar, exact", "Wilcoxon signed-rank"
+Side = tuple[str, str, Sequence[SampleRow]]  # name of a run, parser, rows
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """First minus second run.
+
+    Attributes:
+        first, second: names, with their parsers.
+        metric: what is compared.
+        difference: with its bootstrap interval.
+        p_value: two-sided.
+        test: which test it is of.
+        only_first, only_second: samples that only one of the two has right, or has the higher score.
+        num_samples: that both runs have.
+    """
+
+    first: str
+    second: str
+    metric: str
+    difference: Interval
+    p_value: float
+    test: str
+    only_first: int
+    only_second: int
+    num_samples: int
+
+
+def compare_labels(first: Side, second: Side, metric: str, *, num_resamples: int = NUM_RESAMPLES) -> Comparison:
+    """Compare predicted labels; a sample without an answer is wrong.
+
+    Over all samples together: where a benchmark averages over folds, this difference is that of the folds joined.
+
+    Args:
+        first: name of a run, parser, rows.
+        second: likewise.
+        metric: of `classification.LABEL_METRICS`.
+        num_resamples: of the bootstrap.
+
+    Raises:
+        InputError: the runs share no sample, or a sample has another truth in one of them.
+    """
+    pairs = _shared(first, second)
+    truth = [one.truth or "" for one, _ in pairs]
+    answers = [one.answers.get(first[1]) for one, _ in pairs], [other.answers.get(second[1]) for _, other in pairs]
+    ours, theirs = (label_score(truth, some, metric) for some in answers)
+    right = ([answer == label for answer, label in zip(some, truth)] for some in answers)
+    difference = bootstrap(
+        lambda rows: ours(rows) - theirs(rows), len(pairs), groups=_groups([one for one, _ in pairs]),
+        num_resamples=num_resamples,
+    )  # fmt: skip
+    p_value, only_first, only_second = mcnemar(*right)
+    return Comparison(
+        _name(first), _name(second), metric, difference, p_value, MCNEMAR, only_first, only_second, len(pairs)
+    )  # fmt: skip
+
+
+def compare_scores(first: Side, second: Side, metric: str, *, num_resamples: int = NUM_RESAMPLES) -> Comparison:
+    """Compare metrics that are means over samples, on the samples that have one in both runs; arguments as above.
+
+    Raises:
+        InputError: no sample has the metric in both runs.
+    """
+    from scipy.stats import wilcoxon
+
+    pairs = [
+        (one, one.scores.get(first[1], {}).get(metric), other.scores.get(second[1], {}).get(metric))
+        for one, other in _shared(first, second)
+    ]
+    kept = [(row, a - b) for row, a, b in pairs if a is not None and b is not None]
+    if not kept:
+        raise InputError(f"no sample has the metric {metric} in both runs")
+    differences = np.array([value for _, value in kept])
+    difference = bootstrap(
+        lambda rows: float(differences[rows].mean()), len(kept), groups=_groups([row for row, _ in kept]),
+        num_resamples=num_resamples,
+    )  # fmt: skip
+    p_value = float(wilcoxon(differences).pvalue) if differences.any() else 1.0
+    above, below = int((differences > 0).sum()), int((differences < 0).sum())
+    return Comparison(_name(first), _name(second), metric, difference, p_value, SIGNED_RANK, above, below, len(kept))
+
+
+def _shared(first: Side, second: Side) -> list[tuple[SampleRow, SampleRow]]:
+    others = {row.sample_id: row for row in second[2]}
+    found = [(row, others[row.sample_id]) for row in first[2] if row.sample_id in others]
+    if not found:
+        raise InputError("the runs share no sample; a paired test needs the same samples")
+    if changed := next((one.sample_id for one, other in found if one.truth != other.truth), None):
+        raise InputError(f"{changed} has another truth in the two runs; evaluate both on the same files")
+    return found
+
+
+def _groups(rows: Sequence[SampleRow]) -> list[str] | None:
+    if all(row.group is None for row in rows):
+        return None
+    return [f"case {row.sample_id}" if row.group is None else f"group {row.group}" for row in rows]
+
+
+def _name(side: Side) -> str:
+    return f"{side[0]} ({side[1]})"

@@ -1,0 +1,1 @@
+"""Metrics as pure functions on arrays and lists, without files (but for the wheels) and without models."""

@@ -1,0 +1,322 @@
+"""Reads the files that benchmarks are distributed in: label lists, tables, label archives, folders of clips.
+
+A reader turns a file into samples with their truths; `TaskFiles` adds clips and transcripts, and checks all of it.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from emotion_llama.errors import InputError
+from emotion_llama.evaluation.metrics.words import parse_word_list
+from emotion_llama.evaluation.records import EvalSample, FileProblem, Truth
+from emotion_llama.evaluation.tasks import checks
+from emotion_llama.evaluation.tasks.npz_tables import read_tables
+from emotion_llama.media.discover import MEDIA_SUFFIXES
+from emotion_llama.media.text_file import read_text
+from emotion_llama.media.transcript_table import NAME_COLUMNS, TEXT_COLUMNS
+
+Reader = Callable[[Path], Iterator[EvalSample]]
+Convert = Callable[[Any], Truth]  # from a file's value; ValueError says what is wrong with it
+Column = str | tuple[str, ...]
+NO_COUNT = -1
+VIDEO_FOLDERS = ("video", "videos", "test3", "train", ".")
+
+
+# --- tables ---------------------------------------------------------------------------------------------------------
+
+
+def read_csv(path: Path) -> Iterator[tuple[int, list[str]]]:
+    """Line number and cells without blanks around them, the header (in lower case) first; empty rows are left out.
+
+    Raises:
+        InputError: the file cannot be read.
+    """
+    rows = csv.reader(io.StringIO(read_text(path, None), newline=""))
+    try:
+        yield 1, [cell.strip().lower() for cell in next(rows, [])]
+        for row in rows:
+            if any(cell.strip() for cell in row):
+                yield rows.line_num, [cell.strip() for cell in row]
+    except csv.Error as error:
+        raise InputError(f"{path}, line {rows.line_num}: the table cannot be read ({error})") from None
+
+
+def read_rows(path: Path, columns: Sequence[Column]) -> Iterator[list[str]]:
+    """The cells of some columns, row by row.
+
+    Args:
+        path: a table in CSV with a header.
+        columns: wanted, each by its name or by several names of which the first that is there counts. A name that
+            begins with "?" may be missing; its cells are then empty.
+
+    Raises:
+        InputError: the file cannot be read, a column is missing, or a row is too short.
+    """
+    rows = read_csv(path)
+    _, header = next(rows)
+    places = [_place(path, header, (column,) if isinstance(column, str) else column) for column in columns]
+    width = max((place for place in places if place is not None), default=0) + 1
+    for number, row in rows:
+        if len(row) < width:
+            raise InputError(f"{path}, line {number}: {len(row)} cells came, {len(header)} were expected")
+        yield ["" if place is None else row[place] for place in places]
+
+
+def _place(path: Path, header: list[str], names: tuple[str, ...]) -> int | None:
+    found = next((name.removeprefix("?") for name in names if name.removeprefix("?") in header), None)
+    if found is None and not names[0].startswith("?"):
+        raise InputError(f"{path} has the columns {', '.join(header) or '(none)'}; expected {' or '.join(names)}")
+    return None if found is None else header.index(found)
+
+
+# --- truths ---------------------------------------------------------------------------------------------------------
+
+
+def one_of(labels: Mapping[str, str] | Sequence[str]) -> Convert:
+    """A label, or a name of it in the file; numbers by their text."""
+    names = labels if isinstance(labels, Mapping) else {label: label for label in labels}
+
+    def convert(value: Any) -> Truth:
+        label = names.get(str(value).lower().removesuffix(".0"))
+        if label is None:
+            raise ValueError(f"the label {value!r}, expected {', '.join(names)}")
+        return Truth(label=label)
+
+    return convert
+
+
+def any_label(value: Any) -> Truth:
+    """Whatever label stands there."""
+    return Truth(label=str(value))
+
+
+def word_list(value: Any) -> Truth:
+    """Emotion words, by the published rule; there may be none."""
+    return Truth(words=tuple(parse_word_list(value)))
+
+
+def sentiment(value: Any) -> Truth:
+    """A finite number."""
+    try:
+        number = float(value)
+    except (TypeError, ValueError):
+        number = float("nan")
+    if number - number != 0:
+        raise ValueError(f"the sentiment {value!r}, expected a number")
+    return Truth(sentiment=number)
+
+
+def description(value: Any) -> Truth:
+    """A text."""
+    if not value:
+        raise ValueError("no description")
+    return Truth(description=str(value))
+
+
+# --- readers --------------------------------------------------------------------------------------------------------
+
+
+def label_list(convert: Convert) -> Reader:
+    """`name label`, or `name frame_count label ...`, blank separated, without header (`*_NCE.txt`, `*_NCEV.txt`)."""
+
+    def read(path: Path) -> Iterator[EvalSample]:
+        for number, line in enumerate(read_text(path, None).splitlines(), 1):
+            cells = line.split()
+            if not cells:
+                continue
+            try:
+                count, label = (NO_COUNT, cells[1]) if len(cells) == 2 else (int(cells[1]), cells[2])
+            except (IndexError, ValueError):
+                raise InputError(
+                    f"{path}, line {number}: expected `name label` or `name frame_count label ...`, got {line[:60]!r}"
+                ) from None
+            found = _sample(path, clip_name(cells[0]), label, convert)
+            yield replace(found, frame_count=None if count == NO_COUNT else count)
+
+    return read
+
+
+def csv_columns(truth: Column, convert: Convert, name: Column = ("name", "names"), transcript: str = "?") -> Reader:
+    """A table with a column of names, one of truths, and perhaps one of what is said."""
+
+    def read(path: Path) -> Iterator[EvalSample]:
+        for given, value, said in read_rows(path, [name, truth, transcript]):
+            yield replace(_sample(path, clip_name(given), value, convert), transcript=said or None)
+
+    return read
+
+
+def archive(table: str, key: str, convert: Convert, prefix: str = "") -> Reader:
+    """A table `name -> {"emo": ..., "val": ...}` of a label archive (.npz) of MERTools; names with a prefix only."""
+
+    def read(path: Path) -> Iterator[EvalSample]:
+        (corpus,) = read_tables(path, (table,), f"a label archive with the table {table}")
+        if not isinstance(corpus, dict) or not all(isinstance(labels, dict) for labels in corpus.values()):
+            raise InputError(f"{path}: {table} is no table of names and labels")
+        for name, labels in corpus.items():
+            if str(name).startswith(prefix):
+                if key not in labels:
+                    raise InputError(f"{path}: {name} has {', '.join(map(str, labels)) or 'nothing'}, expected {key}")
+                yield _sample(path, str(name), labels[key], convert)
+
+    return read
+
+
+def _sample(path: Path, name: str, value: Any, convert: Convert) -> EvalSample:
+    try:
+        return EvalSample(name, convert(value))
+    except ValueError as error:
+        raise InputError(f"{path}: {name} has {error}") from None
+
+
+# --- paths, clips and transcripts -----------------------------------------------------------------------------------
+
+
+def given_path(value: object, option: str) -> Path | None:
+    """The path that an option gives; None where it is not given.
+
+    Raises:
+        InputError: it is no text and no path.
+    """
+    if value is None or isinstance(value, (str, Path)):
+        return None if value is None else Path(value).expanduser()
+    raise InputError(f"{option} is {value!r}, expected a path")
+
+
+def first_file(folder: Path, names: Iterable[str], what: str) -> str:
+    """The name of the first of some files that is there.
+
+    Raises:
+        InputError: none is; the message names them all.
+    """
+    names = list(names)
+    found = next((name for name in names if (folder / name).is_file()), None)
+    if found is None:
+        raise InputError(f"{folder} holds no {what}; expected {' or '.join(names)}")
+    return found
+
+
+def clip_name(text: str) -> str:
+    """A name as tables have it, without a media file's suffix; a full stop inside a name is kept."""
+    name = Path(text.strip()).name
+    return Path(name).stem if Path(name).suffix.lower() in MEDIA_SUFFIXES else name
+
+
+def find_clips(folders: Iterable[Path], sample_id: Callable[[str], str] = str) -> dict[str, Path]:
+    """Sample -> media file, of all files right inside the folders that are there; earlier folders win."""
+    found: dict[str, Path] = {}
+    for folder in folders:
+        for path in sorted(folder.iterdir()) if folder.is_dir() else ():
+            if path.suffix.lower() in MEDIA_SUFFIXES and not path.name.startswith("."):
+                found.setdefault(sample_id(path.stem), path)
+    return found
+
+
+def transcripts_of(folder: Path, given: Path | None = None) -> dict[str, str]:
+    """Name -> what is said, from the given table or the first of `checks.TRANSCRIPTS` in the folder, if any.
+
+    Of a table with several languages, English is taken.
+
+    Raises:
+        InputError: the table has no column of names or of texts.
+    """
+    path = given or next((folder / name for name in checks.TRANSCRIPTS if (folder / name).is_file()), None)
+    if path is None:
+        return {}
+    texts = tuple(sorted(TEXT_COLUMNS, key=lambda name: TEXT_COLUMNS[name] not in ("en", None)))
+    return {clip_name(name): text for name, text in read_rows(path, [NAME_COLUMNS, texts]) if name}
+
+
+@dataclass(frozen=True)
+class TaskFiles:
+    """The files of a benchmark.
+
+    Attributes:
+        folder: of the files.
+        tables: file name -> its reader, the first that is there counts; one such table for each of `folds`.
+        totals: clips in the owners' release; None where it is not known; one for each of `folds`.
+        folds: their numbers; (None,) for a benchmark without.
+        what: the tables hold, for the message where none is there.
+        sizes: clips by label in the owners' release, where known.
+        clip_folders: where clips are looked for, below `folder` or anywhere; empty where the tables name them.
+        transcript: a table of what is said, in place of those looked for.
+        has_transcripts: whether such a table is to be expected.
+        sample_id: from a name in the files to the sample's id.
+    """
+
+    folder: Path
+    tables: Sequence[Mapping[str, Reader]]
+    totals: Sequence[int | None] = (None,)
+    folds: Sequence[int | None] = (None,)
+    what: str = "labels"
+    sizes: Mapping[str, int] | None = None
+    clip_folders: Sequence[str | Path] = VIDEO_FOLDERS
+    transcript: Path | None = None
+    has_transcripts: bool = True
+    sample_id: Callable[[str], str] = clip_name
+
+    def samples(self) -> list[EvalSample]:
+        """All samples, in the order of the tables.
+
+        Raises:
+            InputError: a table is missing or malformed, or a name stands twice.
+        """
+        clips = find_clips((self.folder / name for name in self.clip_folders), self.sample_id)
+        said: dict[str, str] = {}
+        if self.has_transcripts:
+            table = transcripts_of(self.folder, self.transcript)
+            said = {self.sample_id(name): text for name, text in table.items()}
+        found: dict[str, EvalSample] = {}
+        for fold, path, reader in self._parts():
+            for one in reader(path):
+                name = self.sample_id(one.sample_id)
+                if name in found:
+                    where = "" if fold is None else f", in fold {found[name].fold} and in fold {fold}"
+                    raise InputError(f"{path}: {name} stands twice{where}")
+                found[name] = replace(
+                    one,
+                    sample_id=name,
+                    media=one.media or clips.get(name),
+                    transcript=one.transcript or said.get(name),
+                    fold=one.fold if fold is None else fold,
+                )
+        return list(found.values())
+
+    def check(self) -> list[FileProblem]:
+        """Labels by number, clips, transcripts, and whether clips and labels are of one release."""
+        try:
+            samples = self.samples()
+        except InputError as error:
+            return [FileProblem(str(error), str(self.folder), is_fatal=True)]
+        parts = self._parts()
+        labels = [sample.truth.label or "" for sample in samples]
+        # An owners' list that calls all clips neutral is one for participants; one's own table may do so.
+        problems = checks.placeholders(labels, parts[0][1]) if self.totals[0] is not None else []
+        if not problems:
+            for (fold, path, _), total in zip(parts, self.totals):
+                problems += checks.total(sum(fold in (None, one.fold) for one in samples), total, path)
+            if self.sizes is not None:
+                problems += checks.sizes(labels, self.sizes, parts[0][1] if len(parts) == 1 else self.folder)
+        problems += checks.truths(samples, parts[0][1])
+        if not self.clip_folders and all(one.media is None for one in samples):
+            what = "no row names a video: only predictions can be scored"
+            problems.append(FileProblem(what, str(parts[0][1])))
+        else:
+            problems += checks.media(samples, self.folder)
+        if self.has_transcripts:
+            problems += checks.transcripts(samples, self.folder)
+        return problems + checks.release(samples, self.folder)
+
+    def _parts(self) -> list[tuple[int | None, Path, Reader]]:
+        """Fold, table and its reader; InputError where a table is missing."""
+        found = []
+        for fold, tables in zip(self.folds, self.tables, strict=True):
+            name = first_file(self.folder, tables, self.what if fold is None else f"list of fold {fold}")
+            found.append((fold, self.folder / name, tables[name]))
+        return found

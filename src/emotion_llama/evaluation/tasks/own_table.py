@@ -1,0 +1,141 @@
+"""One's own data: a table in CSV, one row a clip.
+
+Columns: `name` or `video` (a path, relative to the table), one of `label`, `words` ("['happy', 'proud']" or "happy,
+proud"), `sentiment` (a number) and `description`; and, where wanted, `subtitle`, `group` (a person or a source, drawn
+together in intervals), `fold` (from 1), `frame_count`, `note` (metrics are also given by note). Others are errors.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+
+from emotion_llama.errors import InputError
+from emotion_llama.evaluation.records import EvalPrompt, EvalSample, Kind
+from emotion_llama.evaluation.tasks.base import Benchmark
+from emotion_llama.evaluation.tasks.files import (
+    Convert,
+    TaskFiles,
+    any_label,
+    description,
+    given_path,
+    read_csv,
+    sentiment,
+    word_list,
+)
+from emotion_llama.evaluation.tasks.mer2024_ov import WORDS_PROMPT, stored_groups
+from emotion_llama.evaluation.tasks.unibench import SENTIMENT_PROMPT
+from emotion_llama.evaluation.tasks.wheels import chosen_wheels
+from emotion_llama.labels import LABEL_SPACES, MERR9, LabelSpace
+from emotion_llama.prompts.tasks import emotion_instruction, pick_instruction
+
+TRUTHS: Mapping[Kind, Convert] = {
+    "label": any_label, "words": word_list, "sentiment": sentiment, "description": description
+}  # fmt: skip
+OTHERS = ("subtitle", "group", "fold", "frame_count", "note")
+
+
+def read_table(path: Path) -> Iterator[EvalSample]:
+    """The samples of a table, in order.
+
+    Raises:
+        InputError: the table is malformed or empty.
+    """
+    rows = read_csv(path)
+    _, header = next(rows)
+    kind = kind_of(path)
+    number = 0
+    for number, row in rows:
+        where = f"{path}, line {number}"
+        if len(row) != len(header):
+            raise InputError(f"{where}: {len(row)} cells came, {len(header)} were expected")
+        cells = {name: cell for name, cell in zip(header, row) if cell}
+        video = cells.get("video")
+        name = cells.get("name") or Path(video or "").stem
+        if not name:
+            raise InputError(f"{where}: neither name nor video is given")
+        for column in ("fold", "frame_count"):
+            if not cells.get(column, "0").isdecimal():
+                raise InputError(f"{where}: {column} is {cells[column]!r}, expected a whole number")
+        if kind not in cells and kind != "words":
+            raise InputError(f"{where}: the {kind} is empty")
+        try:
+            truth = TRUTHS[kind](cells.get(kind, ""))
+        except ValueError as error:
+            raise InputError(f"{where}: {name} has {error}") from None
+        fold, frames = (int(cells[column]) if column in cells else None for column in ("fold", "frame_count"))
+        media = None if video is None else path.parent / video
+        yield EvalSample(
+            name, truth, media, cells.get("subtitle"), cells.get("group"), fold, frames, cells.get("note", "")
+        )  # fmt: skip
+    if not number:
+        raise InputError(f"{path} has no rows")
+
+
+def kind_of(path: Path) -> Kind:
+    """What the truths of a table are.
+
+    Raises:
+        InputError: its columns are not those of such a table.
+    """
+    _, header = next(read_csv(path))
+    truths = [name for name in TRUTHS if name in header]
+    known = ("name", "video", *TRUTHS, *OTHERS)
+    is_known = set(header) <= {*known} and len(set(header)) == len(header)
+    if not is_known or len(truths) != 1 or not {"name", "video"} & set(header):
+        raise InputError(
+            f"{path} has the columns {', '.join(header) or '(none)'}; expected name or video, one of "
+            f"{', '.join(TRUTHS)}, and any of {', '.join(OTHERS)}"
+        )
+    return truths[0]
+
+
+def table_file(
+    folder: Path, *, labels: str | Sequence[str] | None = None, wheels: str | Path | None = None,
+    mapping: str | int | None = None, groups: str | Path | None = None,
+) -> Benchmark:  # fmt: skip
+    """One's own data.
+
+    Args:
+        folder: the table, or a folder with the table cases.csv.
+        labels: "merr9", "mer6", "dfew7", or the labels themselves, a list or with commas between; by default merr9
+            where it holds all labels of the table, else the table's labels in alphabetical order.
+        wheels: for words, the folder of the wheel files: EW at level 1. Without, words are scored in groups of synonyms
+            (MER2024-OV), stored or judged.
+        mapping: as `mer2025.mer2025_fg`'s.
+        groups: for words, a folder of stored groups.
+    """
+    path = folder / "cases.csv" if folder.is_dir() else folder
+    kind = kind_of(path)
+    if labels is not None and kind != "label":
+        raise InputError(f"{path} has no labels but {kind}; leave the option labels out")
+    space = _space(labels, path) if kind == "label" else None
+    reader = TaskFiles(path.parent, [{path.name: read_table}], clip_folders=(), has_transcripts=False)
+    stored = None if groups is None else stored_groups(path.parent, given_path(groups, "groups"))
+    version = f"1 ({path.name}{'' if space is None else ', ' + space.name})"
+    if space is not None:
+        instruction = pick_instruction("emotion") if space == MERR9 else emotion_instruction(space.labels)
+        prompt = EvalPrompt("emotion", instruction, space.labels)
+        return Benchmark("csv", version, kind, prompt, path, "weighted_f1", reader, "label", space, space)
+    if kind == "sentiment":
+        return Benchmark("csv", version, kind, SENTIMENT_PROMPT, path, "waf", reader, "sentiment")
+    if kind == "description":
+        return Benchmark("csv", version, kind, EvalPrompt("reason_v2"), path, "clue_overlap", reader, "description")
+    if wheels is None:
+        return Benchmark("csv", version, kind, WORDS_PROMPT, path, "average", reader, "groups", groups=stored)
+    found = chosen_wheels(path.parent, wheels, mapping)
+    return Benchmark("csv", version, kind, WORDS_PROMPT, path, "ew", reader, "wheels", wheels=found)
+
+
+def _space(labels: str | Sequence[str] | None, path: Path) -> LabelSpace:
+    there = sorted({sample.truth.label or "" for sample in read_table(path)})
+    if isinstance(labels, str) and labels in LABEL_SPACES:
+        space = LABEL_SPACES[labels]
+    elif labels is not None:
+        given = labels.split(",") if isinstance(labels, str) else labels
+        space = LabelSpace("own", tuple(label.strip() for label in map(str, given) if label.strip()))
+    else:
+        space = MERR9 if set(there) <= set(MERR9.labels) else LabelSpace("own", tuple(there))
+    if unknown := [label for label in there if label not in space.labels]:
+        raise InputError(f"{path} has the label {unknown[0]!r}, which is none of {', '.join(space.labels)}")
+    return space
