@@ -1,14 +1,12 @@
-"""Recipes in YAML: each key once, overrides, all mistakes at once; files that would eat the machine are refused."""
+"""Recipes in YAML: each key once, overrides, all mistakes at once."""
 
 import re
-import time
 from pathlib import Path
 
 import pytest
 from pydantic import BaseModel, ConfigDict
 
 from emotion_llama.config import (
-    MOST_BYTES,
     checked,
     merged,
     override_tree,
@@ -56,40 +54,22 @@ def test_a_date_that_cannot_be_is_a_mistake_and_no_traceback() -> None:
         parse_yaml("seed: 2026-13-01", "x")
 
 
-def test_aliases_may_share_a_part_but_not_unfold_to_gigabytes() -> None:
+def test_aliases_may_share_a_part() -> None:
     shared = parse_yaml("one: &server {name: openai, model: m}\ntwo: *server", "x")
     assert shared["two"] == {"name": "openai", "model": "m"}
-    laughs = 'a: &l0 "haha"\n' + "".join(f"l{i}: &l{i} [{', '.join([f'*l{i - 1}'] * 10)}]\n" for i in range(1, 31))
-    begun = time.perf_counter()
-    with pytest.raises(InputError, match=r"x: its aliases unfold to [\d,]{30,} characters; expected 4,194,304 at most"):
-        parse_yaml(laughs, "x")
-    assert time.perf_counter() - begun < 2
 
 
-@pytest.mark.parametrize(
-    "text",
-    [
-        "a: &a [*a]",
-        "a: &a {b: {c: *a}}",
-        "a: " + "[" * 3000 + "]" * 3000,
-        "l0: &l0 [1]\n" + "".join(f"l{i}: &l{i} [*l{i - 1}]\n" for i in range(1, 3000)),
-    ],
-    ids=["itself", "below itself", "brackets", "a chain of aliases"],
-)
-def test_parts_without_end_are_refused(text: str) -> None:
+def test_parts_without_end_are_refused() -> None:
     with pytest.raises(InputError, match="x: parts stand in parts without end"):
-        parse_yaml(text, "x")
+        parse_yaml("a: " + "[" * 3000 + "]" * 3000, "x")
 
 
-def test_a_file_must_be_there_be_text_and_be_small(tmp_path: Path) -> None:
+def test_a_file_must_be_there_and_be_text(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"gone\.yaml: the file cannot be read .*expected YAML in UTF-8"):
         read_yaml(tmp_path / "gone.yaml")
     (tmp_path / "latin.yaml").write_bytes(b"a: \xe9")
     with pytest.raises(InputError, match=r"latin\.yaml: the file cannot be read"):
         read_yaml(tmp_path / "latin.yaml")
-    (tmp_path / "huge.yaml").write_text("#" * (MOST_BYTES + 1))
-    with pytest.raises(InputError, match=r"huge\.yaml: the file has more than 1,048,576 bytes"):
-        read_yaml(tmp_path / "huge.yaml")
     assert read_yaml(written(tmp_path, "# nothing\n")) is None
 
 

@@ -11,8 +11,8 @@ LABELS = ("happy", "sad", "angry")
 RECIPE = """
 model: {start: model, dtype: float32, lora: {rank: 4, alpha: 16, dropout: 0.0}}
 data: {train: [train.jsonl], validation: [validation.jsonl], features: features}
-optim: {peak_rate: 5.0e-3, least_rate: 1.0e-4, first_rate: 1.0e-4, warmup_steps: 5}
-run: {rounds: 2, steps_per_round: 5, batch_size: 4, log_every: 1}
+optim: {learning_rate: 5.0e-3, min_lr: 1.0e-4, warmup_start_lr: 1.0e-4, warmup_steps: 5}
+run: {epochs: 2, steps_per_epoch: 5, batch_size: 4, log_every: 1}
 """
 
 

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
+import warnings
 from collections.abc import Hashable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from emotion_llama.errors import InputError
 
@@ -19,34 +20,17 @@ else:
 
 Tree = dict[str, Any]  # what a YAML file may hold, before the model has checked it
 
-MOST_BYTES = 1 << 20  # of a file; own choice, a thousand times what a recipe has
-MOST_UNFOLDED = 4 << 20  # characters and values, each alias (`*name`) counted as often as it is used; own choice
-MOST_LEVELS = 50  # of parts in parts; own choice
-
-
-class _Unfolded(NamedTuple):
-    """Characters and values of a value, and how deep it is."""
-
-    size: int
-    levels: int
-
 
 def read_yaml(path: Path) -> Any:
     """Whatever a YAML file holds, if no key stands in it twice.
 
     Raises:
-        InputError: the file cannot be read, has more than `MOST_BYTES`, or as `parse_yaml`.
+        InputError: the file cannot be read, or as `parse_yaml`.
     """
     try:
-        with path.open("rb") as file:
-            data = file.read(MOST_BYTES + 1)
-        text = data.decode("utf-8")
+        text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise InputError(f"{path}: the file cannot be read ({error}); expected YAML in UTF-8") from None
-    if len(data) > MOST_BYTES:
-        raise InputError(
-            f"{path}: the file has more than {MOST_BYTES:,} bytes, which no recipe has; is it another file?"
-        )
     return parse_yaml(text, str(path))
 
 
@@ -65,7 +49,7 @@ def read_tree(path: Path) -> Tree:
 
 
 def override_tree(overrides: Sequence[str]) -> Tree:
-    """What `part.key=value` texts say; values are read as YAML.
+    """The tree of `part.key=value` texts; values are YAML.
 
     Raises:
         InputError: a text is not of that form, or gives a key both a value and parts.
@@ -115,23 +99,56 @@ def checked(model: type[M], tree: Tree, where: str) -> M:
 
 
 def resolve_paths(tree: Tree, keys: Sequence[str], base: Path) -> None:
-    """Make the paths under dotted `keys` absolute, relative ones starting from `base`."""
+    """Make the paths under dotted `keys` absolute, relative ones from `base`; a key may hold several."""
     for dotted in keys:
-        *parts, last = dotted.split(".")
-        place: Any = tree
-        for part in parts:
-            place = place.get(part) if isinstance(place, dict) else None
-        value = place.get(last) if isinstance(place, dict) else None
+        place, last = _part_of(tree, dotted)
+        value = place.get(last)
         if isinstance(value, str):
             place[last] = str(base / Path(value).expanduser())
+        elif isinstance(value, list):
+            place[last] = [str(base / Path(one).expanduser()) if isinstance(one, str) else one for one in value]
+
+
+def rename_old_keys(tree: Tree, names: Mapping[str, str], where: str) -> None:
+    """Give keys of an earlier release their names of today, with a `FutureWarning` each.
+
+    Args:
+        tree: changed in place.
+        names: old dotted key -> its last name of today.
+        where: the file, for messages.
+
+    Raises:
+        InputError: a key is there under both names.
+    """
+    for dotted, new in names.items():
+        place, old = _part_of(tree, dotted)
+        if old not in place:
+            continue
+        if new in place:
+            raise InputError(f"{where}: {dotted} is the old name of {new}, which is there as well; keep {new}")
+        warnings.warn(
+            f"{where}: {dotted} is now called {new}; the old name will not be accepted by the next release",
+            FutureWarning,
+            stacklevel=3,
+        )
+        place[new] = place.pop(old)
+
+
+def _part_of(tree: Tree, dotted: str) -> tuple[Tree, str]:
+    """The part that holds a dotted key, empty where there is none, and the key's last name."""
+    *parts, last = dotted.split(".")
+    place: Any = tree
+    for part in parts:
+        place = place.get(part) if isinstance(place, dict) else None
+    return (place if isinstance(place, dict) else {}), last
 
 
 def parse_yaml(text: str, where: str) -> Any:
     """Whatever a YAML text holds, if no key stands in it twice.
 
     Raises:
-        InputError: it is no YAML, has a key twice or a value that cannot be (a 13th month), is nested without end, or
-            unfolds to more than `MOST_UNFOLDED`; `where` is named, with line and column where they are known.
+        InputError: it is no YAML, has a key twice, a value that cannot be (a 13th month), or parts without end; `where`
+            is named, with line and column where they are known.
     """
     import yaml
 
@@ -152,8 +169,7 @@ def parse_yaml(text: str, where: str) -> Any:
             return super().construct_mapping(node, deep)
 
     try:
-        tree = yaml.load(text, Loader=Loader)  # noqa: S506 (a SafeLoader)
-        size = _unfolded(tree, set(), {}).size
+        return yaml.load(text, Loader=Loader)  # noqa: S506 (a SafeLoader)
     except yaml.YAMLError as error:
         mark, problem = getattr(error, "problem_mark", None), getattr(error, "problem", None)
         place = "" if mark is None else f", line {mark.line + 1}, column {mark.column + 1}"
@@ -162,32 +178,6 @@ def parse_yaml(text: str, where: str) -> Any:
         raise InputError(f"{where}: a value cannot be ({error}); put a text in quotation marks") from None
     except RecursionError:
         raise InputError(f"{where}: parts stand in parts without end; expected a recipe of a few levels") from None
-    if size > MOST_UNFOLDED:
-        raise InputError(f"{where}: its aliases unfold to {size:,} characters; expected {MOST_UNFOLDED:,} at most")
-    return tree
-
-
-def _unfolded(value: Any, above: set[int], known: dict[int, _Unfolded]) -> _Unfolded:
-    """What a YAML value would be with its aliases written out, without writing them out.
-
-    Aliases make a few lines stand for gigabytes ("billion laughs"), or a value for a part of itself.
-    """
-    if isinstance(value, (str, bytes)):
-        return _Unfolded(1 + len(value), 1)
-    if not isinstance(value, (dict, list, tuple, set)):
-        return _Unfolded(1, 1)
-    if id(value) not in known:
-        if id(value) in above:
-            raise RecursionError
-        above.add(id(value))
-        parts = [*value, *value.values()] if isinstance(value, dict) else value
-        found = [_unfolded(part, above, known) for part in parts]
-        above.discard(id(value))
-        levels = 1 + max((part.levels for part in found), default=0)
-        if levels > MOST_LEVELS:
-            raise RecursionError
-        known[id(value)] = _Unfolded(1 + sum(part.size for part in found), levels)
-    return known[id(value)]
 
 
 def _mistakes(error: Any) -> str:  # a pydantic ValidationError

@@ -15,10 +15,10 @@ def test_choices_may_stand_before_and_behind_the_options(
 ) -> None:
     # `train RECIPE --out DIR run.seed=7`, as the page shows it, was "unrecognized arguments".
     (tmp_path / "r.yaml").write_text(RECIPE)
-    options, choice = ["--out", str(tmp_path / "run")], ["run.rounds=many"]
+    options, choice = ["--out", str(tmp_path / "run")], ["run.epochs=many"]
     arguments = ["train", str(tmp_path / "r.yaml"), *(choice + options if before else options + choice)]
     assert main(arguments) == 1
-    assert "run.rounds: " in capsys.readouterr().err
+    assert "run.epochs: " in capsys.readouterr().err
 
 
 def test_a_recipe_that_starts_from_nothing_is_told_in_a_line(

@@ -48,8 +48,8 @@ VALIDATED_ON = ("validation-00001", "validation-00004", "validation-00005")
 TRAIN_RECIPE = """
 model: {start: model, dtype: float32, lora: {rank: 4, alpha: 16, dropout: 0.0}}
 data: {train: [train.jsonl], validation: [validation.jsonl], features: features}
-optim: {peak_rate: 5.0e-3, least_rate: 1.0e-4, first_rate: 1.0e-4, warmup_steps: 3}
-run: {rounds: 2, steps_per_round: 4, batch_size: 3, log_every: 1}
+optim: {learning_rate: 5.0e-3, min_lr: 1.0e-4, warmup_start_lr: 1.0e-4, warmup_steps: 3}
+run: {epochs: 2, steps_per_epoch: 4, batch_size: 3, log_every: 1}
 """
 CONVERT = """--llama llama --eva eva_vit_g.pth --mae mae_checkpoint-340.pth --videomae videomae_checkpoint-399.pth
 --hubert hubert --weights Emotion_LLaMA.pth --eva-heads 4 --mae-heads 4 --videomae-heads 4 --image-size 56

@@ -7,9 +7,9 @@ import pytest
 
 from emotion_llama.errors import InputError
 from emotion_llama.labels import DFEW7, MERR9
-from emotion_llama.train.examples import Wanted, read_examples
+from emotion_llama.train.examples import read_examples
 
-ALL = Wanted(frozenset({"emotion", "reason", "reason_v2"}), MERR9)
+TASKS = ("emotion", "reason", "reason_v2")
 
 
 @pytest.fixture
@@ -26,18 +26,18 @@ def merr(tmp_path: Path) -> Path:
 
 
 def test_each_stage_reads_its_own_pair(merr: Path) -> None:
-    coarse = read_examples([merr], Wanted(frozenset({"emotion", "reason"}), MERR9))
+    coarse = read_examples([merr], {"emotion", "reason"}, MERR9)
     assert [(e.name, dict(e.answers), e.words) for e in coarse] == [
         ("s1", {"emotion": "angry", "reason": "coarse s1"}, "Well, no."),
         ("s2", {"emotion": "happy", "reason": "coarse s2"}, None),
         ("s3", {"emotion": "sad", "reason": "coarse s3"}, None),
     ]
-    fine = read_examples([merr], Wanted(frozenset({"reason_v2"}), MERR9))
+    fine = read_examples([merr], {"reason_v2"}, MERR9)
     assert [(e.name, dict(e.answers)) for e in fine] == [("s2", {"reason_v2": "fine s2"})]
 
 
 def test_both_pairs_make_one_example_with_the_fine_label(merr: Path) -> None:
-    s2 = next(e for e in read_examples([merr], ALL) if e.name == "s2")
+    s2 = next(e for e in read_examples([merr], TASKS, MERR9) if e.name == "s2")
     assert dict(s2.answers) == {"emotion": "surprise", "reason": "coarse s2", "reason_v2": "fine s2"}
     assert s2.truths["label"] == "surprise"
 
@@ -45,7 +45,7 @@ def test_both_pairs_make_one_example_with_the_fine_label(merr: Path) -> None:
 def test_clips_are_found_in_the_folder_of_videos(merr: Path, tmp_path: Path) -> None:
     (tmp_path / "clips").mkdir()
     (tmp_path / "clips" / "s1.AVI").touch()
-    examples = read_examples([merr], Wanted(frozenset({"emotion"}), MERR9, tmp_path / "clips"))
+    examples = read_examples([merr], {"emotion"}, MERR9, tmp_path / "clips")
     assert [e.media and e.media.name for e in examples] == ["s1.AVI", None, None]
 
 
@@ -54,13 +54,13 @@ def test_own_tables(tmp_path: Path) -> None:
     table.write_text(
         "video,label,description,subtitle,group\na/x.mp4,Happiness,Because.,Hi,anna\na/y.mp4,,Only text.,,\n"
     )
-    x, y = read_examples([table], ALL)
+    x, y = read_examples([table], TASKS, MERR9)
     assert (x.name, x.media, x.words, x.group) == ("x", tmp_path / "a/x.mp4", "Hi", "anna")
     assert dict(x.answers) == {"emotion": "happy", "reason": "Because.", "reason_v2": "Because."}
     assert dict(y.answers) == {"reason": "Only text.", "reason_v2": "Only text."}
     lines = tmp_path / "own.jsonl"
     lines.write_text('{"name": "z", "label": "sad"}\n\n{"name": "w", "description": "text"}\n')
-    assert [e.name for e in read_examples([lines], Wanted(frozenset({"emotion"}), MERR9))] == ["z"]
+    assert [e.name for e in read_examples([lines], {"emotion"}, MERR9)] == ["z"]
 
 
 @pytest.mark.parametrize(
@@ -80,37 +80,37 @@ def test_own_tables(tmp_path: Path) -> None:
 def test_broken_tables_are_named(tmp_path: Path, name: str, text: str, problem: str) -> None:
     (tmp_path / name).write_text(text)
     with pytest.raises(InputError, match=problem):
-        read_examples([tmp_path / name], ALL)
+        read_examples([tmp_path / name], TASKS, MERR9)
 
 
 def test_broken_merr_folders_are_named(merr: Path, tmp_path: Path) -> None:
     (tmp_path / "d.csv").write_text("name,label\nx,worried\n")
     with pytest.raises(InputError, match="'worried' is no label of dfew7"):
-        read_examples([tmp_path / "d.csv"], Wanted(ALL.tasks, DFEW7))
+        read_examples([tmp_path / "d.csv"], TASKS, DFEW7)
     (merr / "MERR_coarse_grained.json").write_text("{}")
     with pytest.raises(InputError, match="line 1: s1 has no caption in the JSON file"):
-        read_examples([merr], ALL)
+        read_examples([merr], TASKS, MERR9)
     (merr / "MERR_coarse_grained.json").write_text("[]")
     with pytest.raises(InputError, match="expected an object keyed by clip, got list"):
-        read_examples([merr], ALL)
+        read_examples([merr], TASKS, MERR9)
     (merr / "MERR_coarse_grained.json").write_text("{")
     with pytest.raises(InputError, match="cannot be read as JSON"):
-        read_examples([merr], ALL)
+        read_examples([merr], TASKS, MERR9)
     (merr / "MERR_fine_grained.txt").write_text("s2\n")
     with pytest.raises(InputError, match="line 1: expected `name frames label`, got 's2'"):
-        read_examples([merr], Wanted(frozenset({"reason_v2"}), MERR9))
+        read_examples([merr], {"reason_v2"}, MERR9)
     (merr / "transcription_en_all.csv").write_text("id,text\na,b\n")
     with pytest.raises(InputError, match="expected name and sentence"):
-        read_examples([merr], ALL)
+        read_examples([merr], TASKS, MERR9)
     with pytest.raises(InputError, match=r"expected MERR_coarse_grained\.txt or MERR_fine_grained\.txt"):
-        read_examples([tmp_path], ALL)
+        read_examples([tmp_path], TASKS, MERR9)
 
 
 def test_one_name_in_two_files_must_agree(tmp_path: Path) -> None:
     (tmp_path / "a.csv").write_text("name,label\nx,sad\n")
     (tmp_path / "b.csv").write_text("name,description\nx,text\n")
     (tmp_path / "c.csv").write_text("name,label\nx,happy\n")
-    joined = read_examples([tmp_path / "a.csv", tmp_path / "b.csv"], ALL)
+    joined = read_examples([tmp_path / "a.csv", tmp_path / "b.csv"], TASKS, MERR9)
     assert dict(joined[0].answers) == {"emotion": "sad", "reason": "text", "reason_v2": "text"}
     with pytest.raises(InputError, match="x has another emotion than before, 'happy' and not 'sad'"):
-        read_examples([tmp_path / "a.csv", tmp_path / "c.csv"], ALL)
+        read_examples([tmp_path / "a.csv", tmp_path / "c.csv"], TASKS, MERR9)

@@ -5,7 +5,7 @@ import math
 import pytest
 import torch
 
-from emotion_llama.train.loss import answer_positions, mean_of_examples
+from emotion_llama.train.trainer import answer_positions, mean_of_examples
 
 
 def test_a_short_answer_counts_as_much_as_a_long_one() -> None:

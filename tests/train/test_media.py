@@ -8,9 +8,9 @@ import pytest
 from emotion_llama.errors import InputError
 from emotion_llama.models.clip_media import ENCODERS, ClipMedia, without
 from emotion_llama.models.features.sources import open_features
-from emotion_llama.train.media import StoredMedia
+from emotion_llama.train.dataset import stored_media
+from emotion_llama.train.examples import Example
 from emotion_llama.train.recipe import load_train_recipe
-from emotion_llama.train.records import Example
 from emotion_llama.train.run import gather_data
 
 ONES = np.ones(24, np.float32)
@@ -29,16 +29,16 @@ def test_nothing_to_leave_out_changes_nothing() -> None:
 
 def test_a_run_hides_an_encoder_in_training_and_validation(workshop: Path) -> None:
     recipe = load_train_recipe(workshop / "recipe.yaml", ["data.without=[face, audio]"])
-    data = gather_data(recipe)
-    for example in (data.train[0], data.validation[0]):
-        media = data.media(example)
+    train, validation, media_of, _ = gather_data(recipe)
+    for example in (train[0], validation[0]):
+        media = media_of(example)
         assert media is not None
         assert media.present == (True, False, True, False)
 
 
 def test_a_clip_that_is_not_stored_has_no_media(workshop: Path) -> None:
-    stored = StoredMedia(open_features(workshop / "features"))
-    assert stored(Example("nobody", {"emotion": "sad"})) is None
+    features = open_features(workshop / "features")
+    assert stored_media(features, frozenset(), Example("nobody", {"emotion": "sad"})) is None
 
 
 def test_an_encoder_that_is_none_is_refused(workshop: Path) -> None:

@@ -18,8 +18,8 @@ def write(folder: Path, text: str) -> Path:
 
 def test_defaults_are_the_published_stage_1(tmp_path: Path) -> None:
     recipe = load_train_recipe(write(tmp_path, GOOD))
-    assert (recipe.optim.peak_rate, recipe.optim.least_rate, recipe.optim.warmup_steps) == (1e-5, 1e-6, 1000)
-    assert (recipe.run.rounds, recipe.run.steps_per_round, recipe.num_steps) == (30, 1000, 30_000)
+    assert (recipe.optim.learning_rate, recipe.optim.min_lr, recipe.optim.warmup_steps) == (1e-5, 1e-6, 1000)
+    assert (recipe.run.epochs, recipe.run.steps_per_epoch, recipe.num_steps) == (30, 1000, 30_000)
     assert recipe.model.lora is not None
     assert (recipe.model.lora.rank, recipe.model.lora.alpha, recipe.model.lora.dropout) == (64, 16, 0.05)
     assert dict(recipe.tasks) == {"emotion": 1.0, "reason": 1.0}
@@ -38,14 +38,14 @@ def test_paths_start_from_the_recipe_and_those_of_overrides_from_here(
 
 
 def test_all_mistakes_are_named_at_once(tmp_path: Path) -> None:
-    path = write(tmp_path, "model: {start: m, sart: x}\ndata: {train: [a], layout: foo}\nrun: {rounds: many}\n")
+    path = write(tmp_path, "model: {start: m, sart: x}\ndata: {train: [a], layout: foo}\nrun: {epochs: many}\n")
     with pytest.raises(InputError) as caught:
         load_train_recipe(path)
     text = str(caught.value)
     assert "3 mistakes" in text
     assert "model.sart: no such key" in text
     assert "layout: 'foo' is not known" in text
-    assert "run.rounds: " in text
+    assert "run.epochs: " in text
 
 
 @pytest.mark.parametrize(
@@ -59,6 +59,8 @@ def test_all_mistakes_are_named_at_once(tmp_path: Path) -> None:
         ("model: {start: m, train: [soul]}\ndata: {train: [a]}\n", "no part 'soul' of the model can learn"),
         ("model: {start: m}\ndata: {train: [a], dropout: {smell: 0.1}}\n", "'smell' is not known"),
         ("data: {train: [a]}\n", "model: field required"),
+        (GOOD + "optim: {learning_rate: 1.0e-7}\n", "must not be above learning_rate 1e-07"),
+        ("model: {start: m}\ndata: {train: [a], layouts: {train: 0}}\n", "layouts.train: "),
         ("- a\n", "expected a mapping of a recipe's parts, got list"),
         ("a: [\n", "expected YAML with each key once"),
     ],
@@ -66,6 +68,19 @@ def test_all_mistakes_are_named_at_once(tmp_path: Path) -> None:
 def test_one_mistake(tmp_path: Path, text: str, problem: str) -> None:
     with pytest.raises(InputError, match=problem.replace("(", r"\(")):
         load_train_recipe(write(tmp_path, text))
+
+
+def test_the_keys_of_the_last_release_are_accepted_with_a_warning(tmp_path: Path) -> None:
+    path = write(tmp_path, GOOD + "optim: {peak_rate: 1.0e-4, least_rate: 0, first_rate: 0}\nrun: {rounds: 2}\n")
+    with pytest.warns(FutureWarning) as caught:
+        recipe = load_train_recipe(path, ["run.accumulate=4", "run.steps_per_round=5"])
+    assert (recipe.optim.learning_rate, recipe.optim.min_lr, recipe.optim.warmup_start_lr) == (1e-4, 0, 0)
+    assert (recipe.run.epochs, recipe.run.steps_per_epoch, recipe.run.gradient_accumulation_steps) == (2, 5, 4)
+    assert "optim.peak_rate is now called learning_rate" in str(caught[0].message)
+    assert len(caught) == 6
+    both = write(tmp_path, GOOD + "run: {rounds: 2, epochs: 3}\n")
+    with pytest.raises(InputError, match=r"run\.rounds is the old name of epochs"):
+        load_train_recipe(both)
 
 
 def test_overrides_must_be_overrides(tmp_path: Path) -> None:
@@ -88,4 +103,4 @@ def test_shipped_recipes_load_and_open_with_their_command(path: Path) -> None:
         assert recipe.num_steps == 30_000
         assert recipe.model.lora is not None
         assert (recipe.model.lora.rank, recipe.model.lora.alpha) == (64, 16)
-        assert recipe.optim.peak_rate == (1e-5 if "stage1" in path.stem else 1e-6)
+        assert recipe.optim.learning_rate == (1e-5 if "stage1" in path.stem else 1e-6)

@@ -3,7 +3,7 @@
 import pytest
 
 from emotion_llama.errors import InputError
-from emotion_llama.train.records import Example
+from emotion_llama.train.examples import Example
 
 
 def test_examples_teach_something() -> None:

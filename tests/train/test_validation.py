@@ -1,5 +1,6 @@
 """Label metrics during training: likelihoods over the label space, by hand where a hand can follow."""
 
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -10,12 +11,11 @@ from emotion_llama.errors import InputError
 from emotion_llama.labels import DFEW7, MERR9
 from emotion_llama.models import EmotionLlamaForConditionalGeneration, EmotionLlamaProcessor
 from emotion_llama.models.features.sources import open_features
-from emotion_llama.train.dataset import Asking
-from emotion_llama.train.media import StoredMedia
-from emotion_llama.train.records import Example
+from emotion_llama.train.dataset import PromptConfig, stored_media
+from emotion_llama.train.examples import Example
 from emotion_llama.train.validation import LabelQuestion, Told, label_metrics, tell_labels
 
-QUESTION = LabelQuestion("Which emotion?", Asking(), MERR9, batch_size=2)
+QUESTION = LabelQuestion("Which emotion?", PromptConfig(), MERR9, batch_size=2)
 
 
 def told(truth: str, **probabilities: float) -> Told:
@@ -37,7 +37,7 @@ def test_every_clip_gets_probabilities_whatever_the_batch(workshop: Path) -> Non
     torch.set_num_threads(1)
     model = EmotionLlamaForConditionalGeneration.from_pretrained(workshop / "model", dtype=torch.float32)
     processor = EmotionLlamaProcessor.from_pretrained(workshop / "model")
-    media = StoredMedia(open_features(workshop / "features"))
+    media = partial(stored_media, open_features(workshop / "features"), frozenset())
     examples = [Example(f"validation{i:03d}", {"emotion": "sad"}, truths={"label": "sad"}) for i in range(3)]
     unlabelled = Example("validation003", {"emotion": "sad"})
     model.train()
@@ -47,9 +47,9 @@ def test_every_clip_gets_probabilities_whatever_the_batch(workshop: Path) -> Non
     alone = next(iter(tell_labels(model, processor, examples[2:], media, QUESTION)))
     assert np.allclose(list(alone.probabilities.values()), list(rows[2].probabilities.values()), atol=1e-6)
     assert sum(alone.probabilities.values()) == pytest.approx(1.0)
-    blind = LabelQuestion("Which emotion?", Asking(), MERR9, frozenset({"image", "face", "temporal", "audio"}))
+    blind = LabelQuestion("Which emotion?", PromptConfig(), MERR9, frozenset({"image", "face", "temporal", "audio"}))
     without_media = list(tell_labels(model, processor, examples, media, blind))
     assert without_media[0].probabilities == pytest.approx(dict(without_media[2].probabilities), abs=1e-6)
     worried = Example("w", {"emotion": "worried"}, truths={"label": "worried"})
     with pytest.raises(InputError, match="w: 'worried' is no label of dfew7"):
-        list(tell_labels(model, processor, [worried], media, LabelQuestion("?", Asking(), DFEW7)))
+        list(tell_labels(model, processor, [worried], media, LabelQuestion("?", PromptConfig(), DFEW7)))

@@ -1,4 +1,4 @@
-"""Training positions as the processor's batches: media, prompt and answer of each draw, with modalities left out.
+"""Training positions as the processor's batches: features, prompt and answer of each draw, with modalities left out.
 
 Legend: B draws of a batch.
 """
@@ -6,63 +6,51 @@ Legend: B draws of a batch.
 from __future__ import annotations
 
 import random
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from emotion_llama.errors import InputError
 from emotion_llama.models.clip_media import ENCODERS, ClipMedia, without
 from emotion_llama.prompts.layouts import layout_named
 from emotion_llama.prompts.tasks import pick_instruction
-from emotion_llama.train.draws import Draw
-from emotion_llama.train.examples import DESCRIPTION_TASKS
-from emotion_llama.train.media import MediaSource
-from emotion_llama.train.records import Example
+from emotion_llama.train.examples import DESCRIPTION_TASKS, Example
+from emotion_llama.train.sampler import Draw
 
 if TYPE_CHECKING:
     from transformers import BatchFeature
 
-# What can be left out of an example: what an encoder makes of it, or the words, or the cues.
+    from emotion_llama.models.features.sources import FeatureSource
+
+# The media of an example; None where there are none.
+MediaSource = Callable[[Example], ClipMedia | None]
+# What can be left out of an example: the tokens of an encoder, or the transcript, or the cues.
 DROPPABLE = (*ENCODERS, "words", "cues")
 NO_CUES = "Measured cues. Not measured."
 
 
 @dataclass(frozen=True)
-class Asking:
+class PromptConfig:
     """How examples become prompts.
 
     Attributes:
-        layout: of `prompts.LAYOUTS`; `evidence` tells cues.
-        layouts: layout -> how often it is drawn for an example, relative to the others, in place of `layout`.
+        layout: of `prompts.LAYOUTS`; `evidence` has cues.
         dropout: name of `DROPPABLE` -> how often it is left out, 0..1. Something is always left: an example that would
             lose everything keeps all.
-        grounded: a description is learnt with all that it speaks of: words and cues are never left out for it, and
-            pictures and sound only where the cues are told. Otherwise it teaches to name what nobody was shown.
         pools: task -> instruction pool in place of the task's own.
-        instructions: task -> the one instruction to use, e.g. of another label set.
+        layouts: layout -> how often it is drawn for an example, relative to the others, in place of `layout`.
+        grounded: a description keeps all that it mentions: words and cues are never left out of its prompt, and
+            encoders only where the cues are there. Otherwise it teaches to name what is not in the prompt.
     """
 
     layout: str = "train"
     dropout: Mapping[str, float] = field(default_factory=dict)
     pools: Mapping[str, str] = field(default_factory=dict)
-    instructions: Mapping[str, str] = field(default_factory=dict)
     layouts: Mapping[str, float] = field(default_factory=dict)
     grounded: bool = False
 
-    def __post_init__(self) -> None:
-        for name in (self.layout, *self.layouts):
-            layout_named(name)
-        if wrong := next((name for name, weight in self.layouts.items() if not weight > 0), None):
-            raise InputError(f"the weight of layout {wrong!r} is {self.layouts[wrong]}, expected a number above 0")
-        for name, share in self.dropout.items():
-            if name not in DROPPABLE:
-                raise InputError(f"{name!r} cannot be left out of an example (there are: {', '.join(DROPPABLE)})")
-            if not 0 <= share < 1:
-                raise InputError(f"dropout of {name} is {share}, expected 0 and more, below 1")
-
 
 @dataclass(frozen=True, repr=False)
-class Lesson:
+class TrainingItem:
     """One draw, ready for the processor."""
 
     name: str
@@ -75,33 +63,35 @@ class Lesson:
     layout: str | None = None  # None: the collator's
 
     def __repr__(self) -> str:
-        return f"Lesson({self.name}, [{self.task}], {self.media!r})"
+        return f"TrainingItem({self.name}, [{self.task}], {self.media!r})"
 
 
-class Lessons:
-    """A map-style data set: position -> `Lesson`. The same position is the same lesson in every process."""
+class TrainingDataset:
+    """A map-style data set: position -> `TrainingItem`. The same position is the same item in every process."""
 
-    def __init__(self, examples: Sequence[Example], draws: Sequence[Draw], media: MediaSource, asking: Asking) -> None:
+    def __init__(
+        self, examples: Sequence[Example], draws: Sequence[Draw], media: MediaSource, config: PromptConfig
+    ) -> None:
         self._examples = examples
         self._draws = draws
         self._media = media
-        self._asking = asking
+        self._config = config
 
     def __len__(self) -> int:
         return len(self._draws)
 
-    def __getitem__(self, position: int) -> Lesson:
+    def __getitem__(self, position: int) -> TrainingItem:
         draw = self._draws[position]
         example = self._examples[draw.example]
         media = self._media(example) or ClipMedia()
         layout = self._layout(draw)
         has_cues = layout_named(layout).has_cues
         dropped = self._dropped(draw, example, media, has_cues)
-        return Lesson(
+        return TrainingItem(
             example.name,
             without(media, dropped),
             draw.task,
-            self._instruction(draw),
+            pick_instruction(draw.task, pool=self._config.pools.get(draw.task), seed=draw.seed),
             None if "words" in dropped else example.words,
             (NO_CUES if "cues" in dropped else example.cues or NO_CUES) if has_cues else None,
             example.answers[draw.task],
@@ -109,41 +99,66 @@ class Lessons:
         )
 
     def _layout(self, draw: Draw) -> str:
-        layouts = self._asking.layouts
+        layouts = self._config.layouts
         if not layouts:
-            return self._asking.layout
+            return self._config.layout
         return random.Random(f"{draw.seed}:layout").choices(list(layouts), list(layouts.values()))[0]  # noqa: S311
-
-    def _instruction(self, draw: Draw) -> str:
-        own = self._asking.instructions.get(draw.task)
-        return own or pick_instruction(draw.task, pool=self._asking.pools.get(draw.task), seed=draw.seed)
 
     def _dropped(self, draw: Draw, example: Example, media: ClipMedia, has_cues: bool) -> frozenset[str]:
         chance = random.Random(f"{draw.seed}:dropout")  # noqa: S311 - no secret
-        dropped = frozenset(name for name in DROPPABLE if chance.random() < self._asking.dropout.get(name, 0.0))
-        if self._asking.grounded and draw.task in DESCRIPTION_TASKS:
+        dropped = frozenset(name for name in DROPPABLE if chance.random() < self._config.dropout.get(name, 0.0))
+        if self._config.grounded and draw.task in DESCRIPTION_TASKS:
             dropped = dropped - {"words", "cues"} if has_cues and example.cues else frozenset()
         left = [name for name, there in zip(ENCODERS, media.present, strict=True) if there and name not in dropped]
         has_text = (example.words and "words" not in dropped) or (has_cues and example.cues and "cues" not in dropped)
         return dropped if left or has_text else frozenset()
 
 
-class Collator:
-    """Lessons -> the processor's batch with labels."""
+def collate(processor: Any, layout: str, items: Sequence[TrainingItem]) -> BatchFeature:
+    """The processor's batch of B items, padded on the right, with `labels` that are -100 outside the answers."""
+    batch: BatchFeature = processor(
+        [item.media for item in items],
+        task=[item.task for item in items],
+        instruction=[item.instruction for item in items],
+        words=[item.words for item in items],
+        cues=[item.cues for item in items],
+        answers=[item.answer for item in items],
+        layout=[item.layout or layout for item in items],
+    )
+    return batch
 
-    def __init__(self, processor: Any, layout: str) -> None:  # an EmotionLlamaProcessor
-        self._processor = processor
-        self._layout = layout
 
-    def __call__(self, lessons: Sequence[Lesson]) -> BatchFeature:
-        """The batch, padded on the right, with `labels` that are -100 outside the answers."""
-        batch: BatchFeature = self._processor(
-            [lesson.media for lesson in lessons],
-            task=[lesson.task for lesson in lessons],
-            instruction=[lesson.instruction for lesson in lessons],
-            words=[lesson.words for lesson in lessons],
-            cues=[lesson.cues for lesson in lessons],
-            answers=[lesson.answer for lesson in lessons],
-            layout=[lesson.layout or self._layout for lesson in lessons],
-        )
-        return batch
+# --- features of examples ---------------------------------------------------------------------------------------------
+
+
+def stored_media(source: FeatureSource, hidden: frozenset[str], example: Example) -> ClipMedia | None:
+    """Features by the example's name, without those of the `hidden` encoders; None where the source has none.
+
+    Published folders hold no frames: their clips are used without one.
+    """
+    if example.name not in source:
+        return None
+    return without(ClipMedia.of_features(source[example.name]), hidden)
+
+
+def usable(
+    examples: Sequence[Example], media: MediaSource, *, text_alone: bool = False
+) -> tuple[list[Example], dict[str, list[str]]]:
+    """Examples that can be learnt from, and the names of the others by reason.
+
+    Args:
+        examples: to be sorted.
+        media: of an example.
+        text_alone: examples with words or cues and no media count as usable (modality dropout may leave no more).
+    """
+    kept: list[Example] = []
+    left_out: dict[str, list[str]] = {}
+    for example in examples:
+        found = media(example)
+        has_media, has_text = found is not None and any(found.present), bool(example.words or example.cues)
+        if has_media or (text_alone and has_text):
+            kept.append(example)
+        else:
+            reason = "no features of that name" if found is None else "nobody and no sound was found in the clip"
+            left_out.setdefault(reason, []).append(example.name)
+    return kept, left_out

@@ -14,15 +14,15 @@ from __future__ import annotations
 
 import csv
 import json
-from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from emotion_llama.errors import InputError
 from emotion_llama.labels import LabelSpace
-from emotion_llama.train.records import Example
+from emotion_llama.prompts.tasks import task_named
 
 COARSE, FINE = "MERR_coarse_grained", "MERR_fine_grained"
 TRANSCRIPTS = "transcription_en_all.csv"
@@ -31,22 +31,50 @@ DESCRIPTION_TASKS = ("reason", "reason_v2")
 
 
 @dataclass(frozen=True)
-class Wanted:
-    """What examples are read for.
+class Example:
+    """One clip with what it teaches.
 
     Attributes:
-        tasks: that the recipe asks; answers to others are not made.
-        space: labels must be in it.
-        videos: folder of the clips that MERR files name; None: they have none.
+        name: unique within its data set; features are found by it.
+        answers: task (of `prompts.TASKS`) -> what the model is to answer.
+        media: the clip; None where features are at hand.
+        words: what is said; None leaves the character line out.
+        cues: measured cues as text, for layouts that have them.
+        group: person or source, for splits and intervals.
+        note: kind of clip ("conflict", "silent", ...), for tables by kind.
+        truths: what evaluation compares with, e.g. {"label": "sad"}.
     """
 
-    tasks: frozenset[str]
-    space: LabelSpace
-    videos: Path | None = None
+    name: str
+    answers: Mapping[str, str]
+    media: Path | None = None
+    words: str | None = None
+    cues: str | None = None
+    group: str | None = None
+    note: str = ""
+    truths: Mapping[str, str] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if not self.answers:
+            raise InputError(f"{self.name} teaches nothing: it has no answer to any task")
+        for task, answer in self.answers.items():
+            task_named(task)
+            if not answer.strip():
+                raise InputError(f"{self.name}: the answer to task {task!r} is empty; leave the task out instead")
+        for name in ("answers", "truths"):
+            object.__setattr__(self, name, MappingProxyType(dict(getattr(self, name))))
 
 
-def read_examples(paths: Iterable[Path], wanted: Wanted) -> list[Example]:
+def read_examples(
+    paths: Iterable[Path], tasks: Collection[str], space: LabelSpace, videos: Path | None = None
+) -> list[Example]:
     """All examples of some folders and files, in order.
+
+    Args:
+        paths: MERR folders, CSV and JSONL files.
+        tasks: of the recipe; answers to others are left out.
+        space: labels must be in it.
+        videos: folder of the clips that MERR files name; None: they have none.
 
     Raises:
         InputError: a file is missing or malformed, a label is in no way a label of the space, a name stands twice with
@@ -54,91 +82,72 @@ def read_examples(paths: Iterable[Path], wanted: Wanted) -> list[Example]:
     """
     examples: dict[str, Example] = {}
     for path in paths:
-        source = _merr(path, wanted) if path.is_dir() else _table(path, wanted)
+        source = _merr(path, tasks, space, videos) if path.is_dir() else _table(path, tasks, space)
         for example in source:
             known = examples.get(example.name)
             examples[example.name] = example if known is None else _joined(known, example, path)
     if not examples:
-        raise InputError(f"no examples in {', '.join(map(str, paths))} for the tasks {', '.join(sorted(wanted.tasks))}")
+        raise InputError(f"no examples in {', '.join(map(str, paths))} for the tasks {', '.join(sorted(tasks))}")
     return list(examples.values())
 
 
 def _joined(known: Example, other: Example, path: Path) -> Example:
     """One clip that two files describe: coarse and fine."""
-    for field in ("answers", "truths"):
-        first, second = getattr(known, field), getattr(other, field)
+    for name in ("answers", "truths"):
+        first, second = getattr(known, name), getattr(other, name)
         if clash := next((key for key in first if key in second and first[key] != second[key]), None):
             raise InputError(
                 f"{path}: {known.name} has another {clash} than before, {second[clash][:40]!r} and not "
                 f"{first[clash][:40]!r}; names must be unique over all files of a run"
             )
-    return Example(
-        known.name,
-        {**known.answers, **other.answers},
-        known.media or other.media,
-        known.words or other.words,
-        known.cues or other.cues,
-        known.group or other.group,
-        known.note or other.note,
-        {**known.truths, **other.truths},
-    )
+    either = {
+        name: getattr(known, name) or getattr(other, name) for name in ("media", "words", "cues", "group", "note")
+    }
+    answers, truths = {**known.answers, **other.answers}, {**known.truths, **other.truths}
+    return Example(known.name, answers, truths=truths, **either)
 
 
 # --- MERR's own files -----------------------------------------------------------------------------------------------
 
 
-def _merr(folder: Path, wanted: Wanted) -> Iterator[Example]:
+def _merr(folder: Path, tasks: Collection[str], space: LabelSpace, videos: Path | None) -> Iterator[Example]:
     words = _transcripts(folder / TRANSCRIPTS)
     pairs = [(COARSE, "caption", "reason"), (FINE, "smp_reason_caption", "reason_v2")]
-    described = [pair for pair in pairs if pair[2] in wanted.tasks] or pairs
+    described = [pair for pair in pairs if pair[2] in tasks] or pairs
     there = [pair for pair in described if (folder / f"{pair[0]}.txt").is_file()]
     if not there:
         expected = " or ".join(f"{stem}.txt" for stem, _, _ in described)
         raise InputError(f"{folder} does not hold the MERR files that the recipe's tasks need: expected {expected}")
     examples: dict[str, Example] = {}
     for stem, key, task in there:
-        captions = _json_table(folder / f"{stem}.json") if task in wanted.tasks else {}
+        captions = _json_table(folder / f"{stem}.json") if task in tasks else {}
         names = folder / f"{stem}.txt"
         for number, line in enumerate(_lines(names), 1):
-            for one in _merr_line(f"{names}, line {number}", line, captions, (key, task), words, wanted):
-                before = examples.get(one.name)
-                answers = {**({} if before is None else before.answers), **one.answers}
-                examples[one.name] = replace(one, answers=answers)
+            where, parts = f"{names}, line {number}", line.split()
+            if len(parts) == 1:
+                raise InputError(f"{where}: expected `name frames label`, got {line[:60]!r}")
+            if not parts:
+                continue
+            name, label = parts[0], _label(parts[1] if len(parts) == 2 else parts[2], space, where)
+            answers = {"emotion": label} if "emotion" in tasks else {}
+            if task in tasks:
+                answers[task] = _caption(captions.get(name), key, f"{where}: {name}", task)
+            if answers:
+                before = examples[name].answers if name in examples else {}
+                media = None if videos is None else _video(name, videos)
+                truths = {"label": label}
+                examples[name] = Example(name, {**before, **answers}, media, words.get(name) or None, truths=truths)
     yield from examples.values()
 
 
-def _merr_line(
-    where: str,
-    line: str,
-    captions: Mapping[str, Any],
-    caption: tuple[str, str],
-    words: Mapping[str, str],
-    wanted: Wanted,
-) -> Iterator[Example]:
-    parts = line.split()
-    if not parts:
-        return
-    if len(parts) < 2:
-        raise InputError(f"{where}: expected `name frames label`, got {line[:60]!r}")
-    name, label = parts[0], _label(parts[1] if len(parts) == 2 else parts[2], wanted, where)
-    key, task = caption
-    answers = {"emotion": label} if "emotion" in wanted.tasks else {}
-    if task in wanted.tasks:
-        entry = captions.get(name)
-        text = entry.get(key) if isinstance(entry, dict) else None
-        if not isinstance(text, str) or not text.strip():
-            raise InputError(f"{where}: {name} has no {key} in the JSON file beside it, which task {task!r} needs")
-        answers[task] = text
-    if answers:
-        yield Example(
-            name, answers, _video(name, wanted.videos), words.get(name) or None, truths={"label": label}
-        )  # fmt: skip
+def _caption(entry: object, key: str, where: str, task: str) -> str:
+    text = entry.get(key) if isinstance(entry, dict) else None
+    if not isinstance(text, str) or not text.strip():
+        raise InputError(f"{where} has no {key} in the JSON file beside it, which task {task!r} needs")
+    return text
 
 
-def _video(name: str, folder: Path | None) -> Path | None:
-    """The clip of that name; None where no folder of clips is given."""
-    if folder is None:
-        return None
+def _video(name: str, folder: Path) -> Path | None:
     found = sorted(path for path in folder.glob(f"{name}.*") if path.suffix.lower() in _VIDEO_SUFFIXES)
     return found[0] if found else None
 
@@ -169,57 +178,50 @@ def _json_table(path: Path) -> dict[str, Any]:
 # --- one's own tables -----------------------------------------------------------------------------------------------
 
 
-def _table(path: Path, wanted: Wanted) -> Iterator[Example]:
+def _table(path: Path, tasks: Collection[str], space: LabelSpace) -> Iterator[Example]:
     if path.suffix.lower() not in (".csv", ".jsonl"):
         raise InputError(f"{path}: expected a MERR folder, a .csv or a .jsonl file")
     rows = _csv_rows(path) if path.suffix.lower() == ".csv" else _jsonl_rows(path)
-    names: Counter[str] = Counter()
+    names: set[str] = set()
     for number, row in enumerate(rows, 1):
         where = f"{path}, row {number}"
         if unknown := sorted(set(row) - set(COLUMNS)):
             raise InputError(f"{where}: no column {unknown[0]!r} is known (there are: {', '.join(COLUMNS)})")
         cells = {key: str(value).strip() for key, value in row.items() if value not in (None, "")}
-        example = _row(where, cells, path.parent, wanted)
+        example = _row(where, cells, path.parent, tasks, space)
         if example is not None:
-            names[example.name] += 1
-            if names[example.name] > 1:
+            if example.name in names:
                 raise InputError(
                     f"{where}: {example.name} stands there a second time; give each clip a name of its own"
                 )
+            names.add(example.name)
             yield example
 
 
-def _row(where: str, cells: Mapping[str, str], base: Path, wanted: Wanted) -> Example | None:
-    """One example; None when it answers no task that is asked for."""
+def _row(where: str, cells: Mapping[str, str], base: Path, tasks: Collection[str], space: LabelSpace) -> Example | None:
+    """One example; None when it answers none of the tasks."""
     media = base / cells["video"] if "video" in cells else None
     name = cells.get("name") or (media.stem if media is not None else None)
     if name is None:
         raise InputError(f"{where}: expected a name or a video, got neither")
-    label = _label(cells["label"], wanted, where) if "label" in cells else None
+    label = _label(cells["label"], space, where) if "label" in cells else None
     answers: dict[str, str] = {}
-    if label is not None and "emotion" in wanted.tasks:
+    if label is not None and "emotion" in tasks:
         answers["emotion"] = label
     if "description" in cells:
-        answers |= {task: cells["description"] for task in DESCRIPTION_TASKS if task in wanted.tasks}
+        answers |= {task: cells["description"] for task in DESCRIPTION_TASKS if task in tasks}
     if not answers:
         return None
-    return Example(
-        name,
-        answers,
-        media,
-        cells.get("subtitle"),
-        cells.get("cues"),
-        cells.get("group"),
-        cells.get("note", ""),
-        {} if label is None else {"label": label},
-    )
+    truths = {} if label is None else {"label": label}
+    words, cues, group = cells.get("subtitle"), cells.get("cues"), cells.get("group")
+    return Example(name, answers, media, words, cues, group, cells.get("note", ""), truths)
 
 
-def _label(word: str, wanted: Wanted, where: str) -> str:
-    label = wanted.space.find(word)
+def _label(word: str, space: LabelSpace, where: str) -> str:
+    label = space.find(word)
     if label is None:
         raise InputError(
-            f"{where}: {word!r} is no label of {wanted.space.name} (labels: {', '.join(wanted.space.labels)}); "
+            f"{where}: {word!r} is no label of {space.name} (labels: {', '.join(space.labels)}); "
             "set data.label_space, or map it"
         )
     return label

@@ -8,16 +8,23 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from emotion_llama.config import checked, merged, override_tree, read_tree, resolve_paths
+from emotion_llama.config import checked, merged, override_tree, read_tree, rename_old_keys, resolve_paths
 from emotion_llama.labels import LABEL_SPACES, LabelSpace
 from emotion_llama.models.clip_media import ENCODERS
 from emotion_llama.prompts.layouts import LAYOUTS
 from emotion_llama.prompts.targets import TARGET_RULES
 from emotion_llama.prompts.tasks import POOLS, TASKS
 from emotion_llama.train.dataset import DROPPABLE
-from emotion_llama.train.weights import PARTS
 
-PATH_KEYS = ("model.start", "data.features")
+PARTS = ("projector", "lora", "language_model", "encoders")  # of the model, that can learn
+# Keys of the release before this one -> their names of today.
+OLD_OPTIM_KEYS = {"peak_rate": "learning_rate", "least_rate": "min_lr", "first_rate": "warmup_start_lr"}
+_OLD_KEYS = {
+    **{f"optim.{old}": new for old, new in OLD_OPTIM_KEYS.items()},
+    "run.rounds": "epochs",
+    "run.steps_per_round": "steps_per_epoch",
+    "run.accumulate": "gradient_accumulation_steps",
+}
 Share = Annotated[float, Field(ge=0, lt=1)]
 Weight = Annotated[float, Field(gt=0)]
 LABEL_METRICS = ("uar", "accuracy", "weighted_f1", "macro_f1")
@@ -39,7 +46,7 @@ class LoraPart(Part):
 
 
 class ModelPart(Part):
-    """Where training starts, and what of it learns."""
+    """Where training starts, and which parts of the model learn."""
 
     start: Path = Field(description="Folder of a model: of `emotion-llama convert`, or of an earlier run's export.")
     dtype: Literal["auto", "float32", "bfloat16", "float16"] = Field("auto", description="Of the frozen weights.")
@@ -55,7 +62,7 @@ class ModelPart(Part):
 
 
 class DataPart(Part):
-    """What is learnt from."""
+    """The data."""
 
     train: tuple[Path, ...] = Field(min_length=1, description="MERR folders, .csv or .jsonl files.")
     validation: tuple[Path, ...] = Field((), description="Likewise; never learnt from.")
@@ -69,8 +76,12 @@ class DataPart(Part):
     target_rule: str = Field("published", description="How answers are written: published (lower case...), plain.")
     pools: dict[str, str] = Field({}, description="Task -> instruction pool in place of its own.")
     dropout: dict[str, Share] = Field({}, description=f"How often is left out: {', '.join(DROPPABLE)}. Published: 0.")
-    without: tuple[str, ...] = Field((), description="Encoders whose tokens are never shown, to see what each is for.")
-    grounded: bool = Field(False, description="Descriptions are learnt with all that they speak of, whatever dropout.")
+    without: tuple[str, ...] = Field(
+        (), description="Encoders whose tokens are always left out, to see what each is for."
+    )
+    grounded: bool = Field(
+        False, description="Descriptions keep all that they mention in their prompt, whatever dropout."
+    )
     balance: Literal["label"] | None = Field(None, description="Draw classes evenly; null as the data has them.")
 
     @model_validator(mode="after")
@@ -98,23 +109,32 @@ class DataPart(Part):
 class OptimPart(Part):
     """AdamW and its schedule; values of the published stage 1."""
 
-    peak_rate: float = Field(1e-5, ge=0, description="Published: 1e-5 in stage 1, 1e-6 in stage 2.")
-    least_rate: float = Field(1e-6, ge=0, description="Published: 1e-6.")
-    first_rate: float = Field(1e-6, ge=0, description="Start of the warm-up. Published: 1e-6.")
+    learning_rate: float = Field(1e-5, ge=0, description="Published: 1e-5 in stage 1, 1e-6 in stage 2.")
+    min_lr: float = Field(1e-6, ge=0, description="Published: 1e-6.")
+    warmup_start_lr: float = Field(1e-6, ge=0, description="Start of the warm-up. Published: 1e-6.")
     warmup_steps: int = Field(1000, ge=0, description="Published: 1000.")
     weight_decay: float = Field(0.05, ge=0, description="Published: 0.05; biases and norms have none.")
     beta1: Share = Field(0.9, description="AdamW's default.")
     beta2: Share = Field(0.999, description="AdamW's default.")
     max_grad_norm: float = Field(0.0, ge=0, description="0 does not clip, as published.")
 
+    @model_validator(mode="after")
+    def _ordered(self) -> OptimPart:
+        if max(self.min_lr, self.warmup_start_lr) > self.learning_rate:
+            raise ValueError(
+                f"min_lr {self.min_lr:g} and warmup_start_lr {self.warmup_start_lr:g} must not be above learning_rate "
+                f"{self.learning_rate:g}"
+            )
+        return self
+
 
 class RunPart(Part):
     """How long, how many at once, on what, and what is kept."""
 
-    rounds: int = Field(30, ge=1, description="A round ends with validation and a checkpoint. Published: 30 'epochs'.")
-    steps_per_round: int = Field(1000, ge=1, description="Published: 1000 iterations.")
+    epochs: int = Field(30, ge=1, description="Each ends with validation and a checkpoint. Published: 30.")
+    steps_per_epoch: int = Field(1000, ge=1, description="Published: 1000 iterations.")
     batch_size: int = Field(1, ge=1, description="Of one process in one pass. Published: 1.")
-    accumulate: int = Field(1, ge=1, description="Passes of a step. Published: 1, on 4 GPUs.")
+    gradient_accumulation_steps: int = Field(1, ge=1, description="Passes of a step. Published: 1, on 4 GPUs.")
     loss: Literal["tokens", "roots", "examples"] = Field(
         "tokens", description="What counts alike: tokens of a step's answers, or examples (published); roots: between."
     )
@@ -129,7 +149,7 @@ class RunPart(Part):
     best_by: Literal["loss", "uar", "accuracy", "weighted_f1", "macro_f1"] = Field(
         "uar", description="Which checkpoint is the result. Published: the best on the test set, by hand."
     )
-    patience: int | None = Field(None, ge=1, description="Rounds without a better one before stopping; null: never.")
+    patience: int | None = Field(None, ge=1, description="Epochs without a better one before stopping; null: never.")
     keep: int = Field(2, ge=1, description="Checkpoints kept, beside the best.")
 
 
@@ -155,7 +175,7 @@ class TrainRecipe(Part):
     @property
     def num_steps(self) -> int:
         """Optimizer steps of the whole run."""
-        return self.run.rounds * self.run.steps_per_round
+        return self.run.epochs * self.run.steps_per_epoch
 
 
 def load_train_recipe(path: Path, overrides: Sequence[str] = ()) -> TrainRecipe:
@@ -169,11 +189,11 @@ def load_train_recipe(path: Path, overrides: Sequence[str] = ()) -> TrainRecipe:
     """
     tree, given = read_tree(path), override_tree(overrides)
     for part, base in ((tree, path.absolute().parent), (given, Path.cwd())):
-        resolve_paths(part, (*PATH_KEYS, "data.videos"), base)
-        data = part.get("data")
-        for key in ("train", "validation"):
-            if isinstance(data, dict) and isinstance(data.get(key), list):
-                data[key] = [str(base / Path(one).expanduser()) for one in data[key]]
-            elif isinstance(data, dict) and isinstance(data.get(key), str):  # one path may stand without brackets
-                data[key] = [str(base / Path(data[key]).expanduser())]
+        rename_old_keys(part, _OLD_KEYS, str(path))
+        resolve_paths(part, ("model.start", "data.features", "data.videos", "data.train", "data.validation"), base)
+    for key in ("train", "validation"):  # one path may stand without brackets
+        for part in (tree, given):
+            data = part.get("data")
+            if isinstance(data, dict) and isinstance(data.get(key), str):
+                data[key] = [data[key]]
     return checked(TrainRecipe, merged(tree, given), str(path))

@@ -2,28 +2,34 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import os
+import platform
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from emotion_llama import __version__
 from emotion_llama.errors import BackendError, InputError
-from emotion_llama.train.dataset import Asking, Collator, Lessons
-from emotion_llama.train.draws import TaskShare, plan_draws
-from emotion_llama.train.examples import Wanted, read_examples
-from emotion_llama.train.loss import LENGTH_POWERS
-from emotion_llama.train.media import MediaSource, StoredMedia, usable
+from emotion_llama.files import make_folder, write_whole
+from emotion_llama.train.dataset import MediaSource, PromptConfig, TrainingDataset, collate, stored_media, usable
+from emotion_llama.train.examples import Example, read_examples
 from emotion_llama.train.recipe import LABEL_METRICS, TrainRecipe
-from emotion_llama.train.records import Example
-from emotion_llama.train.schedule import Schedule
+from emotion_llama.train.sampler import sample_draws, validation_draws
 
 if TYPE_CHECKING:
     from emotion_llama.train.validation import LabelQuestion
 
 CHECKPOINTS, RESULT = "checkpoints", "model"
+CARD_FILE = "run_card.json"
+_PACKAGES = ("torch", "transformers", "accelerate", "peft", "safetensors", "numpy", "bitsandbytes")
 Say = Callable[[str], None]
+# Examples to learn from and to validate on, where their media come from, and names left out by reason.
+Data = tuple[list[Example], list[Example], MediaSource, dict[str, list[str]]]
 
 
 @dataclass(frozen=True)
@@ -45,16 +51,6 @@ class TrainResult:
     left_out: Mapping[str, int]
 
 
-@dataclass(frozen=True)
-class Data:
-    """Examples of a run, and where their media come from."""
-
-    train: tuple[Example, ...]
-    validation: tuple[Example, ...]
-    media: MediaSource
-    left_out: Mapping[str, tuple[str, ...]]
-
-
 def train(recipe: TrainRecipe, out: Path, *, resume: bool = False, say: Say = lambda line: None) -> TrainResult:
     """Train a model by a recipe.
 
@@ -62,7 +58,7 @@ def train(recipe: TrainRecipe, out: Path, *, resume: bool = False, say: Say = la
         recipe: the whole recipe.
         out: folder of the run: checkpoints, logs, run card, the resulting model.
         resume: go on from the last checkpoint in `out`, if there is one.
-        say: told what happens, a line each.
+        say: called with a line for each thing that happens.
 
     Raises:
         InputError: the recipe asks for what its data or model cannot give, or `out` holds a run and `resume` is off.
@@ -70,23 +66,24 @@ def train(recipe: TrainRecipe, out: Path, *, resume: bool = False, say: Say = la
     """
     from transformers import PrinterCallback
 
-    from emotion_llama.train.prepared import load_start, save_result
-    from emotion_llama.train.progress import RoundLines
-    from emotion_llama.train.run_card import finish_card, start_card, write_card
-    from emotion_llama.train.weights import count_parts
+    from emotion_llama.train.trainer import EpochLines
+    from emotion_llama.train.weights import count_parts, load_start, save_result
 
-    _check_folder(out, resume)
+    if not resume and (out / CHECKPOINTS).is_dir() and any((out / CHECKPOINTS).iterdir()):
+        raise InputError(f"{out} holds a run already; resume it (--resume), or give another folder")
+    make_folder(out)
     model, processor = load_start(recipe)
     data = gather_data(recipe)
     parts = count_parts(model)
     say(_parameter_table(parts))
-    for reason, names in data.left_out.items():
+    for reason, names in data[3].items():
         say(f"{len(names)} examples left out: {reason} ({', '.join(names[:3])}{', ...' if len(names) > 3 else ''})")
-    card = start_card(recipe, data.train, data.validation, data.left_out, parts)
-    write_card(out, card)
+    left_out = {reason: len(names) for reason, names in data[3].items()}
+    card = _card(recipe, data[0], data[1], left_out, parts)
+    _write_card(out, card)
     trainer = build_trainer(recipe, out, model, processor, data)
     trainer.remove_callback(PrinterCallback)
-    trainer.add_callback(RoundLines(say, recipe.run.steps_per_round, recipe.run.best_by))
+    trainer.add_callback(EpochLines(say, recipe.run.steps_per_epoch, recipe.run.best_by))
     began = time.perf_counter()
     trainer.train(resume_from_checkpoint=last_checkpoint(out) if resume else None)
     state = trainer.state
@@ -96,8 +93,8 @@ def train(recipe: TrainRecipe, out: Path, *, resume: bool = False, say: Say = la
         if chosen is None:
             raise BackendError(f"the training ended without a checkpoint in {out / CHECKPOINTS}")
         save_result(recipe, Path(chosen), out / RESULT)
-        write_card(out, finish_card(card, state.log_history, best, time.perf_counter() - began))
-    left_out = {reason: len(names) for reason, names in data.left_out.items()}
+        seconds = round(time.perf_counter() - began, 1)
+        _write_card(out, {**card, "history": state.log_history, "best": best, "seconds": seconds})
     return TrainResult(out / RESULT, state.best_metric, state.best_global_step, state.global_step, left_out)
 
 
@@ -109,71 +106,71 @@ def gather_data(recipe: TrainRecipe) -> Data:
     """
     from emotion_llama.models.features.sources import open_features
 
-    wanted = Wanted(frozenset(recipe.tasks), recipe.data.space, recipe.data.videos)
-    train_examples = read_examples(recipe.data.train, wanted)
-    held_out = read_examples(recipe.data.validation, wanted) if recipe.data.validation else []
+    given = (list(recipe.tasks), recipe.data.space, recipe.data.videos)
+    train_examples = read_examples(recipe.data.train, *given)
+    held_out = read_examples(recipe.data.validation, *given) if recipe.data.validation else []
     if shared := sorted({e.name for e in train_examples} & {e.name for e in held_out}):
         raise InputError(
             f"{len(shared)} clips are in training and in validation ({', '.join(shared[:3])}); divide them first"
         )
     if recipe.data.features is None:
         raise InputError("data.features is missing: make them with `emotion-llama features` and name the folder")
-    media = StoredMedia(open_features(recipe.data.features), frozenset(recipe.data.without))
+    media = partial(stored_media, open_features(recipe.data.features), frozenset(recipe.data.without))
     text_alone = bool(recipe.data.dropout)
-    learnt, validated = (usable(some, media, text_alone=text_alone) for some in (train_examples, held_out))
-    if not learnt.examples:
+    learnt, left_out = usable(train_examples, media, text_alone=text_alone)
+    validated, more = usable(held_out, media, text_alone=text_alone)
+    if not learnt:
         raise InputError(f"none of the {len(train_examples)} examples has features in {recipe.data.features}")
-    left_out = {
-        reason: (*learnt.left_out.get(reason, ()), *validated.left_out.get(reason, ()))
-        for reason in {**learnt.left_out, **validated.left_out}
-    }
-    return Data(learnt.examples, validated.examples, media, left_out)
+    for reason, names in more.items():
+        left_out.setdefault(reason, []).extend(names)
+    return learnt, validated, media, left_out
 
 
 def build_trainer(recipe: TrainRecipe, out: Path, model: Any, processor: Any, data: Data) -> Any:
     """The Trainer of a run, ready to start."""
     from transformers import EarlyStoppingCallback
 
-    from emotion_llama.train.trainer import EmotionLlamaTrainer
+    from emotion_llama.train.trainer import LENGTH_POWERS, EmotionLlamaTrainer, warmup_cosine
 
-    asking = Asking(
-        recipe.data.layout,
-        recipe.data.dropout,
-        recipe.data.pools,
-        layouts=recipe.data.layouts,
-        grounded=recipe.data.grounded,
+    train_examples, held_out, media, _ = data
+    run, optim, tasks = recipe.run, recipe.optim, recipe.tasks
+    config = PromptConfig(
+        recipe.data.layout, recipe.data.dropout, recipe.data.pools, recipe.data.layouts, recipe.data.grounded
     )
-    shares = [TaskShare(task, weight) for task, weight in recipe.tasks.items()]
-    step_size = recipe.run.batch_size * _num_processes()
-    draws = plan_draws(
-        data.train,
-        shares,
-        recipe.num_steps * step_size * recipe.run.accumulate,
-        seed=recipe.run.seed,
+    undropped = PromptConfig(config.layout, pools=config.pools)
+    step_size = run.batch_size * _num_processes()
+    draws = sample_draws(
+        train_examples,
+        tasks,
+        recipe.num_steps * step_size * run.gradient_accumulation_steps,
+        seed=run.seed,
         batch_size=step_size,
-        lengths=_lengths(data.train) if recipe.run.group_lengths and step_size > 1 else None,
+        lengths=_lengths(train_examples) if run.group_lengths and step_size > 1 else None,
         balance=recipe.data.balance,
     )
-    held_out = _validation_draws(data.validation, shares)
-    question = _label_question(recipe, asking)
-    labelled = [example for example in data.validation if "label" in example.truths]
-    optim = recipe.optim
+    labelled = [example for example in held_out if "label" in example.truths] if not run.fsdp else []
+    question = _label_question(recipe, config)
+    schedule = partial(
+        warmup_cosine,
+        learning_rate=optim.learning_rate,
+        min_lr=optim.min_lr,
+        warmup_start_lr=optim.warmup_start_lr,
+        warmup_steps=min(optim.warmup_steps, recipe.num_steps),
+        num_steps=recipe.num_steps,
+    )
     return EmotionLlamaTrainer(
         model=model,
-        args=_arguments(recipe, out, bool(data.validation)),
-        data_collator=Collator(processor, recipe.data.layout),
-        train_dataset=Lessons(data.train, draws, data.media, asking),
-        eval_dataset=Lessons(data.validation, held_out, data.media, Asking(asking.layout, {}, asking.pools))
-        if data.validation
+        args=_arguments(recipe, out, bool(held_out)),
+        data_collator=partial(collate, processor, recipe.data.layout),
+        train_dataset=TrainingDataset(train_examples, draws, media, config),
+        eval_dataset=TrainingDataset(held_out, validation_draws(held_out, tasks), media, undropped)
+        if held_out
         else None,
-        length_power=LENGTH_POWERS[recipe.run.loss],
-        callbacks=[EarlyStoppingCallback(recipe.run.patience)] if recipe.run.patience and data.validation else [],
-        schedule=Schedule(
-            optim.peak_rate, optim.least_rate, optim.first_rate, min(optim.warmup_steps, recipe.num_steps),
-            recipe.num_steps,
-        ),
-        tell=_teller(model, processor, labelled, data.media, question) if labelled and not recipe.run.fsdp else None,
-    )  # fmt: skip
+        length_power=LENGTH_POWERS[run.loss],
+        callbacks=[EarlyStoppingCallback(run.patience)] if run.patience and held_out else [],
+        schedule=schedule,
+        predict_labels=_label_predictor(model, processor, labelled, media, question) if labelled else None,
+    )
 
 
 def _arguments(recipe: TrainRecipe, out: Path, has_validation: bool) -> Any:
@@ -199,8 +196,8 @@ def _arguments(recipe: TrainRecipe, out: Path, has_validation: bool) -> Any:
         max_steps=recipe.num_steps,
         per_device_train_batch_size=run.batch_size,
         per_device_eval_batch_size=max(run.batch_size, 4),
-        gradient_accumulation_steps=run.accumulate,
-        learning_rate=optim.peak_rate,
+        gradient_accumulation_steps=run.gradient_accumulation_steps,
+        learning_rate=optim.learning_rate,
         weight_decay=optim.weight_decay,
         adam_beta1=optim.beta1,
         adam_beta2=optim.beta2,
@@ -212,9 +209,9 @@ def _arguments(recipe: TrainRecipe, out: Path, has_validation: bool) -> Any:
         report_to=["tensorboard"] if find_spec("tensorboard") is not None else "none",
         disable_tqdm=True,
         eval_strategy="steps" if has_validation else "no",
-        eval_steps=run.steps_per_round,
+        eval_steps=run.steps_per_epoch,
         save_strategy="steps",
-        save_steps=run.steps_per_round,
+        save_steps=run.steps_per_epoch,
         save_total_limit=run.keep + keeps_best,
         load_best_model_at_end=keeps_best,
         metric_for_best_model=f"eval_{run.best_by}" if keeps_best else None,
@@ -234,26 +231,18 @@ def _num_processes() -> int:
     return int(os.environ.get("WORLD_SIZE", "1"))
 
 
-def _validation_draws(examples: Sequence[Example], shares: Sequence[TaskShare]) -> list[Any]:
-    """Every example of validation with each of its tasks once."""
-    from emotion_llama.train.draws import Draw
-
-    pairs = [(i, share.task) for i, e in enumerate(examples) for share in shares if share.task in e.answers]
-    return [Draw(position, i, task, f"validation:{examples[i].name}") for position, (i, task) in enumerate(pairs)]
-
-
-def _label_question(recipe: TrainRecipe, asking: Asking) -> LabelQuestion:
+def _label_question(recipe: TrainRecipe, config: PromptConfig) -> LabelQuestion:
     from emotion_llama.labels import MERR9
     from emotion_llama.prompts.tasks import emotion_instruction, pick_instruction
     from emotion_llama.train.validation import LabelQuestion
 
     space = recipe.data.space
-    own = pick_instruction("emotion", pool=asking.pools.get("emotion"))
-    fits = set(space.labels) <= set(MERR9.labels) or "emotion" in asking.pools
-    return LabelQuestion(own if fits else emotion_instruction(space.labels), asking, space)
+    own = pick_instruction("emotion", pool=config.pools.get("emotion"))
+    fits = set(space.labels) <= set(MERR9.labels) or "emotion" in config.pools
+    return LabelQuestion(own if fits else emotion_instruction(space.labels), config, space)
 
 
-def _teller(
+def _label_predictor(
     model: Any, processor: Any, labelled: Sequence[Example], media: MediaSource, question: LabelQuestion
 ) -> Callable[[int, int], list[Any]]:
     from emotion_llama.train.validation import tell_labels
@@ -269,21 +258,11 @@ def _lengths(examples: Sequence[Example]) -> dict[str, int]:
     }  # fmt: skip
 
 
-def _parameter_table(parts: Sequence[Any]) -> str:
-    rows = [f"  {p.part:<22}{p.total:>16,}{p.trained:>14,}" for p in parts]
-    total, trained = sum(p.total for p in parts), sum(p.trained for p in parts)
-    return "\n".join(
-        [f"  {'part':<22}{'parameters':>16}{'learn':>14}", *rows, f"  {'all':<22}{total:>16,}{trained:>14,}"]
-    )
-
-
-def _check_folder(out: Path, resume: bool) -> None:
-    if not resume and (out / CHECKPOINTS).is_dir() and any((out / CHECKPOINTS).iterdir()):
-        raise InputError(f"{out} holds a run already; resume it (--resume), or give another folder")
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise InputError(f"{out} cannot be made ({error.strerror}); give another place") from error
+def _parameter_table(parts: Mapping[str, tuple[int, int]]) -> str:
+    total, trained = (sum(counts) for counts in zip(*parts.values()))
+    rows = [*parts.items(), ("all", (total, trained))]
+    lines = [f"  {part:<22}{total:>16,}{trained:>14,}" for part, (total, trained) in rows]
+    return "\n".join([f"  {'part':<22}{'parameters':>16}{'learn':>14}", *lines])
 
 
 def last_checkpoint(out: Path) -> str | None:
@@ -293,3 +272,65 @@ def last_checkpoint(out: Path) -> str | None:
         for path in (out / CHECKPOINTS).glob("checkpoint-*/trainer_state.json")
     }
     return str(steps[max(steps)]) if steps else None
+
+
+# --- the run card -----------------------------------------------------------------------------------------------------
+
+
+def _card(
+    recipe: TrainRecipe,
+    train_examples: Sequence[Example],
+    validation: Sequence[Example],
+    left_out: Mapping[str, int],
+    parts: Mapping[str, tuple[int, int]],
+) -> dict[str, Any]:
+    """What is known before the first step, as JSON: recipe, data, start, versions, machine, what learns."""
+    import torch
+
+    from emotion_llama.media.probe import file_sha256
+
+    gpus = [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())]
+    return {
+        "emotion_llama": __version__,
+        "recipe": recipe.model_dump(mode="json"),
+        "start": {path.name: file_sha256(path) for path in sorted(recipe.model.start.iterdir()) if path.is_file()},
+        "data": {
+            "train": {"examples": len(train_examples), "sha256": _data_sha256(train_examples)},
+            "validation": {"examples": len(validation), "sha256": _data_sha256(validation)},
+            "left_out": dict(left_out),
+        },
+        "parameters": [{"part": part, "total": total, "trained": n} for part, (total, n) in parts.items()],
+        "versions": _versions(),
+        "machine": {
+            "processor": platform.machine(),
+            "cores": os.cpu_count(),
+            "threads": torch.get_num_threads(),
+            "gpus": gpus,
+            "processes": _num_processes(),
+        },
+    }
+
+
+def _write_card(folder: Path, card: Mapping[str, Any]) -> None:
+    text = json.dumps(card, indent=1, ensure_ascii=False, sort_keys=True)
+    write_whole(folder / CARD_FILE, text + "\n")
+
+
+def _data_sha256(examples: Sequence[Example]) -> str:
+    """A hash of all that examples hold: names, answers, words, cues and truths; not of where clips lie."""
+    digest = hashlib.sha256()
+    for example in sorted(examples, key=lambda one: one.name):
+        row = [example.name, dict(example.answers), example.words, example.cues, dict(example.truths)]
+        digest.update(json.dumps(row, sort_keys=True, ensure_ascii=False).encode() + b"\n")
+    return digest.hexdigest()
+
+
+def _versions() -> dict[str, str]:
+    from contextlib import suppress
+    from importlib.metadata import PackageNotFoundError, version
+
+    found = {"python": platform.python_version()}
+    for name in _PACKAGES:
+        with suppress(PackageNotFoundError):
+            found[name] = version(name)
+    return found

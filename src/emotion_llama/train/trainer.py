@@ -1,65 +1,128 @@
-"""transformers' Trainer with what this model's training needs: its schedule, small checkpoints, label metrics."""
+"""transformers' Trainer with what this model's training needs: its schedule and loss, small checkpoints, label metrics.
+
+Legend: B examples, L positions, T answer tokens of a batch, V tokens of the vocabulary.
+"""
 
 # mypy: disable-error-code="misc, no-untyped-call, override"
 # (transformers is only partly typed.)
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import math
+import time
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import torch
+from torch.nn.functional import cross_entropy, pad
 from torch.utils.data import Sampler, SequentialSampler
-from transformers import Trainer
+from transformers import Trainer, TrainerCallback
 
-from emotion_llama.train.loss import answer_positions, mean_of_examples
-from emotion_llama.train.schedule import Schedule
+from emotion_llama.prompts.tokenise import IGNORED
 from emotion_llama.train.validation import Told, label_metrics
 from emotion_llama.train.weights import load_trained, save_trained, trained_state
 
-# From (share of the clips for this process: rank, processes) to what the model told of them.
-Tell = Callable[[int, int], Sequence[Told]]
+# (rank, processes) -> the model's predictions for this process's share of the validation clips.
+PredictLabels = Callable[[int, int], Sequence[Told]]
+# Of the recipe's `run.loss`; None leaves the loss to the model: a mean over all tokens of a step.
+LENGTH_POWERS: Mapping[str, float | None] = MappingProxyType({"tokens": None, "roots": 0.5, "examples": 0.0})
+
+
+def warmup_cosine(
+    step: int, *, learning_rate: float, min_lr: float, warmup_start_lr: float, warmup_steps: int, num_steps: int
+) -> float:
+    """The learning rate of a step, counted from 0: linear warm-up, then cosine.
+
+    Source: `LinearWarmupCosineLRScheduler` of MiniGPT-4, which Emotion-LLaMA trains with: the cosine runs over all
+    steps from the first, so that it is already a little below `learning_rate` when the warm-up ends.
+
+    Args:
+        step: counted from 0.
+        learning_rate: reached at the end of the warm-up.
+        min_lr: where the cosine ends.
+        warmup_start_lr: where the warm-up starts.
+        warmup_steps: 0 leaves the warm-up out.
+        num_steps: of the whole training.
+    """
+    if step < warmup_steps:
+        return warmup_start_lr + (learning_rate - warmup_start_lr) * step / warmup_steps
+    share = min(step / num_steps, 1.0)
+    return min_lr + (learning_rate - min_lr) * 0.5 * (1.0 + math.cos(math.pi * share))
+
+
+def mean_of_examples(logits: torch.Tensor, labels: torch.Tensor, length_power: float = 0.0) -> torch.Tensor:
+    """The mean over examples of the mean over answer tokens of the cross entropy, weighted by length ** `length_power`.
+
+    In a mean over all tokens of a batch (power 1), reasons of a hundred tokens leave nothing for labels of one or two;
+    with one example a pass, as published, every example counts alike (power 0), and a token of the reasons for next to
+    nothing, which a language model that still has to learn to write cannot afford. A power of 0.5 lies between. The
+    weighting is our own.
+
+    Args:
+        logits: [T, V] of the positions whose next token is an answer's, example by example.
+        labels: [B, L], -100 outside the answers; T of them, the first column left out, are no -100.
+        length_power: how an example counts by the length of its answer.
+    """
+    following = labels[:, 1:]
+    is_answer = following != IGNORED
+    losses = cross_entropy(logits.float(), following[is_answer], reduction="none")
+    counts = is_answer.sum(dim=1)
+    rows = torch.repeat_interleave(torch.arange(len(labels), device=labels.device), counts)
+    sums = torch.zeros(len(labels), device=losses.device).index_add(0, rows, losses)
+    has_answer = counts > 0
+    weights = counts[has_answer].float() ** length_power
+    return (weights * sums[has_answer] / counts[has_answer]).sum() / weights.sum()
+
+
+def answer_positions(labels: torch.Tensor) -> torch.Tensor:
+    """[B, L] where the next token is an answer's: the positions of `mean_of_examples`' logits."""
+    return pad(labels[:, 1:] != IGNORED, (0, 1))
 
 
 class EmotionLlamaTrainer(Trainer):
     """A Trainer whose positions are drawn beforehand and whose checkpoints hold only what learns.
 
     Args:
-        schedule: learning rate by step.
-        tell: gives label probabilities of the validation clips; None leaves label metrics out.
-        length_power: how an example counts by its answer's length (`loss.mean_of_examples`); None: every token of
+        schedule: step -> learning rate; `args.learning_rate` is the highest of it.
+        predict_labels: label probabilities of the validation clips; None leaves label metrics out.
+        length_power: how an example counts by its answer's length (`mean_of_examples`); None: every token of
             the answers of a step alike, as the model computes it.
         **kwargs: as transformers'.
     """
 
     def __init__(
-        self, *, schedule: Schedule, tell: Tell | None = None, length_power: float | None = None, **kwargs: Any
+        self,
+        *,
+        schedule: Callable[[int], float],
+        predict_labels: PredictLabels | None = None,
+        length_power: float | None = None,
+        **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
         self._length_power = length_power
         if length_power is not None:  # a mean of each pass, which transformers divides by the passes of a step
             self.model_accepts_loss_kwargs = False
         self._schedule = schedule
-        self._tell = tell
+        self._predict_labels = predict_labels
         model: Any = self.model
         self._trained_names = {name for name, p in model.named_parameters() if p.requires_grad}
 
     # --- the run ----------------------------------------------------------------------------------------------------
 
     def _get_train_sampler(self, train_dataset: Any = None) -> Sampler[int]:
-        """Positions in their order: `draws.plan_draws` has shuffled them, for any number of processes alike."""
-        lessons: Any = train_dataset if train_dataset is not None else self.train_dataset
-        return SequentialSampler(lessons)
+        """Positions in their order: `sampler.sample_draws` has shuffled them, for any number of processes alike."""
+        positions: Any = train_dataset if train_dataset is not None else self.train_dataset
+        return SequentialSampler(positions)
 
     def create_scheduler(self, num_training_steps: int, optimizer: Any = None) -> Any:
-        """The schedule as a factor on the peak rate, which the optimizer's rate is."""
+        """The schedule as a factor on the optimizer's learning rate."""
         if self.lr_scheduler is None:
-            schedule = self._schedule
+            schedule, highest = self._schedule, self.args.learning_rate
             chosen: Any = optimizer or self.optimizer
             self.lr_scheduler = torch.optim.lr_scheduler.LambdaLR(
-                chosen,
-                lambda step: schedule.rate(step) / schedule.peak_rate if schedule.peak_rate else 0.0,
+                chosen, lambda step: schedule(step) / highest if highest else 0.0
             )
             self._created_lr_scheduler = True
         return self.lr_scheduler
@@ -78,13 +141,13 @@ class EmotionLlamaTrainer(Trainer):
     # --- validation -------------------------------------------------------------------------------------------------
 
     def evaluate(self, *args: Any, metric_key_prefix: str = "eval", **kwargs: Any) -> dict[str, float]:
-        """The loss, and how well labels are told; every process asks about its share of the clips."""
+        """The loss and the label metrics; every process predicts its share of the clips."""
         metrics: dict[str, float] = super().evaluate(*args, metric_key_prefix=metric_key_prefix, **kwargs)
-        if self._tell is None:
+        if self._predict_labels is None:
             return metrics
-        own = list(self._tell(self.args.process_index, self.args.world_size))
-        told = _gathered(own, self.args.world_size)
-        labels = {f"{metric_key_prefix}_{name}": value for name, value in label_metrics(told).items()}
+        own = list(self._predict_labels(self.args.process_index, self.args.world_size))
+        predicted = _gathered(own, self.args.world_size)
+        labels = {f"{metric_key_prefix}_{name}": value for name, value in label_metrics(predicted).items()}
         self.log(dict(labels))
         return metrics | labels
 
@@ -120,7 +183,7 @@ class EmotionLlamaTrainer(Trainer):
 
 
 def _gathered(own: list[Told], num_processes: int) -> list[Told]:
-    """All processes' answers, in the order of the clips, each clip once."""
+    """All processes' predictions, in the order of the clips, each clip once."""
     if num_processes == 1:
         return own
     import torch.distributed as dist
@@ -128,5 +191,54 @@ def _gathered(own: list[Told], num_processes: int) -> list[Told]:
     parts: list[list[Told] | None] = [None] * num_processes
     dist.all_gather_object(parts, own)
     shares = [part or [] for part in parts]
-    # Process r asked about clips r, r + n, r + 2n, ...
+    # Process r predicted clips r, r + n, r + 2n, ...
     return [shares[i % num_processes][i // num_processes] for i in range(sum(map(len, shares)))]
+
+
+class EpochLines(TrainerCallback):
+    """A line with loss, metrics and time left at the end of each epoch, from the first process alone."""
+
+    def __init__(self, say: Callable[[str], None], steps_per_epoch: int, best_by: str) -> None:
+        self._say = say
+        self._steps_per_epoch = steps_per_epoch
+        self._best_by = best_by
+        self._losses: list[float] = []
+        self._began = 0.0
+        self._first_step = 0
+
+    def on_train_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        """Start the clock."""
+        self._began, self._first_step = time.perf_counter(), state.global_step
+        if state.is_world_process_zero and state.global_step:
+            self._say(f"going on from step {state.global_step} of {state.max_steps}")
+
+    def on_log(
+        self, args: Any, state: Any, control: Any, logs: Mapping[str, float] | None = None, **kwargs: Any
+    ) -> None:
+        """Keep the losses of the epoch; say the label metrics, which are logged last."""
+        values = logs or {}
+        if "loss" in values:
+            self._losses.append(values["loss"])
+        if not state.is_world_process_zero or state.global_step % self._steps_per_epoch:
+            return
+        # Validation logs its loss first and label metrics in a line of their own.
+        if "eval_loss" in values:
+            self._say(f"{self._head(state)}, validation {values['eval_loss']:.4f}{self._left(state)}")
+        elif f"eval_{self._best_by}" in values:
+            self._say(f"  {self._best_by.replace('_', ' ')} {values[f'eval_{self._best_by}']:.3f}")
+
+    def on_save(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        """A run without validation says its line when it saves."""
+        if state.is_world_process_zero and args.eval_strategy == "no":
+            self._say(f"{self._head(state)}{self._left(state)}")
+
+    def _head(self, state: Any) -> str:
+        number, epochs = state.global_step // self._steps_per_epoch, state.max_steps // self._steps_per_epoch
+        mean = sum(self._losses) / len(self._losses) if self._losses else float("nan")
+        self._losses = []
+        return f"epoch {number}/{epochs}: loss {mean:.4f}"
+
+    def _left(self, state: Any) -> str:
+        done = state.global_step - self._first_step
+        left = (time.perf_counter() - self._began) / max(done, 1) * (state.max_steps - state.global_step)
+        return f", {left / 60:.0f} min left" if left >= 60 else f", {left:.0f} s left"

@@ -13,9 +13,8 @@ from emotion_llama.labels import MERR9, LabelSpace
 from emotion_llama.models.clip_media import ClipMedia, without
 from emotion_llama.prompts.layouts import layout_named
 from emotion_llama.prompts.tokenise import encode
-from emotion_llama.train.dataset import NO_CUES, Asking
-from emotion_llama.train.media import MediaSource
-from emotion_llama.train.records import Example
+from emotion_llama.train.dataset import NO_CUES, MediaSource, PromptConfig
+from emotion_llama.train.examples import Example
 
 
 @dataclass(frozen=True)
@@ -39,13 +38,13 @@ class LabelQuestion:
     Attributes:
         space: the labels.
         instruction: in the prompt.
-        asking: layout; its dropout is not used here.
+        config: layout; its dropout is not used here.
         dropped: modalities (`dataset.DROPPABLE`) left out of every clip: tables by modality.
         batch_size: clips a pass.
     """
 
     instruction: str
-    asking: Asking
+    config: PromptConfig
     space: LabelSpace = MERR9
     dropped: frozenset[str] = frozenset()
     batch_size: int = 8
@@ -110,7 +109,7 @@ def _scores(
 ) -> list[list[float]]:
     from emotion_llama.models.scoring import score_labels
 
-    has_cues = layout_named(question.asking.layout).has_cues
+    has_cues = layout_named(question.config.layout).has_cues
     no_words, no_cues = "words" in question.dropped, "cues" in question.dropped
     inputs = processor(
         [without(media(example) or ClipMedia(), question.dropped) for example in batch],
@@ -118,7 +117,7 @@ def _scores(
         instruction=question.instruction,
         words=[None if no_words else example.words for example in batch],
         cues=[(NO_CUES if no_cues else example.cues or NO_CUES) if has_cues else None for example in batch],
-        layout=question.asking.layout,
+        layout=question.config.layout,
     ).to(model.device)
     scores = score_labels(model, inputs, answers)
     values = scores.probabilities.double()

@@ -13,7 +13,7 @@ from emotion_llama.errors import InputError
 from emotion_llama.labels import MERR9
 from emotion_llama.prompts.cues import cue_text
 from emotion_llama.records import Evidence
-from emotion_llama.train.examples import Wanted, read_examples
+from emotion_llama.train.examples import read_examples
 from merr_synth.nano.descriptions import NOTHING
 from merr_synth.nano.nano_data import note_of, read_pairs, rows_of, write_examples
 from merr_synth.render.plan import ClipPlan
@@ -49,8 +49,8 @@ def test_a_build_becomes_two_files_a_split(build: Path, plans: Sequence[ClipPlan
     assert len(made.left_out) == len(plans) - NUM_CLIPS
     pairs = read_pairs(build, RENDERED)
     split = pairs[0].plan.split
-    fine = read_examples([tmp_path / f"{split}-fine.jsonl"], Wanted(frozenset({"emotion", "reason_v2"}), MERR9))
-    coarse = read_examples([tmp_path / f"{split}-coarse.jsonl"], Wanted(frozenset({"reason"}), MERR9))
+    fine = read_examples([tmp_path / f"{split}-fine.jsonl"], {"emotion", "reason_v2"}, MERR9)
+    coarse = read_examples([tmp_path / f"{split}-coarse.jsonl"], {"reason"}, MERR9)
     assert [e.name for e in fine] == [e.name for e in coarse] == [pair.plan.id for pair in pairs]
     for example, pair in zip(fine, pairs):
         assert example.truths["label"] == pair.plan.label

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from emotion_llama.errors import InputError
-from emotion_llama.train.prepared import with_cache
+from emotion_llama.train.weights import with_cache
 
 MOST_BYTES = 40_000_000  # of the whole folder
 WEIGHTS = "model.safetensors"

@@ -19,7 +19,7 @@ RECIPE = """
 data: {clips: clips, cache: cache, workers: 1}
 towers:
   vision_tower: null
-  face_tower: {rounds: 2, batch_size: 3, crops: 2}
+  face_tower: {epochs: 2, batch_size: 3, crops: 2}
   temporal_tower: null
   audio_tower: null
 loaders: 0

@@ -96,14 +96,14 @@ def test_a_mirror_turns_sides_round_and_other_frames_have_no_label(truths, cache
 
 def test_every_clip_comes_once_a_round_in_an_order_of_its_own(truths, cache):
     choice = Choice("audio_tower", 1, 16, vary=True)
-    lessons = Lessons(truths, cache, choice, rounds=2, seed=5)
+    lessons = Lessons(truths, cache, choice, epochs=2, seed=5)
     assert len(lessons) == 12
     first, second = lessons._order[:6].tolist(), lessons._order[6:].tolist()
     assert sorted(first) == sorted(second) == list(range(6))
     assert first != second
-    again = Lessons(truths, cache, choice, rounds=2, seed=5)
+    again = Lessons(truths, cache, choice, epochs=2, seed=5)
     assert np.array_equal(lessons[7].inputs, again[7].inputs)
-    assert not np.array_equal(lessons[7].inputs, Lessons(truths, cache, choice, rounds=2, seed=6)[7].inputs)
+    assert not np.array_equal(lessons[7].inputs, Lessons(truths, cache, choice, epochs=2, seed=6)[7].inputs)
 
 
 @pytest.mark.parametrize("tower", TOWERS)

@@ -56,15 +56,15 @@ def test_a_run_leaves_towers_under_the_models_names(finished):
 
 def test_a_killed_run_goes_on_to_the_same_weights(recipe, finished, tmp_path):
     def say(line):
-        if line.startswith("round 1/2"):
+        if line.startswith("epoch 1/2"):
             raise Killed
 
     with pytest.raises(Killed):
         train_encoders(recipe, tmp_path / "run", say=say)
 
-    # The first round's checkpoint is written after its line: do the round again, then kill in the second.
+    # The first epoch's checkpoint is written after its line: do the epoch again, then kill in the second.
     def say_later(line):
-        if line.startswith("round 2/2"):
+        if line.startswith("epoch 2/2"):
             raise Killed
 
     with pytest.raises(Killed):

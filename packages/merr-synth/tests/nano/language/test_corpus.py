@@ -8,7 +8,7 @@ from emotion_llama.labels import MERR9
 from emotion_llama.records import AU_DESCRIPTIONS, Evidence
 from emotion_llama.rules.grounding import find_problems
 from emotion_llama.rules.phrases import phrase_index
-from emotion_llama.train.examples import Wanted, read_examples
+from emotion_llama.train.examples import read_examples
 from merr_synth.nano.descriptions import NOTHING, describe
 from merr_synth.nano.language.corpus import rows, write_corpus
 from merr_synth.nano.language.measured_like import Measuring
@@ -26,7 +26,7 @@ def test_the_same_seed_gives_the_same_files(measuring: Measuring, tmp_path: Path
         assert (tmp_path / "a" / name).read_bytes() == (tmp_path / "b" / name).read_bytes()
     other = list(rows(PART.model_copy(update={"seed": 1}), measuring, "validation", 30))
     assert [row["cues"] for _, row in other] != [row["cues"] for _, row in rows(PART, measuring, "validation", 30)]
-    examples = read_examples([tmp_path / "a" / "train-fine.jsonl"], Wanted(frozenset({"emotion", "reason"}), MERR9))
+    examples = read_examples([tmp_path / "a" / "train-fine.jsonl"], {"emotion", "reason"}, MERR9)
     assert len(examples) == 120
 
 

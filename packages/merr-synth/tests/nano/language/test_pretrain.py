@@ -11,7 +11,7 @@ from emotion_llama.errors import InputError
 from emotion_llama.labels import MERR9
 from emotion_llama.prompts.tokenise import IGNORED
 from emotion_llama.prompts.tokenizer_files import load_tokenizer
-from emotion_llama.train.records import Example
+from emotion_llama.train.examples import Example
 from merr_synth.nano.language.lessons import padded, tokens_of
 from merr_synth.nano.language.measured_like import Pair
 from merr_synth.nano.language.pretrain import (
@@ -32,14 +32,24 @@ RECIPE = LanguageRecipe.model_validate(
         "corpus": {"num_train": 50, "num_validation": 12},
         "tokenizer": {"num_pieces": 700},
         "tasks": {"emotion": 4.0, "reason": 1.0},
-        "optim": {"peak_rate": 2e-3, "least_rate": 1e-4, "first_rate": 1e-4, "warmup_steps": 5, "max_grad_norm": 1.0},
+        "optim": {
+            "learning_rate": 2e-3,
+            "min_lr": 1e-4,
+            "warmup_start_lr": 1e-4,
+            "warmup_steps": 5,
+            "max_grad_norm": 1.0,
+        },
         "learn": {
             "sizes": {"hidden_size": 64, "num_hidden_layers": 2, "intermediate_size": 128, "head_dim": 16},
-            "rounds": 2, "steps_per_round": 5, "dropout": {}, "batch_size": 27, "threads": 1,
+            "epochs": 2,
+            "steps_per_epoch": 5,
+            "dropout": {},
+            "batch_size": 27,
+            "threads": 1,
         },
     },
     strict=False,
-)  # fmt: skip
+)
 
 
 @pytest.fixture(scope="module")
@@ -66,7 +76,7 @@ def test_fifty_texts_are_learnt(made: tuple[Path, Learnt, list[str]], tmp_path: 
         for i, text in enumerate([text for text in texts if " " not in text][:7])
     ]
     assert len(examples) >= 50
-    longer = RECIPE.learn.model_copy(update={"rounds": 3, "steps_per_round": 80})
+    longer = RECIPE.learn.model_copy(update={"epochs": 3, "steps_per_epoch": 80})
     recipe = RECIPE.model_copy(update={"learn": longer, "tasks": {"emotion": 1.0}})
     metrics = pretrain(recipe, examples, examples, tokenizer, tmp_path)
     assert metrics["eval_uar"] > 0.8  # chance: 0.11
@@ -122,8 +132,8 @@ def test_batches_are_filled_on_the_right() -> None:
 
 def test_the_shipped_recipe_loads_and_mistakes_are_named() -> None:
     path = Path(__file__).parents[3] / "recipes" / "nano_language.yaml"
-    recipe = load_language_recipe(path, ["learn.rounds=3"])
-    assert recipe.learn.rounds == 3
+    recipe = load_language_recipe(path, ["learn.epochs=3"])
+    assert recipe.learn.epochs == 3
     with pytest.raises(InputError, match="rouns"):
         load_language_recipe(path, ["learn.rouns=3"])
 

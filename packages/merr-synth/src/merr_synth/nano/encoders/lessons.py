@@ -182,17 +182,17 @@ def _there(value: Item | None) -> Item:
 
 
 class Lessons:
-    """Positions of a training in their order: every clip once a round, the rounds each in an order of their own.
+    """Positions of a training in their order: every clip once an epoch, the epochs each in an order of their own.
 
     What a position gives depends on the seed and the position alone, so that a resumed training sees the same.
     """
 
     def __init__(
-        self, truths: Sequence[ClipTruth], cache: ClipCache, choice: Choice, *, rounds: int = 1, seed: int = 0
+        self, truths: Sequence[ClipTruth], cache: ClipCache, choice: Choice, *, epochs: int = 1, seed: int = 0
     ) -> None:
         self.truths, self.cache, self.choice, self.seed = truths, cache, choice, seed
         self._order = np.concatenate(
-            [np.random.default_rng([seed, 7, i]).permutation(len(truths)) for i in range(rounds)]
+            [np.random.default_rng([seed, 7, i]).permutation(len(truths)) for i in range(epochs)]
             if choice.vary
             else [np.arange(len(truths))]
         )

@@ -8,10 +8,16 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from emotion_llama.config import checked, merged, override_tree, read_tree, resolve_paths
+from emotion_llama.config import checked, merged, override_tree, read_tree, rename_old_keys, resolve_paths
 from emotion_llama.train.recipe import Part
 
 PATH_KEYS = ("data.clips", "data.cache")
+# Keys of the release before this one -> their names of today.
+_OLD_KEYS = {
+    f"towers.{tower}_tower.{old}": new
+    for tower in ("vision", "face", "temporal", "audio")
+    for old, new in (("rounds", "epochs"), ("peak_rate", "learning_rate"), ("least_rate", "min_lr"))
+}
 Rate = Annotated[float, Field(gt=0)]
 
 
@@ -27,11 +33,11 @@ class EncoderData(Part):
 class TowerPart(Part):
     """How one encoder learns."""
 
-    rounds: int = Field(20, ge=1, description="How often each clip is seen; validation after each.")
+    epochs: int = Field(20, ge=1, description="How often each clip is seen; validation after each.")
     batch_size: int = Field(32, ge=1, description="Clips a step.")
     crops: int = Field(4, ge=1, description="Face crops of a clip at a time (face_tower).")
-    peak_rate: Rate = Field(1e-3, description="Of the schedule that stages 1 and 2 have too.")
-    least_rate: Rate = Field(1e-5, description="Where its cosine ends.")
+    learning_rate: Rate = Field(1e-3, description="Of the schedule that stages 1 and 2 have too.")
+    min_lr: Rate = Field(1e-5, description="Where its cosine ends.")
     warmup_share: float = Field(0.05, ge=0, le=1, description="Of all steps.")
     weight_decay: float = Field(0.05, ge=0, description="As published for stage 1; biases and norms have none.")
     max_grad_norm: float = Field(1.0, ge=0, description="0 does not clip.")
@@ -65,6 +71,7 @@ def load_encoders_recipe(path: Path, overrides: Sequence[str] = ()) -> EncodersR
         InputError: the file cannot be read, a key is there twice or unknown, or a value does not fit.
     """
     tree, given = read_tree(path), override_tree(overrides)
-    resolve_paths(tree, PATH_KEYS, path.absolute().parent)
-    resolve_paths(given, PATH_KEYS, Path.cwd())
+    for part, base in ((tree, path.absolute().parent), (given, Path.cwd())):
+        rename_old_keys(part, _OLD_KEYS, str(path))
+        resolve_paths(part, PATH_KEYS, base)
     return checked(EncodersRecipe, merged(tree, given), str(path))

@@ -13,6 +13,7 @@ import json
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,6 @@ import numpy as np
 
 from emotion_llama.errors import InputError, MediaError
 from emotion_llama.models.configuration_emotion_llama import EmotionLlamaConfig
-from emotion_llama.train.schedule import Schedule
 from merr_synth.nano.encoders.clips import ClipCache, Sizes, fill_cache
 from merr_synth.nano.encoders.lessons import TOWERS, Choice, Lessons, TowerName, can_teach
 from merr_synth.nano.encoders.recipe import EncodersRecipe, TowerPart
@@ -134,7 +134,7 @@ def train_tower(
     began = time.perf_counter()
     model = new_tower(tower, recipe, config, split, cache)
     size = sum(p.numel() for name, p in model.named_parameters() if name.startswith(model.parts))
-    say(f"{tower}: {size:,} parameters, {len(split.train)} clips, {part.rounds} rounds")
+    say(f"{tower}: {size:,} parameters, {len(split.train)} clips, {part.epochs} epochs")
     trainer = _trainer(model, part, recipe, config, split, cache, out, say)
     trainer.train(resume_from_checkpoint=last_checkpoint(out))
     seconds = time.perf_counter() - began
@@ -189,32 +189,32 @@ def _trainer(
 ) -> Any:  # fmt: skip
     from transformers import PrinterCallback
 
-    from emotion_llama.train.progress import RoundLines
-    from emotion_llama.train.trainer import EmotionLlamaTrainer
+    from emotion_llama.train.trainer import EmotionLlamaTrainer, EpochLines, warmup_cosine
     from merr_synth.nano.encoders.lessons import collate
 
     tower: TowerName = model.tower_name
-    steps_per_round = -(-len(split.train) // part.batch_size)
-    steps = steps_per_round * part.rounds
+    steps_per_epoch = -(-len(split.train) // part.batch_size)
+    steps = steps_per_epoch * part.epochs
+    lowest = min(part.min_lr, part.learning_rate)
     trainer = EmotionLlamaTrainer(
         model=model,
-        args=_arguments(part, recipe, out, steps_per_round, steps),
+        args=_arguments(part, recipe, out, steps_per_epoch, steps),
         data_collator=collate,
         train_dataset=Lessons(
-            split.train, cache, _choice(tower, part.crops, config, vary=True), rounds=part.rounds, seed=recipe.seed
+            split.train, cache, _choice(tower, part.crops, config, vary=True), epochs=part.epochs, seed=recipe.seed
         ),
         eval_dataset=Lessons(split.validation, cache, _choice(tower, VALIDATION_CROPS, config, vary=False)),
-        schedule=Schedule(
-            part.peak_rate, min(part.least_rate, part.peak_rate), min(part.least_rate, part.peak_rate),
-            round(part.warmup_share * steps), steps,
+        schedule=partial(
+            warmup_cosine, learning_rate=part.learning_rate, min_lr=lowest, warmup_start_lr=lowest,
+            warmup_steps=round(part.warmup_share * steps), num_steps=steps,
         ),
     )  # fmt: skip
     trainer.remove_callback(PrinterCallback)
-    trainer.add_callback(RoundLines(say, steps_per_round, "loss"))
+    trainer.add_callback(EpochLines(say, steps_per_epoch, "loss"))
     return trainer
 
 
-def _arguments(part: TowerPart, recipe: EncodersRecipe, out: Path, steps_per_round: int, steps: int) -> Any:
+def _arguments(part: TowerPart, recipe: EncodersRecipe, out: Path, steps_per_epoch: int, steps: int) -> Any:
     import torch
     from transformers import TrainingArguments
 
@@ -225,16 +225,16 @@ def _arguments(part: TowerPart, recipe: EncodersRecipe, out: Path, steps_per_rou
         max_steps=steps,
         per_device_train_batch_size=part.batch_size,
         per_device_eval_batch_size=part.batch_size,
-        learning_rate=part.peak_rate,
+        learning_rate=part.learning_rate,
         weight_decay=part.weight_decay,
         max_grad_norm=part.max_grad_norm,
-        logging_steps=max(1, steps_per_round // 4),
+        logging_steps=max(1, steps_per_epoch // 4),
         report_to="none",
         disable_tqdm=True,
         eval_strategy="steps",
-        eval_steps=steps_per_round,
+        eval_steps=steps_per_epoch,
         save_strategy="steps",
-        save_steps=steps_per_round,
+        save_steps=steps_per_epoch,
         save_total_limit=2,
         load_best_model_at_end=True,
         metric_for_best_model="eval_loss",

@@ -8,9 +8,9 @@ from typing import Any
 from emotion_llama.prompts.builder import build_prompt
 from emotion_llama.prompts.targets import target_text
 from emotion_llama.prompts.tokenise import IGNORED, Tokens, tokenise
-from emotion_llama.train.dataset import Asking, Lesson, Lessons
-from emotion_llama.train.draws import Draw
-from emotion_llama.train.records import Example
+from emotion_llama.train.dataset import PromptConfig, TrainingDataset, TrainingItem
+from emotion_llama.train.examples import Example
+from emotion_llama.train.sampler import Draw
 
 LAYOUT = "evidence"
 
@@ -22,22 +22,24 @@ def no_media(example: Example) -> None:
 class TextLessons:
     """A map-style data set: position -> input_ids and labels of one prompt with its answer."""
 
-    def __init__(self, examples: Sequence[Example], draws: Sequence[Draw], asking: Asking, tokenizer: Any) -> None:
-        self._lessons = Lessons(examples, draws, no_media, asking)
+    def __init__(
+        self, examples: Sequence[Example], draws: Sequence[Draw], config: PromptConfig, tokenizer: Any
+    ) -> None:
+        self._items = TrainingDataset(examples, draws, no_media, config)
         self._tokenizer = tokenizer
 
     def __len__(self) -> int:
-        return len(self._lessons)
+        return len(self._items)
 
     def __getitem__(self, position: int) -> Tokens:
-        return tokens_of(self._lessons[position], self._tokenizer)
+        return tokens_of(self._items[position], self._tokenizer)
 
 
-def tokens_of(lesson: Lesson, tokenizer: Any) -> Tokens:
-    """Ids and labels of a lesson."""
+def tokens_of(item: TrainingItem, tokenizer: Any) -> Tokens:
+    """Ids and labels of an item."""
     prompt = build_prompt(
-        lesson.task, words=lesson.words, instruction=lesson.instruction, cues=lesson.cues, layout=LAYOUT, present=(),
-        answer=target_text(lesson.answer, "plain"),
+        item.task, words=item.words, instruction=item.instruction, cues=item.cues, layout=LAYOUT, present=(),
+        answer=target_text(item.answer, "plain"),
     )  # fmt: skip
     return tokenise(prompt.segments, tokenizer, {})
 

@@ -1,7 +1,7 @@
 """The language model of one's own: from a recipe and measured clips to a folder that `assemble` takes.
 
 Steps, each leaving files and skipped where these are there: corpus/ (texts), tokenizer/, run/ (checkpoints),
-model/ (the best round). A folder holds one recipe.
+model/ (the best epoch). A folder holds one recipe.
 """
 
 # mypy: disable-error-code="misc, no-untyped-call, override"
@@ -12,6 +12,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, NamedTuple
@@ -22,10 +23,9 @@ from emotion_llama.models.clip_media import without
 from emotion_llama.prompts.tasks import pick_instruction
 from emotion_llama.prompts.tokenise import encode
 from emotion_llama.prompts.tokenizer_files import load_tokenizer
-from emotion_llama.train.dataset import NO_CUES, Asking, Lesson
-from emotion_llama.train.draws import Draw, TaskShare, plan_draws
-from emotion_llama.train.examples import Wanted, read_examples
-from emotion_llama.train.records import Example
+from emotion_llama.train.dataset import NO_CUES, PromptConfig, TrainingItem
+from emotion_llama.train.examples import Example, read_examples
+from emotion_llama.train.sampler import sample_draws, validation_draws
 from emotion_llama.train.validation import Told, label_metrics
 from merr_synth.nano.language.corpus import write_corpus
 from merr_synth.nano.language.lessons import LAYOUT, TextLessons, padded, texts_of, tokens_of
@@ -39,7 +39,7 @@ _ASKED_AT_ONCE = 64
 
 
 class Learnt(NamedTuple):
-    """Where the model and its tokenizer are, and how the best round told labels (UAR of words and cues alone)."""
+    """Where the model and its tokenizer are, and the best epoch's label metrics (UAR of words and cues alone)."""
 
     model: Path
     tokenizer: Path
@@ -83,8 +83,8 @@ def read_corpus(folder: Path, split: str, tasks: frozenset[str]) -> list[Example
     own = {"coarse": "reason", "fine": "reason_v2"}
     found: dict[str, Example] = {}
     for kind, task in own.items():
-        wanted = Wanted(tasks - {other for other in own.values() if other != task}, MERR9)
-        for example in read_examples([folder / f"{split}-{kind}.jsonl"], wanted) if wanted.tasks else []:
+        wanted = tasks - {other for other in own.values() if other != task}
+        for example in read_examples([folder / f"{split}-{kind}.jsonl"], wanted, MERR9) if wanted else []:
             known = found.get(example.name)
             answers = {**({} if known is None else known.answers), **example.answers}
             found[example.name] = replace(example, answers=answers)
@@ -100,14 +100,13 @@ def pretrain(
     *,
     say: Say = lambda line: None,
 ) -> dict[str, float]:
-    """Train on texts alone, write the best round's weights to `out`/model; its validation metrics.
+    """Train on texts alone, write the best epoch's weights to `out`/model; its validation metrics.
 
     A run that was killed goes on from its last checkpoint.
     """
     import torch
 
-    from emotion_llama.train.prepared import with_cache
-    from emotion_llama.train.weights import load_trained
+    from emotion_llama.train.weights import load_trained, with_cache
 
     learn = recipe.learn
     torch.set_num_threads(learn.threads)
@@ -188,12 +187,12 @@ def tell_by_text(
     return told
 
 
-def question_of(example: Example, dropped: frozenset[str]) -> Lesson:
+def question_of(example: Example, dropped: frozenset[str]) -> TrainingItem:
     """The label question about an example, with "words" or "cues" left out."""
     from emotion_llama.models.clip_media import ClipMedia
 
     words, cues = (None if "words" in dropped else example.words), (NO_CUES if "cues" in dropped else example.cues)
-    return Lesson(
+    return TrainingItem(
         example.name, without(ClipMedia(), frozenset()), "emotion", pick_instruction("emotion"), words, cues or NO_CUES,
         example.truths["label"],
     )  # fmt: skip
@@ -210,47 +209,41 @@ def _trainer(
 ) -> Any:
     from transformers import EarlyStoppingCallback, PrinterCallback, TrainingArguments
 
-    from emotion_llama.train.progress import RoundLines
-    from emotion_llama.train.schedule import Schedule
+    from emotion_llama.train.trainer import EpochLines, warmup_cosine
     from merr_synth.nano.language.text_trainer import TextTrainer
 
     learn, optim = recipe.learn, recipe.optim
-    num_steps = learn.rounds * learn.steps_per_round
-    shares = [TaskShare(task, weight) for task, weight in recipe.tasks.items()]
+    num_steps = learn.epochs * learn.steps_per_epoch
     lengths = {e.name: len(e.words or "") + len(e.cues or "") for e in train}
-    draws = plan_draws(
-        train, shares, num_steps * learn.batch_size, seed=learn.seed, batch_size=learn.batch_size, lengths=lengths
+    draws = sample_draws(
+        train, recipe.tasks, num_steps * learn.batch_size, seed=learn.seed, batch_size=learn.batch_size, lengths=lengths
     )
-    asked = [
-        Draw(i, i, task, f"validation:{e.name}")
-        for i, e in enumerate(held_out)
-        for task in recipe.tasks
-        if task in e.answers
-    ]
+    asked = validation_draws(held_out, recipe.tasks)
     trainer = TextTrainer(
         model=model,
         args=TrainingArguments(
             output_dir=str(folder), max_steps=num_steps, per_device_train_batch_size=learn.batch_size,
-            per_device_eval_batch_size=_ASKED_AT_ONCE, learning_rate=optim.peak_rate,
+            per_device_eval_batch_size=_ASKED_AT_ONCE, learning_rate=optim.learning_rate,
             weight_decay=optim.weight_decay, adam_beta1=optim.beta1, adam_beta2=optim.beta2,
-            max_grad_norm=optim.max_grad_norm, logging_steps=min(25, learn.steps_per_round), report_to="none",
-            disable_tqdm=True, eval_strategy="steps", eval_steps=learn.steps_per_round, save_strategy="steps",
-            save_steps=learn.steps_per_round, save_total_limit=2, load_best_model_at_end=True,
+            max_grad_norm=optim.max_grad_norm, logging_steps=min(25, learn.steps_per_epoch), report_to="none",
+            disable_tqdm=True, eval_strategy="steps", eval_steps=learn.steps_per_epoch, save_strategy="steps",
+            save_steps=learn.steps_per_epoch, save_total_limit=2, load_best_model_at_end=True,
             metric_for_best_model="eval_uar", greater_is_better=True, seed=learn.seed, use_cpu=True,
             dataloader_pin_memory=False, remove_unused_columns=False, label_names=["labels"],
             prediction_loss_only=True, bf16=learn.precision == "bfloat16",
         ),
         data_collator=lambda rows: padded(rows, tokenizer.eos_token_id),
-        train_dataset=TextLessons(train, draws, Asking(LAYOUT, learn.dropout, grounded=True), tokenizer),
-        eval_dataset=TextLessons(held_out, asked, Asking(LAYOUT), tokenizer),
+        train_dataset=TextLessons(train, draws, PromptConfig(LAYOUT, learn.dropout, grounded=True), tokenizer),
+        eval_dataset=TextLessons(held_out, asked, PromptConfig(LAYOUT), tokenizer),
         callbacks=[EarlyStoppingCallback(learn.patience)] if learn.patience else [],
-        schedule=Schedule(
-            optim.peak_rate, optim.least_rate, optim.first_rate, min(optim.warmup_steps, num_steps), num_steps
+        schedule=partial(
+            warmup_cosine, learning_rate=optim.learning_rate, min_lr=optim.min_lr,
+            warmup_start_lr=optim.warmup_start_lr, warmup_steps=min(optim.warmup_steps, num_steps), num_steps=num_steps,
         ),
-        tell=lambda rank, processes: tell_by_text(model, tokenizer, held_out),
+        predict_labels=lambda rank, processes: tell_by_text(model, tokenizer, held_out),
     )  # fmt: skip
     trainer.remove_callback(PrinterCallback)
-    trainer.add_callback(RoundLines(say, learn.steps_per_round, "uar"))
+    trainer.add_callback(EpochLines(say, learn.steps_per_epoch, "uar"))
     return trainer
 
 

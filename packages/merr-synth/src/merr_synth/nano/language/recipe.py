@@ -8,8 +8,15 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from emotion_llama.config import checked, merged, override_tree, read_tree
-from emotion_llama.train.recipe import OptimPart, Part, Share, Weight
+from emotion_llama.config import checked, merged, override_tree, read_tree, rename_old_keys
+from emotion_llama.train.recipe import OLD_OPTIM_KEYS, OptimPart, Part, Share, Weight
+
+# Keys of the release before this one -> their names of today.
+_OLD_KEYS = {
+    **{f"optim.{old}": new for old, new in OLD_OPTIM_KEYS.items()},
+    "learn.rounds": "epochs",
+    "learn.steps_per_round": "steps_per_epoch",
+}
 
 
 class CorpusPart(Part):
@@ -35,11 +42,11 @@ class LearnPart(Part):
 
     preset: str = Field("nano", description="Whose text_config the model has (EmotionLlamaConfig.preset).")
     sizes: dict[str, int] = Field({}, description="Fields of it in place of the preset's: hidden_size, ...")
-    rounds: int = Field(8, ge=1, description="A round ends with validation and a checkpoint.")
-    steps_per_round: int = Field(150, ge=1, description="Optimizer steps.")
+    epochs: int = Field(8, ge=1, description="Each ends with validation and a checkpoint.")
+    steps_per_epoch: int = Field(150, ge=1, description="Optimizer steps.")
     batch_size: int = Field(32, ge=1, description="Examples a step.")
     dropout: dict[str, Share] = Field({"words": 0.2, "cues": 0.4}, description="How often is left out: words, cues.")
-    patience: int | None = Field(None, ge=1, description="Rounds without a better one before stopping; null: never.")
+    patience: int | None = Field(None, ge=1, description="Epochs without a better one before stopping; null: never.")
     seed: int = Field(42, ge=0, description="Of weights and draws.")
     precision: Literal["float32", "bfloat16"] = Field("float32", description="Of autocast; float32: none.")
     threads: int = Field(2, ge=1, description="Of the CPU.")
@@ -52,7 +59,7 @@ class LanguageRecipe(Part):
     tokenizer: TokenizerPart = TokenizerPart()
     tasks: dict[str, Weight] = Field({"emotion": 2.0, "reason": 1.0, "reason_v2": 1.0}, min_length=1)
     optim: OptimPart = OptimPart(
-        peak_rate=2e-3, least_rate=1e-4, first_rate=1e-5, warmup_steps=50, weight_decay=0.05, max_grad_norm=1.0
+        learning_rate=2e-3, min_lr=1e-4, warmup_start_lr=1e-5, warmup_steps=50, weight_decay=0.05, max_grad_norm=1.0
     )
     learn: LearnPart = LearnPart()
 
@@ -63,4 +70,7 @@ def load_language_recipe(path: Path, overrides: Sequence[str] = ()) -> LanguageR
     Raises:
         InputError: the file cannot be read, a key is there twice or unknown, or a value does not fit.
     """
-    return checked(LanguageRecipe, merged(read_tree(path), override_tree(overrides)), str(path))
+    tree, given = read_tree(path), override_tree(overrides)
+    for part in (tree, given):
+        rename_old_keys(part, _OLD_KEYS, str(path))
+    return checked(LanguageRecipe, merged(tree, given), str(path))

@@ -7,8 +7,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from emotion_llama.train.loss import answer_positions, mean_of_examples
-from emotion_llama.train.trainer import EmotionLlamaTrainer
+from emotion_llama.train.trainer import EmotionLlamaTrainer, answer_positions, mean_of_examples
 
 LENGTH_POWER = 0.5  # as `run.loss: roots`
 

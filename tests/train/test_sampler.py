@@ -5,41 +5,41 @@ from collections import Counter
 import pytest
 
 from emotion_llama.errors import InputError
-from emotion_llama.train.draws import TaskShare, plan_draws
-from emotion_llama.train.records import Example
+from emotion_llama.train.examples import Example
+from emotion_llama.train.sampler import sample_draws
 
 BOTH = [Example(f"both{i}", {"emotion": "sad", "reason": "x"}, truths={"label": "sad"}) for i in range(6)]
 LABELLED = [Example(f"label{i}", {"emotion": "happy"}, truths={"label": "happy"}) for i in range(2)]
-SHARES = [TaskShare("emotion", 3.0), TaskShare("reason", 1.0)]
+TASKS = {"emotion": 3.0, "reason": 1.0}
 
 
 def test_tasks_come_by_their_weight_and_examples_in_whole_passes() -> None:
-    draws = plan_draws(BOTH + LABELLED, SHARES, 4000, seed=1)
+    draws = sample_draws(BOTH + LABELLED, TASKS, 4000, seed=1)
     tasks = Counter(draw.task for draw in draws)
     assert tasks["emotion"] == pytest.approx(3000, abs=100)  # 3.6 standard deviations
     shown = [draw.example for draw in draws if draw.task == "reason"]
     for begin in range(0, len(shown) - 5, 6):
         assert sorted(shown[begin : begin + 6]) == list(range(6))  # no example twice before all came once
-    assert [draw.position for draw in draws] == list(range(4000))
+    assert [draw.seed for draw in draws] == [f"1:{position}" for position in range(4000)]
 
 
 def test_the_same_seed_is_the_same_run_and_another_is_not() -> None:
-    one, same, other = (plan_draws(BOTH, SHARES, 60, seed=seed) for seed in (1, 1, 2))
+    one, same, other = (sample_draws(BOTH, TASKS, 60, seed=seed) for seed in (1, 1, 2))
     assert one == same
     assert [d.example for d in one] != [d.example for d in other]
 
 
 def test_classes_can_be_drawn_evenly() -> None:
-    draws = plan_draws(BOTH + LABELLED, [TaskShare("emotion", 1.0)], 100, seed=1, balance="label")
+    draws = sample_draws(BOTH + LABELLED, {"emotion": 1.0}, 100, seed=1, balance="label")
     assert Counter((BOTH + LABELLED)[draw.example].truths["label"] for draw in draws) == {"sad": 50, "happy": 50}
-    plain = plan_draws(BOTH + LABELLED, [TaskShare("emotion", 1.0)], 80, seed=1)
+    plain = sample_draws(BOTH + LABELLED, {"emotion": 1.0}, 80, seed=1)
     assert Counter((BOTH + LABELLED)[draw.example].truths["label"] for draw in plain) == {"sad": 60, "happy": 20}
 
 
 def test_batches_hold_alike_lengths() -> None:
     examples = [Example(f"e{i:03d}", {"emotion": "sad"}) for i in range(200)]
     lengths = {example.name: i for i, example in enumerate(examples)}
-    draws = plan_draws(examples, [TaskShare("emotion", 1.0)], 202, seed=1, batch_size=4, lengths=lengths)
+    draws = sample_draws(examples, {"emotion": 1.0}, 202, seed=1, batch_size=4, lengths=lengths)
     assert Counter(draw.example for draw in draws).most_common(3)[2][1] == 1  # 202 of 200: two come twice
     spreads = [max(d.example for d in draws[i : i + 4]) - min(d.example for d in draws[i : i + 4])
                for i in range(0, 200, 4)]  # fmt: skip
@@ -50,10 +50,10 @@ def test_batches_hold_alike_lengths() -> None:
 
 def test_refusals() -> None:
     with pytest.raises(InputError, match="no example has an answer to task 'reason'"):
-        plan_draws(LABELLED, SHARES, 10, seed=1)
+        sample_draws(LABELLED, TASKS, 10, seed=1)
     with pytest.raises(InputError, match="got 0 draws and 2 tasks"):
-        plan_draws(BOTH, SHARES, 0, seed=1)
+        sample_draws(BOTH, TASKS, 0, seed=1)
     with pytest.raises(InputError, match="has a 'mood' to balance by"):
-        plan_draws(BOTH, SHARES, 10, seed=1, balance="mood")
+        sample_draws(BOTH, TASKS, 10, seed=1, balance="mood")
     with pytest.raises(InputError, match="weight of task 'emotion' is 0"):
-        TaskShare("emotion", 0)
+        sample_draws(BOTH, {"emotion": 0}, 10, seed=1)

@@ -1,44 +1,30 @@
-"""Which example and task each position of a run is: drawn once from a seed, for any number of processes."""
+"""Which example and task each position of a run is: sampled once from a seed, for any number of processes."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 from emotion_llama.errors import InputError
-from emotion_llama.train.records import Example
+from emotion_llama.train.examples import Example
 
 WINDOW_BATCHES = 50  # examples of alike length are put together within this many batches
 
 
 class Draw(NamedTuple):
-    """Position `position` of the run shows example `example` and asks `task`; `seed` decides what is left to chance."""
+    """A position of a run: the number of an example, the task, and the seed of what is left to chance."""
 
-    position: int
     example: int
     task: str
     seed: str
 
 
-@dataclass(frozen=True)
-class TaskShare:
-    """How often a task is asked, relative to the others."""
-
-    task: str
-    weight: float
-
-    def __post_init__(self) -> None:
-        if not self.weight > 0:
-            raise InputError(f"the weight of task {self.task!r} is {self.weight}, expected a number above 0")
-
-
-def plan_draws(
+def sample_draws(
     examples: Sequence[Example],
-    shares: Sequence[TaskShare],
+    tasks: Mapping[str, float],
     num_draws: int,
     *,
     seed: int,
@@ -48,14 +34,14 @@ def plan_draws(
 ) -> list[Draw]:
     """All draws of a run.
 
-    A task is drawn by its share for each position (so the published code mixes tasks within its iterations). Examples
+    A task is drawn by its weight for each position (so the published code mixes tasks within its iterations). Examples
     of a task come in passes: each pass shuffles all examples that have an answer to it, so that none comes a second
     time before all came once. With `balance`, each class of that truth is as frequent as the others, in passes of its
     own.
 
     Args:
         examples: of the whole training set.
-        shares: tasks with their weights.
+        tasks: task -> how often it is drawn, relative to the others.
         num_draws: positions: steps x examples a step, over all processes.
         seed: of everything.
         batch_size: examples that share a pass through the model; used with `lengths` alone.
@@ -64,24 +50,33 @@ def plan_draws(
         balance: name of a truth ("label") by which examples are drawn evenly; None draws them as they are.
 
     Raises:
-        InputError: no draws, a task that no example answers, or a truth that no example has.
+        InputError: no draws, a weight that is not above 0, a task that no example answers, or a truth that no example
+            has.
     """
-    if num_draws < 1 or not shares:
-        raise InputError(f"a run needs draws and tasks, got {num_draws} draws and {len(shares)} tasks")
-    rng = np.random.default_rng([seed, 1])
-    weights = np.array([share.weight for share in shares])
-    tasks = rng.choice(len(shares), size=num_draws, p=weights / weights.sum())
+    if num_draws < 1 or not tasks:
+        raise InputError(f"a run needs draws and tasks, got {num_draws} draws and {len(tasks)} tasks")
+    if wrong := next((task for task, weight in tasks.items() if not weight > 0), None):
+        raise InputError(f"the weight of task {wrong!r} is {tasks[wrong]}, expected a number above 0")
+    names, weights = list(tasks), np.array(list(tasks.values()))
+    columns = np.random.default_rng([seed, 1]).choice(len(names), size=num_draws, p=weights / weights.sum())
     numbers = np.zeros(num_draws, np.int64)
-    for column, share in enumerate(shares):
-        places = np.flatnonzero(tasks == column)
-        numbers[places] = _passes(
-            _pools(examples, share.task, balance), len(places), np.random.default_rng([seed, 2, column])
-        )
+    for column, task in enumerate(names):
+        places = np.flatnonzero(columns == column)
+        rng = np.random.default_rng([seed, 2, column])
+        numbers[places] = _passes(_pools(examples, task, balance), len(places), rng)
     order = np.arange(num_draws)
     if lengths is not None:
         order = _by_length(np.array([lengths[examples[i].name] for i in numbers]), batch_size, seed)
+    return [Draw(int(numbers[i]), names[columns[i]], f"{seed}:{position}") for position, i in enumerate(order)]
+
+
+def validation_draws(examples: Sequence[Example], tasks: Mapping[str, float]) -> list[Draw]:
+    """Every example with each of its tasks once."""
     return [
-        Draw(position, int(numbers[i]), shares[tasks[i]].task, f"{seed}:{position}") for position, i in enumerate(order)
+        Draw(i, task, f"validation:{example.name}")
+        for i, example in enumerate(examples)
+        for task in tasks
+        if task in example.answers
     ]
 
 
