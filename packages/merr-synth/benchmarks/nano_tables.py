@@ -27,8 +27,6 @@ from nano_text import markdown
 
 from emotion_llama.evaluation.metrics.calibration import calibration, fit_temperature
 from emotion_llama.evaluation.metrics.intervals import NUM_RESAMPLES, Interval, adjusted
-from emotion_llama.evaluation.modalities import CHANNELS, SENSE_SETS, shown_evidence, shown_of
-from emotion_llama.evaluation.model_answers import Asked, ModelAnswers, model_without, probabilities_of
 from emotion_llama.prompts.answer_parser import parse_tolerant
 from emotion_llama.rules.scoring import predict_by_rules
 from merr_synth.nano.condition_scores import (
@@ -42,6 +40,8 @@ from merr_synth.nano.condition_scores import (
     score_condition,
     score_reasons,
 )
+from merr_synth.nano.modalities import CHANNELS, SENSE_SETS, shown_evidence, shown_of
+from merr_synth.nano.model_answers import Asked, ModelAnswers, model_without, probabilities_of
 from merr_synth.nano.naming import allowed_cues, judge_reasons, told_cues, true_cues
 from merr_synth.nano.rendered_clips import RenderedClip, read_rendered
 

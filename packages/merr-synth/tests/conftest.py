@@ -5,4 +5,4 @@ import os
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
-pytest_plugins = ["made_evidence", "toy_training"]
+pytest_plugins = ["made_evidence", "toy_folder", "toy_training"]

@@ -9,20 +9,20 @@ import pytest
 import torch
 
 from emotion_llama.errors import BackendError, InputError
-from emotion_llama.evaluation.modalities import Shown
-from emotion_llama.evaluation.model_answers import (
-    Asked,
-    ModelAnswers,
-    media_sha256,
-    model_without,
-    probabilities_of,
-)
 from emotion_llama.labels import MERR9
 from emotion_llama.models.clip_media import ClipMedia
 from emotion_llama.models.features.loaded_model import LoadedModel
 from emotion_llama.models.scoring import score_labels
 from emotion_llama.prompts.tasks import pick_instruction
 from emotion_llama.prompts.tokenise import encode
+from merr_synth.nano.modalities import Shown
+from merr_synth.nano.model_answers import (
+    Asked,
+    ModelAnswers,
+    media_sha256,
+    model_without,
+    probabilities_of,
+)
 
 RNG = np.random.default_rng(0)
 

@@ -16,11 +16,11 @@ import numpy as np
 
 from emotion_llama.errors import BackendError
 from emotion_llama.evaluation.cache import JsonlCache, hash_of
-from emotion_llama.evaluation.modalities import Shown
 from emotion_llama.labels import MERR9, LabelSpace
 from emotion_llama.models.clip_media import ClipMedia
 from emotion_llama.prompts.tasks import pick_instruction
 from emotion_llama.prompts.tokenise import encode
+from merr_synth.nano.modalities import Shown
 
 DEFAULT_BATCH = 32
 MOST_NEW_TOKENS = 200  # of reasons, as the reader's default

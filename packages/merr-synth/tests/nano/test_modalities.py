@@ -4,7 +4,6 @@ import numpy as np
 import pytest
 
 from emotion_llama.errors import InputError
-from emotion_llama.evaluation.modalities import CHANNELS, SENSE_SETS, shown_evidence, shown_media, shown_of
 from emotion_llama.models.clip_media import ClipMedia
 from emotion_llama.records import (
     AU_NAMES,
@@ -17,6 +16,7 @@ from emotion_llama.records import (
     TranscriptLine,
 )
 from emotion_llama.rules.scoring import predict_by_rules
+from merr_synth.nano.modalities import CHANNELS, SENSE_SETS, shown_evidence, shown_media, shown_of
 
 ONES = np.ones(4, np.float32)
 MEDIA = ClipMedia(np.zeros((8, 8, 3), np.uint8), None, None, ONES, ONES, ONES)
