@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from emotion_llama.merr.balance import Look, caps_of, hash_distance, near_duplicates, over_caps, picture_hash
+from emotion_llama.merr.stages.balance import Look, caps_of, hash_distance, near_duplicates, over_caps, picture_hash
 
 FACE = "0f" * 32
 

@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 
 from emotion_llama.labels import MERR9
-from emotion_llama.merr import consistency
-from emotion_llama.merr.consistency import (
+from emotion_llama.merr.recipe import ConsistencyPart
+from emotion_llama.merr.stages import consistency
+from emotion_llama.merr.stages.consistency import (
     INVENTED_QUOTE,
     JUDGED,
     NEIGHBOURS,
@@ -20,7 +21,6 @@ from emotion_llama.merr.consistency import (
     judged,
     split_sentences,
 )
-from emotion_llama.merr.recipe import ConsistencyPart
 from emotion_llama.records import AU_NAMES, ActionUnits, Cue, Evidence, Prediction, Transcript, TranscriptLine
 from emotion_llama.rules.wording import wording
 

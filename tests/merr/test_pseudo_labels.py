@@ -4,7 +4,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pytest
@@ -12,10 +12,19 @@ import pytest
 from emotion_llama.errors import InputError
 from emotion_llama.face.backends.openface_csv import OpenFaceCsv
 from emotion_llama.labels import DFEW7, MER6, MERR9, LabelSpace
-from emotion_llama.merr.label_rules import LabelRule, label_rules, units_of_label
+from emotion_llama.merr.labels import (
+    NO_LABEL,
+    SEEN_TOO_LITTLE,
+    UNCLEAR,
+    LabelRule,
+    judge,
+    label_rules,
+    support,
+    units_of_label,
+)
 from emotion_llama.merr.measured import Measured, Person, from_bytes, to_bytes
-from emotion_llama.merr.pseudo_labels import NO_LABEL, SEEN_TOO_LITTLE, UNCLEAR, Verdict, judge, support
 from emotion_llama.merr.recipe import PseudoLabelPart
+from emotion_llama.merr.records import PseudoLabel
 from emotion_llama.records import AU_NAMES, ActionUnits, Evidence
 
 FPS = 25.0
@@ -46,9 +55,15 @@ def timeline(
     return ActionUnits(names, np.arange(num_frames) / FPS, intensity, sure, is_blink, is_speech, "person", "test")
 
 
+class Verdict(NamedTuple):
+    label: PseudoLabel | None
+    reason: str | None
+    detail: str
+
+
 def careful(units: ActionUnits, space: LabelSpace = MERR9, **choices: Any) -> Verdict:
     part = PseudoLabelPart(**choices)
-    return judge(units, label_rules(part.table, space, part.own_table), part)
+    return Verdict(*judge(units, label_rules(part.table, space, part.own_table), part))
 
 
 def factory(units: ActionUnits, space: LabelSpace = MERR9, **choices: Any) -> Verdict:
@@ -295,7 +310,7 @@ def test_the_published_rule_on_openface_tables_is_the_published_one(tmp_path: Pa
         path = tmp_path / "clip.csv"
         path.write_text("\n".join([", ".join(rows[0]), *(", ".join(row.values()) for row in rows)]), encoding="utf-8")
         (person,) = OpenFaceCsv().read(path)
-        label = judge(from_bytes(to_bytes(only(person.units))).evidence.action_units, MER_FACTORY_RULES, rule).label  # type: ignore[arg-type]
+        label = judge(from_bytes(to_bytes(only(person.units))).evidence.action_units, MER_FACTORY_RULES, rule)[0]  # type: ignore[arg-type]
         assert label is not None
         found.append(label.label)
         expected.append(published_label(rows, 0.8, 15))

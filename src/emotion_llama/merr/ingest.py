@@ -19,11 +19,11 @@ from emotion_llama.merr.engines import reason_of
 from emotion_llama.merr.manifest import Entry, is_manifest, read_manifest
 from emotion_llama.merr.plan import IMPORTED, INGEST, canonical
 from emotion_llama.merr.progress import Interrupt, Progress
-from emotion_llama.merr.records import ClipRow, Drop, StageOutput, StageRun
-from emotion_llama.merr.splits import check_given
+from emotion_llama.merr.records import ClipRow, Drop, StageOutput, StageRun, now
+from emotion_llama.merr.stages.splits import check_given
 from emotion_llama.merr.status import PhaseTally, tally_phase
 from emotion_llama.merr.store import Store
-from emotion_llama.merr.store.builds import at_work, now
+from emotion_llama.merr.store.builds import at_work
 
 if TYPE_CHECKING:
     from emotion_llama.labels import LabelSpace

@@ -11,11 +11,11 @@ from emotion_llama.merr.engines import Done, run_guarded
 from emotion_llama.merr.engines.local import LocalEngine
 from emotion_llama.merr.plan import INGEST, PhasePlan, Standing, needed, output_sha256, plan_phase
 from emotion_llama.merr.progress import Interrupt, Progress
-from emotion_llama.merr.records import ClipRow, StageInput, StageOutput, StageRun
+from emotion_llama.merr.records import ClipRow, StageInput, StageOutput, StageRun, now
 from emotion_llama.merr.stage import Stage
 from emotion_llama.merr.status import PhaseTally, tally_phase
 from emotion_llama.merr.store import LostArtifact, Store
-from emotion_llama.merr.store.builds import at_work, now
+from emotion_llama.merr.store.builds import at_work
 
 INLINE_CLIPS = 50  # clips of quick stages that are read together
 # After an interrupt no clip is begun; what is in work may end for so long, so that answers already asked for are kept.

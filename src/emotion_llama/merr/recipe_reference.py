@@ -11,7 +11,7 @@ from pydantic import BaseModel
 from pydantic_core import PydanticUndefined
 
 from emotion_llama.labels import LabelSpace
-from emotion_llama.merr.label_rules import label_rules
+from emotion_llama.merr.labels import label_rules
 from emotion_llama.merr.recipe import Recipe
 
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, is_dataclass
+from datetime import datetime, timezone
 from types import MappingProxyType
 from typing import Any, Literal, TypeAlias, TypeVar
 
@@ -324,3 +325,8 @@ def _plain(value: Any) -> Json:
     if value is None or isinstance(value, (bool, int, float, str)):
         return value
     raise InputError(f"{value!r} is no JSON value")
+
+
+def now() -> str:
+    """UTC, ISO 8601 with seconds."""
+    return datetime.now(timezone.utc).isoformat(timespec="seconds")

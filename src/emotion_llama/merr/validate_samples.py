@@ -8,11 +8,11 @@ from dataclasses import dataclass, field
 
 from emotion_llama.chat.questions import LANGUAGES
 from emotion_llama.labels import LabelSpace
-from emotion_llama.merr.consistency import check_text
 from emotion_llama.merr.error_texts import error_like
 from emotion_llama.merr.problems import Problems
 from emotion_llama.merr.recipe import ConsistencyPart
 from emotion_llama.merr.records import BY_LANGUAGE, FIELDS, Json, Sample
+from emotion_llama.merr.stages.consistency import check_text
 from emotion_llama.merr.values import is_coarse, is_fine, label_of, part, subtitle_text, text_of
 
 _TEXTS = ("visual_objective", "audio_tone", "coarse_caption", "fine_caption", "visual_expression")

@@ -26,7 +26,7 @@ from emotion_llama.merr.imports.label_lists import known_label
 from emotion_llama.merr.imports.tables import read_rows
 from emotion_llama.merr.json_text import parse_json
 from emotion_llama.merr.records import ClipRow, FieldKey, Json
-from emotion_llama.merr.splits import SPLITS
+from emotion_llama.merr.stages.splits import SPLITS
 
 
 def is_own_csv(header: Sequence[str]) -> bool:

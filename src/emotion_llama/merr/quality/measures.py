@@ -16,12 +16,12 @@ import numpy as np
 
 from emotion_llama.chat.questions import LANGUAGES
 from emotion_llama.labels import MERR9
-from emotion_llama.merr.consistency import check_text
 from emotion_llama.merr.quality.lexicon import tone_mentions, unit_mentions
 from emotion_llama.merr.quality.modalities import as_prosody
 from emotion_llama.merr.quality.texts import ideograph_share, near_duplicates, repeated_share, tokens
 from emotion_llama.merr.recipe import ConsistencyPart
 from emotion_llama.merr.records import FieldKey, Sample
+from emotion_llama.merr.stages.consistency import check_text
 from emotion_llama.merr.values import (
     by_rules,
     descriptions,

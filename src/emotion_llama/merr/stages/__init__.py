@@ -23,12 +23,14 @@ def build_stages(recipe: Recipe) -> tuple[Stage, ...]:
             units or of phrases cannot be used.
     """
     from emotion_llama.merr.stages.asked import Respondents
+    from emotion_llama.merr.stages.balance import BalanceStage
     from emotion_llama.merr.stages.captions import CoarseCaptionStage, FineCaptionStage
-    from emotion_llama.merr.stages.closing import BalanceStage, ConsistencyStage, SplitsStage
+    from emotion_llama.merr.stages.consistency import ConsistencyStage
     from emotion_llama.merr.stages.descriptions import AudioToneStage, VisualExpressionStage, VisualObjectiveStage
-    from emotion_llama.merr.stages.evidence import EvidenceStage
+    from emotion_llama.merr.stages.evidence import EvidenceStage, SubtitleStage
+    from emotion_llama.merr.stages.labels import PseudoLabelStage, SelectStage
     from emotion_llama.merr.stages.peak import PeakStage
-    from emotion_llama.merr.stages.words_and_labels import PseudoLabelStage, SelectStage, SubtitleStage
+    from emotion_llama.merr.stages.splits import SplitsStage
 
     asked, who = Respondents(), recipe.annotators
     return (

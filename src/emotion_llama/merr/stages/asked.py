@@ -15,9 +15,8 @@ from typing import Any, NamedTuple
 from emotion_llama.chat.questions import Annotator, Answer, Language, Question, Task
 from emotion_llama.errors import AnnotationError, EmotionLlamaError, InputError
 from emotion_llama.merr.kept_answers import KeptAnswers, key_of
-from emotion_llama.merr.records import Field, Provenance, StageInput, StageOutput
+from emotion_llama.merr.records import Field, Provenance, StageInput, StageOutput, now
 from emotion_llama.merr.stage import Pool, Results
-from emotion_llama.merr.stages.common import now
 
 _POOLS: Mapping[str, Pool] = {"inline": "inline", "thread": "thread", "main": "main"}
 

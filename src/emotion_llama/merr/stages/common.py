@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timezone
 from functools import lru_cache
 from hashlib import sha256
 
@@ -28,11 +27,6 @@ def measured_of(item: StageInput) -> Measured:
 @lru_cache(maxsize=8)  # the next stages of a clip come soon, in the same process
 def _kept(data: bytes) -> Measured:
     return from_bytes(data)
-
-
-def now() -> str:
-    """UTC time for provenance, ISO 8601 with seconds."""
-    return datetime.now(timezone.utc).isoformat(timespec="seconds")
 
 
 def field(name: str, value: Json, provenance: Provenance, why_missing: str | None) -> Field:

@@ -1,4 +1,4 @@
-"""Stage evidence: one pass of the Analyzer over a clip; everything measured, and the sound, kept as artifacts."""
+"""Stages evidence and subtitle: one pass of the Analyzer over a clip, kept as artifacts; and what is said in it."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ import numpy as np
 from emotion_llama.errors import InputError, MediaError
 from emotion_llama.merr.measured import Measured, from_analysis, to_bytes
 from emotion_llama.merr.recipe import EvidencePart
-from emotion_llama.merr.records import Artifact, ClipRow, Field, Json, Provenance, StageInput, StageOutput, to_json
+from emotion_llama.merr.records import Artifact, ClipRow, Field, Json, Provenance, StageInput, StageOutput, now, to_json
 from emotion_llama.merr.stage import Stage
-from emotion_llama.merr.stages.common import EVIDENCE, field, now
+from emotion_llama.merr.stages.common import EVIDENCE, field, measured_of
 from emotion_llama.records import Evidence, Transcript
 
 if TYPE_CHECKING:
@@ -74,6 +74,31 @@ class EvidenceStage(Stage):
         given = clip.given_subtitle
         asr = self.part.asr_model if given is None else None
         return Options(subtitle=given if given is not None or asr is not None else "", asr_model=asr, people="all")
+
+
+class SubtitleStage(Stage):
+    """Field subtitle: {"text", "source", "language"}."""
+
+    name = "subtitle"
+    needs = ("evidence",)
+    reads_artifacts = (EVIDENCE,)
+    reads_clip = ("given_subtitle",)
+
+    def __init__(self) -> None:
+        self.settings = {}
+
+    def one(self, item: StageInput) -> StageOutput:
+        """See `Stage`."""
+        evidence = measured_of(item).evidence
+        words = evidence.transcript
+        text = "" if words is None else " ".join(words.text.split())
+        if words is None or not text:
+            why = evidence.why_missing("transcript") or "nothing is said"
+            return StageOutput((field("subtitle", None, Provenance("measured", "words", made_at=now()), why),))
+        is_heard = item.clip.given_subtitle is None
+        provenance = Provenance("measured" if is_heard else "given", words.source, made_at=now())
+        value: Json = {"text": text, "source": words.source, "language": words.language}
+        return StageOutput((Field("subtitle", value, provenance),))
 
 
 def analyzer_of(part: EvidencePart) -> Analyzer:

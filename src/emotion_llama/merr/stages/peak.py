@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from emotion_llama.errors import InputError, MediaError
-from emotion_llama.merr.balance import picture_hash
-from emotion_llama.merr.label_rules import label_rules, units_of_label
+from emotion_llama.merr.labels import label_rules, units_of_label
 from emotion_llama.merr.measured import Measured
 from emotion_llama.merr.records import (
     Artifact,
@@ -19,10 +18,12 @@ from emotion_llama.merr.records import (
     StageInput,
     StageOutput,
     from_json,
+    now,
     to_json,
 )
 from emotion_llama.merr.stage import Stage
-from emotion_llama.merr.stages.common import EVIDENCE, field, measured_of, now
+from emotion_llama.merr.stages.balance import picture_hash
+from emotion_llama.merr.stages.common import EVIDENCE, field, measured_of
 from emotion_llama.merr.stages.evidence import analyzer_of
 from emotion_llama.records import Clip, FaceTrack, PeakFrame, UInt8
 

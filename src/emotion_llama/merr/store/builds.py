@@ -8,11 +8,11 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, fields
-from datetime import datetime, timezone
 from pathlib import Path
 from typing import IO
 
 from emotion_llama.errors import InputError
+from emotion_llama.merr.records import now
 from emotion_llama.merr.store.ledger import Ledger
 
 LOCK_NAME = ".merr.lock"
@@ -145,8 +145,3 @@ def _lock(file: IO[str] | IO[bytes], *, shared: bool = False) -> bool:
     except OSError as error:
         raise InputError(f"{file.name} cannot be locked ({error.strerror}); put the build on another disk") from error
     return True
-
-
-def now() -> str:
-    """UTC, ISO 8601 with seconds."""
-    return datetime.now(timezone.utc).isoformat(timespec="seconds")

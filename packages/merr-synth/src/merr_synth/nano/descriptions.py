@@ -15,7 +15,7 @@ from typing import NamedTuple
 
 from emotion_llama.chat.questions import Facts
 from emotion_llama.face.peak import SPEECH_UNITS
-from emotion_llama.merr.coarse import coarse_caption
+from emotion_llama.merr.stages.captions import coarse_caption
 from emotion_llama.prompts.cues import is_talking, told_units
 from emotion_llama.records import Evidence
 from emotion_llama.rules.clues import Clue, find_clues

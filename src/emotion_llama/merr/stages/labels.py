@@ -1,4 +1,4 @@
-"""Stages subtitle, pseudo_label and select: what is said, which emotion, and how many neutral clips come along."""
+"""Stages pseudo_label and select: which emotion, and how many neutral clips come along."""
 
 from __future__ import annotations
 
@@ -6,21 +6,20 @@ import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from emotion_llama.merr.label_rules import label_rules
-from emotion_llama.merr.pseudo_labels import Verdict, judge, support
+from emotion_llama.merr.labels import judge, label_rules, support
 from emotion_llama.merr.records import (
     Drop,
     Field,
-    Json,
     Provenance,
     PseudoLabel,
     StageInput,
     StageOutput,
     from_json,
+    now,
     to_json,
 )
 from emotion_llama.merr.stage import Results, Stage
-from emotion_llama.merr.stages.common import EVIDENCE, chance, field, measured_of, now
+from emotion_llama.merr.stages.common import EVIDENCE, chance, field, measured_of
 
 if TYPE_CHECKING:
     from emotion_llama.merr.recipe import Recipe
@@ -28,31 +27,6 @@ if TYPE_CHECKING:
 NO_FACE = "no face could be measured"
 NO_GIVEN_LABEL = "no label came with the clip"
 ENOUGH_NEUTRAL = "neutral, and there are enough of these"
-
-
-class SubtitleStage(Stage):
-    """Field subtitle: {"text", "source", "language"}."""
-
-    name = "subtitle"
-    needs = ("evidence",)
-    reads_artifacts = (EVIDENCE,)
-    reads_clip = ("given_subtitle",)
-
-    def __init__(self) -> None:
-        self.settings = {}
-
-    def one(self, item: StageInput) -> StageOutput:
-        """See `Stage`."""
-        evidence = measured_of(item).evidence
-        words = evidence.transcript
-        text = "" if words is None else " ".join(words.text.split())
-        if words is None or not text:
-            why = evidence.why_missing("transcript") or "nothing is said"
-            return StageOutput((field("subtitle", None, Provenance("measured", "words", made_at=now()), why),))
-        is_heard = item.clip.given_subtitle is None
-        provenance = Provenance("measured" if is_heard else "given", words.source, made_at=now())
-        value: Json = {"text": text, "source": words.source, "language": words.language}
-        return StageOutput((Field("subtitle", value, provenance),))
 
 
 class PseudoLabelStage(Stage):
@@ -87,18 +61,17 @@ class PseudoLabelStage(Stage):
             )
             return StageOutput((Field("label", to_json(label), Provenance("given", "with the clip", made_at=now())),))
         if self.part.mode == "given":
-            return self._dropped(Verdict(None, NO_GIVEN_LABEL))
+            return self._dropped(NO_GIVEN_LABEL)
         if units is None:
-            return self._dropped(Verdict(None, NO_FACE, evidence.why_missing("action_units") or ""))
-        verdict = judge(units, self.rules, self.part)
-        if verdict.label is None:
-            return self._dropped(verdict)
-        return StageOutput((Field("label", to_json(verdict.label), self._provenance()),))
+            return self._dropped(NO_FACE, evidence.why_missing("action_units") or "")
+        found, reason, detail = judge(units, self.rules, self.part)
+        if found is None:
+            return self._dropped(reason or "", detail)
+        return StageOutput((Field("label", to_json(found), self._provenance()),))
 
-    def _dropped(self, verdict: Verdict) -> StageOutput:
-        assert verdict.reason is not None
-        why = f"{verdict.reason} ({verdict.detail})" if verdict.detail else verdict.reason
-        return StageOutput((field("label", None, self._provenance(), why),), drop=Drop(verdict.reason))
+    def _dropped(self, reason: str, detail: str = "") -> StageOutput:
+        why = f"{reason} ({detail})" if detail else reason
+        return StageOutput((field("label", None, self._provenance(), why),), drop=Drop(reason))
 
     def _provenance(self) -> Provenance:
         return Provenance("measured", f"{self.part.rule} {self.version}, table {self.part.table}", made_at=now())

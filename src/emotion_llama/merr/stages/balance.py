@@ -1,4 +1,4 @@
-"""How many clips of a label stay, and which clips say the same twice. Pure.
+"""Stage balance: how many clips of a label stay, and which clips say the same twice.
 
 Near duplicates are clips of the same words whose lengths differ by at most a quarter second and whose aligned faces at
 the peak look alike; clips without a face crop are compared in words and length, clips without words in face and length
@@ -13,13 +13,22 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
 
+from emotion_llama.merr.records import Drop, PseudoLabel, StageInput, StageOutput, from_json
+from emotion_llama.merr.stage import Results, Stage
+from emotion_llama.merr.stages.common import chance
 from emotion_llama.records import UInt8
 
+if TYPE_CHECKING:
+    from emotion_llama.merr.recipe import Recipe
+
+NEAR_DUPLICATE = "near duplicate of another clip"
+OVER_CAP = "more clips of its label than wanted"
 HASH_SIDE = 16  # 16 x 16 comparisons: 256 bits
+_Kept: TypeAlias = "tuple[str, float, int | None]"  # id, length, face of a clip that stays
 LENGTH_SECONDS = 0.25  # own: a re-encoded clip gains or loses some frames
 
 
@@ -73,7 +82,7 @@ def hash_distance(first: str, second: str) -> int:
 def near_duplicates(looks: Sequence[Look], max_distance: int) -> dict[str, str]:
     """Id of a clip to be left out -> id of the one that stays for it."""
     ranked = sorted(looks, key=lambda look: (-look.confidence, -look.pixels, look.clip_id))
-    kept: dict[tuple[str, int], list[_Compared]] = {}  # by words and length, so that few are compared with each other
+    kept: dict[tuple[str, int], list[_Kept]] = {}  # by words and length, so that few are compared with each other
     out: dict[str, str] = {}
     for look in ranked:
         words, seconds = " ".join(look.words.casefold().split()), look.duration_seconds
@@ -82,9 +91,9 @@ def near_duplicates(looks: Sequence[Look], max_distance: int) -> dict[str, str]:
         face = None if look.face_hash is None else int(look.face_hash, 16)
         bin_ = int(seconds / LENGTH_SECONDS)
         near = (other for b in (bin_ - 1, bin_, bin_ + 1) for other in kept.get((words, b), ()))
-        same = next((o.clip_id for o in near if _alike(o, seconds, face, bool(words), max_distance)), None)
+        same = next((other[0] for other in near if _alike(other, seconds, face, words, max_distance)), None)
         if same is None:
-            kept.setdefault((words, bin_), []).append(_Compared(look.clip_id, seconds, face))
+            kept.setdefault((words, bin_), []).append((look.clip_id, seconds, face))
         else:
             out[look.clip_id] = same
     return out
@@ -118,15 +127,54 @@ def caps_of(counts: Mapping[str, int], max_per_label: int | None, max_share: flo
     return {label: min(count, cap) for label, count in caps.items()}
 
 
-class _Compared(NamedTuple):
-    clip_id: str
-    seconds: float
-    face: int | None
-
-
-def _alike(kept: _Compared, seconds: float, face: int | None, has_words: bool, max_distance: int) -> bool:
-    if abs(kept.seconds - seconds) > LENGTH_SECONDS:
+def _alike(kept: _Kept, seconds: float, face: int | None, words: str, max_distance: int) -> bool:
+    """Whether a clip that stays (id, length, face) says the same as one of the same words, this length and face."""
+    _, kept_seconds, kept_face = kept
+    if abs(kept_seconds - seconds) > LENGTH_SECONDS:
         return False
-    if kept.face is None or face is None:
-        return has_words and kept.face is face
-    return (kept.face ^ face).bit_count() <= (max_distance if has_words else max_distance // 2)
+    if kept_face is None or face is None:
+        return bool(words) and kept_face is face
+    return (kept_face ^ face).bit_count() <= (max_distance if words else max_distance // 2)
+
+
+# --- the stage --------------------------------------------------------------------------------------------------------
+
+
+class BalanceStage(Stage):
+    """Drops near duplicates and what a label has too many of."""
+
+    name = "balance"
+    version = 2
+    needs = ("subtitle", "pseudo_label", "peak", "coarse_caption")
+    reads_clip = ()
+    sees_all = True
+
+    def __init__(self, recipe: Recipe) -> None:
+        self.part, self.seed = recipe.balance, recipe.seed
+        self.settings = {**self.part.model_dump(mode="json"), "seed": self.seed}
+
+    def run(self, items: Sequence[StageInput]) -> Results:
+        """See `Stage`."""
+        looks = [self._look(item) for item in items]
+        twice = near_duplicates(looks, self.part.max_hash_distance) if self.part.near_duplicates else {}
+        left = [look for look in looks if look.clip_id not in twice]
+        over = over_caps(left, self.part.max_per_label, self.part.max_share)
+        drops = {clip_id: Drop(OVER_CAP) for clip_id in over}
+        drops |= {clip_id: Drop(f"{NEAR_DUPLICATE}: {kept}") for clip_id, kept in twice.items()}
+        return [StageOutput(drop=drops.get(look.clip_id)) for look in looks]
+
+    def _look(self, item: StageInput) -> Look:
+        clip, words = item.clip, item.value("subtitle")
+        label = from_json(PseudoLabel, item.value("label"))
+        peak = item.value("peak")
+        face_hash = peak.get("face_hash") if isinstance(peak, dict) else None
+        return Look(
+            clip.clip_id,
+            label.label,
+            str(words["text"]) if isinstance(words, dict) else "",
+            clip.duration_seconds,
+            face_hash if isinstance(face_hash, str) else None,
+            1.0 if label.confidence is None else label.confidence,
+            (clip.width or 0) * (clip.height or 0),
+            chance(self.seed, "balance", clip.sha256 or clip.clip_id),
+        )

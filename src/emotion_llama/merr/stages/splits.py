@@ -1,4 +1,4 @@
-"""Train, validation and test by groups: clips of one source or one person are never divided. Pure.
+"""Stage splits: train, validation and test by groups; clips of one source or one person are never divided.
 
 Clips that share a source or a person, directly or through others, are one group (connected components). Groups are put
 in an order by hashes of their names, and the shares are cut along that order, counted in clips: each split gets its
@@ -10,10 +10,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from hashlib import sha256
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from emotion_llama.errors import InputError
-from emotion_llama.merr.records import ClipRow
+from emotion_llama.merr.records import ClipRow, Provenance, StageInput, StageOutput, now
+from emotion_llama.merr.stage import Results, Stage
+from emotion_llama.merr.stages.common import field
+
+if TYPE_CHECKING:
+    from emotion_llama.merr.recipe import Recipe
 
 SPLITS = ("train", "validation", "test")
 
@@ -118,3 +123,34 @@ def _given(clips: Sequence[ClipRow], members: Sequence[int], names: Sequence[str
 
 def _largest(shares: Mapping[str, float]) -> str:
     return max(SPLITS, key=lambda name: shares[name])
+
+
+# --- the stage --------------------------------------------------------------------------------------------------------
+
+
+class SplitsStage(Stage):
+    """Field split."""
+
+    name = "splits"
+    needs = ("balance",)
+    reads_clip = ("source", "person", "given_split")
+    sees_all = True
+
+    def __init__(self, recipe: Recipe) -> None:
+        self.part, self.seed = recipe.splits, recipe.seed
+        self.settings = {**self.part.model_dump(mode="json"), "seed": self.seed}
+
+    def run(self, items: Sequence[StageInput]) -> Results:
+        """See `Stage`; InputError where given splits divide a person or a source."""
+        shares = {"train": self.part.train, "validation": self.part.validation, "test": self.part.test}
+        found = assign([item.clip for item in items], shares, self.seed)
+        made = now()
+        return [
+            StageOutput((field("split", split, _split_provenance(item, made), None),))
+            for item, split in zip(items, found, strict=True)
+        ]
+
+
+def _split_provenance(item: StageInput, made_at: str) -> Provenance:
+    given = item.clip.given_split is not None
+    return Provenance("given" if given else "rules", "with the clip" if given else "groups by hash", made_at=made_at)

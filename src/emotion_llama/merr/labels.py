@@ -1,5 +1,11 @@
 """A clip's emotion from its action units, with strength and confidence, or the reason why it has none. Pure.
 
+Which units mean which label: the published tables, your own, or the joined one, which is the face table of the evidence
+predictor (`rules.rule_tables.PUBLISHED`, where each row's source is named): happy, sad, surprise and angry are MERR's
+units, fear and disgust MER-Factory's, and what no published set makes measurable (worried, contempt, doubt) is this
+project's own. Each of its rows also names units of which one must be present, so that a lone AU12 is a smile and no
+contempt.
+
 Legend: N frames, U units. Both rules take a label's score to be the mean intensity of its units, and call it slight,
 moderate or strong from one, two and three times the threshold (MER-Factory).
 
@@ -30,16 +36,20 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import Literal, NamedTuple
+from dataclasses import dataclass
+from typing import Literal, TypeAlias
 
 import numpy as np
 
+from emotion_llama.errors import InputError
+from emotion_llama.face.label_units import LABEL_UNIT_TABLES
 from emotion_llama.face.peak import BLINK_UNIT, MIN_CONFIDENCE, SPEECH_UNITS
 from emotion_llama.face.rhythms import runs, typical_step
-from emotion_llama.merr.label_rules import LabelRule
+from emotion_llama.labels import LabelSpace
 from emotion_llama.merr.recipe import PseudoLabelPart
 from emotion_llama.merr.records import PseudoLabel
-from emotion_llama.records import ActionUnits, Bool, Float
+from emotion_llama.records import AU_NAMES, ActionUnits, Bool, Float
+from emotion_llama.rules.rule_tables import PUBLISHED
 
 Strength = Literal["slight", "moderate", "strong"]
 _STRENGTHS: tuple[tuple[Strength, float], ...] = (("strong", 3.0), ("moderate", 2.0), ("slight", 1.0))
@@ -50,23 +60,59 @@ LIPS_PART = "AU25"
 SEEN_TOO_LITTLE = "the face is seen too little"
 NO_LABEL = "no strong expression that fits a label"
 UNCLEAR = "two labels fit about alike"
+# AU28 stands in a published row although only OpenFace's classifier knows it.
+_KNOWN_UNITS = (*AU_NAMES, "AU28")
+
+# A label, or the reason why there is none, and what was measured behind that reason.
+Verdict: TypeAlias = "tuple[PseudoLabel | None, str | None, str]"
+# Where one rule fits best: the rule, row of the frame, mean intensity of its units, fit.
+_Moment: TypeAlias = "tuple[LabelRule, int, float, float]"
 
 
-class Verdict(NamedTuple):
-    """A label, or the reason why there is none, with the figures behind it."""
+@dataclass(frozen=True)
+class LabelRule:
+    """Units that together mean a label; `needs` is the share that must be present, `any_of` are those of which one."""
 
-    label: PseudoLabel | None
-    reason: str | None = None
-    detail: str = ""
+    label: str
+    units: tuple[str, ...]
+    needs: float = 0.0
+    any_of: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        unknown = [name for name in self.units if name not in _KNOWN_UNITS]
+        if unknown or not self.units or len(set(self.units)) != len(self.units):
+            came = unknown[0] if unknown else ", ".join(self.units) or "none"
+            raise InputError(f"{self.label}: expected units of {', '.join(_KNOWN_UNITS)}, each once, got {came!r}")
 
 
-class _Moment(NamedTuple):
-    """Where one rule fits best: row of the frame, mean intensity of its units, fit."""
+def label_rules(
+    table: str, space: LabelSpace, own: Mapping[str, tuple[str, ...]] | None = None
+) -> tuple[LabelRule, ...]:
+    """The rows of a table for the labels of a space, in the space's order; a label may have several, or none.
 
-    rule: LabelRule
-    row: int
-    score: float
-    fit: float
+    Raises:
+        InputError: no such table, units that do not exist, or no label of the space has a row.
+    """
+    rows = _rows(table, own or {})
+    rules = tuple(rule for label in space.labels for rule in rows if rule.label == label)
+    if not rules:
+        raise InputError(f"the table {table!r} has units for none of {space.name} ({', '.join(space.labels)})")
+    return rules
+
+
+def units_of_label(label: str, rules: tuple[LabelRule, ...]) -> tuple[str, ...]:
+    """All units of a label, over its rows; empty where it has none (neutral)."""
+    return tuple(dict.fromkeys(unit for rule in rules if rule.label == label for unit in rule.units))
+
+
+def _rows(table: str, own: Mapping[str, tuple[str, ...]]) -> list[LabelRule]:
+    if table == "joined":
+        return [LabelRule(rule.label, rule.units, rule.needs, rule.any_of) for rule in PUBLISHED.rules]
+    if table == "own":
+        return [LabelRule(label, units) for label, units in own.items()]
+    if table not in LABEL_UNIT_TABLES:
+        raise InputError(f"no table {table!r} of label units; use joined, {', '.join(LABEL_UNIT_TABLES)} or own")
+    return [LabelRule(label, units) for label, units in LABEL_UNIT_TABLES[table].items()]
 
 
 def judge(units: ActionUnits, rules: Sequence[LabelRule], part: PseudoLabelPart) -> Verdict:
@@ -81,22 +127,22 @@ def judge(units: ActionUnits, rules: Sequence[LabelRule], part: PseudoLabelPart)
         return _factory(units, rules, part)
     seen = _eligible(units, part)
     if seen.mean() < part.min_seen_share or not seen.any():
-        return Verdict(None, SEEN_TOO_LITTLE, f"in {100 * seen.mean():.0f} % of {len(seen)} frames")
+        return (None, SEEN_TOO_LITTLE, f"in {100 * seen.mean():.0f} % of {len(seen)} frames")
     counted = _counted(units, part)
     moments = _best_by_label([_moment(units, counted, seen, rule, part) for rule in rules])
     if not moments:
         return _neutral(units, counted, seen, part)
-    best = max(moments.values(), key=lambda moment: moment.fit)
+    best = max(moments.values(), key=lambda moment: moment[3])
+    rule, row, score, _ = best
     confidence = _confidence(units, counted, seen, rules, best, part)
-    scores = {label: moment.score for label, moment in moments.items()}
+    scores = {label: moment[2] for label, moment in moments.items()}
     if confidence < part.min_confidence:
-        listed = ", ".join(f"{label} {score:.2f}" for label, score in scores.items())
-        return Verdict(None, UNCLEAR, f"{listed}; confidence {confidence:.2f}")
-    present = _present(units, counted, best, part)
-    label = best.rule.label
-    return Verdict(
-        PseudoLabel(label, "rules", strength(best.score, part), best.score, confidence, present, scores, part.table)
-    )
+        listed = ", ".join(f"{label} {mean:.2f}" for label, mean in scores.items())
+        return (None, UNCLEAR, f"{listed}; confidence {confidence:.2f}")
+    values = {n: float(counted[row, units.names.index(n)]) for n in rule.units if n in units.names}
+    present = dict(sorted(((n, x) for n, x in values.items() if x >= part.threshold), key=lambda item: -item[1]))
+    found = PseudoLabel(rule.label, "rules", strength(score, part), score, confidence, present, scores, part.table)
+    return found, None, ""
 
 
 def support(units: ActionUnits, label: str, rules: Sequence[LabelRule], part: PseudoLabelPart) -> PseudoLabel:
@@ -104,9 +150,9 @@ def support(units: ActionUnits, label: str, rules: Sequence[LabelRule], part: Ps
 
     Strength, score and units are None and empty where the units do not show the label.
     """
-    said = judge(units, rules, part).label
+    said = judge(units, rules, part)[0]
     by_rules, candidates = (None, {}) if said is None else (said.label, said.candidates)
-    found = judge(units, [rule for rule in rules if rule.label == label], part).label if label != "neutral" else None
+    found = judge(units, [rule for rule in rules if rule.label == label], part)[0] if label != "neutral" else None
     if found is None or found.label != label:
         return PseudoLabel(label, "given", None, None, None, {}, candidates, part.table, by_rules)
     return PseudoLabel(
@@ -167,7 +213,7 @@ def _moment(units: ActionUnits, counted: Float, seen: Bool, rule: LabelRule, par
     if not held.any():
         return None
     row = int(np.argmax(np.where(held, mean, -1.0)))
-    return _Moment(rule, row, float(mean[row]), float(mean[row]) * math.sqrt(len(rule.units)))
+    return rule, row, float(mean[row]), float(mean[row]) * math.sqrt(len(rule.units))
 
 
 def _held(pts_seconds: Float, holds: Bool, least_seconds: float) -> Bool:
@@ -185,8 +231,8 @@ def _held(pts_seconds: Float, holds: Bool, least_seconds: float) -> Bool:
 def _best_by_label(moments: Sequence[_Moment | None]) -> dict[str, _Moment]:
     best: dict[str, _Moment] = {}
     for moment in moments:
-        if moment is not None and (moment.rule.label not in best or moment.fit > best[moment.rule.label].fit):
-            best[moment.rule.label] = moment
+        if moment is not None and (moment[0].label not in best or moment[3] > best[moment[0].label][3]):
+            best[moment[0].label] = moment
     return best
 
 
@@ -199,22 +245,18 @@ def _confidence(
     part: PseudoLabelPart,
 ) -> float:
     rival, own_rival = 0.0, 0.0
+    winner, row, _, fit = best
     for rule in rules:
-        if rule.label == best.rule.label:
+        if rule.label == winner.label:
             continue
-        shared = len(set(rule.units) & set(best.rule.units))
-        own_rival = max(own_rival, shared / math.sqrt(len(rule.units) * len(best.rule.units)))
+        shared = len(set(rule.units) & set(winner.units))
+        own_rival = max(own_rival, shared / math.sqrt(len(rule.units) * len(winner.units)))
         columns = _columns(units, counted, rule)
         if columns is not None:
             shows = seen & _shows(units, counted, rule, columns, part)
             rival = max(rival, float(np.where(shows, columns.mean(axis=1), 0.0).max()) * math.sqrt(len(rule.units)))
-    margin = max(0.0, 1.0 - rival / best.fit) / max(1.0 - own_rival, 1e-9)
-    return float(units.confidence[best.row]) * min(1.0, margin)
-
-
-def _present(units: ActionUnits, counted: Float, best: _Moment, part: PseudoLabelPart) -> Mapping[str, float]:
-    values = {n: float(counted[best.row, units.names.index(n)]) for n in best.rule.units if n in units.names}
-    return dict(sorted(((n, x) for n, x in values.items() if x >= part.threshold), key=lambda item: -item[1]))
+    margin = max(0.0, 1.0 - rival / fit) / max(1.0 - own_rival, 1e-9)
+    return float(units.confidence[row]) * min(1.0, margin)
 
 
 def _neutral(units: ActionUnits, counted: Float, seen: Bool, part: PseudoLabelPart) -> Verdict:
@@ -223,14 +265,12 @@ def _neutral(units: ActionUnits, counted: Float, seen: Bool, part: PseudoLabelPa
     moving = [i for i, name in enumerate(units.names) if not resting.get(name)]
     total = np.where(seen, np.nan_to_num(counted[:, moving]).sum(axis=1), 0.0)
     if _held(units.pts_seconds, total >= part.neutral_below, part.min_held_seconds).any():
-        return Verdict(
-            None, NO_LABEL, f"the units sum to {total.max():.2f} at most, {part.neutral_below} is neutral's limit"
-        )
+        return (None, NO_LABEL, f"the units sum to {total.max():.2f} at most, {part.neutral_below} is neutral's limit")
     strongest = float(total[total < part.neutral_below].max())  # lone jumps above the limit are not held against it
     confidence = float(units.confidence[seen].mean()) * (1.0 - strongest / part.neutral_below)
     if confidence < part.min_confidence:
-        return Verdict(None, NO_LABEL, f"the units sum to {strongest:.2f}, close to neutral's limit")
-    return Verdict(PseudoLabel("neutral", "rules", None, None, confidence, table=part.table))
+        return (None, NO_LABEL, f"the units sum to {strongest:.2f}, close to neutral's limit")
+    return PseudoLabel("neutral", "rules", None, None, confidence, table=part.table), None, ""
 
 
 # --- MER-Factory ------------------------------------------------------------------------------------------------------
@@ -248,26 +288,28 @@ def _factory(units: ActionUnits, rules: Sequence[LabelRule], part: PseudoLabelPa
             share = len(_factory_present(units, intensity, row, rule, part)) / len(rule.units)
             score = float(np.mean(measured)) if measured else 0.0
             earlier = best.get(rule.label)
-            if share >= part.min_present and score >= part.threshold and (not earlier or score > earlier.score):
-                best[rule.label] = _Moment(rule, int(row), score, score * math.sqrt(len(rule.units)))
+            if share >= part.min_present and score >= part.threshold and (not earlier or score > earlier[2]):
+                best[rule.label] = (rule, int(row), score, 0.0)
     if not best:
-        return Verdict(PseudoLabel("neutral", "rules", None, None, None, table=part.table))
-    winner = max(best.values(), key=lambda moment: moment.score)
-    ranked = sorted(best.values(), key=lambda moment: -moment.score)
-    named = [n for n in _factory_present(units, intensity, winner.row, winner.rule, part) if n in units.names]
-    present = {n: float(intensity[winner.row, units.names.index(n)]) for n in named}
-    return Verdict(
-        PseudoLabel(
-            winner.rule.label,
-            "rules",
-            strength(winner.score, part),
-            winner.score,
-            float(units.confidence[winner.row]),
-            dict(sorted(present.items(), key=lambda item: -item[1])),
-            {moment.rule.label: moment.score for moment in ranked},
-            part.table,
-        )
+        return PseudoLabel("neutral", "rules", None, None, None, table=part.table), None, ""
+    ranked = sorted(best.values(), key=lambda moment: -moment[2])
+    winner, row, score, _ = ranked[0]
+    present = {
+        n: float(intensity[row, units.names.index(n)])
+        for n in _factory_present(units, intensity, row, winner, part)
+        if n in units.names
+    }
+    label = PseudoLabel(
+        winner.label,
+        "rules",
+        strength(score, part),
+        score,
+        float(units.confidence[row]),
+        dict(sorted(present.items(), key=lambda item: -item[1])),
+        {rule.label: mean for rule, _, mean, _ in ranked},
+        part.table,
     )
+    return label, None, ""
 
 
 def _factory_present(
