@@ -474,6 +474,7 @@ def asking(name: str, annotator: Scripted, monkeypatch: pytest.MonkeyPatch, *ove
     held = stage.judge if name == "consistency" else stage.respondent  # type: ignore[attr-defined]
     monkeypatch.setattr(held, "_annotator", annotator)
     stage.pool, stage.batch_size = "thread", annotator.batch_size
+    stage.settings = {**stage.settings, "judge" if name == "consistency" else "annotator": held.settings}
     return stage
 
 
