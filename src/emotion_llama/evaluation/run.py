@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from contextlib import ExitStack
+from contextlib import closing, nullcontext
 from dataclasses import replace
 from datetime import datetime, timezone
 from pathlib import Path
@@ -19,10 +19,9 @@ from emotion_llama.evaluation.judging import judge_descriptions, reduce_outputs,
 from emotion_llama.evaluation.metrics.intervals import NUM_RESAMPLES
 from emotion_llama.evaluation.parsers import PARSERS, check_parser, parse_label
 from emotion_llama.evaluation.records import EvalResult, EvalSample, FileProblem, Output, System
-from emotion_llama.evaluation.run_folder import PREDICTIONS_FILE, EvalRun, SampleRow, installed, machine, write_run
+from emotion_llama.evaluation.run_folder import EvalRun, SampleRow, installed, machine, write_run
 from emotion_llama.evaluation.scoring import applicable_parsers, score_outputs
 from emotion_llama.evaluation.shards import Shard
-from emotion_llama.evaluation.systems.predictions import write_predictions
 from emotion_llama.evaluation.tasks.base import Benchmark
 from emotion_llama.evaluation.tasks.checks import NO_MEDIA
 
@@ -48,7 +47,7 @@ def evaluate(
         system: the model.
         out: folder of the run; None keeps nothing.
         limit: the first so many samples only.
-        resume: go on with the run in `out`; what was asked before with the same prompt and settings is not asked again.
+        resume: go on with the run in `out`; what was asked with the same prompt and settings is not asked again.
         parsers: how outputs are parsed, side by side; None: every way that applies.
         num_resamples: of the bootstrap intervals; 0 makes none.
         judge: rates descriptions, groups synonyms.
@@ -60,8 +59,7 @@ def evaluate(
         The run; None in every process but the first.
 
     Raises:
-        InputError: the benchmark's files are not usable, `out` holds a run and `resume` is not given, or nothing keeps
-            the outputs of several processes.
+        InputError: the files are not usable, `out` holds a run without `resume`, or several processes have no `out`.
     """
     place = shard or Shard()
     problems = benchmark.check() if file_problems is None else list(file_problems)
@@ -69,46 +67,44 @@ def evaluate(
     _check_out(out, resume, place)
     started, began = datetime.now(timezone.utc).isoformat(timespec="seconds"), time.perf_counter()
     keys = sample_keys(samples)
-    with ExitStack() as opened:
-        cache = None
-        if out is not None:
-            cache = OutputCache(out, system, benchmark.prompt, keys, writer=place.rank)
-            opened.callback(cache.close)
-        known = sum(sample in cache for sample in samples) if cache is not None else 0
-        place.wait()  # a process that is quicker to start would have written outputs that this one counts as known
-        found = collect(system, samples, benchmark.prompt, cache, shard=place, progress=progress)
-        place.wait()
+    rank, prompt = place.rank, benchmark.prompt
+    with nullcontext() if out is None else closing(OutputCache(out, system, prompt, keys, writer=rank)) as cache:
+        outputs, known = _all_outputs(benchmark, system, samples, cache, place, progress)
         if not place.is_first:
             return None
-        if cache is not None and place.world > 1:
-            cache.read_again()
-            found = {**{one.sample_id: kept for one in samples if (kept := cache.get(one)) is not None}, **found}
-        outputs = [
-            found.get(one.sample_id) or Output(one.sample_id, problem="another process could not answer it")
-            for one in samples
-        ]
         results, rows = score_run(
             benchmark, system.name, samples, outputs, parsers=parsers, num_resamples=num_resamples, judge=judge
         )
-        card = {
-            **_card(benchmark, system, samples, outputs, problems, judge, limit, data_sha256(samples, keys)),
-            "time": {
-                "started_at": started,
-                "wall_seconds": round(time.perf_counter() - began, 2),
-                "asked_in_this_session": len(samples) - known,
-                "seconds_of_all_replies": round(sum(output.seconds for output in outputs), 2),
-                "tokens_in": _total(output.tokens_in for output in outputs),
-                "tokens_out": _total(output.tokens_out for output in outputs),
-            },
-            "versions": installed(),
-            "machine": {**machine(), "processes": place.world},
-        }
+        card = _card(benchmark, system, samples, outputs, problems, judge)
+        card["benchmark"] |= {"limit": limit, "data_sha256": data_sha256(samples, keys)}
         card["system"]["settings_sha256"] = "" if cache is None else cache.settings_sha256
+        seconds = round(time.perf_counter() - began, 2)
+        card["time"] |= {"started_at": started, "wall_seconds": seconds, "asked_in_this_session": len(samples) - known}
+        card["machine"]["processes"] = place.world
         run = EvalRun(system.name, tuple(results), card, tuple(rows), tuple(outputs), tuple(problems), out)
         if out is not None:
-            write_predictions(out / PREDICTIONS_FILE, outputs)
             write_run(out, run)
     return run
+
+
+def _all_outputs(
+    benchmark: Benchmark,
+    system: System,
+    samples: Sequence[EvalSample],
+    cache: OutputCache | None,
+    shard: Shard,
+    progress: Progress | None,
+) -> tuple[list[Output], int]:
+    """An output for each sample, those of the other processes among them, and how many were kept before."""
+    known = sum(sample in cache for sample in samples) if cache is not None else 0
+    shard.wait()  # a process that is quicker to start would have written outputs that this one counts as known
+    found = collect(system, samples, benchmark.prompt, cache, shard=shard, progress=progress)
+    shard.wait()
+    if cache is not None and shard.world > 1 and shard.is_first:
+        cache.read_again()
+        found = {**{one.sample_id: kept for one in samples if (kept := cache.get(one)) is not None}, **found}
+    other = "another process could not answer it"
+    return [found.get(one.sample_id) or Output(one.sample_id, problem=other) for one in samples], known
 
 
 def _usable_samples(benchmark: Benchmark, system: System, problems: Sequence[FileProblem]) -> list[EvalSample]:
@@ -144,8 +140,6 @@ def _card(
     outputs: Sequence[Output],
     problems: Sequence[FileProblem],
     judge: Judge | None,
-    limit: int | None,
-    data_hash: str,
 ) -> dict[str, Any]:
     """What the run was, as JSON values: benchmark and data, model and weights, prompt, judge, why samples failed."""
     return {
@@ -155,13 +149,18 @@ def _card(
             "folder": str(benchmark.folder),
             "ask": prompt_json(benchmark.prompt),
             "cases": len(samples),
-            "limit": limit,
-            "data_sha256": data_hash,
             "file_problems": [vars(problem) for problem in problems],
         },
         "system": {"name": system.name, "settings": _as_json(system.settings)},
         "judge": None if judge is None else _as_json(judge.settings),
         "problems": dict(Counter(one.problem for one in outputs if one.problem is not None).most_common()),
+        "time": {
+            "seconds_of_all_replies": round(sum(output.seconds for output in outputs), 2),
+            "tokens_in": _total(output.tokens_in for output in outputs),
+            "tokens_out": _total(output.tokens_out for output in outputs),
+        },
+        "versions": installed(),
+        "machine": machine(),
     }
 
 

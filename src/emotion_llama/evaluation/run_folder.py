@@ -14,6 +14,7 @@ from typing import Any
 
 from emotion_llama.errors import InputError
 from emotion_llama.evaluation.records import EvalResult, FileProblem, Metric, Output
+from emotion_llama.evaluation.systems.predictions import write_predictions
 from emotion_llama.files import write_whole
 
 RESULTS_FILE, CARD_FILE, PREDICTIONS_FILE, CASES_FILE = (
@@ -73,6 +74,7 @@ class EvalRun:
 
 def write_run(folder: Path, run: EvalRun) -> None:
     """Write a run; the results last, so that their presence says that it is done."""
+    write_predictions(folder / PREDICTIONS_FILE, run.outputs)
     rows = ({("case_id" if key == "sample_id" else key): value for key, value in vars(row).items()} for row in run.rows)
     write_whole(folder / CASES_FILE, "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows))
     write_whole(folder / CARD_FILE, json.dumps(run.card, indent=1, ensure_ascii=False) + "\n")
