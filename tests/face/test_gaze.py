@@ -111,7 +111,7 @@ def test_mouth_of_drawn_faces_grows_with_the_gap(backend) -> None:
 
 
 def test_a_mesh_without_irises_is_refused() -> None:
-    with pytest.raises(InputError, match=r"gaze needs a mesh with irises, \[478, 3\]"):
+    with pytest.raises(InputError, match=r"\[478"):
         measure_eyes_and_mouth(canonical_mesh())
     with pytest.raises(InputError, match="not finite"):
         measure_eyes_and_mouth(np.full((478, 3), np.nan))

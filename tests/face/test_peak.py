@@ -152,7 +152,7 @@ def test_labels_and_tables_that_do_not_exist():
         find_peak(units, rule="label")
     with pytest.raises(InputError, match='peak rule must be "all" or "label"'):
         find_peak(units, rule="largest")
-    with pytest.raises(InputError, match="none of the label's units was measured: AU28"):
+    with pytest.raises(InputError, match="AU28"):
         find_peak(units, rule="label", label_units=("AU28",))
 
 

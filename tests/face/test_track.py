@@ -221,7 +221,7 @@ def test_no_frames_and_no_faces() -> None:
 
 
 def test_wrong_arguments() -> None:
-    with pytest.raises(InputError, match=r"frame_size must be \(width, height\)"):
+    with pytest.raises(InputError, match="frame_size"):
         Tracker((0, 360))
     with pytest.raises(InputError, match=r"max_people at least 1: .*max_people = 0"):
         Tracker(SIZE, max_people=0)

@@ -141,5 +141,5 @@ def test_noise_of_a_still_camera_is_no_movement() -> None:
 
 @pytest.mark.parametrize("times", [[0.0], [0.0, 0.0], [0.0, 0.1, 0.2]])
 def test_movement_needs_two_pictures_at_growing_times(times: list[float]) -> None:
-    with pytest.raises(InputError, match="movement needs two pictures or more at growing times"):
+    with pytest.raises(InputError, match="pictures"):
         movement([texture()] * min(len(times), 2), np.array(times))

@@ -158,13 +158,13 @@ def test_no_chunks_no_frames():
 
 
 def test_another_sample_rate_is_refused():
-    with pytest.raises(InputError, match="sound at 44100 Hz, expected 16000 Hz"):
+    with pytest.raises(InputError, match="44100"):
         measure_voice([Waveform(np.zeros(44100, dtype=np.float32), 44100)])
 
 
 @pytest.mark.parametrize("second_start", [0.9, 1.2])
 def test_chunks_with_a_gap_or_overlap_are_refused(second_start):
-    with pytest.raises(InputError, match=r"chunk starts at .* expected 1\.000 s"):
+    with pytest.raises(InputError, match=r"1\.000"):
         measure_voice([waveform(sine(200, 1.0)), waveform(sine(200, 1.0), second_start)])
 
 
