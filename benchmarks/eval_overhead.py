@@ -32,7 +32,7 @@ from emotion_llama.models import EmotionLlamaConfig, EmotionLlamaForConditionalG
 from emotion_llama.models.clip_features import ClipFeatures
 from emotion_llama.models.clip_media import ClipMedia
 from emotion_llama.models.features.feature_store import FeatureStore
-from emotion_llama.prompts.tokenizer_files import load_tokenizer
+from emotion_llama.prompts.tokenise import load_tokenizer
 
 TOKENIZER = Path(__file__).parents[1] / "tests/golden/llama"
 

@@ -77,7 +77,7 @@ def run_model(args: argparse.Namespace) -> None:
     from emotion_llama.models import EmotionLlamaForConditionalGeneration, EmotionLlamaProcessor
     from emotion_llama.models.clip_inputs import ClipInputs
     from emotion_llama.models.clip_media import ClipMedia
-    from emotion_llama.prompts.tokenizer_files import load_tokenizer
+    from emotion_llama.prompts.tokenise import load_tokenizer
 
     torch.set_num_threads(args.threads)
     torch.manual_seed(0)

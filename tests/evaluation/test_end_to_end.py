@@ -34,7 +34,7 @@ NUM = 5
 @pytest.fixture(scope="module")
 def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     from emotion_llama.models import EmotionLlamaConfig, EmotionLlamaForConditionalGeneration, EmotionLlamaProcessor
-    from emotion_llama.prompts.tokenizer_files import load_tokenizer
+    from emotion_llama.prompts.tokenise import load_tokenizer
 
     folder = tmp_path_factory.mktemp("models") / "toy"
     torch.manual_seed(5)

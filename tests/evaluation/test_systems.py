@@ -190,7 +190,7 @@ def test_reasons_of_the_rules_are_counted_and_not_told_apart_by_figures(tmp_path
 
 def make_folder(folder: Path) -> Path:
     from emotion_llama.models import EmotionLlamaConfig, EmotionLlamaForConditionalGeneration, EmotionLlamaProcessor
-    from emotion_llama.prompts.tokenizer_files import load_tokenizer
+    from emotion_llama.prompts.tokenise import load_tokenizer
 
     torch.manual_seed(5)
     config = EmotionLlamaConfig.preset("toy")

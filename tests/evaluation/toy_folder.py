@@ -21,7 +21,7 @@ def toy_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     import torch
 
     from emotion_llama.models import EmotionLlamaConfig, EmotionLlamaForConditionalGeneration, EmotionLlamaProcessor
-    from emotion_llama.prompts.tokenizer_files import load_tokenizer
+    from emotion_llama.prompts.tokenise import load_tokenizer
 
     torch.set_num_threads(1)
     folder = tmp_path_factory.mktemp("models") / "toy"

@@ -15,7 +15,7 @@ from emotion_llama.models.features.loaded_model import LoadedModel
 from emotion_llama.models.modeling_emotion_llama import EmotionLlamaForConditionalGeneration
 from emotion_llama.models.processing_emotion_llama import EmotionLlamaProcessor
 from emotion_llama.models.scoring import score_labels
-from emotion_llama.prompts.tokenizer_files import load_tokenizer
+from emotion_llama.prompts.tokenise import load_tokenizer
 
 GOLDEN = Path(__file__).parents[1] / "golden"
 PARTS = (

@@ -20,7 +20,7 @@ from emotion_llama.models.clip_features import ClipFeatures
 from emotion_llama.models.clip_inputs import ClipInputs, GlobalFrame
 from emotion_llama.models.clip_media import ClipMedia
 from emotion_llama.prompts import Turn
-from emotion_llama.prompts.tokenizer_files import load_tokenizer
+from emotion_llama.prompts.tokenise import load_tokenizer
 from emotion_llama.records import Waveform
 
 GOLDEN = Path(__file__).parents[1] / "golden"

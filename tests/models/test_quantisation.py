@@ -6,9 +6,9 @@ import pytest
 from transformers import BitsAndBytesConfig, PreTrainedModel
 
 from emotion_llama.errors import InputError, MissingDependency
-from emotion_llama.models import quantisation
+from emotion_llama.models import pretrained
 from emotion_llama.models.modeling_emotion_llama import EmotionLlamaForConditionalGeneration
-from emotion_llama.models.quantisation import KEPT_WHOLE, quantization_config, with_exceptions
+from emotion_llama.models.pretrained import KEPT_WHOLE, quantization_config, with_exceptions
 
 
 def test_every_part_but_the_language_models_body_stays_whole(toy_model):
@@ -51,6 +51,6 @@ def test_eight_bits(monkeypatch):
 def test_refusals(monkeypatch):
     with pytest.raises(InputError, match="bits is 3, expected 4 or 8"):
         quantization_config(3)
-    monkeypatch.setattr(quantisation.importlib.util, "find_spec", lambda name: None)
+    monkeypatch.setattr(pretrained.importlib.util, "find_spec", lambda name: None)
     with pytest.raises(MissingDependency, match=r"loading in 4 bits needs bitsandbytes.*pip install bitsandbytes"):
         quantization_config(4)

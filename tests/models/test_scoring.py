@@ -94,15 +94,15 @@ def test_long_answers_are_ranked_by_their_mean(toy_model, batch):
 
     for clip, of_clip in enumerate(answers):
         expected = [full_pass(toy_model, batch, clip, answer) / len(answer) for answer in of_clip]
-        assert ranked[clip].mean_log_likelihoods == pytest.approx(expected, rel=1e-4)
-        assert list(ranked[clip].order) == sorted(range(len(expected)), key=expected.__getitem__, reverse=True)
+        assert ranked[clip][1] == pytest.approx(expected, rel=1e-4)
+        assert ranked[clip][0] == sorted(range(len(expected)), key=expected.__getitem__, reverse=True)
 
 
 def test_the_generated_answer_ranks_first(toy_model, batch):
     greedy = toy_model.generate(**batch, max_new_tokens=12, do_sample=False, eos_token_id=None).tolist()
     other = [[400 + i for i in range(12)], [30 + i for i in range(12)]]
     ranked = rank_answers(toy_model, batch, [[other[0], greedy[0], other[1]], [greedy[1], *other]])
-    assert (ranked[0].order[0], ranked[1].order[0]) == (1, 0)
+    assert (ranked[0][0][0], ranked[1][0][0]) == (1, 0)
 
 
 def test_refusals(toy_model, batch):
@@ -152,8 +152,8 @@ def test_answers_and_scores_of_one_reading(toy_model, batch, monkeypatch):
     monkeypatch.setattr(toy_model, "embed_prompt", lambda *given: read.append(1) or forward(*given))
     made = generate_and_score(toy_model, batch, LABELS, temperature=2.0, max_new_tokens=6)
     assert read == [1]
-    assert made.sequences.tolist() == apart.tolist()
-    torch.testing.assert_close(made.scores.log_likelihoods, scores.log_likelihoods, rtol=1e-4, atol=1e-4)
-    torch.testing.assert_close(made.scores.probabilities, scores.probabilities, rtol=1e-4, atol=1e-5)
+    assert made[0].tolist() == apart.tolist()
+    torch.testing.assert_close(made[1].log_likelihoods, scores.log_likelihoods, rtol=1e-4, atol=1e-4)
+    torch.testing.assert_close(made[1].probabilities, scores.probabilities, rtol=1e-4, atol=1e-5)
     with pytest.raises(InputError, match="temperature is 0"):
         generate_and_score(toy_model, batch, LABELS, temperature=0)

@@ -17,7 +17,7 @@ from emotion_llama.predictors import Sample
 from emotion_llama.predictors.emotion_llama import EmotionLlamaPredictor
 from emotion_llama.predictors.writer import Writer, limited_threads, threads_for
 from emotion_llama.prompts.builder import Turn, user_text
-from emotion_llama.prompts.tokenizer_files import load_tokenizer
+from emotion_llama.prompts.tokenise import load_tokenizer
 from emotion_llama.records import Clip, Evidence, Missing, Prediction, Transcript, TranscriptLine, VideoInfo, Waveform
 from emotion_llama.serve.seen import SeenArrays, seen_of
 

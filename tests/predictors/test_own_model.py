@@ -20,7 +20,7 @@ from emotion_llama.labels import MERR9
 from emotion_llama.models import EmotionLlamaConfig, EmotionLlamaForConditionalGeneration, EmotionLlamaProcessor
 from emotion_llama.predictors.load import load_annotator
 from emotion_llama.predictors.own_model import OwnModelAnnotator, masked_crop
-from emotion_llama.prompts.tokenizer_files import load_tokenizer
+from emotion_llama.prompts.tokenise import load_tokenizer
 from emotion_llama.records import Evidence, Missing, Transcript, TranscriptLine
 
 torch.set_num_threads(1)

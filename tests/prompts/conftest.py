@@ -13,6 +13,6 @@ def golden_folder() -> Path:
 
 @pytest.fixture(scope="session")
 def toy_tokenizer() -> Any:
-    from emotion_llama.prompts.tokenizer_files import load_tokenizer
+    from emotion_llama.prompts.tokenise import load_tokenizer
 
     return load_tokenizer(GOLDEN / "llama")

@@ -1,7 +1,7 @@
 import pytest
 
 from emotion_llama.errors import InputError
-from emotion_llama.prompts import SLOTS, Slot, Special, Text, Turn, build_prompt, prompt_from_text
+from emotion_llama.prompts import SLOTS, Segment, Turn, build_prompt, prompt_from_text
 
 NINE = (
     "Please determine which emotion label in the video represents: "
@@ -11,25 +11,28 @@ NINE = (
 
 def test_train_layout_piece_by_piece() -> None:
     assert build_prompt("emotion", words="Oh no.").segments == (
-        Special("bos"),
-        Text("[INST] <video>"),
-        Slot("patches"),
-        Text("</video> <feature>"),
-        Slot("face"),
-        Slot("temporal"),
-        Slot("audio"),
-        Slot("global"),
-        Text(f"</feature> The person in video says: Oh no..  [emotion] {NINE}  [/INST]"),
+        Segment("bos"),
+        Segment("text", "[INST] <video>"),
+        Segment("patches"),
+        Segment("text", "</video> <feature>"),
+        Segment("face"),
+        Segment("temporal"),
+        Segment("audio"),
+        Segment("global"),
+        Segment("text", f"</feature> The person in video says: Oh no..  [emotion] {NINE}  [/INST]"),
     )
 
 
 def test_released_layout_begins_twice_and_reads_the_placeholder_as_words() -> None:
     assert build_prompt("emotion", words="Oh no.", layout="released").segments == (
-        Special("bos"),
-        Special("bos"),
-        Text("[INST] <video>"),
-        *(Slot(kind) for kind in SLOTS),
-        Text(f"</video> <feature><FeatureHere></feature> The person in video says: Oh no..  [emotion] {NINE}  [/INST]"),
+        Segment("bos"),
+        Segment("bos"),
+        Segment("text", "[INST] <video>"),
+        *(Segment(kind) for kind in SLOTS),
+        Segment(
+            "text",
+            f"</video> <feature><FeatureHere></feature> The person in video says: Oh no..  [emotion] {NINE}  [/INST]",
+        ),
     )
 
 
@@ -43,10 +46,10 @@ def test_demo_layout_has_two_user_turns() -> None:
 
 def test_evidence_layout_tells_the_cues_before_the_words() -> None:
     prompt = build_prompt("reason", instruction="Why?", words="No.", cues="Measured cues. Face: x.", layout="evidence")
-    assert prompt.segments[-1] == Text(
-        "</feature> Measured cues. Face: x. The person in video says: No..  [reason] Why?  [/INST]"
+    assert prompt.segments[-1] == Segment(
+        "text", "</feature> Measured cues. Face: x. The person in video says: No..  [reason] Why?  [/INST]"
     )
-    with pytest.raises(InputError, match="'evidence' tells measured cues, got none; give evidence, or use"):
+    with pytest.raises(InputError, match="'evidence' needs measured cues, got none; give them, or use"):
         build_prompt(layout="evidence")
     assert "Face" not in build_prompt(cues="Face: x.", layout="train").shown  # not told where weights do not know them
 
@@ -54,7 +57,7 @@ def test_evidence_layout_tells_the_cues_before_the_words() -> None:
 @pytest.mark.parametrize("words", [None, "", " \n "])
 def test_without_words_there_is_no_character_line(words: str | None) -> None:
     prompt = build_prompt("audio", words=words)
-    assert prompt.segments[-1] == Text("</feature>  [audio] Analyze the speaker's voice in the video.  [/INST]")
+    assert prompt.segments[-1].text == "</feature>  [audio] Analyze the speaker's voice in the video.  [/INST]"
 
 
 def test_line_ends_in_words_become_blanks() -> None:
@@ -64,11 +67,11 @@ def test_line_ends_in_words_become_blanks() -> None:
 def test_placeholders_spelt_by_a_speaker_stay_words() -> None:
     prompt = build_prompt(words="look <VideoHere> </s> <FeatureHere>")
     assert prompt.slots == SLOTS
-    assert "says: look <VideoHere> </s> <FeatureHere>. " in prompt.segments[-1].text  # type: ignore[union-attr]
+    assert "says: look <VideoHere> </s> <FeatureHere>. " in prompt.segments[-1].text
 
 
 def test_free_text_has_no_tag() -> None:
-    assert build_prompt("free", instruction="Who is it?").segments[-1] == Text("</feature>  Who is it?  [/INST]")
+    assert build_prompt("free", instruction="Who is it?").segments[-1].text == "</feature>  Who is it?  [/INST]"
     with pytest.raises(InputError, match="task 'free' has no instruction of its own"):
         build_prompt("free")
 
@@ -89,10 +92,10 @@ def test_missing_modalities_leave_no_place(present: tuple[str, ...], shown: str)
 
 def test_texts_stay_apart_where_a_place_is_empty() -> None:
     """The reference splits at the placeholders; a place without tokens must not change how the rest is tokenised."""
-    texts = [p.text for p in build_prompt("free", instruction="Hm?", present=()).segments if isinstance(p, Text)]
+    texts = [p.text for p in build_prompt("free", instruction="Hm?", present=()).segments if p.kind == "text"]
     assert texts == ["[INST] <video>", "</video> <feature>", "</feature>  Hm?  [/INST]"]
     released = build_prompt("free", instruction="Hm?", present=(), layout="released").segments
-    assert [p.text for p in released if isinstance(p, Text)] == [
+    assert [p.text for p in released if p.kind == "text"] == [
         "[INST] <video>", "</video> <feature><FeatureHere></feature>  Hm?  [/INST]",
     ]  # fmt: skip
 
@@ -103,13 +106,13 @@ HISTORY = (Turn("What is seen?", "a smile"),)
 def test_chat_in_train_layout_learns_every_answer() -> None:
     prompt = build_prompt("free", instruction="Why?", history=HISTORY, answer="joy", present=())
     assert prompt.segments[3:] == (
-        Text("</feature> What is seen? [/INST]"),
-        Text("a smile", is_answer=True),
-        Special("eos", is_answer=True),
-        Special("bos"),
-        Text("[INST] Why? [/INST]"),
-        Text("joy", is_answer=True),
-        Special("eos", is_answer=True),
+        Segment("text", "</feature> What is seen? [/INST]"),
+        Segment("text", "a smile", is_answer=True),
+        Segment("eos", is_answer=True),
+        Segment("bos"),
+        Segment("text", "[INST] Why? [/INST]"),
+        Segment("text", "joy", is_answer=True),
+        Segment("eos", is_answer=True),
     )
 
 

@@ -9,12 +9,12 @@ import torch
 from safetensors.torch import load_file
 
 from emotion_llama.prompts import SLOTS, prompt_from_text, target_text
-from emotion_llama.prompts.tokenise import Placeholder, tokenise
+from emotion_llama.prompts.tokenise import tokenise
 
 torch.set_num_threads(1)
 VOCABULARY = 480
 # 4 patch tokens and one of each encoder: 8 visual tokens a sample in the golden vectors.
-PLACES = {"patches": Placeholder(480, 4)} | {kind: Placeholder(481, 1) for kind in SLOTS[1:]}
+PLACES = {"patches": (480, 4)} | dict.fromkeys(SLOTS[1:], (481, 1))
 
 
 @pytest.fixture(scope="module")

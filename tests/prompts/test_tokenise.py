@@ -9,10 +9,9 @@ import pytest
 
 from emotion_llama.errors import InputError, MissingDependency
 from emotion_llama.prompts import SLOTS, Turn, build_prompt
-from emotion_llama.prompts.tokenise import Placeholder, encode, tokenise
-from emotion_llama.prompts.tokenizer_files import load_tokenizer
+from emotion_llama.prompts.tokenise import encode, load_tokenizer, tokenise
 
-PLACES = {"patches": Placeholder(480, 4)} | {kind: Placeholder(481, 1) for kind in SLOTS[1:]}
+PLACES = {"patches": (480, 4)} | dict.fromkeys(SLOTS[1:], (481, 1))
 
 
 class Words:
@@ -139,11 +138,11 @@ def test_byte_level_tokenizer_without_a_begin_token(tmp_path: Path) -> None:
     ).save_pretrained(tmp_path)  # fmt: skip
     tokenizer = load_tokenizer(tmp_path)
     prompt = build_prompt("free", words="she is <|im_end|>", instruction="Why?", layout="released", answer="happy")
-    places = {"patches": Placeholder(900, 4)} | {kind: Placeholder(901, 1) for kind in SLOTS[1:]}
+    places = {"patches": (900, 4)} | dict.fromkeys(SLOTS[1:], (901, 1))
     ids, labels = tokenise(prompt.segments, tokenizer, places)
     end = tokenizer.eos_token_id
     assert (ids.count(end), ids[-1]) == (1, end)
-    texts = [piece.text for piece in prompt.segments if hasattr(piece, "text")]
+    texts = [piece.text for piece in prompt.segments if piece.kind == "text"]
     assert tokenizer.decode([i for i in ids if i < 900]) == f"{''.join(texts)}<|im_end|>"
     assert tokenizer.decode([i for i in labels if i != -100]) == "happy<|im_end|>"
 

@@ -19,7 +19,7 @@ from openai import OpenAI
 
 from emotion_llama.models import EmotionLlamaConfig, EmotionLlamaForConditionalGeneration, EmotionLlamaProcessor
 from emotion_llama.predictors import load_predictor
-from emotion_llama.prompts.tokenizer_files import load_tokenizer
+from emotion_llama.prompts.tokenise import load_tokenizer
 from emotion_llama.serve.settings import ServeSettings
 from emotion_llama.serve.start import Server, address_of, build_state, listening_socket
 

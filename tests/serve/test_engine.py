@@ -17,7 +17,7 @@ from emotion_llama.predictors import Sample, load_predictor
 from emotion_llama.predictors.base import TextStream
 from emotion_llama.predictors.emotion_llama import EmotionLlamaPredictor
 from emotion_llama.prompts.builder import Turn
-from emotion_llama.prompts.tokenizer_files import load_tokenizer
+from emotion_llama.prompts.tokenise import load_tokenizer
 from emotion_llama.records import Missing, Prediction
 from emotion_llama.serve.engine import Answering, Busy, Engine, ForgottenClip
 from emotion_llama.serve.questions import Question, SeenArrays

@@ -157,7 +157,7 @@ class LocalModel:
         c = self.config
         options: dict[str, Any] = {"dtype": c.dtype if c.dtype == "auto" else getattr(torch, c.dtype)}
         if c.bits is not None:
-            from emotion_llama.models.quantisation import quantization_config
+            from emotion_llama.models.pretrained import quantization_config
 
             options["quantization_config"] = quantization_config(c.bits)
             options["device_map"] = "auto" if c.device == "auto" else {"": self._device(torch)}

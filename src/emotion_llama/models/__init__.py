@@ -13,9 +13,9 @@ if TYPE_CHECKING:
     from emotion_llama.models.encoder_inputs import EncoderInputs
     from emotion_llama.models.encoding import EmotionLlamaEncoding
     from emotion_llama.models.modeling_emotion_llama import EmotionLlamaForConditionalGeneration
+    from emotion_llama.models.pretrained import quantization_config
     from emotion_llama.models.processing_emotion_llama import EmotionLlamaProcessor
-    from emotion_llama.models.quantisation import quantization_config
-    from emotion_llama.models.scoring import LabelScores, RankedAnswers, rank_answers, score_labels
+    from emotion_llama.models.scoring import LabelScores, rank_answers, score_labels
     from emotion_llama.models.vit import VisionTransformer
 
 _HOMES = {
@@ -24,8 +24,8 @@ _HOMES = {
     "encoding": ("EmotionLlamaEncoding",),
     "modeling_emotion_llama": ("EmotionLlamaForConditionalGeneration",),
     "processing_emotion_llama": ("EmotionLlamaProcessor",),
-    "quantisation": ("quantization_config",),
-    "scoring": ("LabelScores", "RankedAnswers", "rank_answers", "score_labels"),
+    "pretrained": ("quantization_config",),
+    "scoring": ("LabelScores", "rank_answers", "score_labels"),
     "vit": ("VisionTransformer",),
 }
 _HOME_OF = {name: f"{__name__}.{home}" for home, names in _HOMES.items() for name in names}
@@ -38,7 +38,6 @@ __all__ = [
     "EmotionLlamaVitConfig",
     "EncoderInputs",
     "LabelScores",
-    "RankedAnswers",
     "VisionTransformer",
     "quantization_config",
     "rank_answers",

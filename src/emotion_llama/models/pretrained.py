@@ -1,22 +1,31 @@
-"""What transformers has to know of the model, and how weights and an adapter beside them are saved and loaded whole."""
+"""How weights and an adapter beside them are saved and loaded whole, in full or in 8 or 4 bits."""
 
 # mypy: disable-error-code="misc, no-any-return, no-untyped-call, untyped-decorator"
 # (transformers is only partly typed.)
 
 from __future__ import annotations
 
+import copy
+import importlib.util
 import os
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 from transformers import PreTrainedModel
 
+from emotion_llama.errors import InputError, MissingDependency
 from emotion_llama.models import adapters
 from emotion_llama.models.configuration_emotion_llama import EmotionLlamaConfig
-from emotion_llama.models.quantisation import with_exceptions
 
 # In float32 whatever the language model's type is: so the published features were made, and so the projections learn.
 FLOAT32_PARTS = ("vision_layernorm", "face_tower", "temporal_tower", "audio_tower", "multi_modal_projector")
+# The published code loads LLaMA alone in 8 bits; its encoders are small beside it, and projections are what is trained.
+KEPT_WHOLE = (
+    "vision_tower", "face_tower", "temporal_tower", "audio_tower", "multi_modal_projector", "lm_head",
+    "language_model.lm_head",
+)  # fmt: skip
+# Where transformers' quantisation configs hold their exceptions: bitsandbytes, then torchao and others.
+_EXCEPTIONS = ("llm_int8_skip_modules", "modules_to_not_convert")
 
 
 class EmotionLlamaPreTrainedModel(PreTrainedModel):
@@ -63,7 +72,7 @@ class EmotionLlamaPreTrainedModel(PreTrainedModel):
         """As transformers' own, except that weights must be complete; an adapter beside them is loaded with them.
 
         `dtype` is the type of the language model and the global encoder; the rest stays in float32. A
-        `quantization_config` that names no exceptions leaves encoders and projections whole (`quantisation`).
+        `quantization_config` that names no exceptions leaves encoders and projections whole (`KEPT_WHOLE`).
 
         Raises:
             InputError: weights of the model or its adapter are missing, unknown or of another size, where transformers
@@ -107,3 +116,34 @@ class EmotionLlamaPreTrainedModel(PreTrainedModel):
             return super().load_adapter(peft_model_id, adapter_name, **options)
         adapters.load(self, Path(peft_model_id) / options["load_config"].download_kwargs.get("subfolder", ""))
         return report
+
+
+def quantization_config(bits: Literal[4, 8]) -> Any:
+    """A BitsAndBytesConfig for `from_pretrained(..., quantization_config=...)`: int8, or NF4 in bfloat16.
+
+    Raises:
+        InputError: bits are neither 4 nor 8.
+        MissingDependency: bitsandbytes is not installed.
+    """
+    if bits not in (4, 8):
+        raise InputError(f"bits is {bits}, expected 4 or 8")
+    if importlib.util.find_spec("bitsandbytes") is None:
+        raise MissingDependency("bitsandbytes", f"loading in {bits} bits", "pip install bitsandbytes")
+    import torch
+    from transformers import BitsAndBytesConfig
+
+    kept = list(KEPT_WHOLE)
+    if bits == 8:
+        return BitsAndBytesConfig(load_in_8bit=True, llm_int8_skip_modules=kept)
+    return BitsAndBytesConfig(
+        load_in_4bit=True, bnb_4bit_quant_type="nf4", bnb_4bit_compute_dtype=torch.bfloat16, llm_int8_skip_modules=kept
+    )
+
+
+def with_exceptions(config: Any) -> Any:
+    """The same config, with `KEPT_WHOLE` excepted where it has room for exceptions and names none."""
+    changed = copy.deepcopy(config)
+    for name in _EXCEPTIONS:
+        if getattr(changed, name, ()) is None:
+            setattr(changed, name, list(KEPT_WHOLE))
+    return changed

@@ -1,4 +1,4 @@
-"""The processor: clips and words in, one batch for the model out; the only place that expands placeholders.
+"""The processor: clips and text in, one batch for the model out; the only place that expands placeholders.
 
 Legend: B clips, L prompt positions, F face crops of all clips together, T crops that the temporal encoder sees, S
 samples or pixels of a side, D features.
@@ -22,8 +22,7 @@ from emotion_llama.models.clip_media import ArrayMap, ClipMedia, media_arrays
 from emotion_llama.models.configuration_emotion_llama import EmotionLlamaConfig
 from emotion_llama.prompts import SLOTS, Prompt, Turn, build_prompt, layout_named, prompt_from_text, target_text
 from emotion_llama.prompts.layouts import SlotKind
-from emotion_llama.prompts.tokenise import IGNORED, Placeholder, Tokens, tokenise
-from emotion_llama.prompts.tokenizer_files import load_tokenizer
+from emotion_llama.prompts.tokenise import IGNORED, Tokens, load_tokenizer, tokenise
 
 
 class EmotionLlamaProcessor(ProcessorMixin):
@@ -141,10 +140,9 @@ class EmotionLlamaProcessor(ProcessorMixin):
         """Ids [L] with placeholders expanded, and labels [L]."""
         return tokenise(prompt.segments, self.tokenizer, self._placeholders(), max_answer_tokens=self.max_answer_tokens)
 
-    def _placeholders(self) -> Mapping[SlotKind, Placeholder]:
-        single = Placeholder(self.feature_token_id, 1)
-        return {kind: Placeholder(self.image_token_id, self.num_image_tokens) if kind == "patches" else single
-                for kind in SLOTS}  # fmt: skip
+    def _placeholders(self) -> Mapping[SlotKind, tuple[int, int]]:
+        single = dict.fromkeys(SLOTS, (self.feature_token_id, 1))
+        return {**single, "patches": (self.image_token_id, self.num_image_tokens)}
 
     # --- batches ----------------------------------------------------------------------------------------------------
 
@@ -191,22 +189,15 @@ class EmotionLlamaProcessor(ProcessorMixin):
         if not batch:
             raise InputError("a batch needs a clip or more, got none")
         columns = {
-            "task": task, "words": words, "instruction": instruction, "cues": cues, "text": text, "layout": layout
+            "task": task, "words": words, "instruction": instruction, "cues": cues, "text": text, "layout": layout,
+            "answer": answers, "history": [()] * len(batch) if history is None else history,
         }  # fmt: skip
         each = {name: _per_clip(name, value, len(batch)) for name, value in columns.items()}
-        wanted = None if answers is None else _per_clip("answers", answers, len(batch))
-        turns = _per_clip("history", history, len(batch)) if history is not None else [()] * len(batch)
         prompts = [
-            self._prompt(
-                clip,
-                {name: values[i] for name, values in each.items()},
-                turns[i],
-                None if wanted is None else wanted[i],
-            )
-            for i, clip in enumerate(batch)
+            self._prompt(clip, {name: values[i] for name, values in each.items()}) for i, clip in enumerate(batch)
         ]
-        side = padding_side or ("left" if wanted is None else "right")
-        data = self._padded([self.tokens_of(prompt) for prompt in prompts], side, with_labels=wanted is not None)
+        side = padding_side or ("left" if answers is None else "right")
+        data = self._padded([self.tokens_of(prompt) for prompt in prompts], side, with_labels=answers is not None)
         data |= self._media(batch)
         return BatchFeature(data, tensor_type=return_tensors)
 
@@ -234,15 +225,15 @@ class EmotionLlamaProcessor(ProcessorMixin):
             "temporal_features", "audio_features",
         ]  # fmt: skip
 
-    def _prompt(self, clip: ClipMedia, asked: Mapping[str, Any], turns: Sequence[Turn], answer: str | None) -> Prompt:
-        chosen = asked["layout"] or self.prompt_layout
-        target = None if answer is None else target_text(answer, self.target_rule)
-        present = self.slots_of(clip)
-        if asked["text"] is not None:
-            return prompt_from_text(asked["text"], layout=chosen, present=present, answer=target)
+    def _prompt(self, clip: ClipMedia, given: Mapping[str, Any]) -> Prompt:
+        """The prompt of one clip from its values of `__call__`."""
+        layout, present = given["layout"] or self.prompt_layout, self.slots_of(clip)
+        target = None if given["answer"] is None else target_text(given["answer"], self.target_rule)
+        if given["text"] is not None:
+            return prompt_from_text(given["text"], layout=layout, present=present, answer=target)
         return build_prompt(
-            asked["task"], words=asked["words"], instruction=asked["instruction"], cues=asked["cues"], layout=chosen,
-            present=present, history=turns, answer=target,
+            given["task"], words=given["words"], instruction=given["instruction"], cues=given["cues"], layout=layout,
+            present=present, history=given["history"], answer=target,
         )  # fmt: skip
 
     def _padded(self, rows: Sequence[Tokens], side: str, *, with_labels: bool) -> ArrayMap:

@@ -1,4 +1,4 @@
-"""How likely the model finds each answer of a list: the prompt is computed once, the answers share its cache.
+"""The likelihood of each answer of a list: the prompt is computed once, the answers share its cache.
 
 Legend: B clips, L prompt positions, V vocabulary, A answers, T tokens of the longest answer of a pass.
 """
@@ -38,24 +38,8 @@ class LabelScores(NamedTuple):
     num_tokens: torch.Tensor
 
 
-class RankedAnswers(NamedTuple):
-    """What `rank_answers` found for one clip.
-
-    Attributes:
-        order: indices of the answers, the likeliest first.
-        mean_log_likelihoods: per answer, in the order given: mean log-probability of its tokens.
-    """
-
-    order: tuple[int, ...]
-    mean_log_likelihoods: tuple[float, ...]
-
-
-class _Prompt(NamedTuple):
-    """A batch of prompts the model has read: [B, L] mask, cache, [B, V] log-probabilities of the next token."""
-
-    mask: torch.Tensor
-    cache: DynamicCache
-    next_token: torch.Tensor
+# Of a batch of prompts: [B, L] mask, cache, [B, V] log-probabilities of the next token.
+_Prompt = tuple[torch.Tensor, "DynamicCache", torch.Tensor]
 
 
 @torch.no_grad()
@@ -87,20 +71,25 @@ def score_labels(
     if not temperature > 0:
         raise InputError(f"temperature is {temperature}, expected a number above 0")
     labels = _checked(label_ids)
-    prompt = _read_prompt(model, inputs)
-    num_clips = len(prompt.mask)
+    prompt = _run_prompt(model, inputs)
+    return _label_scores(model, prompt, labels, temperature, answers_per_pass, length_normalised=length_normalised)
+
+
+def _label_scores(
+    model: EmotionLlamaForConditionalGeneration,
+    prompt: _Prompt,
+    labels: list[list[int]],
+    temperature: float,
+    answers_per_pass: int,
+    *,
+    length_normalised: bool = False,
+) -> LabelScores:
+    num_clips = len(prompt[0])
     pairs = [(clip, label) for clip in range(num_clips) for label in labels]
     sums = _log_likelihoods(model, prompt, pairs, answers_per_pass).view(num_clips, len(labels))
     num_tokens = torch.tensor([len(label) for label in labels], device=sums.device)
     scores = sums / num_tokens if length_normalised else sums
     return LabelScores(torch.softmax(scores / temperature, dim=1), sums, num_tokens)
-
-
-class AnswersAndScores(NamedTuple):
-    """What `generate_and_score` found: [B, new tokens] ids of the answers, and the labels' scores."""
-
-    sequences: torch.Tensor
-    scores: LabelScores
 
 
 @torch.no_grad()
@@ -112,10 +101,13 @@ def generate_and_score(
     temperature: float = 1.0,
     answers_per_pass: int = 64,
     **options: Any,  # of `generate`
-) -> AnswersAndScores:
-    """Greedy answers, and the labels' scores as `score_labels` gives them, of prompts that are read once for both.
+) -> tuple[torch.Tensor, LabelScores]:
+    """Greedy answers, and the labels' scores as `score_labels` gives them, of prompts that are computed once for both.
 
     The cache that generation leaves is cut back to the prompt, so that scoring costs its own short pass alone.
+
+    Returns:
+        [B, new tokens] ids of the answers, and the labels' scores.
 
     Raises:
         InputError: as `score_labels`.
@@ -132,12 +124,8 @@ def generate_and_score(
     mask, cache = inputs["attention_mask"], made.past_key_values
     if surplus := cache.get_seq_length() - mask.shape[1]:
         cache.crop(-surplus)
-    prompt = _Prompt(mask, cache, first.logits.float().log_softmax(dim=-1))
-    pairs = [(clip, label) for clip in range(len(mask)) for label in labels]
-    sums = _log_likelihoods(model, prompt, pairs, answers_per_pass).view(len(mask), len(labels))
-    num_tokens = torch.tensor([len(label) for label in labels], device=sums.device)
-    scores = LabelScores(torch.softmax(sums / temperature, dim=1), sums, num_tokens)
-    return AnswersAndScores(made.sequences, scores)
+    prompt = (mask, cache, first.logits.float().log_softmax(dim=-1))
+    return made.sequences, _label_scores(model, prompt, labels, temperature, answers_per_pass)
 
 
 class _FirstScores(LogitsProcessor):
@@ -159,11 +147,11 @@ def rank_answers(
     answers: Sequence[Answers],
     *,
     answers_per_pass: int = 8,
-) -> list[RankedAnswers]:
+) -> list[tuple[list[int], list[float]]]:
     """Order long candidate answers of each clip by their mean log-likelihood per token.
 
     The published `multi_select` (minigpt_base.py) runs one full pass per answer and divides its loss by the length of
-    prompt and answer together; here the prompt is read once and the mean is over the answer alone.
+    prompt and answer together; here the prompt is computed once and the mean is over the answer alone.
 
     Args:
         model: as in `score_labels`.
@@ -171,20 +159,24 @@ def rank_answers(
         answers: for each clip the tokens of its candidates; their number may differ from clip to clip.
         answers_per_pass: answers that share a pass, which bounds the copies of the cache.
 
+    Returns:
+        for each clip the indices of its answers, the likeliest first, and, in the order given, the mean log-probability
+        of each answer's tokens.
+
     Raises:
         InputError: as `score_labels`, or answers for another number of clips.
     """
     candidates = [_checked(of_clip) for of_clip in answers]
-    prompt = _read_prompt(model, inputs)
-    if len(candidates) != len(prompt.mask):
-        raise InputError(f"answers are given for {len(candidates)} clips, prompts for {len(prompt.mask)}")
+    prompt = _run_prompt(model, inputs)
+    if len(candidates) != len(prompt[0]):
+        raise InputError(f"answers are given for {len(candidates)} clips, prompts for {len(prompt[0])}")
     pairs = [(clip, answer) for clip, of_clip in enumerate(candidates) for answer in of_clip]
     sums = _log_likelihoods(model, prompt, pairs, answers_per_pass).tolist()
     means = [total / len(answer) for total, (_, answer) in zip(sums, pairs)]
     ranked = []
     for of_clip in candidates:
         own, means = means[: len(of_clip)], means[len(of_clip) :]
-        ranked.append(RankedAnswers(tuple(sorted(range(len(own)), key=lambda i: -own[i])), tuple(own)))
+        ranked.append((sorted(range(len(own)), key=lambda i: -own[i]), own))
     return ranked
 
 
@@ -197,7 +189,7 @@ def _checked(answers: Answers) -> list[list[int]]:
     return lists
 
 
-def _read_prompt(model: EmotionLlamaForConditionalGeneration, inputs: Mapping[str, Any]) -> _Prompt:
+def _run_prompt(model: EmotionLlamaForConditionalGeneration, inputs: Mapping[str, Any]) -> _Prompt:
     """Encoders, projections and language model over the prompts, once."""
     ids = inputs["input_ids"]
     mask = inputs.get("attention_mask")
@@ -208,7 +200,7 @@ def _read_prompt(model: EmotionLlamaForConditionalGeneration, inputs: Mapping[st
     out = model(
         inputs_embeds=embeds, attention_mask=mask, position_ids=_positions(mask), use_cache=True, logits_to_keep=1
     )
-    return _Prompt(mask, out.past_key_values, out.logits[:, -1].float().log_softmax(dim=-1))
+    return (mask, out.past_key_values, out.logits[:, -1].float().log_softmax(dim=-1))
 
 
 def _log_likelihoods(
@@ -218,16 +210,17 @@ def _log_likelihoods(
     pairs_per_pass: int,
 ) -> torch.Tensor:
     """[pairs] sums of the log-probabilities of each (clip, answer tokens)."""
-    device = prompt.next_token.device
+    mask, whole_cache, next_token = prompt
+    device = next_token.device
     clips = torch.tensor([clip for clip, _ in pairs], device=device)
-    sums = prompt.next_token[clips, torch.tensor([answer[0] for _, answer in pairs], device=device)]
+    sums = next_token[clips, torch.tensor([answer[0] for _, answer in pairs], device=device)]
     # The first tokens came with the prompt; short answers need no pass of their own.
     longer = [index for index, (_, answer) in enumerate(pairs) if len(answer) > 1]
     for start in range(0, len(longer), pairs_per_pass):
         part = longer[start : start + pairs_per_pass]
         is_last = start + pairs_per_pass >= len(longer)
-        cache = prompt.cache if is_last else copy.deepcopy(prompt.cache)
-        sums[part] += _continue(model, prompt.mask, cache, clips[part], [pairs[index][1] for index in part])
+        cache = whole_cache if is_last else copy.deepcopy(whole_cache)
+        sums[part] += _continue(model, mask, cache, clips[part], [pairs[index][1] for index in part])
     return sums
 
 

@@ -1,9 +1,8 @@
 """From a clip's words and measurements to the text and placeholders that the language model reads."""
 
 from emotion_llama.prompts.builder import Prompt, Turn, build_prompt, prompt_from_text
-from emotion_llama.prompts.layouts import LAYOUTS, SLOTS, Layout, Slot, Special, Text, layout_named
-from emotion_llama.prompts.targets import TARGET_RULES, target_text
-from emotion_llama.prompts.tasks import TASKS, instruction_pool, pick_instruction
+from emotion_llama.prompts.layouts import LAYOUTS, SLOTS, Layout, Segment, layout_named
+from emotion_llama.prompts.tasks import TARGET_RULES, TASKS, instruction_pool, pick_instruction, target_text
 
 __all__ = [
     "LAYOUTS",
@@ -12,9 +11,7 @@ __all__ = [
     "TASKS",
     "Layout",
     "Prompt",
-    "Slot",
-    "Special",
-    "Text",
+    "Segment",
     "Turn",
     "build_prompt",
     "instruction_pool",

@@ -1,8 +1,8 @@
-"""From a model's text to a Prediction: the only place that reads labels out of prose.
+"""From a model's text to a Prediction: the only place that parses labels out of prose.
 
 Two rules side by side. `parse_upstream` is the scoring rule of the published code, faults included, so that its figures
-can be compared; `parse_tolerant` finds the label a reader would find, and says "no answer" where there is none. An
-evaluation reports which of the two it used.
+can be compared; `parse_tolerant` finds the label that a person would find, and reports a problem where there is none.
+An evaluation reports which of the two it used.
 """
 
 from __future__ import annotations
@@ -10,7 +10,6 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping
-from typing import NamedTuple
 
 from emotion_llama.labels import MER6, MERR9, SYNONYMS, LabelSpace
 from emotion_llama.records import Prediction
@@ -59,31 +58,20 @@ def parse_tolerant(text: str, label_space: LabelSpace = MERR9, *, model: str = "
     if not plain:
         return _problem("the answer is empty", text, model)
     structured = _from_json(plain)
-    explicit = structured.label if structured is not None else _last(_ANSWER_ELEMENT, plain)
+    explicit = structured[0] if structured is not None else _last(_ANSWER_ELEMENT, plain)
     if explicit is not None:
-        found = _decide(explicit, label_space, first=True)
+        label, problem = _decide(explicit, label_space, first=True)
     else:
-        found = _decide_marked(plain, label_space) or _decide_prose(plain, label_space)
-    if found.label is None:
-        return _problem(found.problem or _why_none(explicit or plain, label_space), text, model)
-    reasoning = structured.reasoning if structured is not None else None
-    return Prediction(found.label, None, reasoning or plain, text, model)
+        label, problem = _decide_marked(plain, label_space) or _decide_prose(plain, label_space)
+    if label is None:
+        return _problem(problem or _why_none(explicit or plain, label_space), text, model)
+    reasoning = structured[1] if structured is not None else None
+    return Prediction(label, None, reasoning or plain, text, model)
 
 
-class _Decision(NamedTuple):
-    label: str | None
-    problem: str | None
-
-
-class _Mention(NamedTuple):
-    label: str
-    start: int
-    end: int
-
-
-class _Structured(NamedTuple):
-    label: str | None
-    reasoning: str | None
+# A label, or why there is none; (None, None) where nothing was found.
+_Decision = tuple[str | None, str | None]
+_Mention = tuple[str, int, int]  # a label, and where the word for it begins and ends
 
 
 _THINK = re.compile(r"<think>.*?(?:</think>|\Z)", re.DOTALL | re.IGNORECASE)
@@ -132,7 +120,8 @@ def _problem(problem: str, text: str, model: str) -> Prediction:
     return Prediction(None, None, "", text, model, problem=problem)
 
 
-def _from_json(plain: str) -> _Structured | None:
+def _from_json(plain: str) -> tuple[str | None, str | None] | None:
+    """Label and reasoning of a JSON object in the text; None where there is none."""
     start, end = plain.find("{"), plain.rfind("}")
     if start < 0 or end < start:
         return None
@@ -141,7 +130,7 @@ def _from_json(plain: str) -> _Structured | None:
     except (ValueError, RecursionError):  # not JSON, a number of thousands of digits, thousands of nested braces
         return None
     fields = {key.lower().replace(" ", "_"): field for key, field in value.items()}
-    return _Structured(_first_text(fields, _LABEL_KEYS), _first_text(fields, _REASON_KEYS))
+    return _first_text(fields, _LABEL_KEYS), _first_text(fields, _REASON_KEYS)
 
 
 def _first_text(fields: Mapping[str, object], keys: tuple[str, ...]) -> str | None:
@@ -157,57 +146,50 @@ def _decide_marked(plain: str, space: LabelSpace) -> _Decision | None:
     opening = _SENTENCE.search(plain)
     words = _WORD.findall(opening.group()) if opening else []
     if len(words) == 1 and space.find(words[0]) is not None:
-        return _Decision(space.find(words[0]), None)
+        return space.find(words[0]), None
     parts = [next(group for group in match.groups() if group) for match in _MARKER.finditer(plain)]
     decisions = [_decide(part, space, first=True) for part in reversed(parts)]
-    return next((d for d in decisions if d.label is not None or d.problem is not None), None)
+    return next((d for d in decisions if d != (None, None)), None)
 
 
 def _decide_prose(plain: str, space: LabelSpace) -> _Decision:
     decisions = (_decide(sentence, space, first=False) for sentence in reversed(_SENTENCE.findall(plain)))
-    return next((d for d in decisions if d.label is not None or d.problem is not None), _Decision(None, None))
+    return next((d for d in decisions if d != (None, None)), (None, None))
 
 
 def _decide(part: str, space: LabelSpace, *, first: bool) -> _Decision:
     """The label of one sentence or marked part: of its first, or its last, list of labels."""
-    if len({m.label for m in _mentions(part, space)}) >= _ECHO:
-        return _Decision(None, None)
+    if len({label for label, _, _ in _mentions(part, space)}) >= _ECHO:
+        return None, None
     lists = _lists(_CONCESSION.sub(" ", part), space) or _lists(part, space)
     if not lists:
-        return _Decision(None, None)
-    chosen = lists[0] if first else lists[-1]
-    if chosen.is_open and len(chosen.labels) > 1:
-        return _Decision(None, f"the answer is undecided between {' and '.join(repr(x) for x in chosen.labels)}")
-    return _Decision(chosen.labels[0], None)
+        return None, None
+    labels, is_open = lists[0] if first else lists[-1]
+    if is_open and len(labels) > 1:
+        return None, f"the answer is undecided between {' and '.join(map(repr, labels))}"
+    return labels[0], None
 
 
-class _List(NamedTuple):
-    """Labels named together ("sad and worried"); `is_open` when an "or" joins them."""
-
-    labels: tuple[str, ...]
-    is_open: bool
-
-
-def _lists(part: str, space: LabelSpace) -> list[_List]:
-    lists: list[_List] = []
+def _lists(part: str, space: LabelSpace) -> list[tuple[tuple[str, ...], bool]]:
+    """Labels named together ("sad and worried"), and whether an "or" joins them."""
+    lists: list[tuple[tuple[str, ...], bool]] = []
     for clause in _clauses(part):
         if _REFUSAL.search(clause):
             continue
         end = None  # of the label before, where the next one would have to be joined to it
         denied_end = 0  # of the label denied last: "not sad or angry" denies both
-        for mention in _mentions(clause, space):
-            spread = clause[denied_end : mention.start].strip().lower() in ("or", "nor", "and") and denied_end > 0
-            if spread or _is_denied(clause, mention):
-                denied_end = mention.end
+        for label, begin, stop in _mentions(clause, space):
+            spread = clause[denied_end:begin].strip().lower() in ("or", "nor", "and") and denied_end > 0
+            if spread or _is_denied(clause, begin):
+                denied_end = stop
                 continue
-            joint = clause[end : mention.start].strip().lower() if end is not None else ""
+            joint = clause[end:begin].strip().lower() if end is not None else ""
             if end is not None and joint in _JOINTS:
-                known = lists[-1].labels
-                named = known if mention.label in known else (*known, mention.label)
-                lists[-1] = _List(named, lists[-1].is_open or _JOINTS[joint])
+                known, is_open = lists[-1]
+                lists[-1] = (known if label in known else (*known, label), is_open or _JOINTS[joint])
             else:
-                lists.append(_List((mention.label,), False))
-            end = mention.end
+                lists.append(((label,), False))
+            end = stop
     return lists
 
 
@@ -229,11 +211,11 @@ def _clauses(part: str) -> list[str]:
 
 def _mentions(part: str, space: LabelSpace) -> list[_Mention]:
     found = ((space.find(m.group()), m) for m in _WORD.finditer(part))
-    return [_Mention(label, m.start(), m.end()) for label, m in found if label is not None]
+    return [(label, m.start(), m.end()) for label, m in found if label is not None]
 
 
-def _is_denied(clause: str, mention: _Mention) -> bool:
-    before = clause[max(mention.start - _LOOK_BACK, 0) : mention.start].rsplit(",", 1)[-1]
+def _is_denied(clause: str, begin: int) -> bool:
+    before = clause[max(begin - _LOOK_BACK, 0) : begin].rsplit(",", 1)[-1]
     negations = list(_NEGATION.finditer(before))
     return bool(negations) and len(_WORD.findall(before[negations[-1].end() :])) <= _REACH
 
@@ -242,8 +224,8 @@ def _why_none(plain: str, space: LabelSpace) -> str:
     if _REFUSAL.search(plain):
         return "the answer is a refusal"
     denied = _mentions(plain, space)
-    if denied and len({m.label for m in denied}) < _ECHO:
-        return f"the answer only says what it is not: {denied[-1].label!r}"
+    if denied and len({label for label, _, _ in denied}) < _ECHO:
+        return f"the answer only says what it is not: {denied[-1][0]!r}"
     others = sorted({w for w in (m.lower() for m in _WORD.findall(plain)) if w in SYNONYMS or w in _ALL_LABELS})
     outside = [w for w in others if space.find(w) is None]
     if outside:

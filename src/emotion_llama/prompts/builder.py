@@ -12,10 +12,7 @@ from emotion_llama.prompts.layouts import (
     VIDEO_PLACEHOLDER,
     Layout,
     Segment,
-    Slot,
     SlotKind,
-    Special,
-    Text,
     layout_named,
 )
 from emotion_llama.prompts.tasks import pick_instruction, task_named
@@ -42,19 +39,13 @@ class Prompt:
     @property
     def slots(self) -> tuple[SlotKind, ...]:
         """The encoders whose tokens have a place, in order."""
-        return tuple(piece.kind for piece in self.segments if isinstance(piece, Slot))
+        kinds = {piece.kind for piece in self.segments}
+        return tuple(kind for kind in SLOTS if kind in kinds)
 
     @property
     def shown(self) -> str:
         """The prompt as one readable line: special tokens as the published code writes them, slots as `{face}`."""
-        return "".join(
-            piece.text
-            if isinstance(piece, Text)
-            else _SHOWN[piece.kind]
-            if isinstance(piece, Special)
-            else f"{{{piece.kind}}}"
-            for piece in self.segments
-        )
+        return "".join(piece.text or _SHOWN.get(piece.kind, f"{{{piece.kind}}}") for piece in self.segments)
 
 
 def user_text(
@@ -69,7 +60,7 @@ def user_text(
         task: one of `tasks.TASKS`.
         words: what is said in the clip.
         instruction: instead of the first of the task's pool; a must for "free".
-        cues: measured cues in words, told before the character line.
+        cues: measured cues as text, before the character line.
 
     Raises:
         InputError: the task is unknown, or there is no instruction.
@@ -80,8 +71,8 @@ def user_text(
         raise InputError("the instruction is empty; leave it out to get the task's own")
     spoken = " ".join((words or "").split())
     line = f"The person in video says: {spoken}. " if spoken else ""
-    told = f"{cues} " if cues else ""
-    return f"{told}{line} [{tag}] {asked} " if tag is not None else f"{told}{line} {asked} "
+    measured = f"{cues} " if cues else ""
+    return f"{measured}{line} [{tag}] {asked} " if tag is not None else f"{measured}{line} {asked} "
 
 
 def build_prompt(
@@ -102,9 +93,9 @@ def build_prompt(
 
     Args:
         task: one of `tasks.TASKS`.
-        words: what is said in the clip; told in the turn that is built here.
+        words: what is said in the clip, for the turn that is built here.
         instruction: instead of the first of the task's pool; a must for "free".
-        cues: measured cues in words (`cues.cue_text`); needed by, and only told in, layouts with cues.
+        cues: measured cues as text (`cues.cue_text`); needed by layouts with cues, left out by others.
         layout: one of `layouts.LAYOUTS`.
         present: encoders whose tokens are there.
         history: earlier turns of the chat; the first of them then carries the video.
@@ -115,7 +106,7 @@ def build_prompt(
     """
     chosen = layout_named(layout)
     if chosen.has_cues and not cues:
-        raise InputError(f"layout {layout!r} tells measured cues, got none; give evidence, or use layout 'train'")
+        raise InputError(f"layout {layout!r} needs measured cues, got none; give them, or use layout 'train'")
     asked = user_text(task, words=words, instruction=instruction, cues=cues if chosen.has_cues else None)
     turns = [*history, Turn(asked, answer)]
     head = _media(MEDIA, chosen, frozenset(present))
@@ -141,7 +132,12 @@ def prompt_from_text(
         raise InputError(
             f"expected one {VIDEO_PLACEHOLDER} and after it one {FEATURE_PLACEHOLDER}, got {counts[0]} and {counts[1]}"
         )
-    head = [*_begin(chosen.bos_count), Text("[INST] "), *_media(bare, chosen, frozenset(present)), Text(" [/INST]")]
+    head = [
+        *_begin(chosen.bos_count),
+        Segment("text", "[INST] "),
+        *_media(bare, chosen, frozenset(present)),
+        Segment("text", " [/INST]"),
+    ]
     return Prompt(tuple(_joined([*head, *_answered(answer)])), layout)
 
 
@@ -149,46 +145,46 @@ def _media(text: str, layout: Layout, present: frozenset[SlotKind]) -> list[Segm
     """`text` with its placeholders replaced by the slots that are there; pieces are not joined yet."""
     before, _, after = text.partition(VIDEO_PLACEHOLDER)
     at_video: tuple[SlotKind, ...] = SLOTS if layout.features_at == VIDEO_PLACEHOLDER else SLOTS[:1]
-    pieces: list[Segment] = [Text(before), *_slots(at_video, present)]
+    pieces: list[Segment] = [Segment("text", before), *_slots(at_video, present)]
     if layout.features_at == VIDEO_PLACEHOLDER:
-        return [*pieces, _APART, Text(after)]
+        return [*pieces, _APART, Segment("text", after)]
     between, _, rest = after.partition(FEATURE_PLACEHOLDER)
-    return [*pieces, _APART, Text(between), *_slots(SLOTS[1:], present), _APART, Text(rest)]
+    return [*pieces, _APART, Segment("text", between), *_slots(SLOTS[1:], present), _APART, Segment("text", rest)]
 
 
 # Marks a border at which the reference splits its text even where no slot stands: an empty piece joins nothing.
-_APART = Text("")
+_APART = Segment("text")
 
 
-def _slots(kinds: Sequence[SlotKind], present: frozenset[SlotKind]) -> list[Slot]:
-    return [Slot(kind) for kind in kinds if kind in present]
+def _slots(kinds: Sequence[SlotKind], present: frozenset[SlotKind]) -> list[Segment]:
+    return [Segment(kind) for kind in kinds if kind in present]
 
 
 def _begin(count: int) -> list[Segment]:
-    return [Special("bos")] * count
+    return [Segment("bos")] * count
 
 
 def _answered(answer: str | None) -> list[Segment]:
     """An answer as a text of its own; a blank before it would be tokenised apart by some tokenizers, not by others."""
     if answer is None:
         return []
-    return [_APART, Text(answer.strip(), is_answer=True), Special("eos", is_answer=True)]
+    return [_APART, Segment("text", answer.strip(), is_answer=True), Segment("eos", is_answer=True)]
 
 
 def _chat(head: list[Segment], turns: Sequence[Turn], layout: Layout) -> list[Segment]:
-    pieces = [*_begin(layout.bos_count), Text("[INST] "), *head]
+    pieces = [*_begin(layout.bos_count), Segment("text", "[INST] "), *head]
     for number, turn in enumerate(turns):
         is_last = number == len(turns) - 1
         if number == 0 and not layout.has_media_turn:
-            pieces.append(Text(f" {turn.text} [/INST]"))
+            pieces.append(Segment("text", f" {turn.text} [/INST]"))
         else:
-            pieces += [Special("bos"), Text(f"[INST] {turn.text.strip()} [/INST]")]
+            pieces += [Segment("bos"), Segment("text", f"[INST] {turn.text.strip()} [/INST]")]
         if is_last or layout.answers_apart:
             pieces += _answered(turn.answer)
         elif layout.keeps_answers:
-            pieces.append(Text(turn.answer or ""))
+            pieces.append(Segment("text", turn.answer or ""))
         else:
-            pieces.append(Special("eos"))
+            pieces.append(Segment("eos"))
         if not is_last and turn.answer is None:
             raise InputError(f"turn {number + 1} of {len(turns)} has no answer; only the last may be open")
     return pieces
@@ -200,10 +196,10 @@ def _joined(pieces: Sequence[Segment]) -> list[Segment]:
     is_apart = True
     for piece in pieces:
         last = joined[-1] if joined else None
-        if isinstance(piece, Text) and not piece.text:
+        if piece.kind == "text" and not piece.text:
             is_apart = is_apart or piece is _APART
-        elif isinstance(piece, Text) and isinstance(last, Text) and not is_apart and last.is_answer == piece.is_answer:
-            joined[-1] = Text(last.text + piece.text, last.is_answer)
+        elif last and piece.kind == last.kind == "text" and not is_apart and last.is_answer == piece.is_answer:
+            joined[-1] = Segment("text", last.text + piece.text, last.is_answer)
         else:
             joined.append(piece)
             is_apart = False

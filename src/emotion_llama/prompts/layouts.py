@@ -1,4 +1,4 @@
-"""Where the tokens of pictures and sound stand in the prompt: the named layouts, and the pieces a prompt is made of."""
+"""The named layouts, where the encoders' tokens stand in the prompt, and the pieces that a prompt is made of."""
 
 from __future__ import annotations
 
@@ -16,29 +16,19 @@ FEATURE_PLACEHOLDER: Final = "<FeatureHere>"
 
 
 @dataclass(frozen=True)
-class Text:
-    """Words that are tokenised on their own, apart from their neighbours; `is_answer` marks what training predicts."""
+class Segment:
+    """A piece of a prompt.
 
-    text: str
+    Attributes:
+        kind: "text", tokenised on its own, apart from its neighbours; "bos" or "eos", one begin or end token; or the
+            place of an encoder's tokens.
+        text: of a piece of text.
+        is_answer: training predicts it.
+    """
+
+    kind: Literal["text", "bos", "eos"] | SlotKind
+    text: str = ""
     is_answer: bool = False
-
-
-@dataclass(frozen=True)
-class Special:
-    """One begin or end token; `is_answer` marks what training predicts."""
-
-    kind: Literal["bos", "eos"]
-    is_answer: bool = False
-
-
-@dataclass(frozen=True)
-class Slot:
-    """A place for the tokens of one encoder."""
-
-    kind: SlotKind
-
-
-Segment = Text | Special | Slot
 
 
 @dataclass(frozen=True)
@@ -49,7 +39,7 @@ class Layout:
         name: as options spell it.
         features_at: where the tokens other than the patches stand.
         bos_count: begin tokens at the start.
-        has_cues: the measured cues are told in words.
+        has_cues: the measured cues are part of the text.
         has_media_turn: the video is a user's turn of its own, without an end of turn before the next one.
         keeps_answers: earlier answers are part of a chat; otherwise an end token stands for each.
         answers_apart: an answer is tokenised on its own and closed by an end token; otherwise it is tokenised together

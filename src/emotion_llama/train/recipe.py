@@ -12,8 +12,7 @@ from emotion_llama.config import checked, merged, override_tree, read_tree, rena
 from emotion_llama.labels import LABEL_SPACES, LabelSpace
 from emotion_llama.models.clip_media import ENCODERS
 from emotion_llama.prompts.layouts import LAYOUTS
-from emotion_llama.prompts.targets import TARGET_RULES
-from emotion_llama.prompts.tasks import POOLS, TASKS
+from emotion_llama.prompts.tasks import POOLS, TARGET_RULES, TASKS
 from emotion_llama.train.dataset import DROPPABLE
 
 PARTS = ("projector", "lora", "language_model", "encoders")  # of the model, that can learn

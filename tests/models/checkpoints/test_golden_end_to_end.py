@@ -21,9 +21,8 @@ from emotion_llama.models.inputs import (
 from emotion_llama.models.modeling_emotion_llama import EmotionLlamaForConditionalGeneration
 from emotion_llama.models.processing_emotion_llama import EmotionLlamaProcessor
 from emotion_llama.prompts.builder import prompt_from_text
-from emotion_llama.prompts.targets import target_text
-from emotion_llama.prompts.tokenise import Placeholder, Tokens, tokenise
-from emotion_llama.prompts.tokenizer_files import load_tokenizer
+from emotion_llama.prompts.tasks import target_text
+from emotion_llama.prompts.tokenise import Tokens, load_tokenizer, tokenise
 
 RELATIVE = 1e-4  # of the expected tensor's largest value
 
@@ -73,9 +72,9 @@ def one(inputs: Tensors, index: int) -> Tensors:
 
 def tokens_of(model, converted: Path, text: str, layout: str, answer: str | None = None) -> Tokens:
     config = model.config
-    feature = Placeholder(config.feature_token_id, 1)
+    feature = (config.feature_token_id, 1)
     places = {
-        "patches": Placeholder(config.image_token_id, config.num_image_tokens),
+        "patches": (config.image_token_id, config.num_image_tokens),
         "face": feature, "temporal": feature, "audio": feature, "global": feature,
     }  # fmt: skip
     prompt = prompt_from_text(text, layout=layout, answer=answer)

@@ -18,7 +18,7 @@ from emotion_llama.models.clip_media import ClipMedia
 from emotion_llama.models.known_files import read_json_object
 from emotion_llama.models.modeling_emotion_llama import EmotionLlamaForConditionalGeneration
 from emotion_llama.models.processing_emotion_llama import EmotionLlamaProcessor
-from emotion_llama.prompts.tokenizer_files import load_tokenizer
+from emotion_llama.prompts.tokenise import load_tokenizer
 
 LORA_A = "llama_model.base_model.model.model.layers.1.self_attn.v_proj.lora_A.weight"
 

@@ -18,7 +18,7 @@ from emotion_llama.models.checkpoints.keys import block_count
 from emotion_llama.models.checkpoints.plan import Plan, leave_behind
 from emotion_llama.models.checkpoints.tensor_files import TensorInfo
 from emotion_llama.models.known_files import read_json_object
-from emotion_llama.prompts.tokenizer_files import PUBLISHED_PAD, load_tokenizer
+from emotion_llama.prompts.tokenise import PUBLISHED_PAD, load_tokenizer
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase

@@ -46,7 +46,7 @@ def assemble_nano(
     import torch
 
     from emotion_llama import models
-    from emotion_llama.prompts.tokenizer_files import load_tokenizer
+    from emotion_llama.prompts.tokenise import load_tokenizer
 
     encoders, language = Path(encoders_folder), Path(language_model_folder)
     tokenizer = load_tokenizer(tokenizer_folder)

@@ -45,7 +45,7 @@ CHANNELS: Mapping[str, Channels] = MappingProxyType(
         "both": Channels("evidence", True, True),
     }
 )
-# Encoders of each sense, by the names of `train.media.ENCODERS`.
+# Encoders of each sense, by the names of `models.clip_media.ENCODERS`.
 ENCODERS: Mapping[Sense, frozenset[str]] = MappingProxyType(
     {"V": frozenset({"image", "face", "temporal"}), "A": frozenset({"audio"}), "T": frozenset()}
 )

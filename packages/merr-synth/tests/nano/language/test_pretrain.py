@@ -9,8 +9,7 @@ from transformers import AutoModelForCausalLM
 
 from emotion_llama.errors import InputError
 from emotion_llama.labels import MERR9
-from emotion_llama.prompts.tokenise import IGNORED
-from emotion_llama.prompts.tokenizer_files import load_tokenizer
+from emotion_llama.prompts.tokenise import IGNORED, load_tokenizer
 from emotion_llama.train.examples import Example
 from merr_synth.nano.language.lessons import padded, tokens_of
 from merr_synth.nano.language.measured_like import Pair

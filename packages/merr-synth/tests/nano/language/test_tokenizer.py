@@ -8,8 +8,7 @@ import pytest
 from emotion_llama.errors import InputError
 from emotion_llama.labels import MERR9
 from emotion_llama.prompts.builder import build_prompt
-from emotion_llama.prompts.tokenise import encode, tokenise
-from emotion_llama.prompts.tokenizer_files import load_tokenizer
+from emotion_llama.prompts.tokenise import encode, load_tokenizer, tokenise
 from merr_synth.nano.language.corpus import rows
 from merr_synth.nano.language.measured_like import Measuring
 from merr_synth.nano.language.recipe import CorpusPart

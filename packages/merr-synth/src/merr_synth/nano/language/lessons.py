@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from emotion_llama.prompts.builder import build_prompt
-from emotion_llama.prompts.targets import target_text
+from emotion_llama.prompts.tasks import target_text
 from emotion_llama.prompts.tokenise import IGNORED, Tokens, tokenise
 from emotion_llama.train.dataset import PromptConfig, TrainingDataset, TrainingItem
 from emotion_llama.train.examples import Example

@@ -21,8 +21,7 @@ from emotion_llama.errors import InputError
 from emotion_llama.labels import MERR9
 from emotion_llama.models.clip_media import without
 from emotion_llama.prompts.tasks import pick_instruction
-from emotion_llama.prompts.tokenise import encode
-from emotion_llama.prompts.tokenizer_files import load_tokenizer
+from emotion_llama.prompts.tokenise import encode, load_tokenizer
 from emotion_llama.train.dataset import NO_CUES, PromptConfig, TrainingItem
 from emotion_llama.train.examples import Example, read_examples
 from emotion_llama.train.sampler import sample_draws, validation_draws

@@ -19,7 +19,7 @@ from emotion_llama.labels import MERR9
 from emotion_llama.prompts.builder import MEDIA
 from emotion_llama.prompts.layouts import FEATURE_PLACEHOLDER, VIDEO_PLACEHOLDER
 from emotion_llama.prompts.tasks import TASKS, instruction_pool
-from emotion_llama.prompts.tokenizer_files import load_tokenizer
+from emotion_llama.prompts.tokenise import load_tokenizer
 from emotion_llama.records import AU_DESCRIPTIONS
 from emotion_llama.rules.wording import wording
 from merr_synth.nano.descriptions import NOTHING
