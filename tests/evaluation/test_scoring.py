@@ -10,8 +10,14 @@ import pytest
 from confusion import from_confusion
 
 from emotion_llama.errors import InputError
-from emotion_llama.evaluation.metrics.overlap import named_in, named_overlap
-from emotion_llama.evaluation.metrics.words import emotion_wheels, group_by_first, hit_rate, set_level
+from emotion_llama.evaluation.metrics.words import (
+    emotion_wheels,
+    group_by_first,
+    hit_rate,
+    named_in,
+    named_overlap,
+    set_level,
+)
 from emotion_llama.evaluation.records import EvalPrompt, EvalResult, EvalSample, FileProblem, Metric, Output, Truth
 from emotion_llama.evaluation.scoring import outputs_by_sample, score_outputs
 from emotion_llama.evaluation.tasks.base import Benchmark

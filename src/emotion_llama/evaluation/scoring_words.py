@@ -10,7 +10,6 @@ import numpy as np
 
 from emotion_llama.errors import InputError
 from emotion_llama.evaluation.metrics.classification import Rows, label_score
-from emotion_llama.evaluation.metrics.overlap import named_in, named_overlap
 from emotion_llama.evaluation.metrics.words import (
     Grouping,
     Scores,
@@ -19,6 +18,8 @@ from emotion_llama.evaluation.metrics.words import (
     group_by_first,
     harmonic_mean,
     hit_rate,
+    named_in,
+    named_overlap,
     sentiment,
     set_level,
 )

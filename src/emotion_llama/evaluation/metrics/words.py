@@ -1,4 +1,4 @@
-"""Metrics of lists of emotion words: set-level with grouped synonyms, emotion wheels (EW, HIT), and sentiment (WAF).
+"""Metrics of emotion words: grouped synonyms, emotion wheels (EW, HIT), sentiment (WAF), overlap of descriptions.
 
 G is the set of true groups of a clip, P the set of predicted groups. Words that belong to no group drop out of both, as
 in the published metrics; how many did is counted. Sources: MER2024-OV (Lian et al. 2024) for grouped synonyms,
@@ -16,6 +16,7 @@ import numpy.typing as npt
 
 from emotion_llama.errors import InputError
 from emotion_llama.evaluation.metrics.classification import score_labels
+from emotion_llama.labels import SYNONYMS
 
 Grouping = Callable[[str], str | None]
 Words = Sequence[Collection[str]]  # of each clip
@@ -169,3 +170,42 @@ def sentiment(truth: Sequence[float], answers: Sequence[str | None]) -> dict[str
         "num_skipped": len(truth) - len(kept), "num_unanswered": sum(answers[i] is None for i in kept),
         "kept": kept, "truth": halves, "answers": predicted,
     }  # fmt: skip
+
+
+# --- overlap of descriptions ----------------------------------------------------------------------------------------
+# The published figures of EMER ("clue overlap", "label overlap") are verdicts of a language model and not to be had
+# without one. This is something else and has other names: which facial movements, measures of the voice and emotion
+# labels two texts name, by this project's own word lists, and how far the two sets agree. It is meant for tests, for
+# MERR-Synth and for telling a broken run from a sound one.
+
+_WORD = re.compile(r"[a-z]+", re.IGNORECASE)
+_LABELS = {label for labels in SYNONYMS.values() for label in labels}
+# Chinese has no inflection to speak of: one list of names for each label (own choice).
+_CHINESE = {
+    "neutral": "中性|平静", "angry": "愤怒|生气|恼怒", "happy": "高兴|开心|快乐|喜悦|愉快", "sad": "悲伤|难过|伤心",
+    "worried": "担忧|担心|焦虑|忧虑", "surprise": "惊讶|吃惊|震惊", "fear": "害怕|恐惧", "contempt": "轻蔑|蔑视|鄙视",
+    "doubt": "怀疑|疑惑|质疑", "disgust": "厌恶|恶心",
+}  # fmt: skip
+_CHINESE_LABELS = {label: re.compile(f"(?<![不没未无])(?:{names})") for label, names in _CHINESE.items()}
+
+
+def named_in(text: str) -> tuple[set[str], set[str]]:
+    """Cues ("AU04", "AU25/AU26", "loudness_median_db +") and labels that a text names, English or Chinese."""
+    from emotion_llama.merr.quality.lexicon import tone_mentions, unit_mentions
+
+    cues = {"/".join(sorted(named)) for named in unit_mentions(text)}
+    cues |= {f"{figure} {'+' if direction > 0 else '-'}" for figure, direction in tone_mentions(text)}
+    labels = {label for label, names in _CHINESE_LABELS.items() if names.search(text)}
+    for clause in CLAUSE.split(text):
+        if clause and not DENIED.search(clause):
+            for word in _WORD.findall(clause.lower()):
+                labels |= {word} & _LABELS or set(SYNONYMS.get(word, ())[:1])
+    return cues, labels
+
+
+def named_overlap(truth: set[str], named: set[str]) -> float | None:
+    """Dice's coefficient 2 |A and B| / (|A| + |B|), 0..1; None where the truth names nothing.
+
+    Dice (1945), which for sets is the F1 of one against the other.
+    """
+    return 2 * len(truth & named) / (len(truth) + len(named)) if truth else None

@@ -8,7 +8,7 @@ Files:
     video/                                  clips of MER2023, or the folder that the option `videos` names
 
 The published figures are verdicts of a language model that is no longer offered, and cannot be had again; all models of
-a table are to be judged by one and the same other judge. Without a judge, `metrics.overlap` measures something else.
+a table are to be judged by one and the same other judge. Without a judge, `named_overlap` measures something else.
 """
 
 from __future__ import annotations

@@ -14,8 +14,7 @@ from pathlib import Path
 
 from emotion_llama.errors import InputError, MissingDependency
 from emotion_llama.evaluation.metrics.words import Grouping, parse_word_list
-from emotion_llama.evaluation.tasks.files import given_path, read_rows
-from emotion_llama.evaluation.tasks.npz_tables import read_tables
+from emotion_llama.evaluation.tasks.files import given_path, read_npz, read_rows
 
 NUM_WHEELS = 5
 VERSIONS = ("2025", "2026")
@@ -136,7 +135,7 @@ def read_mapping(path: Path) -> WheelFiles:
         InputError: the file is damaged, holds something else, or something that would be run.
     """
     names = ("format_mapping", "raw_mapping", "wheel_map_whole")
-    forms, raw, whole = read_tables(path, names, "the wheel_mapping.npz of MER2026")
+    forms, raw, whole = read_npz(path, names, "the wheel_mapping.npz of MER2026")
     try:
         wheels = tuple(
             (_words(whole[f"wheel{k}"]["level1"]), _words(whole[f"wheel{k}"]["level2"]))
