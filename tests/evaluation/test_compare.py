@@ -5,6 +5,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 import pytest
+from rich.cells import cell_len
 
 from emotion_llama.errors import InputError
 from emotion_llama.evaluation.records import EvalPrompt, EvalSample, Output
@@ -12,7 +13,6 @@ from emotion_llama.labels import MERR9
 from emotion_llama.media.writing import write_clip
 from emotion_llama.report.compare import compare_clip, render_comparison_text, words_of
 from emotion_llama.report.comparison_page import render_comparison_page
-from emotion_llama.report.sheet import cells
 from merr_synth.render.face import ANNA, DrawnFace, Placement, render
 
 
@@ -74,7 +74,7 @@ def test_words_are_given_or_lie_beside_the_clip(clip: Path) -> None:
 
 def test_the_terminal_shows_all_of_it(clip: Path, systems: list[Told]) -> None:
     text = render_comparison_text(compare_clip(clip, systems, words="Oh no."))
-    assert max(cells(line) for line in text.splitlines()) <= 80
+    assert max(cell_len(line) for line in text.splitlines()) <= 80
     assert "sure  sad" in text
     assert "texts  happy" in text
     assert "silent  no label (no face was found)" in text

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 from confusion import from_confusion
+from rich.cells import cell_len
 
 from emotion_llama.errors import InputError
 from emotion_llama.evaluation.comparisons import MCNEMAR, compare_labels, compare_scores
@@ -23,7 +24,6 @@ from emotion_llama.evaluation.tasks.unibench import SETS
 from emotion_llama.report.evaluation_markup import latex, markdown, render_latex, render_markdown
 from emotion_llama.report.evaluation_page import render_evaluation_page
 from emotion_llama.report.evaluation_text import render_report_text
-from emotion_llama.report.sheet import cells
 
 # result/MER2023.txt of Emotion-LLaMA as a confusion matrix: F1 0.9035772132511264.
 LABELS = ("angry", "happy", "neutral", "sad", "surprise", "worried")
@@ -76,7 +76,7 @@ def test_ours_stand_beside_the_published_rows(mer2023: tuple[Section, ...]) -> N
 
 def test_the_terminal_gets_80_columns(mer2023: tuple[Section, ...]) -> None:
     text = render_report_text(mer2023)
-    assert max(cells(line) for line in text.splitlines()) <= 80
+    assert max(cell_len(line) for line in text.splitlines()) <= 80
     assert re.search(r"Emotion_LLaMA \(upstream\) +90\.36 +90\.53", text)
     assert re.search(r"Emotion-LLaMA \[A,V,T\] +90\.36 +-", text)
     assert "unanswered: empty 93" in " ".join(text.split())

@@ -13,8 +13,9 @@ import numpy as np
 import pytest
 
 from emotion_llama.records import ActionUnits, Analysis, Cue, Evidence, Missing, Prosody, Transcript, TranscriptLine
-from emotion_llama.report.analysis_page import POLICY, render_page
-from emotion_llama.report.pictures import PeakPicture
+from emotion_llama.report.analysis_page import render_page
+from emotion_llama.report.images import PeakImage
+from emotion_llama.report.pages import POLICY
 
 VOID = {"meta", "img", "input", "br", "hr", "link", "col"}
 
@@ -47,17 +48,17 @@ class Page(HTMLParser):
         return [attributes for name, attributes, _ in self.elements if name == tag]
 
     def text(self) -> str:
-        return " ".join(data for tag, data in self.texts if tag != "style").replace("\u00a0", " ")
+        return " ".join(" ".join(data for tag, data in self.texts if tag != "style").split())
 
 
 @pytest.fixture(scope="module")
-def picture() -> PeakPicture:
+def picture() -> PeakImage:
     mesh = np.column_stack([np.linspace(100, 300, 478), np.linspace(80, 380, 478)])
-    return PeakPicture(b"\xff\xd8 a picture \xff\xd9", 400, 400, mesh)
+    return PeakImage(b"\xff\xd8 a picture \xff\xd9", 400, 400, mesh)
 
 
 @pytest.fixture(scope="module", params=["one_person", "two_people", "sound_only", "no_answer"])
-def page(request: pytest.FixtureRequest, picture: PeakPicture) -> Page:
+def page(request: pytest.FixtureRequest, picture: PeakImage) -> Page:
     analysis: Analysis = request.getfixturevalue(request.param)
     return Page(render_page(analysis, {(1, 0): picture, (2, 2): picture}))
 
@@ -118,13 +119,13 @@ def test_no_value_is_shown_as_nan_or_none(page: Page) -> None:
 # --- what is shown --------------------------------------------------------------------------------------
 
 
-def test_verdict_uncertainty_and_caveat_come_first(one_person: Analysis, picture: PeakPicture) -> None:
+def test_verdict_uncertainty_and_caveat_come_first(one_person: Analysis, picture: PeakImage) -> None:
     shown = Page(render_page(one_person, {(1, 0): picture})).text()
     order = [
-        "talk.mp4", "Reads as happy · 71 %", "Next is surprise with 12 %: a clear lead.", "without learned weights",
+        "talk.mp4", "Predicted: happy · 71 %", "Next is surprise with 12 %: a clear lead.", "without learned weights",
         "Person 1", "Peak frame at", "Probabilities", "The cheeks are raised", "Cues", "Action units over time",
-        "Waveform", "Pitch range, 10th to 90th percentile", "What was said", "What could not be measured",
-        "For the record", "SHA-256", "Settings", "Time taken", "What this can and cannot know",
+        "Waveform", "Pitch range, 10th to 90th percentile", "Transcript (source", "What could not be measured",
+        "For the record", "SHA-256", "Settings", "Time taken", "What this can and cannot show",
     ]  # fmt: skip
     places = [shown.rindex("talk.mp4", 0, 400) if words == "talk.mp4" else shown.index(words) for words in order]
     assert places == sorted(places)
@@ -147,7 +148,7 @@ def test_cues_speak_for_and_against(one_person: Analysis) -> None:
     assert "lip corner puller (AU12) 3.3 of 5 happy +1.9 sad −0.9, angry −0.7 EMFACS, AU06 + AU12" in shown
 
 
-def test_portrait_has_mesh_and_marks_that_can_be_hidden(one_person: Analysis, picture: PeakPicture) -> None:
+def test_portrait_has_mesh_and_marks_that_can_be_hidden(one_person: Analysis, picture: PeakImage) -> None:
     html = render_page(one_person, {(1, 0): picture})
     page = Page(html)
     (image,) = page.named("img")
@@ -165,11 +166,11 @@ def test_portrait_has_mesh_and_marks_that_can_be_hidden(one_person: Analysis, pi
 
 
 def test_why_there_is_no_picture(one_person: Analysis, sound_only: Analysis) -> None:
-    assert "No picture of the face: the file has no video." in Page(render_page(sound_only, {})).text()
-    assert "its picture is not part of this page" in Page(render_page(one_person, {})).text()
+    assert "No image of the face: the file has no video." in Page(render_page(sound_only, {})).text()
+    assert "its image is not part of this page" in Page(render_page(one_person, {})).text()
 
 
-def test_picture_without_mesh(one_person: Analysis, picture: PeakPicture) -> None:
+def test_picture_without_mesh(one_person: Analysis, picture: PeakImage) -> None:
     page = Page(render_page(one_person, {(1, 0): dataclasses.replace(picture, mesh=None)}))
     assert len(page.named("img")) == 1
     assert page.named("input") == []
@@ -181,7 +182,7 @@ def test_no_answer_shows_the_problem_and_no_number(no_answer: Analysis) -> None:
     assert "No answer No evidence: no face, no voice, no words." in shown
     assert "%" not in shown
     assert "Action units: no face was found in 150 frames." in shown
-    assert "Words: no subtitle was given and there is none beside the file." in shown
+    assert "Transcript: no subtitle was given and there is none beside the file." in shown
 
 
 def test_nobody_at_all_still_shows_the_sound(one_person: Analysis) -> None:
@@ -193,7 +194,7 @@ def test_nobody_at_all_still_shows_the_sound(one_person: Analysis) -> None:
 def test_several_people_and_segments(two_people: Analysis) -> None:
     page = Page(render_page(two_people, {}))
     shown = page.text()
-    assert "Mostly reads as happy · 42 %" in shown  # the mean of 71, 55 and 62 x 0.02 %
+    assert "Predicted overall: happy · 42 %" in shown  # the mean of 71, 55 and 62 x 0.02 %
     assert {"person-1", "person-2"} <= {s.get("id") for s in page.named("section")}
     assert "1 of 3 segments have no answer." in shown
     assert len(page.named("article")) == 6
@@ -214,7 +215,7 @@ def test_on_paper_each_person_has_one_segment(two_people: Analysis, one_person: 
     page = Page(render_page(two_people, {}))
     kinds = [article["class"] for article in page.named("article")]
     assert kinds == ["segment", "segment on-screen", "segment on-screen"] * 2
-    assert page.text().count("On paper, only the most telling of the 3 segments follows in full.") == 2
+    assert page.text().count("On paper, only the most probable of the 3 segments follows in full.") == 2
     printed = [details.get("class") == "printed" for details in page.named("details")]
     assert printed.count(True) == 2 + 3  # the segments of each person; model, settings, stages
     alone = Page(render_page(one_person, {}))
@@ -236,7 +237,7 @@ def test_what_is_cut_or_bounded_says_so(one_person: Analysis) -> None:
 
 def test_words_without_times_have_no_time(sound_only: Analysis) -> None:
     page = Page(render_page(sound_only, {}))
-    assert "What was said (source: given) “Are you really stupid or just pretending?”" in page.text()
+    assert "Transcript (source: given) “Are you really stupid or just pretending?”" in page.text()
     assert [s for s in page.named("rect") if s.get("class") == "words"] == []
 
 
@@ -290,7 +291,7 @@ def test_no_text_gets_out_of_its_place(one_person: Analysis) -> None:
         warnings=(EVIL,),
         model=EVIL,
     )
-    html = render_page(evil, {(1, 0): PeakPicture(b"x", 10, 10, np.zeros((478, 2)))}, versions={EVIL: EVIL})
+    html = render_page(evil, {(1, 0): PeakImage(b"x", 10, 10, np.zeros((478, 2)))}, versions={EVIL: EVIL})
     assert "<script" not in html
     assert "\u202e" not in html
     html.encode("utf-8")  # a lone surrogate would fail here
@@ -317,7 +318,7 @@ def test_missing_numbers_do_not_break_it(one_person: Analysis) -> None:
         person = dataclasses.replace(one_person.people[0], segments=(dataclasses.replace(segment, evidence=evidence),))
         shown = Page(render_page(dataclasses.replace(one_person, people=(person,)), {})).text()
         assert "nan" not in shown.lower().split()
-        assert "No picture of the face: there is no peak frame." in shown
+        assert "No image of the face: there is no peak frame." in shown
 
 
 def test_an_empty_person(one_person: Analysis) -> None:
@@ -347,7 +348,7 @@ def test_units_of_different_sources_get_no_common_chart(two_people: Analysis) ->
 
 def test_ten_minutes_stay_under_a_megabyte_and_a_half(make_long: Callable[..., Analysis]) -> None:
     analysis = make_long(600.0, people=2)
-    large = PeakPicture(bytes(60_000), 480, 480, np.full((478, 2), 123.4))
+    large = PeakImage(bytes(60_000), 480, 480, np.full((478, 2), 123.4))
     pictures = {(p, i): large for p in (1, 2) for i in range(100)}
     html = render_page(analysis, pictures)
     assert len(html.encode("utf-8")) < 1_500_000

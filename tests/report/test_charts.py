@@ -18,8 +18,8 @@ from emotion_llama.records import (
     TranscriptLine,
     VoiceTrack,
 )
-from emotion_llama.report import charts, unit_chart, voice_chart
-from emotion_llama.report.series import Series, TimeAxis
+from emotion_llama.report import charts, evidence_charts
+from emotion_llama.report.series import TimeAxis
 
 NAN = float("nan")
 
@@ -90,16 +90,16 @@ def _units(columns: dict[str, list[float]], **masks: list[bool]) -> ActionUnits:
 
 def test_area_outline_by_hand() -> None:
     # 0..4 s over 2000 units; scale 4 over 200 units high: intensity 1 is 150 from the top, 4 is at the top.
-    curve = Series(np.arange(5.0), np.array([0, 4, NAN, 1, 1]))
-    first, second = unit_chart.areas(TimeAxis(0, 4), curve, 4.0, 800)
+    values = np.array([0, 4, NAN, 1, 1])
+    first, second = evidence_charts.areas(TimeAxis(0, 4), np.arange(5.0), values, 4.0, 800)
     assert first.tolist() == [[0, 200], [0, 200], [500, 0], [500, 200]]
     assert second.tolist() == [[1500, 200], [1500, 150], [2000, 150], [2000, 200]]
 
 
 @pytest.mark.parametrize(("strongest", "scale"), [(0.3, 2.0), (2.0, 2.0), (2.1, 3.0), (5.0, 5.0)])
 def test_scale_is_the_next_whole_intensity(strongest: float, scale: float) -> None:
-    assert unit_chart.scale_of(_units({"AU12": [0.0, strongest, NAN]})) == scale
-    assert unit_chart.scale_of(_units({"AU12": [NAN]})) == 2.0
+    assert evidence_charts.scale_of(_units({"AU12": [0.0, strongest, NAN]})) == scale
+    assert evidence_charts.scale_of(_units({"AU12": [NAN]})) == 2.0
 
 
 def test_unit_chart_marks_peak_gap_speech_and_blink() -> None:
@@ -109,7 +109,7 @@ def test_unit_chart_marks_peak_gap_speech_and_blink() -> None:
         speech=[True, True, False, False, False],
     )
     peak = PeakFrame(2, 2.0, 2.0, "all", None, {"AU12": 2.0}, "largest sum")
-    root = _parse(unit_chart.unit_chart(units, [peak], TimeAxis(0, 5)))
+    root = _parse(evidence_charts.unit_chart(units, [peak], TimeAxis(0, 5)))
     (mark,) = _all(root, "line", "peak")
     assert mark.get("x1") == mark.get("x2") == "40%"
     assert _all(root, "text", "peak-label")[0].text == "peak 2.00\u00a0s"
@@ -128,7 +128,7 @@ def test_labels_of_near_peaks_do_not_run_into_each_other() -> None:
     # Seen on the example clip: peaks at 2.00 and 2.16 of 6 s wrote their times over each other.
     units = _units({"AU12": [0.0, 1.0, 2.0, 1.0, 0.0, 0.0, 0.0]})
     peaks = [PeakFrame(2, seconds, 1.0, "all", None, {}, "") for seconds in (2.0, 2.16, 5.0)]
-    root = _parse(unit_chart.unit_chart(units, peaks, TimeAxis(0, 6)))
+    root = _parse(evidence_charts.unit_chart(units, peaks, TimeAxis(0, 6)))
     assert len(_all(root, "line", "peak")) == 3
     assert [e.text for e in _all(root, "text", "peak-label")] == ["peak 2.00\u00a0s", "peak 5.00\u00a0s"]
 
@@ -137,7 +137,7 @@ def test_a_phone_labels_fewer_peaks() -> None:
     # At 375 px the plot is 250 px wide and a label 85: "peak 1.12 speak 2.12 s". Those marked long are hidden there.
     units = _units({"AU12": [0.0, 1.0, 2.0, 1.0, 0.0, 0.0, 0.0]})
     peaks = [PeakFrame(2, seconds, 1.0, "all", None, {}, "") for seconds in (2.7, 0.5, 1.6, 5.0)]
-    root = _parse(unit_chart.unit_chart(units, peaks, TimeAxis(0, 5)))
+    root = _parse(evidence_charts.unit_chart(units, peaks, TimeAxis(0, 5)))
     labels = [(e.text, e.get("class")) for e in _all(root, "text") if "peak-label" in (e.get("class") or "")]
     assert labels == [
         ("peak 0.50\u00a0s", "peak-label"),
@@ -148,7 +148,7 @@ def test_a_phone_labels_fewer_peaks() -> None:
 
 
 def test_unit_chart_without_any_face_shows_no_number() -> None:
-    root = _parse(unit_chart.unit_chart(_units({"AU12": [NAN, NAN]}), [], TimeAxis(0, 2)))
+    root = _parse(evidence_charts.unit_chart(_units({"AU12": [NAN, NAN]}), [], TimeAxis(0, 2)))
     assert _all(root, "path") == []
     assert [e.text for e in _all(root, "text", "value")] == ["–"]
 
@@ -156,8 +156,8 @@ def test_unit_chart_without_any_face_shows_no_number() -> None:
 def test_long_charts_keep_strips_only() -> None:
     columns = {"AU12": [1.0] * 100}
     units = _units(columns, speech=[True] * 50 + [False] * 50)
-    assert _all(_parse(unit_chart.unit_chart(units, [], TimeAxis(0, 100))), "rect", "faint") == []
-    assert len(_all(_parse(unit_chart.unit_chart(units, [], TimeAxis(0, 60))), "rect", "faint")) == 1
+    assert _all(_parse(evidence_charts.unit_chart(units, [], TimeAxis(0, 100))), "rect", "faint") == []
+    assert len(_all(_parse(evidence_charts.unit_chart(units, [], TimeAxis(0, 60))), "rect", "faint")) == 1
 
 
 # --- voice -----------------------------------------------------------------------------------------------------------
@@ -176,22 +176,22 @@ def _voice(envelope: list[tuple[float, float]], f0_hz: list[float]) -> VoiceTrac
 def test_wave_outline_by_hand() -> None:
     # The loudest sample, 0.5, touches the border: 0.25 is a quarter of 1000 above the middle line at 500.
     voice = _voice([(-0.25, 0.25), (-0.5, 0.0)], [NAN, NAN])
-    (outline,) = voice_chart.wave_outlines(TimeAxis(0, 1), voice, 800)
+    (outline,) = evidence_charts.wave_outlines(TimeAxis(0, 1), voice, 800)
     assert outline.tolist() == [[0, 250], [2000, 500], [2000, 1000], [0, 750]]
 
 
 def test_silence_is_a_flat_line_not_a_division_by_zero() -> None:
-    (outline,) = voice_chart.wave_outlines(TimeAxis(0, 1), _voice([(0, 0), (0, 0)], [NAN, NAN]), 800)
+    (outline,) = evidence_charts.wave_outlines(TimeAxis(0, 1), _voice([(0, 0), (0, 0)], [NAN, NAN]), 800)
     assert set(outline[:, 1].tolist()) == {500.0}
 
 
 def test_pitch_axis_is_logarithmic() -> None:
-    shares = voice_chart.pitch_share(np.array([100.0, 200.0, 400.0]), 100.0, 400.0)
+    shares = evidence_charts.pitch_share(np.array([100.0, 200.0, 400.0]), 100.0, 400.0)
     assert shares.tolist() == pytest.approx([0, 0.5, 1])
-    assert voice_chart.pitch_range_hz(np.array([NAN])) is None
-    low, high = voice_chart.pitch_range_hz(np.array([100.0, 400.0])) or (0, 0)
+    assert evidence_charts.pitch_range_hz(np.array([NAN])) is None
+    low, high = evidence_charts.pitch_range_hz(np.array([100.0, 400.0])) or (0, 0)
     assert (low, high) == pytest.approx((94.387, 423.785), abs=1e-3)  # a semitone, a factor of 1.059463, outwards
-    low, high = voice_chart.pitch_range_hz(np.array([200.0])) or (0, 0)
+    low, high = evidence_charts.pitch_range_hz(np.array([200.0])) or (0, 0)
     assert (low, high) == pytest.approx((141.421, 282.843), abs=1e-3)  # an octave around 200 Hz
 
 
@@ -199,7 +199,7 @@ def test_voice_chart_draws_dots_pauses_and_words() -> None:
     voice = _voice([(-1, 1)] * 5, [200, NAN, 200, 200, NAN])
     transcript = Transcript((TranscriptLine("hello", 1.0, 2.0), TranscriptLine("untimed")), "given")
     root = _parse(
-        voice_chart.voice_chart(voice, TimeAxis(0, 4), pauses=[(0.5, 1.5)], transcript=transcript, most_points=800)
+        evidence_charts.voice_chart(voice, TimeAxis(0, 4), pauses=[(0.5, 1.5)], transcript=transcript, most_points=800)
     )
     (dots,) = _all(root, "path", "pitch")
     # One pitch, in the middle of its octave: height 500 of 1000; frames 0, 2 and 3 of 4 s.
@@ -213,7 +213,7 @@ def test_voice_chart_draws_dots_pauses_and_words() -> None:
 
 
 def test_voice_without_pitch_says_so() -> None:
-    svg = voice_chart.voice_chart(_voice([(-1, 1)] * 3, [NAN] * 3), TimeAxis(0, 3))
+    svg = evidence_charts.voice_chart(_voice([(-1, 1)] * 3, [NAN] * 3), TimeAxis(0, 3))
     assert "no pitch was found" in svg
     assert _all(_parse(svg), "path", "pitch") == []
 

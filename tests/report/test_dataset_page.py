@@ -13,11 +13,11 @@ from emotion_llama.merr.overview import Chooser, Overview, compare
 from emotion_llama.merr.quality.measures import assess
 from emotion_llama.merr.records import Sample
 from emotion_llama.merr.statistics import collect
-from emotion_llama.report.dataset_charts import Bar, count_bars, histogram, round_edges, shaded_table
-from emotion_llama.report.dataset_examples import thumbnail
-from emotion_llama.report.dataset_page import SECTIONS, render_dataset_page
+from emotion_llama.report.charts import Bar, count_bars, histogram, round_edges
+from emotion_llama.report.dataset_page import SECTIONS, render_dataset_page, render_sample_page
 from emotion_llama.report.dataset_text import render_dataset_text
-from emotion_llama.report.sample_page import render_sample_page
+from emotion_llama.report.images import thumbnail
+from emotion_llama.report.pages import environment
 from emotion_llama.report.sample_text import render_sample_text
 
 EVIL = "<script>alert(1)</script>\u202e\x1b[31m"
@@ -136,7 +136,7 @@ def test_pictures_are_small_and_their_absence_is_said() -> None:
     without = Page(render_dataset_page(make_overview(make_samples(), with_pictures=False)))
     found = re.findall(r"data:image/jpeg;base64,([A-Za-z0-9+/=]+)", with_them)
     assert len(found) == 7  # three happy ones, one of each of four other labels
-    assert without.text.count("No picture of a peak.") == 7
+    assert without.text.count("No image of a peak.") == 7
     assert len(with_them) < 150_000
 
 
@@ -149,7 +149,7 @@ def test_a_thumbnail_keeps_its_shape_and_is_never_enlarged() -> None:
     assert size(picture(640, 480)) == (270, 360)
     assert size(picture(100, 50)) == (50, 100)
     for broken in (b"", b"no picture"):
-        with pytest.raises(InputError, match=r"expected a picture, got \d+ bytes"):
+        with pytest.raises(InputError, match=r"expected an image, got \d+ bytes"):
             thumbnail(broken)
 
 
@@ -230,7 +230,7 @@ def test_the_table_says_the_same_as_the_page() -> None:
     assert "happy 3 2 3 0" in lines
     assert "words 0 0 6 1" in lines
     assert "AU12 lip corner puller 3 43 % 3.0" in [line.replace("\u00a0", " ") for line in lines]
-    assert "Fine descriptions that come to the label 100 % n=7" in [line.replace("\u00a0", " ") for line in lines]
+    assert "Fine descriptions that come to the label 100 % – 7" in [line.replace("\u00a0", " ") for line in lines]
 
 
 def test_a_sample_with_all_it_has() -> None:
@@ -274,6 +274,7 @@ def test_histograms_have_round_bounds_around_all_values(least: float, most: floa
 
 
 def test_shares_are_shaded_and_none_is_left_empty() -> None:
-    table = shaded_table("C", "L", ["x", "y", "z"], {"r": [0.5, 0.0, None]})
+    macros = environment().get_template("macros.html.j2").module
+    table = macros.shaded_table("C", ["L", "x", "y", "z"], [("r", [0.5, 0.0, None], ["50", "·", ""])])  # type: ignore[attr-defined]
     assert '<td style="--share:0.50">50</td>' in table
     assert '<td class="none">·</td><td class="none"></td>' in table

@@ -9,7 +9,7 @@ import pytest
 from emotion_llama.analysis import peak_view
 from emotion_llama.records import Analysis, Prediction
 from emotion_llama.report import selection
-from emotion_llama.report.pictures import peak_pictures
+from emotion_llama.report.images import peak_images
 
 
 def test_each_person_gets_a_segment_before_anybody_gets_two(two_people: Analysis) -> None:
@@ -47,7 +47,7 @@ def test_a_run_without_an_answer_names_the_most_frequent_reason(two_people: Anal
     assert selection.Run((other,)).problem == "too dark"
 
 
-def test_pictures_are_taken_in_order_until_the_budget_is_spent() -> None:
+def test_images_are_taken_in_order_until_the_budget_is_spent() -> None:
     sizes = {(0, 0): 40, (0, 1): 50, (0, 2): 20, (0, 3): 1}
     assert selection.within_budget(sizes, [(0, 2), (9, 9), (0, 0), (0, 1), (0, 3)], 100) == [(0, 2), (0, 0)]
     assert selection.within_budget(sizes, [(0, 1), (0, 0)], 90) == [(0, 1), (0, 0)]
@@ -69,7 +69,7 @@ class _Analyzer:
         return "backend"
 
 
-def test_peak_pictures_are_made_for_the_segments_that_a_page_shows(
+def test_peak_images_are_made_for_the_segments_that_a_page_shows(
     make_long: Callable[..., Analysis], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     asked = []
@@ -83,16 +83,16 @@ def test_peak_pictures_are_made_for_the_segments_that_a_page_shows(
 
     monkeypatch.setattr(peak_view, "peak_view", view)
     analysis = make_long(300.0, people=1)
-    pictures = peak_pictures(_Analyzer(), analysis)  # type: ignore[arg-type]
+    images = peak_images(_Analyzer(), analysis)  # type: ignore[arg-type]
     detailed = selection.choose_detailed(analysis.people)
     assert len(detailed) == 12
-    assert set(pictures) == set(detailed) - {detailed[2]}
-    assert {(p.width, p.height) for p in pictures.values()} == {(45, 45)}  # 30 x 1.5
+    assert set(images) == set(detailed) - {detailed[2]}
+    assert {(p.width, p.height) for p in images.values()} == {(45, 45)}  # 30 x 1.5
 
 
 def test_nothing_is_started_where_there_is_no_face(no_answer: Analysis, one_person: Analysis) -> None:
     analyzer = _Analyzer()
-    assert peak_pictures(analyzer, no_answer) == {}  # type: ignore[arg-type]
+    assert peak_images(analyzer, no_answer) == {}  # type: ignore[arg-type]
     untracked = dataclasses.replace(one_person.people[0], track=None)
-    assert peak_pictures(analyzer, dataclasses.replace(one_person, people=(untracked,))) == {}  # type: ignore[arg-type]
+    assert peak_images(analyzer, dataclasses.replace(one_person, people=(untracked,))) == {}  # type: ignore[arg-type]
     assert analyzer.started == 0

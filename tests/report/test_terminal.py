@@ -14,7 +14,8 @@ from rich.console import Console
 
 from emotion_llama.errors import InputError
 from emotion_llama.records import Analysis, Prediction, Transcript, TranscriptLine
-from emotion_llama.report import sheet, terminal
+from emotion_llama.report import console as consoles
+from emotion_llama.report import terminal
 
 ANSI = re.compile(r"\x1b\[[0-9;]*m")
 HARD_NAMES = {
@@ -70,7 +71,7 @@ def test_terminal_says_what_the_page_says_first(one_person: Analysis) -> None:
     shown = terminal.render_terminal(one_person)
     lines = shown.splitlines()
     assert lines[:5] == [
-        "talk.mp4", "6.00 s · 1280 × 720 px, 25 fps · sound 48000 Hz", "", "Reads as happy · 71 %",
+        "talk.mp4", "6.00 s · 1280 × 720 px, 25 fps · audio 48000 Hz", "", "Predicted: happy · 71 %",
         "Next is surprise with 12 %: a clear lead.",
     ]  # fmt: skip
     flat = " ".join(shown.split())
@@ -79,9 +80,9 @@ def test_terminal_says_what_the_page_says_first(one_person: Analysis) -> None:
         "Person 1 (main person)",
         "Face peak at 2.60 s: AU45 blink 3.5, AU12 lip corner puller 3.4",
         "Voice high-pitched, lively, fast voice (median pitch 205 Hz; pitch range 6.2 semitones",
-        "Words “Oh! What a lovely surprise",
-        "Speaks for happy Face cheek raiser (AU06) 2.2 of 5 → happy +1.4, sad −0.6",
-        "Speaks for others Face lips part (AU25) 1.5 of 5 → surprise +0.4",
+        "Transcript “Oh! What a lovely surprise",
+        "For happy Face cheek raiser (AU06) 2.2 of 5 (sad −0.6) happy +1.4",
+        "For other labels Face lips part (AU25) 1.5 of 5 surprise +0.4",
         "Could not be measured Tremor, pitch modulation at 3–10 Hz: no steady voiced run of 0.5 s.",
     ):
         assert words in flat
@@ -92,9 +93,9 @@ def test_terminal_says_what_the_page_says_first(one_person: Analysis) -> None:
 
 def test_segments_become_a_table(two_people: Analysis) -> None:
     shown = terminal.render_terminal(two_people)
-    assert "  0.00 – 4.00 s      happy 71 %     AU45 3.5, AU12 2.4, AU06 1.6  “Oh!" in shown
-    assert "  4.00 – 8.00 s      no answer\n" in shown
-    assert "  Most telling segment  0.00 – 4.00 s: Reads as happy · 71 %\n" in shown
+    assert "  0.00 – 4.00 s   happy 71 %     AU45 3.5, AU12 2.4, AU06 1.6  “Oh!" in shown
+    assert "  4.00 – 8.00 s   no answer\n" in shown
+    assert "  Most probable segment  0.00 – 4.00 s: Predicted: happy · 71 %\n" in shown
     assert "Warnings\n  3 frames could not be decoded and were left out.\n" in shown
 
 
@@ -106,22 +107,22 @@ def test_many_people_and_segments(make_long: Callable[..., Analysis]) -> None:
 
 def test_an_hour_without_an_answer_is_one_row(silent_hour: Analysis) -> None:
     shown = terminal.render_terminal(silent_hour).replace("\u00a0", " ")
-    assert "  0.00 s – 1:00:00   no answer      1800 segments\n" in shown
-    assert "Neighbours that read the same share a row" in shown
+    assert "  0.00 s – 1:00:00  no answer  1800 segments\n" in shown
+    assert "Neighbours with the same label share a row" in shown
     assert len(shown.splitlines()) < 25
 
 
 def test_cues_against_the_answer_come_apart(two_people: Analysis) -> None:
     second = dataclasses.replace(two_people, people=two_people.people[1:])
     flat = " ".join(terminal.render_terminal(second).split())
-    assert "Speaks against sad Face cheek raiser (AU06) 2.2 of 5 → sad −0.6, happy +1.4" in flat
+    assert "Against sad Face cheek raiser (AU06) 2.2 of 5 (happy +1.4) sad −0.6" in flat
 
 
 def test_no_answer(no_answer: Analysis) -> None:
     shown = terminal.render_terminal(no_answer)
     assert "No answer\nNo evidence: no face, no voice, no words.\n" in shown
     assert "%" not in shown
-    assert "    Words: no subtitle was given and there is none beside the file.\n" in shown
+    assert "    Transcript: no subtitle was given and there is none beside the file.\n" in shown
 
 
 def test_nobody_and_no_segment(one_person: Analysis) -> None:
@@ -135,22 +136,22 @@ def test_label_without_probabilities_draws_no_bar(one_person: Analysis) -> None:
     prediction = dataclasses.replace(segment.prediction, probabilities=None, cues=())
     person = dataclasses.replace(one_person.people[0], segments=(dataclasses.replace(segment, prediction=prediction),))
     shown = terminal.render_terminal(dataclasses.replace(one_person, people=(person,)))
-    assert "Reads as happy\nThe model gave no probability for its answer.\n" in shown
+    assert "Predicted: happy\nThe model gave no probability for its answer.\n" in shown
     assert "█" not in shown
 
 
 def test_ascii_has_the_same_content(one_person: Analysis) -> None:
     shown = terminal.render_terminal(one_person, encoding="latin-1")
     assert shown.isascii()
-    assert "Reads as happy - 71 %" in shown
-    assert 'Words  "Oh! What a lovely surprise' in shown
-    assert "cheek raiser (AU06) 2.2 of 5 -> happy +1.4, sad -0.6" in shown
+    assert "Predicted: happy - 71 %" in shown
+    assert 'Transcript  "Oh! What a lovely surprise' in shown
+    assert "cheek raiser (AU06) 2.2 of 5 (sad -0.6) " in shown
     assert "#" * 43 in shown  # 71 % of 60 columns
 
 
 def test_colour_changes_nothing_but_colour(one_person: Analysis) -> None:
     coloured = terminal.render_terminal(one_person, colour=True)
-    assert "\x1b[1mReads as happy" in coloured
+    assert "\x1b[1mPredicted: happy" in coloured
     plain = terminal.render_terminal(one_person)
     assert [line.rstrip() for line in ANSI.sub("", coloured).splitlines()] == plain.splitlines()
 
@@ -161,11 +162,11 @@ def test_too_narrow(one_person: Analysis) -> None:
 
 
 def test_line_keeps_both_ends_of_the_name(one_person: Analysis) -> None:
-    assert terminal.render_line(one_person).startswith("talk.mp4  Reads as happy · 71 %  ")
+    assert terminal.render_line(one_person).startswith("talk.mp4  Predicted: happy · 71 %  ")
     clip = dataclasses.replace(one_person.clip, path=Path("x" * 50 + "end.mp4"))
     line = terminal.render_line(dataclasses.replace(one_person, clip=clip), width=44)
-    # 44 less the verdict's 21 and two spaces: 21 columns for the name.
-    assert line == "x" * 10 + "…" + "xxx" + "end.mp4" + "  Reads as happy · 71 %"
+    # 44 less the headline's 23 and two spaces: 19 columns for the name.
+    assert line == "x" * 9 + "…" + "xx" + "end.mp4" + "  Predicted: happy · 71 %"
 
 
 @pytest.mark.parametrize(("terminal_like", "has_codes"), [(True, True), (False, False)])
@@ -194,25 +195,45 @@ def test_printing_to_a_console(one_person: Analysis, terminal_like: bool, has_co
     ],
 )
 def test_encodings(encoding: str | None, unicode: bool) -> None:
-    assert sheet.is_unicode(encoding) is unicode
+    assert consoles.is_unicode(encoding) is unicode
 
 
-def test_wrap_breaks_words_that_are_too_long() -> None:
-    assert sheet.wrap("ab cdefghij k", 4) == ["ab", "cdef", "ghij", "k"]
-    assert sheet.wrap("動画動画動", 4) == ["動画", "動画", "動"]
-    assert sheet.wrap("", 4) == [""]
+def _printout(encoding: str = "utf-8") -> consoles.Printout:
+    return consoles.Printout(40, colour=False, encoding=encoding)
+
+
+def test_paragraphs_are_wrapped_behind_their_label_and_long_words_broken() -> None:
+    out = _printout()
+    out.paragraph("ab " + "c" * 40, "  label: ")
+    out.paragraph("動画" * 20, "  ", indent=4)
+    out.paragraph("")
+    assert out.text().splitlines() == [
+        "  label: ab", " " * 9 + "c" * 31, " " * 9 + "c" * 9,
+        "  " + "動画" * 9, "    " + "動画" * 9, "    " + "動画" * 2, "",
+    ]  # fmt: skip
 
 
 def test_crop_counts_wide_characters_as_two() -> None:
-    assert sheet.crop("動画動画", 5) == "動画…"
-    assert sheet.crop("abc", 3) == "abc"
-    assert sheet.crop("abcdef", 4, "...") == "a..."
-    assert sheet.crop("abcdef", 2, "...") == ".."
-    assert sheet.crop_middle("abcdefghij", 5) == "ab…ij"
-    assert sheet.crop_middle("abcdefghij", 2) == "a…"
+    unicode, plain = _printout(), _printout("ascii")
+    assert unicode.crop("動画動画", 5) == "動画…"
+    assert unicode.crop("abc", 3) == "abc"
+    assert plain.crop("abcdef", 4) == "a..."
+    assert plain.crop("abcdef", 2) == ".."
+    assert unicode.crop_middle("abcdefghij", 5) == "ab…ij"
+    assert unicode.crop_middle("abcdefghij", 2) == "a…"
 
 
-def test_line_tells_what_speaks_for_the_answer_or_why_there_is_none(one_person: Analysis) -> None:
+def test_numbers_stand_below_their_headers() -> None:
+    out = _printout()
+    out.numbers("Title", ("done", "left"), [("first", "1", "20"), (("a long, long name", "bold"), "3")], name_width=14)
+    assert out.text().splitlines() == [
+        "Title               done      left",
+        "  first                1        20",
+        "  a long, lon…         3",
+    ]
+
+
+def test_line_has_what_supports_the_answer_or_why_there_is_none(one_person: Analysis) -> None:
     segment = one_person.people[0].segments[0]
     assert segment.evidence.peak_frame is not None
     strongest = [f"{name} {value:.1f}" for name, value in segment.evidence.peak_frame.units.items()][:3]

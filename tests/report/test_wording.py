@@ -94,22 +94,22 @@ def _segment(start: float, end: float, prediction: Prediction) -> Segment:
 
 def test_headline_names_the_runner_up() -> None:
     headline = wording.prediction_headline(_prediction(sad=0.25, happy=0.75))
-    assert headline.title.replace(wording.NBSP, " ") == "Reads as happy · 75 %"
-    assert headline.detail.replace(wording.NBSP, " ") == "Next is sad with 25 %: a clear lead."
+    assert headline[0].replace(wording.NBSP, " ") == "Predicted: happy · 75 %"
+    assert headline[1].replace(wording.NBSP, " ") == "Next is sad with 25 %: a clear lead."
 
 
 def test_headline_without_probabilities_makes_none_up() -> None:
     headline = wording.prediction_headline(Prediction("happy", None, "", "", "a model"))
-    assert headline == ("Reads as happy", "The model gave no probability for its answer.")
+    assert headline == ("Predicted: happy", "The model gave no probability for its answer.")
 
 
 def test_headline_of_an_answer_that_is_not_the_most_probable() -> None:
     headline = wording.prediction_headline(Prediction("sad", {"sad": 0.25, "happy": 0.75}, "", "", "a model"))
-    assert headline.detail.replace(wording.NBSP, " ") == "Not the most probable label: happy has 75 %."
+    assert headline[1].replace(wording.NBSP, " ") == "Not the most probable label: happy has 75 %."
 
 
 def test_headline_with_one_label_only() -> None:
-    assert wording.prediction_headline(_prediction(happy=1.0)).detail == "No other label was considered."
+    assert wording.prediction_headline(_prediction(happy=1.0))[1] == "No other label was considered."
 
 
 def test_a_problem_is_not_a_label() -> None:
@@ -127,9 +127,9 @@ def test_mean_weighs_by_length_and_leaves_unanswered_out() -> None:
     assert mean == pytest.approx({"happy": 0.3, "sad": 0.7})  # (1 * 0.9 + 3 * 0.1) / 4
     person = PersonAnalysis(1, True, "", None, segments)
     headline = wording.person_headline(person)
-    assert headline.title.replace(wording.NBSP, " ") == "Mostly reads as sad · 70 %"
-    assert headline.detail.startswith("Mean over 2 segments")
-    assert headline.detail.endswith("1 of 3 segments have no answer.")
+    assert headline[0].replace(wording.NBSP, " ") == "Predicted overall: sad · 70 %"
+    assert headline[1].startswith("Mean over 2 segments")
+    assert headline[1].endswith("1 of 3 segments have no answer.")
 
 
 def test_a_person_without_any_answer() -> None:

@@ -1,153 +1,135 @@
-"""The HTML page of an analysis: one file that asks nothing of any network.
-
-The page carries a content security policy that forbids every request (only `data:` pictures and inline style), no
-script, and no link that loads anything.
-"""
+"""The HTML page of an analysis: what `templates/analysis.html.j2` shows, row by row."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from importlib import resources
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from emotion_llama import __version__
-from emotion_llama.records import Analysis
-from emotion_llama.report.evidence_section import voice_figure
-from emotion_llama.report.markup import Html, element, join
-from emotion_llama.report.person_section import Context, person_section
-from emotion_llama.report.pictures import PeakPicture, peak_pictures
-from emotion_llama.report.selection import MOST_DETAILED, choose_detailed, points_per_curve, within_budget
+from emotion_llama.records import (
+    ActionUnits,
+    Analysis,
+    Clip,
+    Cue,
+    Evidence,
+    PeakFrame,
+    PersonAnalysis,
+    Prosody,
+    Segment,
+)
+from emotion_llama.report.charts import timeline
+from emotion_llama.report.evidence_charts import scale_of, unit_chart, voice_chart
+from emotion_llama.report.images import PeakImage, overlay, peak_images
+from emotion_llama.report.pages import render
+from emotion_llama.report.selection import (
+    MAX_DETAILED,
+    SHARED_ROWS,
+    choose_detailed,
+    points_per_curve,
+    timeline_rows,
+    within_budget,
+)
 from emotion_llama.report.series import TimeAxis
-from emotion_llama.report.tables import bullet_list, clip_facts, details, facts, stage_facts
-from emotion_llama.report.wording import Headline, caveat, is_answered, person_headline, person_name, sentence
+from emotion_llama.report.wording import (
+    PROSODY_ROWS,
+    SOURCES,
+    Headline,
+    caveat,
+    clock,
+    field_name,
+    figure,
+    is_answered,
+    lead_segment,
+    percent,
+    person_headline,
+    person_name,
+    ranked,
+    sentence,
+    span,
+    unit_name,
+    weights_in_words,
+)
 from emotion_llama.speech.pauses import pauses
 
 if TYPE_CHECKING:
     from emotion_llama.analysis import Analyzer
 
-POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'"
+Row = tuple[str, ...]  # the cells of a table's row, or a name and its value
+
+MAX_PEAKS = 12  # marked in the chart of a whole recording
+MAX_PRINTED_ROWS = 20  # of a table of segments; a longer one stays on the screen
+NONE = "–"
 
 LIMITS = (
-    "This page describes expressions: what a face, a voice and words show in one recording. What a person feels is "
-    "not visible in them; people scowl in concentration and smile in embarrassment, and differ by culture, habit and "
-    "situation (Barrett et al., 2019, Psychological Science in the Public Interest 20).",
+    "This page describes expressions: what a face, a voice and a transcript show in one recording. What a person feels "
+    "is not visible in them; people scowl in concentration and smile in embarrassment, and differ by culture, habit "
+    "and situation (Barrett et al., 2019, Psychological Science in the Public Interest 20).",
     "Action units are estimated from the geometry of a face mesh. Head turns, glasses, beards, hands, poor light, low "
     "resolution and talking all change them.",
-    "A label is one of a short list. A state that is not on the list cannot be found, and mixed states are forced "
+    "A label is one of a short list. A state that is not on the list cannot be predicted, and mixed states are forced "
     "into shares.",
     "Do not base decisions about people on it: not on hiring, schooling, policing, health, credit or asylum. In the "
     "European Union, inferring emotions at work and in education is prohibited except for medical or safety reasons "
     "(Regulation (EU) 2024/1689, Article 5).",
 )
 
+# What zero means in a chart of action units.
+NEUTRAL_MEANINGS = {
+    "person": "the person's own neutral face, kept within what faces differ by: a smile that lasts the whole clip "
+    "still counts",
+    "population": "the neutral face of a population, as the clip shows too little of the person's own",
+    "backend": "what its source calls zero",
+}
+
 
 def analysis_page(analyzer: Analyzer, analysis: Analysis) -> str:
-    """The whole page of an analysis, with the pictures of its peak frames taken from the clip."""
-    return render_page(analysis, peak_pictures(analyzer, analysis), versions=analysis.versions)
+    """The whole page of an analysis, with the images of its peak frames taken from the clip."""
+    return render_page(analysis, peak_images(analyzer, analysis), versions=analysis.versions)
 
 
 def render_page(
     analysis: Analysis,
-    pictures: Mapping[tuple[int, int], PeakPicture],
+    images: Mapping[tuple[int, int], PeakImage],
     *,
     versions: Mapping[str, str] | None = None,
-    max_detailed_segments: int = MOST_DETAILED,
+    max_detailed_segments: int = MAX_DETAILED,
 ) -> str:
     """The whole page as HTML text, to be written as UTF-8.
 
     Args:
         analysis: what is shown.
-        pictures: the face at the peak frame, by (person_id, index of the segment). One that is missing is explained.
+        images: the face at the peak frame, by (person_id, index of the segment). One that is missing is explained.
         versions: name -> version of what made the analysis, for the record.
-        max_detailed_segments: how many segments are shown in full; the others are rows of a table. The most telling
+        max_detailed_segments: how many segments are shown in full; the others are rows of a table. The most probable
             come first: one of each person, then by probability.
     """
     detailed = choose_detailed(analysis.people, max_detailed_segments)
     # Base64 writes four characters for three bytes.
-    sizes = {key: 4 * len(picture.jpeg) // 3 for key, picture in pictures.items()}
-    context = Context(
-        analysis,
-        {key: pictures[key] for key in within_budget(sizes, detailed)},
-        pauses(analysis.voice) if analysis.voice is not None else (),
-        frozenset(detailed),
-        points_per_curve(len(detailed) + sum(len(person.segments) > 1 for person in analysis.people)),
-    )
-    body = element(
-        "main",
-        _summary(analysis),
-        *(person_section(context, person) for person in analysis.people),
-        _unowned_sound(context),
-        _record(analysis, versions or {}),
-        _limits(),
-    )
-    return f"<!doctype html>\n{element('html', _head(analysis), element('body', body), lang='en')}\n"
-
-
-def _head(analysis: Analysis) -> Html:
-    style = resources.files("emotion_llama.report").joinpath("style.css").read_text(encoding="utf-8")
-    return element(
-        "head",
-        element("meta", charset="utf-8"),
-        element("meta", http_equiv="Content-Security-Policy", content=POLICY),
-        element("meta", name="viewport", content="width=device-width, initial-scale=1"),
-        element("meta", name="color-scheme", content="light dark"),
-        element("meta", name="referrer", content="no-referrer"),
-        element("title", f"{analysis.clip.path.name} · emotion analysis"),
-        element("style", Html(style)),
+    sizes = {key: 4 * len(image.jpeg) // 3 for key, image in images.items()}
+    num_charts = len(detailed) + sum(len(person.segments) > 1 for person in analysis.people)
+    return render(
+        "analysis.html.j2",
+        analysis=analysis,
+        headline=_headline(analysis),
+        caveat=caveat(analysis.model) if is_answered(analysis.people) else "",
+        limits=LIMITS,
+        images={key: images[key] for key in within_budget(sizes, detailed)},
+        detailed=frozenset(detailed),
+        most_points=points_per_curve(num_charts),
+        pauses=pauses(analysis.voice) if analysis.voice is not None else (),
+        settings=[(name, _setting(value)) for name, value in analysis.settings.items()],
+        versions=list({"model": analysis.model, "emotion-llama": __version__, **(versions or {})}.items()),
+        shown_segments=lambda person: sum(key[0] == person.person_id for key in detailed),
+        **_HELPERS,
     )
 
 
-def _summary(analysis: Analysis) -> Html:
-    """File, verdict and how sure it is: what one has to know after a second."""
+def _headline(analysis: Analysis) -> Headline:
     if analysis.people:
-        main = person_headline(analysis.people[0])
-    else:
-        main = Headline(
-            "No answer", "No person was found: " + ("; ".join(analysis.warnings) or "no face and no voice.")
-        )
-    others = analysis.people[1:]
-    listed = [
-        element(
-            "li",
-            element("a", person_name(person), href=f"#person-{person.person_id}"),
-            f": {person_headline(person).title}",
-        )
-        for person in others
-    ]
-    parts = [
-        element("p", "Emotion analysis", class_="kicker"),
-        element("h1", analysis.clip.path.name, dir="auto"),
-        element("p", main.title, class_="verdict"),
-        element("p", sentence(main.detail), class_="detail"),
-        element("ul", *listed, class_="others") if listed else "",
-        element("p", caveat(analysis.model), class_="caveat") if is_answered(analysis.people) else "",
-    ]
-    if analysis.warnings:
-        parts.append(element("div", element("h2", "Warnings"), bullet_list(analysis.warnings), class_="warnings"))
-    return element("header", *parts)
-
-
-def _unowned_sound(context: Context) -> Html:
-    """The sound of a recording in which nobody was found, so that it is not lost."""
-    voice = context.analysis.voice
-    if context.analysis.people or voice is None or not len(voice.times_seconds):
-        return Html()
-    axis = TimeAxis(0.0, context.analysis.clip.duration_seconds)
-    drawn = voice_figure(voice, axis, context.pauses, None, context.most_points)
-    return element("section", element("h2", "Sound"), drawn)
-
-
-def _record(analysis: Analysis, versions: Mapping[str, str]) -> Html:
-    """File, settings, versions and time taken."""
-    settings = [(name, _setting(value)) for name, value in analysis.settings.items()]
-    parts = [element("h2", "For the record"), clip_facts(analysis.clip)]
-    shown = {"model": analysis.model, "emotion-llama": __version__, **versions}
-    parts.append(details("Model and versions", facts(shown.items()), printed=True))
-    if settings:
-        parts.append(details("Settings", facts(settings), printed=True))
-    if analysis.seconds_by_stage:
-        parts.append(details("Time taken by each stage", stage_facts(analysis.seconds_by_stage), printed=True))
-    return element("section", *parts, class_="record")
+        return person_headline(analysis.people[0])
+    return "No answer", "No person was found: " + ("; ".join(analysis.warnings) or "no face and no voice.")
 
 
 def _setting(value: object) -> str:
@@ -156,6 +138,180 @@ def _setting(value: object) -> str:
     return "not given" if value is None else str(value)
 
 
-def _limits() -> Html:
-    head = element("h2", "What this can and cannot know")
-    return element("section", head, join(element("p", sentence) for sentence in LIMITS), class_="limits")
+# --- the whole recording --------------------------------------------------------------------------------------------
+
+
+def joined_units(segments: Sequence[Segment]) -> ActionUnits | None:
+    """The units of all segments in one, where all come from one source; None otherwise."""
+    parts = [s.evidence.action_units for s in segments if s.evidence.action_units is not None]
+    if not parts or any(part.names != parts[0].names for part in parts):
+        return None
+    return ActionUnits(
+        parts[0].names,
+        np.concatenate([part.pts_seconds for part in parts]),
+        np.concatenate([part.intensity for part in parts]),
+        np.concatenate([part.confidence for part in parts]),
+        np.concatenate([part.is_blink for part in parts]),
+        np.concatenate([part.is_speech for part in parts]),
+        parts[0].neutral,
+        parts[0].source,
+    )
+
+
+def marked_peaks(segments: Sequence[Segment]) -> list[PeakFrame]:
+    """The peaks of all segments; none where there are so many that their lines would hide the curves."""
+    peaks = [s.evidence.peak_frame for s in segments if s.evidence.peak_frame is not None]
+    return peaks if len(peaks) <= MAX_PEAKS else []
+
+
+def segment_rows(segments: Sequence[Segment]) -> tuple[str, list[Row]]:
+    """A caption, and a row for each segment, or of many for each run: when, its label, and the evidence in short."""
+    runs = timeline_rows(segments)
+    rows: list[Row] = []
+    for run in runs:
+        evidence = run.evidence
+        units = evidence.peak_frame.units if evidence.peak_frame else {}
+        count = f" ({len(run.segments)} segments)" if len(run.segments) > 1 else ""
+        rows.append(
+            (
+                span(run.start_seconds, run.end_seconds) + count,
+                run.label or f"no answer: {run.problem}",
+                " · ".join(f"{label} {percent(share)}" for label, share in ranked(run.probabilities)[:2]) or NONE,
+                ", ".join(f"{name} {value:.1f}" for name, value in list(units.items())[:4]) or NONE,
+                evidence.tone.phrase if evidence.tone else NONE,
+                evidence.transcript.text if evidence.transcript else NONE,
+            )
+        )
+    return ("All segments" if len(runs) == len(segments) else f"All segments. {SHARED_ROWS}"), rows
+
+
+# --- one segment ----------------------------------------------------------------------------------------------------
+
+
+def cue_rows(cues: Sequence[Cue]) -> list[Row]:
+    """What each cue measured, and the log-odds it adds to which labels and takes from which."""
+    rows: list[Row] = []
+    for cue in cues:
+        added = weights_in_words({label: weight for label, weight in cue.weights.items() if weight > 0})
+        taken = weights_in_words({label: weight for label, weight in cue.weights.items() if weight <= 0})
+        rows.append((SOURCES[cue.source], cue.text, added or NONE, taken or NONE, cue.origin))
+    return rows
+
+
+def unit_rows(evidence: Evidence) -> list[Row]:
+    """Each unit at the peak, its maximum and when, and its mean over the frames with a face."""
+    units, peak = evidence.action_units, evidence.peak_frame
+    if units is None:
+        return []
+    at = None if peak is None else int(np.argmin(np.abs(units.pts_seconds - peak.pts_seconds)))
+    rows: list[Row] = []
+    for name in units.names:
+        values = units.column(name)
+        seen = np.isfinite(values)
+        at_peak = None if at is None else figure(float(values[at]), 2)
+        if not seen.any():
+            rows.append((unit_name(name), at_peak or NONE, NONE, NONE, NONE))
+            continue
+        maximum = int(np.nanargmax(values))
+        numbers = (at_peak, figure(float(values[maximum]), 2), clock(float(units.pts_seconds[maximum])))
+        rows.append((unit_name(name), *(n or NONE for n in numbers), figure(float(values[seen].mean()), 2) or NONE))
+    return rows
+
+
+def unit_keys(units: ActionUnits, peaks: Sequence[PeakFrame]) -> list[Row]:
+    """The colours that a chart of units shows, and their meaning."""
+    present = (
+        ("peak", "peak", bool(peaks)),
+        ("gap", "no face", bool((~units.valid).any())),
+        ("talk", "talking", bool(units.is_speech.any())),
+        ("blink", "blink", bool(units.is_blink.any())),
+    )
+    return [(kind, meaning) for kind, meaning, there in present if there]
+
+
+def prosody_rows(prosody: Prosody) -> list[Row]:
+    """All measures of a voice with their units; one that the audio does not support is shown as such."""
+    rows: list[Row] = []
+    for name, (title, unit, decimals) in PROSODY_ROWS.items():
+        value = getattr(prosody, name)
+        shown = figure(100 * value if name == "pause_share" and value is not None else value, decimals)
+        rows.append((title, "not measurable" if shown is None else shown, "" if shown is None else unit))
+    return rows
+
+
+def probability_rows(probabilities: Mapping[str, float]) -> list[Row]:
+    """The numbers behind the bars, with digits enough to compare."""
+    return [(label, f"{100 * share:.2f} %") for label, share in ranked(probabilities)]
+
+
+def missing_items(evidence: Evidence) -> list[str]:
+    """What could not be measured, and why."""
+    return [sentence(f"{field_name(missing.what)}: {missing.reason}") for missing in evidence.missing]
+
+
+def why_no_image(evidence: Evidence) -> str:
+    """Why a segment is shown without a face."""
+    if evidence.peak_frame is not None:
+        return f"The peak is at {clock(evidence.peak_frame.pts_seconds)}; its image is not part of this page."
+    reason = evidence.why_missing("peak_frame") or evidence.why_missing("action_units") or "there is no peak frame"
+    return sentence(f"No image of the face: {reason}")
+
+
+def image_description(person: PersonAnalysis, peak: PeakFrame) -> str:
+    """The text that stands for the image of a face."""
+    present = ", ".join(map(unit_name, peak.units)) or "no unit above the threshold"
+    return f"Face of {person_name(person)} at the peak frame, {clock(peak.pts_seconds)}: {present}"
+
+
+# --- the record -----------------------------------------------------------------------------------------------------
+
+
+def clip_facts(clip: Clip) -> list[Row]:
+    """The properties of a file."""
+    pairs = [("File", clip.path.name), ("Duration", clock(clip.duration_seconds)), ("SHA-256", clip.sha256[:16] + "…")]
+    if clip.video is None:
+        pairs.append(("Video", "none"))
+    else:
+        video = clip.video
+        rate = f"{video.fps:.2f}".rstrip("0").rstrip(".") + " fps" + (", variable" * video.is_variable_frame_rate)
+        pairs.append(("Video", f"{video.width} × {video.height} px, {rate}, {video.codec}, {video.pixel_format}"))
+        if video.rotation_degrees:
+            pairs.append(("Turned upright by", f"{video.rotation_degrees}°"))
+    if clip.audio is None:
+        pairs.append(("Audio", "none"))
+    else:
+        channels = {1: "mono", 2: "stereo"}.get(clip.audio.channels, f"{clip.audio.channels} channels")
+        pairs.append(("Audio", f"{clip.audio.sample_rate_hz} Hz, {channels}, {clip.audio.codec}"))
+    return [*pairs]
+
+
+def stage_facts(seconds_by_stage: Mapping[str, float]) -> list[Row]:
+    """How long each stage took, and all of them."""
+    return [(name, f"{s:.2f} s") for name, s in (*seconds_by_stage.items(), ("all", sum(seconds_by_stage.values())))]
+
+
+# What the template calls.
+_HELPERS = {
+    "clip_facts": clip_facts,
+    "cue_rows": cue_rows,
+    "image_description": image_description,
+    "joined_units": joined_units,
+    "lead_segment": lead_segment,
+    "marked_peaks": marked_peaks,
+    "max_printed_rows": MAX_PRINTED_ROWS,
+    "missing_items": missing_items,
+    "neutral_meanings": NEUTRAL_MEANINGS,
+    "overlay": overlay,
+    "probability_rows": probability_rows,
+    "prosody_rows": prosody_rows,
+    "scale_of": scale_of,
+    "segment_rows": segment_rows,
+    "stage_facts": stage_facts,
+    "time_axis": TimeAxis,
+    "timeline": timeline,
+    "unit_chart": unit_chart,
+    "unit_keys": unit_keys,
+    "unit_rows": unit_rows,
+    "voice_chart": voice_chart,
+    "why_no_image": why_no_image,
+}

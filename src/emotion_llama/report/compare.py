@@ -10,6 +10,8 @@ from emotion_llama.errors import InputError
 from emotion_llama.evaluation.parsers import parse_label
 from emotion_llama.evaluation.records import EvalPrompt, EvalSample, Output, System, Truth
 from emotion_llama.labels import MERR9, LabelSpace
+from emotion_llama.report.console import Printout
+from emotion_llama.report.wording import percent, ranked
 
 REASON = EvalPrompt("reason", max_new_tokens=300)
 
@@ -108,21 +110,18 @@ def words_of(clip: Path, subtitle: str | None) -> str | None:
 
 def render_comparison_text(found: ClipComparison, *, colour: bool = False, encoding: str | None = "utf-8") -> str:
     """The comparison for a terminal of 80 columns."""
-    from emotion_llama.report.sheet import Part, Sheet
-    from emotion_llama.report.wording import percent
-
-    sheet = Sheet(80, colour=colour, encoding=encoding)
-    sheet.line(Part(found.clip.name, "bold"))
-    sheet.paragraph(f'"{found.words}"' if found.words else "no words are known", first="words: ", style="dim")
+    out = Printout(80, colour=colour, encoding=encoding)
+    out.line((found.clip.name, "bold"))
+    out.paragraph(f'"{found.words}"' if found.words else "no transcript is known", "transcript: ", style="dim")
     for side in found.sides:
-        sheet.line()
-        shares = sorted((side.probabilities or {}).items(), key=lambda pair: -pair[1])[:3]
-        told = side.label or f"no label ({side.problem})"
-        sheet.line(Part(side.name, "bold"), "  ", Part(told, "accent" if side.label else "warning"))
+        shares = ranked(side.probabilities)[:3]
+        label = (side.label, "cyan") if side.label else (f"no label ({side.problem})", "yellow")
+        out.line()
+        out.line((side.name, "bold"), "  ", label)
         if shares:
-            sheet.paragraph(", ".join(f"{label} {percent(share)}" for label, share in shares), first="  ")
+            out.paragraph(", ".join(f"{label} {percent(share)}" for label, share in shares), "  ")
         if side.answer is not None:
-            sheet.paragraph(side.answer or "(an empty answer)", first="  answer: ", indent="    ")
+            out.paragraph(side.answer or "(an empty answer)", "  answer: ", indent=4)
         reasons = side.reasoning or f"none ({side.reasoning_problem or 'an empty answer'})"
-        sheet.paragraph(reasons, first="  reasons: ", indent="    ")
-    return sheet.text()
+        out.paragraph(reasons, "  reasons: ", indent=4)
+    return out.text()

@@ -1,24 +1,32 @@
-"""The HTML page of a data set: one file that asks nothing of any network."""
+"""The HTML pages of a data set and of one sample: what `templates/dataset.html.j2` and `sample.html.j2` show."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from importlib import resources
+from collections.abc import Mapping, Sequence
+from itertools import groupby
+from typing import Any
 
-from emotion_llama import __version__
-from emotion_llama.merr.overview import Overview
-from emotion_llama.report.analysis_page import POLICY
-from emotion_llama.report.dataset_counts import distributions, modalities, phases
-from emotion_llama.report.dataset_examples import examples
-from emotion_llama.report.dataset_tables import comparison, makers, quality, reviews
-from emotion_llama.report.markup import Html, element, join
-from emotion_llama.report.tables import details, facts
-from emotion_llama.report.wording import clock
+from emotion_llama.merr.overview import Example, Overview
+from emotion_llama.merr.quality.measures import Measure
+from emotion_llama.merr.records import Json, Sample
+from emotion_llama.merr.review_figures import ReviewStatistics, review_lines
+from emotion_llama.merr.statistics import Statistics
+from emotion_llama.merr.values import label_of, part, peak_units, subtitle_text, text_of
+from emotion_llama.report.charts import Bar
+from emotion_llama.report.images import thumbnail
+from emotion_llama.report.pages import render
+from emotion_llama.report.sample_text import clip_in_short, in_order, maker, value_lines
+from emotion_llama.report.wording import NBSP, percent, unit_name
+
+MAX_BARS = 20
+IMAGE_BYTES = 1_500_000  # all images of a page together, base64
+LANGUAGES = ("en", "zh")
+NONE = "–"
 
 SECTIONS: Mapping[str, str] = {
     "phases": "What became of the clips",
     "distributions": "What is in it",
-    "modalities": "Do face, voice and words agree?",
+    "modalities": "Do face, voice and transcript agree?",
     "quality": "Quality",
     "reviews": "What reviewers decided",
     "comparison": "Beside published data sets",
@@ -27,100 +35,345 @@ SECTIONS: Mapping[str, str] = {
 }
 
 LIMITS = (
-    "Labels describe expressions: what a face, a voice and words show in a clip. What a person felt is not visible in "
-    "them; people scowl in concentration and smile in embarrassment, and differ by culture, habit and situation "
-    "(Barrett et al., 2019, Psychological Science in the Public Interest 20).",
-    "A label that rules gave is a pseudo-label: it says which action units were strong, not what an annotator saw. "
-    "A model trained on them learns these rules and their mistakes.",
-    "People in the clips are people. Whether they may be collected, shown and shared is for their consent, the clips' "
-    "licence and the law to say, not for this page; it holds pictures of them.",
-    "Do not build on it what decides about people: hiring, schooling, policing, health, credit or asylum. In the "
+    "Labels describe expressions: what a face, a voice and a transcript show in a clip. What a person felt is not "
+    "visible in them; people scowl in concentration and smile in embarrassment, and differ by culture, habit and "
+    "situation (Barrett et al., 2019, Psychological Science in the Public Interest 20).",
+    "A label given by rules is a pseudo-label: it says which action units were strong, not what an annotator saw. "
+    "A model trained on such labels learns these rules and their mistakes.",
+    "The clips show people. Their consent, the clips' licence and the law decide whether clips may be collected, shown "
+    "and shared, not this page; it contains images of them.",
+    "Do not base decisions about people on it: not on hiring, schooling, policing, health, credit or asylum. In the "
     "European Union, inferring emotions at work and in education is prohibited except for medical or safety reasons "
     "(Regulation (EU) 2024/1689, Article 5).",
 )
 
+Row = tuple[str, ...]  # the cells of a table's row
+
 
 def render_dataset_page(overview: Overview) -> str:
-    """The whole page as HTML text, to be written as UTF-8."""
-    found = overview.statistics
-    parts: dict[str, list[Html]] = {
-        "phases": phases(found),
-        "distributions": distributions(found),
-        "modalities": modalities(found),
-        "quality": quality(overview.measures),
-        "reviews": reviews(overview.reviews),
-        "comparison": comparison(overview.comparison),
-        "examples": examples(overview.examples),
-        "makers": [*makers(found), *_recipe(overview)],
-    }
-    sections = [element("section", element("h2", SECTIONS[name]), *content, id=name) for name, content in parts.items()]
-    main = element("main", _summary(overview), *sections, _limits())
-    return page(f"{overview.name} · emotion data set", main)
+    """The page of a data set as HTML text, to be written as UTF-8."""
+    import yaml
 
-
-def page(title: str, main: Html) -> str:
-    """A whole page: it may load nothing and run nothing."""
-    return f"<!doctype html>\n{element('html', _head(title), element('body', main), lang='en')}\n"
-
-
-def _head(title: str) -> Html:
-    folder = resources.files("emotion_llama.report")
-    style = "\n".join(folder.joinpath(file).read_text(encoding="utf-8") for file in ("style.css", "dataset.css"))
-    return element(
-        "head",
-        element("meta", charset="utf-8"),
-        element("meta", http_equiv="Content-Security-Policy", content=POLICY),
-        element("meta", name="viewport", content="width=device-width, initial-scale=1"),
-        element("meta", name="color-scheme", content="light dark"),
-        element("meta", name="referrer", content="no-referrer"),
-        element("title", title),
-        element("style", Html(style)),
+    recipe = yaml.safe_dump(dict(overview.recipe), sort_keys=False, allow_unicode=True) if overview.recipe else ""
+    return render(
+        "dataset.html.j2",
+        overview=overview,
+        found=overview.statistics,
+        sections=SECTIONS,
+        limits=LIMITS,
+        problems=_problems(overview.statistics),
+        example_groups=_example_groups(overview.examples),
+        recipe=recipe.rstrip(),
+        **_HELPERS,
     )
 
 
-def _summary(overview: Overview) -> Html:
-    found = overview.statistics
-    samples = "sample" if found["coarse"] == 1 else "samples"
-    detail = f"From {found['clips']:,} clips. {found['fine']:,} of the samples have a fine-grained description."
-    if found["durations"] is not None:
-        detail += f" {clock(found['seconds'])} of video and sound in all."
-    if found["labels"]:
-        detail += f" {len(found['labels'])} labels; the most frequent is {found['labels'][0]['label']}."
-    warnings = [
+def render_sample_page(sample: Sample, image_png: bytes | None) -> str:
+    """The page of one sample as HTML text, to be written as UTF-8."""
+    left = [
+        f"{run.status.capitalize()}{' from the fine set' if run.scope == 'fine' else ''} at {stage}: {run.reason}."
+        for stage, run in sample.runs.items()
+        if run.status != "done"
+    ]
+    return render(
+        "sample.html.j2",
+        sample=sample,
+        label=label_of(sample),
+        clip=clip_in_short(sample),
+        left=left,
+        shown=_card(sample, None if image_png is None else thumbnail(image_png)),
+        fields=in_order(sample),
+        value_lines=value_lines,
+        maker=maker,
+        limits=LIMITS[:1] + LIMITS[2:],
+    )
+
+
+def plain(name: str) -> str:
+    """The name of a field or phase for display: "visual_expression" is "visual expression"."""
+    return name.replace("_", " ")
+
+
+def _in_language(name: str, language: str) -> str:
+    return plain(name) + (f" ({language})" if language else "")
+
+
+def _reasons(counts: Mapping[str, int]) -> str:
+    return "; ".join(f"{reason} ({count:,})" for reason, count in counts.items()) or NONE
+
+
+def _problems(found: Statistics) -> list[str]:
+    problems = [
         f"{what} stand in more than one split: {', '.join(names[:8])}{' and others' if len(names) > 8 else ''}."
         for what, names in (("Persons", found["shared_persons"]), ("Source videos", found["shared_sources"]))
         if names
     ]
     if found["ungrouped"]:
-        warnings.append(
+        problems.append(
             f"{found['ungrouped']:,} samples were split each by itself: neither their source nor their person is "
             "known, and one person may stand in two splits."
         )
-    links = [element("a", title, href=f"#{name}") for name, title in SECTIONS.items()]
-    parts = [
-        element("p", "Emotion data set", class_="kicker"),
-        element("h1", overview.name, dir="auto"),
-        element("p", f"{found['coarse']:,} {samples}", class_="verdict"),
-        element("p", detail, class_="detail"),
-        element("nav", join(links), class_="sections", aria_label="Sections"),
+    return problems
+
+
+# --- bars -----------------------------------------------------------------------------------------------------------
+
+
+def phase_bars(found: Statistics) -> list[Bar]:
+    """How many clips are left after each phase."""
+    bars, left = [], found["clips"]
+    for phase in found["phases"]:
+        left = min(left, phase["done"] + phase["dropped_fine"])
+        bars.append(Bar(plain(phase["stage"]), left, left, f"{left:,}"))
+    return bars
+
+
+def label_bars(found: Statistics) -> list[Bar]:
+    """Samples of each label, those with a fine description strongly."""
+    bars = [Bar(c["label"], c["fine"], c["coarse"], f"{c['coarse']:,} · {c['fine']:,}") for c in found["labels"]]
+    return [*bars, Bar("no label", 0, found["unlabelled"], f"{found['unlabelled']:,}")] if found["unlabelled"] else bars
+
+
+def unit_bars(found: Statistics) -> list[Bar]:
+    """In which share of the peak frames a unit is present."""
+    return [
+        Bar(c["unit"], c["present"], c["present"], percent(c["present"] / found["peaks"]),
+            unit_name(c["unit"]).removeprefix(c["unit"]), f", mean {c['mean_intensity']:.1f}")
+        for c in found["units"][:MAX_BARS]
+    ]  # fmt: skip
+
+
+def strength_bars(found: Statistics) -> list[Bar]:
+    """Samples by the strength of the expression."""
+    strengths = {s: sum(c["strengths"].get(s, 0) for c in found["labels"]) for s in ("slight", "moderate", "strong")}
+    others = sum(sum(c["strengths"].values()) for c in found["labels"]) - sum(strengths.values())
+    return [*(Bar(name, n, n, f"{n:,}") for name, n in strengths.items()), Bar("not stated", 0, others, f"{others:,}")]
+
+
+def counted_bars(counts: Mapping[str, int], most: int, before: str = "", *, strong: bool = True) -> list[Bar]:
+    """The first `most` counts."""
+    return [Bar(f"{before}{name}", n if strong else 0, n, f"{n:,}") for name, n in list(counts.items())[:most]]
+
+
+def conflict_bars(found: Statistics) -> list[Bar]:
+    """Samples by the modalities that point to different labels."""
+    return [
+        Bar(
+            f"{c['first']} {c['first_label']}, {c['second']} {c['second_label']}",
+            c["count"],
+            c["count"],
+            f"{c['count']:,}",
+        )
+        for c in found["conflicts"][:MAX_BARS]
     ]
-    if warnings:
-        listed = element("ul", *(element("li", warning) for warning in warnings))
-        parts.append(element("div", element("h2", "Warnings"), listed, class_="warnings"))
-    return element("header", *parts)
 
 
-def _recipe(overview: Overview) -> list[Html]:
-    import yaml
-
-    made_by = facts([("emotion-llama", __version__)])
-    if not overview.recipe:
-        return [made_by, element("p", "This build has no recipe: it was imported.", class_="note")]
-    text = yaml.safe_dump(dict(overview.recipe), sort_keys=False, allow_unicode=True)
-    lines = join((element("span", line) for line in text.rstrip().split("\n")), "\n")
-    return [made_by, details("The whole recipe", element("pre", lines, class_="recipe"))]
+# --- rows -----------------------------------------------------------------------------------------------------------
 
 
-def _limits() -> Html:
-    head = element("h2", "What this can and cannot know")
-    return element("section", head, join(element("p", sentence) for sentence in LIMITS), class_="limits")
+def phase_rows(found: Statistics) -> list[Row]:
+    """The phases in which clips left, and why."""
+    return [
+        (plain(p["stage"]), f"{p['dropped']:,}", f"{p['dropped_fine']:,}", f"{p['failed']:,}", _reasons(p["reasons"]))
+        for p in found["phases"]
+        if p["reasons"] or p["failed"] or p["dropped"]
+    ]
+
+
+def unit_shares(found: Statistics) -> tuple[Row, list[tuple[str, list[float], Row]]]:
+    """Header and rows of the table of units by label: name, shares 0..1, their texts."""
+    rows = []
+    for label in found["labels"]:
+        shares = [c["by_label"].get(label["label"], 0) / label["coarse"] for c in found["units"]]
+        rows.append((label["label"], shares, tuple(f"{100 * share:.0f}" if share else "·" for share in shares)))
+    return ("Label", *(c["unit"] for c in found["units"])), rows
+
+
+def split_rows(found: Statistics) -> list[Row]:
+    """Each split."""
+    return [
+        (s["split"], *(f"{n:,}" for n in (s["coarse"], s["fine"], s["persons"], s["sources"])),
+         ", ".join(f"{label}{NBSP}{n:,}" for label, n in s["labels"].items()))
+        for s in found["splits"]
+    ]  # fmt: skip
+
+
+def text_rows(found: Statistics) -> list[Row]:
+    """Each description in each language: how many, how long, how varied."""
+    return [
+        (_in_language(t["name"], t["language"]), f"{t['length']['count']:,}",
+         f"{t['length']['median']:.0f}, {t['length']['low']:.0f} to {t['length']['high']:.0f}", f"{t['tokens']:,}",
+         *(NONE if ratio is None else f"{ratio:.3f}" for ratio in (t["distinct_1"], t["distinct_2"])))
+        for t in found["texts"]
+    ]  # fmt: skip
+
+
+def coverage_rows(found: Statistics) -> list[Row]:
+    """Each field: present or missing, and why."""
+    return [
+        (
+            _in_language(c["name"], c["language"]),
+            f"{c['present']:,}",
+            f"{sum(c['missing'].values()):,}" + (f", {c['not_made']:,} not made" if c["not_made"] else ""),
+            _reasons(c["missing"]),
+        )
+        for c in found["coverage"]
+    ]
+
+
+def agreement_rows(found: Statistics) -> list[Row]:
+    """What each modality alone predicts, against the label."""
+    rows: list[Row] = []
+    for a in found["agreements"]:
+        answered = a["agrees"] + a["disagrees"]
+        share = f" ({percent(a['agrees'] / answered)} of those with a label)" if answered else ""
+        rows.append(
+            (
+                a["modality"],
+                f"{a['agrees']:,}{share}",
+                f"{a['disagrees']:,}",
+                f"{a['silent']:,}",
+                _reasons(a["not_read"]),
+            )
+        )
+    return rows
+
+
+def why_nothing(measure: Measure) -> str:
+    """Why a measure has no value, or left samples out."""
+    return _reasons(measure.left_out) if measure.left_out else "nothing to measure"
+
+
+def share_text(value: float | None) -> str:
+    """Shares as percent; "–" for none."""
+    return NONE if value is None else percent(value)
+
+
+def unmeasured_rows(measures: Sequence[Measure]) -> list[Row]:
+    """The measures without a value."""
+    return [(m.title, why_nothing(m)) for m in measures if m.value is None]
+
+
+def reviewer_rows(found: ReviewStatistics) -> list[Row]:
+    """What each reviewer decided."""
+    return [
+        (r["reviewer"], *(f"{n:,}" for n in (r["reviewed"], r["accepted"], r["fixed"], r["rejected"])),
+         NONE if r["mean_stars"] is None else f"{r['mean_stars']:.1f} of {r['starred']:,}")
+        for r in found["reviewers"]
+    ]  # fmt: skip
+
+
+def pair_rows(found: ReviewStatistics) -> list[Row]:
+    """How far each two reviewers agree."""
+    rows: list[Row] = []
+    for pair in found["pairs"]:
+        cells = [f"{pair['first']}, {pair['second']}"]
+        for agreement in (pair["decisions"], pair["labels"]):
+            kappa = NONE if agreement["kappa"] is None else f"{agreement['kappa']:.2f}"
+            cells += [f"{agreement['compared']:,}", share_text(agreement["equal"]), kappa]
+        rows.append(tuple(cells))
+    return rows
+
+
+def maker_rows(found: Statistics) -> list[Row]:
+    """Which annotator and model made each field, with which prompt, with the label shown or not, at which cost."""
+    return [
+        (
+            _in_language(m["name"], m["language"]),
+            m["annotator"],
+            m["model"],
+            m["prompt_sha256"][:8] if m["prompt_sha256"] else NONE,
+            "yes" if m["label_shown"] else "no",
+            f"{m['made']:,}",
+            f"{m['missing']:,}",
+            *(NONE if n is None else f"{n:,}" for n in (m["tokens_in"], m["tokens_out"])),
+        )
+        for m in found["makers"]
+    ]
+
+
+# --- examples -------------------------------------------------------------------------------------------------------
+
+
+def _example_groups(chosen: Sequence[Example]) -> list[tuple[str, list[dict[str, Any]]]]:  # label, cards
+    left, groups = IMAGE_BYTES, []
+    for label, group in groupby(chosen, key=lambda example: label_of(example[0]) or "no label"):
+        cards = []
+        for sample, image_png in group:
+            image = None if image_png is None else thumbnail(image_png)
+            if image is not None and 4 * len(image) // 3 > left:
+                image = None
+            left -= 0 if image is None else 4 * len(image) // 3
+            cards.append(_card(sample, image))
+        groups.append((label, cards))
+    return groups
+
+
+def _card(sample: Sample, image: bytes | None) -> dict[str, Any]:  # what sample_card.html.j2 shows
+    return {
+        "clip_id": sample.clip.clip_id,
+        "image": image,
+        "how_labelled": _how_labelled(sample),
+        "transcript": subtitle_text(sample.value("subtitle")),
+        "conflicts": [text_of(conflict) or "" for conflict in _list(sample.value("conflicts"))],
+        "texts": [_texts(sample, language) for language in LANGUAGES],
+    }
+
+
+def _texts(sample: Sample, language: str) -> dict[str, Any]:  # one language's part of a card
+    clues = sample.value("clues", language)
+    return {
+        "language": language,
+        "fine": text_of(sample.value("fine_caption", language)),
+        "coarse": text_of(sample.value("coarse_caption", language)),
+        "clues": [
+            (kind, str(clue))
+            for name, kind in (("supporting", "for"), ("misleading", "against"))
+            for clue in _list(part(clues, name))
+        ],
+    }
+
+
+def _how_labelled(sample: Sample) -> str:
+    value = sample.value("label")
+    source, strength, confidence = (part(value, name) for name in ("source", "strength", "confidence"))
+    if label_of(sample) is None:
+        return "no label"
+    said = ["label given" if source == "given" else "label by rules"]
+    if isinstance(strength, str):
+        said.append(strength)
+    if isinstance(confidence, (int, float)):
+        said.append(f"confidence {confidence:.2f}")
+    seconds = part(sample.value("peak"), "pts_seconds")
+    if isinstance(seconds, (int, float)):
+        units = ", ".join(f"{name} {x:.1f}" for name, x in (peak_units(sample) or {}).items())
+        said.append(f"peak at {seconds:.2f} s" + (f" ({units})" if units else ""))
+    return "; ".join(said)
+
+
+def _list(value: Json) -> list[Json]:
+    return value if isinstance(value, list) else []
+
+
+# What the template calls.
+_HELPERS = {
+    "agreement_rows": agreement_rows,
+    "conflict_bars": conflict_bars,
+    "counted_bars": counted_bars,
+    "coverage_rows": coverage_rows,
+    "label_bars": label_bars,
+    "maker_rows": maker_rows,
+    "pair_rows": pair_rows,
+    "phase_bars": phase_bars,
+    "phase_rows": phase_rows,
+    "review_lines": review_lines,
+    "reviewer_rows": reviewer_rows,
+    "share_text": share_text,
+    "split_rows": split_rows,
+    "strength_bars": strength_bars,
+    "text_rows": text_rows,
+    "unit_bars": unit_bars,
+    "unit_shares": unit_shares,
+    "unmeasured_rows": unmeasured_rows,
+    "why_nothing": why_nothing,
+}

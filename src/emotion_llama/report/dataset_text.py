@@ -1,24 +1,19 @@
-"""A data set, and one sample of it, as text for a terminal of 80 columns or so."""
+"""A data set as text for a terminal of 80 columns or so."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from emotion_llama.errors import InputError
 from emotion_llama.merr.overview import Overview
 from emotion_llama.merr.quality.measures import Measure
 from emotion_llama.merr.review_figures import ReviewStatistics, review_lines
 from emotion_llama.merr.statistics import Statistics
-from emotion_llama.records import AU_DESCRIPTIONS
-from emotion_llama.report.dataset_counts import plain
-from emotion_llama.report.dataset_tables import NO, YES, measure_value, why_nothing
-from emotion_llama.report.sheet import Part, Sheet, cells
-from emotion_llama.report.terminal import LEAST_WIDTH
-from emotion_llama.report.wording import clock, percent
+from emotion_llama.report.console import Printout
+from emotion_llama.report.dataset_page import NONE, plain, share_text, why_nothing
+from emotion_llama.report.wording import clock, percent, unit_name
 
-MOST_ROWS = 10
-NAME, COUNT = 30, 8  # columns of a name and of a count
-# Columns of the comparison as they fit beside each other.
+MAX_ROWS = 10
+# Columns of the comparison, shortened to fit beside each other.
 SHORT: Mapping[str, str] = {
     "sufficient_quantity": "quantity",
     "audio_description": "audio",
@@ -32,148 +27,156 @@ SHORT: Mapping[str, str] = {
 def render_dataset_text(
     overview: Overview, *, width: int = 80, colour: bool = False, encoding: str | None = "utf-8"
 ) -> str:
-    """The data set as lines of at most `width` columns, with a line break at the end.
-
-    Raises:
-        InputError: fewer than 40 columns.
-    """
-    if width < LEAST_WIDTH:
-        raise InputError(f"the table needs at least {LEAST_WIDTH} columns, got {width}; widen the terminal")
-    sheet = Sheet(width, colour=colour, encoding=encoding)
+    """The data set as lines of at most `width` columns, with a line break at the end; see `Printout`."""
+    out = Printout(width, colour=colour, encoding=encoding)
     found = overview.statistics
-    sheet.line(Part(overview.name, "bold"))
-    sheet.line(f"{found['coarse']:,} samples, {found['fine']:,} with a fine description, of {found['clips']:,} clips; "
-               f"{clock(found['seconds'])}")  # fmt: skip
+    out.line((overview.name, "bold"))
+    out.line(f"{found['coarse']:,} samples, {found['fine']:,} with a fine description, of {found['clips']:,} clips; "
+             f"{clock(found['seconds'])}")  # fmt: skip
     for what, names in (("persons", found["shared_persons"]), ("source videos", found["shared_sources"])):
         if names:
-            sheet.paragraph(f"{what} in more than one split: {', '.join(names)}", style="warning")
+            out.paragraph(f"{what} in more than one split: {', '.join(names)}", style="yellow")
     if found["ungrouped"]:
-        sheet.paragraph(f"{found['ungrouped']:,} samples were split each by itself: neither their source nor their "
-                        "person is known, and one person may stand in two splits", style="warning")  # fmt: skip
-    _phases(sheet, found)
+        out.paragraph(f"{found['ungrouped']:,} samples were split each by itself: neither their source nor their "
+                      "person is known, and one person may stand in two splits", style="yellow")  # fmt: skip
+    _phases(out, found)
     if found["coarse"]:
-        _labels(sheet, found)
-        _contents(sheet, found)
-        _modalities(sheet, found)
-        _quality(sheet, overview.measures)
+        _labels(out, found)
+        _contents(out, found)
+        _modalities(out, found)
+        _quality(out, overview.measures)
     if overview.reviews is not None:
-        _reviews(sheet, overview.reviews)
-    _comparison(sheet, overview)
-    return sheet.text()
+        _reviews(out, overview.reviews)
+    _comparison(out, overview)
+    return out.text()
 
 
-def _heading(sheet: Sheet, title: str, *columns: str) -> None:
-    sheet.line()
-    sheet.line(Part(sheet.pad(title, NAME), "bold"), Part("".join(c.rjust(COUNT + 2) for c in columns), "dim"))
-
-
-def _row(sheet: Sheet, name: str, *counts: str) -> None:
-    sheet.line("  " + sheet.pad(name, NAME - 2) + "".join(sheet.clean(c).rjust(COUNT + 2) for c in counts))
-
-
-def _phases(sheet: Sheet, found: Statistics) -> None:
+def _phases(out: Printout, found: Statistics) -> None:
     if not found["phases"]:
         return
-    _heading(sheet, "Clips by phase", "done", "dropped", "fine only", "failed")
+    out.line()
+    rows = [
+        (plain(p["stage"]), *(f"{n:,}" for n in (p["done"], p["dropped"], p["dropped_fine"], p["failed"])))
+        for p in found["phases"]
+    ]
+    out.numbers("Clips by phase", ("done", "dropped", "fine only", "failed"), rows)
     for p in found["phases"]:
-        _row(sheet, plain(p["stage"]), *(f"{p[name]:,}" for name in ("done", "dropped", "dropped_fine", "failed")))
-        for reason, count in list(p["reasons"].items())[:MOST_ROWS]:
-            sheet.paragraph(reason, first=f"    {count:>5,}  ", style="dim")
+        for reason, count in list(p["reasons"].items())[:MAX_ROWS]:
+            out.paragraph(f"{plain(p['stage'])}: {reason}", f"  {count:>6,}  ", style="dim")
 
 
-def _labels(sheet: Sheet, found: Statistics) -> None:
+def _labels(out: Printout, found: Statistics) -> None:
     splits = [s["split"] for s in found["splits"]][:3]
-    _heading(sheet, "Labels", "coarse", "fine", *(s.replace("validation", "valid.")[: COUNT + 1] for s in splits))
-    for c in found["labels"]:
-        _row(sheet, c["label"], f"{c['coarse']:,}", f"{c['fine']:,}", *(f"{c['splits'].get(s, 0):,}" for s in splits))
+    rows = [
+        (c["label"], *(f"{n:,}" for n in (c["coarse"], c["fine"], *(c["splits"].get(s, 0) for s in splits))))
+        for c in found["labels"]
+    ]
     if found["unlabelled"]:
-        _row(sheet, "no label", f"{found['unlabelled']:,}")
+        rows.append(("no label", f"{found['unlabelled']:,}"))
+    out.line()
+    out.numbers("Labels", ("coarse", "fine", *(s.replace("validation", "valid.")[:9] for s in splits)), rows)
 
 
-def _contents(sheet: Sheet, found: Statistics) -> None:
+def _contents(out: Printout, found: Statistics) -> None:
     if found["units"]:
-        _heading(sheet, "Units at the peak", "samples", "share", "mean")
-        for u in found["units"][:MOST_ROWS]:
-            name = f"{u['unit']} {AU_DESCRIPTIONS.get(u['unit'], '')}"
-            _row(sheet, name, f"{u['present']:,}", percent(u["present"] / found["peaks"]), f"{u['mean_intensity']:.1f}")
-    _heading(sheet, "Descriptions", "texts", "length", "dist-1", "dist-2")
-    for t in found["texts"]:
-        ratios = ("–" if r is None else f"{r:.3f}" for r in (t["distinct_1"], t["distinct_2"]))
-        length = t["length"]
-        counts = f"{length['count']:,}", f"{length['median']:.0f}"
-        _row(sheet, f"{plain(t['name'])} ({t['language']})", *counts, *ratios)
-    sheet.line()
-    words = _counts(found["tone_words"], found["tones"], "voices")
-    for name, text in (("Tone", words), ("Words", _counts(found["subtitle_sources"], found["coarse"], "samples"))):
-        sheet.paragraph(text, first=f"{name:<7}")
+        out.line()
+        out.numbers(
+            "Units at the peak",
+            ("samples", "share", "mean"),
+            [
+                (
+                    unit_name(u["unit"]),
+                    f"{u['present']:,}",
+                    percent(u["present"] / found["peaks"]),
+                    f"{u['mean_intensity']:.1f}",
+                )
+                for u in found["units"][:MAX_ROWS]
+            ],
+        )
+    out.line()
+    out.numbers("Descriptions", ("texts", "length", "dist-1", "dist-2"), [
+        (f"{plain(t['name'])} ({t['language']})", f"{t['length']['count']:,}", f"{t['length']['median']:.0f}",
+         *(NONE if ratio is None else f"{ratio:.3f}" for ratio in (t["distinct_1"], t["distinct_2"])))
+        for t in found["texts"]
+    ])  # fmt: skip
+    out.line()
+    out.paragraph(_counts(found["tone_words"], found["tones"], "voices"), "Tone        ")
+    out.paragraph(_counts(found["subtitle_sources"], found["coarse"], "samples"), "Transcript  ")
     if found["durations"] is not None:
         d = found["durations"]
-        sheet.paragraph(f"median {d['median']:.1f} s, {d['least']:.1f} to {d['most']:.1f} s", first="Length ")
+        out.paragraph(f"median {d['median']:.1f} s, {d['least']:.1f} to {d['most']:.1f} s", "Duration    ")
 
 
-def _modalities(sheet: Sheet, found: Statistics) -> None:
-    _heading(sheet, "Modality against the label", "agrees", "differs", "silent", "not asked")
-    for a in found["agreements"]:
-        counts = (a["agrees"], a["disagrees"], a["silent"], sum(a["not_read"].values()))
-        _row(sheet, a["modality"], *(f"{n:,}" for n in counts))
-    for c in found["conflicts"][:MOST_ROWS]:
-        pair = f"{c['first']} {c['first_label']}, {c['second']} {c['second_label']}"
-        sheet.line(Part(f"    {c['count']:>5,}  {pair}", "dim"))
+def _modalities(out: Printout, found: Statistics) -> None:
+    out.line()
+    out.numbers("Modality against the label", ("same", "another", "none", "not pred."), [
+        (a["modality"], *(f"{n:,}" for n in (a["agrees"], a["disagrees"], a["silent"], sum(a["not_read"].values()))))
+        for a in found["agreements"]
+    ])  # fmt: skip
+    for c in found["conflicts"][:MAX_ROWS]:
+        out.line((f"  {c['count']:>6,}  {c['first']} {c['first_label']}, {c['second']} {c['second_label']}", "dim"))
 
 
-def _quality(sheet: Sheet, measures: Sequence[Measure]) -> None:
-    room = sheet.width - 2 - 30
-    _heading(sheet, "Quality")
+def _quality(out: Printout, measures: Sequence[Measure]) -> None:
+    rows = [
+        (m.title, share_text(m.value), NONE if m.chance is None else share_text(m.chance), f"{m.rests_on:,}")
+        for m in measures
+        if m.value is not None
+    ]
+    out.line()
+    out.numbers("Quality", ("value", "chance", "n"), rows, name_width=out.width - 30)
     for m in measures:
         if m.value is None:
-            continue
-        chance = "" if m.chance is None else f"chance {measure_value(m.chance)}"
-        sheet.line(
-            "  " + sheet.pad(m.title, room) + sheet.clean(measure_value(m.value)).rjust(6)
-            + sheet.clean(chance).rjust(13) + f"n={m.rests_on:,}".rjust(10)
-        )  # fmt: skip
-    for m in measures:
-        if m.value is None:
-            sheet.paragraph(f"{m.title}: {why_nothing(m)}", first="  - ", indent="    ", style="dim")
+            out.paragraph(f"{m.title}: {why_nothing(m)}", "  - ", style="dim")
 
 
-def _reviews(sheet: Sheet, found: ReviewStatistics) -> None:
-    _heading(sheet, "Reviews", "reviewed", "accepted", "fixed", "rejected", "stars")
-    for r in found["reviewers"]:
-        stars = "–" if r["mean_stars"] is None else f"{r['mean_stars']:.1f}"
-        counts = (f"{r[name]:,}" for name in ("reviewed", "accepted", "fixed", "rejected"))
-        _row(sheet, r["reviewer"], *counts, stars)
+def _reviews(out: Printout, found: ReviewStatistics) -> None:
+    rows = [
+        (r["reviewer"], *(f"{n:,}" for n in (r["reviewed"], r["accepted"], r["fixed"], r["rejected"])),
+         NONE if r["mean_stars"] is None else f"{r['mean_stars']:.1f}")
+        for r in found["reviewers"]
+    ]  # fmt: skip
+    out.line()
+    out.numbers("Reviews", ("reviewed", "accepted", "fixed", "rejected", "stars"), rows)
     for line in review_lines(found):
-        sheet.paragraph(line, first="  - ", indent="    ", style="dim")
+        out.paragraph(line, "  - ", style="dim")
     if found["pairs"]:
-        _heading(sheet, "Two reviewers agree", "both", "decision", "kappa", "label", "kappa")
-    for pair in found["pairs"]:
-        parts = [f"{pair['decisions']['compared']:,}", *_agreement(pair["decisions"]), *_agreement(pair["labels"])]
-        _row(sheet, f"{pair['first']}, {pair['second']}", *parts)
+        out.line()
+        out.numbers(
+            "Two reviewers agree",
+            ("both", "decision", "kappa", "label", "kappa"),
+            [
+                (
+                    f"{p['first']}, {p['second']}",
+                    f"{p['decisions']['compared']:,}",
+                    *_agreement(p["decisions"]),
+                    *_agreement(p["labels"]),
+                )
+                for p in found["pairs"]
+            ],
+        )
 
 
 def _agreement(found: ReviewStatistics) -> tuple[str, str]:
-    equal = "–" if found["equal"] is None else percent(found["equal"])
-    return equal, "–" if found["kappa"] is None else f"{found['kappa']:.2f}"
+    return share_text(found["equal"]), NONE if found["kappa"] is None else f"{found['kappa']:.2f}"
 
 
-def _comparison(sheet: Sheet, overview: Overview) -> None:
+def _comparison(out: Printout, overview: Overview) -> None:
     found = overview.comparison
-    sheet.line()
-    sheet.line(Part("Beside published data sets", "bold"))
-    width = max((sheet.width - 18) // max(len(found["columns"]), 1), 6)
-    names = (sheet.pad(SHORT.get(column, column), width - 1) + " " for column in found["columns"])
-    sheet.line(Part(" " * 18 + "".join(names), "dim"))
-    yes, no = sheet.clean(YES), sheet.clean(NO)
+    rows = []
     for row in found["rows"]:
-        marks = []
-        for column in found["columns"]:
-            share = row["shares"].get(column)
-            mark = (yes if cells(yes) == 1 and yes != "?" else "y") if row["has"][column] else no
-            marks.append(sheet.pad(mark + (f" {percent(share)}" if row["has"][column] and share else ""), width))
-        sheet.line(Part(sheet.pad("  " + row["name"], 17) + " " + "".join(marks), "bold" if row["is_own"] else "plain"))
+        marks = [_mark(row["has"][column], row["shares"].get(column)) for column in found["columns"]]
+        style = "bold" if row["is_own"] else ""
+        rows.append([(row["name"], style), *((mark, style) for mark in marks)])
+    out.line()
+    out.line(("Beside published data sets", "bold"))
+    out.columns("", [SHORT.get(column, column) for column in found["columns"]], rows)
+
+
+def _mark(there: bool, share: float | None) -> str:
+    return (f"✓ {percent(share)}" if share else "✓") if there else NONE
 
 
 def _counts(counts: Mapping[str, int], of: int, what: str) -> str:
-    listed = ", ".join(f"{name} {count:,}" for name, count in list(counts.items())[:MOST_ROWS])
+    listed = ", ".join(f"{name} {count:,}" for name, count in list(counts.items())[:MAX_ROWS])
     return f"{listed or 'none'} (of {of:,} {what})"

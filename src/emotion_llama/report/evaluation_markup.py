@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from emotion_llama.evaluation.report import Row, Section, by_sentence, published_lines, shown
-from emotion_llama.report.evaluation_text import counts_text
+from emotion_llama.report.evaluation_text import comparison_lines, counts_text
 from emotion_llama.report.wording import printable
 
 UNITS = "Shares in percent, in brackets their 95 % bootstrap interval. Rows without a parser are published."
@@ -45,20 +45,6 @@ def _markdown(section: Section) -> list[str]:
     lines += _bullets("Paired tests", comparison_lines(section))
     lines += _bullets("How it was done", [f"{who}: {told}" for who, told in by_sentence(section.protocol)])
     return lines + _bullets("Published rows", published_lines(section))
-
-
-def comparison_lines(section: Section) -> list[str]:
-    """A sentence a paired test."""
-    lines = []
-    for one in section.comparisons:
-        scale = 1 if one.test != "McNemar, exact" else 100
-        d = one.difference
-        lines.append(
-            f"{one.first} minus {one.second}: {one.metric} {d.value * scale:+.2f} [{d.low * scale:+.2f}, "
-            f"{d.high * scale:+.2f}], p = {one.p_value:.3g} ({one.test}), {one.only_first} against "
-            f"{one.only_second} of {one.num_samples} cases"
-        )
-    return [*lines, *(f"not compared: {why}" for why in section.not_compared)]
 
 
 def render_latex(report: Sequence[Section]) -> str:

@@ -1,23 +1,26 @@
-"""The HTML page of an evaluation: runs beside published rows; one file that asks nothing of any network."""
+"""The HTML page of an evaluation: runs beside published rows, as `templates/evaluation.html.j2` shows them."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
-from emotion_llama import __version__
-from emotion_llama.evaluation.published import RECALL, PublishedTable
+from markupsafe import Markup
+
+from emotion_llama.evaluation.published import RECALL
 from emotion_llama.evaluation.records import Metric
 from emotion_llama.evaluation.report import AS_THEY_ARE, Row, Section, by_sentence, shown
-from emotion_llama.report.charts import drawing, figure, text
-from emotion_llama.report.dataset_page import page
+from emotion_llama.report.charts import drawing, join, shape, text
 from emotion_llama.report.evaluation_markup import UNITS
-from emotion_llama.report.markup import Html, element
-from emotion_llama.report.tables import bullet_list, details, facts, table
+from emotion_llama.report.pages import render
 from emotion_llama.report.wording import NBSP, clock
 
 CONFUSION = "confusion/"
 BAR_ROW = 48  # height of a row of the chart: its name, and the bar below
-MOST_SCALE = 10.0  # judges' figures end at 10 on both scales
+MAX_SCALE = 10.0  # judges' metrics end at 10 on both scales
+
+Cells = tuple[str, ...]
+Shaded = list[tuple[str, list[float | None], list[str]]]  # name, shares 0..1, texts
 
 NAMES: Mapping[str, str] = {
     "weighted_f1": "weighted F1", "macro_f1": "macro F1", "micro_f1": "micro F1", "uar": "UAR", "accuracy": "accuracy",
@@ -27,9 +30,9 @@ NAMES: Mapping[str, str] = {
 
 LIMITS = (
     "A benchmark measures agreement with the labels of a data set: what raters saw in a clip, not what a person felt.",
-    "An interval says how far a figure would move with other clips of the same kind. It knows nothing of other "
-    "people, languages, cameras or situations, nor of checkpoints that were chosen by their score on the test set.",
-    "Do not build on it what decides about people: hiring, schooling, policing, health, credit or asylum. In the "
+    "An interval says how far a figure would move with other clips of the same kind. It does not cover other "
+    "people, languages, cameras or situations, nor checkpoints that were chosen by their score on the test set.",
+    "Do not base decisions about people on it: not on hiring, schooling, policing, health, credit or asylum. In the "
     "European Union, inferring emotions at work and in education is prohibited except for medical or safety reasons "
     "(Regulation (EU) 2024/1689, Article 5).",
 )
@@ -37,22 +40,15 @@ LIMITS = (
 
 def render_evaluation_page(report: Sequence[Section]) -> str:
     """The whole page as HTML text, to be written as UTF-8."""
-    names = [section.benchmark for section in report]
-    links = [element("a", name, href=f"#s{number}") for number, name in enumerate(names)]
-    head = [
-        element("p", "Evaluation", class_="kicker"),
-        element("h1", ", ".join(names)),
-        element("p", _verdict(report), class_="verdict"),
-        element("p", _detail(report), class_="detail"),
-    ]
-    if len(links) > 1:
-        head.append(element("nav", *links, class_="sections", aria_label="Benchmarks"))
-    body = [_section(section, number) for number, section in enumerate(report)]
-    limits = element(
-        "section", element("h2", "What this can and cannot know"), *(element("p", one) for one in LIMITS),
-        class_="limits",
-    )  # fmt: skip
-    return page(f"{names[0]} · evaluation", element("main", element("header", *head), *body, limits))
+    return render(
+        "evaluation.html.j2",
+        report=report,
+        verdict=_verdict(report),
+        detail=_detail(report),
+        units=UNITS,
+        limits=LIMITS,
+        **_HELPERS,
+    )
 
 
 def _best(section: Section) -> Row | None:
@@ -75,137 +71,92 @@ def _detail(report: Sequence[Section]) -> str:
         return "Nothing was scored."
     found = best.metrics[section.primary]
     counts = section.counts[f"{best.system} ({best.parser})"]
-    told = f"{best.system}, read by the parser {best.parser}: the highest of the runs in this report"
+    detail = f"{best.system}, parsed by {best.parser}: the highest of the runs in this report"
     if found.low is not None and found.high is not None:
-        told += f", between {_plain(found, found.low)} and {_plain(found, found.high)} with 95 % confidence"
-    return f"{told}. {counts.get('cases', 0):,} cases, {counts.get('unanswered', 0):,} without an answer."
+        detail += f", between {_plain(found, found.low)} and {_plain(found, found.high)} with 95 % confidence"
+    return f"{detail}. {counts.get('cases', 0):,} cases, {counts.get('unanswered', 0):,} without an answer."
 
 
 def _plain(found: Metric, value: float) -> str:
     return shown(Metric(found.name, value))
 
 
-def _section(section: Section, number: int) -> Html:
-    parts = [
-        element("h2", section.benchmark),
-        _chart(section),
-        _figures(section),
-        element("p", UNITS, class_="note"),
-        *_recalls(section),
-        *_confusions(section),
-        *_parts(section),
-        *_counts(section),
-        *_problems(section),
-        *_comparisons(section),
-        *_protocol(section),
-        *_published(section.published, section.checks),
-        *_cards(section),
-    ]
-    return element("section", *parts, id=f"s{number}")
-
-
-# --- figures --------------------------------------------------------------------------------------------------------
-
-
-def _chart(section: Section) -> Html:
-    """The primary figure of every row, ours with their intervals."""
+def chart(section: Section) -> tuple[str, Markup] | None:
+    """The caption and the bars of the primary metric of every row, ours with their intervals; None without any."""
     rows = [row for row in section.rows if section.primary in row.metrics]
     if not rows:
-        return Html()
-    scale = MOST_SCALE if section.primary in AS_THEY_ARE else 1.0
+        return None
+    scale = MAX_SCALE if section.primary in AS_THEY_ARE else 1.0
     drawn = [_bar(row, row.metrics[section.primary], place, scale) for place, row in enumerate(rows)]
-    words = "; ".join(f"{row.label} {shown(row.metrics[section.primary])}" for row in rows)
+    description = "; ".join(f"{row.label} {shown(row.metrics[section.primary])}" for row in rows)
     margins = "--wide:0rem;--wide-tail:9rem;--narrow:0rem;--narrow-tail:8.2rem"
     name = f"{_name(section.primary)}; ours dark with the 95 % interval, published rows pale"
-    return figure(name, drawing(BAR_ROW * len(rows), name, words, *drawn, style=margins), class_="chart")
+    return name, drawing(BAR_ROW * len(rows), name, description, *drawn, style=margins)
 
 
-def _bar(row: Row, found: Metric, place: int, scale: float) -> Html:
+def _bar(row: Row, found: Metric, place: int, scale: float) -> Markup:
     top = BAR_ROW * place
     kind = " chosen" if row.is_own else ""
     share = min(max(found.value / scale, 0.0), 1.0)
     parts = [
         text(row.label, 0, top + 15, f"name{kind}"),
-        element("rect", x=0, y=top + 22, width=f"{100 * share:.2f}%", height=14, rx=2, class_=f"bar{kind}"),
+        shape("rect", x=0, y=top + 22, width=f"{100 * share:.2f}%", height=14, rx=2, class_=f"bar{kind}"),
     ]
     end = share
     if row.is_own and found.low is not None and found.high is not None:
         low, high = (f"{100 * min(max(one / scale, 0.0), 1.0):.2f}%" for one in (found.low, found.high))
-        parts.append(element("line", x1=low, x2=high, y1=top + 29, y2=top + 29, class_="peak"))
-        parts += [element("line", x1=x, x2=x, y1=top + 25, y2=top + 33, class_="peak") for x in (low, high)]
+        parts.append(shape("line", x1=low, x2=high, y1=top + 29, y2=top + 29, class_="peak"))
+        parts += [shape("line", x1=x, x2=x, y1=top + 25, y2=top + 33, class_="peak") for x in (low, high)]
         end = max(share, min(found.high / scale, 1.0))
     parts.append(text(shown(found, with_interval=row.is_own), f"{100 * end:.2f}%", top + 34, f"value{kind}", dx=8))
-    return Html("".join(parts))
+    return join(parts)
 
 
-def _figures(section: Section) -> Html:
+def metrics(section: Section) -> tuple[Cells, list[Cells]]:
+    """Header and rows of the table of all metrics but recalls."""
     columns = [name for name in section.columns if not name.startswith(RECALL)]
-    header = ("System", "Read by", *map(_name, columns))
     rows = [
         (row.system, row.parser if row.is_own else "published", *(_cell(row, column) for column in columns))
         for row in section.rows
         if any(column in row.metrics for column in columns)
     ]
-    return element("div", table("Figures", header, rows, "numbers-wide stacks"), class_="scrolls")
+    return ("System", "Parser", *map(_name, columns)), rows
 
 
 def _cell(row: Row, column: str) -> str:
     return shown(row.metrics[column], with_interval=True).replace(" ", NBSP) if column in row.metrics else ""
 
 
-def _recalls(section: Section) -> list[Html]:
+def recalls(section: Section) -> tuple[Cells, Shaded] | None:
+    """Header and rows of the recalls of each label; None without any."""
     columns = [name for name in section.columns if name.startswith(RECALL)]
     if not columns:
-        return []
-    rows = [row for row in section.rows if any(column in row.metrics for column in columns)]
-    labels = [column.removeprefix(RECALL) for column in columns]
-    lines = [
-        (row.label, [row.metrics[c].value if c in row.metrics else None for c in columns]) for row in rows
-    ]  # fmt: skip
-    return [_shaded("Recall of each label, in percent", ("", *labels), lines, percent=True)]
+        return None
+    rows: Shaded = []
+    for row in section.rows:
+        shares = [row.metrics[c].value if c in row.metrics else None for c in columns]
+        if any(share is not None for share in shares):
+            rows.append((row.label, shares, ["–" if share is None else f"{100 * share:.2f}" for share in shares]))
+    return ("", *(column.removeprefix(RECALL) for column in columns)), rows
 
 
-def _confusions(section: Section) -> list[Html]:
+def confusions(section: Section) -> list[tuple[str, Cells, Shaded]]:
+    """Name, header and rows of each run's confusion matrix: true labels by row, predicted ones by column."""
     found = []
     for name, parts in section.parts.items():
         rows = {part.removeprefix(CONFUSION): figures for part, figures in parts.items() if part.startswith(CONFUSION)}
         if not rows:
             continue
-        told = [one.name for one in next(iter(rows.values()))]
-        totals = {label: sum(one.value for one in figures) or 1.0 for label, figures in rows.items()}
-        lines = [(label, [one.value / totals[label] for one in figures]) for label, figures in rows.items()]
-        counts = [[one.value for one in figures] for figures in rows.values()]
-        caption = "True label (rows), told (columns)"
-        found.append(details(f"Confusion: {name}", _shaded(caption, ("", *told), lines, counts=counts)))
+        lines: Shaded = []
+        for label, figures in rows.items():
+            total = sum(one.value for one in figures) or 1.0
+            lines.append((label, [one.value / total for one in figures], [f"{one.value:,.0f}" for one in figures]))
+        found.append((name, ("", *(one.name for one in next(iter(rows.values())))), lines))
     return found
 
 
-def _shaded(
-    caption: str,
-    header: Sequence[str],
-    lines: Sequence[tuple[str, Sequence[float | None]]],
-    *,
-    percent: bool = False,
-    counts: Sequence[Sequence[float]] | None = None,
-) -> Html:
-    """A table whose cells are as dark as their share 0..1."""
-    head = element("thead", element("tr", *(element("th", name, scope="col") for name in header)))
-    body = []
-    for number, (name, shares) in enumerate(lines):
-        cells = []
-        for place, share in enumerate(shares):
-            if share is None:
-                cells.append(element("td", "–", class_="none"))
-                continue
-            value = f"{100 * share:.2f}" if percent else f"{(counts or [[share]])[number][place]:,.0f}"
-            cells.append(element("td", value, style=f"--share:{share:.2f}"))
-        body.append(element("tr", element("th", name, scope="row"), *cells))
-    whole = element("table", element("caption", caption), head, element("tbody", *body), class_="shaded")
-    return element("div", whole, class_="scrolls")
-
-
-def _parts(section: Section) -> list[Html]:
-    """Folds, notes, wheels: everything but recalls and confusions."""
+def part_tables(section: Section) -> list[tuple[str, Cells, list[Cells]]]:
+    """Folds, notes, wheels: everything but recalls and confusions; name, header and rows of each run."""
     found = []
     for name, parts in section.parts.items():
         rest = {part: some for part, some in parts.items() if part != "recall" and not part.startswith(CONFUSION)}
@@ -216,49 +167,25 @@ def _parts(section: Section) -> list[Html]:
             (part, *(next((shown(one) for one in some if one.name == column), "") for column in columns))
             for part, some in rest.items()
         ]
-        caption = "Figures of parts, in percent"
-        listed = table(caption, ("Part", *map(_name, columns)), rows, "stacks")
-        found.append(details(f"Parts: {name}", element("div", listed, class_="scrolls")))
+        found.append((name, ("Part", *map(_name, columns)), rows))
     return found
 
 
-# --- cases, tests, protocol -----------------------------------------------------------------------------------------
-
-
-def _counts(section: Section) -> list[Html]:
-    if not section.counts:
-        return []
+def count_table(section: Section) -> tuple[Cells, list[Cells]] | None:
+    """Header and rows of the cases by run and parser; None without any."""
     columns = list(dict.fromkeys(name for counts in section.counts.values() for name in counts))
-    rows = [
-        (name, *(f"{counts[column]:,}" if column in counts else "0" for column in columns))
-        for name, counts in section.counts.items()
-    ]
-    listed = element("div", table("Cases by parser", ("Run", *columns), rows, "stacks"), class_="scrolls")
-    return [element("h3", "Cases and failures"), listed]
+    rows = [(name, *(f"{counts.get(column, 0):,}" for column in columns)) for name, counts in section.counts.items()]
+    return (("Run", *columns), rows) if rows else None
 
 
-def _protocol(section: Section) -> list[Html]:
-    if not section.protocol:
-        return []
-    listed = table("What a reader has to know", ("Of", ""), by_sentence(section.protocol), "stacks")
-    return [element("h3", "How it was done"), listed]
+def problem_rows(section: Section) -> list[Cells]:
+    """Why systems gave no answer."""
+    return [(name, why, f"{count:,}") for name, some in section.problems.items() for why, count in some.items()]
 
 
-def _cards(section: Section) -> list[Html]:
-    if not section.cards:
-        return []
-    return [element("h3", "For the record"), *(_card(name, card) for name, card in section.cards.items())]
-
-
-def _problems(section: Section) -> list[Html]:
-    rows = [(name, why, f"{count:,}") for name, some in section.problems.items() for why, count in some.items()]
-    return [table("Why systems gave no answer", ("Run", "Reason", "Cases"), rows, "stacks")] if rows else []
-
-
-def _comparisons(section: Section) -> list[Html]:
-    if not section.comparisons and not section.not_compared:
-        return []
-    rows = []
+def comparison_rows(section: Section) -> list[Cells]:
+    """The paired tests."""
+    rows: list[Cells] = []
     for one in section.comparisons:
         scale = 1 if one.metric in AS_THEY_ARE else 100
         low, value, high = (
@@ -270,39 +197,36 @@ def _comparisons(section: Section) -> list[Html]:
                 one.test, f"{one.only_first} : {one.only_second}", f"{one.num_samples:,}",
             )
         )  # fmt: skip
-    header = ("Pair", "Figure", "Difference", "p", "Test", "Only one right", "Cases")
-    parts = [element("h3", "Paired tests")]
-    if rows:
-        parts.append(element("div", table("On the same cases", header, rows, "stacks"), class_="scrolls"))
-    parts += [element("p", f"Not compared: {why}.", class_="note") for why in section.not_compared]
-    return parts
+    return rows
 
 
-def _published(tables: Sequence[PublishedTable], checks: Iterable[str]) -> list[Html]:
-    if not tables:
-        return []
-    parts = [element("h3", "The published rows")]
-    for one in tables:
-        parts.append(element("p", f"{one.name}: {one.source}.", class_="why"))
-        parts.append(bullet_list([f"{note}." for note in one.notes]))
-    listed = list(checks)
-    return [*parts, bullet_list([f"{check}." for check in listed])] if listed else parts
-
-
-def _card(name: str, card: Mapping[str, object]) -> Html:
+def run_cards(section: Section) -> list[tuple[str, str, str]]:
+    """Name, time of all answers, and YAML text of each run card."""
     import yaml
 
-    time = card["time"] if isinstance(card.get("time"), dict) else {}
-    seconds = time.get("seconds_of_all_replies", 0.0) if isinstance(time, dict) else 0.0
-    lines = yaml.safe_dump(dict(card), sort_keys=False, allow_unicode=True, width=100).rstrip()
-    short = facts([("Asked for", clock(float(seconds or 0.0))), ("Reported by", f"emotion-llama {__version__}")])
-    return details(f"Run card: {name}", short, element("pre", lines_of(lines), class_="recipe"))
-
-
-def lines_of(content: str) -> Html:
-    """Text with its line breaks kept."""
-    return Html("\n".join(element("span", line) for line in content.split("\n")))
+    found = []
+    for name, card in section.cards.items():
+        time: Any = card.get("time")  # as the file has it
+        seconds = time.get("seconds_of_all_replies", 0.0) if isinstance(time, dict) else 0.0
+        text = yaml.safe_dump(dict(card), sort_keys=False, allow_unicode=True, width=100).rstrip()
+        found.append((name, clock(float(seconds or 0.0)), text))
+    return found
 
 
 def _name(column: str) -> str:
     return NAMES.get(column, column.removeprefix(RECALL).replace("_", " "))
+
+
+# What the template calls.
+_HELPERS = {
+    "chart": chart,
+    "comparison_rows": comparison_rows,
+    "confusions": confusions,
+    "count_table": count_table,
+    "metrics": metrics,
+    "part_tables": part_tables,
+    "problem_rows": problem_rows,
+    "recalls": recalls,
+    "run_cards": run_cards,
+    "by_sentence": by_sentence,
+}

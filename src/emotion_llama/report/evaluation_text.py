@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from emotion_llama.evaluation.published import RECALL
-from emotion_llama.evaluation.report import Row, Section, by_sentence, published_lines, shown
-from emotion_llama.report.sheet import Part, Sheet
+from emotion_llama.evaluation.report import Section, by_sentence, published_lines, shown
+from emotion_llama.report.console import Printout
 
 WIDTH = 80
-NAME, CELL = 34, 9  # columns of a name and of a figure
-MOST_COLUMNS = (WIDTH - NAME) // CELL
+NAME, MAX_COLUMNS = 30, 5  # columns of a name, and figures beside it
 SHORT = {
     "weighted_f1": "w. F1", "accuracy": "acc.", "macro_f1": "mac. F1", "micro_f1": "mic. F1", "uar": "UAR",
     "answered_accuracy": "acc. ans", "clue_overlap": "clues", "label_overlap": "labels", "set_accuracy": "set acc.",
@@ -20,47 +19,43 @@ SHORT = {
 
 def render_report_text(report: Sequence[Section], *, colour: bool = False, encoding: str | None = "utf-8") -> str:
     """The whole report, lines of at most 80 columns, with a line break at the end."""
-    sheet = Sheet(WIDTH, colour=colour, encoding=encoding)
+    out = Printout(WIDTH, colour=colour, encoding=encoding)
     for number, section in enumerate(report):
         if number:
-            sheet.line()
-        _section(sheet, section)
-    return sheet.text()
+            out.line()
+        _section(out, section)
+    return out.text()
 
 
-def _section(sheet: Sheet, section: Section) -> None:
-    sheet.line(Part(section.benchmark, "bold"))
-    columns = section.columns[:MOST_COLUMNS]
-    sheet.line(Part(" " * NAME + "".join(f"{SHORT.get(c, c)[: CELL - 1]:>{CELL}}" for c in columns), "dim"))
+def _section(out: Printout, section: Section) -> None:
+    columns = section.columns[:MAX_COLUMNS]
+    rows: list[list[str | tuple[str, str]]] = []
     for row in section.rows:
-        _row(sheet, row, columns, section.primary)
-    rest = [column for column in section.columns[MOST_COLUMNS:] if not column.startswith(RECALL)]
+        shown_figures = [shown(row.metrics[c]) if c in row.metrics else "-" for c in columns]
+        rows.append([(row.label, "cyan" if row.is_own else ""), *shown_figures])
+        first = row.metrics.get(section.primary)
+        if row.is_own and first is not None and first.low is not None:
+            rows.append([(f"  {shown(first, with_interval=True)}", "dim"), *[""] * len(columns)])
+    out.numbers(section.benchmark, [SHORT.get(c, c) for c in columns], rows, name_width=NAME)
+    rest = [column for column in section.columns[MAX_COLUMNS:] if not column.startswith(RECALL)]
     if rest:
-        sheet.paragraph(f"further figures in the other formats: {', '.join(rest)}", style="dim")
-    _counts(sheet, section)
-    _comparisons(sheet, section)
-    _listed(sheet, "How it was done", [f"{who}: {told}" for who, told in by_sentence(section.protocol)])
-    _listed(sheet, "Published rows", published_lines(section))
+        out.paragraph(f"further metrics in the other formats: {', '.join(rest)}", style="dim")
+    _counts(out, section)
+    _comparisons(out, section)
+    _listed(out, "How it was done", [f"{who}: {what}" for who, what in by_sentence(section.protocol)])
+    _listed(out, "Published rows", published_lines(section))
 
 
-def _row(sheet: Sheet, row: Row, columns: Sequence[str], primary: str) -> None:
-    cells = "".join(f"{shown(row.metrics[c]) if c in row.metrics else '-':>{CELL}}" for c in columns)
-    sheet.line(Part(sheet.pad(row.label, NAME) + cells, "accent" if row.is_own else "plain"))
-    first = row.metrics.get(primary)
-    if row.is_own and first is not None and first.low is not None:
-        sheet.line(Part(f"  {shown(first, with_interval=True)}", "dim"))
-
-
-def _counts(sheet: Sheet, section: Section) -> None:
+def _counts(out: Printout, section: Section) -> None:
     if not section.counts:
         return
-    sheet.line()
-    sheet.line(Part("Cases", "bold"))
+    out.line()
+    out.line(("Cases", "bold"))
     for name, counts in section.counts.items():
-        sheet.paragraph(counts_text(counts), first=f"  {name}: ", indent="    ")
+        out.paragraph(counts_text(counts), f"  {name}: ", indent=4)
     for name, problems in section.problems.items():
         for problem, count in problems.items():
-            sheet.paragraph(problem, first=f"  {count:>6}  {sheet.pad(name, 16)}  ", style="warning")
+            out.paragraph(problem, f"  {count:>6}  {name:<16}  ", style="yellow", indent=28)
 
 
 def counts_text(counts: Mapping[str, int]) -> str:
@@ -68,29 +63,27 @@ def counts_text(counts: Mapping[str, int]) -> str:
     return ", ".join(f"{name} {count}" for name, count in counts.items())
 
 
-def _comparisons(sheet: Sheet, section: Section) -> None:
-    if not section.comparisons and not section.not_compared:
-        return
-    sheet.line()
-    sheet.line(Part("Paired tests", "bold"))
+def comparison_lines(section: Section) -> list[str]:
+    """A sentence for each paired test."""
+    lines = []
     for one in section.comparisons:
         scale = 1 if one.test != "McNemar, exact" else 100
-        low, high = one.difference.low * scale, one.difference.high * scale
-        sheet.paragraph(
-            f"{one.first} minus {one.second}: {one.metric} {one.difference.value * scale:+.2f} "
-            f"[{low:+.2f}, {high:+.2f}], p = {one.p_value:.3g} ({one.test}; {one.only_first} against "
-            f"{one.only_second} of {one.num_samples} cases)",
-            first="  ",
-            indent="    ",
+        low, value, high = (x * scale for x in (one.difference.low, one.difference.value, one.difference.high))
+        lines.append(
+            f"{one.first} minus {one.second}: {one.metric} {value:+.2f} [{low:+.2f}, {high:+.2f}], "
+            f"p = {one.p_value:.3g} ({one.test}), {one.only_first} against {one.only_second} of {one.num_samples} cases"
         )
-    for why in section.not_compared:
-        sheet.paragraph(f"not compared: {why}", first="  ", indent="    ", style="dim")
+    return [*lines, *(f"not compared: {why}" for why in section.not_compared)]
 
 
-def _listed(sheet: Sheet, title: str, sentences: Sequence[str]) -> None:
+def _comparisons(out: Printout, section: Section) -> None:
+    _listed(out, "Paired tests", comparison_lines(section), style="")
+
+
+def _listed(out: Printout, title: str, sentences: Sequence[str], *, style: str = "dim") -> None:
     if not sentences:
         return
-    sheet.line()
-    sheet.line(Part(title, "bold"))
+    out.line()
+    out.line((title, "bold"))
     for sentence in sentences:
-        sheet.paragraph(sentence, first="  - ", indent="    ", style="dim")
+        out.paragraph(sentence, "  - ", style=style)

@@ -4,52 +4,43 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from emotion_llama.errors import InputError
 from emotion_llama.merr.records import FIELDS, Field, Json, Sample, StageRun
 from emotion_llama.merr.statistics import PHASES
 from emotion_llama.merr.values import is_coarse, is_fine, label_of, text_of
 from emotion_llama.records import AU_DESCRIPTIONS
-from emotion_llama.report.sheet import Part, Sheet
-from emotion_llama.report.tables import PROSODY_ROWS
-from emotion_llama.report.terminal import LEAST_WIDTH
-from emotion_llama.report.wording import figure, printable
+from emotion_llama.report.console import Printout
+from emotion_llama.report.wording import PROSODY_ROWS, figure, printable
 
 DEEP = 3  # levels of a value that are written out
 
 
 def render_sample_text(sample: Sample, *, width: int = 80, colour: bool = False, encoding: str | None = "utf-8") -> str:
-    """A sample as lines of at most `width` columns: its file, every field with its maker, and what became of it.
-
-    Raises:
-        InputError: fewer than 40 columns.
-    """
-    if width < LEAST_WIDTH:
-        raise InputError(f"the table needs at least {LEAST_WIDTH} columns, got {width}; widen the terminal")
-    sheet = Sheet(width, colour=colour, encoding=encoding)
-    sheet.line(Part(sample.clip.clip_id, "bold"))
-    sheet.paragraph(clip_in_short(sample), style="dim")
+    """A sample as lines of at most `width` columns: its file, every field with its maker, and what became of it."""
+    out = Printout(width, colour=colour, encoding=encoding)
+    out.line((sample.clip.clip_id, "bold"))
+    out.paragraph(clip_in_short(sample), style="dim")
     for stage in sorted(sample.runs, key=_place):
         run = sample.runs[stage]
         if run.status != "done":
-            sheet.paragraph(_what_became(run), style="warning")
+            out.paragraph(_what_became(run), style="yellow")
     for found in in_order(sample):
-        _field(sheet, found)
+        _field(out, found)
     if sample.artifacts:
-        sheet.line()
-        sheet.line(Part("files", "bold"))
+        out.line()
+        out.line(("files", "bold"))
         for name, path in sorted(sample.artifacts.items()):
-            sheet.paragraph(path, first=f"  {name:<12}")
-    return sheet.text()
+            out.paragraph(path, f"  {name:<12}")
+    return out.text()
 
 
 def list_line(sample: Sample) -> str:
-    """A clip and where it stands, on one line for `grep`: its id, a tab, and its label or why it is not in the set."""
+    """A clip and its state, on one line for `grep`: its id, a tab, and its label or why it is not in the set."""
     left = [_what_became(sample.runs[s]) for s in sorted(sample.runs, key=_place) if sample.runs[s].status != "done"]
     if left:
         return f"{printable(sample.clip.clip_id)}\t{printable('; '.join(left))}"
     label = label_of(sample)
-    stands = "fine" if is_fine(sample) else "coarse" if is_coarse(sample) else "not finished"
-    return f"{printable(sample.clip.clip_id)}\t{stands}" + ("" if label is None else f", {label}")
+    state = "fine" if is_fine(sample) else "coarse" if is_coarse(sample) else "not finished"
+    return f"{printable(sample.clip.clip_id)}\t{state}" + ("" if label is None else f", {label}")
 
 
 def _what_became(run: StageRun) -> str:
@@ -58,18 +49,18 @@ def _what_became(run: StageRun) -> str:
 
 
 def clip_in_short(sample: Sample) -> str:
-    """The clip's file and what is known of it, on one line."""
+    """The clip's file and its properties, on one line."""
     clip = sample.clip
     parts = [clip.path or "no file"]
     if clip.width and clip.height:
         parts.append(f"{clip.width} × {clip.height} px")
     if clip.frame_count is not None:
         many = "s" * (clip.frame_count != 1)
-        parts.append(f"{clip.frame_count} picture{many}" + (f" at {clip.fps:.4g} fps" if clip.fps else ""))
+        parts.append(f"{clip.frame_count} frame{many}" + (f" at {clip.fps:.4g} fps" if clip.fps else ""))
     if clip.duration_seconds is not None:
         parts.append(f"{clip.duration_seconds:.2f} s")
     if clip.has_audio is not None:
-        parts.append("sound" if clip.has_audio else "no sound")
+        parts.append("audio" if clip.has_audio else "no audio")
     parts += [f"{name} {value}" for name, value in (("person", clip.person), ("source", clip.source)) if value]
     return " · ".join(parts)
 
@@ -84,7 +75,7 @@ def in_order(sample: Sample) -> list[Field]:
 
 
 def maker(found: Field) -> str:
-    """Who made a field, in short."""
+    """The maker of a field, in short: annotator, model, prompt, tokens."""
     p = found.provenance
     parts = [p.annotator if p.model in ("", p.annotator) else f"{p.annotator}, {p.model}"]
     if p.prompt_sha256 is not None:
@@ -117,15 +108,15 @@ def value_lines(name: str, value: Json) -> list[str]:
     return [_plain(value, DEEP)]
 
 
-def _field(sheet: Sheet, found: Field) -> None:
-    sheet.line()
+def _field(out: Printout, found: Field) -> None:
     language = f" ({found.language})" if found.language else ""
-    sheet.line(Part(f"{found.name.replace('_', ' ')}{language}", "bold"), Part(f"  {maker(found)}", "dim"))
+    out.line()
+    out.line((f"{found.name.replace('_', ' ')}{language}", "bold"), (f"  {maker(found)}", "dim"))
     if found.value is None:
-        sheet.paragraph(f"missing: {found.why_missing}", first="  ", style="warning")
+        out.paragraph(f"missing: {found.why_missing}", "  ", style="yellow")
         return
     for line in value_lines(found.name, found.value):
-        sheet.paragraph(line, first="  ", indent="    ")
+        out.paragraph(line, "  ", indent=4)
 
 
 def _prosody_line(key: str, value: Json) -> str | None:

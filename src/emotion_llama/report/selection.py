@@ -11,23 +11,23 @@ from emotion_llama.records import Evidence, PersonAnalysis, Segment
 from emotion_llama.report.wording import lead_segment, mean_probabilities, most_telling
 
 Key = tuple[int, int]  # person_id, index of the segment
-MOST_DETAILED = 12
-MOST_ROWS = 40  # of a timeline before neighbours that read the same become one row
-PICTURE_BYTES = 600_000  # all pictures of a page together, base64
+MAX_DETAILED = 12
+MAX_ROWS = 40  # of a timeline before neighbours with the same label become one row
+IMAGE_BYTES = 600_000  # all images of a page together, base64
 POINTS = 40_000  # all points of a page's curves together, about 9 bytes each
-MOST_POINTS, LEAST_POINTS = 800, 60  # of one curve
-SHARED_ROWS = "Neighbours that read the same share a row, with the evidence of the most probable answer."
+MAX_POINTS, MIN_POINTS = 800, 60  # of one curve
+SHARED_ROWS = "Neighbours with the same label share a row, with the evidence of the most probable one."
 CURVES_PER_SEGMENT = 20  # 17 units, both sides of the waveform, pitch
 
 
 class Run(NamedTuple):
-    """Neighbouring segments that read the same: one row of a timeline."""
+    """Neighbouring segments with the same predicted label: one row of a timeline."""
 
     segments: tuple[Segment, ...]
 
     @property
     def label(self) -> str | None:
-        """What all of them read as."""
+        """The label of all of them."""
         return self.segments[0].prediction.label
 
     @property
@@ -42,14 +42,14 @@ class Run(NamedTuple):
 
     @property
     def probabilities(self) -> Mapping[str, float] | None:
-        """Of the one segment as they are; of several their mean, weighed by length."""
+        """Of the one segment as they are; of several their mean, weighted by length."""
         if len(self.segments) == 1:
             return self.segments[0].prediction.probabilities
         return mean_probabilities(self.segments)
 
     @property
     def evidence(self) -> Evidence:
-        """Of the most probable segment; of several without an answer none, since none speaks for the others."""
+        """Of the most probable segment; of several without an answer none, since none stands for the others."""
         if len(self.segments) > 1 and self.label is None:
             return Evidence()
         return self.segments[most_telling(self.segments) or 0].evidence
@@ -62,7 +62,7 @@ class Run(NamedTuple):
         return problem if len(counts) == 1 else f"{problem} ({count} of {len(self.segments)} segments)"
 
 
-def timeline_rows(segments: Sequence[Segment], most: int = MOST_ROWS) -> list[Run]:
+def timeline_rows(segments: Sequence[Segment], most: int = MAX_ROWS) -> list[Run]:
     """Each segment as a run of its own; of more than `most`, runs of neighbours with the same label, or with none."""
     if len(segments) <= most:
         return [Run((segment,)) for segment in segments]
@@ -80,7 +80,7 @@ def by_worth(person: PersonAnalysis) -> list[int]:
     return sorted(range(len(person.segments)), key=lambda index: (index != lead, -share(index)))
 
 
-def choose_detailed(people: Sequence[PersonAnalysis], most: int = MOST_DETAILED) -> list[Key]:
+def choose_detailed(people: Sequence[PersonAnalysis], most: int = MAX_DETAILED) -> list[Key]:
     """The segments that are shown in full, at most `most`: each person's most telling one, then the next of each.
 
     Where there are more than `most`, those without an answer come in only as their person's most telling one.
@@ -96,7 +96,7 @@ def choose_detailed(people: Sequence[PersonAnalysis], most: int = MOST_DETAILED)
     return in_turn[: max(most, 0)]
 
 
-def within_budget(sizes: Mapping[Key, int], order: Iterable[Key], budget: int = PICTURE_BYTES) -> list[Key]:
+def within_budget(sizes: Mapping[Key, int], order: Iterable[Key], budget: int = IMAGE_BYTES) -> list[Key]:
     """The keys of `order` that have a size, as long as their sizes fit the budget together."""
     chosen: list[Key] = []
     for key in order:
@@ -110,4 +110,4 @@ def within_budget(sizes: Mapping[Key, int], order: Iterable[Key], budget: int = 
 
 def points_per_curve(charts: int) -> int:
     """How many points a curve may have when a page shows that many groups of CURVES_PER_SEGMENT curves."""
-    return min(MOST_POINTS, max(LEAST_POINTS, POINTS // (CURVES_PER_SEGMENT * max(charts, 1))))
+    return min(MAX_POINTS, max(MIN_POINTS, POINTS // (CURVES_PER_SEGMENT * max(charts, 1))))

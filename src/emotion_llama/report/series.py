@@ -15,13 +15,6 @@ from emotion_llama.records import Bool, Float
 UNITS = 2000
 
 
-class Series(NamedTuple):
-    """Values over time; NaN where there is none."""
-
-    times_seconds: Float
-    values: Float
-
-
 class TimeAxis(NamedTuple):
     """A stretch of time laid over the width of a drawing."""
 
@@ -72,15 +65,14 @@ def tick_label(seconds: float, step: float) -> str:
     return f"{seconds:.{decimals}f} s"
 
 
-def decimate(series: Series, most: int) -> Series:
-    """At most `most` points that keep every extreme.
+def decimate(times: Float, values: Float, most: int) -> tuple[Float, Float]:
+    """At most `most` points of [N] times and values that keep every extreme; a value is NaN where there is none.
 
     The series is cut into `most // 2` equal runs; of each, the lowest and the highest value stay, in their order. A run
     without any value becomes one NaN, so that a gap stays a gap.
     """
-    times, values = series
     if len(values) <= most:
-        return series
+        return times, values
     runs = max(1, most // 2)
     edges = np.linspace(0, len(values), runs + 1).astype(int)
     keep: list[int] = []
@@ -91,7 +83,7 @@ def decimate(series: Series, most: int) -> Series:
             continue
         seen = values[start:end][finite]
         keep.extend(sorted({start + int(finite[np.argmin(seen)]), start + int(finite[np.argmax(seen)])}))
-    return Series(times[keep], values[keep])
+    return times[keep], values[keep]
 
 
 def envelope(times_seconds: Float, lowest_highest: Float, most: int) -> tuple[Float, Float]:

@@ -5,15 +5,17 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from emotion_llama.errors import InputError
-from emotion_llama.records import AU_DESCRIPTIONS, Analysis, Clip, Cue, Evidence, PersonAnalysis, Segment
+from rich.cells import cell_len
+
+from emotion_llama.records import Analysis, Clip, Cue, Evidence, PersonAnalysis, Segment
+from emotion_llama.report.console import MIN_WIDTH, Printout
 from emotion_llama.report.selection import SHARED_ROWS, timeline_rows
-from emotion_llama.report.sheet import Part, Sheet, cells, crop, crop_middle
-from emotion_llama.report.tables import SOURCES, field_name
 from emotion_llama.report.wording import (
+    SOURCES,
     Headline,
     caveat,
     clock,
+    field_name,
     is_answered,
     lead_segment,
     mean_probabilities,
@@ -24,79 +26,54 @@ from emotion_llama.report.wording import (
     ranked,
     sentence,
     span,
+    unit_name,
     weights_in_words,
 )
 
 if TYPE_CHECKING:
     from rich.console import Console
 
-LEAST_WIDTH = 40
-TIME, READ = 19, 15  # columns of the timeline
-LEAST_TELLING = 12  # columns below which the end of a one-line analysis says nothing
+MIN_DETAIL = 12  # columns below which the detail of a one-line analysis says nothing
+LABEL = 12  # columns of what stands before a wrapped text: "Transcript  "
 
 
 def render_terminal(
     analysis: Analysis, *, width: int = 80, colour: bool = False, encoding: str | None = "utf-8"
 ) -> str:
-    """The analysis as lines of at most `width` columns, with a line break at the end.
-
-    Args:
-        analysis: what is shown.
-        width: columns of the terminal, at least 40.
-        colour: whether ANSI codes for bold, dim and colour are written.
-        encoding: of the stream that the text is written to; anything but UTF-8 and its like gets plain ASCII.
-
-    Raises:
-        InputError: fewer than 40 columns.
-    """
-    if width < LEAST_WIDTH:
-        raise InputError(f"the table needs at least {LEAST_WIDTH} columns, got {width}; widen the terminal")
-    sheet = Sheet(width, colour=colour, encoding=encoding)
-    _heading(sheet, analysis)
+    """The analysis as lines of at most `width` columns, with a line break at the end; see `Printout`."""
+    out = Printout(width, colour=colour, encoding=encoding)
+    _heading(out, analysis)
     for person in analysis.people:
-        _person(sheet, person)
+        _person(out, person)
     if analysis.warnings:
-        sheet.line()
-        sheet.line(Part("Warnings", "warning"))
+        out.line()
+        out.line(("Warnings", "yellow"))
         for warning in analysis.warnings:
-            sheet.paragraph(sentence(warning), first="  ")
-    return sheet.text()
+            out.paragraph(sentence(warning), "  ")
+    return out.text()
 
 
 def render_line(analysis: Analysis, *, width: int = 80, encoding: str | None = "utf-8") -> str:
-    """The analysis on one line of at most `width` columns, without a line break: file name, verdict, and what tells.
+    """The analysis on one line of at most `width` columns, without a line break: file name, headline, and detail.
 
-    After the verdict come the strongest units of the most telling segment and the tone, or why there is no answer, as
-    far as there is room.
+    The detail, as far as there is room: the strongest units of the most probable segment and the tone, or why there is
+    no answer.
     """
-    sheet = Sheet(width, colour=False, encoding=encoding)
-    headline = _main_headline(analysis)
-    verdict = sheet.clean(headline.title)
-    name = crop_middle(sheet.clean(analysis.clip.path.name), max(width - cells(verdict) - 2, 8), sheet.ellipsis)
-    telling = _telling(analysis) if is_answered(analysis.people[:1]) else headline.detail
-    sheet.line(f"{name}  {verdict}")
-    short = sheet.text().rstrip("\n")
-    room = width - cells(short) - 2
-    return (
-        f"{short}  {crop(sheet.clean(telling), room, sheet.ellipsis)}" if telling and room >= LEAST_TELLING else short
-    )
-
-
-def _telling(analysis: Analysis) -> str:
-    """The strongest units and the tone of the main person's most telling segment: "AU12 3.6, AU06 1.2; loud voice"."""
-    person = analysis.people[0]
-    index = lead_segment(person)
-    evidence = person.segments[index].evidence if index is not None else Evidence()
-    units = list(evidence.peak_frame.units.items())[:3] if evidence.peak_frame else []
-    parts = [", ".join(f"{name} {value:.1f}" for name, value in units), evidence.tone.phrase if evidence.tone else ""]
-    return "; ".join(part for part in parts if part)
+    out = Printout(max(width, MIN_WIDTH), colour=False, encoding=encoding)
+    title, reason = _main_headline(analysis)
+    title = out.clean(title)
+    name = out.crop_middle(analysis.clip.path.name, max(width - cell_len(title) - 2, 8))
+    short = out.crop(f"{name}  {title}", width)
+    detail = _strongest(analysis) if is_answered(analysis.people[:1]) else reason
+    room = width - cell_len(short) - 2
+    return f"{short}  {out.crop(detail, room)}" if detail and room >= MIN_DETAIL else short
 
 
 def print_analysis(analysis: Analysis, console: Console) -> None:
     """Write `render_terminal` to a rich console, as wide and as colourful as it is."""
     _write(render_terminal(
         analysis,
-        width=max(console.width, LEAST_WIDTH),
+        width=max(console.width, MIN_WIDTH),
         colour=console.is_terminal and console.color_system is not None,
         encoding=console.encoding,
     ), console)  # fmt: skip
@@ -113,134 +90,146 @@ def _write(text: str, console: Console) -> None:
     console.print(Text.from_ansi(text.rstrip("\n")), soft_wrap=True, highlight=False)
 
 
+def _strongest(analysis: Analysis) -> str:
+    """Units and tone of the main person's most probable segment: "AU12 3.6, AU06 1.2; loud voice"."""
+    person = analysis.people[0]
+    index = lead_segment(person)
+    evidence = person.segments[index].evidence if index is not None else Evidence()
+    parts = [_units(evidence), evidence.tone.phrase if evidence.tone else ""]
+    return "; ".join(part for part in parts if part)
+
+
+def _units(evidence: Evidence) -> str:
+    units = list(evidence.peak_frame.units.items())[:3] if evidence.peak_frame else []
+    return ", ".join(f"{name} {value:.1f}" for name, value in units)
+
+
 def _main_headline(analysis: Analysis) -> Headline:
-    if analysis.people:
-        return person_headline(analysis.people[0])
-    return Headline("No answer", "No person was found.")
+    return person_headline(analysis.people[0]) if analysis.people else ("No answer", "No person was found.")
 
 
-def _heading(sheet: Sheet, analysis: Analysis) -> None:
-    name = crop_middle(sheet.clean(analysis.clip.path.name), sheet.width, sheet.ellipsis)
-    headline = _main_headline(analysis)
-    sheet.line(Part(name, "bold"))
-    sheet.line(Part(_clip_in_short(analysis.clip), "dim"))
-    sheet.line()
-    sheet.line(Part(headline.title, "bold"))
-    if headline.detail:
-        sheet.paragraph(sentence(headline.detail))
+def _heading(out: Printout, analysis: Analysis) -> None:
+    title, detail = _main_headline(analysis)
+    out.line((out.crop_middle(analysis.clip.path.name, out.width), "bold"))
+    out.line((_clip_in_short(analysis.clip), "dim"))
+    out.line()
+    out.line((title, "bold"))
+    if detail:
+        out.paragraph(sentence(detail))
     if is_answered(analysis.people):
-        sheet.paragraph(caveat(analysis.model), style="dim")
+        out.paragraph(caveat(analysis.model), style="dim")
 
 
 def _clip_in_short(clip: Clip) -> str:
     video, audio = clip.video, clip.audio
-    picture = "no video" if video is None else f"{video.width} × {video.height} px, {video.fps:.4g} fps"
-    sound = "no sound" if audio is None else f"sound {audio.sample_rate_hz} Hz"
-    return f"{clock(clip.duration_seconds)} · {picture} · {sound}"
+    seen = "no video" if video is None else f"{video.width} × {video.height} px, {video.fps:.4g} fps"
+    heard = "no audio" if audio is None else f"audio {audio.sample_rate_hz} Hz"
+    return f"{clock(clip.duration_seconds)} · {seen} · {heard}"
 
 
-def _person(sheet: Sheet, person: PersonAnalysis) -> None:
-    sheet.line()
-    sheet.line(Part(person_name(person), "bold"), Part(" (main person)" if person.is_main else "", "dim"))
+def _person(out: Printout, person: PersonAnalysis) -> None:
+    out.line()
+    out.line((person_name(person), "bold"), (" (main person)" if person.is_main else "", "dim"))
     if person.why:
-        sheet.paragraph(sentence(person.why), first="  ", style="dim")
+        out.paragraph(sentence(person.why), "  ", style="dim")
     lead = lead_segment(person)
     if lead is None:
         return
     segment = person.segments[lead]
     if len(person.segments) == 1:
-        _bars(sheet, segment.prediction.probabilities, segment.prediction.label)
+        _bars(out, segment.prediction.probabilities, segment.prediction.label)
     else:
         mean = mean_probabilities(person.segments)
-        _bars(sheet, mean, ranked(mean)[0].label if mean else None)
-        _timeline(sheet, person.segments)
-        sheet.line()
-        title = prediction_headline(segment.prediction).title
+        _bars(out, mean, ranked(mean)[0][0] if mean else None)
+        _timeline(out, person.segments)
+        out.line()
+        title, _ = prediction_headline(segment.prediction)
         when = span(segment.start_seconds, segment.end_seconds)
-        sheet.line(Part("  Most telling segment  ", "dim"), Part(f"{when}: {title}", "bold"))
-    _segment(sheet, segment)
+        out.line(("  Most probable segment  ", "dim"), (f"{when}: {title}", "bold"))
+    _segment(out, segment)
 
 
-def _bars(sheet: Sheet, probabilities: Mapping[str, float] | None, label: str | None) -> None:
+def _bars(out: Printout, probabilities: Mapping[str, float] | None, label: str | None) -> None:
     ranking = ranked(probabilities)
     if not ranking:
         return
-    sheet.line()
-    names = min(max(cells(sheet.clean(pair.label)) for pair in ranking), sheet.width // 3)
-    room = sheet.width - names - 12
-    for pair in ranking:
-        chosen = pair.label == label
-        sheet.line(
-            Part("  " + sheet.pad(pair.label, names) + "  ", "bold" if chosen else "plain"),
-            Part(sheet.bar(pair.probability, room), "accent"),
-            Part("  " + percent(pair.probability).rjust(5), "bold" if chosen else "plain"),
+    out.line()
+    names = min(max(cell_len(out.clean(name)) for name, _ in ranking), out.width // 3)
+    room = out.width - names - 12
+    for name, share in ranking:
+        style = "bold" if name == label else ""
+        short = out.crop(name, names)
+        out.line(
+            ("  " + short + " " * (names - cell_len(short)) + "  ", style),
+            (out.bar(share, room), "cyan"),
+            ("  " + percent(share).rjust(5), style),
         )
 
 
-def _timeline(sheet: Sheet, segments: Sequence[Segment]) -> None:
-    sheet.line()
-    sheet.line(Part("  " + "Time".ljust(TIME) + "Reads as".ljust(READ) + "Units at the peak, words", "dim"))
+def _timeline(out: Printout, segments: Sequence[Segment]) -> None:
     runs = timeline_rows(segments)
+    rows = []
     for run in runs:
-        evidence = run.evidence
         share = (run.probabilities or {}).get(run.label or "")
-        reads = "no answer" if run.label is None else run.label
-        reads += "" if share is None else f" {percent(share)}"
+        predicted = "no answer" if run.label is None else run.label
+        predicted += "" if share is None else f" {percent(share)}"
         count = f"{len(run.segments)} segments" if len(run.segments) > 1 else ""
-        units = list(evidence.peak_frame.units.items())[:3] if evidence.peak_frame else []
-        shown = ", ".join(f"{name} {value:.1f}" for name, value in units)
-        said = f"“{evidence.transcript.text}”" if evidence.transcript else ""
-        when = span(run.start_seconds, run.end_seconds)
-        columns = sheet.pad(when, TIME - 1) + " " + sheet.pad(reads, READ - 1) + " "
-        sheet.line("  " + columns + "  ".join(part for part in (count, shown, said) if part))
+        said = f"“{run.evidence.transcript.text}”" if run.evidence.transcript else ""
+        shown = [part for part in (count, _units(run.evidence), said) if part]
+        rows.append((span(run.start_seconds, run.end_seconds), predicted, "  ".join(shown)))
+    out.line()
+    out.columns("  Time", ("Predicted", "Units at the peak, transcript"), rows)
     if len(runs) < len(segments):
-        sheet.paragraph(SHARED_ROWS, first="  ", style="dim")
+        out.paragraph(SHARED_ROWS, "  ", style="dim")
 
 
-def _segment(sheet: Sheet, segment: Segment) -> None:
+def _segment(out: Printout, segment: Segment) -> None:
     evidence, prediction = segment.evidence, segment.prediction
-    sheet.line()
+    out.line()
     if prediction.label is None:
-        sheet.paragraph(sentence(prediction.problem or ""), first="  No answer: ", indent="    ", style="warning")
+        out.paragraph(sentence(prediction.problem or ""), "  No answer: ", indent=4, style="yellow")
     for name, text in _evidence_rows(evidence):
-        sheet.paragraph(text, first=f"  {name:<7}")
+        out.paragraph(text, f"  {name:<{LABEL}}")
     if prediction.reasoning.strip():
-        sheet.paragraph(prediction.reasoning, first="  Why    ")
-    _cues(sheet, prediction.cues, prediction.label)
+        out.paragraph(prediction.reasoning, f"  {'Why':<{LABEL}}")
+    _cues(out, prediction.cues, prediction.label)
     if evidence.missing:
-        sheet.line()
-        sheet.line(Part("  Could not be measured", "dim"))
+        out.line()
+        out.line(("  Could not be measured", "dim"))
         for missing in evidence.missing:
-            sheet.paragraph(sentence(f"{field_name(missing.what)}: {missing.reason}"), first="    ", indent="      ")
+            out.paragraph(sentence(f"{field_name(missing.what)}: {missing.reason}"), "    ", indent=6)
 
 
 def _evidence_rows(evidence: Evidence) -> list[tuple[str, str]]:
     rows = []
     if evidence.peak_frame is not None:
-        units = evidence.peak_frame.units.items()
-        fired = ", ".join(f"{name} {AU_DESCRIPTIONS.get(name, '')} {value:.1f}" for name, value in units)
-        rows.append(("Face", f"peak at {clock(evidence.peak_frame.pts_seconds)}: {fired or 'no unit stands out'}"))
+        present = ", ".join(f"{unit_name(name)} {value:.1f}" for name, value in evidence.peak_frame.units.items())
+        rows.append(("Face", f"peak at {clock(evidence.peak_frame.pts_seconds)}: {present or 'no unit is present'}"))
     if evidence.tone is not None:
         rows.append(("Voice", f"{evidence.tone.phrase} ({'; '.join(evidence.tone.words.values())})"))
     if evidence.transcript is not None:
-        rows.append(("Words", f"“{evidence.transcript.text}” ({evidence.transcript.source})"))
+        rows.append(("Transcript", f"“{evidence.transcript.text}” ({evidence.transcript.source})"))
     return rows
 
 
-def _cues(sheet: Sheet, cues: Sequence[Cue], label: str | None) -> None:
-    """Cues in three groups, by what they do to the answer; each with the log-odds it adds."""
-    groups: dict[str, list[Cue]] = {f"Speaks for {label}": [], f"Speaks against {label}": [], "Speaks for others": []}
+def _cues(out: Printout, cues: Sequence[Cue], label: str | None) -> None:
+    """Cues in three groups, by their effect on the answer, each with the log-odds that it adds."""
+    groups: dict[str, list[Cue]] = {f"For {label}": [], f"Against {label}": [], "For other labels": []}
     if label is None:
         groups = {"Cues": list(cues)}
     else:
-        for_, against, others = groups.values()
+        supporting, contradicting, others = groups.values()
         for cue in cues:
             weight = cue.weights.get(label, 0.0)
-            (for_ if weight > 0 else against if weight < 0 else others).append(cue)
+            (supporting if weight > 0 else contradicting if weight < 0 else others).append(cue)
     for title, members in groups.items():
-        if members:
-            sheet.line()
-            sheet.line(Part(f"  {title}", "dim"))
+        if not members:
+            continue
+        out.line()
+        out.line((f"  {title}", "dim"))
+        rows = []
         for cue in members:
-            shown = weights_in_words(cue.weights, label) or "no weight"
-            sheet.paragraph(f"{cue.text} → {shown}", first=f"    {SOURCES[cue.source]:<6} ")
+            first, _, rest = weights_in_words(cue.weights, label).partition(", ")
+            text = f"{cue.text} ({rest})" if rest else cue.text
+            rows.append((SOURCES[cue.source], text, first or "no weight"))
+        out.details(rows, label_width=LABEL + 2)

@@ -1,34 +1,68 @@
-"""Numbers in words: the sentences and number formats that the page and the terminal share."""
+"""The number formats, names and sentences that the pages and the terminal share."""
 
 from __future__ import annotations
 
 import math
 import unicodedata
 from collections.abc import Mapping, Sequence
-from typing import NamedTuple
 
-from emotion_llama.records import PersonAnalysis, Prediction, Segment
+from emotion_llama.records import AU_DESCRIPTIONS, PersonAnalysis, Prediction, Segment
 
 NBSP = "\u00a0"  # keeps a number and its unit on one line
 NO_ANSWER = "No answer"
-# Distance between the two largest probabilities -> how it is put in words. The project's own, for reading only.
+# Distance between the two largest probabilities -> its description. The project's own, for display only.
 LEADS: tuple[tuple[float, str], ...] = ((0.30, "a clear lead"), (0.10, "a moderate lead"), (0.0, "a close call"))
 # Embeddings, overrides and isolates could make a file name read as another (Unicode TR 36, 2.10.1).
 BIDI_CONTROLS = frozenset("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069\u200e\u200f\u061c")
 
 
-class Ranked(NamedTuple):
-    """A label and its probability."""
+Ranking = tuple[tuple[str, float], ...]  # labels and their probabilities, the most probable first
+Headline = tuple[str, str]  # the prediction in one line, and a sentence on how certain it is
 
-    label: str
-    probability: float
+SOURCES: Mapping[str, str] = {"face": "Face", "voice": "Voice", "words": "Transcript"}  # of a cue -> its name
+
+# Field of Prosody -> (its name, its unit, decimals).
+PROSODY_ROWS: Mapping[str, tuple[str, str, int]] = {
+    "speech_seconds": ("Speech", "s", 2),
+    "voiced_seconds": ("Voiced part of it", "s", 2),
+    "pitch_median_hz": ("Pitch, median", "Hz", 0),
+    "pitch_median_semitones": ("Pitch, median", "semitones above 27.5 Hz", 1),
+    "pitch_range_semitones": ("Pitch range, 10th to 90th percentile", "semitones", 1),
+    "pitch_slope_semitones_per_second": ("Pitch slope, median of voiced runs", "semitones per second", 1),
+    "loudness_median_db": ("Loudness, median", "dB re full scale", 1),
+    "loudness_range_db": ("Loudness range, 10th to 90th percentile", "dB", 1),
+    "syllables_per_second": ("Tempo, pauses included", "syllables per second", 1),
+    "articulation_rate": ("Tempo, pauses left out", "syllables per second", 1),
+    "pause_count": ("Pauses", "", 0),
+    "pause_share": ("Pauses, share of the speech span", "%", 0),
+    "harmonicity_db": ("Harmonics-to-noise ratio", "dB", 1),
+    "pitch_perturbation_percent": ("Pitch perturbation (jitter-like)", "%", 2),
+    "loudness_perturbation_db": ("Loudness perturbation (shimmer-like)", "dB", 2),
+    "tremor_depth_percent": ("Tremor, pitch modulation at 3–10 Hz", "%", 1),
+    "tilt_db": ("Spectral tilt, below 1 kHz minus 1–5 kHz", "dB", 1),
+}
+
+# Evidence field -> its name.
+FIELDS: Mapping[str, str] = {
+    "action_units": "Action units",
+    "peak_frame": "Peak frame",
+    "prosody": "Voice",
+    "tone": "Tone of voice",
+    "transcript": "Transcript",
+}
 
 
-class Headline(NamedTuple):
-    """A verdict in one line, and the plain statement of how sure it is."""
+def field_name(what: str) -> str:
+    """The name of a field of Evidence: "prosody" is "Voice", "prosody.tilt_db" is its row of the voice table."""
+    field, _, part = what.partition(".")
+    if field == "prosody" and part in PROSODY_ROWS:
+        return PROSODY_ROWS[part][0]
+    return FIELDS.get(field, field) + (f", {part}" if part else "")
 
-    title: str
-    detail: str
+
+def unit_name(unit: str) -> str:
+    """An action unit with its description: "AU12 lip corner puller"."""
+    return f"{unit} {AU_DESCRIPTIONS.get(unit, '')}"
 
 
 def printable(text: str) -> str:
@@ -102,33 +136,35 @@ def weights_in_words(weights: Mapping[str, float], first: str | None = None) -> 
     return ", ".join(f"{label}{NBSP}{signed(value)}" for label, value in shown)
 
 
-def ranked(probabilities: Mapping[str, float] | None) -> tuple[Ranked, ...]:
+def ranked(probabilities: Mapping[str, float] | None) -> Ranking:
     """Labels by falling probability; equal ones keep their order."""
-    pairs = (Ranked(*pair) for pair in (probabilities or {}).items())
-    return tuple(sorted(pairs, key=lambda pair: -pair.probability))
+    return tuple(sorted((probabilities or {}).items(), key=lambda pair: -pair[1]))
 
 
-def lead_in_words(ranking: Sequence[Ranked]) -> str | None:
+def lead_in_words(ranking: Ranking) -> str | None:
     """How far the first label is ahead of the second (see `LEADS`); None with fewer than two labels."""
     if len(ranking) < 2:
         return None
-    distance = ranking[0].probability - ranking[1].probability
+    distance = ranking[0][1] - ranking[1][1]
     return next(words for least, words in LEADS if distance >= least)
 
 
 def caveat(model: str) -> str:
-    """What the probabilities of `model` may not be taken for."""
+    """What the probabilities of `model` must not be taken for."""
     if model == "rules":
         return (
-            "Made by rules, a baseline without learned weights. The percentages are not calibrated: "
-            "they rank the labels, and do not say how often such an answer is right."
+            "Predicted by rules, a baseline without learned weights. The percentages are not calibrated: "
+            "they rank the labels and do not say how often such a prediction is right."
         )
     if model == "nano":
         return (
-            "Made by the small model “nano”, which learned from drawn faces and synthetic voices alone. "
-            "The percentages say how it weighs the labels, not how often it is right."
+            "Predicted by the small model “nano”, which was trained on drawn faces and synthetic voices alone. "
+            "The percentages rank the labels and do not say how often such a prediction is right."
         )
-    return f"Made by the model “{model}”. The percentages say how it weighs the labels, not how often it is right."
+    return (
+        f"Predicted by the model “{model}”. The percentages rank the labels and do not say how often such a "
+        "prediction is right."
+    )
 
 
 def is_answered(people: Sequence[PersonAnalysis]) -> bool:
@@ -137,27 +173,28 @@ def is_answered(people: Sequence[PersonAnalysis]) -> bool:
 
 
 def prediction_headline(prediction: Prediction) -> Headline:
-    """The verdict of one segment."""
+    """The headline of one segment."""
     if prediction.label is None:
-        return Headline(NO_ANSWER, prediction.problem or "")
-    ranking = ranked(prediction.probabilities)
+        return NO_ANSWER, prediction.problem or ""
     share = (prediction.probabilities or {}).get(prediction.label)
     if share is None:
-        return Headline(f"Reads as {prediction.label}", "The model gave no probability for its answer.")
-    return Headline(f"Reads as {prediction.label} · {percent(share)}", _ahead_of(prediction.label, ranking))
+        return f"Predicted: {prediction.label}", "The model gave no probability for its answer."
+    detail = _ahead_of(prediction.label, ranked(prediction.probabilities))
+    return f"Predicted: {prediction.label} · {percent(share)}", detail
 
 
-def _ahead_of(label: str, ranking: Sequence[Ranked]) -> str:
-    others = [pair for pair in ranking if pair.label != label]
+def _ahead_of(label: str, ranking: Ranking) -> str:
+    others = [pair for pair in ranking if pair[0] != label]
     if not others:
         return "No other label was considered."
-    if ranking[0].label != label:
-        return f"Not the most probable label: {others[0].label} has {percent(others[0].probability)}."
-    return f"Next is {others[0].label} with {percent(others[0].probability)}: {lead_in_words(ranking)}."
+    other, share = others[0]
+    if ranking[0][0] != label:
+        return f"Not the most probable label: {other} has {percent(share)}."
+    return f"Next is {other} with {percent(share)}: {lead_in_words(ranking)}."
 
 
 def mean_probabilities(segments: Sequence[Segment]) -> dict[str, float] | None:
-    """Mean of the answered segments' probabilities, each weighed by its length; None when none has an answer."""
+    """Mean of the answered segments' probabilities, each weighted by its length; None when none has an answer."""
     answered = [s for s in segments if s.prediction.label is not None and s.prediction.probabilities is not None]
     total = sum(s.end_seconds - s.start_seconds for s in answered)
     if not answered or total <= 0:
@@ -171,26 +208,26 @@ def mean_probabilities(segments: Sequence[Segment]) -> dict[str, float] | None:
 
 
 def person_headline(person: PersonAnalysis) -> Headline:
-    """The verdict about a person: the segment's own, or the mean over several, weighed by their length."""
+    """The headline of a person: the segment's own, or that of the mean over several, weighted by their length."""
     if not person.segments:
-        return Headline(NO_ANSWER, "No segment was analysed.")
+        return NO_ANSWER, "No segment was analysed."
     if len(person.segments) == 1:
         return prediction_headline(person.segments[0].prediction)
     unanswered = sum(segment.prediction.label is None for segment in person.segments)
     mean = mean_probabilities(person.segments)
     if mean is None:
         problem = next((s.prediction.problem for s in person.segments if s.prediction.problem), None)
-        return Headline(NO_ANSWER, problem or "No segment has probabilities.")
-    first = ranked(mean)[0]
-    detail = f"Mean over {len(person.segments) - unanswered} segments, weighed by length. "
-    detail += _ahead_of(first.label, ranked(mean))
+        return NO_ANSWER, problem or "No segment has probabilities."
+    label, share = ranked(mean)[0]
+    detail = f"Mean over {len(person.segments) - unanswered} segments, weighted by length. "
+    detail += _ahead_of(label, ranked(mean))
     if unanswered:
         detail += f" {unanswered} of {len(person.segments)} segments have no answer."
-    return Headline(f"Mostly reads as {first.label} · {percent(first.probability)}", detail)
+    return f"Predicted overall: {label} · {percent(share)}", detail
 
 
 def person_name(person: PersonAnalysis) -> str:
-    """What the person is called in a report: "Person 1" for id 1."""
+    """The name of a person in a report: "Person 1" for id 1."""
     evidence = [segment.evidence for segment in person.segments]
     if person.track is not None or any(e.action_units is not None for e in evidence):
         return f"Person {person.person_id}"

@@ -74,8 +74,8 @@ def test_headlines_are_the_reports(run: Callable[..., Any], segments: list[tuple
         ]
     }
     found = run("w.personHeadline(a)", document)
-    assert found["title"] == expected.title
-    assert found["detail"] == wording.sentence(expected.detail)
+    assert found["title"] == expected[0]
+    assert found["detail"] == wording.sentence(expected[1])
 
 
 def test_a_thinned_curve_keeps_its_peak_and_its_gaps(run: Callable[..., Any]) -> None:

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from types import TracebackType
 
 from emotion_llama.cli.common import shown
-from emotion_llama.report.sheet import Sheet
+from emotion_llama.report.console import Printout
 
 WIDTH = 79
 REDRAW_SECONDS = 0.1
@@ -68,9 +68,7 @@ class BuildLine:
 
 
 def _fit(text: str) -> str:
-    sheet = Sheet(WIDTH, colour=False, encoding=sys.stderr.encoding)
-    sheet.line(text)
-    return sheet.text().rstrip("\n")
+    return Printout(WIDTH, colour=False, encoding=sys.stderr.encoding).crop(text, WIDTH)
 
 
 class PhaseClock:

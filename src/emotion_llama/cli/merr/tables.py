@@ -2,50 +2,52 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 
 from emotion_llama.cli.merr.progress_line import clock_time
 from emotion_llama.merr.status import BuildStatus, BuildTally, PhaseTally
-from emotion_llama.report.sheet import Part, Sheet
+from emotion_llama.report.console import Printout
 
 WIDTH = 80
-_PHASE, _NUMBER = 20, 9  # columns
+_PHASE = 20  # columns
 _REASONS = 4  # of a phase and kind that are written out; the others are counted
 _JOB = 24  # columns of what a line of numbers is about
 
 
 def tally_text(tally: BuildTally, *, colour: bool, encoding: str | None) -> str:
     """A build's tally: phase by phase, then the reasons, then what the data set has."""
-    sheet = Sheet(WIDTH, colour=colour, encoding=encoding)
-    _row(sheet, "phase", ("done", "skipped", "dropped", "failed", "not yet", "time"), bold=True)
+    out = Printout(WIDTH, colour=colour, encoding=encoding)
+    rows = []
     for phase in tally.phases:
         numbers = (phase.done, phase.skipped, _left(phase), phase.num_failed, phase.waiting)
-        _row(sheet, phase.name, (*map(_number, numbers), clock_time(phase.wall_seconds)))
-    _reasons(sheet, tally.phases)
-    sheet.line()
-    _set(sheet, tally.clips, tally.coarse, tally.fine, tally.set_aside)
-    return sheet.text()
+        rows.append((phase.name, *map(_number, numbers), clock_time(phase.wall_seconds)))
+    out.numbers("phase", ("done", "skipped", "dropped", "failed", "not yet", "time"), rows, name_width=_PHASE)
+    _reasons(out, tally.phases)
+    out.line()
+    _set(out, tally.clips, tally.coarse, tally.fine, tally.set_aside)
+    return out.text()
 
 
 def status_text(status: BuildStatus, *, colour: bool, encoding: str | None) -> str:
     """A build's status, likewise."""
-    sheet = Sheet(WIDTH, colour=colour, encoding=encoding)
-    _row(sheet, "phase", ("done", "dropped", "failed", "running", "waiting", "work"), bold=True)
+    out = Printout(WIDTH, colour=colour, encoding=encoding)
+    rows = []
     for phase in status.phases:
         numbers = (phase.done, _left(phase), sum(phase.failed.values()), phase.running, phase.waiting)
-        _row(sheet, phase.name, (*map(_number, numbers), clock_time(phase.seconds)))
-    _reasons(sheet, status.phases)
-    sheet.line()
-    _set(sheet, status.clips, status.coarse, status.fine, status.set_aside)
+        rows.append((phase.name, *map(_number, numbers), clock_time(phase.seconds)))
+    out.numbers("phase", ("done", "dropped", "failed", "running", "waiting", "work"), rows, name_width=_PHASE)
+    _reasons(out, status.phases)
+    out.line()
+    _set(out, status.clips, status.coarse, status.fine, status.set_aside)
     for build in status.running:
-        sheet.paragraph(
+        out.paragraph(
             f"pid {build.pid} on {build.host}, since {build.began_at}, at {build.phase or 'its start'}, "
             f"{build.engine} engine, {build.workers} workers",
-            first="running now: ",
+            "running now: ",
         )
     if not status.running:
-        sheet.paragraph(_how_it_ended(status), first="no build is running: ")
-    return sheet.text()
+        out.paragraph(_how_it_ended(status), "no build is running: ")
+    return out.text()
 
 
 def _how_it_ended(status: BuildStatus) -> str:
@@ -64,11 +66,6 @@ def _how_it_ended(status: BuildStatus) -> str:
     return f"{how} (began {last.began_at}{'' if last.ended_at is None else f', ended {last.ended_at}'})"
 
 
-def _row(sheet: Sheet, name: str, values: Sequence[str], *, bold: bool = False) -> None:
-    text = sheet.pad(name, _PHASE) + "".join(f"{value:>{_NUMBER}}" for value in values)
-    sheet.line(Part(text, "bold" if bold else "plain"))
-
-
 def _number(value: int) -> str:
     return str(value) if value else "-"
 
@@ -77,7 +74,7 @@ def _left(phase: PhaseTally) -> int:
     return sum(phase.dropped.values()) + sum(phase.dropped_fine.values())
 
 
-def _reasons(sheet: Sheet, phases: Iterable[PhaseTally]) -> None:
+def _reasons(out: Printout, phases: Iterable[PhaseTally]) -> None:
     lines: list[tuple[str, str, int]] = []
     for phase in phases:
         kinds = (("dropped", phase.dropped), ("not fine", phase.dropped_fine), ("failed", phase.failed))
@@ -89,12 +86,12 @@ def _reasons(sheet: Sheet, phases: Iterable[PhaseTally]) -> None:
                 more = f"{len(rest)} other reasons"
                 lines.append((f"{phase.name}, {kind}", more, sum(count for _, count in rest)))
     if lines:
-        sheet.line()
+        out.line()
     for where, reason, count in lines:
-        sheet.paragraph(reason, first=f"{count:>6}  {sheet.pad(where, _JOB + 4)}  ")
+        out.paragraph(reason, f"{count:>6}  {out.crop(where, _JOB + 4):<{_JOB + 4}}  ")
 
 
-def _set(sheet: Sheet, clips: int, coarse: int, fine: int, set_aside: Mapping[str, int]) -> None:
-    sheet.line(f"{clips} clips: {coarse} in the coarse set, {fine} of them in the fine set")
+def _set(out: Printout, clips: int, coarse: int, fine: int, set_aside: Mapping[str, int]) -> None:
+    out.line(f"{clips} clips: {coarse} in the coarse set, {fine} of them in the fine set")
     for why, count in set_aside.items():
-        sheet.paragraph(f"{count} set aside, {why}")
+        out.paragraph(f"{count} set aside, {why}")
