@@ -48,7 +48,7 @@ def test_one_clip_prints_verdict_evidence_and_words_within_80_columns(talk: Path
     assert main(["analyze", str(talk)]) == 0
     printed = capsys.readouterr()
     assert printed.err == ""
-    assert "Reads as" in printed.out
+    assert "Predicted: " in printed.out
     assert talk.with_suffix(".srt").read_text().splitlines()[2] in printed.out.replace("\n         ", " ")
     assert max(len(line) for line in printed.out.splitlines()) <= 80
 
@@ -127,7 +127,7 @@ def test_several_clips_make_json_lines(sounds: Callable[[int], Path], tmp_path: 
     [
         (["--model", "llama-9"], "llama-9"),
         (["--faces", "haar"], "haar"),
-        (["--layout", "train"], "reader 'rules' takes no option 'layout'"),
+        (["--layout", "train"], "rules' takes no option 'layout'"),
         (["--units", "nowhere.csv"], "nowhere.csv: no such file or folder"),
         (["--face-model", "face.task"], "a face model file is for the backend mediapipe_tasks"),
         (["--html", ""], "--html is empty"),

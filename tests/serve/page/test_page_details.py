@@ -36,7 +36,7 @@ def test_two_models_stand_side_by_side_and_their_difference_is_told(
     page.click("#analyze")
     page.wait_for_selector(".compared .answers")
     assert page.inner_text(".comparison") == "The models differ: first reads surprise, second reads fear."
-    assert page.locator(".answers .verdict").all_inner_texts()[0].startswith("Reads as surprise")
+    assert page.locator(".answers .verdict").all_inner_texts()[0].startswith("Predicted: surprise")
     assert page.locator(".answers .model-name").all_inner_texts() == ["first", "second"]
     # The second model's own words say that fear is not its most probable label.
     assert "Not the most probable label: surprise" in page.locator(".answers .detail").nth(1).inner_text()
@@ -156,7 +156,7 @@ def test_a_clip_that_the_browser_cannot_play_has_its_result_all_the_same(
     page.wait_for_selector("#preview-unplayable:not([hidden])")
     page.click("#analyze")
     page.wait_for_selector("#result:not([hidden]) .player .unplayable:not([hidden])")
-    assert page.inner_text(".verdict").startswith("Reads as surprise")
+    assert page.inner_text(".verdict").startswith("Predicted: surprise")
     assert page.locator(".moment .portrait img").count() == 1  # the picture is the server's
     page.locator(".plot").scroll_into_view_if_needed()
     box = page.locator(".plot").bounding_box()
@@ -310,7 +310,7 @@ def test_the_verdict_stays_in_view_with_its_doubt(stand_in: Any, open_page: Call
     assert page.is_hidden("#strip")
     page.locator(".chat").scroll_into_view_if_needed()
     page.wait_for_selector("#strip:not([hidden])")
-    assert "Reads as surprise" in page.inner_text("#strip")
+    assert "Predicted: surprise" in page.inner_text("#strip")
     assert "not calibrated" in page.inner_text("#strip")
 
 

@@ -49,7 +49,7 @@ def run(args: argparse.Namespace) -> int:
             begin_file("--html", args.html)
         picture = None if args.html is None else store.artifact(sample.clip.clip_id, "peak_frame")
     if args.html is not None:
-        from emotion_llama.report.sample_page import render_sample_page
+        from emotion_llama.report.dataset_page import render_sample_page
 
         args.html.write_text(render_sample_page(sample, picture), encoding="utf-8")
     if args.json:
