@@ -24,14 +24,15 @@ import torch
 from emotion_llama.evaluation.cache import OutputCache, collect, data_sha256, sample_keys
 from emotion_llama.evaluation.records import EvalPrompt, EvalSample
 from emotion_llama.evaluation.run_folder import installed, machine
-from emotion_llama.evaluation.systems.own_model import OwnModelSystem
 from emotion_llama.evaluation.systems.predictions import write_predictions
+from emotion_llama.evaluation.systems.predictor_system import PredictorSystem, own_system
 from emotion_llama.evaluation.tasks import load_benchmark
 from emotion_llama.labels import MERR9
 from emotion_llama.models import EmotionLlamaConfig, EmotionLlamaForConditionalGeneration, EmotionLlamaProcessor
 from emotion_llama.models.clip_features import ClipFeatures
 from emotion_llama.models.clip_media import ClipMedia
 from emotion_llama.models.features.feature_store import FeatureStore
+from emotion_llama.predictors.emotion_llama import EmotionLlamaPredictor
 from emotion_llama.prompts.tokenise import load_tokenizer
 
 TOKENIZER = Path(__file__).parents[1] / "tests/golden/llama"
@@ -69,24 +70,25 @@ def make_data(folder: Path, config: Any, count: int) -> None:
     (folder / "clips.csv").write_text("\n".join(lines) + "\n")
 
 
-def plain(system: OwnModelSystem, store: FeatureStore, cases: Sequence[EvalSample], ask: EvalPrompt) -> list[str]:
+def plain(system: PredictorSystem, store: FeatureStore, cases: Sequence[EvalSample], ask: EvalPrompt) -> list[str]:
     """Batches, `generate`, decoded answers; nothing else."""
-    loaded, texts = system._loaded, []
+    own, texts = system.predictor, []
+    assert isinstance(own, EmotionLlamaPredictor)
     for begin in range(0, len(cases), system.batch_size):
         some = cases[begin : begin + system.batch_size]
-        batch = loaded.processor(
+        batch = own.processor(
             [ClipMedia.of_features(store[case.sample_id]) for case in some], task=ask.task, instruction=ask.instruction,
-            words=[case.words for case in some],
-        ).to(loaded.device)  # fmt: skip
+            words=[case.transcript for case in some],
+        ).to(own.model.device)  # fmt: skip
         with torch.inference_mode():
-            made = loaded.model.generate(
+            made = own.model.generate(
                 **batch, max_new_tokens=ask.max_new_tokens, do_sample=False, num_beams=1, repetition_penalty=1.0
             )
-        texts += loaded.processor.decode_answers(made)
+        texts += own.processor.decode_answers(made)
     return texts
 
 
-def harness(system: OwnModelSystem, cases: Sequence[EvalSample], ask: EvalPrompt, out: Path) -> list[str]:
+def harness(system: PredictorSystem, cases: Sequence[EvalSample], ask: EvalPrompt, out: Path) -> list[str]:
     """What `run.evaluate` does but for scoring: keys, replies kept, data hash, table of predictions."""
     keys = sample_keys(cases)
     cache = OutputCache(out, system, ask, keys)
@@ -113,7 +115,7 @@ def main() -> None:
         folder = Path(place)
         model = build(folder / "model", args.hidden, args.layers)
         make_data(folder, EmotionLlamaConfig.from_pretrained(model), args.clips)
-        system = OwnModelSystem(model, features=folder / "features", device=args.device, batch_size=args.batch)
+        system = own_system(model, features=folder / "features", device=args.device, batch_size=args.batch)
         store = FeatureStore(folder / "features")
         benchmark = load_benchmark("csv", folder / "clips.csv")
         cases = benchmark.samples()

@@ -16,8 +16,8 @@ from emotion_llama.errors import InputError
 def generated_documents(root: Path) -> dict[str, str]:
     """Path below the project's `root` -> text, for every document that is generated whole or holds generated blocks."""
     from emotion_llama.merr.recipe_reference import RECIPE_BLOCKS
-    from emotion_llama.predictors.reference import ANNOTATOR_BLOCKS
     from emotion_llama.schema import SCHEMA_VERSION, analysis_schema
+    from reference_annotators import ANNOTATOR_BLOCKS
     from reference_tables import BLOCKS
 
     schema = json.dumps(analysis_schema(), indent=2, ensure_ascii=False) + "\n"

@@ -26,10 +26,11 @@ from transformers import (
     WhisperFeatureExtractor,
 )
 
-from emotion_llama.chat.asking import ask
-from emotion_llama.chat.configs import TransformersConfig
-from emotion_llama.chat.local_model import Conversation, LocalModel
+from emotion_llama.chat.asking import request_of
+from emotion_llama.chat.config import TransformersConfig
+from emotion_llama.chat.local_transformers import _Loaded, read_modalities
 from emotion_llama.chat.questions import Question
+from emotion_llama.chat.records import ChatRequest
 
 SPECIAL = ["<pad>", "<s>", "</s>", "<unk>", "<image>", "<|AUDIO|>", "<|audio_bos|>", "<|audio_eos|>"]
 CONTEXT = 2048
@@ -102,8 +103,11 @@ def sound_model(folder: Path) -> Path:
 def teach(folder: Path, lessons: Sequence[tuple[Question, str]], prompts: Path, *, steps: int = 120) -> float:
     """Overfit the model in `folder` on questions and replies; the last loss."""
     torch.manual_seed(4)
-    local = LocalModel(TransformersConfig(model=str(folder), device="cpu", dtype="float32"))
-    batches = [_lesson(local, question, reply, prompts) for question, reply in lessons]
+    config = TransformersConfig(model=str(folder), device="cpu", dtype="float32")
+    modalities = read_modalities(config)
+    local = _Loaded(config, modalities)
+    requests = [request_of(question, modalities, prompts) for question, _ in lessons]
+    batches = [_lesson(local, request, reply) for request, (_, reply) in zip(requests, lessons, strict=True)]
     local.model.train()
     optimizer = torch.optim.AdamW(local.model.parameters(), lr=3e-3, weight_decay=0.0)
     loss = torch.zeros(())
@@ -118,8 +122,8 @@ def teach(folder: Path, lessons: Sequence[tuple[Question, str]], prompts: Path, 
     return float(loss.detach())
 
 
-def _lesson(local: LocalModel, question: Question, reply: str, prompts: Path) -> dict[str, torch.Tensor]:
-    inputs = dict(local._inputs([Conversation(ask(question, local.modalities, prompts))]))
+def _lesson(local: _Loaded, request: ChatRequest, reply: str) -> dict[str, torch.Tensor]:
+    inputs = dict(local._inputs([(request, None)]))
     answer = torch.tensor([[*local.tokenizer(reply)["input_ids"], local.tokenizer.eos_token_id]])
     prompt = inputs["input_ids"]
     inputs["input_ids"] = torch.cat([prompt, answer], dim=1)

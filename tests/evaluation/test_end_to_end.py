@@ -18,7 +18,7 @@ from emotion_llama.evaluation.report import report_of
 from emotion_llama.evaluation.run import evaluate
 from emotion_llama.evaluation.run_folder import find_runs
 from emotion_llama.evaluation.systems import load_system
-from emotion_llama.evaluation.systems.own_model import OwnModelSystem
+from emotion_llama.evaluation.systems.predictor_system import PredictorSystem, own_system
 from emotion_llama.evaluation.tasks import load_benchmark
 from emotion_llama.evaluation.tasks.base import Benchmark
 from emotion_llama.media.writing import write_clip
@@ -122,7 +122,7 @@ class Dying:
 
     depends_on_batch = True
 
-    def __init__(self, system: OwnModelSystem, most: int) -> None:
+    def __init__(self, system: PredictorSystem, most: int) -> None:
         self.name, self.settings, self.batch_size = system.name, system.settings, system.batch_size
         self._system, self._left = system, most
 
@@ -142,7 +142,7 @@ def test_a_benchmark_from_raw_clips(
     shorter = EvalPrompt(benchmark.prompt.task, benchmark.prompt.instruction, benchmark.prompt.labels, 5)
     object.__setattr__(benchmark, "prompt", shorter)
     prompt = "evidence" if layout is merr_synth else "train"
-    system = OwnModelSystem(model, device="cpu", batch_size=2, keep=tmp_path / "features", layout=prompt)
+    system = own_system(model, device="cpu", batch_size=2, keep=tmp_path / "features", layout=prompt)
     whole = evaluate(benchmark, system, num_resamples=QUICK)
     assert whole is not None
     broken = next(
@@ -197,7 +197,7 @@ def test_rules_a_toy_model_and_a_served_one_in_one_table(
     script = ["happy", "sad", "happy", "refusal_field", "happy", "sad"]
     with scripted_server.ScriptedServer(script) as server:
         served = load_system(f"openai:vlm@{server.base_url}", concurrency=1, frames=1)
-        systems = [load_system("rules"), OwnModelSystem(model, device="cpu", batch_size=3), served]
+        systems = [load_system("rules"), own_system(model, device="cpu", batch_size=3), served]
         for system in systems:
             evaluate(benchmark, system, out=tmp_path / "runs" / system.name, num_resamples=QUICK)
     report = report_of(find_runs([tmp_path / "runs"]), num_resamples=20)

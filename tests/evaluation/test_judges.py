@@ -1,23 +1,22 @@
 """Judges: what a reply's score is, votes, words and groups, what is kept, and a run of descriptions with failures."""
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from emotion_llama.chat.asking import Asked
-from emotion_llama.chat.questions import Answer
+from emotion_llama.chat.model import ScriptedChatModel, load_chat
+from emotion_llama.chat.records import ChatRequest
 from emotion_llama.errors import AnnotationError, InputError
 from emotion_llama.evaluation.cache import JsonlCache
-from emotion_llama.evaluation.chat import chat_modalities, load_chat
 from emotion_llama.evaluation.judge_answers import SCALES, parse_score
-from emotion_llama.evaluation.judges import ChatJudge, Judge, Pair, Verdict, load_judge
-from emotion_llama.evaluation.prompt_files import FIELDS, load_prompt, prompt_hashes
+from emotion_llama.evaluation.judges import Judge, Pair, Verdict, load_judge
 from emotion_llama.evaluation.run import evaluate
 from emotion_llama.evaluation.systems import load_system
 from emotion_llama.evaluation.tasks import load_benchmark
+from emotion_llama.prompts.prompt_files import FIELDS, load_prompt, prompt_hashes
 
 QUICK = 20
 
@@ -76,40 +75,28 @@ def test_what_is_no_score(text: str, problem: str) -> None:
 def test_the_scale_has_a_name() -> None:
     assert parse_score("0", *SCALES["0-10"]) == 0
     with pytest.raises(InputError, match=r"no scale '1-5' \(there are: 1-10, 0-10\)"):
-        ChatJudge(Scripted(lambda text: "1"), "j", scale="1-5")
+        Judge(Scripted(lambda text: "1"), "j", scale="1-5")
 
 
 # --- a judge --------------------------------------------------------------------------------------------------------
 
 
-class Scripted:
+class Scripted(ScriptedChatModel):
     """A chat model of a function from the question's text to the reply, or the error; asks again once."""
 
     def __init__(self, told: Callable[[str], str | AnnotationError], temperature: float = 0.0) -> None:
-        self._told, self.asked = told, list[str]()
-        self.settings: Mapping[str, object] = {"model": "m", "temperature": temperature, "prompts": {"x": "y"}}
+        self.asked: list[str] = []
 
-    def put(self, asked: Sequence[Asked]) -> list[Answer | AnnotationError]:
-        return [self._one(one) for one in asked]
+        def reply(request: ChatRequest, problem: str | None) -> str | AnnotationError:
+            self.asked.append(request.user if problem is None else f"{request.user}\n{request.again(problem)}")
+            return told(self.asked[-1])
 
-    def _one(self, asked: Asked) -> Answer | AnnotationError:
-        error = AnnotationError("malformed", "never asked")
-        for text in (asked.user, f"{asked.user}\n{asked.again('it was wrong')}"):
-            self.asked.append(text)
-            reply = self._told(text)
-            if isinstance(reply, AnnotationError):
-                return reply
-            try:
-                return Answer(asked.check(reply), "m")
-            except AnnotationError as problem:
-                error = problem
-        return error
+        super().__init__(reply, temperature=temperature)
 
 
 def test_clues_are_rated_with_both_texts_and_the_scale() -> None:
     chat = Scripted(lambda text: "8; alike")
-    judge = ChatJudge(chat, "j", scale="0-10")
-    assert isinstance(judge, Judge)
+    judge = Judge(chat, "j", scale="0-10")
     (verdict,) = judge.judge("clue_overlap", [Pair("She frowns {a lot}.", "He smiles.")])
     assert verdict == Verdict(8.0, ("8; alike",), (8.0,))
     (text,) = chat.asked
@@ -117,7 +104,7 @@ def test_clues_are_rated_with_both_texts_and_the_scale() -> None:
     assert "He smiles." in text
     assert "from 0 to 10" in text
     assert judge.settings["scale"] == "0-10"
-    assert judge.settings["chat"] == {"model": "m", "temperature": 0.0}
+    assert judge.settings["chat"]["temperature"] == 0.0  # type: ignore[index]
     assert set(judge.settings["prompts"]) == set(FIELDS["judge"])  # type: ignore[call-overload]
 
 
@@ -128,28 +115,28 @@ def test_labels_are_rated_as_lists_of_words() -> None:
         return "3; not the same"
 
     chat = Scripted(told)
-    (verdict,) = ChatJudge(chat, "j").judge("label_overlap", [Pair("She weeps.", "Who knows.")])
+    (verdict,) = Judge(chat, "j").judge("label_overlap", [Pair("She weeps.", "Who knows.")])
     assert verdict.score == 3
     assert "List A, the reference: sad\n" in chat.asked[-1]
     assert "List B, to be judged: none\n" in chat.asked[-1]
     broken = Scripted(lambda text: "sad")
-    (failed,) = ChatJudge(broken, "j").judge("label_overlap", [Pair("She weeps.", "Who knows.")])
+    (failed,) = Judge(broken, "j").judge("label_overlap", [Pair("She weeps.", "Who knows.")])
     assert failed.problem == "malformed: the reply is no JSON list (words of a text)"
     assert failed.raw == ("sad",) * 4  # two texts, each asked twice
 
 
 def test_the_median_of_several_votes_counts() -> None:
-    replies = iter(["9", "2", "x", "x", "4"])
-    judge = ChatJudge(Scripted(lambda text: next(replies), temperature=0.7), "j", votes=4)
+    replies = iter(["9", "2", "x", "4", "x"])  # the third vote is asked once more at the end
+    judge = Judge(Scripted(lambda text: next(replies), temperature=0.7), "j", votes=4)
     (verdict,) = judge.judge("clue_overlap", [Pair("a", "b")])
     assert (verdict.score, verdict.votes) == (4.0, (9.0, 2.0, 4.0))
     assert verdict.raw == ("9", "2", "x", "x", "4")
-    mostly = iter(["9", "x", "x", "x", "x", "x", "x"])
-    judge = ChatJudge(Scripted(lambda text: next(mostly), temperature=0.7), "j", votes=4)
+    mostly = iter(["9", *["x"] * 6])
+    judge = Judge(Scripted(lambda text: next(mostly), temperature=0.7), "j", votes=4)
     (failed,) = judge.judge("clue_overlap", [Pair("a", "b")])
     assert (failed.score, failed.problem) == (None, "malformed: the reply holds no score")
     with pytest.raises(InputError, match="3 votes were asked for; give 1 or more, and for several a chat model with"):
-        ChatJudge(Scripted(lambda text: "1"), "j", votes=3)
+        Judge(Scripted(lambda text: "1"), "j", votes=3)
 
 
 def test_verdicts_are_kept_but_those_of_a_busy_server(tmp_path: Path) -> None:
@@ -161,17 +148,17 @@ def test_verdicts_are_kept_but_those_of_a_busy_server(tmp_path: Path) -> None:
     pairs = [Pair("good", "x"), Pair("bad", "x"), Pair("busy", "x"), Pair("good", "x")]
     with JsonlCache(tmp_path, "verdicts") as cache:
         first = Scripted(told)
-        one = ChatJudge(first, "j", cache=cache).judge("clue_overlap", pairs)
+        one = Judge(first, "j", cache=cache).judge("clue_overlap", pairs)
         # The same pair twice is two votes of one question, so that each is asked.
         assert len(first.asked) == 5
     with JsonlCache(tmp_path, "verdicts") as cache:
         second = Scripted(told)
-        two = ChatJudge(second, "j", cache=cache).judge("clue_overlap", pairs)
+        two = Judge(second, "j", cache=cache).judge("clue_overlap", pairs)
         assert two == one
         assert len(second.asked) == 1
         assert "busy" in second.asked[0]
         third = Scripted(told)
-        ChatJudge(third, "j", scale="0-10", cache=cache).judge("clue_overlap", pairs[:1])
+        Judge(third, "j", scale="0-10", cache=cache).judge("clue_overlap", pairs[:1])
         assert len(third.asked) == 1
     assert [v.score for v in one] == [5, None, None, 5]
     assert one[1].raw == ("no score", "no score")
@@ -185,13 +172,13 @@ def test_words_groups_and_sentiments() -> None:
             return "Positive." if '"glad"' in text else "unsure"
         return '["glad"]'
 
-    judge = ChatJudge(Scripted(told), "j")
+    judge = Judge(Scripted(told), "j")
     groups = judge.group_words([["happy", "joyful", "sad"], [], ["angry"]])
     assert groups == [(("happy", "joyful"), ("sad",)), (), None]  # the last names a word that was not asked
     assert judge.sentiments([["glad"], ["odd"]]) == ["positive", None]
     assert judge.extract_words(["x"]) == [("glad",)]
-    assert ChatJudge(Scripted(lambda t: "[1]"), "j").extract_words(["x"]) == [None]
-    assert ChatJudge(Scripted(lambda t: '["a"]'), "j").group_words([["a"]]) == [None]
+    assert Judge(Scripted(lambda t: "[1]"), "j").extract_words(["x"]) == [None]
+    assert Judge(Scripted(lambda t: '["a"]'), "j").group_words([["a"]]) == [None]
 
 
 def test_a_verdict_is_a_score_or_a_problem() -> None:
@@ -211,7 +198,7 @@ def test_judges_by_name(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="no option 'speed'"):
         load_judge("openai:big@http://localhost:1/v1", speed=3)
     chat = load_chat("openai:big@http://localhost:1/v1", {"modalities": ["text", "image"]})
-    assert chat_modalities(chat) == ("text", "image")
+    assert chat.modalities == ("text", "image")
 
 
 def test_prompts_are_files_with_their_fields(tmp_path: Path) -> None:
@@ -254,7 +241,7 @@ def test_descriptions_are_judged_and_failures_counted(descriptions: Path, tmp_pa
 
     chat = Scripted(told)
     benchmark, system = load_benchmark("csv", descriptions), load_system(str(tmp_path / "p.csv"))
-    run = evaluate(benchmark, system, judge=ChatJudge(chat, "j"), num_resamples=QUICK, out=tmp_path / "run")
+    run = evaluate(benchmark, system, judge=Judge(chat, "j"), num_resamples=QUICK, out=tmp_path / "run")
     assert run is not None
     judged, offline = run.results
     assert (judged.parser, offline.parser) == ("judge", "offline")
@@ -285,7 +272,7 @@ def test_synonyms_are_grouped_by_the_judge(tmp_path: Path) -> None:
 
     benchmark = load_benchmark("csv", tmp_path / "clips.csv")
     run = evaluate(
-        benchmark, load_system(str(tmp_path / "p.csv")), judge=ChatJudge(Scripted(told), "j"), num_resamples=QUICK,
+        benchmark, load_system(str(tmp_path / "p.csv")), judge=Judge(Scripted(told), "j"), num_resamples=QUICK,
         parsers=["upstream"],
     )  # fmt: skip
     assert run is not None
@@ -307,7 +294,7 @@ def test_prose_is_reduced_to_words_or_a_sentiment_by_the_judge(tmp_path: Path) -
 
     run = evaluate(
         load_benchmark("csv", tmp_path / "clips.csv"), load_system(str(tmp_path / "p.csv")), num_resamples=QUICK,
-        judge=ChatJudge(Scripted(told), "j"),
+        judge=Judge(Scripted(told), "j"),
     )  # fmt: skip
     assert run is not None
     by_parser = {result.parser: result for result in run.results}

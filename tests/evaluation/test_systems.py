@@ -16,19 +16,21 @@ import numpy as np
 import pytest
 import torch
 
-from emotion_llama import predictors as annotators
 from emotion_llama.errors import BackendError, InputError
 from emotion_llama.evaluation.records import EvalPrompt, EvalSample, Output, System, Truth
-from emotion_llama.evaluation.systems import load_system, system_kind
-from emotion_llama.evaluation.systems.clip_parts import clip_parts, middles
-from emotion_llama.evaluation.systems.own_model import OwnModelSystem
+from emotion_llama.evaluation.systems import load_system, predictor_system, system_kind
 from emotion_llama.evaluation.systems.pipeline_model import PipelineSystem
 from emotion_llama.evaluation.systems.predictions import PredictionFile, write_predictions
-from emotion_llama.evaluation.systems.problems import NOTHING, is_passing
+from emotion_llama.evaluation.systems.predictor_system import own_system
+from emotion_llama.evaluation.systems.problems import is_passing
 from emotion_llama.labels import MER6, MERR9
+from emotion_llama.media.probe import probe
 from emotion_llama.media.writing import write_clip
 from emotion_llama.models.clip_features import ClipFeatures
 from emotion_llama.models.features.feature_store import FeatureStore
+from emotion_llama.predictors import Sample
+from emotion_llama.predictors.chat import clip_pictures, clip_sound, middles
+from emotion_llama.prompts.cues import cue_text
 from merr_synth.render.face import ANNA, DrawnFace, Placement, render
 
 torch.set_num_threads(1)
@@ -235,7 +237,7 @@ def test_a_batch_is_what_single_clips_give(folder: Path, features: Path) -> None
     from emotion_llama.models.scoring import score_labels
     from emotion_llama.prompts.tokenise import encode
 
-    system = OwnModelSystem(folder, features=features, device="cpu", batch_size=3)
+    system = own_system(folder, features=features, device="cpu", batch_size=3)
     assert isinstance(system, System)
     cases = [case("c0", words="Oh no."), case("c1"), case("c2", words="Well."), case("c3")]
     replies = list(system.answer(cases, LABELS))
@@ -255,9 +257,9 @@ def test_a_batch_is_what_single_clips_give(folder: Path, features: Path) -> None
 def test_the_frame_is_encoded_once_for_answer_and_likelihood(
     folder: Path, features: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    system = OwnModelSystem(folder, features=features, device="cpu", batch_size=8)
+    system = own_system(folder, features=features, device="cpu", batch_size=8)
     seen = []
-    tower = system._loaded.model.vision_tower
+    tower = system.predictor.model.vision_tower
     forward = tower.forward
     monkeypatch.setattr(tower, "forward", lambda x, *rest, **kw: seen.append(len(x)) or forward(x, *rest, **kw))
     list(system.answer([case("c0"), case("c1")], LABELS))
@@ -265,7 +267,7 @@ def test_the_frame_is_encoded_once_for_answer_and_likelihood(
 
 
 def test_clips_without_anything_are_problems(folder: Path, features: Path, clips: Path) -> None:
-    system = OwnModelSystem(folder, features=features, device="cpu", batch_size=4)
+    system = own_system(folder, features=features, device="cpu", batch_size=4)
     asked = [case("c4"), case("c4", words="Oh no."), case("c9"), case("c9", clips / "broken.mp4"), case("c0")]
     empty, worded, unknown, broken, whole = system.answer(asked, LABELS)
     assert empty.problem == "there is nothing to see, hear or read"
@@ -276,8 +278,8 @@ def test_clips_without_anything_are_problems(folder: Path, features: Path, clips
 
 
 def test_layouts_and_free_answers(folder: Path, features: Path) -> None:
-    trained = OwnModelSystem(folder, features=features, device="cpu", layout="train")
-    released = OwnModelSystem(folder, features=features, device="cpu", layout="released")
+    trained = own_system(folder, features=features, device="cpu", layout="train")
+    released = own_system(folder, features=features, device="cpu", layout="released")
     assert (trained.name, released.name) == ("toy-7 [train]", "toy-7 [released]")
     assert trained.settings["layout"] == "train"
     assert {k for k in trained.settings if trained.settings[k] != released.settings[k]} == {"layout"}
@@ -290,38 +292,39 @@ def test_layouts_and_free_answers(folder: Path, features: Path) -> None:
 
 def test_features_are_made_once_and_kept(folder: Path, clips: Path, tmp_path: Path) -> None:
     asked = [case("t", clips / "talk.mp4"), case("m", clips / "mute.mp4")]
-    first = OwnModelSystem(folder, device="cpu", keep=tmp_path / "kept")
+    first = own_system(folder, device="cpu", keep=tmp_path / "kept")
     replies = list(first.answer(asked, LABELS))
     assert [reply.problem for reply in replies] == [None, None]
     first.close()
     assert FeatureStore(tmp_path / "kept").names == ("m", "t")
-    again = OwnModelSystem(folder, device="cpu", keep=tmp_path / "kept")
+    again = own_system(folder, device="cpu", keep=tmp_path / "kept")
 
     def never(*given: object) -> None:
         raise AssertionError("features are there")
 
-    again._loaded.extractor.extract = never  # type: ignore[method-assign,assignment]
+    again.predictor.extractor.extract = never  # type: ignore[method-assign,assignment]
     assert [reply.text for reply in again.answer(asked, LABELS)] == [reply.text for reply in replies]
     again.close()
 
 
 def test_measured_cues_are_told_in_their_layout(folder: Path, clips: Path, features: Path) -> None:
-    system = OwnModelSystem(folder, device="cpu", layout="evidence")
+    system = own_system(folder, device="cpu", layout="evidence")
     (reply,) = system.answer([case("t", clips / "talk.mp4", "Hello.")], LABELS)
-    plain = OwnModelSystem(folder, device="cpu", layout="train")
+    plain = own_system(folder, device="cpu", layout="train")
     (without,) = plain.answer([case("t", clips / "talk.mp4", "Hello.")], LABELS)
     assert (reply.tokens_in or 0) > (without.tokens_in or 0)
     system.close()
-    stored = OwnModelSystem(folder, device="cpu", layout="evidence", features=features)
+    stored = own_system(folder, device="cpu", layout="evidence", features=features)
     with pytest.raises(InputError, match="layout 'evidence' measures the raw clip, and c0 has none"):
         list(stored.answer([case("c0")], LABELS))
 
 
 def test_a_clip_without_words_tells_that_none_are_given(folder: Path, clips: Path) -> None:
-    system = OwnModelSystem(folder, device="cpu", layout="evidence")
-    row = system._row_or_problem(case("t", clips / "talk.mp4"))
-    assert not isinstance(row, str)
-    assert "Words: not measured (not given)." in (row.cues or "")
+    system = own_system(folder, device="cpu", layout="evidence")
+    made = system._sample_of(case("t", clips / "talk.mp4"))
+    assert isinstance(made, Sample)
+    assert made.evidence is not None
+    assert "Words: not measured (not given)." in cue_text(made.evidence)
     system.close()
 
 
@@ -329,8 +332,8 @@ def test_where_nothing_was_measured_no_feeling_is_told(folder: Path, tmp_path: P
     """An empty room has a frame to look at; a model that is told of measured cues is not asked about it."""
     room = np.full((90, 120, 3), 120, np.uint8)
     clip = write_clip(tmp_path / "room.mp4", [room] * 5, fps=5)
-    told, looking = (OwnModelSystem(folder, device="cpu", layout=name) for name in ("evidence", "train"))
-    assert next(told.answer([case("r", clip)], LABELS)).problem == NOTHING
+    told, looking = (own_system(folder, device="cpu", layout=name) for name in ("evidence", "train"))
+    assert next(told.answer([case("r", clip)], LABELS)).problem == "nothing was measured to tell a feeling from"
     assert next(told.answer([case("r", clip, "Go away!")], LABELS)).text is not None
     assert next(looking.answer([case("r", clip)], LABELS)).text is not None
     told.close()
@@ -339,7 +342,7 @@ def test_where_nothing_was_measured_no_feeling_is_told(folder: Path, tmp_path: P
 
 def test_a_clip_that_cannot_be_measured_is_a_problem(folder: Path, clips: Path, features: Path) -> None:
     """Its features are stored from elsewhere; the run goes on without it."""
-    system = OwnModelSystem(folder, device="cpu", layout="evidence", features=features)
+    system = own_system(folder, device="cpu", layout="evidence", features=features)
     broken, whole = system.answer([case("c0", clips / "broken.mp4"), case("c1", clips / "talk.mp4")], LABELS)
     assert (broken.problem or "").startswith("the clip cannot be read: ")
     assert whole.text is not None
@@ -348,17 +351,15 @@ def test_a_clip_that_cannot_be_measured_is_a_problem(folder: Path, clips: Path, 
 
 def test_the_model_of_the_package_by_its_name(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert system_kind("nano") == "own"
-    monkeypatch.setattr(annotators, "shipped_folder", lambda name: {"nano": folder}[name])
-    system = load_system("nano", layout="train")
-    assert isinstance(system, OwnModelSystem)
-    assert system.folder == folder
+    monkeypatch.setattr(predictor_system, "shipped_folder", lambda name: {"nano": folder}[name])
+    assert load_system("nano", layout="train").name == "toy-7 [train]"
 
 
 def test_damaged_weights_stop_the_run(folder: Path, features: Path) -> None:
-    system = OwnModelSystem(folder, device="cpu", features=features)
+    system = own_system(folder, device="cpu", features=features)
     with torch.no_grad():
-        system._loaded.model.language_model.lm_head.weight.fill_(float("nan"))
-    with pytest.raises(BackendError, match="the label scores are not finite numbers"):
+        system.predictor.model.language_model.lm_head.weight.fill_(float("nan"))
+    with pytest.raises(BackendError, match="label scores are not finite numbers"):
         list(system.answer([case("c0")], LABELS))
 
 
@@ -514,17 +515,17 @@ def test_a_classifier_of_sound(clips: Path, tmp_path: Path) -> None:
 
 def test_frames_are_from_the_middles_of_equal_parts(clips: Path) -> None:
     assert middles(8.0, 4) == [1.0, 3.0, 5.0, 7.0]
-    parts = clip_parts(clips / "talk.mp4", num_frames=2, max_side=80, with_sound=True)
+    talk, mute = (probe(clips / name, warn=lambda line: None) for name in ("talk.mp4", "mute.mp4"))
+    pictures, sound_wav = clip_pictures(talk, 2, 80), clip_sound(talk)
     from emotion_llama.media.image_bytes import read_png
     from emotion_llama.media.sound_bytes import read_wav
 
-    assert [read_png(picture).shape for picture in parts.pictures_png] == [(60, 80, 3)] * 2
-    assert parts.sound_wav is not None
-    samples = read_wav(parts.sound_wav, 16_000)
+    assert [read_png(picture).shape for picture in pictures] == [(60, 80, 3)] * 2
+    assert sound_wav is not None
+    samples = read_wav(sound_wav, 16_000)
     assert len(samples) == pytest.approx(16_000, abs=200)
     assert np.abs(samples).max() == pytest.approx(0.3, abs=0.05)
-    silent = clip_parts(clips / "mute.mp4", num_frames=0, max_side=80, with_sound=True)
-    assert silent == ((), None)
+    assert clip_sound(mute) is None
     assert MERR9.labels[0] == "neutral"
 
 
@@ -540,7 +541,7 @@ def test_a_batch_too_large_for_memory_is_halved(folder: Path, features: Path, mo
         return whole(model, inputs, labels, **options)
 
     monkeypatch.setattr(scoring, "generate_and_score", small)
-    system = OwnModelSystem(folder, features=features, device="cpu")
+    system = own_system(folder, features=features, device="cpu")
     first, second = system.answer([case("c0"), case("c1")], LABELS)
     assert sizes == [2, 1, 1]
     assert first.text is not None

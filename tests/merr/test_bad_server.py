@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from scripted_server import ScriptedServer, media_hash
 
-from emotion_llama.chat import openai_compatible
+from emotion_llama.chat import openai_server
 from emotion_llama.errors import InputError
 from emotion_llama.media.writing import write_clip
 from emotion_llama.merr.build import build
@@ -99,7 +99,7 @@ def checked_fields(out: Path, given: set[str]) -> Counter[str]:
 
 
 def test_a_build_with_a_bad_server(clips: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(openai_compatible, "FIRST_WAIT_SECONDS", 0.01)
+    monkeypatch.setattr(openai_server, "FIRST_WAIT_SECONDS", 0.01)
     out, calm = tmp_path / "out", tmp_path / "calm"
     with ScriptedServer(FortyPercentBad()) as server:
         choices = recipe(server.base_url, tmp_path)
@@ -182,7 +182,7 @@ def test_annotators_of_one_server_and_model_share_the_smallest_budget(tmp_path: 
     for spent_before in (0, 2):
         stages = build_stages(load_recipe(path))
         ready_to_ask(stages, tmp_path / "b")
-        budgets = [stage.respondent.annotator.budget for stage in stages if stage.name in ASKED]
+        budgets = [stage.respondent.annotator.chat.backend.budget for stage in stages if stage.name in ASKED]
         assert len(set(map(id, budgets))) == 1
         assert (budgets[0].most, budgets[0].spent.requests) == ((5, None), spent_before)
         budgets[0].take(10)

@@ -12,7 +12,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from emotion_llama.chat.questions import Answer, Facts, Question
+from emotion_llama.chat.questions import TASKS, Facts, Question
+from emotion_llama.chat.records import Answer
 from emotion_llama.errors import AnnotationError, EmotionLlamaError, InputError, MediaError
 from emotion_llama.media.writing import write_clip
 from emotion_llama.merr.ingest import ingest
@@ -455,13 +456,11 @@ class Scripted:
 
     name, where, batch_size = "scripted", "thread", 8
     settings: Mapping[str, object] = {"model": "m"}
+    tasks, takes_media = frozenset(TASKS), False
 
     def __init__(self, *answers: object) -> None:
         self.answers = list(answers)
         self.questions: list[Question] = []
-
-    def tasks(self) -> frozenset[str]:
-        return frozenset({"expression", "visual", "audio", "reason", "check"})
 
     def answer(self, questions: Sequence[Question]) -> list[Answer | AnnotationError]:
         self.questions += questions

@@ -6,17 +6,17 @@ import re
 import numpy as np
 import pytest
 
-from emotion_llama.chat.questions import Answer, Facts, Question
+from emotion_llama.chat.questions import Facts, Question
+from emotion_llama.chat.records import Answer
 from emotion_llama.labels import MERR9
 from emotion_llama.records import AU_NAMES, Evidence, Prosody, Transcript, TranscriptLine
+from emotion_llama.rules.answers import answer_by_rules
 from emotion_llama.rules.clues import Clue, find_clues
 from emotion_llama.rules.grounding import cues_in, quotations, without_quotations
 from emotion_llama.rules.reasoning import holds_label, reason, sort_clues
 from emotion_llama.rules.rule_tables import FACE_TABLES
-from emotion_llama.rules.rules_annotator import RulesAnnotator
 from emotion_llama.rules.wording import LANGUAGE_FILES, wording
 
-RULES = RulesAnnotator()
 SMILE, FROWN = {"AU06": 1.5, "AU12": 2.5}, {"AU04": 2.5, "AU07": 1.7, "AU23": 1.2}
 SAID = {
     "en": [
@@ -46,7 +46,7 @@ def make_clues(units: dict[str, float], prosody: Prosody | None, said: str | Non
     facts = Facts(Evidence(prosody=prosody, transcript=spoken), {name: units.get(name, 0.0) for name in AU_NAMES})
     clues = {"visual_objective": SEEN[language]}
     for task, name in (("expression", "visual_expression"), ("audio", "audio_tone")):
-        (found,) = RULES.answer([Question(task, language, facts, variant=variant)])
+        found = answer_by_rules(Question(task, language, facts, variant=variant))
         if isinstance(found, Answer):
             values = found.values
             clues[name] = (
@@ -58,8 +58,8 @@ def make_clues(units: dict[str, float], prosody: Prosody | None, said: str | Non
 
 
 def ask(facts: Facts, language: str, label: str | None, variant: int = 0) -> Answer:
-    (found,) = RULES.answer(
-        [Question("reason", language, dataclasses.replace(facts, label=label), labels=MERR9.labels, variant=variant)]
+    found = answer_by_rules(
+        Question("reason", language, dataclasses.replace(facts, label=label), labels=MERR9.labels, variant=variant)
     )
     assert isinstance(found, Answer), found
     return found
@@ -116,7 +116,7 @@ def test_on_random_evidence_everything_named_was_given_and_the_label_comes_last(
         assert all(any(item in clue for clue in facts.clues.values()) for item in listed)
         assert answer.values["label"] == label
         assert "{" not in text
-        (judged,) = RULES.answer([Question("check", language, dataclasses.replace(facts, text=text))])
+        judged = answer_by_rules(Question("check", language, dataclasses.replace(facts, text=text)))
         assert judged.values == {"holds": True, "problems": []}, text
 
 

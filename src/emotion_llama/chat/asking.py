@@ -1,24 +1,22 @@
-"""From a question to what a model is sent: the filled-in prompt, and which picture and sound go with it."""
+"""A question of a MERR build as a chat request: the filled-in prompt, and which picture and sound go with it."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from types import MappingProxyType
 
-from emotion_llama.chat.questions import Language, Question, Task
-from emotion_llama.chat.replies import check_reply
+from emotion_llama.chat.questions import TASKS, Language, Question, Task
+from emotion_llama.chat.records import ChatRequest
+from emotion_llama.chat.replies import check_reply, reply_schema
 from emotion_llama.errors import AnnotationError
 from emotion_llama.face.label_units import PRESENT
 from emotion_llama.prompts.merr_prompts import load_prompt
 from emotion_llama.records import AU_DESCRIPTIONS
 
-MODALITIES = ("text", "image", "audio")
-TASKS: tuple[Task, ...] = ("expression", "visual", "audio", "reason", "check")
 _NEEDS_PICTURE: frozenset[Task] = frozenset({"expression", "visual"})
-MOST_SUBTITLE_CHARACTERS = 2000  # a long talk is cut in the middle; our choice
+MAX_SUBTITLE_CHARACTERS = 2000  # a long talk is cut in the middle; our choice
 
 # How a label reads in a sentence; what is not here stands as it is.
 LABEL_WORDS: Mapping[Language, Mapping[str, str]] = MappingProxyType(
@@ -37,52 +35,17 @@ _WORDS: Mapping[Language, Mapping[str, str]] = MappingProxyType(
 )
 
 
-@dataclass(frozen=True, repr=False)
-class Asked:
-    """A question in the form that a chat model takes.
-
-    Attributes:
-        question: what it comes from.
-        system, user: the filled-in prompt; `system` may be None.
-        prompt_sha256: of the prompt's file.
-        wording: the prompt's own words, to know an echo by.
-        picture_png, sound_wav: sent with it; None where the task has none or the model takes none.
-        again: asks once more, given what was wrong with the last reply.
-    """
-
-    question: Question
-    system: str | None
-    user: str
-    prompt_sha256: str
-    wording: str
-    picture_png: bytes | None
-    sound_wav: bytes | None
-    again: Callable[[str], str]
-
-    @property
-    def pictures(self) -> tuple[bytes, ...]:
-        """All pictures that are sent with it, in order."""
-        return () if self.picture_png is None else (self.picture_png,)
-
-    def check(self, reply: str) -> dict[str, object]:
-        """The values of a reply; AnnotationError "empty", "refused" or "malformed" when it is no answer."""
-        return check_reply(self.question, reply, wording=self.wording)
-
-    def __repr__(self) -> str:
-        return f"Asked({self.question!r})"
-
-
 def askable(modalities: Collection[str]) -> frozenset[Task]:
     """Tasks that a model of these modalities can be asked. A voice can be described from its measurements alone."""
     return frozenset(task for task in TASKS if task not in _NEEDS_PICTURE or "image" in modalities)
 
 
-def ask(question: Question, modalities: Collection[str], prompts: str | Path | None = None) -> Asked:
-    """The question as it is sent.
+def request_of(question: Question, modalities: Collection[str], prompts: str | Path | None = None) -> ChatRequest:
+    """The question as a chat model is asked it.
 
     Args:
         question: what to ask.
-        modalities: what the model takes, of `MODALITIES`.
+        modalities: what the model takes, of "text", "image" and "audio".
         prompts: folder of prompts of one's own.
 
     Raises:
@@ -98,9 +61,11 @@ def ask(question: Question, modalities: Collection[str], prompts: str | Path | N
     system, user = prompt.filled({name: _value(name, question) for name in prompt.fields})
     # Both prompts' words, since the model may echo either.
     wording = f"{prompt.wording}\n{again.wording}"
-    return Asked(
-        question, system, user, prompt.sha256, wording, picture, sound,
-        lambda problem: again.filled({"problem": problem})[1],
+    return ChatRequest(
+        user, system, prompt.sha256, () if picture is None else (picture,), sound,
+        parse=lambda reply: check_reply(question, reply, wording=wording),
+        again=lambda problem: again.filled({"problem": problem})[1],
+        schema=(question.task, reply_schema(question.task, question.labels)),
     )  # fmt: skip
 
 
@@ -142,30 +107,22 @@ def _value(name: str, question: Question) -> str:
 def _units(question: Question) -> str:
     present = {name: intensity for name, intensity in question.facts.peak_units.items() if intensity >= PRESENT}
     ranked = sorted(present.items(), key=lambda item: (-item[1], item[0]))
-    told = [f"{AU_DESCRIPTIONS.get(name, name)} {intensity:.1f}" for name, intensity in ranked]
-    return ", ".join(told) or _WORDS[question.language]["none"]
+    phrases = [f"{AU_DESCRIPTIONS.get(name, name)} {intensity:.1f}" for name, intensity in ranked]
+    return ", ".join(phrases) or _WORDS[question.language]["none"]
 
 
 def _voice(question: Question) -> str:
     evidence, words = question.facts.evidence, _WORDS[question.language]
     if evidence.tone is None:
         return words["missing"].format(why=evidence.why_missing("tone") or words["unknown"])
-    told = [f"{word} ({measured})" for word, measured in evidence.tone.words.items()]
-    return ", ".join(told) or evidence.tone.phrase
+    phrases = [f"{word} ({measured})" for word, measured in evidence.tone.words.items()]
+    return ", ".join(phrases) or evidence.tone.phrase
 
 
 def _shortened(text: str) -> str:
-    half = MOST_SUBTITLE_CHARACTERS // 2
-    return text if len(text) <= MOST_SUBTITLE_CHARACTERS else f"{text[:half]} ... {text[-half:]}"
+    half = MAX_SUBTITLE_CHARACTERS // 2
+    return text if len(text) <= MAX_SUBTITLE_CHARACTERS else f"{text[:half]} ... {text[-half:]}"
 
 
 def _cannot(why: str) -> AnnotationError:
     return AnnotationError("cannot", why, attempts=0)
-
-
-def batches(questions: Sequence[Question], size: int) -> list[list[int]]:
-    """Row numbers of the questions in batches of one task each, so that all of a batch have the same modalities."""
-    by_task: dict[Task, list[int]] = {}
-    for row, question in enumerate(questions):
-        by_task.setdefault(question.task, []).append(row)
-    return [rows[i : i + size] for rows in by_task.values() for i in range(0, len(rows), size)]

@@ -20,7 +20,7 @@ from typing import Any, Literal
 from emotion_llama.errors import MissingDependency
 
 CONNECT_SECONDS = 10.0
-MOST_REPLY_BYTES = 8 << 20  # a chat reply has a few kilobytes; what sends more is something else
+MAX_REPLY_BYTES = 8 << 20  # a chat reply has a few kilobytes; what sends more is something else
 # Statuses that pass: busy, restarting, behind a gateway that timed out (529: "overloaded" of some hosted servers).
 PASSING = frozenset({408, 409, 425, 429, 500, 502, 503, 504, 520, 522, 524, 529})
 
@@ -88,7 +88,7 @@ class ChatServer:
             limits=httpx2.Limits(max_connections=None, max_keepalive_connections=64),
         )
 
-        # Annotators are not closed by those who ask them; the connections go when the server's last user does.
+        # Chat models are not always closed; the connections go when the server's last user does.
         weakref.finalize(self, self._client.close)
 
     def post(self, request: Mapping[str, Any]) -> Reply:
@@ -102,8 +102,8 @@ class ChatServer:
                     data += chunk
                     if time.monotonic() > end:
                         return self._timed_out()
-                    if len(data) > MOST_REPLY_BYTES:
-                        return Reply(failing="malformed", problem=f"the reply exceeds {MOST_REPLY_BYTES} bytes")
+                    if len(data) > MAX_REPLY_BYTES:
+                        return Reply(failing="malformed", problem=f"the reply exceeds {MAX_REPLY_BYTES} bytes")
                 return self._read(response.status_code, response.headers, bytes(data))
         except h.TimeoutException:
             return self._timed_out()
@@ -127,11 +127,11 @@ class ChatServer:
             what = "an error with status 200" if found is not None else f"no JSON ({_kind_of(headers)})"
             return Reply(failing="malformed", problem=f"the server sent {what}", status=status)
         message = self._clean(_message(found))
-        told = f"HTTP status {status}" + (f": {message}" if message else "")
+        problem = f"HTTP status {status}" + (f": {message}" if message else "")
         if status in PASSING and not _is_quota(found):
             wait = _retry_after(headers)
-            return Reply(failing="overloaded", problem=told, status=status, passing=True, wait_seconds=wait)
-        return Reply(failing="rejected", problem=told, status=status, parameter=_parameter(status, found))
+            return Reply(failing="overloaded", problem=problem, status=status, passing=True, wait_seconds=wait)
+        return Reply(failing="rejected", problem=problem, status=status, parameter=_parameter(status, found))
 
     def _clean(self, text: str) -> str:
         """A short excerpt in one line; a key that a server repeats is taken out."""

@@ -21,8 +21,8 @@ from emotion_llama.chat.questions import Question, Task
 from emotion_llama.chat.reply_texts import check_not_refused, empty, malformed, prose
 from emotion_llama.errors import AnnotationError
 
-MOST_REPLY_CHARACTERS = 40_000
-MOST_LEAD_IN = 200  # "Here is the JSON you asked for:" before the object
+MAX_REPLY_CHARACTERS = 40_000
+MAX_LEAD_IN = 200  # "Here is the JSON you asked for:" before the object
 
 Line = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=400)]
 Text = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1)]
@@ -102,8 +102,8 @@ def check_reply(question: Question, reply: str, *, wording: str = "") -> dict[st
     text = _visible(reply)
     if not text:
         raise empty("the reply holds no text")
-    if len(text) > MOST_REPLY_CHARACTERS:
-        raise malformed(f"the reply has {len(text)} characters, expected at most {MOST_REPLY_CHARACTERS}")
+    if len(text) > MAX_REPLY_CHARACTERS:
+        raise malformed(f"the reply has {len(text)} characters, expected at most {MAX_REPLY_CHARACTERS}")
     try:
         found = _one_object(text)
     except AnnotationError:
@@ -148,7 +148,7 @@ def _one_object(text: str) -> object:
     if start < 0:
         raise malformed("the reply is not JSON")
     lead = inside[:start].strip()
-    if len(lead) > MOST_LEAD_IN or "<" in lead or "[" in lead:
+    if len(lead) > MAX_LEAD_IN or "<" in lead or "[" in lead:
         raise malformed("the reply does not begin with a JSON object")
     decoder = json.JSONDecoder(object_pairs_hook=_unique, parse_constant=_no_constant)
     try:
@@ -174,12 +174,12 @@ def _no_constant(name: str) -> object:
 
 def _problems(error: ValidationError) -> str:
     """What is wrong, by place and kind, in a fixed order; never with the value that came."""
-    told = []
+    problems = []
     for one in error.errors(include_url=False, include_input=False, include_context=False):
         place = ".".join(str(part) for part in one["loc"] if part != "") or "reply"
         # A key that does not belong there was written by the model: it is counted, not quoted.
-        told.append("a key too many" if one["type"] == "extra_forbidden" else f"{place}: {one['msg']}")
-    return "; ".join(dict.fromkeys(told[:4]))
+        problems.append("a key too many" if one["type"] == "extra_forbidden" else f"{place}: {one['msg']}")
+    return "; ".join(dict.fromkeys(problems[:4]))
 
 
 # --- content --------------------------------------------------------------------------------------------------------

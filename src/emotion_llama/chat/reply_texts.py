@@ -7,14 +7,13 @@ import zlib
 from collections.abc import Mapping
 
 from emotion_llama.chat.questions import Language, Question, Task
-from emotion_llama.chat.reply_language import why_other_language
 from emotion_llama.errors import AnnotationError
 
 # Longest texts, in characters: a Chinese description is about a third as long as the same one in English.
-MOST_CHARACTERS: Mapping[Task, int] = {"visual": 1500, "audio": 1000, "reason": 4000}
+MAX_CHARACTERS: Mapping[Task, int] = {"visual": 1500, "audio": 1000, "reason": 4000}
 ECHO_WORDS, ECHO_CHARACTERS = 8, 14  # a run of the prompt's own words (Chinese: characters) that no answer repeats
-MOST_REPEATED = 0.12  # compressed share of a text below which it goes round in circles; prose of any length is > 0.3
-SHORTEST_LOOP_BYTES = 240
+MIN_COMPRESSED = 0.12  # compressed share of a text below which it goes round in circles; prose of any length is > 0.3
+MIN_LOOP_BYTES = 240
 
 _MARKUP = re.compile(
     r"<\|[^|>]*\|>|</?(?:s|html|body|head|div|span|script|think|p|br|image|video|audio|unk|pad)\b[^>]*>|"
@@ -58,6 +57,32 @@ _CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\ufffd]")
 _HAN = r"\u3400-\u9fff\uf900-\ufaff"
 
 
+# Shares of letters or words; this project's own. A Chinese description may hold an English word or name, an English
+# one hardly a Chinese one (quotations are taken out before).
+MIN_HAN, MAX_HAN, MAX_KANA = 0.5, 0.15, 0.1
+MIN_LATIN = 0.8
+MIN_FOREIGN_WORDS = 3
+
+_ENGLISH = frozenset(
+    {
+        "a", "an", "the", "and", "or", "but", "is", "are", "was", "were", "be", "has", "have", "with", "without", "of",
+        "in", "on", "at", "to", "from", "by", "for", "his", "her", "their", "its", "he", "she", "they", "it", "as",
+        "while", "which", "that", "this", "these", "not", "very", "slightly", "person", "man", "woman", "face", "eyes",
+        "mouth", "voice",
+    }
+)  # fmt: skip
+# Small words of other languages in Latin script; none of them is an English word of any frequency.
+_FOREIGN = frozenset(
+    {
+        "le", "la", "les", "des", "une", "est", "et", "dans", "avec", "du", "au", "aux", "sur", "sont", "elle", "il",
+        "qui", "que", "pas", "der", "das", "und", "ist", "mit", "ein", "eine", "einen", "den", "dem", "von", "auf",
+        "nicht", "sie", "sich", "auch", "el", "los", "las", "una", "con", "del", "por", "para", "está", "es", "su",
+        "y", "di", "che", "della", "è", "gli", "nel", "sono", "het", "een", "van", "met", "zijn", "op", "aan", "niet",
+        "uma", "com", "não", "os", "ao", "na", "em", "se", "och", "är", "med", "på", "som", "det",
+    }
+)  # fmt: skip
+
+
 def prose(question: Question, text: str, wording: str, *, is_line: bool = False) -> str:
     """One text of an answer, its blanks collapsed.
 
@@ -93,7 +118,7 @@ def prose(question: Question, text: str, wording: str, *, is_line: bool = False)
 
 
 def _check_length(question: Question, text: str) -> None:
-    most = MOST_CHARACTERS.get(question.task, max(MOST_CHARACTERS.values()))
+    most = MAX_CHARACTERS.get(question.task, max(MAX_CHARACTERS.values()))
     if len(text) > most:
         raise malformed(f"the text has {len(text)} characters, expected at most {most}")
     least, unit = (4, "characters") if question.language == "zh" else (2, "words")
@@ -122,7 +147,7 @@ def _own_words(text: str, question: Question) -> str:
 
 def _repeats(text: str) -> bool:
     data = text.encode()
-    return len(data) >= SHORTEST_LOOP_BYTES and len(zlib.compress(data, 9)) < MOST_REPEATED * len(data)
+    return len(data) >= MIN_LOOP_BYTES and len(zlib.compress(data, 9)) < MIN_COMPRESSED * len(data)
 
 
 def _echoes(text: str, wording: str, language: Language) -> bool:
@@ -132,6 +157,39 @@ def _echoes(text: str, wording: str, language: Language) -> bool:
     words, asked = (re.findall(r"[a-z']+", one.lower()) for one in (text, wording))
     known = {tuple(asked[i : i + ECHO_WORDS]) for i in range(len(asked) - ECHO_WORDS + 1)}
     return any(tuple(words[i : i + ECHO_WORDS]) in known for i in range(len(words) - ECHO_WORDS + 1))
+
+
+def why_other_language(text: str, language: Language, *, is_line: bool = False) -> str | None:
+    """Why the text is not in `language`; None when it is, or is too short to tell.
+
+    Args:
+        text: without quotations.
+        language: asked for.
+        is_line: a phrase, in which a loan word or a number may be all there is.
+    """
+    letters = [c for c in text if c.isalpha()]
+    if not letters:
+        return None if is_line else "the text holds no words"
+    han = sum("\u3400" <= c <= "\u9fff" or "\uf900" <= c <= "\ufaff" for c in letters)
+    kana = sum("\u3040" <= c <= "\u30ff" for c in letters)
+    latin_words = re.findall(r"[A-Za-z\u00c0-\u024f]+", text)
+    latin = sum(len(word) for word in latin_words)
+    if language == "zh":
+        if kana > MAX_KANA * len(letters):
+            return "the text is Japanese, Chinese was asked for"
+        if is_line and han:
+            return None  # may quote what is said
+        # A Chinese character is about half a word; a Latin word counts as one.
+        if han / 2 < MIN_HAN * (han / 2 + len(latin_words)) or han + latin < MIN_LATIN * len(letters):
+            return "the text is not Chinese, as was asked for"
+        return None
+    if latin < MIN_LATIN * len(letters) or han > MAX_HAN * len(letters):
+        return "the text is not English, as was asked for"
+    words = [word.lower() for word in latin_words]
+    foreign = sum(word in _FOREIGN for word in words)
+    if foreign >= MIN_FOREIGN_WORDS and foreign > sum(word in _ENGLISH for word in words):
+        return "the text is not English, as was asked for"
+    return None
 
 
 def malformed(problem: str) -> AnnotationError:

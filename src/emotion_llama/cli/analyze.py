@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 LAYOUTS = ("train", "released", "evidence", "demo")
 LABEL_SPACES = ("merr9", "mer6", "dfew7")
 MODEL_HELP = (
-    f"{', '.join(PREDICTORS)}, or the folder of a model "
+    f"{', '.join(PREDICTORS)}, the folder of a model, openai:MODEL@URL or transformers:FOLDER "
     f"(default: {DEFAULT_MODEL}; {DEFAULT_WITHOUT_TORCH} without PyTorch)"
 )
 VOICES = ("autocorrelation", "opensmile")
@@ -139,7 +139,7 @@ def _report(outcome: Outcome, console: Console | None, alone: bool) -> None:
 def _analyzer(args: argparse.Namespace) -> Analyzer:
     from emotion_llama.analysis import Analyzer
 
-    return Analyzer.load(
+    found = Analyzer.load(
         args.model or _default(quiet=args.quiet),
         predictor_options=_predictor_options(args),
         faces=args.faces,
@@ -148,6 +148,9 @@ def _analyzer(args: argparse.Namespace) -> Analyzer:
         voice=args.voice,
         max_side=args.max_side,
     )
+    if (host := getattr(found.predictor, "sends_to", None)) is not None:
+        complain(f"pictures, sound and words of the clips leave this machine: they are sent to {host}")
+    return found
 
 
 def _default(*, quiet: bool) -> str:
@@ -162,7 +165,7 @@ def _default(*, quiet: bool) -> str:
 
 
 def _predictor_options(args: argparse.Namespace) -> dict[str, object]:
-    """What was asked of the reader; InputError names an option that the reader does not take."""
+    """Options of the predictor; InputError names one that it does not take."""
     from emotion_llama.labels import label_space
 
     options: dict[str, object] = {"layout": args.layout, "device": args.device}

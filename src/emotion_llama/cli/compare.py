@@ -64,11 +64,13 @@ def run(args: argparse.Namespace) -> int:
         text = render_comparison_text(found, colour=sys.stdout.isatty(), encoding=sys.stdout.encoding)
         sys.stdout.write(text)
     else:
-        from emotion_llama.evaluation.systems.clip_parts import clip_parts
+        from emotion_llama.media.probe import probe
+        from emotion_llama.predictors.chat import clip_pictures
         from emotion_llama.report.comparison_page import render_comparison_page
 
-        parts = clip_parts(args.clip, num_frames=MOST_FRAMES, max_side=480, with_sound=False)
-        args.html.write_text(render_comparison_page(found, parts.pictures_png), encoding="utf-8")
+        clip = probe(args.clip, warn=lambda line: None)
+        pictures = () if clip.video is None else clip_pictures(clip, MOST_FRAMES, 480)
+        args.html.write_text(render_comparison_page(found, pictures), encoding="utf-8")
         sys.stdout.write(f"{shown(args.html)}\n")
     return 0 if all(side.label is not None for side in found.sides) else 1
 

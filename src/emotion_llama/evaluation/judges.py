@@ -13,15 +13,15 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, NamedTuple, Protocol, runtime_checkable
+from typing import Any, Literal, NamedTuple
 
-from emotion_llama.chat.questions import Answer
+from emotion_llama.chat.model import ChatModel, load_chat
+from emotion_llama.chat.records import Answer, ChatRequest
 from emotion_llama.errors import AnnotationError, InputError
 from emotion_llama.evaluation.cache import JsonlCache, hash_of
-from emotion_llama.evaluation.chat import Chat, FreeAsked, chat_settings, checked_folder, free_question, load_chat
 from emotion_llama.evaluation.judge_answers import SCALES, groups_of, parse_score, read_sentiment, read_words
-from emotion_llama.evaluation.prompt_files import load_prompt, prompt_hashes
 from emotion_llama.evaluation.systems.problems import is_passing
+from emotion_llama.prompts.prompt_files import checked_folder, load_prompt, prompt_hashes
 
 Aspect = Literal["clue_overlap", "label_overlap"]
 AT_ONCE = 32  # questions between two writes to the cache
@@ -57,37 +57,8 @@ class Verdict:
             raise InputError("a verdict has a score or a problem")
 
 
-@runtime_checkable
-class Judge(Protocol):
-    """Rates how far two descriptions overlap."""
-
-    @property
-    def name(self) -> str:
-        """As reports print it."""
-
-    @property
-    def settings(self) -> Mapping[str, object]:
-        """Everything its verdicts depend on, as JSON values."""
-
-    @property
-    def scale(self) -> str:
-        """A name of `judge_answers.SCALES`."""
-
-    def judge(self, aspect: Aspect, pairs: Sequence[Pair]) -> list[Verdict]:
-        """A verdict for each pair."""
-
-    def extract_words(self, texts: Sequence[str]) -> list[tuple[str, ...] | None]:
-        """The emotion words of each text; None where the judge gives no usable answer."""
-
-    def group_words(self, words: Sequence[Sequence[str]]) -> list[tuple[tuple[str, ...], ...] | None]:
-        """Groups of the same meaning among each list of words; None where the judge gives no usable answer."""
-
-    def sentiments(self, words: Sequence[Sequence[str]]) -> list[str | None]:
-        """Positive, negative or neutral for each list of words, as these words; None likewise."""
-
-
-class ChatJudge:
-    """A chat model as a judge.
+class Judge:
+    """A chat model that rates how far two descriptions overlap.
 
     Label overlap takes two steps, as published: the emotion words of both texts are taken out first, then compared.
     A reply without a score within the scale is asked again as often as the model's configuration says, then counted as
@@ -107,7 +78,7 @@ class ChatJudge:
 
     def __init__(
         self,
-        chat: Chat,
+        chat: ChatModel,
         name: str,
         *,
         scale: str = "1-10",
@@ -131,7 +102,7 @@ class ChatJudge:
         """Model and decoding, scale, votes and prompts."""
         return {
             "judge": self.name,
-            "chat": chat_settings(self._chat),
+            "chat": dict(self._chat.settings),
             "scale": self.scale,
             "votes": self.votes,
             "prompts": self._prompts,
@@ -155,12 +126,12 @@ class ChatJudge:
         return [verdicts[row] for row in range(len(pairs))]
 
     def extract_words(self, texts: Sequence[str]) -> list[tuple[str, ...] | None]:
-        """See `Judge`."""
+        """The emotion words of each text; None where the judge gives no usable answer."""
         heard = self._each("extract", [{"answer": text} for text in texts], read_words)
         return [None if one.value is None else tuple(one.value) for one in heard]
 
     def group_words(self, words: Sequence[Sequence[str]]) -> list[tuple[tuple[str, ...], ...] | None]:
-        """See `Judge`; the groups are to hold every word of the list and no other."""
+        """Groups of the same meaning, of every word of each list; None where the judge gives no usable answer."""
         some = [row for row, listed in enumerate(words) if listed]
         values = [{"answer": ", ".join(words[row])} for row in some]
         heard = dict(zip(some, self._each_by("group", values, [groups_of(words[row]) for row in some])))
@@ -171,7 +142,7 @@ class ChatJudge:
         return found
 
     def sentiments(self, words: Sequence[Sequence[str]]) -> list[str | None]:
-        """See `Judge`."""
+        """Positive, negative or neutral for each list of words; None where the judge gives no usable answer."""
         values = [{"answer": json.dumps(list(some), ensure_ascii=False)} for some in words]
         return [one.value for one in self._each("sentiment", values, read_sentiment)]
 
@@ -213,7 +184,7 @@ class ChatJudge:
                 self._question(prompt.filled(values[row]), prompt.sha256, again.filled, reads[row], raw)
                 for row, raw in zip(some, raws)
             ]
-            fresh = {keys[row]: _heard(one, raw) for row, one, raw in zip(some, self._chat.put(asked), raws)}
+            fresh = {keys[row]: _heard(one, raw) for row, one, raw in zip(some, self._chat.ask(asked), raws)}
             if self._cache is not None:
                 # What a busy server did not answer is asked again next time.
                 self._cache.add([(key, one._asdict()) for key, one in fresh.items() if not is_passing(one.problem)])
@@ -227,12 +198,13 @@ class ChatJudge:
         again: Callable[[Mapping[str, str]], tuple[str | None, str]],
         read: Callable[[str], Any],
         raw: list[str],
-    ) -> FreeAsked:
+    ) -> ChatRequest:
         def reading(text: str) -> dict[str, object]:
             raw.append(text)
             return {"value": read(text)}
 
-        return free_question(*texts, sha256, again=lambda problem: again({"problem": problem})[1], read=reading)
+        system, user = texts
+        return ChatRequest(user, system, sha256, parse=reading, again=lambda problem: again({"problem": problem})[1])
 
 
 class _Heard(NamedTuple):
@@ -280,4 +252,4 @@ def load_judge(spec: str, *, cache: JsonlCache | None = None, **options: Any) ->
     own = {key: options.pop(key) for key in ("scale", "votes", "prompts") if key in options}
     name = spec.partition(":")[2]
     name = name.rpartition("@")[0] or name
-    return ChatJudge(load_chat(spec, options), name, cache=cache, **own)
+    return Judge(load_chat(spec, options), name, cache=cache, **own)

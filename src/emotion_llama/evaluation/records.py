@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
-from typing import Literal, Protocol, runtime_checkable
+from typing import Literal
 
 from emotion_llama.errors import InputError
 
@@ -112,24 +112,31 @@ class Output:
             raise InputError(f"the output for {self.sample_id} is an answer, or a problem, and not both")
 
 
-@runtime_checkable
-class System(Protocol):
-    """Something that answers: our model, the evidence rules, another model behind a server, a file of predictions."""
+class System:
+    """Something that answers a benchmark: a predictor over clips, a classifier, a file of predictions.
 
-    @property
-    def name(self) -> str:
-        """As reports print it."""
+    Attributes:
+        name: as reports print it.
+        settings: all that its outputs depend on beyond sample and prompt, as JSON values (hash of the weights, ...).
+        batch_size: samples in a batch.
+        needs_clips: it opens the clips' files.
+        depends_on_batch: outputs can depend on the rest of the batch: resumed runs keep to the same batches.
+        sends_to: the host that clips go to; None where they stay on this machine.
+    """
 
-    @property
-    def settings(self) -> Mapping[str, object]:
-        """All that its outputs depend on beyond sample and prompt, as JSON values (hash of the weights, ...)."""
-
-    @property
-    def batch_size(self) -> int:
-        """Samples in a batch."""
+    name: str
+    settings: Mapping[str, object]
+    batch_size = 1
+    needs_clips = True
+    depends_on_batch = False
+    sends_to: str | None = None
 
     def answer(self, samples: Sequence[EvalSample], prompt: EvalPrompt) -> Iterator[Output]:
         """An output for each sample, in order, as they come; one with a problem where there is no answer."""
+        raise NotImplementedError
+
+    def close(self) -> None:
+        """Finish what is kept, and let files, models and connections go."""
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,8 @@ from dataclasses import fields
 from hashlib import sha256
 from pathlib import Path
 
-from emotion_llama.chat.questions import Answer, Question
+from emotion_llama.chat.questions import Question
+from emotion_llama.chat.records import Answer
 from emotion_llama.errors import InputError
 from emotion_llama.merr.records import StageInput
 

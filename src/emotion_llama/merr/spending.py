@@ -14,8 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from emotion_llama.chat.openai_compatible import OpenAICompatibleAnnotator
-    from emotion_llama.chat.questions import Annotator
+    from emotion_llama.merr.annotators import Annotator
     from emotion_llama.merr.stage import Stage
     from emotion_llama.merr.stages.asked import Respondent
 
@@ -31,13 +30,11 @@ def ready_to_ask(stages: Iterable[Stage], folder: Path) -> tuple[str, ...]:
         InputError: a key is not set, or a file of spending cannot be read.
         MissingDependency: a package is not installed.
     """
-    from emotion_llama.predictors.load import prepare
-
     stages = list(stages)
     annotators = _annotators(stages)
-    lines = [line for annotator in annotators for line in prepare(annotator)]
+    lines = [line for annotator in annotators for line in annotator.ready()]
     _keep_answers(stages, folder)
-    _share_budgets([a for a in annotators if a.name == "openai"], folder)  # type: ignore[misc]
+    _share_budgets(annotators, folder)
     return tuple(dict.fromkeys(lines))
 
 
@@ -63,20 +60,22 @@ def _keep_answers(stages: Iterable[Stage], folder: Path) -> None:
         respondent.kept = kept
 
 
-def _share_budgets(annotators: Iterable[OpenAICompatibleAnnotator], folder: Path) -> None:
+def _share_budgets(annotators: Iterable[Annotator], folder: Path) -> None:
     from emotion_llama.chat.budget import Budget, SpendingFile
+    from emotion_llama.chat.openai_server import OpenAIServer
 
-    by_server: dict[tuple[str, str], list[OpenAICompatibleAnnotator]] = {}
+    by_server: dict[tuple[str, str], list[OpenAIServer]] = {}
     for annotator in annotators:
-        key = (annotator.config.identity or annotator.config.base_url.rstrip("/"), annotator.config.model)
-        by_server.setdefault(key, []).append(annotator)
+        if annotator.chat is not None and isinstance(server := annotator.chat.backend, OpenAIServer):
+            key = (server.config.identity or server.config.base_url.rstrip("/"), server.config.model)
+            by_server.setdefault(key, []).append(server)
     for key, sharing in by_server.items():
-        requests = [a.config.budget_requests for a in sharing if a.config.budget_requests is not None]
-        tokens = [a.config.budget_tokens for a in sharing if a.config.budget_tokens is not None]
+        requests = [one.config.budget_requests for one in sharing if one.config.budget_requests is not None]
+        tokens = [one.config.budget_tokens for one in sharing if one.config.budget_tokens is not None]
         if not requests and not tokens:
             continue
         name = hashlib.sha256("\n".join(key).encode()).hexdigest()[:12]
         file = SpendingFile(folder / f"spent-{name}.txt")
         shared = Budget(min(requests, default=None), min(tokens, default=None), file=file)
-        for annotator in sharing:
-            annotator.budget = shared
+        for server in sharing:
+            server.budget = shared

@@ -38,17 +38,24 @@ def load_predictor(name: str, **options: Any) -> Predictor:
     """The predictor called `name`.
 
     Args:
-        name: one of `PREDICTORS`, or the folder of a model.
+        name: one of `PREDICTORS`, the folder of a model, "openai:MODEL@URL", or "transformers:FOLDER" (or an id).
         options: what its kind takes, e.g. `table="mer-factory"` of the rules, `dtype="bfloat16"` of a model.
 
     Raises:
         InputError: there is no such predictor, its weights are not here, or it refuses an option.
         MissingDependency: a model is asked for, and what runs it is not installed.
     """
+    if name.startswith(("openai:", "transformers:")):
+        from emotion_llama.predictors.chat import ChatPredictor
+
+        return ChatPredictor.load(name, **options)
     name = _ALIASES.get(name, name)
     folder = shipped_folder(name) if name in _SHIPPED else Path(name) if name not in PREDICTORS else None
     if name not in PREDICTORS and not Path(name).is_dir():
-        raise InputError(f"no predictor {name!r} (there are: {', '.join(PREDICTORS)}); a model is named by its folder")
+        raise InputError(
+            f"no predictor {name!r} (there are: {', '.join(PREDICTORS)}); a model is named by its folder, or as "
+            "openai:MODEL@URL"
+        )
     module, _, path = PREDICTORS.get(name, _MODEL).partition(":")
     make: Any = import_module(module)
     for part in path.split("."):

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Literal, Protocol, runtime_checkable
 if TYPE_CHECKING:
     from emotion_llama.models.clip_features import ClipFeatures
     from emotion_llama.models.clip_inputs import ClipInputs
+    from emotion_llama.models.clip_media import ClipMedia
     from emotion_llama.models.inputs import FramePolicy
     from emotion_llama.prompts.builder import Turn
     from emotion_llama.records import Evidence, Prediction
@@ -29,7 +30,7 @@ class Sample:
 
     evidence: Evidence | None = None
     inputs: ClipInputs | None = None
-    features: ClipFeatures | None = None
+    features: ClipFeatures | ClipMedia | None = None
     transcript: str | None = None
     cues: str | None = None
     sample_id: str = ""

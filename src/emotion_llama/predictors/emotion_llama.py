@@ -236,11 +236,12 @@ class EmotionLlamaPredictor:
                 found[row] = encoded
             else:
                 ready.append((row, encoded))
-        answers = self._answer([sample for _, sample in ready], task)
+        answers = self.answer([sample for _, sample in ready], task)
         found |= {row: answer for (row, _), answer in zip(ready, answers, strict=True)}
         return [found[row] for row in range(len(samples))]
 
-    def _answer(self, samples: Sequence[Sample], task: Task | None) -> list[Prediction]:
+    def answer(self, samples: Sequence[Sample], task: Task | None) -> list[Prediction]:
+        """As `predict`, of samples that have features; whether there is anything to ask about is not checked."""
         if not samples:
             return []
         import torch
@@ -256,7 +257,7 @@ class EmotionLlamaPredictor:
             raise BackendError(f"the model {self.name!r} failed: {line}") from error
         torch.cuda.empty_cache()
         half = len(samples) // 2
-        return [*self._answer(samples[:half], task), *self._answer(samples[half:], task)]
+        return [*self.answer(samples[:half], task), *self.answer(samples[half:], task)]
 
     def _label_and_reasons(self, samples: Sequence[Sample]) -> list[Prediction]:
         asked = Task("emotion", self.label_space.labels, label_instruction(self.label_space), 0)

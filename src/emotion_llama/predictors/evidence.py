@@ -53,13 +53,15 @@ class EvidencePredictor:
     def predict(self, samples: Sequence[Sample], task: Task | None = None) -> list[Prediction]:
         """A prediction for each sample, from its evidence; a `problem` where there is none.
 
-        The text of a task with labels is the label, of any other the reasons.
+        The text of a task with labels is the label, of any other the reasons (without a label).
         """
         space = LabelSpace("asked", task.labels) if task is not None and task.labels else self.label_space
         found = [predict_by_rules(one.evidence or Evidence(), self._table, space, self._lexicon) for one in samples]
         if task is None:
             return found
-        return [replace(one, raw_text=(one.label or "") if task.labels else one.reasoning) for one in found]
+        if task.labels:
+            return [replace(one, raw_text=one.label or "") for one in found]
+        return [replace(one, label=None, probabilities=None, raw_text=one.reasoning) for one in found]
 
     def stream(
         self,

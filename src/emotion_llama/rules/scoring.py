@@ -73,10 +73,15 @@ def predict_by_rules(
     return Prediction(label, probabilities, explain(label, probabilities, cues, why_not), raw_text, NAME, cues)
 
 
-def check_rules(table: str, label_space: LabelSpace) -> None:
-    """Raises InputError: no such table, or a label space of one label."""
+def check_table(table: str) -> None:
+    """Raises InputError: no such table."""
     if table not in FACE_TABLES:
         raise InputError(f"no action unit table {table!r} (there are: {', '.join(FACE_TABLES)})")
+
+
+def check_rules(table: str, label_space: LabelSpace) -> None:
+    """Raises InputError: no such table, or a label space of one label."""
+    check_table(table)
     if len(label_space.labels) < 2:
         raise InputError(f"label space {label_space.name!r} leaves nothing to choose: it has one label")
 

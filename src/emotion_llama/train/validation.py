@@ -11,8 +11,8 @@ from emotion_llama.evaluation.metrics.calibration import calibration
 from emotion_llama.evaluation.metrics.classification import score_labels as score_answers
 from emotion_llama.labels import MERR9, LabelSpace
 from emotion_llama.models.clip_media import ClipMedia, without
-from emotion_llama.prompts.layouts import layout_named
-from emotion_llama.prompts.tokenise import encode
+from emotion_llama.predictors import Sample, Task
+from emotion_llama.predictors.emotion_llama import EmotionLlamaPredictor
 from emotion_llama.train.dataset import NO_CUES, MediaSource, PromptConfig
 from emotion_llama.train.examples import Example
 
@@ -65,22 +65,20 @@ def tell_labels(
     Raises:
         InputError: an example's label is not in the label space.
     """
-    import torch
-
     labelled = [example for example in examples if "label" in example.truths]
     if strange := next((e for e in labelled if e.truths["label"] not in question.space.labels), None):
         raise InputError(f"{strange.name}: {strange.truths['label']!r} is no label of {question.space.name}")
-    tokenizer = processor.tokenizer
-    answers = [[*encode(label, tokenizer), tokenizer.eos_token_id] for label in question.space.labels]
+    predictor = EmotionLlamaPredictor(model, processor, label_space=question.space, layout=question.config.layout)
+    task = Task("emotion", question.space.labels, question.instruction, 0)
     was_training = model.training
     model.eval()
     try:
         for begin in range(0, len(labelled), question.batch_size):
             batch = labelled[begin : begin + question.batch_size]
-            with torch.inference_mode():
-                rows = _scores(model, processor, batch, media, question, answers)
-            for example, row in zip(batch, rows, strict=True):
-                yield Told(example.name, example.truths["label"], dict(zip(question.space.labels, row, strict=True)))
+            samples = [_sample(example, media(example) or ClipMedia(), question) for example in batch]
+            for example, made in zip(batch, predictor.answer(samples, task), strict=True):
+                assert made.probabilities is not None
+                yield Told(example.name, example.truths["label"], made.probabilities)
     finally:
         model.train(was_training)
 
@@ -99,27 +97,7 @@ def label_metrics(told: Sequence[Told]) -> dict[str, float]:
     return {name: float(scores[name]) for name in names} | ({} if fit is None else {"ece": fit["ece"]})
 
 
-def _scores(
-    model: Any,
-    processor: Any,
-    batch: Sequence[Example],
-    media: MediaSource,
-    question: LabelQuestion,
-    answers: list[list[int]],
-) -> list[list[float]]:
-    from emotion_llama.models.scoring import score_labels
-
-    has_cues = layout_named(question.config.layout).has_cues
-    no_words, no_cues = "words" in question.dropped, "cues" in question.dropped
-    inputs = processor(
-        [without(media(example) or ClipMedia(), question.dropped) for example in batch],
-        task="emotion",
-        instruction=question.instruction,
-        words=[None if no_words else example.words for example in batch],
-        cues=[(NO_CUES if no_cues else example.cues or NO_CUES) if has_cues else None for example in batch],
-        layout=question.config.layout,
-    ).to(model.device)
-    scores = score_labels(model, inputs, answers)
-    values = scores.probabilities.double()
-    rows: list[list[float]] = (values / values.sum(dim=1, keepdim=True)).tolist()
-    return rows
+def _sample(example: Example, media: ClipMedia, question: LabelQuestion) -> Sample:
+    words = None if "words" in question.dropped else example.words
+    cues = NO_CUES if "cues" in question.dropped else example.cues or NO_CUES
+    return Sample(None, None, without(media, question.dropped), words, cues, example.name)

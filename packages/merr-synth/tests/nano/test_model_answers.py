@@ -1,7 +1,6 @@
 """Answers of a model to clips as they are shown: the scoring itself, once each, the same in any batch."""
 
 import json
-from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +12,7 @@ from emotion_llama.labels import MERR9
 from emotion_llama.models.clip_media import ClipMedia
 from emotion_llama.models.features.loaded_model import LoadedModel
 from emotion_llama.models.scoring import score_labels
+from emotion_llama.predictors.emotion_llama import EmotionLlamaPredictor
 from emotion_llama.prompts.tasks import pick_instruction
 from emotion_llama.prompts.tokenise import encode
 from merr_synth.nano.modalities import Shown
@@ -63,11 +63,11 @@ class Counting(ModelAnswers):
     asked = 0
     most = 10**6
 
-    def _batch(self, asked: Sequence[Asked], task: str) -> object:
+    def _predictor(self, layout: str) -> EmotionLlamaPredictor:
         if self.asked >= self.most:
             raise KeyboardInterrupt
         self.asked += 1
-        return super()._batch(asked, task)
+        return super()._predictor(layout)
 
 
 def test_a_killed_run_goes_on_and_asks_nothing_twice(toy_model: Path, tmp_path: Path) -> None:

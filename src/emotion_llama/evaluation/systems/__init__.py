@@ -3,25 +3,16 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
-from importlib import import_module
+from collections.abc import Callable, Mapping
+from inspect import Parameter, signature
 from pathlib import Path
 from typing import Any
 
 from emotion_llama.errors import InputError
 from emotion_llama.evaluation.records import System
 
-__all__ = ["SYSTEMS", "load_system", "system_kind"]
+__all__ = ["load_system", "system_kind"]
 
-# Kind -> "module:function" that makes it of a name and options; imported when it is asked for.
-SYSTEMS: dict[str, str] = {
-    "predictions": "emotion_llama.evaluation.systems.predictions:load",
-    "reader": "emotion_llama.evaluation.systems.reader:load",
-    "own": "emotion_llama.evaluation.systems.own_model:load",
-    "openai": "emotion_llama.evaluation.systems.openai_model:load",
-    "transformers": "emotion_llama.evaluation.systems.local_model:load",
-    "pipeline": "emotion_llama.evaluation.systems.pipeline_model:load",
-}
 PREDICTION_SUFFIXES = (".csv", ".jsonl")
 _OWN_MODEL_TYPE = "emotion_llama"
 
@@ -38,9 +29,22 @@ def load_system(spec: str, **options: Any) -> System:
         InputError: the name means nothing, or an option is unknown or cannot be used.
         MissingDependency: what runs the model is not installed.
     """
-    module, _, function = SYSTEMS[system_kind(spec)].partition(":")
-    system: System = getattr(import_module(module), function)(spec, options)
-    return system
+    from emotion_llama.evaluation.systems import predictor_system as made
+
+    kind = system_kind(spec)
+    if kind == "predictions":
+        from emotion_llama.evaluation.systems.predictions import PredictionFile
+
+        return PredictionFile(Path(spec).expanduser(), **checked_options(kind, PredictionFile, options))
+    if kind == "pipeline":
+        from emotion_llama.evaluation.systems.pipeline_model import PipelineSystem, load_pipeline
+
+        return load_pipeline(spec, **checked_options(kind, PipelineSystem, options))
+    if kind == "reader":
+        return made.rules_system(**options)
+    if kind == "own":
+        return made.own_system(spec, **checked_options("emotion-llama", made.own_system, options))
+    return made.chat_system(spec if ":" in spec else f"transformers:{spec}", **options)
 
 
 def system_kind(spec: str) -> str:
@@ -66,15 +70,12 @@ def system_kind(spec: str) -> str:
     )
 
 
-def check_options(kind: str, options: Mapping[str, Any], known: Mapping[str, Any]) -> dict[str, Any]:
-    """The options of a kind, the known ones' defaults filled in.
-
-    Raises:
-        InputError: an option is unknown.
-    """
+def checked_options(kind: str, make: Callable[..., System], options: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The options; InputError where what makes the system does not take one."""
+    known = [name for name, one in signature(make).parameters.items() if one.kind is Parameter.KEYWORD_ONLY]
     if unknown := sorted(set(options) - set(known)):
         raise InputError(f"a {kind} system takes no option {unknown[0]!r} (it takes: {', '.join(known) or 'none'})")
-    return {**known, **options}
+    return options
 
 
 def _model_type(folder: Path) -> object:

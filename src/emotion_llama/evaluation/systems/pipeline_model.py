@@ -14,20 +14,22 @@ from pathlib import Path
 from typing import Any
 
 from emotion_llama.errors import AnnotationError, EmotionLlamaError, InputError, MissingDependency
-from emotion_llama.evaluation.records import EvalPrompt, EvalSample, Output
-from emotion_llama.evaluation.systems.clip_parts import SAMPLE_RATE_HZ, clip_parts
+from emotion_llama.evaluation.records import EvalPrompt, EvalSample, Output, System
+from emotion_llama.evaluation.systems.predictor_system import weights_sha256
 from emotion_llama.evaluation.systems.problems import NO_CLIP, problem_of
 from emotion_llama.labels import LabelSpace
+from emotion_llama.media.probe import probe
+from emotion_llama.media.sound_bytes import read_wav
+from emotion_llama.predictors.chat import SAMPLE_RATE_HZ, clip_pictures, clip_sound
 
 TASKS: Mapping[str, str] = {
     "audio-classification": "sound",
     "image-classification": "picture",
     "text-classification": "words",
 }
-OPTIONS: Mapping[str, Any] = {"frames": 8, "device": None, "revision": None}
 
 
-class PipelineSystem:
+class PipelineSystem(System):
     """A classifier.
 
     Args:
@@ -41,8 +43,6 @@ class PipelineSystem:
         InputError: the task is another, or the model cannot be loaded.
         MissingDependency: transformers is not installed.
     """
-
-    batch_size = 1
 
     def __init__(
         self, task: str, model: str, *, frames: int = 8, device: str | None = None, revision: str | None = None
@@ -66,13 +66,9 @@ class PipelineSystem:
             raise InputError(f"the pipeline {task} of {model!r} cannot be loaded: {line[:200]}") from error
         self._takes, self._frames = TASKS[task], frames
         self.name = place.resolve().name if place.is_dir() else model
-        self._about = {"task": task, "model": model, "revision": revision, "frames": frames}
-        self._files = _hashes(place)
-
-    @property
-    def settings(self) -> Mapping[str, object]:
-        """Task, model and its files."""
-        return {"system": "pipeline", **self._about, "files_sha256": self._files}
+        hashes = weights_sha256(place) if place.is_dir() else None
+        about = {"task": task, "model": model, "revision": revision, "frames": frames}
+        self.settings = {"system": "pipeline", **about, "files_sha256": hashes}
 
     def answer(self, cases: Sequence[EvalSample], ask: EvalPrompt) -> Iterator[Output]:
         """Probabilities over the asked labels for each case.
@@ -102,15 +98,17 @@ class PipelineSystem:
                 sums[label] += score
         total = sum(sums.values())
         if not total:
-            raise InputError(f"{self.name} tells {', '.join(scores)}; none of them is one of {', '.join(space.labels)}")
+            raise InputError(
+                f"{self.name} predicts {', '.join(scores)}; none of them is one of {', '.join(space.labels)}"
+            )
         return {label: value / total for label, value in sums.items()}
 
     def _scores(self, case: EvalSample) -> dict[str, float]:
         """Label of the classifier -> score, the mean where it sees several frames."""
-        rows = [self._told(given) for given in self._inputs(case)]
+        rows = [self._classified(given) for given in self._inputs(case)]
         return {name: sum(row[name] for row in rows) / len(rows) for name in rows[0]}
 
-    def _told(self, given: Any) -> dict[str, float]:
+    def _classified(self, given: Any) -> dict[str, float]:
         return {str(one["label"]): float(one["score"]) for one in self._pipe(given, top_k=None)}
 
     def _inputs(self, case: EvalSample) -> list[Any]:
@@ -121,37 +119,26 @@ class PipelineSystem:
             return [case.transcript]
         if case.media is None:
             raise AnnotationError("cannot", NO_CLIP, attempts=0)
-        wants_sound = self._takes == "sound"
-        parts = clip_parts(
-            case.media, num_frames=0 if wants_sound else self._frames, max_side=1024, with_sound=wants_sound
-        )
-        if wants_sound:
-            if parts.sound_wav is None:
+        clip = probe(case.media, warn=lambda line: None)
+        if self._takes == "sound":
+            sound_wav = clip_sound(clip)
+            if sound_wav is None:
                 raise AnnotationError("cannot", "the clip has no sound", attempts=0)
-            from emotion_llama.media.sound_bytes import read_wav
-
             rate = int(getattr(self._pipe.feature_extractor, "sampling_rate", SAMPLE_RATE_HZ))
-            return [{"raw": read_wav(parts.sound_wav, rate), "sampling_rate": rate}]
-        if not parts.pictures_png:
+            return [{"raw": read_wav(sound_wav, rate), "sampling_rate": rate}]
+        if clip.video is None:
             raise AnnotationError("cannot", "the clip has no picture", attempts=0)
         from PIL import Image
 
-        return [Image.open(io.BytesIO(picture)).convert("RGB") for picture in parts.pictures_png]
+        pictures = clip_pictures(clip, self._frames, 1024)
+        return [Image.open(io.BytesIO(picture)).convert("RGB") for picture in pictures]
 
 
-def _hashes(place: Path) -> Mapping[str, str] | None:
-    from emotion_llama.evaluation.systems.own_model import weights_sha256
-
-    return weights_sha256(place) if place.is_dir() else None
-
-
-def load(spec: str, options: Mapping[str, Any]) -> PipelineSystem:
-    """See `load_system`."""
-    from emotion_llama.evaluation.systems import check_options
-
+def load_pipeline(spec: str, **options: Any) -> PipelineSystem:
+    """The classifier of "pipeline:TASK@FOLDER"; options as of the class."""
     task, _, model = spec.removeprefix("pipeline:").partition("@")
     if not model:
         raise InputError(
             f"model {spec!r}: expected pipeline:TASK@FOLDER, such as pipeline:audio-classification@hubert-er/"
         )
-    return PipelineSystem(task, model, **check_options("pipeline", options, OPTIONS))
+    return PipelineSystem(task, model, **options)

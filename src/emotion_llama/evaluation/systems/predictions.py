@@ -10,14 +10,14 @@ from pathlib import Path
 from typing import Any
 
 from emotion_llama.errors import InputError
-from emotion_llama.evaluation.records import EvalPrompt, EvalSample, Output
+from emotion_llama.evaluation.records import EvalPrompt, EvalSample, Output, System
 
 PROBABILITY_PREFIX = "p_"
 _KNOWN = ("name", "answer", "label", "problem", "probabilities", "generated")
 _NOT_THERE = "the file has no prediction for this clip"
 
 
-class PredictionFile:
+class PredictionFile(System):
     """A .csv or .jsonl file of predictions.
 
     Columns (CSV) or keys (JSONL): `name`; `answer`, the text as a model wrote it; or `label`, where only that is known;
@@ -46,12 +46,7 @@ class PredictionFile:
         if not self._replies:
             raise InputError(f"{self.path} holds no predictions")
         self.name = self.path.stem
-        self._sha256 = file_sha256(self.path)
-
-    @property
-    def settings(self) -> Mapping[str, object]:
-        """The file's hash."""
-        return {"system": "predictions", "file": self.path.name, "sha256": self._sha256}
+        self.settings = {"system": "predictions", "file": self.path.name, "sha256": file_sha256(self.path)}
 
     @property
     def names(self) -> frozenset[str]:
@@ -62,14 +57,6 @@ class PredictionFile:
         """The file's reply to each case."""
         for case in cases:
             yield self._replies.get(case.sample_id) or Output(case.sample_id, problem=_NOT_THERE)
-
-
-def load(spec: str, options: Mapping[str, Any]) -> PredictionFile:
-    """See `load_system`."""
-    from emotion_llama.evaluation.systems import check_options
-
-    check_options("predictions", options, {})
-    return PredictionFile(Path(spec).expanduser())
 
 
 def write_predictions(path: Path, replies: Sequence[Output]) -> Path:

@@ -12,13 +12,13 @@ import threading
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from emotion_llama.chat.questions import Annotator, Answer, Language, Question, Task
+from emotion_llama.chat.questions import Language, Question, Task
+from emotion_llama.chat.records import Answer
 from emotion_llama.errors import AnnotationError, EmotionLlamaError, InputError
+from emotion_llama.merr.annotators import Annotator, load_annotator
 from emotion_llama.merr.kept_answers import KeptAnswers, key_of
 from emotion_llama.merr.records import Field, Provenance, StageInput, StageOutput, now
 from emotion_llama.merr.stage import Pool, Results
-
-_POOLS: Mapping[str, Pool] = {"inline": "inline", "thread": "thread", "main": "main"}
 
 
 class Respondent:
@@ -38,15 +38,13 @@ class Respondent:
         """The annotator itself; InputError when its configuration does not fit."""
         with self._lock:
             if self._annotator is None:
-                from emotion_llama.predictors.load import load_annotator
-
                 self._annotator = load_annotator(self.config)
             return self._annotator
 
     def must_answer(self, task: Task) -> Respondent:
         """Itself; InputError when its annotator cannot be asked this."""
-        if task not in self.annotator.tasks():
-            can = ", ".join(sorted(self.annotator.tasks())) or "nothing"
+        if task not in self.annotator.tasks:
+            can = ", ".join(sorted(self.annotator.tasks)) or "nothing"
             raise InputError(
                 f"the annotator {self.annotator.name!r} cannot be asked for {task!r} (it can: {can}); choose another "
                 f"for annotators.{task}"
@@ -61,12 +59,12 @@ class Respondent:
     @property
     def looks(self) -> bool:
         """Whether it looks and listens itself, also where it reasons."""
-        return bool(getattr(self.annotator, "looks_when_reasoning", False))
+        return self.annotator.takes_media
 
     @property
     def pool(self) -> Pool:
         """Where it may be asked."""
-        return _POOLS[self.annotator.where]
+        return self.annotator.where
 
     def __getstate__(self) -> dict[str, Any]:
         return {"config": self.config}

@@ -15,7 +15,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from emotion_llama.chat.questions import Answer, Language, Question
+from emotion_llama.chat.questions import Language, Question
+from emotion_llama.chat.records import Answer
 from emotion_llama.merr.records import (
     Field,
     Json,

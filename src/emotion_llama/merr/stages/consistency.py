@@ -13,7 +13,8 @@ from dataclasses import replace
 from itertools import combinations
 from typing import TYPE_CHECKING
 
-from emotion_llama.chat.questions import Answer, Facts, Language, Question
+from emotion_llama.chat.questions import Facts, Language, Question
+from emotion_llama.chat.records import Answer
 from emotion_llama.errors import AnnotationError, EmotionLlamaError
 from emotion_llama.labels import LabelSpace
 from emotion_llama.merr.labels import judge, label_rules

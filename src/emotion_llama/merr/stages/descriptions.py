@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from emotion_llama.chat.questions import LANGUAGES, Answer, Facts, Language, Question, Task
+from emotion_llama.chat.questions import LANGUAGES, Facts, Language, Question, Task
+from emotion_llama.chat.records import Answer
 from emotion_llama.config import read_yaml
 from emotion_llama.errors import InputError
 from emotion_llama.face.peak import SPEECH_UNITS

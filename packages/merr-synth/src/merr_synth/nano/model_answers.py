@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import math
 from collections.abc import Callable, Mapping, Sequence
+from itertools import groupby
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -18,12 +19,13 @@ from emotion_llama.errors import BackendError
 from emotion_llama.evaluation.cache import JsonlCache, hash_of
 from emotion_llama.labels import MERR9, LabelSpace
 from emotion_llama.models.clip_media import ClipMedia
+from emotion_llama.predictors import Sample, Task
+from emotion_llama.predictors.emotion_llama import EmotionLlamaPredictor
 from emotion_llama.prompts.tasks import pick_instruction
-from emotion_llama.prompts.tokenise import encode
 from merr_synth.nano.modalities import Shown
 
 DEFAULT_BATCH = 32
-MOST_NEW_TOKENS = 200  # of reasons, as the reader's default
+MAX_NEW_TOKENS = 200  # of reasons, as the predictor's default
 STEM = "answers"
 Progress = Callable[[int, int], None]  # answers made, answers to be made
 
@@ -59,13 +61,13 @@ class ModelAnswers:
         device: str | None = None,
         dtype: str = "auto",
     ) -> None:
-        from emotion_llama.evaluation.systems.own_model import weights_sha256
+        from emotion_llama.evaluation.systems.predictor_system import weights_sha256
 
         self.folder, self.space, self._batch_size = folder, space, batch_size
         self._device, self._dtype = device, dtype
         self.files_sha256 = weights_sha256(folder)
         self._cache = JsonlCache(kept, STEM)
-        self._loaded: Any = None
+        self._loaded: EmotionLlamaPredictor | None = None
 
     def close(self) -> None:
         """Let another process keep answers."""
@@ -97,63 +99,53 @@ class ModelAnswers:
     # --- what is kept, and what is asked ----------------------------------------------------------------------------
 
     def _ask(
-        self, asked: Sequence[Asked], task: str, answer: Callable[[Any, str], list[Any]], progress: Progress
+        self, asked: Sequence[Asked], task: str, answer: Callable[[Sequence[Asked], str], list[Any]], progress: Progress
     ) -> list[Any]:
         """An answer, a JSON value, for each; those that are not kept are made, the shortest prompts first."""
         keys = [None if one.shown.is_empty else self._key(one, task) for one in asked]
         left = {key: one for key, one in zip(keys, asked) if key is not None and key not in self._cache}
         order = sorted(left, key=lambda key: (left[key].layout, _length(left[key])))
-        for begin in range(0, len(order), self._batch_size):
-            some = order[begin : begin + self._batch_size]
-            made = answer(self._batch([left[key] for key in some], task), task)
-            self._cache.add(list(zip(some, made, strict=True)))
-            progress(begin + len(some), len(order))
+        done = 0
+        for _, of_layout in groupby(order, lambda key: left[key].layout):
+            rows = list(of_layout)
+            for some in (rows[begin : begin + self._batch_size] for begin in range(0, len(rows), self._batch_size)):
+                self._cache.add(list(zip(some, answer([left[key] for key in some], task), strict=True)))
+                done += len(some)
+                progress(done, len(order))
         return [None if key is None else self._cache.get(key) for key in keys]
 
     def _key(self, one: Asked, task: str) -> str:
-        labels = list(self.space.labels) if task == "emotion" else MOST_NEW_TOKENS
+        labels = list(self.space.labels) if task == "emotion" else MAX_NEW_TOKENS
         shown = one.shown
         return hash_of(
             self.files_sha256, self._dtype, task, pick_instruction(task), labels, one.layout, shown.words, shown.cues,
             media_sha256(shown.media),
         )  # fmt: skip
 
-    def _batch(self, asked: Sequence[Asked], task: str) -> Any:
-        from emotion_llama.models.features.loaded_model import LoadedModel
-
+    def _predictor(self, layout: str) -> EmotionLlamaPredictor:
         if self._loaded is None:
-            self._loaded = LoadedModel(self.folder, device=self._device, dtype=self._dtype)
-        return self._loaded.processor(
-            [one.shown.media for one in asked],
-            task=task,
-            instruction=pick_instruction(task),
-            words=[one.shown.words for one in asked],
-            cues=[one.shown.cues for one in asked],
-            layout=[one.layout for one in asked],
-        ).to(self._loaded.device)
+            self._loaded = EmotionLlamaPredictor.load(self.folder, device=self._device, dtype=self._dtype)
+        return EmotionLlamaPredictor(self._loaded.model, self._loaded.processor, layout=layout)
 
-    def _score(self, batch: Any, task: str) -> list[list[float]]:
+    def _score(self, asked: Sequence[Asked], task: str) -> list[list[float]]:
         """Log-likelihoods [B, L] of the labels."""
-        import torch
-
-        from emotion_llama.models.scoring import score_labels
-
-        tokenizer = self._loaded.processor.tokenizer
-        labels = [[*encode(label, tokenizer), tokenizer.eos_token_id] for label in self.space.labels]
-        with torch.inference_mode():
-            values = score_labels(self._loaded.model, batch, labels, answers_per_pass=self._batch_size * len(labels))
-        if not values.log_likelihoods.isfinite().all():
+        question = Task(task, self.space.labels, pick_instruction(task), 0)
+        values = self._predictor(asked[0].layout).score([_sample(one) for one in asked], question)
+        if not values.isfinite().all():
             raise BackendError(f"{self.folder}: label scores are not finite numbers; ask with dtype float32")
-        rows: list[list[float]] = values.log_likelihoods.double().tolist()
+        rows: list[list[float]] = values.double().tolist()
         return rows
 
-    def _generate(self, batch: Any, task: str) -> list[str]:
-        import torch
+    def _generate(self, asked: Sequence[Asked], task: str) -> list[str]:
+        question = Task(task, (), pick_instruction(task), MAX_NEW_TOKENS)
+        found = self._predictor(asked[0].layout).answer([_sample(one) for one in asked], question)
+        if problem := next((one.problem for one in found if one.problem is not None), None):
+            raise BackendError(f"{self.folder}: {problem}")
+        return [one.raw_text for one in found]
 
-        with torch.inference_mode():
-            made = self._loaded.model.generate(**batch, max_new_tokens=MOST_NEW_TOKENS, do_sample=False)
-        texts: list[str] = self._loaded.processor.decode_answers(made)
-        return texts
+
+def _sample(one: Asked) -> Sample:
+    return Sample(None, None, one.shown.media, one.shown.words, one.shown.cues)
 
 
 def probabilities_of(scores: Mapping[str, float] | None, temperature: float = 1.0) -> dict[str, float] | None:

@@ -54,3 +54,17 @@ def load_prompt(use: Use, name: str, folder: str | Path | None = None) -> Prompt
 def prompt_hashes(use: Use, folder: str | Path | None = None) -> dict[str, str]:
     """Name -> sha256 of every prompt of that use."""
     return {name: load_prompt(use, name, folder).sha256 for name in FIELDS[use]}
+
+
+def checked_folder(folder: str | Path | None) -> Path | None:
+    """A folder of prompts of one's own.
+
+    Raises:
+        InputError: there is no such folder.
+    """
+    if folder is None:
+        return None
+    place = Path(folder)
+    if not place.is_dir():
+        raise InputError(f"prompts: {place} is no folder")
+    return place

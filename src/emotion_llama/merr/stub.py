@@ -1,25 +1,22 @@
-"""An annotator that makes up its answers: for tests, and for trying a build before there is a model.
+"""Made-up answers to the questions of a build: for tests, and for trying a build before there is a model.
 
-Answers look like descriptions and are told apart by the question's hash; nothing in them was seen or heard, and the
-provenance says "stub". They go through the same checks as a model's.
+They look like descriptions and differ by the question's hash; provenance says "stub". They go through the same checks
+as a model's.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
-import threading
-from collections.abc import Iterator, Mapping, Sequence
-from typing import TypeAlias
+from collections.abc import Mapping
 
 from emotion_llama.chat.asking import LABEL_WORDS
-from emotion_llama.chat.configs import StubConfig
-from emotion_llama.chat.questions import Answer, Language, Question, Task, Where
+from emotion_llama.chat.questions import Language, Question
+from emotion_llama.chat.records import Answer, Outcome
 from emotion_llama.chat.replies import check_reply
-from emotion_llama.errors import AnnotationError, InputError
+from emotion_llama.errors import AnnotationError
 
 MODEL = "stub 1"
-Outcome: TypeAlias = "Mapping[str, object] | AnnotationError"
 _WORDS: Mapping[Language, Mapping[str, tuple[str, ...]]] = {
     "en": {
         "phrase": ("eyebrows raised", "lips pressed together", "eyes widened", "chin pushed up", "brow furrowed"),
@@ -34,63 +31,22 @@ _WORDS: Mapping[Language, Mapping[str, tuple[str, ...]]] = {
 }  # fmt: skip
 
 
-class StubAnnotator:
-    """Made-up answers: by the question's hash, or from a script.
+def stub_answer(question: Question, seed: str, failures: Mapping[str, float]) -> Outcome:
+    """A made-up answer by the question's hash: the same question always has the same one.
 
     Args:
-        config: seed, shares of failures, tasks.
-        script: outcomes in the order of asking, in place of made-up ones: values of an answer, or the error. When it is
-            at its end, asking is an error.
+        question: any.
+        seed: other seeds, other answers.
+        failures: kind of failure -> share of questions that end so.
     """
-
-    name = "stub"
-    where: Where = "inline"
-    batch_size = 1
-
-    def __init__(self, config: StubConfig | None = None, *, script: Sequence[Outcome] | None = None) -> None:
-        self.config = config or StubConfig()
-        self._script: Iterator[Outcome] | None = None if script is None else iter(script)
-        self._lock = threading.Lock()
-        self.asked: list[Question] = []
-
-    def __reduce__(self) -> tuple[type[StubAnnotator], tuple[StubConfig]]:
-        return type(self), (self.config,)
-
-    @property
-    def settings(self) -> Mapping[str, object]:
-        """Seed and failures."""
-        c = self.config
-        return {"annotator": self.name, "model": MODEL, "seed": c.seed, "failures": dict(c.failures)}
-
-    def tasks(self) -> frozenset[Task]:
-        """As the config says."""
-        return frozenset(self.config.tasks)
-
-    def answer(self, questions: Sequence[Question]) -> list[Answer | AnnotationError]:
-        """One outcome a question; the same question always has the same one, unless there is a script."""
-        return [self._answer(question) for question in questions]
-
-    def _answer(self, question: Question) -> Answer | AnnotationError:
-        with self._lock:
-            self.asked.append(question)
-            if self._script is not None:
-                outcome = next(self._script, None)
-                if outcome is None:
-                    raise InputError(f"the stub's script is at its end, and it is asked a question more: {question!r}")
-                return outcome if isinstance(outcome, AnnotationError) else Answer(outcome, MODEL)
-        digest = hashlib.sha256(f"{self.config.seed}\n{question_hash(question)}".encode()).digest()
-        if kind := self._failure(digest):
-            return AnnotationError(kind, "the stub was told to fail here")
-        values = _made_up(question, digest)
-        return Answer(check_reply(question, json.dumps(values, ensure_ascii=False)), MODEL)
-
-    def _failure(self, digest: bytes) -> str | None:
-        draw = int.from_bytes(digest[-6:], "big") / 256**6
-        for kind, share in self.config.failures.items():
-            if draw < share:
-                return kind
-            draw -= share
-        return None
+    digest = hashlib.sha256(f"{seed}\n{question_hash(question)}".encode()).digest()
+    draw = int.from_bytes(digest[-6:], "big") / 256**6
+    for kind, share in failures.items():
+        if draw < share:
+            return AnnotationError(kind, "the stub fails here, as its configuration says")
+        draw -= share
+    values = _made_up(question, digest)
+    return Answer(check_reply(question, json.dumps(values, ensure_ascii=False)), MODEL)
 
 
 def question_hash(question: Question) -> str:

@@ -4,12 +4,11 @@ from pathlib import Path
 
 import pytest
 
-from emotion_llama.chat.configs import OpenAIConfig, is_near, is_this_machine
-from emotion_llama.chat.questions import Annotator
+from emotion_llama.chat.config import OpenAIConfig, chat_config, is_near, is_this_machine
 from emotion_llama.errors import InputError
-from emotion_llama.predictors.load import ANNOTATORS, CONFIGS, annotator_config, load_annotator, prepare
-from emotion_llama.predictors.reference import ANNOTATOR_BLOCKS
+from emotion_llama.merr.annotators import CONFIGS, load_annotator
 from reference import fill_blocks
+from reference_annotators import ANNOTATOR_BLOCKS
 
 ROOT = Path(__file__).parents[2]
 LEAST: dict[str, dict[str, object]] = {
@@ -21,26 +20,25 @@ LEAST: dict[str, dict[str, object]] = {
 }
 
 
-@pytest.mark.parametrize("name", ANNOTATORS)
+@pytest.mark.parametrize("name", CONFIGS)
 def test_every_annotator_loads_from_its_least_configuration(name: str, tmp_path: Path) -> None:
     (tmp_path / "config.json").write_text("{}")
     given = {key: str(tmp_path) if value == "<folder>" else value for key, value in LEAST[name].items()}
     annotator = load_annotator({"name": name, **given})
-    assert isinstance(annotator, Annotator)
     assert annotator.name == name
     assert annotator.where in ("inline", "thread", "main")
-    assert "audio" in annotator.tasks()
-    assert prepare(annotator) == ()
+    assert "audio" in annotator.tasks
+    assert annotator.ready() == ()
 
 
 def test_tables_name_the_same() -> None:
-    assert set(ANNOTATORS) == set(CONFIGS) == set(LEAST)
+    assert set(CONFIGS) == set(LEAST)
     for name, kind in CONFIGS.items():
         assert kind.model_fields["name"].default == name
 
 
 def test_yaml_values_are_taken() -> None:
-    config = annotator_config(
+    config = chat_config(
         {"name": "openai", "base_url": "https://a.b/v1", "model": "m", "modalities": ["text", "audio"],
          "timeout_seconds": 5, "prompts": "~/prompts", "temperature": None}
     )  # fmt: skip
@@ -124,7 +122,7 @@ def test_importing_annotators_imports_no_model_and_no_client() -> None:
     import sys
 
     code = (
-        "import sys; from emotion_llama.predictors.load import load_annotator;"
+        "import sys; from emotion_llama.merr.annotators import load_annotator;"
         "a = load_annotator({'name': 'openai', 'base_url': 'http://localhost/v1', 'model': 'm'}); a.settings;"
         "load_annotator({'name': 'stub'}); load_annotator({'name': 'rules'});"
         "print([m for m in ('torch', 'transformers', 'httpx2', 'openai', 'PIL') if m in sys.modules])"

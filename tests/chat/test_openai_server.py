@@ -12,14 +12,14 @@ import numpy as np
 import pytest
 from scripted_server import BAD_CONTENT, BAD_TEXTS, PROMPT_TOKENS, REPLY_TOKENS, ScriptedServer, user_texts
 
-from emotion_llama.chat import openai_compatible
+from emotion_llama.chat import openai_server
 from emotion_llama.chat.budget import Budget, Spent
-from emotion_llama.chat.configs import OpenAIConfig
-from emotion_llama.chat.openai_compatible import OpenAICompatibleAnnotator
-from emotion_llama.chat.questions import Annotator, Answer, Facts, Question
+from emotion_llama.chat.openai_server import OpenAIServer
+from emotion_llama.chat.questions import Facts, Question
+from emotion_llama.chat.records import Answer
 from emotion_llama.errors import AnnotationError, InputError, MissingDependency
 from emotion_llama.labels import MERR9
-from emotion_llama.predictors.load import load_annotator, prepare
+from emotion_llama.merr.annotators import Annotator, load_annotator
 from emotion_llama.prompts.merr_prompts import load_prompt
 from emotion_llama.records import Evidence, Tone
 
@@ -34,15 +34,21 @@ WASTE = PROMPT_TOKENS + REPLY_TOKENS
 
 @pytest.fixture(autouse=True)
 def _short_waits(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(openai_compatible, "FIRST_WAIT_SECONDS", 0.01)
+    monkeypatch.setattr(openai_server, "FIRST_WAIT_SECONDS", 0.01)
 
 
-def make(server: ScriptedServer, **options: object) -> OpenAICompatibleAnnotator:
+def make(server: ScriptedServer, **options: object) -> Annotator:
     given = {"base_url": server.base_url, "model": "m", "timeout_seconds": 5.0, "max_attempts": 3} | options
-    return OpenAICompatibleAnnotator(OpenAIConfig.model_validate(given))
+    return load_annotator({"name": "openai", **given})
 
 
-def one(annotator: OpenAICompatibleAnnotator, question: Question = VISUAL) -> Answer | AnnotationError:
+def server_of(annotator: Annotator) -> OpenAIServer:
+    assert annotator.chat is not None
+    assert isinstance(annotator.chat.backend, OpenAIServer)
+    return annotator.chat.backend
+
+
+def one(annotator: Annotator, question: Question = VISUAL) -> Answer | AnnotationError:
     (outcome,) = annotator.answer([question])
     return outcome
 
@@ -50,7 +56,6 @@ def one(annotator: OpenAICompatibleAnnotator, question: Question = VISUAL) -> An
 def test_a_right_answer_with_its_provenance() -> None:
     with ScriptedServer(model="m-2024-08-06") as server:
         annotator = make(server)
-        assert isinstance(annotator, Annotator)
         answer = one(annotator)
         assert isinstance(answer, Answer)
         text = str(answer.values["text"])
@@ -59,7 +64,7 @@ def test_a_right_answer_with_its_provenance() -> None:
         assert (answer.tokens_in, answer.tokens_out) == (100, 20)
         assert answer.prompt_sha256 == load_prompt("visual", "en").sha256
         assert 0 < answer.seconds < 5
-        assert annotator.budget.spent == Spent(1, 120)
+        assert server_of(annotator).budget.spent == Spent(1, 120)
         assert server.seen[0].path == "/v1/chat/completions"
 
 
@@ -141,7 +146,7 @@ def test_malformed_replies_are_asked_again_and_then_given_up(outcome: str) -> No
         assert isinstance(error, AnnotationError)
         assert (error.kind, error.attempts) == ("malformed", 3)
         assert len(server.seen) == 3
-        told = annotator.budget.spent
+        told = server_of(annotator).budget.spent
         assert told.requests == 3
         if outcome not in ("wrong_choices", "error_200", "html_200", "json_list", "event_stream", "flood"):
             assert error.tokens_in + error.tokens_out == told.tokens == server.sent_tokens == 3 * WASTE
@@ -213,7 +218,7 @@ def test_what_the_server_calls_wrong_is_not_tried_again(outcome: str) -> None:
         assert isinstance(error, AnnotationError)
         assert (error.kind, error.attempts, len(server.seen)) == ("rejected", 1, 1)
         assert "HTTP status" in error.message
-        assert annotator.budget.spent == Spent(1, 0)  # turned away: no tokens
+        assert server_of(annotator).budget.spent == Spent(1, 0)  # turned away: no tokens
 
 
 @pytest.mark.parametrize("outcome", ["hang", "drip"])
@@ -234,7 +239,7 @@ def test_a_server_that_hangs_or_drips_times_out(outcome: str) -> None:
 def test_nobody_there() -> None:
     with ScriptedServer() as server:
         address = server.base_url
-    annotator = OpenAICompatibleAnnotator(OpenAIConfig(base_url=address, model="m", max_attempts=2))
+    annotator = load_annotator({"name": "openai", "base_url": address, "model": "m", "max_attempts": 2})
     error = one(annotator)
     assert isinstance(error, AnnotationError)
     assert (error.kind, error.attempts) == ("unreachable", 2)
@@ -282,7 +287,7 @@ def test_a_server_without_structured_output_is_found_out_once(outcome: str, form
         assert isinstance(second, Answer)
         steps = ["json_schema", "json_object", "plain"].index(form)
         assert (first.attempts, second.attempts, len(server.seen)) == (1 + steps, 1, 2 + steps)
-        assert annotator.form == form
+        assert server_of(annotator).form == form
         assert server.seen[-1].body.get("response_format", {}).get("type", "plain") == form
 
 
@@ -298,7 +303,7 @@ def test_threads_that_find_out_together_step_down_once() -> None:
     with ScriptedServer(("no_schema",)) as server:
         annotator = make(server, concurrency=8)
         assert all(isinstance(answer, Answer) for answer in annotator.answer([VISUAL] * 8))
-        assert annotator.form == "json_object"
+        assert server_of(annotator).form == "json_object"
 
 
 def test_servers_that_know_max_completion_tokens_only() -> None:
@@ -338,7 +343,8 @@ def test_budget_of_requests_over_threads_and_restarts() -> None:
         failed = next(outcome for outcome in outcomes if isinstance(outcome, AnnotationError))
         assert "5 of 5 requests are spent" in failed.message
         assert failed.attempts == 0
-        later = OpenAICompatibleAnnotator(annotator.config, spent=annotator.budget.spent)
+        budget = Budget(server_of(annotator).config.budget_requests, spent=server_of(annotator).budget.spent)
+        later = load_annotator({"name": "openai", "base_url": server.base_url, "model": "m"}, budget=budget)
         assert isinstance(one(later), AnnotationError)
         assert len(server.seen) == 5
 
@@ -348,7 +354,7 @@ def test_budget_of_tokens_stops_before_it_is_exceeded() -> None:
         annotator = make(server, budget_tokens=3000, max_tokens=300)
         outcomes = [one(annotator) for _ in range(12)]
         answered = [outcome for outcome in outcomes if isinstance(outcome, Answer)]
-        spent = annotator.budget.spent
+        spent = server_of(annotator).budget.spent
         assert spent == Spent(len(answered), 120 * len(answered))
         assert spent.tokens <= 3000
         # One more could have cost 300 and the prompt with its picture (1,500 and about 200): more than what was left.
@@ -372,7 +378,11 @@ def test_totals_add_up_over_a_mixture() -> None:
         annotator = make(server, concurrency=4, max_attempts=4)
         outcomes = annotator.answer([VISUAL, REASON] * 10)
         assert len(outcomes) == 20
-        assert sum(outcome.attempts for outcome in outcomes) == len(server.seen) == annotator.budget.spent.requests
+        assert (
+            sum(outcome.attempts for outcome in outcomes)
+            == len(server.seen)
+            == server_of(annotator).budget.spent.requests
+        )
         counted = sum((outcome.tokens_in or 0) + (outcome.tokens_out or 0) for outcome in outcomes)
         assert counted == server.sent_tokens
         for outcome in outcomes:
@@ -393,7 +403,7 @@ def test_a_server_without_usage() -> None:
         answer = one(annotator)
         assert isinstance(answer, Answer)
         assert (answer.tokens_in, answer.tokens_out, answer.model) == (None, None, "m")
-        assert annotator.budget.spent.tokens > 500  # what was set aside
+        assert server_of(annotator).budget.spent.tokens > 500  # what was set aside
 
 
 # --- keys, addresses, prompts ---------------------------------------------------------------------------------------
@@ -405,9 +415,8 @@ def test_the_key_is_sent_and_nowhere_else(monkeypatch: pytest.MonkeyPatch) -> No
         annotator = make(server, api_key_env="MY_KEY")
         answer, error = one(annotator), one(annotator)
         assert server.seen[0].headers["authorization"] == "Bearer secret-7"
-        kept = (
-            f"{annotator.settings}{annotator.config!r}{answer!r}{error!r}{vars(annotator)!r}{pickle.dumps(annotator)!r}"
-        )
+        shown = (annotator.settings, annotator.config, answer, error, vars(server_of(annotator)))
+        kept = f"{shown!r}{pickle.dumps(annotator)!r}"
         assert "secret-7" not in kept
 
 
@@ -427,15 +436,15 @@ def test_a_key_that_is_not_set_is_found_before_anything_is_sent(monkeypatch: pyt
         annotator = make(server, api_key_env="MY_KEY")
         monkeypatch.setenv("MY_KEY", "s3\ncret")
         with pytest.raises(InputError, match="MY_KEY holds characters that no api_key_env has") as told:
-            annotator.check_ready()
+            annotator.ready()
         assert "cret" not in str(told.value)
         monkeypatch.delenv("MY_KEY")
         with pytest.raises(InputError, match="api_key_env names the environment variable MY_KEY, which is not set"):
-            prepare(annotator)
+            annotator.ready()
         with pytest.raises(InputError, match="MY_KEY"):
             annotator.answer([VISUAL])
         assert not server.seen
-        assert annotator.budget.spent == Spent(0, 0)
+        assert server_of(annotator).budget.spent == Spent(0, 0)
 
 
 def test_proxies_of_the_environment_are_not_used(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -445,15 +454,14 @@ def test_proxies_of_the_environment_are_not_used(monkeypatch: pytest.MonkeyPatch
     with ScriptedServer() as server:
         assert isinstance(one(make(server)), Answer)
         monkeypatch.setenv("MY_PROXY", server.base_url.removesuffix("/v1"))
-        config = OpenAIConfig(base_url="http://annotator.internal/v1", model="m", proxy_env="MY_PROXY")
-        assert isinstance(one(OpenAICompatibleAnnotator(config)), Answer)
+        config = {"name": "openai", "base_url": "http://annotator.internal/v1", "model": "m", "proxy_env": "MY_PROXY"}
+        assert isinstance(one(load_annotator(config)), Answer)
         assert server.seen[1].path == "http://annotator.internal/v1/chat/completions"
 
 
 def test_who_gets_the_pictures_is_said() -> None:
     def sends_to(url: str, **options: object) -> str | None:
-        config = OpenAIConfig.model_validate({"base_url": url, "model": "m"} | options)
-        return OpenAICompatibleAnnotator(config).sends_to
+        return server_of(load_annotator({"name": "openai", "base_url": url, "model": "m", **options})).sends_to
 
     assert sends_to("http://localhost:8000/v1") is None
     assert sends_to("http://127.0.0.1:1/v1") is None
@@ -461,8 +469,8 @@ def test_who_gets_the_pictures_is_said() -> None:
     assert sends_to("http://gpu01:8000/v1") == "gpu01"
     assert sends_to("https://api.example.com/v1") == "api.example.com"
     assert sends_to("http://api.example.com/v1", allow_plain_http=True) == "api.example.com"
-    remote = OpenAICompatibleAnnotator(OpenAIConfig(base_url="https://api.example.com/v1", model="m"))
-    assert prepare(remote) == (
+    remote = load_annotator({"name": "openai", "base_url": "https://api.example.com/v1", "model": "m"})
+    assert remote.ready() == (
         "Pictures, sound or words of the clips leave this machine: annotator openai sends them to api.example.com.",
     )
 
@@ -471,7 +479,7 @@ def test_settings_are_what_answers_depend_on(tmp_path: Path) -> None:
     base = {"base_url": "http://localhost:1/v1", "model": "m"}
 
     def settings(**options: object) -> object:
-        return OpenAICompatibleAnnotator(OpenAIConfig.model_validate(base | options)).settings
+        return load_annotator({"name": "openai", **base, **options}).settings
 
     plain = settings()
     json.dumps(plain)
@@ -529,8 +537,8 @@ def test_what_cannot_be_asked_is_not_sent(question: Question, why: str) -> None:
 
 def test_tasks_follow_modalities() -> None:
     def tasks(*modalities: str) -> set[str]:
-        config = {"base_url": "http://localhost/v1", "model": "m", "modalities": modalities}
-        return set(OpenAICompatibleAnnotator(OpenAIConfig.model_validate(config)).tasks())
+        config = {"name": "openai", "base_url": "http://localhost/v1", "model": "m", "modalities": modalities}
+        return set(load_annotator(config).tasks)
 
     assert tasks("text") == {"audio", "reason", "check"}
     assert tasks("text", "image") == {"expression", "visual", "audio", "reason", "check"}
@@ -543,7 +551,7 @@ def test_another_process_gets_a_fresh_one(monkeypatch: pytest.MonkeyPatch) -> No
         other = pickle.loads(pickle.dumps(annotator))
         assert other.settings == annotator.settings
         assert isinstance(one(other), Answer)
-        annotator.close()
+        server_of(annotator).close()
         assert isinstance(one(annotator), Answer)  # opens anew
 
 
@@ -551,8 +559,8 @@ def test_without_httpx2_the_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> N
     import sys
 
     monkeypatch.setitem(sys.modules, "httpx2", None)
-    annotator = OpenAICompatibleAnnotator(OpenAIConfig(base_url="http://localhost/v1", model="m"))
+    annotator = load_annotator({"name": "openai", "base_url": "http://localhost/v1", "model": "m"})
     with pytest.raises(
         MissingDependency, match=r"httpx2, which is not installed; run: pip install 'emotion-llama\[api\]'"
     ):
-        prepare(annotator)
+        annotator.ready()

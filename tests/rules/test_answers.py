@@ -1,23 +1,22 @@
-"""The annotator "rules": every task, the same answer every time, and "cannot" where nothing was measured."""
+"""Answers by rules: every task, the same answer every time, and "cannot" where nothing was measured."""
 
 from dataclasses import replace
 
 import numpy as np
 import pytest
 
-from emotion_llama.chat.questions import Annotator, Answer, Facts, Question
+from emotion_llama.chat.questions import Facts, Question
 from emotion_llama.errors import AnnotationError, InputError
 from emotion_llama.media.scene_facts import SceneFacts
 from emotion_llama.records import AU_NAMES, ActionUnits, Evidence, Missing, PeakFrame, Tone
-from emotion_llama.rules.rules_annotator import MODEL, RulesAnnotator, telling_units
+from emotion_llama.rules.answers import MODEL, answer_by_rules, telling_units
+from emotion_llama.rules.phrases import Phrases, own_phrases
 
-RULES = RulesAnnotator()
 SMILE = {**dict.fromkeys(AU_NAMES, 0.0), "AU06": 1.5, "AU12": 2.5}
 
 
-def ask(task, facts: Facts, language="en", annotator: RulesAnnotator = RULES, **more):
-    (found,) = annotator.answer([Question(task, language, facts, **more)])
-    return found
+def ask(task, facts: Facts, language="en", own: Phrases | None = None, **more):
+    return answer_by_rules(Question(task, language, facts, **more), own=own)
 
 
 def make_units(*, speech: bool = False, blink: bool = False, **units: float) -> Evidence:
@@ -26,12 +25,6 @@ def make_units(*, speech: bool = False, blink: bool = False, **units: float) -> 
     flags = np.array([blink]), np.array([speech])
     measured = ActionUnits(AU_NAMES, np.zeros(1), row, np.ones(1), *flags, "person", "test")
     return Evidence(measured, PeakFrame(0, 0.0, 1.0, "all", None, units, "largest sum"))
-
-
-def test_it_is_an_annotator_of_all_tasks() -> None:
-    assert isinstance(RULES, Annotator)
-    assert RULES.tasks() == {"expression", "visual", "audio", "reason", "check"}
-    assert RULES.where == "inline"
 
 
 def test_expression_in_both_languages() -> None:
@@ -79,26 +72,15 @@ def test_units_of_another_frame_than_the_evidence_s_peak_are_taken_as_they_are()
 
 
 def test_own_phrases() -> None:
-    own = RulesAnnotator(phrases={"en": {"AU06+AU12": ["{how} beaming"]}})
-    assert ask("expression", Facts(peak_units=SMILE), annotator=own).values == {"phrases": ["clearly beaming"]}
-    assert ask("expression", Facts(peak_units=SMILE), "zh", own).values == {"phrases": ["笑意明显延伸到眼角"]}
-    assert own.settings != RULES.settings
+    own = own_phrases({"AU06+AU12": ["{how} beaming"]}, "en")
+    assert ask("expression", Facts(peak_units=SMILE), own=own).values == {"phrases": ["clearly beaming"]}
     clues = {"visual_expression": "clearly beaming"}
-    found = ask("reason", Facts(peak_units=SMILE, clues=clues, label="happy"), annotator=own)
+    found = ask("reason", Facts(peak_units=SMILE, clues=clues, label="happy"), own=own)
     assert found.values["supporting"] == ["clearly beaming"]
-
-
-@pytest.mark.parametrize(
-    ("options", "problem"),
-    [
-        ({"table": "x"}, "no action unit table 'x'"),
-        ({"phrases": {"fr": {"AU12": ["x"]}}}, "no wording for language 'fr'"),
-        ({"phrases": {"en": {"AU0": ["x"]}}}, "'AU0' is no action unit"),
-    ],
-)
-def test_options_that_cannot_be_used(options: dict, problem: str) -> None:
-    with pytest.raises(InputError, match=problem):
-        RulesAnnotator(**options)
+    with pytest.raises(InputError, match="no wording for language 'fr'"):
+        own_phrases({"AU12": ["x"]}, "fr")
+    with pytest.raises(InputError, match="'AU0' is no action unit"):
+        own_phrases({"AU0": ["x"]}, "en")
 
 
 def test_picture() -> None:
@@ -147,11 +129,3 @@ def test_check() -> None:
 
 def test_another_language_is_beyond_it() -> None:
     assert ask("visual", Facts(), "fr").message.startswith("no wording for language 'fr'")
-
-
-def test_answers_come_in_order_and_one_failure_costs_no_other() -> None:
-    questions = [Question("visual", "en", Facts()), Question("expression", "en", Facts(peak_units=SMILE))]
-    first, second = RULES.answer(questions)
-    assert isinstance(first, AnnotationError)
-    assert isinstance(second, Answer)
-    assert RULES.answer(questions)[1] == second

@@ -1,4 +1,4 @@
-"""The stub: the same question, the same answer; failures in the shares it was told; scripts to the letter."""
+"""The stub: the same question, the same answer; failures in the shares it was told."""
 
 import pickle
 from collections import Counter
@@ -6,15 +6,19 @@ from dataclasses import replace
 
 import pytest
 
-from emotion_llama.chat.asking import TASKS
-from emotion_llama.chat.configs import StubConfig
-from emotion_llama.chat.questions import Annotator, Answer, Facts, Language, Question, Task
-from emotion_llama.chat.stub import StubAnnotator, question_hash
-from emotion_llama.errors import AnnotationError, InputError
+from emotion_llama.chat.questions import TASKS, Facts, Language, Question, Task
+from emotion_llama.chat.records import Answer
+from emotion_llama.errors import AnnotationError
 from emotion_llama.labels import MERR9
+from emotion_llama.merr.annotators import Annotator, load_annotator
+from emotion_llama.merr.stub import question_hash
 from emotion_llama.records import Evidence, Tone
 
 FACTS = Facts(label="sad", clues={"audio_tone": "a low voice", "subtitle": "Oh."}, text="The person is sad.")
+
+
+def stub(**options: object) -> Annotator:
+    return load_annotator({"name": "stub", **options})
 
 
 def questions(task: Task = "visual", count: int = 1, language: Language = "en") -> list[Question]:
@@ -24,57 +28,43 @@ def questions(task: Task = "visual", count: int = 1, language: Language = "en") 
 @pytest.mark.parametrize("task", TASKS)
 @pytest.mark.parametrize("language", ["en", "zh"])
 def test_answers_pass_the_checks_of_every_task_and_language(task: Task, language: Language) -> None:
-    stub = StubAnnotator()
-    assert isinstance(stub, Annotator)
-    outcomes = stub.answer(questions(task, 20, language))
+    outcomes = stub().answer(questions(task, 20, language))
     assert all(isinstance(outcome, Answer) and outcome.model == "stub 1" for outcome in outcomes)
-    assert [o.values for o in StubAnnotator().answer(questions(task, 20, language))] == [o.values for o in outcomes]  # type: ignore[union-attr]
+    assert [o.values for o in stub().answer(questions(task, 20, language))] == [o.values for o in outcomes]  # type: ignore[union-attr]
     if task in ("visual", "audio"):
         assert len({str(dict(o.values)) for o in outcomes}) > 1  # type: ignore[union-attr]
 
 
 def test_reasons_end_with_the_label() -> None:
-    (answer,) = StubAnnotator().answer(questions("reason"))
+    (answer,) = stub().answer(questions("reason"))
     assert isinstance(answer, Answer)
     assert answer.values["label"] == "sad"
     assert str(answer.values["text"]).endswith("The person feels sad.")
     assert answer.values["supporting"] == ["audio tone: a low voice", "subtitle: Oh."]
-    (blind,) = StubAnnotator().answer([Question("reason", "zh", Facts(), labels=("fear",))])
+    (blind,) = stub().answer([Question("reason", "zh", Facts(), labels=("fear",))])
     assert isinstance(blind, Answer)
     assert str(blind.values["text"]).endswith("因此这个人感到恐惧。")
 
 
 def test_failures_come_in_their_shares() -> None:
-    config = StubConfig(failures={"refused": 0.2, "timeout": 0.3})
-    outcomes = StubAnnotator(config).answer(questions(count=1000))
+    failures = {"refused": 0.2, "timeout": 0.3}
+    outcomes = stub(failures=failures).answer(questions(count=1000))
     kinds = Counter(outcome.kind if isinstance(outcome, AnnotationError) else "answer" for outcome in outcomes)
     assert set(kinds) == {"refused", "timeout", "answer"}
     # Four standard deviations of a binomial of 1000.
     for kind, share in (("refused", 0.2), ("timeout", 0.3), ("answer", 0.5)):
         assert abs(kinds[kind] - 1000 * share) < 4 * (1000 * share * (1 - share)) ** 0.5
-    again = StubAnnotator(config).answer(questions(count=1000)[::-1])[::-1]
+    again = stub(failures=failures).answer(questions(count=1000)[::-1])[::-1]
     assert [type(o) for o in again] == [type(o) for o in outcomes]
-    other = StubAnnotator(StubConfig(seed="x", failures={"refused": 0.2, "timeout": 0.3})).answer(questions(count=1000))
+    other = stub(seed="x", failures=failures).answer(questions(count=1000))
     assert [type(o) for o in other] != [type(o) for o in outcomes]
 
 
-def test_a_script_is_followed() -> None:
-    error = AnnotationError("refused", "no")
-    stub = StubAnnotator(script=[{"text": "one"}, error])
-    first, second = stub.answer(questions(count=2))
-    assert isinstance(first, Answer)
-    assert first.values["text"] == "one"
-    assert second is error
-    assert [question.variant for question in stub.asked] == [0, 1]
-    with pytest.raises(InputError, match="the stub's script is at its end"):
-        stub.answer(questions())
-
-
 def test_settings_and_tasks() -> None:
-    stub = StubAnnotator(StubConfig(seed="s", tasks=("audio",)))
-    assert stub.settings == {"annotator": "stub", "model": "stub 1", "seed": "s", "failures": {}}
-    assert stub.tasks() == {"audio"}
-    assert pickle.loads(pickle.dumps(stub)).settings == stub.settings
+    found = stub(seed="s", tasks=["audio"])
+    assert found.settings == {"annotator": "stub", "model": "stub 1", "seed": "s", "failures": {}}
+    assert found.tasks == {"audio"}
+    assert pickle.loads(pickle.dumps(found)).settings == found.settings
 
 
 def test_everything_that_a_question_shows_changes_its_hash() -> None:

@@ -13,15 +13,16 @@ import numpy as np
 import pytest
 import torch
 
-from emotion_llama.chat.questions import Annotator, Answer, Facts, Question
+from emotion_llama.chat.questions import Facts, Question
+from emotion_llama.chat.records import Answer
 from emotion_llama.errors import AnnotationError, BackendError, InputError, MissingDependency
 from emotion_llama.face.align import align_face
 from emotion_llama.labels import MERR9
+from emotion_llama.merr.annotators import Annotator, _OwnModel, load_annotator, masked_crop
 from emotion_llama.models import EmotionLlamaConfig, EmotionLlamaForConditionalGeneration, EmotionLlamaProcessor
-from emotion_llama.predictors.load import load_annotator
-from emotion_llama.predictors.own_model import OwnModelAnnotator, masked_crop
+from emotion_llama.models.clip_media import ClipMedia
 from emotion_llama.prompts.tokenise import load_tokenizer
-from emotion_llama.records import Evidence, Missing, Transcript, TranscriptLine
+from emotion_llama.records import Evidence, Missing, Prediction, Transcript, TranscriptLine
 
 torch.set_num_threads(1)
 GOLDEN = Path(__file__).parents[1] / "golden"
@@ -58,11 +59,19 @@ def make_folder(folder: Path) -> Path:
     return folder
 
 
-def make(folder: Path, **options: object) -> OwnModelAnnotator:
+def make(folder: Path, **options: object) -> Annotator:
     given = {"name": "emotion-llama", "folder": str(folder), "device": "cpu", "max_new_tokens": 60}
-    annotator = load_annotator(given | options)
-    assert isinstance(annotator, OwnModelAnnotator)
-    return annotator
+    return load_annotator(given | options)
+
+
+def own(annotator: Annotator) -> _OwnModel:
+    found = annotator.answer.__self__  # type: ignore[attr-defined]
+    assert isinstance(found, _OwnModel)
+    return found
+
+
+def clip_of(annotator: Annotator, question: Question) -> ClipMedia:
+    return ClipMedia.of_features(own(annotator)._sample(question).features)
 
 
 @pytest.fixture(scope="module")
@@ -70,12 +79,12 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Taught: dark and bright pictures, one voice, one reasoning; the whole model learns, toy that it is."""
     place = make_folder(tmp_path_factory.mktemp("models") / "toy-taught")
     annotator = make(place)
-    loaded = annotator._model()
+    loaded = own(annotator)._predictor()
     bright = Question("visual", "en", WORDS, picture_png=png(240))
     lessons = []
     for question, reply in ((VISUAL, DARK), (bright, BRIGHT), (AUDIO, LOW), (REASON, REASONED)):
         words = "Oh no." if question.task == "reason" else None
-        clip = annotator._clip(question)
+        clip = clip_of(annotator, question)
         lessons.append(loaded.processor(clip, task=question.task, words=words, answers=reply))
     model = loaded.model.train()
     model.requires_grad_(True)
@@ -94,7 +103,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def annotator(folder: Path) -> OwnModelAnnotator:
+def annotator(folder: Path) -> Annotator:
     return make(folder)
 
 
@@ -102,10 +111,9 @@ def text(outcome: Answer | AnnotationError) -> object:
     return outcome.values["text"] if isinstance(outcome, Answer) else (outcome.kind, outcome.message)
 
 
-def test_three_tasks(annotator: OwnModelAnnotator) -> None:
-    assert isinstance(annotator, Annotator)
+def test_three_tasks(annotator: Annotator) -> None:
     assert (annotator.where, annotator.batch_size, annotator.name) == ("main", 4, "emotion-llama")
-    assert annotator.tasks() == {"visual", "audio", "reason"}
+    assert annotator.tasks == {"visual", "audio", "reason"}
     bright = Question("visual", "en", WORDS, picture_png=png(240))
     visual, audio, reason, other = annotator.answer([VISUAL, AUDIO, REASON, bright])
     assert [text(o) for o in (visual, audio, other)] == ["A dark room.", "The voice is low.", "A bright room."]
@@ -122,7 +130,7 @@ def test_three_tasks(annotator: OwnModelAnnotator) -> None:
     assert reason.tokens_in > 4
 
 
-def test_a_batch_gives_what_single_questions_give(folder: Path, annotator: OwnModelAnnotator) -> None:
+def test_a_batch_gives_what_single_questions_give(folder: Path, annotator: Annotator) -> None:
     bright = Question("visual", "en", WORDS, picture_png=png(240))
     mixed = [bright, VISUAL, VISUAL, bright, VISUAL]
     single = [text(annotator.answer([question])[0]) for question in mixed]
@@ -132,18 +140,18 @@ def test_a_batch_gives_what_single_questions_give(folder: Path, annotator: OwnMo
     assert len(annotator.answer([REASON, lacking])) == 2
 
 
-def test_what_the_model_is_given(annotator: OwnModelAnnotator) -> None:
+def test_what_the_model_is_given(annotator: Annotator) -> None:
     """One modality for a question about one; all that a still and a sound can give for reasoning; no label ever."""
     everything = {"picture_png": png(10), "sound_wav": wav(), "face_png": png(99, (224, 224))}
     present = {
-        task: annotator._clip(Question(task, "en", WORDS, labels=MERR9.labels, **everything)).present  # type: ignore[arg-type]
+        task: clip_of(annotator, Question(task, "en", WORDS, labels=MERR9.labels, **everything)).present  # type: ignore[arg-type]
         for task in ("visual", "audio", "reason")
     }
     assert present == {
         "visual": (True, True, False, False), "audio": (False, False, False, True), "reason": (True, True, False, True)
     }  # fmt: skip
     told: list[dict[str, object]] = []
-    processor = annotator._model().processor
+    processor = own(annotator)._predictor().processor
     call = type(processor).__call__
 
     def listen(self: object, clips: object, **options: object) -> object:
@@ -171,19 +179,21 @@ def test_babble_is_no_answer(tmp_path: Path) -> None:
         assert outcome.tokens_in > 0
 
 
-def test_reasons_without_a_label_are_malformed(annotator: OwnModelAnnotator, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_reasons_without_a_label_are_malformed(annotator: Annotator, monkeypatch: pytest.MonkeyPatch) -> None:
     for reply, message in (
         ("the mouth drops and the voice is low", "the text names none of the labels, or does not decide"),
         ("he is either sad or angry", "the text names none of the labels, or does not decide"),
         ("I cannot tell what he feels from this image", "the model declined"),
         ("", "the reply holds no text"),
     ):
-        monkeypatch.setattr(annotator, "_generate", lambda *_, reply=reply: [(reply, True, 9, 5)])
+        made = Prediction(None, None, "", reply, "m", tokens_in=9, tokens_out=5)
+        monkeypatch.setattr(own(annotator)._predictor(), "predict", lambda *_, made=made: [made])
         (outcome,) = annotator.answer([REASON])
         assert isinstance(outcome, AnnotationError)
         assert outcome.message.startswith(message)
         assert (outcome.attempts, outcome.tokens_in, outcome.tokens_out) == (1, 9, 5)
-    monkeypatch.setattr(annotator, "_generate", lambda *_: [("he is sad and", False, 9, 5)])
+    made = Prediction(None, None, "", "he is sad and", "m", is_cut_off=True)
+    monkeypatch.setattr(own(annotator)._predictor(), "predict", lambda *_: [made])
     assert "max_new_tokens" in str(annotator.answer([REASON])[0])
 
 
@@ -194,13 +204,13 @@ def test_reasons_without_a_label_are_malformed(annotator: OwnModelAnnotator, mon
         (Question("check", "en", WORDS, png(10)), "the model knows no task 'check'"),
         (Question("visual", "en", WORDS), "the clip has no picture"),
         (Question("audio", "en", WORDS), "the clip has no sound"),
-        (Question("reason", "en", WORDS, labels=MERR9.labels), "was given neither picture nor sound"),
+        (Question("reason", "en", WORDS, labels=MERR9.labels), "was given neither"),
         (Question("visual", "en", WORDS, b"x"), "the bytes are no picture"),
         (Question("audio", "en", WORDS, sound_wav=b"x"), "the bytes are no sound"),
-        (Question("audio", "en", WORDS, sound_wav=wav(181)), "the sound is 181 s long, the model takes up to 180 s"),
+        (Question("audio", "en", WORDS, sound_wav=wav(181)), "takes up to 180 s, got 181 s"),
     ],
 )
-def test_what_it_cannot_be_asked(annotator: OwnModelAnnotator, question: Question, why: str) -> None:
+def test_what_it_cannot_be_asked(annotator: Annotator, question: Question, why: str) -> None:
     error, good = annotator.answer([question, VISUAL])
     assert isinstance(error, AnnotationError)
     assert error.kind == "cannot"
@@ -228,7 +238,7 @@ def test_layouts_with_cues(folder: Path) -> None:
         make(folder, layout="x")
 
 
-def test_settings(folder: Path, annotator: OwnModelAnnotator) -> None:
+def test_settings(folder: Path, annotator: Annotator) -> None:
     settings = annotator.settings
     json.dumps(settings)
     assert make(folder, batch_size=1).settings == settings
@@ -248,11 +258,11 @@ def test_folders_and_packages(tmp_path: Path, folder: Path, monkeypatch: pytest.
         make(folder).answer([VISUAL])
 
 
-def test_a_model_that_breaks_is_a_backend_error(annotator: OwnModelAnnotator, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_model_that_breaks_is_a_backend_error(annotator: Annotator, monkeypatch: pytest.MonkeyPatch) -> None:
     def broken(**inputs: object) -> None:
         raise RuntimeError("CUDA error: an illegal memory access\nmore")
 
-    monkeypatch.setattr(annotator._model().model, "generate", broken)
+    monkeypatch.setattr(own(annotator)._predictor().model, "generate", broken)
     with pytest.raises(BackendError, match=r"'toy-taught' failed: CUDA error: an illegal memory access$"):
         annotator.answer([VISUAL])
 

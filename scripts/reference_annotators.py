@@ -9,9 +9,9 @@ from typing import Any
 
 from pydantic_core import PydanticUndefined
 
-from emotion_llama.chat.asking import TASKS
-from emotion_llama.chat.configs import CONFIGS
+from emotion_llama.chat.questions import TASKS
 from emotion_llama.chat.replies import reply_schema
+from emotion_llama.merr.annotators import CONFIGS
 from emotion_llama.prompts.merr_prompts import LANGUAGES, NEEDED_FIELDS, PROMPT_FIELDS, load_prompt
 
 

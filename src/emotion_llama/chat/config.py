@@ -1,35 +1,30 @@
-"""What each annotator can be told, as strict models: a recipe's part, an option of a command, or a dict in Python."""
+"""Options of chat models as strict records: a part of a recipe, options of a command, or a dict in Python."""
 
 from __future__ import annotations
 
 import ipaddress
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, TypeVar
 from urllib.parse import urlsplit
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+
+from emotion_llama.errors import InputError
 
 Modality = Literal["text", "image", "audio"]
 EnvName = Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")]
 # Capitals only: tokens such as hf_abc... would be names as well, and what stands here is written down with the recipe.
 KeyName = Annotated[str, Field(pattern=r"^[A-Z_][A-Z0-9_]*$", max_length=64)]
-AnyTask = Literal["expression", "visual", "audio", "reason", "check"]
 
 
-class _Config(BaseModel):
+class Config(BaseModel):
+    """Base of all options: strict, frozen, without unknown keys."""
+
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True, allow_inf_nan=False)
 
 
-class RulesConfig(_Config):
-    """Sentences stated from measurements alone; needs nothing."""
-
-    name: Literal["rules"] = "rules"
-    table: str = Field(
-        default="published", description="Which action units speak for which label (docs/rules.md), for reasoning."
-    )
-
-
-class OpenAIConfig(_Config):
+class OpenAIConfig(Config):
     """A server that speaks the OpenAI chat protocol: vLLM, Ollama, llama.cpp, a hosted one."""
 
     name: Literal["openai"] = "openai"
@@ -117,7 +112,7 @@ class OpenAIConfig(_Config):
         return self
 
 
-class TransformersConfig(_Config):
+class TransformersConfig(Config):
     """A model of the transformers library, in this process."""
 
     name: Literal["transformers"] = "transformers"
@@ -143,49 +138,51 @@ class TransformersConfig(_Config):
     )
 
 
-class EmotionLlamaConfig(_Config):
-    """Our own model: its tasks [visual], [audio] and [reason], in English."""
-
-    name: Literal["emotion-llama"] = "emotion-llama"
-    folder: Path = Field(description="As `emotion-llama convert` or a training run writes it.")
-    layout: str | None = Field(default=None, description="Prompt layout; None: the one the weights were trained with.")
-    device: str | None = Field(default=None, description="cpu, cuda, cuda:1. None: a GPU if any.")
-    dtype: str = Field(default="auto", description="Of the language model.")
-    max_new_tokens: int = Field(default=200, ge=1, description="Of a reply.")
-    batch_size: int = Field(default=4, ge=1, description="Questions that go through the model at once.")
-    instructions: dict[Literal["visual", "audio", "reason"], str] = Field(
-        default={}, description="Task -> instruction, in place of the published one."
-    )
+ChatConfig = OpenAIConfig | TransformersConfig
+C = TypeVar("C", bound=Config)
 
 
-class StubConfig(_Config):
-    """Made-up answers, for trying things out and for tests; provenance says so."""
+def chat_config(options: Mapping[str, object]) -> ChatConfig:
+    """The checked options of a chat model; `name` is "openai" or "transformers".
 
-    name: Literal["stub"] = "stub"
-    seed: str = Field(default="", description="Other seeds, other answers.")
-    failures: dict[
-        Literal["refused", "empty", "malformed", "rejected", "unreachable", "timeout", "overloaded", "cannot"],
-        Annotated[float, Field(ge=0, le=1)],
-    ] = Field(default={}, description="Kind of failure -> share of questions that end so.")
-    tasks: tuple[AnyTask, ...] = Field(
-        default=("expression", "visual", "audio", "reason", "check"), min_length=1, description="What it can be asked."
-    )
-
-    @model_validator(mode="after")
-    def _check_shares(self) -> StubConfig:
-        if sum(self.failures.values()) > 1:
-            raise ValueError(f"shares of failures sum to {sum(self.failures.values()):g}, expected 1 or less")
-        return self
+    Raises:
+        InputError: options that do not fit; all of them are named.
+    """
+    if options.get("name") == "openai":
+        return checked_config(OpenAIConfig, options)
+    return checked_config(TransformersConfig, options)
 
 
-AnnotatorConfig = RulesConfig | OpenAIConfig | TransformersConfig | EmotionLlamaConfig | StubConfig
-CONFIGS: dict[str, type[AnnotatorConfig]] = {
-    "rules": RulesConfig,
-    "openai": OpenAIConfig,
-    "transformers": TransformersConfig,
-    "emotion-llama": EmotionLlamaConfig,
-    "stub": StubConfig,
-}
+def checked_config(kind: type[C], options: Mapping[str, object], what: str = "annotator") -> C:
+    """The options as `kind`; texts are taken as paths and lists as tuples where the option is one (YAML knows neither).
+
+    Raises:
+        InputError: options that do not fit; all of them are named.
+    """
+    given = dict(options)
+    for name, field in kind.model_fields.items():
+        value, wanted = given.get(name), str(field.annotation)
+        if isinstance(value, str) and "Path" in wanted:
+            given[name] = Path(value).expanduser()
+        elif isinstance(value, list) and "tuple" in wanted:
+            given[name] = tuple(value)
+    try:
+        return kind.model_validate(given)
+    except ValidationError as error:
+        raise InputError(f"{what} {options.get('name')}: {_mistakes(error, kind)}") from None
+
+
+def _mistakes(error: ValidationError, kind: type[Config]) -> str:
+    found = []
+    for one in error.errors(include_url=False):
+        place = ".".join(str(part) for part in one["loc"])
+        if one["type"] == "extra_forbidden":
+            found.append(f"no option {place!r} (there are: {', '.join(kind.model_fields)})")
+        elif one["type"] == "missing":
+            found.append(f"{place} is needed")
+        else:
+            found.append(f"{place}: {one['msg']}" if place else one["msg"].removeprefix("Value error, "))
+    return "; ".join(found)
 
 
 def is_near(host: str) -> bool:

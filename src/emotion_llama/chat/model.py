@@ -1,0 +1,208 @@
+"""A chat model: requests in, checked answers out; behind an OpenAI-compatible server or in this process.
+
+A reply that is empty or malformed is asked for again (`max_repeats`), telling the model what was wrong; a refusal, or a
+failure of the backend, is not. What is no answer is an `AnnotationError`, never a text.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from emotion_llama.chat.budget import Budget
+from emotion_llama.chat.config import ChatConfig, OpenAIConfig, chat_config
+from emotion_llama.chat.local_transformers import LocalModel
+from emotion_llama.chat.openai_server import OpenAIServer
+from emotion_llama.chat.records import Answer, ChatRequest, Outcome, RawReply
+from emotion_llama.errors import AnnotationError, InputError
+
+
+class ChatModel:
+    """One model of one server, which threads may share, or of this process, which one thread may ask.
+
+    Nothing is sent, loaded or read from the environment before the first request or `check_installed`.
+
+    Args:
+        config: which model, and how it is asked.
+        budget: of a server's requests and tokens, in place of the one that `config` describes.
+
+    Raises:
+        InputError: the model's folder cannot be used.
+    """
+
+    def __init__(self, config: ChatConfig, *, budget: Budget | None = None) -> None:
+        self.config = config
+        self.max_repeats = config.max_repeats
+        self.backend: OpenAIServer | LocalModel | ScriptedBackend
+        if isinstance(config, OpenAIConfig):
+            self.backend = OpenAIServer(config, budget)
+        else:
+            self.backend = LocalModel(config)
+
+    def __reduce__(self) -> tuple[type[ChatModel], tuple[ChatConfig]]:
+        # Connections, models and counts stay where they are; another process has its own.
+        return type(self), (self.config,)
+
+    @property
+    def settings(self) -> Mapping[str, object]:
+        """What answers depend on, as JSON values; neither key nor limits nor device."""
+        return self.backend.settings
+
+    @property
+    def modalities(self) -> tuple[str, ...]:
+        """What it takes: "text", "image", "audio"."""
+        return self.backend.modalities
+
+    @property
+    def batch_size(self) -> int:
+        """Requests that go through it at once."""
+        return self.backend.batch_size
+
+    @property
+    def is_shared(self) -> bool:
+        """Whether several threads may ask at once."""
+        return not isinstance(self.backend, LocalModel)
+
+    @property
+    def sends_to(self) -> str | None:
+        """The host that pictures, sound and words go to; None where they stay on this machine."""
+        return self.backend.sends_to if isinstance(self.backend, OpenAIServer) else None
+
+    def check_installed(self) -> None:
+        """Make sure that keys and packages that are needed are there; nothing is sent or loaded.
+
+        Raises:
+            InputError: the environment variable is not set.
+            MissingDependency: a package is not installed.
+        """
+        self.backend.check_installed()
+
+    def ask(self, requests: Sequence[ChatRequest]) -> list[Outcome]:
+        """An answer, or the reason why there is none, for each request in order.
+
+        Raises:
+            InputError, MissingDependency: the model cannot be loaded, or a key is not set.
+            BackendError: a local model fails.
+        """
+        turns = [_Turn(request) for request in requests]
+        for _ in range(self.max_repeats + 1):
+            waiting = [turn for turn in turns if turn.is_open]
+            if not waiting:
+                break
+            sent = [(turn.request, None if turn.error is None else turn.error.message) for turn in waiting]
+            for turn, reply in zip(waiting, self.backend.send(sent), strict=True):
+                turn.take(reply)
+        return [turn.outcome() for turn in turns]
+
+    def close(self) -> None:
+        """Give connections back; a later request opens new ones."""
+        self.backend.close()
+
+
+@dataclass
+class _Turn:
+    """How far one request has come."""
+
+    request: ChatRequest
+    values: dict[str, object] | None = None
+    error: AnnotationError | None = None
+    model: str = ""
+    attempts: int = 0
+    tokens: tuple[int, int] = (0, 0)
+    is_counted: bool = False
+    seconds: float = 0.0
+
+    @property
+    def is_open(self) -> bool:
+        """Asking (again) may help."""
+        return self.values is None and (self.error is None or self.error.kind in ("empty", "malformed"))
+
+    def take(self, reply: RawReply | AnnotationError) -> None:
+        self.attempts += reply.attempts
+        if reply.tokens_in is not None and reply.tokens_out is not None:
+            self.tokens = self.tokens[0] + reply.tokens_in, self.tokens[1] + reply.tokens_out
+            self.is_counted |= isinstance(reply, RawReply) or self.tokens != (0, 0)
+        if isinstance(reply, AnnotationError):
+            self.error = reply
+            return
+        self.seconds += reply.seconds
+        self.model = reply.model
+        try:
+            self.values, self.error = self.request.parse(reply.text), None
+        except AnnotationError as error:
+            self.error = error
+
+    def outcome(self) -> Outcome:
+        if self.values is not None:
+            tokens_in, tokens_out = self.tokens if self.is_counted else (None, None)
+            sha256 = self.request.prompt_sha256
+            return Answer(self.values, self.model, sha256, tokens_in, tokens_out, self.seconds, self.attempts)
+        assert self.error is not None, "every request is sent at least once"
+        return AnnotationError(self.error.kind, self.error.message, self.attempts, *self.tokens)
+
+
+class ScriptedBackend:
+    """A backend for tests: `reply` gives a text or an error for a request and what was wrong with the last reply."""
+
+    batch_size = 1
+
+    def __init__(
+        self,
+        reply: Callable[[ChatRequest, str | None], str | AnnotationError],
+        modalities: tuple[str, ...] = ("text", "image", "audio"),
+        **settings: object,
+    ) -> None:
+        self._reply, self.modalities = reply, modalities
+        self.settings: Mapping[str, object] = {"model": "scripted", "modalities": list(modalities), **settings}
+
+    def send(self, sent: Sequence[tuple[ChatRequest, str | None]]) -> list[RawReply | AnnotationError]:
+        """What the function gives, in order."""
+        replies = (self._reply(request, problem) for request, problem in sent)
+        return [one if isinstance(one, AnnotationError) else RawReply(one, "scripted") for one in replies]
+
+    def check_installed(self) -> None:
+        """Needs nothing."""
+
+    def close(self) -> None:
+        """Holds nothing."""
+
+
+class ScriptedChatModel(ChatModel):
+    """A chat model of a function, for tests; arguments as `ScriptedBackend`'s."""
+
+    def __init__(
+        self,
+        reply: Callable[[ChatRequest, str | None], str | AnnotationError],
+        *,
+        max_repeats: int = 1,
+        modalities: tuple[str, ...] = ("text", "image", "audio"),
+        **settings: object,
+    ) -> None:
+        self.max_repeats = max_repeats
+        self.backend = ScriptedBackend(reply, modalities, **settings)
+
+
+def load_chat(spec: str, options: Mapping[str, Any]) -> ChatModel:
+    """A chat model by its name on the command line.
+
+    Args:
+        spec: "openai:MODEL@URL", or "transformers:FOLDER" (or an id).
+        options: fields of `OpenAIConfig` or `TransformersConfig`.
+
+    Raises:
+        InputError: the name or an option cannot be used.
+    """
+    kind, _, rest = spec.partition(":")
+    if kind == "openai":
+        model, _, url = rest.rpartition("@")
+        if not model or not url:
+            raise InputError(
+                f"model {spec!r}: expected openai:MODEL@URL, such as openai:qwen2.5-vl@http://localhost:8000/v1"
+            )
+        given = {"name": "openai", "model": model, "base_url": url, "structured": "plain", **options}
+    elif kind == "transformers" and rest:
+        given = {"name": "transformers", "model": rest, **options}
+    else:
+        raise InputError(f"model {spec!r} is no chat model; expected openai:MODEL@URL or transformers:FOLDER")
+    return ChatModel(chat_config(given))

@@ -1,0 +1,283 @@
+"""One model of an OpenAI-compatible server: requests, waits and asks again while the server is busy.
+
+Retried: a busy or broken server, a time-out, a lost connection (`max_attempts`, waits doubling with jitter, or what
+Retry-After says). Not retried: a request that the server calls wrong, a refusal, a spent budget.
+"""
+
+from __future__ import annotations
+
+import base64
+import os
+import random
+import threading
+import time
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, Literal, TypeGuard
+from urllib.parse import urlsplit
+
+from emotion_llama.chat.budget import Budget, Pace
+from emotion_llama.chat.config import OpenAIConfig, is_this_machine
+from emotion_llama.chat.http_chat import ChatServer, Reply
+from emotion_llama.chat.records import ChatRequest, RawReply
+from emotion_llama.errors import AnnotationError, InputError
+from emotion_llama.media.image_bytes import smaller_png
+
+FIRST_WAIT_SECONDS = 1.0  # doubles with each attempt, up to max_wait_seconds
+Form = Literal["json_schema", "json_object", "plain"]
+FORMS: tuple[Form, ...] = ("json_schema", "json_object", "plain")  # the strictest first
+# What a request may cost before anybody has counted: a token has at least 3 characters of English or 1 of Chinese; a
+# picture 1,500 (its largest of the usual models), a second of sound 25 (Qwen2-Audio, Whisper-based encoders).
+_CHARACTERS_PER_TOKEN, _PICTURE_TOKENS, _SOUND_TOKENS_PER_SECOND = 3, 1500, 25
+
+
+class OpenAIServer:
+    """The backend of `ChatModel` for a server. Requests at once, pace and budget hold for all threads that share it."""
+
+    def __init__(self, config: OpenAIConfig, budget: Budget | None = None) -> None:
+        self.config = config
+        self.budget = budget or Budget(config.budget_requests, config.budget_tokens)
+        self.modalities: tuple[str, ...] = config.modalities
+        self.batch_size = 1
+        self._pace = Pace(config.requests_per_minute, config.tokens_per_minute)
+        self._places = threading.Semaphore(config.concurrency)
+        self._lock = threading.Lock()
+        self._server: ChatServer | None = None
+        # How replies are asked for at the moment; `structured: auto` steps down when the server refuses it.
+        self.form: Form = "json_schema" if config.structured == "auto" else config.structured
+        self._length_name = "max_tokens"
+
+    @property
+    def settings(self) -> Mapping[str, object]:
+        """What answers depend on; the address counts unless the config names an `identity`."""
+        c = self.config
+        return {
+            "annotator": "openai",
+            "server": c.identity or c.base_url.rstrip("/"),
+            "model": c.model,
+            "modalities": list(c.modalities),
+            "temperature": c.temperature,
+            "seed": c.seed,
+            "max_tokens": c.max_tokens,
+            "image_max_side": c.image_max_side,
+            "structured": c.structured,
+            "extra_body": c.extra_body,
+        }
+
+    @property
+    def sends_to(self) -> str | None:
+        """The host; None where it is this machine."""
+        host = urlsplit(self.config.base_url).hostname or ""
+        return None if is_this_machine(host) else host
+
+    def check_installed(self) -> None:
+        """Raises InputError where a key is named and not set, MissingDependency where httpx2 is not installed."""
+        self._connected()
+
+    def send(self, sent: Sequence[tuple[ChatRequest, str | None]]) -> list[RawReply | AnnotationError]:
+        """A reply, or the reason why there is none, for each request and what was wrong with its last reply."""
+        if len(sent) < 2:
+            return [self._send(*one) for one in sent]
+        with ThreadPoolExecutor(min(self.config.concurrency, len(sent))) as pool:
+            return list(pool.map(lambda one: self._send(*one), sent))
+
+    def close(self) -> None:
+        """Give the connections back; a later request opens new ones."""
+        with self._lock:
+            server, self._server = self._server, None
+        if server is not None:
+            server.close()
+
+    # --- one request ------------------------------------------------------------------------------------------------
+
+    def _send(self, request: ChatRequest, problem: str | None) -> RawReply | AnnotationError:
+        start, count = time.monotonic(), _Count()
+        try:
+            with self._places:
+                body = self._reach(request, problem, count)
+            text = text_of(body)
+        except AnnotationError as error:
+            return AnnotationError(error.kind, error.message, count.attempts, *count.tokens)
+        tokens_in, tokens_out = count.tokens if count.is_told else (None, None)
+        model = body.get("model")  # what the server says is more exact than what was asked for: "gpt-4o-2024-08-06"
+        is_name = isinstance(model, str) and 0 < len(model.strip()) <= 200
+        name = str(model) if is_name else self.config.model
+        return RawReply(text, name, tokens_in, tokens_out, time.monotonic() - start, count.attempts)
+
+    def _reach(self, request: ChatRequest, problem: str | None, count: _Count) -> Mapping[str, Any]:
+        """The JSON of a status 200."""
+        tries = 0
+        while True:
+            form, length_name = self.form, self._length_name
+            reply = self._post(self._body(request, problem, form, length_name), request, count)
+            if reply.body is not None:
+                return reply.body
+            if reply.parameter is not None and self._adapt(reply.parameter, form, length_name):
+                continue
+            # A hanging server costs minutes a try, a busy one seconds: fewer tries for the first.
+            tries += 2 if reply.failing == "timeout" else 1
+            if not reply.passing or tries >= self.config.max_attempts:
+                raise AnnotationError(reply.failing or "malformed", reply.problem)
+            self._pause(tries, reply)
+
+    def _post(self, body: Mapping[str, Any], request: ChatRequest, count: _Count) -> Reply:
+        server, most = self._connected(), _max_tokens(request, self.config.max_tokens)
+        self.budget.take(most)
+        used: int | None = None
+        try:
+            self._pace.wait(most)
+            count.attempts += 1
+            reply = server.post(body)
+            used = count.add(reply)
+            return reply
+        finally:
+            self.budget.settle(most, used)
+
+    def _connected(self) -> ChatServer:
+        with self._lock:
+            if self._server is None:
+                c = self.config
+                self._server = ChatServer(
+                    c.base_url, key=_variable(c.api_key_env, "api_key_env"), proxy=_variable(c.proxy_env, "proxy_env"),
+                    timeout_seconds=c.timeout_seconds,
+                )  # fmt: skip
+            return self._server
+
+    def _adapt(self, parameter: str, form: Form, length_name: str) -> bool:
+        """Whether a refused parameter was changed, by this thread or, meanwhile, by another."""
+        with self._lock:
+            if parameter == "max_tokens" and length_name == "max_tokens":
+                self._length_name = "max_completion_tokens"
+                return True
+            if parameter != "response_format" or form == "plain" or self.config.structured != "auto":
+                return False
+            if self.form == form:
+                self.form = FORMS[FORMS.index(form) + 1]
+            return True
+
+    def _pause(self, tries: int, reply: Reply) -> None:
+        if reply.wait_seconds is not None:
+            if reply.wait_seconds > self.config.max_wait_seconds:
+                raise AnnotationError(
+                    "overloaded",
+                    f"{reply.problem}; the server asks to wait {reply.wait_seconds:.0f} s, and max_wait_seconds is "
+                    f"{self.config.max_wait_seconds:g}",
+                )
+            self._pace.hold(reply.wait_seconds)
+            time.sleep(reply.wait_seconds)
+            return
+        # Full jitter keeps threads that failed together from coming back together.
+        longest = min(self.config.max_wait_seconds, FIRST_WAIT_SECONDS * 2 ** (tries - 1))
+        time.sleep(random.uniform(longest / 2, longest))  # noqa: S311 - no secret
+
+    def _body(self, request: ChatRequest, problem: str | None, form: Form, length_name: str) -> dict[str, Any]:
+        # The protocol's own shape: https://platform.openai.com/docs/api-reference/chat
+        c = self.config
+        messages: list[dict[str, Any]] = []
+        if request.system is not None:
+            messages.append({"role": "system", "content": request.system})
+        messages.append({"role": "user", "content": self._content(request)})
+        if problem is not None:
+            messages.append({"role": "user", "content": request.again(problem)})
+        body: dict[str, Any] = {"model": c.model, "messages": messages, length_name: c.max_tokens, **c.extra_body}
+        if c.temperature is not None:
+            body["temperature"] = c.temperature
+        if c.seed is not None:
+            body["seed"] = c.seed
+        if form == "json_object" and request.schema is not None:
+            body["response_format"] = {"type": "json_object"}
+        elif form == "json_schema" and request.schema is not None:
+            name, schema = request.schema
+            named = {"name": name, "strict": True, "schema": schema}
+            body["response_format"] = {"type": "json_schema", "json_schema": named}
+        return body
+
+    def _content(self, request: ChatRequest) -> str | list[dict[str, Any]]:
+        parts: list[dict[str, Any]] = []
+        for picture_png in request.pictures_png:
+            data = _base64(smaller_png(picture_png, self.config.image_max_side))
+            parts.append({"type": "image_url", "image_url": {"url": f"data:image/png;base64,{data}"}})
+        if request.sound_wav is not None:
+            sound = {"data": _base64(request.sound_wav), "format": "wav"}
+            parts.append({"type": "input_audio", "input_audio": sound})
+        return [*parts, {"type": "text", "text": request.user}] if parts else request.user
+
+
+class _Count:
+    """What one request has cost so far."""
+
+    def __init__(self) -> None:
+        self.attempts = 0
+        self.tokens = (0, 0)
+        self.is_told = False
+
+    def add(self, reply: Reply) -> int | None:
+        """Tokens that the server says this reply took; a request that it turned away took none."""
+        if reply.body is None:
+            # Where the reply was lost or is no JSON, it may have been worked on: unknown, not nothing.
+            return 0 if reply.status is not None and reply.status != 200 else None
+        usage = reply.body.get("usage")
+        if not isinstance(usage, dict):
+            return None
+        tokens_in, tokens_out = usage.get("prompt_tokens"), usage.get("completion_tokens")
+        if not (_is_count(tokens_in) and _is_count(tokens_out)):
+            return None
+        self.is_told = True
+        self.tokens = self.tokens[0] + tokens_in, self.tokens[1] + tokens_out
+        return tokens_in + tokens_out
+
+
+def _is_count(value: object) -> TypeGuard[int]:
+    return isinstance(value, int) and not isinstance(value, bool) and value >= 0
+
+
+def text_of(body: Mapping[str, Any]) -> str:
+    """The text of a chat reply.
+
+    Raises:
+        AnnotationError: "refused", "empty" or "malformed": there is none, or it is not whole.
+    """
+    choices = body.get("choices")
+    choice = choices[0] if isinstance(choices, list) and choices else None
+    message = choice.get("message") if isinstance(choice, dict) else None
+    if not isinstance(choice, dict) or not isinstance(message, dict):
+        raise AnnotationError("malformed", "the server's reply holds no message")
+    reason = choice.get("finish_reason")
+    if message.get("refusal") or reason == "content_filter":
+        raise AnnotationError("refused", "the server says that the model declined, or its filter stepped in")
+    if reason == "length":
+        raise AnnotationError("malformed", "the reply is longer than max_tokens allows and was cut off")
+    content = message.get("content")
+    if isinstance(content, list):
+        texts = [part.get("text") for part in content if isinstance(part, dict) and part.get("type") == "text"]
+        content = "".join(text for text in texts if isinstance(text, str))
+    if content is None:
+        raise AnnotationError("empty", "the reply holds no text")
+    if not isinstance(content, str):
+        raise AnnotationError("malformed", "the reply's content is no text")
+    return content
+
+
+def _max_tokens(request: ChatRequest, max_tokens: int) -> int:
+    text = (request.system or "") + request.user
+    wide = sum(c > "\u2e7f" for c in text)
+    tokens = wide + (len(text) - wide) // _CHARACTERS_PER_TOKEN + 50
+    tokens += _PICTURE_TOKENS * len(request.pictures_png)
+    if request.sound_wav is not None:
+        tokens += len(request.sound_wav) // 32_000 * _SOUND_TOKENS_PER_SECOND
+    return tokens + max_tokens
+
+
+def _variable(name: str | None, option: str) -> str | None:
+    if name is None:
+        return None
+    value = os.environ.get(name, "").strip()
+    if not value:
+        raise InputError(f"{option} names the environment variable {name}, which is not set")
+    if not (value.isascii() and value.isprintable()):  # such a header fails with an error that quotes it
+        raise InputError(f"the environment variable {name} holds characters that no {option} has; set it anew")
+    return value
+
+
+def _base64(data: bytes) -> str:
+    return base64.b64encode(data).decode("ascii")

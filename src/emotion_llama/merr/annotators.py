@@ -1,0 +1,389 @@
+"""Annotators: what answers the questions of a build, by the part of a recipe that names it.
+
+An annotator is a row of one table: rules over measurements, a chat model (a server, or transformers in this process),
+our own model, or a stub for trying things out.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, model_validator
+
+from emotion_llama.chat.asking import askable, request_of
+from emotion_llama.chat.budget import Budget
+from emotion_llama.chat.config import Config, OpenAIConfig, TransformersConfig, checked_config
+from emotion_llama.chat.model import ChatModel
+from emotion_llama.chat.questions import TASKS, Question, Task
+from emotion_llama.chat.records import Answer, ChatRequest, Outcome
+from emotion_llama.errors import AnnotationError, InputError
+from emotion_llama.labels import LabelSpace
+from emotion_llama.prompts.tasks import pick_instruction
+
+Where = Literal["inline", "thread", "main"]
+OWN_TASKS: tuple[Task, ...] = ("visual", "audio", "reason")
+SAMPLE_RATE_HZ = 16_000
+
+
+class RulesConfig(Config):
+    """Sentences stated from measurements alone; needs nothing."""
+
+    name: Literal["rules"] = "rules"
+    table: str = Field(
+        default="published", description="Which action units speak for which label (docs/rules.md), for reasoning."
+    )
+
+
+class EmotionLlamaConfig(Config):
+    """Our own model: its tasks [visual], [audio] and [reason], in English."""
+
+    name: Literal["emotion-llama"] = "emotion-llama"
+    folder: Path = Field(description="As `emotion-llama convert` or a training run writes it.")
+    layout: str | None = Field(default=None, description="Prompt layout; None: the one the weights were trained with.")
+    device: str | None = Field(default=None, description="cpu, cuda, cuda:1. None: a GPU if any.")
+    dtype: str = Field(default="auto", description="Of the language model.")
+    max_new_tokens: int = Field(default=200, ge=1, description="Of a reply.")
+    batch_size: int = Field(default=4, ge=1, description="Questions that go through the model at once.")
+    instructions: dict[Literal["visual", "audio", "reason"], str] = Field(
+        default={}, description="Task -> instruction, in place of the published one."
+    )
+
+
+class StubConfig(Config):
+    """Made-up answers, for trying things out and for tests; provenance says so."""
+
+    name: Literal["stub"] = "stub"
+    seed: str = Field(default="", description="Other seeds, other answers.")
+    failures: dict[
+        Literal["refused", "empty", "malformed", "rejected", "unreachable", "timeout", "overloaded", "cannot"],
+        Annotated[float, Field(ge=0, le=1)],
+    ] = Field(default={}, description="Kind of failure -> share of questions that end so.")
+    tasks: tuple[Task, ...] = Field(
+        default=("expression", "visual", "audio", "reason", "check"), min_length=1, description="What it can be asked."
+    )
+
+    @model_validator(mode="after")
+    def _check_shares(self) -> StubConfig:
+        if sum(self.failures.values()) > 1:
+            raise ValueError(f"shares of failures sum to {sum(self.failures.values()):g}, expected 1 or less")
+        return self
+
+
+@dataclass(frozen=True, repr=False)
+class Annotator:
+    """Answers questions.
+
+    Attributes:
+        config: as the recipe has it.
+        settings: everything that answers depend on, as JSON values; no secrets.
+        tasks: what it can be asked.
+        answer: one answer, or the reason why there is none, for each question in order.
+        where: how an engine may call it: inline, from many threads, or from one thread.
+        batch_size: questions that it is best asked at once.
+        chat: the chat model behind it; None where there is none.
+        takes_media: it takes picture, face and sound also where it reasons.
+    """
+
+    config: RulesConfig | OpenAIConfig | TransformersConfig | EmotionLlamaConfig | StubConfig
+    settings: Mapping[str, object]
+    tasks: frozenset[Task]
+    answer: Callable[[Sequence[Question]], list[Outcome]]
+    where: Where = "inline"
+    batch_size: int = 1
+    chat: ChatModel | None = None
+    takes_media: bool = False
+
+    @property
+    def name(self) -> str:
+        """What provenance records: "rules", "openai", "transformers", "emotion-llama", "stub"."""
+        return self.config.name
+
+    def __reduce__(self) -> tuple[Callable[..., Annotator], tuple[dict[str, Any]]]:
+        return load_annotator, (self.config.model_dump(),)  # another process loads the model itself
+
+    def ready(self) -> tuple[str, ...]:
+        """Check that it could be asked now, without asking; what its user has to know before it is.
+
+        A build calls this once for each annotator before it begins and prints the lines, so that a missing key is found
+        at once and not after an hour, and nobody sends pictures of people away without having read so.
+
+        Raises:
+            InputError: an environment variable that holds a key is not set.
+            MissingDependency: a package is not installed.
+        """
+        if isinstance(self.config, EmotionLlamaConfig):
+            from emotion_llama.chat.local_transformers import need
+
+            need("torch")
+            need("transformers")
+        if self.chat is None:
+            return ()
+        self.chat.check_installed()
+        host = self.chat.sends_to
+        if host is None:
+            return ()
+        return (
+            f"Pictures, sound or words of the clips leave this machine: annotator {self.name} sends them to {host}.",
+        )
+
+
+def load_annotator(config: Mapping[str, object], *, budget: Budget | None = None) -> Annotator:
+    """The annotator of a configuration. Nothing is asked, downloaded or loaded before its first question.
+
+    Args:
+        config: "name" and the annotator's own options, as YAML gives them (lists, texts, numbers).
+        budget: of a server, in place of the one that the options describe.
+
+    Raises:
+        InputError: no or an unknown name, options that do not fit, or a folder in them that cannot be used.
+    """
+    name = config.get("name")
+    if not isinstance(name, str) or name not in CONFIGS:
+        raise InputError(f"no annotator {name!r} (there are: {', '.join(CONFIGS)}); give it as name")
+    checked = checked_config(CONFIGS[name], config)
+    if isinstance(checked, OpenAIConfig | TransformersConfig):
+        return _chat(checked, budget)
+    if isinstance(checked, EmotionLlamaConfig):
+        return _own_model(checked)
+    return _stub(checked) if isinstance(checked, StubConfig) else _rules(checked)
+
+
+CONFIGS: dict[str, Any] = {
+    "rules": RulesConfig,
+    "openai": OpenAIConfig,
+    "transformers": TransformersConfig,
+    "emotion-llama": EmotionLlamaConfig,
+    "stub": StubConfig,
+}
+
+
+def _rules(config: RulesConfig) -> Annotator:
+    from emotion_llama.rules.answers import VERSION, answer_by_rules
+    from emotion_llama.rules.scoring import check_table
+
+    check_table(config.table)
+    return Annotator(
+        config, {"version": VERSION, "table": config.table, "phrases_sha256": None}, frozenset(TASKS),
+        lambda questions: [answer_by_rules(question, config.table) for question in questions], batch_size=64,
+    )  # fmt: skip
+
+
+def _stub(config: StubConfig) -> Annotator:
+    from emotion_llama.merr.stub import MODEL, stub_answer
+
+    failures = {str(kind): share for kind, share in config.failures.items()}
+    settings = {"annotator": "stub", "model": MODEL, "seed": config.seed, "failures": failures}
+    return Annotator(
+        config, settings, frozenset(config.tasks),
+        lambda questions: [stub_answer(question, config.seed, failures) for question in questions],
+    )  # fmt: skip
+
+
+def _chat(config: OpenAIConfig | TransformersConfig, budget: Budget | None) -> Annotator:
+    from emotion_llama.prompts.merr_prompts import check_folder, prompt_hashes
+
+    if config.prompts is not None:
+        check_folder(config.prompts)
+    chat = ChatModel(config, budget=budget)
+    tasks = askable(chat.modalities)
+    settings = {**chat.settings, "prompts": prompt_hashes(tasks, config.prompts)}
+
+    def answer(questions: Sequence[Question]) -> list[Outcome]:
+        return _asked(chat, questions, config.prompts)
+
+    where: Where = "thread" if chat.is_shared else "main"
+    return Annotator(config, settings, tasks, answer, where, chat.batch_size, chat)
+
+
+def _asked(chat: ChatModel, questions: Sequence[Question], prompts: Path | None) -> list[Outcome]:
+    found: dict[int, Outcome] = {}
+    requests: dict[int, ChatRequest] = {}
+    for row, question in enumerate(questions):
+        try:
+            requests[row] = request_of(question, chat.modalities, prompts)
+        except AnnotationError as error:  # noqa: PERF203  (one question's error is its own)
+            found[row] = error
+    found |= dict(zip(requests, chat.ask(list(requests.values())), strict=True))
+    return [found[row] for row in range(len(questions))]
+
+
+# --- our own model --------------------------------------------------------------------------------------------------
+
+
+def _own_model(config: EmotionLlamaConfig) -> Annotator:
+    """Descriptions by our model's tasks, as {"text"}; for "reason" with the label that the text names.
+
+    The model takes frame, face and sound itself, and the label is never in its prompt. The temporal encoder, which
+    wants a face over time, is left out. A question about one modality is given that modality alone.
+    """
+    from emotion_llama.models.known_files import folder_fingerprint
+    from emotion_llama.prompts.layouts import layout_named
+
+    if not (config.folder / "config.json").is_file():
+        raise InputError(
+            f"{config.folder} holds no model: config.json is missing; `emotion-llama convert` makes one of "
+            "published files"
+        )
+    if config.layout is not None:
+        layout_named(config.layout)
+    own = _OwnModel(config)
+    settings = {
+        "annotator": "emotion-llama",
+        "model": config.folder.resolve().name,
+        "files_sha256": folder_fingerprint(config.folder),
+        "layout": config.layout,
+        "dtype": config.dtype,
+        "max_new_tokens": config.max_new_tokens,
+        "instructions": {task: own.instruction(task) for task in OWN_TASKS},
+    }
+    return Annotator(
+        config, settings, frozenset(OWN_TASKS), own.answer, "main", config.batch_size, takes_media=True
+    )  # fmt: skip
+
+
+class _OwnModel:
+    """The predictor of a configuration, loaded at its first question."""
+
+    def __init__(self, config: EmotionLlamaConfig) -> None:
+        self._config = config
+        self._loaded: Any = None
+
+    def instruction(self, task: Task) -> str:
+        return {str(k): v for k, v in self._config.instructions.items()}.get(task) or pick_instruction(task)
+
+    def answer(self, questions: Sequence[Question]) -> list[Outcome]:
+        """One outcome a question; `batch_size` questions of one task at a time."""
+        found: dict[int, Outcome] = {}
+        able: dict[Task, list[tuple[int, Any]]] = {}
+        for row, question in enumerate(questions):
+            try:
+                if why := self._why_not(question):
+                    raise AnnotationError("cannot", why, attempts=0)
+                able.setdefault(question.task, []).append((row, self._sample(question)))
+            except AnnotationError as error:  # noqa: PERF203  (one question's error is its own)
+                found[row] = error
+        size = self._config.batch_size
+        for task, rows in able.items():
+            for some in (rows[begin : begin + size] for begin in range(0, len(rows), size)):
+                found |= self._batch(task, some, questions)
+        return [found[row] for row in range(len(questions))]
+
+    def _batch(self, task: Task, rows: Sequence[tuple[int, Any]], questions: Sequence[Question]) -> dict[int, Outcome]:
+        from emotion_llama.predictors import Task as Asked
+
+        start = time.monotonic()
+        asked = Asked(task, instruction=self.instruction(task), max_new_tokens=self._config.max_new_tokens)
+        made = self._predictor().predict([sample for _, sample in rows], asked)
+        seconds = time.monotonic() - start
+        return {row: self._outcome(questions[row], one, seconds) for (row, _), one in zip(rows, made, strict=True)}
+
+    def _outcome(self, question: Question, made: Any, seconds: float) -> Outcome:
+        from emotion_llama.chat.replies import check_text
+        from emotion_llama.predictors.emotion_llama import as_sentence
+
+        if made.problem is not None:
+            return AnnotationError("cannot", made.problem)
+        tokens = made.tokens_in or 0, made.tokens_out or 0
+        try:
+            if made.is_cut_off:
+                raise AnnotationError("malformed", "the reply is longer than max_new_tokens allows and was cut off")
+            plain = as_sentence(check_text(question, made.raw_text))
+            values: dict[str, object] = {"text": plain}
+            if question.task == "reason":
+                values |= {"supporting": [], "misleading": [], "label": _label(plain, question.labels)}
+        except AnnotationError as error:
+            return AnnotationError(error.kind, error.message, 1, *tokens)
+        prompt = hashlib.sha256(self.instruction(question.task).encode()).hexdigest()
+        return Answer(values, made.model, prompt, *tokens, seconds, 1, label_shown=False)
+
+    def _sample(self, question: Question) -> Any:
+        """The question's picture, face and sound, encoded."""
+        import numpy as np
+
+        from emotion_llama.media.image_bytes import read_png
+        from emotion_llama.media.sound_bytes import read_wav
+        from emotion_llama.models.clip_inputs import ClipInputs, GlobalFrame, no_faces
+        from emotion_llama.models.inputs import face_pixel_values
+        from emotion_llama.predictors import Sample
+        from emotion_llama.prompts.cues import cue_text
+        from emotion_llama.records import AudioInfo, Clip, Missing, Prediction, Waveform
+
+        frame, sound, face = None, None, None
+        if question.task != "audio" and question.picture_png is not None:
+            frame = GlobalFrame(read_png(question.picture_png), 0.0, "peak", "the peak frame")
+        if question.task != "visual" and question.sound_wav is not None:
+            sound = Waveform(np.asarray(read_wav(question.sound_wav, SAMPLE_RATE_HZ), np.float32), SAMPLE_RATE_HZ)
+        predictor = self._predictor()
+        if question.task != "audio" and question.face_png is not None:
+            encoders = predictor.extractor.encoders
+            crop = masked_crop(read_png(question.face_png))
+            face = encoders.face(face_pixel_values(crop[None], encoders.face_size))[0]
+        missing = [Missing("faces", "one picture shows no movement")]
+        missing += [Missing(what, "not given") for what, it in (("frame", frame), ("sound", sound)) if it is None]
+        clip = Clip(Path("clip"), "", 1.0, None, AudioInfo(SAMPLE_RATE_HZ, 1, ""))
+        inputs = ClipInputs(clip, frame, 0, no_faces, sound, tuple(missing))
+        facts = question.facts
+        encoded = predictor.encode(Sample(None, inputs, None, _transcript(question), cue_text(facts.evidence)))
+        if isinstance(encoded, Prediction):
+            raise AnnotationError("cannot", encoded.problem or "", attempts=0)
+        return replace(encoded, inputs=None, features=replace(encoded.features, face=face))
+
+    def _why_not(self, question: Question) -> str | None:
+        """Why it cannot be asked this; None when it can."""
+        from emotion_llama.models.known_files import read_card, warn_if_classifier
+
+        if question.task not in OWN_TASKS:
+            return f"the model knows no task {question.task!r}"
+        if question.language != "en":
+            return "the model writes English only"
+        has_picture, has_sound = question.picture_png is not None, question.sound_wav is not None
+        if question.task == "visual" and not has_picture:
+            return "the clip has no picture"
+        if question.task == "audio" and not has_sound:
+            return "the clip has no sound"
+        if question.task == "reason" and not (has_picture or has_sound):
+            return "the model takes frame and sound itself, and was given neither"
+        return warn_if_classifier(question.task, read_card(self._config.folder))
+
+    def _predictor(self) -> Any:
+        if self._loaded is None:
+            from emotion_llama.predictors.emotion_llama import EmotionLlamaPredictor
+
+            c = self._config
+            self._loaded = EmotionLlamaPredictor.load(c.folder, layout=c.layout, device=c.device, dtype=c.dtype)
+        return self._loaded
+
+
+def masked_crop(crop: Any) -> Any:
+    """[112, 112, 3] of an aligned crop of any size: OpenFace's size, and what lies outside the mean face blackened."""
+    import numpy as np
+
+    from emotion_llama.face.align import align_face, template_points
+
+    eyes_and_mouth = template_points(crop.shape[0])  # where they are in an aligned crop
+    nose = eyes_and_mouth.mean(axis=0)  # has no part in the alignment
+    points = np.vstack([eyes_and_mouth[:2], nose, eyes_and_mouth[2:]])
+    return align_face(crop, points, masked=True)
+
+
+def _transcript(question: Question) -> str | None:
+    """What is said in the clip; left out of descriptions of one modality, so that they do not lean on it."""
+    if question.task != "reason":
+        return None
+    transcript = question.facts.evidence.transcript
+    words = question.facts.clues.get("subtitle") or ("" if transcript is None else transcript.text)
+    return words if words.strip() else None
+
+
+def _label(text: str, labels: Sequence[str]) -> str:
+    from emotion_llama.prompts.answer_parser import parse_tolerant
+
+    found = parse_tolerant(text, LabelSpace("the question's", tuple(labels))).label if labels else None
+    if found is None:
+        raise AnnotationError("malformed", "the text names none of the labels, or does not decide")
+    return found

@@ -1,0 +1,219 @@
+"""The parts of a recipe: every choice with its default and the reason for it.
+
+Each part belongs to the stage of its name, so that changing it re-runs that stage and what depends on it, and nothing
+else. docs/merr-recipes.md is made from the descriptions here.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+Share = Annotated[float, Field(ge=0, le=1)]
+# What `load_annotator` takes: "name" and the annotator's own options, which it checks itself.
+AnnotatorConfig = Annotated[dict[str, Any], Field(min_length=1)]
+
+
+class Part(BaseModel):
+    """What all parts have in common: unknown keys and wrong types are mistakes."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True, allow_inf_nan=False)
+
+
+class IngestPart(Part):
+    """Which clips there are, and what their names and neighbours say of them."""
+
+    name_pattern: str | None = Field(
+        None,
+        description="Regular expression with the named groups `source` and/or `person`, searched in a clip's path "
+        "below the folder named, without its suffix, for clips whose manifest says neither; for instance "
+        "`(?P<person>[^/]+)/(?P<source>.+)_[0-9]+$`. None: file names are not read, since a wrong guess would divide "
+        "the data set wrongly.",
+    )
+    sidecars: bool = Field(
+        True, description="Take words from a .srt or .vtt file beside the clip, where the manifest gives none."
+    )
+
+
+class EvidencePart(Part):
+    """How clips are measured (`Analyzer`)."""
+
+    faces: str = Field("mediapipe_mesh", description="Face backend; this one needs no download.")
+    face_model: Path | None = Field(None, description="Model file of the backend mediapipe_tasks.")
+    units: str | None = Field(
+        None,
+        description="Folder of CSVs of action units (OpenFace, py-feat), one named as each clip, or `openface_binary`. "
+        "None: units are measured here. With such files there is no face track, hence no face crop and no head pose.",
+    )
+    voice: Literal["autocorrelation", "opensmile"] = Field(
+        "autocorrelation", description="Backend of the voice's figures; `opensmile` needs its extra."
+    )
+    asr_model: Path | None = Field(
+        None,
+        description="Folder of a Whisper model (extra `asr`) for clips without words. None: they stay so.",
+    )
+    max_side: int = Field(640, ge=64, description="Longer side in pixels at which faces are looked for (`analyze`'s).")
+    max_fps: float = Field(30.0, gt=0, description="Frames a second that are looked at, at most (`analyze`'s).")
+
+
+class PseudoLabelPart(Part):
+    """How a clip gets its emotion."""
+
+    mode: Literal["rules", "given", "given_else_rules"] = Field(
+        "given_else_rules",
+        description="`rules`: from action units alone. `given`: clips without a label of their own are dropped. "
+        "`given_else_rules`: a label that came with the clip counts, the rules label the rest.",
+    )
+    rule: Literal["careful", "mer-factory"] = Field(
+        "careful",
+        description="`mer-factory` is that program's rule as published; `careful` mends its known faults (see below).",
+    )
+    table: Literal["joined", "merr", "mer-factory", "own"] = Field(
+        "joined",
+        description="Which units belong to which label. `merr` (Emotion-LLaMA) has 4 labels, `mer-factory` 8 without "
+        "doubt; `joined` (own) takes each label from the source that can be measured, so that all are reachable.",
+    )
+    own_table: dict[str, tuple[str, ...]] = Field(
+        {}, description="Label -> units, such as `{happy: [AU06, AU12]}`, for `table: own`."
+    )
+    threshold: float = Field(
+        0.8,
+        gt=0,
+        le=5,
+        description="Intensity (0..5) from which a unit is present and a label's mean counts; MER-Factory.",
+    )
+    min_present: Share = Field(0.5, description="Share of a label's units that must be present; MER-Factory's half.")
+    min_held_seconds: float = Field(
+        0.1,
+        ge=0,
+        description="careful: shortest time a label has to hold. Own: expressions other than micro-expressions last "
+        "0.5 s and more, jumps of a mesh one or two frames.",
+    )
+    min_seen_share: Share = Field(
+        0.3, description="careful: least share of frames that show the face well enough. Own: below, most is not known."
+    )
+    min_confidence: Share = Field(
+        0.1, description="careful: labels with less are dropped as unclear; two labels that fit alike have 0. Own."
+    )
+    neutral_below: float = Field(
+        2.4,
+        gt=0,
+        description="careful: a clip is neutral when no label holds and the sum of all units but blink and parted lips "
+        "stays below this throughout. Own: three units at the threshold; stronger movement is no calm face.",
+    )
+    include_blinks: bool = Field(
+        False, description="careful: let frames of a blink count. Published: yes; a blink is no expression."
+    )
+    include_speech: bool = Field(
+        False, description="careful: count AU25 and AU26 while the person talks. Published: yes; talking opens the jaw."
+    )
+    min_peak_distance_frames: int = Field(
+        15, ge=1, description="mer-factory: least distance of two peaks (its `--peak_dis`)."
+    )
+
+    @model_validator(mode="after")
+    def _check_own_table(self) -> PseudoLabelPart:
+        if (self.table == "own") != bool(self.own_table):
+            raise ValueError("own_table holds the units of `table: own`; give both or neither")
+        return self
+
+
+class SelectPart(Part):
+    """Which neutral clips come along."""
+
+    neutral_share: float = Field(
+        0.2,
+        ge=0,
+        le=10,
+        description="Neutral clips sampled in, as a share of the clips with an emotion (rounded up). Published: the "
+        "coarse MERR has none. Own: about one label's share of nine, doubled, since neutral is the commonest state.",
+    )
+
+
+class PeakPart(Part):
+    """Which frame shows the expression at its strongest, and what is kept of it."""
+
+    rule: Literal["all", "label"] = Field(
+        "all",
+        description="Largest sum of all units (MERR's authors, MER-Factory), or of the label's units (MERR's figure).",
+    )
+    include_blinks: bool = Field(False, description="Let frames of a blink win and count AU45. Published: yes.")
+    include_speech: bool = Field(False, description="Count AU25 and AU26 while the person talks. Published: yes.")
+    crop_size: int = Field(
+        224, ge=32, le=1024, description="Side of the aligned face crop in pixels: the published face encoders' input."
+    )
+    hands: bool = Field(
+        True, description="Look for hands in the peak frame; costs about as much as a few frames' faces."
+    )
+
+
+class VisualExpressionPart(Part):
+    """The face in words."""
+
+    phrases: Path | None = Field(
+        None,
+        description="YAML or CSV of your own phrases (unit or units -> several phrases); where one fits, it takes the "
+        "place of the annotator, and the package's phrases fill the gaps.",
+    )
+
+
+class FineCaptionPart(Part):
+    """The multimodal description with its reasons."""
+
+    label_shown: bool = Field(
+        True,
+        description="The annotator is told the label as a hidden goal and names it last (MERR, MER-Factory). False: it "
+        "infers, and a description that comes to another label is dropped by the consistency filter.",
+    )
+
+
+class ConsistencyPart(Part):
+    """What a fine description must hold to stay."""
+
+    require_label_last: bool = Field(True, description="The label is not named before the last sentence (MER-Factory).")
+    min_grounded_share: Share = Field(
+        0.5, description="Least share of the cues a description names that were among those given. Own."
+    )
+    require_cues: bool = Field(False, description="A description that names no cue the lexicon knows is dropped. Own.")
+
+
+class BalancePart(Part):
+    """How many clips of a label there may be, and which say the same twice."""
+
+    max_per_label: int | None = Field(None, ge=1, description="Clips of one label at most. None: no limit.")
+    max_share: Annotated[float, Field(gt=0, le=1)] | None = Field(
+        None, description="Largest share of one label; never below that of equal labels. None: no limit."
+    )
+    near_duplicates: bool = Field(True, description="Of clips with the same words, length and face, keep one.")
+    max_hash_distance: int = Field(
+        16,
+        ge=0,
+        le=256,
+        description="Bits of 256 in which two faces' fingerprints may differ; half of it without words. Own, measured.",
+    )
+
+
+class SplitsPart(Part):
+    """Shares of the splits; groups of one source or person are never divided."""
+
+    train: Share = Field(0.8, description="Share of clips to train on. Own: the usual 80/10/10.")
+    validation: Share = Field(0.1, description="Share of clips to choose with.")
+    test: Share = Field(0.1, description="Share of clips to measure with.")
+
+    @model_validator(mode="after")
+    def _check_sum(self) -> SplitsPart:
+        if abs(self.train + self.validation + self.test - 1) > 1e-6:
+            raise ValueError(f"shares must sum to 1, got {self.train} + {self.validation} + {self.test}")
+        return self
+
+
+class AnnotatorsPart(Part):
+    """Who answers which question: `name` and the options of `merr.annotators.load_annotator`."""
+
+    expression: AnnotatorConfig = Field({"name": "rules"}, description="Phrases for the face at its peak.")
+    visual: AnnotatorConfig = Field({"name": "rules"}, description="What the peak frame shows.")
+    audio: AnnotatorConfig = Field({"name": "rules"}, description="How the voice sounds.")
+    reason: AnnotatorConfig = Field({"name": "rules"}, description="The fine multimodal description.")
+    check: AnnotatorConfig | None = Field(None, description="A second judge of descriptions. None: the rules alone.")

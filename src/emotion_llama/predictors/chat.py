@@ -1,0 +1,277 @@
+"""Any chat model as a predictor: the question, frames and sound of the clip in one message."""
+
+from __future__ import annotations
+
+import io
+import wave
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from emotion_llama.chat.model import ChatModel, load_chat
+from emotion_llama.chat.records import ChatRequest
+from emotion_llama.errors import AnnotationError, EmotionLlamaError, MediaError
+from emotion_llama.labels import MERR9, LabelSpace
+from emotion_llama.predictors.base import Sample, Task, TextStream
+from emotion_llama.prompts.answer_parser import parse_tolerant
+from emotion_llama.prompts.cues import cue_text
+from emotion_llama.prompts.prompt_files import checked_folder, load_prompt
+from emotion_llama.prompts.tasks import pick_instruction
+from emotion_llama.records import Clip, Float, Prediction, UInt8
+
+if TYPE_CHECKING:
+    from emotion_llama.models.inputs import FramePolicy
+    from emotion_llama.prompts.builder import Turn
+
+DEFAULT_FRAMES = 8  # our choice: about two a second of the benchmarks' clips
+SAMPLE_RATE_HZ = 16_000
+NOTHING = "there is nothing to see, hear or read"
+
+
+class ChatPredictor:
+    """Asks a chat model about each sample, once; nothing is asked again because of what it answers.
+
+    Where `Sample.inputs` has a frame, that one is sent; otherwise `num_frames` frames of the clip's file.
+
+    Args:
+        chat: the model.
+        name: as predictions record it.
+        label_space: labels to choose from, where the task names none.
+        num_frames: frames of each clip; 0 sends none.
+        max_side: of a frame, in pixels.
+        prompts: folder with label.txt and free.txt in place of the package's.
+
+    Raises:
+        InputError: the folder of prompts, or one of them, cannot be used.
+    """
+
+    def __init__(
+        self,
+        chat: ChatModel,
+        name: str,
+        *,
+        label_space: LabelSpace = MERR9,
+        num_frames: int = DEFAULT_FRAMES,
+        max_side: int = 512,
+        prompts: str | Path | None = None,
+    ) -> None:
+        self.chat, self.name, self.label_space = chat, name, label_space
+        self._num_frames, self._max_side = num_frames, max_side
+        folder = checked_folder(prompts)
+        self._prompts = {name: load_prompt("evaluation", name, folder) for name in ("label", "free")}
+
+    @classmethod
+    def load(cls, spec: str, *, label_space: LabelSpace = MERR9, **options: Any) -> ChatPredictor:
+        """The predictor of a name.
+
+        Args:
+            spec: "openai:MODEL@URL", or "transformers:FOLDER" (or an id).
+            label_space: as of the class.
+            options: `frames`, `prompts`, and those of the chat model's configuration (`chat.config`).
+
+        Raises:
+            InputError: the name or an option cannot be used.
+        """
+        rest = dict(options)
+        num_frames, prompts = int(rest.pop("frames", DEFAULT_FRAMES)), rest.pop("prompts", None)
+        place = Path(spec.partition(":")[2]).expanduser()
+        model = spec.removeprefix("openai:").rpartition("@")[0] or spec.partition(":")[2] or spec
+        return cls(
+            # Once asked, once answered: what a model says is what is scored.
+            load_chat(spec, {"max_repeats": 0, **rest}),
+            place.resolve().name if spec.startswith("transformers:") and place.is_dir() else model,
+            label_space=label_space,
+            num_frames=num_frames,
+            max_side=int(rest.get("image_max_side", 512)),
+            prompts=prompts,
+        )
+
+    @property
+    def frame_policy(self) -> FramePolicy:
+        """The frame of strongest expression."""
+        return "peak"
+
+    @property
+    def settings(self) -> Mapping[str, object]:
+        """Model and decoding, prompts, labels, and what of a clip is sent."""
+        return {
+            "chat": dict(self.chat.settings),
+            "frames": self._num_frames,
+            "max_side": self._max_side,
+            "prompts": {name: prompt.sha256 for name, prompt in self._prompts.items()},
+            "label_space": self.label_space.name,
+        }
+
+    @property
+    def sends_to(self) -> str | None:
+        """The host that clips go to; None where they stay on this machine."""
+        return self.chat.sends_to
+
+    def encode(self, sample: Sample) -> Sample:
+        """The sample itself: there is nothing to encode."""
+        return sample
+
+    def predict(self, samples: Sequence[Sample], task: Task | None = None) -> list[Prediction]:
+        """A prediction for each sample; those that can be asked are asked at once.
+
+        Without a task, a label is parsed from one reply and the reasons are a second one; both are told the measured
+        cues. A label that cannot be parsed is a `problem` then.
+        """
+        if task is not None:
+            return self._ask(samples, task)
+        space = self.label_space
+        found = self._ask(samples, Task("emotion", space.labels), has_cues=True)
+        named = [row for row, one in enumerate(found) if one.label is not None]
+        why = self._ask([samples[row] for row in named], Task("reason"), has_cues=True)
+        texts = {row: one.raw_text for row, one in zip(named, why, strict=True)}
+        return [
+            Prediction(one.label, None, texts[row], one.raw_text, self.name)
+            if row in texts
+            else Prediction(None, None, "", one.raw_text, self.name, problem=one.problem or _no_label(space))
+            for row, one in enumerate(found)
+        ]
+
+    def stream(
+        self,
+        sample: Sample,
+        messages: Sequence[Turn],
+        *,
+        task: str = "free",
+        temperature: float = 0.0,
+        top_p: float = 1.0,
+        max_new_tokens: int = 200,
+        seed: int | None = None,
+    ) -> TextStream:
+        """The answer, at once; decoding is that of the model's configuration.
+
+        Raises:
+            BackendError: the model gave no answer.
+        """
+        *history, last = messages
+        turns = "".join(f"Question: {turn.text.strip()}\nAnswer: {turn.answer or ''}\n" for turn in history)
+        asked = Task(task, instruction=turns + (last.text or pick_instruction(task)))
+        (found,) = self._ask([sample], asked, has_cues=True)
+        if found.problem is not None:
+            kind, _, message = found.problem.partition(": ")
+            raise AnnotationError(kind, message or kind)
+        return TextStream([found.raw_text])
+
+    # --- asking -----------------------------------------------------------------------------------------------------
+
+    def _ask(self, samples: Sequence[Sample], task: Task, *, has_cues: bool = False) -> list[Prediction]:
+        found: dict[int, Prediction] = {}
+        requests: dict[int, ChatRequest] = {}
+        for row, sample in enumerate(samples):
+            try:
+                request = self._request(sample, task, has_cues=has_cues)
+            except EmotionLlamaError as error:
+                problem = f"the clip cannot be read: {error.problem}" if isinstance(error, MediaError) else str(error)
+                found[row] = self._problem(problem)
+                continue
+            if request is None:
+                found[row] = self._problem(NOTHING)
+            else:
+                requests[row] = request
+        space = LabelSpace("asked", task.labels) if task.labels else None
+        for row, outcome in zip(requests, self.chat.ask(list(requests.values())), strict=True):
+            if isinstance(outcome, AnnotationError):
+                found[row] = self._problem(str(outcome))
+                continue
+            text = str(outcome.values["text"])
+            label = None if space is None else parse_tolerant(text, space).label
+            found[row] = Prediction(
+                label, None, "", text, self.name, tokens_in=outcome.tokens_in, tokens_out=outcome.tokens_out
+            )
+        return [found[row] for row in range(len(samples))]
+
+    def _request(self, sample: Sample, task: Task, *, has_cues: bool) -> ChatRequest | None:
+        """The request; None where there is nothing to ask about."""
+        pictures, sound = self._media(sample)
+        words = " ".join((sample.text or "").split())
+        if not pictures and sound is None and not words:
+            return None
+        lines = f"The person in the clip says: {words}\n" if words else ""
+        if has_cues and (sample.cues is not None or sample.evidence is not None):
+            lines += f"{sample.cues or cue_text(sample.evidence)}\n"  # type: ignore[arg-type]
+        prompt = self._prompts["label" if task.labels else "free"]
+        instruction = pick_instruction(task.name) if task.instruction is None else task.instruction
+        system, user = prompt.filled({"words": lines, "instruction": instruction, "labels": ", ".join(task.labels)})
+        return ChatRequest(user, system, prompt.sha256, pictures, sound)
+
+    def _media(self, sample: Sample) -> tuple[tuple[bytes, ...], bytes | None]:
+        """PNG pictures in time order and a WAV file, as far as the model takes them and the clip has them."""
+        inputs, takes = sample.inputs, self.chat.modalities
+        if inputs is None:
+            return (), None
+        pictures: tuple[bytes, ...] = ()
+        if "image" in takes and self._num_frames:
+            if inputs.frame is not None:
+                pictures = (_png(_scaled(inputs.frame.image, self._max_side)),)
+            elif inputs.clip.video is not None:
+                pictures = clip_pictures(inputs.clip, self._num_frames, self._max_side)
+        if "audio" not in takes:
+            return pictures, None
+        if inputs.sound is not None:
+            return pictures, wav_bytes(inputs.sound.samples)
+        return pictures, clip_sound(inputs.clip) if inputs.clip.path.is_file() else None
+
+    def _problem(self, problem: str) -> Prediction:
+        return Prediction(None, None, "", "", self.name, problem=problem)
+
+
+def _no_label(space: LabelSpace) -> str:
+    return f"the answer names none of the labels of {space.name}, or does not decide"
+
+
+def clip_pictures(clip: Clip, num_frames: int, max_side: int) -> tuple[bytes, ...]:
+    """PNG pictures from the middles of `num_frames` equal parts of a clip.
+
+    Raises:
+        MediaError: the file cannot be read.
+    """
+    from emotion_llama.media.frames import frame_at
+
+    times = middles(clip.duration_seconds, num_frames)
+    frames = (frame_at(clip, seconds, max_side=max_side, warn=lambda line: None) for seconds in times)
+    return tuple(_png(frame.images[0]) for frame in frames)
+
+
+def middles(duration_seconds: float, count: int) -> Sequence[float]:
+    """Middles of `count` equal parts of a clip, in seconds."""
+    return [duration_seconds * (2 * i + 1) / (2 * count) for i in range(count)]
+
+
+def clip_sound(clip: Clip) -> bytes | None:
+    """The clip's sound as a WAV file; None where it has none."""
+    from emotion_llama.media.audio import read_audio
+
+    if clip.audio is None:
+        return None
+    samples = read_audio(clip, warn=lambda line: None).samples
+    return wav_bytes(samples) if len(samples) else None
+
+
+def wav_bytes(samples: Float) -> bytes:
+    """Mono PCM16 at 16 kHz of samples [S] in -1..1."""
+    whole = np.clip(np.rint(samples * 32767.0), -32768, 32767).astype("<i2")
+    data = io.BytesIO()
+    with wave.open(data, "wb") as file:
+        file.setnchannels(1)
+        file.setsampwidth(2)
+        file.setframerate(SAMPLE_RATE_HZ)
+        file.writeframes(whole.tobytes())
+    return data.getvalue()
+
+
+def _scaled(image: UInt8, max_side: int) -> UInt8:
+    from emotion_llama.media.picture import shrunk
+
+    return shrunk(image, max_side)
+
+
+def _png(image: UInt8) -> bytes:
+    import cv2
+
+    return bytes(cv2.imencode(".png", cv2.cvtColor(image, cv2.COLOR_RGB2BGR))[1])
