@@ -18,10 +18,10 @@ from dataclasses import replace
 from pathlib import Path
 
 from emotion_llama.labels import MERR9
-from emotion_llama.merr.export import export_build
-from emotion_llama.merr.imports import import_files
+from emotion_llama.merr.io.export import export_build
+from emotion_llama.merr.io.imports import import_files
+from emotion_llama.merr.io.validate import validate
 from emotion_llama.merr.store import Store
-from emotion_llama.merr.validate import validate
 
 SENTENCES, LABELS, COARSE, FINE = 78_178, 73_148, 28_618, 4_487
 

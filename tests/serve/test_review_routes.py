@@ -15,7 +15,7 @@ from review_build import CLIP, PNG, make_review_build, put_clip
 from samples import MODEL, make_clip_row, make_field
 
 from emotion_llama.errors import InputError
-from emotion_llama.merr.export import export_build
+from emotion_llama.merr.io.export import export_build
 from emotion_llama.merr.reviews import history, newest_reviews
 from emotion_llama.merr.store import Store
 from emotion_llama.serve.review_routes import build_router

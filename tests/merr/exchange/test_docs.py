@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from emotion_llama.merr.export import export_build
-from emotion_llama.merr.imports import import_files
+from emotion_llama.merr.io.export import export_build
+from emotion_llama.merr.io.imports import import_files
 from emotion_llama.merr.store import Store
 
 Make = Callable[..., Store]
@@ -61,7 +61,7 @@ def test_every_option_of_export_and_import_is_real(capsys: pytest.CaptureFixture
 
 
 def test_advice_for_pandas_takes_the_marks_away() -> None:
-    from emotion_llama.merr.export.cells import read_text, write_text
+    from emotion_llama.merr.io.csv_table import read_text, write_text
 
     pattern = re.compile(r"^'(?='*(?:[=+\-@\t\r]|$))")
     assert r"""column.str.replace(r"^'(?='*(?:[=+\-@\t\r]|$))", "", regex=True)""" in PAGE

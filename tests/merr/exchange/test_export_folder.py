@@ -11,8 +11,9 @@ from typing import Any
 import pytest
 
 from emotion_llama.errors import BackendError, InputError
-from emotion_llama.merr.export import Choice, export_build
-from emotion_llama.merr.export.folder import changed_files, file_hash, new_export, read_manifest, write_manifest
+from emotion_llama.merr.io.export import export_build
+from emotion_llama.merr.io.folder import changed_files, file_hash, new_export, read_manifest, write_manifest
+from emotion_llama.merr.io.rows import Choice
 from emotion_llama.merr.store import Store
 
 Make = Callable[..., Store]

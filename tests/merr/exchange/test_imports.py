@@ -12,8 +12,8 @@ import pytest
 
 from emotion_llama.errors import InputError
 from emotion_llama.labels import MER6
-from emotion_llama.merr.export import export_build
-from emotion_llama.merr.imports import import_files
+from emotion_llama.merr.io.export import export_build
+from emotion_llama.merr.io.imports import import_files
 from emotion_llama.merr.records import StageRun
 from emotion_llama.merr.store import Store
 
@@ -394,8 +394,8 @@ def test_table_that_breaks_in_the_middle(make_build: Make, tmp_path: Path) -> No
 
 def test_table_without_what_is_needed() -> None:
     from emotion_llama.labels import MERR9
-    from emotion_llama.merr.imports.claims import FileContent
-    from emotion_llama.merr.imports.tables import read_table
+    from emotion_llama.merr.io.content import FileContent
+    from emotion_llama.merr.io.published import read_table
 
     with pytest.raises(InputError, match="the table has the columns name, mood; expected `name` and one of"):
         read_table("name,mood\na,b\n", FileContent("t.csv", ""), MERR9)

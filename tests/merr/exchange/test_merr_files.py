@@ -11,8 +11,9 @@ from typing import Any
 import pytest
 
 from emotion_llama.errors import InputError
-from emotion_llama.merr.export import Choice, export_build
-from emotion_llama.merr.export.merr_files import sentence_cell
+from emotion_llama.merr.io.export import export_build
+from emotion_llama.merr.io.merr_files import sentence_cell
+from emotion_llama.merr.io.rows import Choice
 from emotion_llama.merr.records import Drop, Field, Provenance
 from emotion_llama.merr.store import Store
 

@@ -13,11 +13,11 @@ import pytest
 import yaml
 
 from emotion_llama.errors import MissingDependency
-from emotion_llama.merr.export import Choice, export_build
-from emotion_llama.merr.export.card import without_places
-from emotion_llama.merr.export.folder import new_export, write_manifest
-from emotion_llama.merr.export.parquet import write_parquet
-from emotion_llama.merr.export.selection import select
+from emotion_llama.merr.io.card import without_places
+from emotion_llama.merr.io.export import export_build
+from emotion_llama.merr.io.folder import new_export, write_manifest
+from emotion_llama.merr.io.parquet import write_parquet
+from emotion_llama.merr.io.rows import Choice, Rows
 from emotion_llama.merr.recipe import Recipe
 from emotion_llama.merr.records import Drop, Field, Provenance
 from emotion_llama.merr.store import Store
@@ -144,7 +144,7 @@ def test_places_are_not_published(text: str, shown: str) -> None:
 def test_shards_are_numbered_and_hold_every_row_once(make_build: Make, spec: Any) -> None:
     store = make_build(*(spec(f"clip_{i:04d}") for i in range(2300)))
     with new_export(store.folder / "export/x", own=True, force=False) as half:
-        files = write_parquet(half, select(store, Choice()), shard_bytes=1000).files
+        files = write_parquet(half, Rows(store, Choice()), shard_bytes=1000)[0]
         tables = [pq.read_table(half / name) for name in files if name.endswith("parquet")]
         rows = [clip_id for table in tables for clip_id in table.column("clip_id").to_pylist()]
         write_manifest(half, {})

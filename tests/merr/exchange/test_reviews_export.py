@@ -12,8 +12,9 @@ import pytest
 
 from emotion_llama.cli.main import main
 from emotion_llama.errors import InputError
-from emotion_llama.merr.export import Choice, export_build
-from emotion_llama.merr.imports import import_files
+from emotion_llama.merr.io.export import export_build
+from emotion_llama.merr.io.imports import import_files
+from emotion_llama.merr.io.rows import Choice
 from emotion_llama.merr.overview import look_over, overview_document
 from emotion_llama.merr.records import Json
 from emotion_llama.merr.review_records import Draft

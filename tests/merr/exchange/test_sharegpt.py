@@ -9,9 +9,8 @@ from typing import Any
 
 import pytest
 
-from emotion_llama.errors import InputError
-from emotion_llama.merr.export import Choice, export_build
-from emotion_llama.merr.export.sharegpt import check_tags
+from emotion_llama.merr.io.export import export_build
+from emotion_llama.merr.io.rows import Choice
 from emotion_llama.merr.records import Artifact, StageOutput
 from emotion_llama.merr.store import Store
 from emotion_llama.prompts.tasks import instruction_pool
@@ -70,7 +69,7 @@ def test_peak_as_an_image(make_build: Make, spec: Any) -> None:
     (entry,) = json.loads((tally.folder / "merr_fine_train.json").read_text())
     assert entry["messages"][0]["content"].startswith("<video><image>The person")
     assert (tally.folder / entry["images"][0]).resolve().read_bytes() == b"png"
-    check_tags(entry)
+    assert entry["messages"][0]["content"].count("<image>") == len(entry["images"])
 
 
 def test_one_object_a_line(make_build: Make, spec: Any) -> None:
@@ -118,17 +117,8 @@ def test_sound_without_a_picture(make_build: Make, spec: Any) -> None:
     assert entry["videos"] == []
 
 
-@pytest.mark.parametrize(
-    ("content", "videos", "message"),
-    [("<video><video>x", ["a"], "1 videos came, but the texts hold 2 <video>"), ("x", ["a"], "hold 0 <video>")],
-)
-def test_tags_and_media_that_differ(content: str, videos: list[Any], message: str) -> None:
-    with pytest.raises(InputError, match=message):
-        check_tags({"messages": [{"role": "user", "content": content}], "videos": videos})
-
-
 def test_a_killed_export_is_not_complete(make_build: Make, spec: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    import emotion_llama.merr.export as export
+    import emotion_llama.merr.io.export as export
 
     store = make_build(spec("a"))
 

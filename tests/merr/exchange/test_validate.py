@@ -8,16 +8,16 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import pyarrow.parquet as pq
 import pytest
 
 from emotion_llama.errors import InputError
-from emotion_llama.merr.error_texts import error_like
-from emotion_llama.merr.export import Choice, export_build
+from emotion_llama.merr.io.export import export_build
+from emotion_llama.merr.io.published import error_like
+from emotion_llama.merr.io.rows import Choice
+from emotion_llama.merr.io.validate import validate
 from emotion_llama.merr.recipe import Recipe
 from emotion_llama.merr.records import Drop, Field, Provenance, StageRun
 from emotion_llama.merr.store import Store
-from emotion_llama.merr.validate import validate
 
 Make = Callable[..., Store]
 RULES = Provenance("rules", "r")
@@ -176,7 +176,6 @@ def test_failed_and_imported_clips_are_notes(make_build: Make, clip: Callable[..
 
 def broken_merr(folder: Path) -> None:
     coarse = json.loads((folder / "MERR_coarse_grained.json").read_text())
-    coarse["a"]["peak_index"] = 12
     coarse["b"]["caption"] = ""
     del coarse["c"]
     (folder / "MERR_coarse_grained.json").write_text(json.dumps(coarse))
@@ -196,7 +195,6 @@ def test_export_that_the_published_code_cannot_load(make_build: Make, clip: Call
         "a name stands twice in the table of sentences": 1,
         'a sentence that pandas reads as NaN (it becomes "nan" in the prompt)': 2,
         "an entry has no caption": 1,
-        "peak_index is no str": 1,
         "unknown label 'disgust'": 1,
     }
     assert problems(store.folder)["an entry has no caption"] == 1  # the build's own check sees its exports
@@ -206,8 +204,7 @@ def test_export_that_is_damaged(make_build: Make, clip: Callable[..., Any], tmp_
     store = make_build(clip("a"), clip("b"))
     share = export_build(store, None, "sharegpt").folder
     entries = json.loads((share / "merr_fine_train.json").read_text())
-    entries[0]["videos"] = []
-    entries[1]["videos"] = ["/nowhere.mp4"]
+    entries[0]["videos"] = ["/nowhere.mp4"]
     (share / "merr_fine_train.json").write_text(json.dumps(entries))
     (share / "merr_coarse_train.json").unlink()
     assert problems(share) == {
@@ -215,15 +212,12 @@ def test_export_that_is_damaged(make_build: Make, clip: Callable[..., Any], tmp_
         "a file of the export is not what was exported": 1,
         "a media file of a conversation is not there": 1,
         "dataset_info.json names a file that is not there": 1,
-        "tags and media of a conversation do not match": 1,
     }
     shards = export_build(store, None, "parquet").folder
-    data = shards / "data/train-00000-of-00001.parquet"
-    pq.write_table(pq.read_table(data), shards / "data/train-00000-of-00002.parquet")
-    (shards / "data/test-00000-of-00001.parquet").write_bytes(b"PAR1")
-    (shards / "export.json").unlink()
-    (shards / "export.json").write_text('{"files": {}}')
-    assert problems(shards) == {"shards are missing": 1, "a clip stands twice": 2, "a Parquet file cannot be read": 1}
+    (shards / "data/train-00000-of-00001.parquet").write_bytes(b"PAR1")
+    assert problems(shards) == {
+        "a file of the export is not what was exported": 1, "a Parquet file cannot be read": 1,
+    }  # fmt: skip
     table = export_build(store, None, "csv").folder
     (table / "samples.csv").write_text("clip_id,why_missing,mood\n")
     assert problems(table) == {"a file of the export is not what was exported": 1, "a table cannot be read": 1}

@@ -13,7 +13,7 @@ from playwright.sync_api import Page, expect
 from review_build import make_review_build, put_clip
 from samples import MODEL, make_field
 
-from emotion_llama.merr.export import export_build
+from emotion_llama.merr.io.export import export_build
 from emotion_llama.merr.review_records import Draft
 from emotion_llama.merr.reviews import history, newest_reviews, put_review
 from emotion_llama.merr.store import Store

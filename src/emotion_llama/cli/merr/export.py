@@ -74,7 +74,8 @@ def add_parser(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> No
 
 def run(args: argparse.Namespace) -> int:
     """Export, then say what was written."""
-    from emotion_llama.merr.export import Choice, export_build
+    from emotion_llama.merr.io.export import export_build
+    from emotion_llama.merr.io.rows import Choice
     from emotion_llama.merr.store import Store
 
     choice = Choice(

@@ -50,8 +50,8 @@ def add_parser(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> No
 def run(args: argparse.Namespace) -> int:
     """Import; 0 when the ids fit the media, 1 when they are likely of another release."""
     from emotion_llama.labels import MERR9, label_space
-    from emotion_llama.merr.imports import import_files
-    from emotion_llama.merr.imports.files import find_sources
+    from emotion_llama.merr.io.imports import import_files
+    from emotion_llama.merr.io.sources import find_sources
     from emotion_llama.merr.store import Store
 
     find_sources(args.inputs)  # a wrong path must not leave an empty build behind

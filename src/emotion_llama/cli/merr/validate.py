@@ -43,7 +43,7 @@ def add_parser(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> No
 
 def run(args: argparse.Namespace) -> int:
     """Validate; 0 when nothing was found, else 1."""
-    from emotion_llama.merr.validate import validate
+    from emotion_llama.merr.io.validate import validate
 
     found = validate(args.folder, deep=args.deep, videos=args.videos)
     if args.json:

@@ -1,35 +1,29 @@
-"""What a path holds, by looking inside, and its content: the edge between files and the pure readers beside it."""
+"""What a path holds, by looking inside, and its content: the edge between files and the readers beside it."""
 
 from __future__ import annotations
 
 import hashlib
 from collections.abc import Collection, Iterable
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Literal, TypeAlias
 
 from emotion_llama.errors import InputError
 from emotion_llama.labels import LabelSpace
-from emotion_llama.merr.imports.claims import FileContent
-from emotion_llama.merr.imports.features import is_feature_root, read_features
-from emotion_llama.merr.imports.label_lists import read_list, split_of_name
-from emotion_llama.merr.imports.openface import is_openface_table, read_openface_table
-from emotion_llama.merr.imports.own_csv import is_own_csv, read_own_csv
-from emotion_llama.merr.imports.published_json import read_published
-from emotion_llama.merr.imports.tables import is_table, read_rows, read_table
+from emotion_llama.merr.io.content import FileContent
+from emotion_llama.merr.io.csv_table import is_own_csv, read_own_csv
+from emotion_llama.merr.io.measured_files import (
+    is_feature_root,
+    is_openface_table,
+    read_features,
+    read_openface_table,
+)
+from emotion_llama.merr.io.published import is_table, read_list, read_published, read_rows, read_table, split_of_name
 
 Kind = Literal["own", "list", "json", "table", "openface", "features"]
-# Who is believed first where two files disagree: our own export, then the lists (training takes its labels from them).
+# Which is believed first where two files disagree: our own export, then the lists (training takes labels from them).
 ORDER: tuple[Kind, ...] = ("own", "list", "json", "table", "openface", "features")
+Source: TypeAlias = tuple[Path, Kind]  # a file or folder to import, and what it is
 _FIRST_BYTES = 1 << 16
-
-
-@dataclass(frozen=True)
-class Source:
-    """One file or folder to import, and what it is."""
-
-    path: Path
-    kind: Kind
 
 
 def find_sources(paths: Iterable[Path]) -> list[Source]:
@@ -40,13 +34,15 @@ def find_sources(paths: Iterable[Path]) -> list[Source]:
     """
     found: dict[Path, Source] = {}
     for path in paths:
-        for source in _in_folder(path) if path.is_dir() else [_source(path)]:
-            found.setdefault(source.path.absolute(), source)
+        for source in _in_folder(path) if path.is_dir() else [_named(path)]:
+            found.setdefault(source[0].absolute(), source)
     # The coarse file before the fine one: both may hold coarse captions.
-    return sorted(found.values(), key=lambda s: (ORDER.index(s.kind), s.path.name))
+    return sorted(found.values(), key=lambda source: (ORDER.index(source[1]), source[0].name))
 
 
-def read_source(source: Source, space: LabelSpace, language: str, known: Collection[str] | None) -> FileContent:
+def read_source(
+    source: Source, space: LabelSpace, language: str, known: Collection[str] | None, made_at: str
+) -> FileContent:
     """The content of one source.
 
     Args:
@@ -54,33 +50,33 @@ def read_source(source: Source, space: LabelSpace, language: str, known: Collect
         space: the labels it may have.
         language: of the descriptions in MERR's JSON files.
         known: the clips of the build, for feature folders; None takes all that have features.
+        made_at: UTC time of the import.
 
     Raises:
         InputError: it cannot be read, or is not what it looked like.
     """
-    path = source.path
-    if source.kind == "features":
-        content = FileContent(path.name, _names_hash(path))
+    path, kind = source
+    if kind == "features":
+        names = "\n".join(sorted(p.name for p in path.iterdir()))
+        content = FileContent(path.name, hashlib.sha256(names.encode("utf-8", "surrogateescape")).hexdigest(), made_at)
         read_features(path, content, known)
         return content
     data = _bytes(path)
-    content = FileContent(path.name, hashlib.sha256(data).hexdigest())
-    if source.kind == "openface":
+    content = FileContent(path.name, hashlib.sha256(data).hexdigest(), made_at)
+    if kind == "openface":
         read_openface_table(path, content)
-        return content
-    text = _text(path, data)
-    if source.kind == "own":
-        read_own_csv(text, content, space)
-    elif source.kind == "list":
-        read_list(text.splitlines(), content, space, split_of_name(path.stem))
-    elif source.kind == "json":
-        read_published(text, content, space, language)
+    elif kind == "own":
+        read_own_csv(_text(path, data), content, space)
+    elif kind == "list":
+        read_list(_text(path, data).splitlines(), content, space, split_of_name(path.stem))
+    elif kind == "json":
+        read_published(_text(path, data), content, space, language)
     else:
-        read_table(text, content, space, _delimiter(path))
+        read_table(_text(path, data), content, space, _delimiter(path))
     return content
 
 
-def _source(path: Path) -> Source:
+def _named(path: Path) -> Source:
     if not path.is_file():
         raise InputError(f"{path} does not exist; give the files or folders to import")
     kind = _kind(path)
@@ -89,16 +85,16 @@ def _source(path: Path) -> Source:
             f"{path} is nothing that can be imported; expected MERR_*.json or .txt, a list of labels (.txt), a table "
             "of sentences or labels (.csv), an OpenFace table (.csv), a folder of these or of features, or samples.csv"
         )
-    return Source(path, kind)
+    return path, kind
 
 
 def _in_folder(folder: Path) -> list[Source]:
-    sources = [Source(folder, "features")] if is_feature_root(folder) else []
+    sources: list[Source] = [(folder, "features")] if is_feature_root(folder) else []
     for path in sorted(folder.iterdir()):
         if path.is_file() and not path.name.startswith("."):
             kind = _kind(path) if _is_likely(path) else None
             if kind is not None:
-                sources.append(Source(path, kind))
+                sources.append((path, kind))
     if not sources:
         raise InputError(f"{folder} holds nothing that can be imported; see docs/merr-files.md for what can be")
     return sources
@@ -122,16 +118,13 @@ def _is_likely(path: Path) -> bool:
 
 def _kind(path: Path) -> Kind | None:
     suffix = path.suffix.lower()
-    if suffix == ".json":
-        return "json"
-    if suffix == ".txt":
-        return "list"
+    if suffix in (".json", ".txt"):
+        return "json" if suffix == ".json" else "list"
     if suffix not in (".csv", ".tsv"):
         return None
     if is_openface_table(path):
         return "openface"
-    text = _text(path, _bytes(path))
-    _, header = next(read_rows(text, path.name, _delimiter(path)), (0, []))
+    _, header = next(read_rows(_text(path, _bytes(path)), path.name, _delimiter(path)), (0, []))
     return "own" if is_own_csv(header) else "table" if is_table(header) else None
 
 
@@ -151,8 +144,3 @@ def _text(path: Path, data: bytes) -> str:
         return data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         raise InputError(f"{path} is not UTF-8 text ({error.reason} at byte {error.start}); save it as UTF-8") from None
-
-
-def _names_hash(folder: Path) -> str:
-    names = sorted(p.name for p in folder.iterdir())
-    return hashlib.sha256("\n".join(names).encode("utf-8", "surrogateescape")).hexdigest()

@@ -1,0 +1,184 @@
+"""The rows behind all exports: which samples are taken, in which split, set and language, and why others are not."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal, TypeAlias, get_args
+
+from emotion_llama.errors import InputError
+from emotion_llama.merr.records import Sample, StageRun
+from emotion_llama.merr.review_figures import ReviewCounter
+from emotion_llama.merr.review_fixes import with_fixes
+from emotion_llama.merr.review_records import Review
+from emotion_llama.merr.reviews import newest_reviews
+from emotion_llama.merr.statistics import SPLITS, reason_kind
+from emotion_llama.merr.store import Store
+from emotion_llama.merr.status import reason_group
+from emotion_llama.merr.values import is_coarse, is_fine, label_of, subtitle_text, text_of
+
+ExportScope = Literal["coarse", "fine", "both"]
+Media = Literal["none", "peak", "all"]
+UseOfReviews = Literal["honour", "ignore"]
+LANGUAGES = ("en", "zh")
+# What a writer says of its work: each file's rows (None: it holds no rows), samples by set, notes for the user.
+Written: TypeAlias = tuple[dict[str, int | None], Mapping[str, int], Sequence[str]]
+
+
+@dataclass(frozen=True)
+class Choice:
+    """What to export.
+
+    Attributes:
+        scope: clips of the coarse set, of the fine set, or both.
+        language: of the descriptions; None takes English where the build has it (files of one language), and all that
+            there are (parquet, csv).
+        splits: only these; empty for all.
+        media: what parquet holds beside the texts: nothing, the peak frames, or peak frames, face crops and sound.
+        licence: for the data-set card; None leaves the field open.
+        name: of the data set, in the card and in dataset_info.json.
+        lines: one JSON object a line (sharegpt), for files too long to be read at once.
+        reviews: whether reviewers' decisions count: what they left out is left out, what they fixed is used.
+
+    Raises:
+        InputError: a value is none of those listed.
+    """
+
+    scope: ExportScope = "both"
+    language: str | None = None
+    splits: tuple[str, ...] = ()
+    media: Media = "none"
+    licence: str | None = None
+    name: str = "merr"
+    lines: bool = False
+    reviews: UseOfReviews = "honour"
+
+    def __post_init__(self) -> None:
+        for what, value, known in (
+            ("scope", self.scope, get_args(ExportScope)),
+            ("media", self.media, get_args(Media)),
+            ("reviews", self.reviews, get_args(UseOfReviews)),
+            ("language", self.language or LANGUAGES[0], LANGUAGES),
+            *(("split", split, SPLITS) for split in self.splits),
+        ):
+            if value not in known:
+                raise InputError(f"an export's {what} must be one of {', '.join(known)}; got {value!r}")
+        if not self.name or not self.name.replace("-", "_").replace(".", "_").isidentifier():
+            raise InputError(f"a data set's name is letters, digits, - and _, got {self.name!r}")
+
+
+@dataclass(frozen=True)
+class Row:
+    """A sample of an export: its split ("train" in a build without splits), and the sets it belongs to."""
+
+    sample: Sample
+    split: str
+    coarse: bool
+    fine: bool
+
+    @property
+    def clip_id(self) -> str:
+        """Name of its clip."""
+        return self.sample.clip.clip_id
+
+    @property
+    def label(self) -> str | None:
+        """Its label."""
+        return label_of(self.sample)
+
+    @property
+    def subtitle(self) -> str | None:
+        """What is said."""
+        return subtitle_text(self.sample.value("subtitle"))
+
+
+class Rows:
+    """Walks a build; afterwards `left_out` says what was not taken, by reason. Each walk counts anew.
+
+    Attributes:
+        store: the build.
+        choice: which of its samples, in which form.
+        language: of files that hold one language.
+        described: a sample belongs to a set when its description is there in one of these languages.
+        has_splits: some sample of the coarse set has a split.
+        left_out: reason -> samples that the last walk did not take; writers add those they cannot write.
+        reviewed: counts what reviews came to, in the last walk.
+
+    Raises:
+        InputError: the build has no captions in the language asked for, or none at all.
+    """
+
+    def __init__(self, store: Store, choice: Choice, *, one_language: bool = True) -> None:
+        self.store, self.choice = store, choice
+        found: set[str] = set()
+        self.has_splits = False
+        for sample in store.samples("coarse"):
+            found.update(language for name, language in sample.fields if name == "coarse_caption")
+            self.has_splits = self.has_splits or _split_of(sample) is not None
+        languages = tuple(language for language in LANGUAGES if language in found)
+        if not languages:
+            raise InputError(f"{store.folder} has no captions to export; see: emotion-llama merr status {store.folder}")
+        self.language = choice.language or languages[0]
+        if self.language not in languages:
+            raise InputError(
+                f"{store.folder} has no captions in {self.language!r} (it has: {', '.join(languages)}); "
+                "add the language to the recipe's languages and build again"
+            )
+        self.described = (self.language,) if one_language or choice.language else languages
+        self.left_out: Counter[str] = Counter()
+        self._reviews: Mapping[str, Sequence[Review]] = newest_reviews(store) if choice.reviews == "honour" else {}
+        self.reviewed = ReviewCounter(self._reviews)
+
+    def __iter__(self) -> Iterator[Row]:
+        """The samples taken, sorted by id."""
+        self.left_out.clear()
+        self.reviewed = ReviewCounter(self._reviews)
+        for sample in self.store.samples("all"):
+            verdict = self.reviewed.add(sample)
+            taken = self._row(with_fixes(sample, verdict.fixes))
+            if isinstance(taken, Row) and verdict.why_left_out is not None:
+                taken = verdict.why_left_out
+            if isinstance(taken, Row):
+                yield taken
+            else:
+                self.left_out[taken] += 1
+
+    def by_set(self, rows: int, fine: int) -> dict[str, int]:
+        """Samples of each set that was asked for, in a table that holds a sample once."""
+        scope = self.choice.scope
+        return {"coarse": rows, "fine": fine} if scope == "both" else {scope: rows}
+
+    def _row(self, sample: Sample) -> Row | str:
+        """The sample as it is taken, or why it is not."""
+        runs, scope = sample.runs.values(), self.choice.scope
+        dropped = next((r for r in runs if r.status == "dropped" and (r.scope or "all") == "all"), None)
+        if dropped is not None:
+            return f"dropped at {_what(dropped)}"
+        fine = is_fine(sample) and self._has(sample, "fine_caption")
+        if not (is_coarse(sample) and self._has(sample, "coarse_caption")):
+            failed = next((r for r in runs if r.status == "failed"), None)
+            return f"failed at {_what(failed)}" if failed else f"no coarse caption ({' or '.join(self.described)})"
+        if scope == "fine" and not fine:
+            dropped = next((r for r in runs if r.status == "dropped" and r.scope == "fine"), None)
+            why = f"no fine caption ({' or '.join(self.described)})"
+            return f"dropped from the fine set at {_what(dropped)}" if dropped else why
+        split = _split_of(sample)
+        if split is None and self.has_splits:
+            return "no split, where other clips have one"
+        if self.choice.splits and (split or "train") not in self.choice.splits:
+            return f"not in the split {' or '.join(self.choice.splits)}"
+        return Row(sample, split or "train", scope != "fine", fine and scope != "coarse")
+
+    def _has(self, sample: Sample, name: str) -> bool:
+        return any(text_of(sample.value(name, language)) is not None for language in self.described)
+
+
+def _split_of(sample: Sample) -> str | None:
+    split = sample.value("split")
+    return split if isinstance(split, str) and split in SPLITS else None
+
+
+def _what(run: StageRun) -> str:
+    """The stage, and the reason as `merr status` counts it, numbers made alike."""
+    return f"{run.stage}: {reason_kind(reason_group(run.reason or ''))}"
