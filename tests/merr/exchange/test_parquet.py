@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 from collections.abc import Callable
 from typing import Any
@@ -163,8 +162,7 @@ def test_coarse_alone_has_no_fine_columns(build: Store) -> None:
 
 
 def test_without_pyarrow(build: Store, monkeypatch: pytest.MonkeyPatch) -> None:
-    found = importlib.util.find_spec
-    monkeypatch.setattr(importlib.util, "find_spec", lambda name, *a: None if name == "pyarrow" else found(name, *a))
+    monkeypatch.setattr("emotion_llama.merr.io.parquet.find_spec", lambda name: None)
     with pytest.raises(
         MissingDependency, match=r"an export to Parquet needs pyarrow.*pip install 'emotion-llama\[model\]'"
     ):
