@@ -86,8 +86,8 @@ def release(samples: Sequence[EvalSample], where: Path) -> list[FileProblem]:
     Later releases use the ids of earlier ones for other clips (MER2025's for MER2023's), so that labels fit no video.
     The frames of up to 200 clips, spread over the list, are counted.
     """
-    from emotion_llama.merr.io.frame_counts import compare_frame_counts
     from emotion_llama.merr.ingest import count_pictures
+    from emotion_llama.merr.io.frame_counts import compare_frame_counts
 
     there = [one for one in samples if one.frame_count is not None and one.media is not None and one.media.exists()]
     step = max(1, len(there) // _MAX_COUNTED)

@@ -14,8 +14,8 @@ from emotion_llama.merr.review_fixes import with_fixes
 from emotion_llama.merr.review_records import Review
 from emotion_llama.merr.reviews import newest_reviews
 from emotion_llama.merr.statistics import SPLITS, reason_kind
-from emotion_llama.merr.store import Store
 from emotion_llama.merr.status import reason_group
+from emotion_llama.merr.store import Store
 from emotion_llama.merr.values import is_coarse, is_fine, label_of, subtitle_text, text_of
 
 ExportScope = Literal["coarse", "fine", "both"]
