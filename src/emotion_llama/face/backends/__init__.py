@@ -88,10 +88,15 @@ class BackendEntry(NamedTuple):
 
 
 BACKENDS: dict[str, BackendEntry] = {
+    "onnx_mesh": BackendEntry(
+        "emotion_llama.face.backends.onnx_mesh:OnnxMesh",
+        "mesh",
+        "MediaPipe's networks on ONNX Runtime, part of the package: 478 points a face, several people",
+    ),
     "mediapipe_mesh": BackendEntry(
         "emotion_llama.face.backends.mediapipe_mesh:MediapipeMesh",
         "mesh",
-        "MediaPipe 0.10.21, whose package holds its models: 478 points a face, several people, no download",
+        "the same networks run by MediaPipe 0.10.21, where it is installed",
     ),
     "mediapipe_tasks": BackendEntry(
         "emotion_llama.face.backends.mediapipe_tasks:MediapipeTasks",
