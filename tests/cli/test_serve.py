@@ -98,7 +98,7 @@ def test_models_are_called_by_their_names(tmp_path: Path) -> None:
     [
         (["--host", "0.0.0.0"], "there are no API keys; give --api-key-file or set EMOTION_LLAMA_API_KEYS"),
         (["--port", "70000", "--workers", "0"], "port: .*; workers: "),
-        (["--model", "gpt"], "no reader 'gpt'"),
+        (["--model", "gpt"], "no predictor 'gpt'"),
         (["--api-key-file", "/nowhere"], "the file of API keys /nowhere cannot be read"),
     ],
 )

@@ -9,8 +9,8 @@ import threading
 import time
 from pathlib import Path
 
-from emotion_llama.serve.job_records import NotYours
-from emotion_llama.serve.job_store import JobStore
+from emotion_llama.serve.errors import JobLost
+from emotion_llama.serve.jobs.store import JobStore
 
 CLIP = bytes(range(256)) * 40
 
@@ -42,7 +42,7 @@ def main(folder: Path, log: Path) -> None:
                 time.sleep(0.001)
             try:
                 store.done(job.id, {"json": f'"{job.id}"', "html": "<p>"})
-            except NotYours:
+            except JobLost:
                 tell("stolen", job.id)
             else:
                 tell("done", job.id)

@@ -6,7 +6,7 @@ import time
 import pytest
 
 from emotion_llama.serve.batching import Kept, Line, Taken
-from emotion_llama.serve.busy import Busy
+from emotion_llama.serve.errors import Busy
 
 
 def line(*, max_waiting: int = 5, max_batch: int = 3, max_wait_seconds: float = 0.0) -> Line[str, str]:

@@ -61,16 +61,13 @@ def client(state: Any) -> Iterator[OpenAI]:
     server = Server(state, lambda: None)
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True)
     thread.start()
-    until = time.monotonic() + 60
     while not server.started:
         assert thread.is_alive()
-        assert time.monotonic() < until
         time.sleep(0.02)
-    with OpenAI(base_url=f"{address_of(listener)}/v1", api_key=KEY, max_retries=0, timeout=60) as client:
+    with OpenAI(base_url=f"{address_of(listener)}/v1", api_key=KEY, max_retries=0, timeout=None) as client:
         yield client
     server.should_exit = True
-    thread.join(30)
-    assert not thread.is_alive()
+    thread.join()
 
 
 @pytest.fixture(scope="module")
@@ -219,9 +216,10 @@ def test_examples_of_the_documentation(
     assert len(blocks) == 2
     for block in blocks:
         code = block.split("```")[0].replace("http://127.0.0.1:8000", str(client.base_url).removesuffix("/v1/"))
-        code = code.replace('"not needed on loopback"', repr(KEY)).replace("api_key=None", f"api_key={KEY!r}")
+        code = code.replace('"not needed on loopback"', repr(KEY)).replace("API_KEY", KEY)
         exec(code.replace('"nano"', '"toy"'), {})
     printed = capsys.readouterr().out
     assert any(printed.startswith(f"{label}\n{{'neutral': ") for label in LABELS)
-    assert "\nfaces 1.0\n" in printed or "\nreading 0.0\n" in printed  # stages of the analysis
+    assert re.search(r"1 \w+\n", printed)  # the analysis: person and label
+    assert re.search(r"\ndone \S+ 1\.0\n", printed)  # the job
     assert re.fullmatch(r"[1-9]\d* segments", printed.splitlines()[-1])

@@ -7,10 +7,9 @@ import pytest
 from pydantic import ValidationError
 
 from emotion_llama.prompts.builder import Turn
-from emotion_llama.serve.chat_media import InlineClip, UploadedClip, inline_bytes, kind_of, sha256_of
-from emotion_llama.serve.chat_parts import asked, split_tag
-from emotion_llama.serve.chat_schemas import MAX_NEW_TOKENS, ChatRequest
-from emotion_llama.serve.chat_stop import StopAt
+from emotion_llama.serve.chat.answers import StopAt
+from emotion_llama.serve.chat.messages import ClipReference, inline_bytes, kind_of, question_of, split_tag
+from emotion_llama.serve.chat.schemas import MAX_NEW_TOKENS, ChatRequest
 from emotion_llama.serve.problems import Problem
 
 FILE = {"type": "file", "file": {"file_id": "file-1"}}
@@ -36,44 +35,44 @@ def request(*messages: dict[str, Any], **more: Any) -> ChatRequest:
 
 def refused(chat: ChatRequest) -> Problem:
     with pytest.raises(Problem) as caught:
-        asked(chat)
+        question_of(chat)
     assert caught.value.status_code == 400
     return caught.value
 
 
 def test_a_task_and_a_free_question() -> None:
-    query = asked(request(user(FILE, text("[Reason] Why?"))))
-    assert (query.clip, query.task, query.question.instruction) == (UploadedClip("file-1"), "reason", "Why?")
+    query = question_of(request(user(FILE, text("[Reason] Why?"))))
+    assert (query.clip, query.task, query.question.instruction) == (ClipReference("file-1"), "reason", "Why?")
     assert (query.question.task, query.question.history) == ("reason", ())
-    query = asked(request(user(text(" What is he wearing? "), FILE)))
+    query = question_of(request(user(text(" What is he wearing? "), FILE)))
     assert (query.task, query.question.instruction) == ("free", "What is he wearing?")
-    query = asked(request(user(FILE), says("user", "[emotion]")))
+    query = question_of(request(user(FILE), says("user", "[emotion]")))
     assert (query.task, query.question.instruction) == ("emotion", "")
 
 
 def test_decoding_options() -> None:
-    question = asked(request(user(FILE, text("[reason]")))).question
+    question = question_of(request(user(FILE, text("[reason]")))).question
     assert (question.temperature, question.top_p, question.max_new_tokens, question.seed) == (0.0, 1.0, 200, None)
-    question = asked(
+    question = question_of(
         request(user(FILE, text("[reason]")), temperature=1, top_p=0.5, max_tokens=7, max_completion_tokens=9, seed=3)
     ).question
     assert (question.temperature, question.top_p, question.max_new_tokens, question.seed) == (1.0, 0.5, 9, 3)
-    assert asked(request(user(FILE, text("[reason]")), max_tokens=7)).question.max_new_tokens == 7
-    assert asked(request(user(FILE, text("a")), stop="x")).stop == ("x",)
-    assert asked(request(user(FILE, text("a")), stop=["x", "", "yz"])).stop == ("x", "yz")
-    assert asked(request(user(FILE, text("a")))).stop == ()
+    assert question_of(request(user(FILE, text("[reason]")), max_tokens=7)).question.max_new_tokens == 7
+    assert question_of(request(user(FILE, text("a")), stop="x")).stop == ("x",)
+    assert question_of(request(user(FILE, text("a")), stop=["x", "", "yz"])).stop == ("x", "yz")
+    assert question_of(request(user(FILE, text("a")))).stop == ()
 
 
 def test_system_texts_stand_before_free_questions_alone() -> None:
-    free = asked(request(says("system", "Be brief."), user(FILE, text("Who?")), temperature=0))
+    free = question_of(request(says("system", "Be brief."), user(FILE, text("Who?")), temperature=0))
     assert free.question.instruction == "Be brief.\nWho?"
     assert free.question.history == ()
-    task = asked(request(says("developer", "Be brief."), user(FILE, text("[reason]"))))
+    task = question_of(request(says("developer", "Be brief."), user(FILE, text("[reason]"))))
     assert task.question.instruction == ""
 
 
 def test_history_in_the_words_of_the_prompt() -> None:
-    query = asked(
+    query = question_of(
         request(
             user(FILE, text("[emotion]")),
             says("assistant", "happy"),
@@ -93,19 +92,19 @@ def test_history_in_the_words_of_the_prompt() -> None:
 
 
 def test_a_question_that_was_never_answered_is_told() -> None:
-    query = asked(request(user(FILE, text("Who is it?")), says("user", "Where?")))
+    query = question_of(request(user(FILE, text("Who is it?")), says("user", "Where?")))
     assert query.question.history == (Turn(" Who is it? ", None),)
 
 
 def test_another_clip_begins_anew() -> None:
     before = (user(FILE, text("Who?")), says("assistant", "A pilot."))
-    query = asked(request(*before, user(OTHER, text("And who is this?"))))
-    assert (query.clip, query.question.history) == (UploadedClip("file-2"), ())
-    back = asked(
+    query = question_of(request(*before, user(OTHER, text("And who is this?"))))
+    assert (query.clip, query.question.history) == (ClipReference("file-2"), ())
+    back = question_of(
         request(*before, user(OTHER, text("And this?")), says("assistant", "A cook."), user(FILE, text("Why?")))
     )
-    assert (back.clip, back.question.history) == (UploadedClip("file-1"), ())
-    same = asked(request(*before, user(FILE, text("Where?"))))  # clients may send the clip with each message
+    assert (back.clip, back.question.history) == (ClipReference("file-1"), ())
+    same = question_of(request(*before, user(FILE, text("Where?"))))  # clients may send the clip with each message
     assert same.question.history == (Turn(" Who? ", "A pilot."),)
 
 
@@ -122,11 +121,11 @@ def test_a_chat_that_no_model_could_look_back_on() -> None:
     problem = refused(request(user(FILE, text("a")), *turns))
     assert problem.code == "too_long"
     assert problem.message == "the chat has 64001 characters of text, up to 64000 are taken; leave out earlier turns"
-    assert asked(request(user(FILE), *turns)).task == "free"
+    assert question_of(request(user(FILE), *turns)).task == "free"
 
 
 def test_a_greeting_before_the_clip_is_not_about_it() -> None:
-    query = asked(request(says("assistant", "Hello"), user(FILE, text("Who?"))))
+    query = question_of(request(says("assistant", "Hello"), user(FILE, text("Who?"))))
     assert query.question.history == ()
     problem = refused(request(user(FILE), says("assistant", "Hello"), says("user", "Who?")))
     assert "before any question" in problem.message
@@ -160,8 +159,8 @@ def test_clips_in_the_request() -> None:
         ({"type": "file", "file": {"file_data": uri, "filename": "a.wav"}}, "a.wav"),
         ({"type": "input_audio", "input_audio": {"data": encoded, "format": "wav"}}, "sound"),
     ):
-        clip = asked(request(user(part, text("[emotion]")))).clip
-        assert isinstance(clip, InlineClip)
+        clip = question_of(request(user(part, text("[emotion]")))).clip
+        assert clip.file_id is None
         assert clip.name == name
         assert inline_bytes(clip) == WAV
 
@@ -179,21 +178,21 @@ def test_forms_of_data_uris() -> None:
         f"data:;base64,{plain}",
         "data:video/mp4,%FB%FF%00%01",
     ):
-        clip = asked(request(user({"type": "video_url", "video_url": {"url": uri}}, text("a")))).clip
-        assert isinstance(clip, InlineClip)
+        clip = question_of(request(user({"type": "video_url", "video_url": {"url": uri}}, text("a")))).clip
+        assert clip.file_id is None
         assert inline_bytes(clip) == data, uri
 
 
 @pytest.mark.parametrize("data", ["a", "abc$", "äöü", "ab=c", "====", "\ud800"])
 def test_what_is_not_base64(data: str) -> None:
     with pytest.raises(Problem, match="not base64") as caught:
-        inline_bytes(InlineClip(data, is_uri=False, name="x"))
+        inline_bytes(ClipReference(text=data, is_uri=False))
     assert (caught.value.status_code, caught.value.code) == (400, "not_base64")
 
 
 def test_what_is_no_recording() -> None:
     with pytest.raises(Problem, match="is empty"):
-        inline_bytes(InlineClip("data:video/mp4;base64,", is_uri=True, name="x"))
+        inline_bytes(ClipReference(text="data:video/mp4;base64,"))
     assert kind_of(WAV) == "wav"
     with pytest.raises(Problem, match="not a recording that is known here; expected one of: mp4") as caught:
         kind_of(b"%PDF-1.7")
@@ -233,13 +232,11 @@ def test_fields_that_ask_for_nothing_are_taken() -> None:
     }  # fmt: skip
     answer = {"role": "assistant", "content": "x", "refusal": None, "annotations": [], "emotion_llama": {"a": 1}}
     chat = request(user(FILE, text("Who?")), answer, says("user", "Why?"), **taken)
-    assert asked(chat).question.history == (Turn(" Who? ", "x"),)
+    assert question_of(chat).question.history == (Turn(" Who? ", "x"),)
 
 
 def test_equal_files_are_equal() -> None:
-    # SHA-256 of the empty text, FIPS 180-4.
-    assert sha256_of(b"") == "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
-    assert repr(InlineClip("x" * 1000, is_uri=True, name="a")) == "InlineClip('a', 1000 characters)"
+    assert repr(ClipReference(text="x" * 1000, name="a")) == "ClipReference('a', 1000 characters)"
 
 
 @pytest.mark.parametrize(

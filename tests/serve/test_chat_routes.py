@@ -3,6 +3,7 @@
 import asyncio
 import base64
 import json
+import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import SimpleNamespace
@@ -10,17 +11,16 @@ from typing import Any
 
 import numpy as np
 import pytest
+from openai.types.chat import ChatCompletionChunk
 
 from emotion_llama.errors import BackendError, InputError
 from emotion_llama.predictors import load_predictor
 from emotion_llama.prompts.builder import Turn
 from emotion_llama.records import Missing, Prediction
-from emotion_llama.serve import chat_measuring
-from emotion_llama.serve.busy import Busy
-from emotion_llama.serve.chat_schemas import ChatChunk
-from emotion_llama.serve.isolation.limits import ClipRefused
-from emotion_llama.serve.isolation.pool import ClipPart, Measured
+from emotion_llama.serve.chat import answers
+from emotion_llama.serve.errors import Busy, ClipRefused
 from emotion_llama.serve.seen import SeenArrays
+from emotion_llama.serve.workers.worker import ClipPart
 
 CHANCES = {"happy": 0.75, "sad": 0.25}
 
@@ -38,7 +38,7 @@ class StandInAnswering:
 
     async def __anext__(self) -> str:
         if self.completion_tokens and self._engine.hold:
-            await asyncio.sleep(60)
+            await asyncio.Event().wait()
         self.prompt_tokens = 11
         for piece in self._pieces:
             if isinstance(piece, Exception):
@@ -96,13 +96,13 @@ def server(live: Callable[..., Any], pool: Any, engine: StandInEngine) -> Iterat
     pool.measured = []
     pool.measure_error = None
 
-    async def measure(path: Path, options: Any, *, policy: str, shown_name: str = "", limits: Any = None) -> Measured:
+    async def measure(path: Path, options: Any, *, policy: str, shown_name: str = "", limits: Any = None) -> Any:
         pool.measured.append((path.read_bytes(), path.name, options, policy, shown_name, limits.max_duration_seconds))
         if pool.measure_error is not None:
             raise pool.measure_error
         people = (1, 2) if options.people == "all" else (1,)
         parts = tuple(ClipPart(person, 0.0, 2.0, "key") for person in people)
-        return Measured("{}", tuple(seen(f"person {person}") for person in people), parts)
+        return parts, tuple(seen(f"person {person}") for person in people)
 
     pool.measure = measure
     model = SimpleNamespace(name="toy", frame_policy="peak", settings={})
@@ -161,7 +161,7 @@ def test_streamed(server: Any, engine: StandInEngine, tone: bytes) -> None:
     *chunks, last = events(answer)
     assert last == "[DONE]"
     for chunk in chunks:
-        ChatChunk.model_validate(chunk)
+        ChatCompletionChunk.model_validate(chunk)
     assert {chunk["id"] for chunk in chunks} == {chunks[0]["id"]}
     deltas = [chunk["choices"][0]["delta"] for chunk in chunks[:-1]]
     assert deltas == [
@@ -350,8 +350,7 @@ def test_a_client_that_goes_away_ends_the_writing(
     with server.client.stream("POST", "/v1/chat/completions", json=body) as response:
         assert "assistant" in next(response.iter_lines())
     wait_until(lambda: engine.answers[0].is_closed)
-    with pytest.raises(Exception, match="timed out"):
-        server.client.post("/v1/chat/completions", json={**body, "stream": False}, timeout=0.3)
+    server.leave("/v1/chat/completions", lambda: len(engine.answers) == 2, json={**body, "stream": False})
     wait_until(lambda: engine.answers[1].is_closed)
 
 
@@ -363,8 +362,7 @@ def test_a_client_that_goes_away_ends_the_measuring(
         "model": "rules",
         "messages": [{"role": "user", "content": [uri(tone), {"type": "text", "text": "[emotion]"}]}],
     }
-    with pytest.raises(Exception, match="timed out"):
-        server.client.post("/v1/chat/completions", json=body, timeout=0.5)
+    server.leave("/v1/chat/completions", lambda: pool.calls, json=body)
     wait_until(lambda: pool.cancelled == 1)
     wait_until(lambda: not list(server.state.uploads_dir.iterdir()))
 
@@ -375,8 +373,25 @@ def test_a_file_that_is_deleted_before_it_is_measured(
     def gone(source: Path, target: Path) -> None:
         raise FileNotFoundError(source)
 
-    monkeypatch.setattr(chat_measuring, "link_or_copy", gone)
+    monkeypatch.setattr(answers, "link_or_copy", gone)
     file = server.client.post("/v1/files", files={"file": ("a.wav", tone)}).json()
     part = {"type": "file", "file": {"file_id": file["id"]}}
     refusal(ask(server, "[reason]", part), 404, "file_not_found")
     assert list(server.state.uploads_dir.iterdir()) == []
+
+
+def test_a_second_name_or_a_copy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    source = tmp_path / "a"
+    source.write_bytes(b"clip")
+    answers.link_or_copy(source, tmp_path / "b")
+    assert (tmp_path / "b").stat().st_ino == source.stat().st_ino
+    with pytest.raises(FileNotFoundError):
+        answers.link_or_copy(tmp_path / "none", tmp_path / "c")
+
+    def no_links(*args: object) -> None:
+        raise OSError(18, "Invalid cross-device link")
+
+    monkeypatch.setattr(os, "link", no_links)
+    answers.link_or_copy(source, tmp_path / "d")
+    assert (tmp_path / "d").read_bytes() == b"clip"
+    assert (tmp_path / "d").stat().st_ino != source.stat().st_ino

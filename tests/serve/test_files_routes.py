@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from emotion_llama.serve.file_store import FileStore
+from emotion_llama.serve.files import FileStore
 
 KEYS = ("0123456789abcdef-mine", "0123456789abcdef-yours")
 
@@ -82,11 +82,3 @@ def test_no_room_on_the_disk(live: Callable[..., Any], tone: bytes, monkeypatch:
     monkeypatch.setattr(FileStore, "add", full)
     answer = upload(server, tone)
     assert (answer.status_code, answer.json()["error"]["code"]) == (503, "no_room")
-
-
-def test_a_server_without_files(live: Callable[..., Any], tone: bytes) -> None:
-    server = live()
-    files, server.state.files = server.state.files, None
-    answer = upload(server, tone)
-    assert (answer.status_code, answer.json()["error"]["code"]) == (503, "no_files")
-    server.state.files = files

@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from emotion_llama.serve.file_store import FileStore, NoSuchFile, StoredFile, StoreFull, link_or_copy
+from emotion_llama.serve.errors import NoSuchFile, StoreFull
+from emotion_llama.serve.files import FileStore, StoredFile
 
 
 class Clock:
@@ -147,20 +148,3 @@ def test_swept_by_a_server(tmp_path: Path) -> None:
         await store.close()
 
     asyncio.run(run())
-
-
-def test_a_second_name_or_a_copy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    source = tmp_path / "a"
-    source.write_bytes(b"clip")
-    link_or_copy(source, tmp_path / "b")
-    assert (tmp_path / "b").stat().st_ino == source.stat().st_ino
-    with pytest.raises(FileNotFoundError):
-        link_or_copy(tmp_path / "none", tmp_path / "c")
-
-    def no_links(*args: object) -> None:
-        raise OSError(18, "Invalid cross-device link")
-
-    monkeypatch.setattr(os, "link", no_links)
-    link_or_copy(source, tmp_path / "d")
-    assert (tmp_path / "d").read_bytes() == b"clip"
-    assert (tmp_path / "d").stat().st_ino != source.stat().st_ino

@@ -5,7 +5,7 @@ import re
 import pytest
 from pydantic import SecretStr
 
-from emotion_llama.serve.headers import host_name
+from emotion_llama.serve.middleware import host_name
 
 KEY = "0123456789abcdef-key"
 

@@ -10,10 +10,9 @@ from pathlib import Path
 import pytest
 
 from emotion_llama.errors import BackendError, InputError
-from emotion_llama.serve.busy import Busy
-from emotion_llama.serve.job_records import Job, NoSuchJob, NotYours
-from emotion_llama.serve.job_store import MAX_ATTEMPTS, JobStore
-from emotion_llama.serve.job_workers import WorkerLock, dead_locks, is_alive
+from emotion_llama.serve.errors import Busy, JobLost, NoSuchJob
+from emotion_llama.serve.jobs.database import Job, WorkerLock, dead_locks, is_alive
+from emotion_llama.serve.jobs.store import MAX_ATTEMPTS, JobStore
 
 
 class Clock:
@@ -57,13 +56,7 @@ def test_life_of_a_job(store: JobStore, clock: Clock) -> None:
     clock.now = 1030.0
     store.done(job.id, {"json": '{"a": "é"}', "html": "<p>"})
     done = store.get("me", job.id)
-    assert (done.status, done.finished_at, done.share, done.worker, done.is_finished) == (
-        "done",
-        1030.0,
-        1.0,
-        None,
-        True,
-    )
+    assert (done.status, done.finished_at, done.share, done.worker) == ("done", 1030.0, 1.0, None)
     assert store.result("me", job.id, "json") == '{"a": "é"}'.encode()
     assert store.result("me", job.id, "html") == b"<p>"
     assert not store.clip_folder(job.id).exists()
@@ -154,7 +147,7 @@ def test_deleted_while_it_runs(store: JobStore) -> None:
         lambda: store.cancelled(job.id),
         lambda: store.give_back(job.id),
     ):
-        with pytest.raises(NotYours, match="not this worker's any more"):
+        with pytest.raises(JobLost, match=job.id):
             call()
     assert store.counts()["done"] == 0
     with pytest.raises(NoSuchJob, match="deleted"):
@@ -224,7 +217,7 @@ def test_what_brings_servers_down_is_not_tried_for_ever(tmp_path: Path) -> None:
     assert store.recover() == 0
     failed = store.get("me", job.id)
     assert (failed.status, failed.error_code) == ("failed", "interrupted")
-    assert failed.error_message == "the server ended 10 times while it worked on this; hand it in again"
+    assert failed.error_message == "the server ended 10 times while it worked on this; submit it again"
     store.close()
 
 

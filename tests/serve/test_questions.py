@@ -180,7 +180,6 @@ def test_other_arrays_are_refused() -> None:
 @pytest.mark.parametrize(
     ("changes", "told"),
     [
-        ({"label": None}, "the message is no answer: either a label or a problem"),
         ({"probabilities": {"sad": 0.5}}, "the message is no answer: probabilities must sum to 1"),
         ({"probabilities": {"sad": "1"}}, "the message is no answer"),
         ({"cues": [{"source": "face"}]}, "the message is no answer"),

@@ -2,8 +2,8 @@
 
 import pytest
 
-from emotion_llama.serve import rate
-from emotion_llama.serve.rate import RateLimiter
+from emotion_llama.serve import auth as rate
+from emotion_llama.serve.auth import RateLimiter
 
 
 def test_a_minutes_worth_at_once_then_evenly() -> None:

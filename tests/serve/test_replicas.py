@@ -108,7 +108,7 @@ def test_either_answers_for_the_other_and_a_killed_one_loses_nothing(replicas: l
 
     def ask(method: str, path: str, **body: object) -> httpx2.Response:
         # A connection for each request, so that they go to both in turn.
-        with httpx2.Client(base_url=address, timeout=60.0, trust_env=False) as client:
+        with httpx2.Client(base_url=address, timeout=None, trust_env=False) as client:
             return client.request(method, path, headers={"Host": "127.0.0.1"}, **body)
 
     try:
@@ -123,14 +123,10 @@ def test_either_answers_for_the_other_and_a_killed_one_loses_nothing(replicas: l
 
         jobs = [ask("POST", "/v1/jobs", files={"file": (f"{i}.mp4", CLIP)}).json()["id"] for i in range(6)]
         replicas[0].end(signal.SIGKILL)
-        until = time.monotonic() + 90
-        statuses: list[str] = []
-        while time.monotonic() < until:
-            statuses = [ask("GET", f"/v1/jobs/{job}").json()["status"] for job in jobs]
-            if set(statuses) == {"done"}:
-                break
-            time.sleep(0.5)
-        assert statuses == ["done"] * 6
+        for job in jobs:
+            while (status := ask("GET", f"/v1/jobs/{job}").json()["status"]) in ("queued", "running"):
+                time.sleep(0.05)
+            assert status == "done"
         for job in jobs:
             document = ask("GET", f"/v1/jobs/{job}/result").json()
             assert document["people"] == analyses[0].json()["people"]

@@ -108,7 +108,7 @@ def test_an_address_of_ipv6_stands_in_brackets() -> None:
 
 
 def test_a_model_that_is_not_there_is_told(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="no reader 'gpt'"):
+    with pytest.raises(InputError, match="'gpt'"):
         build_state(ServeSettings(models={"gpt": "gpt"}, data_dir=tmp_path))
 
 

@@ -1,4 +1,4 @@
-"""The verb `serve`: a page and an API over the same analysis as `analyze`."""
+"""The verb `serve`: a web page and an API for the same analysis as `analyze`."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ EXAMPLES = """examples:
   curl -F file=@talk.mp4 -F subtitle="How nice!" http://127.0.0.1:8000/v1/analyze
 
 The server is for this machine alone unless --host or --allow-host says otherwise;
-then every caller needs an API key. Clips go at once, files within the hour, and
-nothing is sent anywhere. Do not decide about people with what it answers."""
+then every caller needs an API key. Clips are deleted at once, files within the
+hour, and nothing is sent anywhere. Do not base decisions about people on it."""
 
 
 def add_parser(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -133,14 +133,14 @@ def _add_limit_options(parser: argparse.ArgumentParser) -> None:
         type=int,
         default=3840 * 2160,
         metavar="N",
-        help="largest picture, width times height (default: %(default)s)",
+        help="largest frame, width times height (default: %(default)s)",
     )
     add(
         "--max-queue",
         type=int,
         default=64,
         metavar="N",
-        help="requests that wait; more are told to come later (%(default)s)",
+        help="requests that wait; more are refused with 429 (default: %(default)s)",
     )
     add("--rate", type=int, metavar="N", help="requests a minute of one key, or address (default: no limit)")
     add(
@@ -148,7 +148,7 @@ def _add_limit_options(parser: argparse.ArgumentParser) -> None:
         type=float,
         default=20.0,
         metavar="SECONDS",
-        help="for what runs when the server is to stop (default: %(default)g)",
+        help="for running work when the server is to stop (default: %(default)g)",
     )
 
 
@@ -226,15 +226,15 @@ def settings_of(args: argparse.Namespace) -> ServeSettings:
             grace_seconds=args.grace,
         )
     except ValidationError as error:
-        told = [
+        problems = [
             f"{'.'.join(map(str, one['loc'])) + ': ' if one['loc'] else ''}{one['msg'].removeprefix('Value error, ')}"
             for one in error.errors(include_url=False, include_input=False)
         ]
-        raise InputError("; ".join(told)) from None
+        raise InputError("; ".join(problems)) from None
 
 
 def default_models() -> list[str]:
-    """What is served where nobody says what: the default model, and the rules to compare it with."""
+    """The models that are served without --model: the default one, and the rules to compare it with."""
     return list(dict.fromkeys((default_model(), "rules")))
 
 

@@ -1,8 +1,7 @@
-"""One analysis as clients ask for it, at once or as a job: the form's fields, checked, and the way through the pool."""
+"""One analysis as clients ask for it, at once or as a job: the form's fields, checked, and the call of the pool."""
 
 from __future__ import annotations
 
-import dataclasses
 import json
 import re
 from collections.abc import Callable, Mapping
@@ -13,10 +12,11 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from emotion_llama.analysis.options import Options
 from emotion_llama.records import Prediction
-from emotion_llama.serve.isolation.limits import ChildDied, ClipLimits
-from emotion_llama.serve.isolation.pool import Analyzed, Answer, Progress
+from emotion_llama.serve.errors import ChildDied
 from emotion_llama.serve.problems import Problem
 from emotion_llama.serve.state import ServeState
+from emotion_llama.serve.workers.clip_check import ClipLimits
+from emotion_llama.serve.workers.worker import Analyzed, Answer, Progress
 
 if TYPE_CHECKING:
     from emotion_llama.serve.questions import SeenArrays
@@ -60,9 +60,9 @@ def parse_form(fields: Mapping[str, str]) -> AnalyzeForm:
     except ValidationError as error:
         found = error.errors(include_url=False)
         field = str(found[0]["loc"][0])
-        # A field of several kinds, as `segment`, has one for each kind.
-        told = ", or: ".join(each["msg"].removeprefix("Value error, ") for each in found if each["loc"][0] == field)
-        raise Problem(422, f"{field}: {told}", code="option", param=field) from None
+        # A field of several kinds, as `segment`, has one error for each kind.
+        wrong = ", or: ".join(each["msg"].removeprefix("Value error, ") for each in found if each["loc"][0] == field)
+        raise Problem(422, f"{field}: {wrong}", code="option", param=field) from None
 
 
 def clip_limits(state: ServeState, *, as_job: bool = False) -> ClipLimits:
@@ -92,8 +92,8 @@ async def analyze_clip(
         shown_name: what the document and the page call the clip.
         transcript: a received .srt, .vtt or .txt file.
         as_job: with the limits of jobs.
-        progress: hears the stages.
-        answered: hears each answer of a model as it is there.
+        progress: called with the stages.
+        answered: called with each prediction of a model.
 
     Raises:
         Problem: 404, no such model.
@@ -119,10 +119,10 @@ async def analyze_clip(
 
 
 def seconds_by_stage(document_json: str) -> dict[str, float]:
-    """That part of a document, without reading the rest: with curves it has megabytes, and the event loop would wait.
+    """That part of a document, without parsing the rest: with curves it has megabytes, and the event loop would wait.
 
     The name is found as a key alone: within a text of the document its quotation marks are escaped. Only known stages
-    and numbers are taken: what comes from a child is not trusted with names of figures.
+    and numbers are taken: what comes from a child is not trusted with names of metrics.
 
     Raises:
         ChildDied: it is no document.
@@ -138,7 +138,7 @@ def seconds_by_stage(document_json: str) -> dict[str, float]:
 
 
 def _answer(state: ServeState, name: str, answered: Answered | None) -> Answer | None:
-    """What asks the server's model; None for a predictor of measurements, which works in the child."""
+    """Asks the server's model; None for a predictor over measurements, which runs in the child."""
     engine = state.engine
     if engine is None or state.predictors[name].frame_policy is None:
         return None
@@ -153,8 +153,12 @@ def _answer(state: ServeState, name: str, answered: Answered | None) -> Answer |
 
 
 def prediction_json(prediction: Prediction) -> dict[str, Any]:
-    """An answer as JSON, for the stream: label, chances, reasoning, or the problem."""
-    kept = ("label", "probabilities", "reasoning", "problem", "model")
-    values = {f.name: getattr(prediction, f.name) for f in dataclasses.fields(prediction) if f.name in kept}
-    chances = values["probabilities"]
-    return {**values, "probabilities": None if chances is None else dict(chances)}
+    """A prediction as JSON, for the stream: label, probabilities, reasoning, or the problem."""
+    probabilities = prediction.probabilities
+    return {
+        "label": prediction.label,
+        "probabilities": None if probabilities is None else dict(probabilities),
+        "reasoning": prediction.reasoning,
+        "model": prediction.model,
+        "problem": prediction.problem,
+    }

@@ -1,4 +1,4 @@
-"""The application: routes, middlewares and error answers around the shared state."""
+"""The ASGI application: routes, middleware and error answers around the shared state."""
 
 from __future__ import annotations
 
@@ -14,13 +14,10 @@ from starlette.responses import Response
 
 from emotion_llama import __version__
 from emotion_llama.errors import EmotionLlamaError
-from emotion_llama.serve import analyze_routes, chat_routes, file_routes, health_routes, job_routes, page_routes
-from emotion_llama.serve.answers import problem_response
 from emotion_llama.serve.auth import Guard
-from emotion_llama.serve.bodies import BodyGuard
-from emotion_llama.serve.headers import Edge, HostGuard
-from emotion_llama.serve.metrics import CountRequests
-from emotion_llama.serve.problems import Problem, invalid_request, problem_of
+from emotion_llama.serve.middleware import BodyGuard, CountRequests, Edge, HostGuard
+from emotion_llama.serve.problems import Problem, invalid_request, problem_of, problem_response
+from emotion_llama.serve.routes import analyze, chat, files, health, jobs, page
 from emotion_llama.serve.settings import ServeSettings
 from emotion_llama.serve.state import ServeState, running
 
@@ -47,19 +44,15 @@ def create_app(settings: ServeSettings, state: ServeState) -> FastAPI:
         redoc_url=None,
     )  # fmt: skip
     app.state.serve = state
-    _add_routes(app, settings)
-    _add_error_answers(app)
-    _add_middlewares(app, settings, state)
-    return app
-
-
-def _add_routes(app: FastAPI, settings: ServeSettings) -> None:
-    for routes in (health_routes, analyze_routes, chat_routes, file_routes, job_routes, page_routes):
+    for routes in (health, analyze, chat, files, jobs, page):
         app.include_router(routes.router)
     if settings.review_dir is not None:
-        from emotion_llama.serve.review_routes import build_router
+        from emotion_llama.serve.routes.review import build_router
 
         app.include_router(build_router(settings.review_dir))
+    _add_error_answers(app)
+    _add_middleware(app, settings, state)
+    return app
 
 
 def _add_error_answers(app: FastAPI) -> None:
@@ -79,7 +72,7 @@ def _add_error_answers(app: FastAPI) -> None:
     app.add_exception_handler(HTTPException, answer)
 
 
-def _add_middlewares(app: FastAPI, settings: ServeSettings, state: ServeState) -> None:
+def _add_middleware(app: FastAPI, settings: ServeSettings, state: ServeState) -> None:
     # The last one added is the outermost: names and keys are checked before a byte of the body is read.
     app.add_middleware(Guard, settings=settings)
     if settings.cors_origins:
@@ -92,7 +85,6 @@ def _add_middlewares(app: FastAPI, settings: ServeSettings, state: ServeState) -
             max_age=600,
         )
     app.add_middleware(HostGuard, settings=settings)
-    # Around those that refuse, so that what they refuse is read to its end.
-    app.add_middleware(BodyGuard, settings=settings)
+    app.add_middleware(BodyGuard, settings=settings)  # around those that refuse, so that what they refuse is drained
     app.add_middleware(CountRequests, metrics=state.metrics)
     app.add_middleware(Edge)

@@ -1,10 +1,11 @@
-"""Who calls: API keys and the rate of each caller, checked before a byte of the body is read."""
+"""API keys, their owners, and the rate of each caller, checked before a byte of the body is read."""
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable
-from dataclasses import dataclass
+import time
+from collections import OrderedDict
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Annotated
 
@@ -15,27 +16,42 @@ from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from emotion_llama.errors import InputError
-from emotion_llama.serve.answers import send_problem
-from emotion_llama.serve.problems import Problem, busy
-from emotion_llama.serve.rate import RateLimiter
+from emotion_llama.serve.problems import Problem, busy, send_problem
 from emotion_llama.serve.settings import ServeSettings
 
+# The caller that called longest ago is forgotten first: its bucket is full again by then unless so many call at once.
+MAX_CALLERS = 10_000
 # Wrong keys a minute from one address: enough for a mistake, and 64 bits stay out of reach.
 WRONG_KEYS_PER_MINUTE = 30
-LOCAL = "local"
+LOCAL = "local"  # the owner of files and jobs where there are no keys
 
 
-@dataclass(frozen=True)
-class CallerIdentity:
-    """Who calls. `owner` is a hash of the API key, or "local" where there are none; files and jobs belong to it."""
+class RateLimiter:
+    """A bucket of `per_minute` tokens for each caller that fills evenly in a minute; None is no limit."""
 
-    owner: str
+    def __init__(self, per_minute: int | None, *, now: Callable[[], float] = time.monotonic) -> None:
+        self._per_minute = per_minute
+        self._now = now
+        self._buckets: OrderedDict[str, tuple[float, float]] = OrderedDict()  # tokens, and when they were counted
+
+    def take(self, caller: str) -> float:
+        """Take a token: 0 where there was one, else the seconds until there is one."""
+        if self._per_minute is None:
+            return 0.0
+        now, per_second = self._now(), self._per_minute / 60.0
+        tokens, then = self._buckets.pop(caller, (float(self._per_minute), now))
+        tokens = min(float(self._per_minute), tokens + (now - then) * per_second)
+        wait = 0.0 if tokens >= 1.0 else (1.0 - tokens) / per_second
+        self._buckets[caller] = (tokens - 1.0 if tokens >= 1.0 else tokens, now)
+        if len(self._buckets) > MAX_CALLERS:
+            self._buckets.popitem(last=False)
+        return wait
 
 
 class Guard:
     """ASGI middleware: a key for everything but pages and health, and a rate for each caller.
 
-    Pages (GET outside /v1 and /metrics) hold nothing of anybody and need no key.
+    Pages (GET outside /v1 and /metrics) hold no data of anybody and need no key.
     """
 
     def __init__(self, app: ASGIApp, settings: ServeSettings) -> None:
@@ -45,44 +61,42 @@ class Guard:
         self._wrong = RateLimiter(WRONG_KEYS_PER_MINUTE)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer 401 or 429, or hand the request on with its caller in `scope["state"]`."""
+        """Answer 401 or 429, or pass the request on with `scope["state"]["owner"]`."""
         if scope["type"] != "http" or not is_guarded(scope["method"], scope["path"]):
             await self._app(scope, receive, send)
             return
         try:
-            caller = self._caller(scope)
+            owner = self._caller(scope)
         except Problem as problem:
             await send_problem(problem, scope, receive, send)
             return
-        scope.setdefault("state", {})["caller"] = caller
+        scope.setdefault("state", {})["owner"] = owner
         await self._app(scope, receive, send)
 
-    def _caller(self, scope: Scope) -> CallerIdentity:
+    def _caller(self, scope: Scope) -> str:
         address = scope["client"][0] if scope.get("client") else "unknown"
         owner = self._owner(Headers(scope=scope).get("authorization", ""), address)
         wait = self._rate.take(address if owner == LOCAL else owner)
         if wait > 0:
             raise busy("too many requests in this minute; try again later", wait, code="rate")
-        return CallerIdentity(owner)
+        return owner
 
     def _owner(self, authorization: str, address: str) -> str:
         if not self._owners:
             return LOCAL
         scheme, _, key = authorization.partition(" ")
-        # The comparison is of hashes: how long it takes tells nothing of the key.
+        # The comparison is of hashes: how long it takes reveals nothing about the key.
         owner = self._owners.get(_digest(key.strip())) if scheme.lower() == "bearer" else None
         if owner is not None:
             return owner
         wait = self._wrong.take(address)
         if wait > 0:
             raise busy("too many wrong API keys from this address; try again later", wait, code="rate")
-        told = "the API key is not known" if authorization else "an API key is needed"
+        problem = "the API key is not known" if authorization else "an API key is needed"
         raise Problem(
-            401,
-            f"{told}; send it as: Authorization: Bearer KEY",
-            code="invalid_api_key",
+            401, f"{problem}; send it as: Authorization: Bearer KEY", code="invalid_api_key",
             headers={"WWW-Authenticate": "Bearer"},
-        )
+        )  # fmt: skip
 
 
 def is_guarded(method: str, path: str) -> bool:
@@ -124,10 +138,10 @@ def _digest(key: str) -> str:
 _BEARER = HTTPBearer(auto_error=False, description="an API key; not needed where the server has none")
 
 
-def caller_of(request: Request, _documented: Annotated[object, Security(_BEARER)] = None) -> CallerIdentity:
-    """Who calls, as a dependency; the middleware has checked it."""
-    caller: CallerIdentity = request.state.caller
-    return caller
+def caller_of(request: Request, _documented: Annotated[object, Security(_BEARER)] = None) -> str:
+    """The owner that the caller's key stands for, as a dependency; the middleware has checked it."""
+    owner: str = request.state.owner
+    return owner
 
 
-Caller = Annotated[CallerIdentity, Depends(caller_of)]
+Owner = Annotated[str, Depends(caller_of)]

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
-from emotion_llama.serve.busy import Busy
+from emotion_llama.serve.errors import Busy
 
 R = TypeVar("R")
 Q = TypeVar("Q")

@@ -10,7 +10,7 @@ from emotion_llama.errors import InputError
 from emotion_llama.records import Prediction
 from emotion_llama.serve.answering import Answering, Asked, Reading, Sheet
 from emotion_llama.serve.batching import Line
-from emotion_llama.serve.busy import Busy
+from emotion_llama.serve.errors import Busy
 from emotion_llama.serve.model_thread import EngineFigures, ForgottenClip, ModelThread
 from emotion_llama.serve.questions import Question, SeenArrays
 

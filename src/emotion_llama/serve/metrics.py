@@ -1,21 +1,41 @@
-"""Figures for Prometheus: requests, seconds by stage, what waits, and what became of children and batches."""
+"""Prometheus metrics of one server: requests, seconds by stage, and what pool, engine and jobs count themselves."""
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from typing import TYPE_CHECKING
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.process_collector import ProcessCollector
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from prometheus_client.registry import Collector
+
+if TYPE_CHECKING:
+    from emotion_llama.serve.engine import EngineFigures
+    from emotion_llama.serve.workers.pool import PoolState
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 _SECONDS = (0.005, 0.02, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0)
-CLOSED_BY_CLIENT = 499  # nginx's status for it; no answer was sent
+_POOL = {
+    "children": "child processes that measure clips",
+    "ready": "children that wait for a clip",
+    "working": "children that work on one",
+    "waiting": "clips that wait for a child",
+    "confined": "1 where the kernel keeps children from all but reading and computing",
+}
+_ENGINE = {
+    "answers": "labels given by a model, declined ones among them",
+    "questions": "chats begun",
+    "tokens": "tokens written in chats",
+    "encodes": "how often encoders ran over a clip",
+    "cache_hits": "how often features of a clip were there already",
+    "failures": "requests to a model that ended in an error",
+    "busy_seconds": "seconds spent in the model",
+}
 
 
 class Metrics:
-    """The figures of one server, in a registry of its own."""
+    """The metrics of one server, in a registry of its own."""
 
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
@@ -24,67 +44,63 @@ class Metrics:
             "emotion_llama_requests", "requests answered", ("method", "route", "status"), registry=self.registry
         )
         self._seconds = Histogram(
-            "emotion_llama_request_seconds",
-            "from a request's headers to the end of its answer",
-            ("route",),
-            buckets=_SECONDS,
-            registry=self.registry,
-        )
+            "emotion_llama_request_seconds", "from a request's headers to the end of its answer", ("route",),
+            buckets=_SECONDS, registry=self.registry,
+        )  # fmt: skip
         self._stages = Histogram(
-            "emotion_llama_stage_seconds",
-            "seconds of each stage of an analysis",
-            ("stage",),
-            buckets=_SECONDS,
-            registry=self.registry,
-        )
+            "emotion_llama_stage_seconds", "seconds of each stage of an analysis", ("stage",),
+            buckets=_SECONDS, registry=self.registry,
+        )  # fmt: skip
         self.in_work = Gauge("emotion_llama_requests_in_work", "requests not yet answered", registry=self.registry)
 
     def count(self, method: str, route: str, status: int, seconds: float) -> None:
-        """A request was answered."""
+        """Count an answered request."""
         self._requests.labels(method, route, str(status)).inc()
         self._seconds.labels(route).observe(seconds)
 
     def stages(self, seconds_by_stage: Mapping[str, float]) -> None:
-        """A clip was analysed."""
+        """Count an analysed clip."""
         for stage, seconds in seconds_by_stage.items():
             self._stages.labels(stage).observe(seconds)
 
     def watch(self, name: str, help_text: str, value: Callable[[], float]) -> None:
-        """Show a figure that another part keeps; asked for at each scrape."""
+        """Show a value that another part keeps; it is asked for at each scrape."""
         Gauge(f"emotion_llama_{name}", help_text, registry=self.registry).set_function(value)
 
+    def watch_models(self, pool: Callable[[], PoolState], engine: Callable[[], Mapping[str, EngineFigures]]) -> None:
+        """Show what pool and engine (model -> counts) have done; both are asked at each scrape."""
+        self.registry.register(_PoolAndEngine(pool, engine))
+
     def text(self) -> bytes:
-        """All figures in Prometheus' text form."""
+        """All metrics in Prometheus' text form."""
         return generate_latest(self.registry)
 
 
-class CountRequests:
-    """ASGI middleware that counts and times requests by route, not by path: clients choose paths."""
+class _PoolAndEngine(Collector):
+    def __init__(self, pool: Callable[[], PoolState], engine: Callable[[], Mapping[str, EngineFigures]]) -> None:
+        self._pool, self._engine = pool, engine
 
-    def __init__(self, app: ASGIApp, metrics: Metrics) -> None:
-        self._app = app
-        self._metrics = metrics
+    def describe(self) -> Iterable[Metric]:
+        """Nothing in advance: pool and engine are asked when they run."""
+        return ()
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Run the request and count it."""
-        if scope["type"] != "http":
-            await self._app(scope, receive, send)
-            return
-        status, began = CLOSED_BY_CLIENT, time.perf_counter()
-
-        async def note_status(message: Message) -> None:
-            nonlocal status
-            if message["type"] == "http.response.start":
-                status = message["status"]
-            await send(message)
-
-        with self._metrics.in_work.track_inprogress():
-            try:
-                await self._app(scope, receive, note_status)
-            finally:
-                route = getattr(scope.get("route"), "path", "none")
-                self._metrics.count(_method(scope["method"]), route, status, time.perf_counter() - began)
-
-
-def _method(method: str) -> str:
-    return method if method in ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS") else "OTHER"
+    def collect(self) -> Iterable[Metric]:
+        """All values of this moment."""
+        pool = self._pool()
+        for name, text in _POOL.items():
+            yield GaugeMetricFamily(f"emotion_llama_pool_{name}", text, value=getattr(pool, name))
+        yield CounterMetricFamily("emotion_llama_pool_replaced", "children that were replaced", value=pool.replaced)
+        yield CounterMetricFamily("emotion_llama_pool_clips", "clips that children took", value=pool.clips)
+        models = self._engine()
+        waiting = GaugeMetricFamily("emotion_llama_engine_waiting", "requests that wait for a model", labels=["model"])
+        batches = CounterMetricFamily("emotion_llama_engine_batches", "batches by size", labels=["model", "size"])
+        for model, done in models.items():
+            waiting.add_metric([model], done.waiting)
+            for size, count in sorted(done.batch_sizes.items()):
+                batches.add_metric([model, str(size)], count)
+        yield from (waiting, batches)
+        for name, text in _ENGINE.items():
+            counter = CounterMetricFamily(f"emotion_llama_engine_{name}", text, labels=["model"])
+            for model, done in models.items():
+                counter.add_metric([model], getattr(done, name))
+            yield counter

@@ -9,31 +9,29 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict
 from starlette.exceptions import HTTPException
+from starlette.responses import JSONResponse
+from starlette.types import Receive, Scope, Send
 
 from emotion_llama.errors import AnnotationError, EmotionLlamaError, InputError, MediaError
-from emotion_llama.serve.busy import Busy
-from emotion_llama.serve.isolation.limits import ChildDied, ClipRefused
+from emotion_llama.serve.errors import Busy, ChildDied, ClipRefused, NoSuchFile, NoSuchJob, StoreFull
 
 # Status -> the type that OpenAI's clients know (platform.openai.com/docs/guides/error-codes); all else by its hundred.
-_TYPES = {
-    401: "authentication_error",
-    403: "permission_error",
-    404: "not_found_error",
-    429: "rate_limit_error",
-}
-
-
-# What a router says of an address or a method that it does not have, in words that help.
+_TYPES = {401: "authentication_error", 403: "permission_error", 404: "not_found_error", 429: "rate_limit_error"}
+# In place of the router's bare phrase for an address or a method that it does not have.
 _UNROUTED = {
     404: "there is nothing at this address; GET /openapi.json has all that there are",
     405: "this address does not take this method; the header Allow names those that it takes",
 }
 
 
-class ErrorBody(BaseModel):
-    """What went wrong; `code` is a short word for programs, `param` the field that is meant."""
+class Schema(BaseModel):
+    """The base of all requests and answers: no field that is not declared."""
 
     model_config = ConfigDict(extra="forbid")
+
+
+class ErrorBody(Schema):
+    """What went wrong; `code` is a short word for programs, `param` the field that is meant."""
 
     message: str
     type: str
@@ -41,10 +39,8 @@ class ErrorBody(BaseModel):
     param: str | None = None
 
 
-class ErrorAnswer(BaseModel):
+class ErrorAnswer(Schema):
     """The body of every answer of 4xx and 5xx."""
-
-    model_config = ConfigDict(extra="forbid")
 
     error: ErrorBody
 
@@ -88,29 +84,50 @@ def busy(message: str, retry_after_seconds: float, code: str = "busy") -> Proble
     return Problem(429, message, code=code, headers={"Retry-After": str(seconds)})
 
 
+def no_room() -> Problem:
+    """A 503: the disk took no more of a file."""
+    return Problem(503, "the server has no room for the file; try again later", code="no_room")
+
+
 def problem_of(error: Exception) -> Problem:
-    """The answer to an error of this package; of anything else, a 500 that says nothing of the server's inside."""
-    if isinstance(error, Problem):
-        return error
-    if isinstance(error, Busy):
-        return busy(str(error), error.retry_after_seconds)
-    if isinstance(error, ClipRefused):
-        return Problem(error.status, error.reason, code=error.code, param="file")
-    if isinstance(error, ChildDied):
-        # What a decoder died of is in the file, as far as anybody can tell: the client's matter.
-        return Problem(422, f"the file could not be worked on: {error}", code="decoder_died", param="file")
-    if isinstance(error, MediaError):
-        return Problem(422, error.problem, code="damaged", param="file")
-    if isinstance(error, InputError):
-        return Problem(422, str(error), code="option")
-    if isinstance(error, AnnotationError):
-        return Problem(502, error.message, code=error.kind)
-    if isinstance(error, EmotionLlamaError):
-        # Its text may name folders of the server.
-        return Problem(503, "what is needed for the answer does not work at the moment", code="unavailable")
-    if isinstance(error, HTTPException):
-        return Problem(error.status_code, _phrase(error), code=None, headers=error.headers)
+    """The answer to an error of this package; of anything else, a 500 that reveals nothing of the server."""
+    match error:
+        case Problem():
+            return error
+        case Busy():
+            return busy(str(error), error.retry_after_seconds)
+        case StoreFull():
+            return busy(str(error), error.retry_after_seconds, code="store_full")
+        case NoSuchFile():
+            return Problem(404, str(error), code="file_not_found", param="file_id")
+        case NoSuchJob():
+            return Problem(404, str(error), code="job_not_found", param="job_id")
+        case ClipRefused():
+            return Problem(error.status, error.reason, code=error.code, param="file")
+        case ChildDied():
+            # The cause is in the file, as far as anybody can tell.
+            return Problem(422, f"the file could not be processed: {error}", code="decoder_died", param="file")
+        case MediaError():
+            return Problem(422, error.problem, code="damaged", param="file")
+        case InputError():
+            return Problem(422, str(error), code="option")
+        case AnnotationError():
+            return Problem(502, error.message, code=error.kind)
+        case EmotionLlamaError():  # its text may name folders of the server
+            return Problem(503, "what is needed for the answer does not work at the moment", code="unavailable")
+        case HTTPException():
+            return Problem(error.status_code, _phrase(error), headers=error.headers)
     return Problem(500, "the server made a mistake; its log has the details under this answer's X-Request-ID")
+
+
+def problem_response(problem: Problem) -> JSONResponse:
+    """The answer that reports `problem`."""
+    return JSONResponse(problem.body, problem.status_code, problem.headers)
+
+
+async def send_problem(problem: Problem, scope: Scope, receive: Receive, send: Send) -> None:
+    """Answer with `problem` from within a middleware."""
+    await problem_response(problem)(scope, receive, send)
 
 
 def invalid_request(errors: Sequence[Mapping[str, Any]], body: Any) -> Problem:
@@ -123,8 +140,8 @@ def invalid_request(errors: Sequence[Mapping[str, Any]], body: Any) -> Problem:
     # A value that fits no kind of a union has an error for each kind: the deepest is of the kind that was meant.
     error = max(errors, key=lambda each: len(each["loc"]))
     if error["type"] == "json_invalid":
-        told = f"the body is not JSON: {error['ctx']['error']} (character {error['loc'][-1]})"
-        return Problem(422, told, code="invalid")
+        message = f"the body is not JSON: {error['ctx']['error']} (character {error['loc'][-1]})"
+        return Problem(422, message, code="invalid")
     place = ".".join(_sent_names(error["loc"], body)) or None
     return Problem(422, f"{place or 'the body'}: {error['msg']}", code="invalid", param=place)
 
@@ -134,16 +151,11 @@ def error_responses(*statuses: int) -> dict[int | str, dict[str, Any]]:
     answers: dict[int | str, dict[str, Any]] = {}
     for status in statuses:
         phrase = HTTPStatus(status).phrase
-        example = Problem(status, phrase).body
-        answers[status] = {
-            "model": ErrorAnswer,
-            "description": phrase,
-            "content": {"application/json": {"example": example}},
-        }
+        example = {"application/json": {"example": Problem(status, phrase).body}}
+        answers[status] = {"model": ErrorAnswer, "description": phrase, "content": example}
         if status == 429:
-            answers[status]["headers"] = {
-                "Retry-After": {"description": "seconds to wait", "schema": {"type": "integer", "minimum": 1}}
-            }
+            schema = {"type": "integer", "minimum": 1}
+            answers[status]["headers"] = {"Retry-After": {"description": "seconds to wait", "schema": schema}}
     return answers
 
 

@@ -1,4 +1,4 @@
-"""What a server is started with: strict, checked at once, and safe where nothing is said."""
+"""Settings of a server: strict, checked at once, and safe by default."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from pydantic import BaseModel, ConfigDict, Field, SecretStr, StringConstraints,
 
 MIB = 1 << 20
 LOOPBACK_NAMES = ("localhost", "127.0.0.1", "[::1]")
-SHORTEST_KEY = 16  # characters; a key of 16 hexadecimal digits has 64 bits
+MIN_KEY_CHARACTERS = 16  # characters; a key of 16 hexadecimal digits has 64 bits
 
 ModelName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")]
 
 
 class ServeSettings(BaseModel):
-    """Everything that `emotion-llama serve` can be told. Limits are our own choice.
+    """All settings of `emotion-llama serve`. Limits are our own choice.
 
     Attributes:
         models: name that clients use -> "rules", "nano" or the folder of a model.
@@ -36,7 +36,7 @@ class ServeSettings(BaseModel):
         max_upload_bytes: largest file.
         max_json_bytes: largest body that is not a file (a data URI lies in one).
         max_duration_seconds, max_job_seconds: longest clip at once, and as a job.
-        max_pixels: largest picture, width times height.
+        max_pixels: largest frame, width times height.
         max_queue: how many requests wait for a child, and how many for each model.
         max_uploads: how many bodies are received at a time; None is `max_queue` and `workers` together.
         rate_per_minute: requests a minute of one key, or of one address where there are no keys; None is no limit.
@@ -50,7 +50,7 @@ class ServeSettings(BaseModel):
         job_days: how long results of jobs are kept.
         examples_dir: folder of clips (.mp4, beside them .srt) that the page offers in place of the package's own.
         review_dir: a MERR build whose samples the page lets people review.
-        grace_seconds: how long what runs may take to finish when the server is told to stop.
+        grace_seconds: how long running work may take to finish when the server is to stop.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
@@ -94,9 +94,9 @@ class ServeSettings(BaseModel):
     def _check(self) -> ServeSettings:
         if self.default_model is not None and self.default_model not in self.models:
             raise ValueError(f"the default model {self.default_model!r} is none of: {', '.join(self.models)}")
-        if any(len(key.get_secret_value()) < SHORTEST_KEY for key in self.api_keys):
+        if any(len(key.get_secret_value()) < MIN_KEY_CHARACTERS for key in self.api_keys):
             raise ValueError(
-                f"an API key is shorter than {SHORTEST_KEY} characters; make one with: openssl rand -hex 24"
+                f"an API key is shorter than {MIN_KEY_CHARACTERS} characters; make one with: openssl rand -hex 24"
             )
         if not self.is_private and not self.api_keys:
             raise ValueError(

@@ -1,35 +1,44 @@
-"""A server from its settings: models loaded, parts put together, a socket, and uvicorn until it is told to stop."""
+"""Starts a server from its settings: loads models, assembles the parts, binds a socket, and runs uvicorn."""
 
 from __future__ import annotations
 
+import asyncio
 import shutil
 import signal
 import socket
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from types import FrameType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+import h11
 import uvicorn
+from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from emotion_llama.errors import InputError
 from emotion_llama.labels import label_space
 from emotion_llama.predictors import load_predictor
 from emotion_llama.serve.app import create_app
-from emotion_llama.serve.connections import PatientConnection
+from emotion_llama.serve.clips import ClipMemory
 from emotion_llama.serve.engine import Engine
-from emotion_llama.serve.isolation.pool import MeasuringPool
-from emotion_llama.serve.keeping import keep
+from emotion_llama.serve.files import FileStore
+from emotion_llama.serve.jobs.database import JOB_STATUSES, JobStatus
+from emotion_llama.serve.jobs.runner import JobRunner
+from emotion_llama.serve.jobs.store import JobStore
 from emotion_llama.serve.metrics import Metrics
 from emotion_llama.serve.settings import ServeSettings
 from emotion_llama.serve.state import ServeState, private_folder
-from emotion_llama.serve.watched import watch
+from emotion_llama.serve.workers.pool import MeasuringPool
 
 if TYPE_CHECKING:
     from emotion_llama.predictors import Predictor
 
-# Open connections; systems give a process 1024 files unless told otherwise, and children and models need some.
+# Open connections; systems give a process 1024 files unless configured otherwise, and children and models need some.
 MAX_CONNECTIONS = 800
+# A head has a few kilobytes; browsers open connections ahead of need, and cope when these are closed.
+HEAD_SECONDS = 15.0
 
 
 def load_predictors(settings: ServeSettings) -> dict[str, Predictor]:
@@ -64,12 +73,29 @@ def build_state(settings: ServeSettings, predictors: dict[str, Predictor] | None
         seconds_per_clip_second=settings.clip_seconds_per_second,
         max_waiting=settings.max_queue,
     )
+    return assemble(settings, loaded, pool, engine if asked else None)
+
+
+def assemble(
+    settings: ServeSettings, predictors: dict[str, Predictor], pool: MeasuringPool, engine: Engine | None
+) -> ServeState:
+    """These parts with those that keep something between requests (files, jobs, measured clips), and the metrics."""
     data_dir, is_temporary = private_folder(settings.data_dir)
-    state = ServeState(
-        settings, data_dir, loaded, pool, engine if asked else None, Metrics(), is_temporary=is_temporary
-    )
-    keep(state)
-    watch(state)
+    state = ServeState(settings, data_dir, predictors, pool, engine, Metrics(), is_temporary=is_temporary)
+    seconds = settings.file_minutes * 60.0
+    state.files = FileStore(data_dir / "files", seconds=None if settings.keep_uploads else seconds)
+    state.clips = ClipMemory(seconds=seconds)
+    # Jobs take half of the children at most, so that whoever waits at a page does not wait for hours of them.
+    store = JobStore(data_dir / "jobs")
+    state.jobs = JobRunner(state, store, at_once=max(1, settings.workers // 2))
+
+    def count(status: JobStatus) -> float:
+        return store.counts()[status]
+
+    for status in JOB_STATUSES:
+        state.metrics.watch(f"jobs_{status}", f"jobs that are {status}", partial(count, status))
+    state.metrics.watch("uploads", "bodies in work", lambda: state.uploads)
+    state.metrics.watch_models(lambda: pool.state, lambda: {} if engine is None else engine.figures)
     return state
 
 
@@ -78,7 +104,7 @@ def serve(settings: ServeSettings, announce: Callable[[str], None]) -> None:
 
     Args:
         settings: of the server.
-        announce: is told the address when the server is warm and listens.
+        announce: called with the address when the server is warm and listens.
 
     Raises:
         InputError: the address cannot be had, or a setting cannot be used.
@@ -125,12 +151,12 @@ def address_of(listener: socket.socket) -> str:
 
 
 class Server(uvicorn.Server):
-    """uvicorn with this project's limits: it says when it listens, and is not ready from the moment it is to stop."""
+    """uvicorn with this project's limits; it announces when it listens, and is not ready once it is to stop."""
 
     def __init__(self, state: ServeState, announce: Callable[[], None]) -> None:
         config = uvicorn.Config(
             create_app(state.settings, state),
-            http=PatientConnection,
+            http=TimedConnection,
             ws="none",
             lifespan="on",
             log_level="warning",
@@ -144,21 +170,19 @@ class Server(uvicorn.Server):
         self._announce = announce
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        """Start everything, and say where."""
+        """Start everything, and announce it."""
         await super().startup(sockets)
         if self.started:
             self._announce()
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
-        """Stop, once told to; at once, when told twice."""
+        """Stop at the first signal; at once at the second."""
         self._state.is_ready = False
         super().handle_exit(sig, frame)
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
         """As uvicorn's, but a stop that was asked for ends with exit code 0: nothing is raised again."""
-        import threading
-
         if threading.current_thread() is not threading.main_thread():
             yield
             return
@@ -168,3 +192,38 @@ class Server(uvicorn.Server):
         finally:
             for kind, handler in before.items():
                 signal.signal(kind, handler)
+
+
+class TimedConnection(H11Protocol):
+    """uvicorn's connection with a time limit for the head of each request, for which uvicorn itself waits for ever."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._head_timer: asyncio.TimerHandle | None = None
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        """Wait for the first head."""
+        super().connection_made(transport)
+        self._wait_for_head()
+
+    def data_received(self, data: bytes) -> None:
+        """Keep the timer while the head is not complete; the pace of bodies is the middleware's to watch."""
+        super().data_received(data)
+        if self.conn.their_state is h11.IDLE:
+            self._wait_for_head()
+        else:
+            self._stop_waiting()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Nothing is waited for any more."""
+        self._stop_waiting()
+        super().connection_lost(exc)
+
+    def _wait_for_head(self) -> None:
+        if self._head_timer is None:
+            self._head_timer = self.loop.call_later(HEAD_SECONDS, self.transport.close)
+
+    def _stop_waiting(self) -> None:
+        if self._head_timer is not None:
+            self._head_timer.cancel()
+            self._head_timer = None

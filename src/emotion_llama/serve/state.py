@@ -1,7 +1,8 @@
-"""What all routes of one server share, how it is put together, started and stopped."""
+"""What all routes of one server share, how it is started and stopped."""
 
 from __future__ import annotations
 
+import fcntl
 import os
 import shutil
 import tempfile
@@ -9,7 +10,7 @@ from collections.abc import AsyncIterator, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Protocol
+from typing import TYPE_CHECKING, Annotated, Any
 
 from fastapi import Depends, Request
 
@@ -19,18 +20,10 @@ from emotion_llama.serve.settings import ServeSettings
 
 if TYPE_CHECKING:
     from emotion_llama.predictors import Predictor
+    from emotion_llama.serve.clips import ClipMemory
     from emotion_llama.serve.engine import Engine
-    from emotion_llama.serve.isolation.pool import AskedModel, MeasuringPool
-
-
-class Service(Protocol):
-    """A part of the server with a life of its own: the pool, the engine, the runner of jobs, the store of files."""
-
-    async def start(self) -> None:
-        """Be ready when this returns."""
-
-    async def close(self, grace_seconds: float = ...) -> None:
-        """Finish what runs within the grace, and let go of everything."""
+    from emotion_llama.serve.files import FileStore
+    from emotion_llama.serve.workers.pool import AskedModel, MeasuringPool
 
 
 @dataclass
@@ -42,11 +35,10 @@ class ServeState:
         data_dir: a private folder (mode 0700) for jobs and files; several servers may share it.
         predictors: by the names that clients use.
         pool: measures clips in children.
-        engine: asks the models, many requests together; None where every model reads measurements alone.
-        metrics: figures for Prometheus.
-        files, jobs, clips: the store of uploaded files, the runner of jobs, what is remembered of measured clips;
-            None where the server has none.
-        is_temporary: whether `data_dir` goes when the server does.
+        engine: asks the models, many requests together; None where every model predicts from measurements.
+        metrics: for Prometheus.
+        is_temporary: whether `data_dir` is deleted with the server.
+        files, jobs, clips: uploaded files, the runner of jobs, what is remembered of measured clips.
         is_ready: whether everything is warm, and the server is not about to stop.
         uploads: how many bodies are in work.
         uploads_dir: where bodies are received, a folder each; of this process alone, and there while it runs.
@@ -58,10 +50,10 @@ class ServeState:
     pool: MeasuringPool
     engine: Engine | None
     metrics: Metrics
-    files: Any = None
-    jobs: Any = None
-    clips: Any = None
     is_temporary: bool = False
+    files: FileStore = field(init=False)
+    jobs: Any = field(init=False)  # a JobRunner, which holds this state in turn
+    clips: ClipMemory = field(init=False)
     is_ready: bool = False
     uploads: int = 0
     uploads_dir: Path = field(init=False)
@@ -74,17 +66,13 @@ class ServeState:
         """
         name = asked or self.settings.model
         if name not in self.predictors:
-            raise Problem(
-                404,
-                f"there is no model {name!r}; there are: {', '.join(self.predictors)}",
-                code="model_not_found",
-                param="model",
-            )
+            known = ", ".join(self.predictors)
+            raise Problem(404, f"there is no model {name!r}; there are: {known}", code="model_not_found", param="model")
         return name
 
     def asked_model(self, name: str) -> AskedModel | str:
-        """What the pool is told of the model: "rules" reads in the child, any other is asked by the engine."""
-        from emotion_llama.serve.isolation.pool import AskedModel
+        """The model as the pool takes it: "rules" predicts in the child, any other is asked by the engine."""
+        from emotion_llama.serve.workers.pool import AskedModel
 
         predictor = self.predictors[name]
         if predictor.frame_policy is None:
@@ -112,14 +100,13 @@ def private_folder(path: Path | None) -> tuple[Path, bool]:
 
 @asynccontextmanager
 async def running(state: ServeState) -> AsyncIterator[None]:
-    """Everything started and warm inside, finished and let go of outside."""
+    """Everything started and warm inside, finished and closed outside."""
     grace = state.settings.grace_seconds
     async with AsyncExitStack() as stack:
         if state.is_temporary:
             stack.callback(shutil.rmtree, state.data_dir, ignore_errors=True)
         state.uploads_dir = stack.enter_context(_uploads_folder(state.data_dir))
-        services: tuple[Service | None, ...] = (state.engine, state.pool, state.files, state.clips, state.jobs)
-        for service in services:
+        for service in (state.engine, state.pool, state.files, state.clips, state.jobs):
             if service is not None:
                 # Before the start: what fails half started is closed as well.
                 stack.push_async_callback(service.close, grace)
@@ -133,12 +120,10 @@ async def running(state: ServeState) -> AsyncIterator[None]:
 
 @contextmanager
 def _uploads_folder(data_dir: Path) -> Iterator[Path]:
-    """A folder of this process alone; those that killed servers left, with bodies of nobody's, go first.
+    """A folder of this process alone; those that killed servers left behind are deleted first.
 
-    Each server holds a lock on its own, which the system takes away when the process ends, however it ends.
+    Each server holds a lock on its own, which the system releases when the process ends, however it ends.
     """
-    import fcntl
-
     for left in data_dir.glob("uploads-*"):
         with suppress(OSError), _opened(left) as folder:
             fcntl.flock(folder, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -1,4 +1,4 @@
-"""Answers that come piece by piece, and work that ends when nobody waits for it any more."""
+"""Answers that are sent piece by piece, and work that is cancelled when its client goes away."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ async def _disconnected(receive: Receive) -> None:
 
 
 class EventStream(Response):
-    """Server-sent events; what `keep` holds (an upload's folder) is let go when the last is sent or the client goes."""
+    """Server-sent events; `keep` (an upload's folder) is closed when the last is sent or the client goes away."""
 
     media_type = "text/event-stream"
 
@@ -66,9 +66,9 @@ class EventStream(Response):
         async with self._keep:
             try:
                 await unless_gone(receive, self._send_all(send))
-            except ClientDisconnect:  # nobody is left to be told
+            except ClientDisconnect:  # nobody is left to answer
                 return
-        # Whoever has read the answer to its end may rely on nothing of the request being left.
+        # Sent last: when a client has the whole answer, nothing of the request is left on the server.
         await send({"type": "http.response.body", "body": b"", "more_body": False})
 
     async def _send_all(self, send: Send) -> None:

@@ -18,10 +18,10 @@ from python_multipart.exceptions import FormParserError
 from python_multipart.multipart import MultipartParser
 from starlette.requests import Request
 
-from emotion_llama.serve.isolation.sniff import KINDS, SNIFF_BYTES, sniff
-from emotion_llama.serve.problems import Problem, busy
+from emotion_llama.serve.problems import Problem, busy, no_room
 from emotion_llama.serve.settings import MIB
 from emotion_llama.serve.state import ServeState
+from emotion_llama.serve.workers.clip_check import KINDS, SNIFF_BYTES, sniff
 
 # Our own choice: text fields are options of a few words, a subtitle at most; a transcript of four hours has 0.3 MB.
 MAX_FIELD_BYTES = 64 * 1024
@@ -50,15 +50,6 @@ class ReceivedFile:
     kind: str
 
 
-@dataclass(frozen=True)
-class Upload:
-    """A received body: `fields` are its texts by name, `files` its files by name, all of them in `folder`."""
-
-    folder: Path
-    fields: dict[str, str]
-    files: dict[str, ReceivedFile]
-
-
 @asynccontextmanager
 async def receive_upload(
     request: Request,
@@ -66,8 +57,8 @@ async def receive_upload(
     *,
     files: Collection[str] = ("file", "transcript"),
     fields: Collection[str] = (),
-) -> AsyncIterator[Upload]:
-    """The body of a multipart request, in a private folder (mode 0700) that is removed on every way out.
+) -> AsyncIterator[tuple[dict[str, str], dict[str, ReceivedFile]]]:
+    """Texts and files of a multipart request by name, in a private folder (mode 0700) that is removed on every way out.
 
     A caller that wants to keep a file moves it away inside. The part called "transcript" is text; any other file has
     to be a recording. "file" has to be there where it is allowed.
@@ -90,7 +81,7 @@ async def receive_upload(
     parts = _Parts(folder, files, fields, state.settings.max_upload_bytes)
     try:
         await _parse(request, boundary, parts)
-        yield await asyncio.to_thread(parts.upload)
+        yield await asyncio.to_thread(parts.received)
     finally:
         parts.close()
         shutil.rmtree(folder, ignore_errors=True)
@@ -126,13 +117,13 @@ async def _parse(request: Request, boundary: bytes, parts: _Parts) -> None:
     except FormParserError as error:
         raise Problem(400, f"the multipart body is broken: {error}", code="body") from error
     except OSError as error:
-        raise Problem(503, "the server has no room for the file; try again later", code="no_room") from error
+        raise no_room() from error
     if not parts.is_finished:
         raise Problem(400, "the multipart body ends in the middle: its closing boundary is missing", code="body")
 
 
 class _Parts:
-    """What the parser's callbacks fill: one part at a time, text in memory, files on disk."""
+    """The parser's callbacks: one part at a time, text in memory, files on disk."""
 
     def __init__(self, folder: Path, files: Collection[str], fields: Collection[str], max_bytes: int) -> None:
         self.is_finished = False
@@ -162,12 +153,11 @@ class _Parts:
             "on_end": self._finish,
         }
 
-    def upload(self) -> Upload:
-        """The received parts, files under the suffix of what they are."""
+    def received(self) -> tuple[dict[str, str], dict[str, ReceivedFile]]:
+        """Texts and files by name, files under the suffix of what they are."""
         if "file" in self._allowed_files and "file" not in self._files:
             raise Problem(422, "the part 'file' is missing: the recording", code="missing", param="file")
-        found = {name: _identified(name, path, shown) for name, (path, shown) in self._files.items()}
-        return Upload(self._folder, self._texts, found)
+        return self._texts, {name: _identified(name, path, shown) for name, (path, shown) in self._files.items()}
 
     def close(self) -> None:
         """Close a file that was being written."""
@@ -225,11 +215,11 @@ class _Parts:
     def _unexpected(self, is_file: bool) -> Problem:
         kind, other = ("a file", "a text") if is_file else ("a text", "a file")
         allowed = self._allowed_fields if is_file else self._allowed_files
-        told = f"the part {self._name!r} came as {kind}, expected {other}" if self._name in allowed else (
+        message = f"the part {self._name!r} came as {kind}, expected {other}" if self._name in allowed else (
             f"there is no part {self._name!r}; files: {', '.join(self._allowed_files) or 'none'}; "
             f"texts: {', '.join(self._allowed_fields) or 'none'}"
         )  # fmt: skip
-        return Problem(422, told, code="unknown_field", param=self._name)
+        return Problem(422, message, code="unknown_field", param=self._name)
 
     def _data(self, data: bytes, start: int, end: int) -> None:
         self._num_bytes += end - start

@@ -27,8 +27,8 @@ from fastapi.responses import JSONResponse, Response, StreamingResponse
 from playwright.sync_api import Browser, ConsoleMessage, Page, sync_playwright
 from playwright.sync_api import Request as PageRequest
 
-from emotion_llama.serve import page_routes
-from emotion_llama.serve.headers import Edge
+from emotion_llama.serve.middleware import Edge
+from emotion_llama.serve.routes import page as page_routes
 from emotion_llama.serve.settings import ServeSettings
 
 WEB = Path(__file__).parents[3] / "src" / "emotion_llama" / "serve" / "web"

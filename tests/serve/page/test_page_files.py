@@ -14,12 +14,11 @@ from starlette.testclient import TestClient
 from emotion_llama.labels import LABEL_SPACES
 from emotion_llama.records import AU_DESCRIPTIONS
 from emotion_llama.report.analysis_page import LIMITS
-from emotion_llama.serve import page_routes
-from emotion_llama.serve.answers import problem_response
-from emotion_llama.serve.problems import problem_of
+from emotion_llama.serve.problems import problem_of, problem_response
+from emotion_llama.serve.routes import page as page_routes
 from emotion_llama.serve.settings import ServeSettings
 
-WEB = Path(page_routes.__file__).parent / "web"
+WEB = Path(page_routes.__file__).parents[1] / "web"
 OURS = [path for path in sorted(WEB.iterdir()) if path.is_file() and not path.name.startswith("review")]
 STRINGS: dict[str, dict[str, Any]] = {
     code: json.loads((WEB / f"strings.{code}.json").read_text(encoding="utf-8")) for code in ("en", "zh")

@@ -1,0 +1,1 @@
+"""Questions about a clip in the form of OpenAI's chat completions."""

@@ -1,0 +1,286 @@
+"""The answer to a chat's question: text as a model writes it, its scored label, or the prediction over measurements."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import AsyncIterator, Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+from emotion_llama.analysis.options import Options
+from emotion_llama.records import Prediction
+from emotion_llama.serve.analysis import clip_limits
+from emotion_llama.serve.chat.messages import ChatQuestion, ClipReference, inline_bytes, kind_of
+from emotion_llama.serve.chat.schemas import ClipAnswer, ClipOptions, Usage
+from emotion_llama.serve.clips import KnownClip, KnownPerson
+from emotion_llama.serve.errors import NoSuchFile
+from emotion_llama.serve.problems import Problem
+from emotion_llama.serve.state import ServeState
+from emotion_llama.serve.uploads import shown_file_name
+
+if TYPE_CHECKING:
+    from emotion_llama.serve.engine import Answering
+
+_OF_RULES = ("emotion", "reason", "reason_v2")  # tasks that a predictor over measurements answers
+
+
+class Reply:
+    """An answer about one person, whole or still being written: `async for piece in reply.pieces()`.
+
+    Attributes:
+        about: whom and what it is about.
+    """
+
+    def __init__(
+        self, about: ClipAnswer, text: str = "", writing: Answering | None = None, stop: Sequence[str] = ()
+    ) -> None:
+        self.about = about
+        self._text, self._writing, self._stop = text, writing, StopAt(stop)
+        self._first: str | None = None
+
+    async def begin(self) -> None:
+        """Wait for the first piece: what a model refuses, it refuses here."""
+        if self._writing is None:
+            return
+        try:
+            self._first = await self._next(self._writing)
+        except BaseException:
+            await self.close()
+            raise
+
+    async def close(self) -> None:
+        """End the writing, if it has not ended."""
+        if self._writing is not None:
+            await self._writing.aclose()
+
+    async def pieces(self) -> AsyncIterator[str]:
+        """The text as it comes; leaving early ends the writing."""
+        if self._writing is None:
+            yield self._text
+            return
+        try:
+            piece: str | None = self._first
+            while piece is not None:
+                yield self._stop.take(piece)
+                piece = await self._next(self._writing)
+            yield self._stop.rest()
+        finally:
+            await self.close()
+
+    async def _next(self, writing: Answering) -> str | None:
+        """The next piece; None at the end. The model is not asked for more once a stop was found."""
+        return None if self._stop.has_stopped else await anext(writing, None)
+
+    @property
+    def finish_reason(self) -> Literal["stop", "length"]:
+        """Why it ended, once it has."""
+        was_cut = self._writing is not None and not self._stop.has_stopped and self._writing.finish_reason == "length"
+        return "length" if was_cut else "stop"
+
+    @property
+    def usage(self) -> Usage:
+        """Tokens, once it has ended; 0 where nothing was written by a model."""
+        prompt = 0 if self._writing is None else self._writing.prompt_tokens
+        written = 0 if self._writing is None else self._writing.completion_tokens
+        return Usage(prompt_tokens=prompt, completion_tokens=written, total_tokens=prompt + written)
+
+
+class StopAt:
+    """Cuts a text that comes in pieces before the first of some texts, however these are spread over pieces."""
+
+    def __init__(self, stops: Sequence[str]) -> None:
+        self._stops = tuple(stops)
+        self._held = ""
+        self.has_stopped = False
+
+    def take(self, piece: str) -> str:
+        """What may be sent now; `has_stopped` afterwards where a stop was found."""
+        if not self._stops or self.has_stopped:
+            return "" if self.has_stopped else piece
+        text = self._held + piece
+        found = [at for stop in self._stops if (at := text.find(stop)) >= 0]
+        if found:
+            self.has_stopped, self._held = True, ""
+            return text[: min(found)]
+        # An end that may be the beginning of a stop is held back until it is known.
+        keep = max(
+            (n for stop in self._stops for n in range(1, min(len(stop), len(text) + 1)) if text.endswith(stop[:n])),
+            default=0,
+        )
+        self._held = text[len(text) - keep :]
+        return text[: len(text) - keep]
+
+    def rest(self) -> str:
+        """What was held back, when nothing more comes."""
+        rest, self._held = self._held, ""
+        return rest
+
+
+async def reply_to(state: ServeState, owner: str, model: str, query: ChatQuestion, options: ClipOptions) -> Reply:
+    """Measure the clip if it is not known, and ask; returns with the first piece of the answer.
+
+    Args:
+        state: of the server.
+        owner: who asks.
+        model: a name of the server's.
+        query: what is asked.
+        options: transcript and person.
+
+    Raises:
+        Problem: the model cannot answer this, the clip is not there or not usable, or nobody is meant.
+        ClipRefused, ChildDied, Busy, NoSuchFile, InputError: as file store, pool and engine.
+    """
+    _check_able(state, model, query.task)
+    person = _person(await _known_clip(state, owner, model, query.clip, options), options.person_id)
+    about = ClipAnswer(
+        person_id=person.person_id, start_seconds=person.start_seconds, end_seconds=person.end_seconds, task=query.task
+    )
+    if query.task == "emotion" or person.seen is None:
+        return _predicted(about, await _prediction(state, model, person))
+    assert state.engine is not None
+    reply = Reply(about, writing=state.engine.ask(model, person.seen, query.question), stop=query.stop)
+    await reply.begin()
+    return reply
+
+
+def _predicted(about: ClipAnswer, prediction: Prediction) -> Reply:
+    """A prediction as an answer: the label for [emotion], the reasons for [reason]; both beside the text."""
+    if prediction.label is None:
+        raise Problem(422, f"there is no answer: {prediction.problem}", code="nothing_to_read", param="messages")
+    is_label = about.task == "emotion"
+    whole = about.model_copy(
+        update={
+            "label": prediction.label,
+            "probabilities": None if prediction.probabilities is None else dict(prediction.probabilities),
+            "reasoning": prediction.reasoning if is_label else None,  # else it is the text
+        }
+    )
+    return Reply(whole, text=prediction.label if is_label else prediction.reasoning)
+
+
+def _check_able(state: ServeState, model: str, task: str) -> None:
+    if state.predictors[model].frame_policy is not None or task in _OF_RULES:
+        return
+    others = [name for name, predictor in state.predictors.items() if predictor.frame_policy is not None]
+    asked = "a free question" if task == "free" else f"the task [{task}]"
+    hint = f"; models that do: {', '.join(others)}" if others else ", and this server has no model that does"
+    raise Problem(
+        400,
+        f"{model!r} predicts from measurements and has no language model: it answers [emotion] and [reason], not "
+        f"{asked}{hint}",
+        code="task_not_supported",
+        param="messages",
+    )
+
+
+async def _prediction(state: ServeState, model: str, person: KnownPerson) -> Prediction:
+    if model not in person.predictions:
+        assert state.engine is not None
+        assert person.seen is not None
+        person.predictions[model] = await state.engine.read(model, person.seen)
+    return person.predictions[model]
+
+
+def _person(clip: KnownClip, person_id: int | None) -> KnownPerson:
+    found = [person for person in clip if person_id in (None, person.person_id)]
+    if not found:
+        there = ", ".join(str(person.person_id) for person in clip)
+        raise Problem(
+            422, f"there is no person {person_id} in the clip; there are: {there}", code="person_not_found",
+            param="emotion_llama.person_id",
+        )  # fmt: skip
+    return found[0]
+
+
+# --- measuring
+
+
+async def _known_clip(
+    state: ServeState, owner: str, model: str, reference: ClipReference, options: ClipOptions
+) -> KnownClip:
+    """The clip of a chat as this model is shown it, measured now if it is not known; raises as `reply_to`."""
+    subtitle = options.subtitle if options.subtitle and options.subtitle.strip() else None
+    people: Literal["main", "all"] = "main" if options.person_id is None else "all"
+    if reference.file_id is not None:
+        sha256, name, put_into = await asyncio.to_thread(_stored, state, owner, reference.file_id)
+    else:
+        sha256, name, put_into = await asyncio.to_thread(_inline, reference)
+
+    async def measure() -> KnownClip:
+        folder = Path(tempfile.mkdtemp(prefix="chat-", dir=state.uploads_dir))
+        try:
+            path = await asyncio.to_thread(put_into, folder)
+            return await _measured(state, model, path, Options(subtitle=subtitle, people=people), name)
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
+
+    # Models that are shown the same frame share the measurement; predictions of rules are theirs alone.
+    how = (state.predictors[model].frame_policy or f"predictor {model}", people, subtitle)
+    return await state.clips.get((owner, sha256, how), measure)
+
+
+# A clip's SHA-256, its name to be shown, and what puts it into a folder and returns its path.
+_ClipSource = tuple[str, str, Callable[[Path], Path]]
+
+
+def _stored(state: ServeState, owner: str, file_id: str) -> _ClipSource:
+    stored = state.files.get(owner, file_id)
+
+    def put_into(folder: Path) -> Path:
+        target = folder / stored.path.name
+        try:
+            link_or_copy(stored.path, target)
+        except FileNotFoundError:  # it was deleted just now
+            raise NoSuchFile(file_id) from None
+        return target
+
+    return stored.sha256, stored.name, put_into
+
+
+def _inline(reference: ClipReference) -> _ClipSource:
+    data = inline_bytes(reference)
+    kind = kind_of(data)
+
+    def put_into(folder: Path) -> Path:
+        target = folder / f"clip.{kind}"
+        target.write_bytes(data)
+        return target
+
+    return hashlib.sha256(data).hexdigest(), shown_file_name(reference.name), put_into
+
+
+def link_or_copy(source: Path, target: Path) -> None:
+    """A second name for a file, so that it stays readable when the first goes; a copy where the disk has no links."""
+    try:
+        os.link(source, target)
+    except FileNotFoundError:
+        raise
+    except OSError:
+        shutil.copyfile(source, target)
+
+
+async def _measured(state: ServeState, model: str, path: Path, options: Options, name: str) -> KnownClip:
+    """A clip as chats need it; for a predictor over measurements with its predictions."""
+    policy, limits = state.predictors[model].frame_policy, clip_limits(state)
+    if policy is not None:
+        parts, seen = await state.pool.measure(path, options, policy=policy, shown_name=name, limits=limits)
+        return tuple(
+            KnownPerson(part.person_id, part.start_seconds, part.end_seconds, one)
+            for part, one in zip(parts, seen, strict=True)
+        )
+    analyzed = await state.pool.analyze(
+        path, options, shown_name=name, model=state.asked_model(model), curves=False, limits=limits
+    )
+    clip = []
+    for person in json.loads(analyzed.document_json)["people"]:
+        segment = person["segments"][0]
+        found = {key: segment["prediction"][key] for key in ("label", "probabilities", "reasoning", "problem")}
+        prediction = Prediction(**found, raw_text="", model=model)
+        start, end = segment["start_seconds"], segment["end_seconds"]
+        clip.append(KnownPerson(person["person_id"], start, end, None, {model: prediction}))
+    return tuple(clip)

@@ -1,1 +1,0 @@
-"""Decoding in child processes that a hostile file may kill, and nothing else with it."""

@@ -1,0 +1,1 @@
+"""Long recordings: a queue on disk that survives restarts."""

@@ -1,0 +1,1 @@
+"""HTTP routes, one file per part of the API."""

@@ -1,0 +1,129 @@
+"""POST /v1/analyze: a recording in; the published document, the page, or a stream of its stages out."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
+from typing import Any
+
+from fastapi import APIRouter, Request, Response
+
+from emotion_llama.schema import AnalysisDocument
+from emotion_llama.serve.analysis import FIELDS, AnalyzeForm, analyze_clip, parse_form, prediction_json
+from emotion_llama.serve.auth import Owner
+from emotion_llama.serve.problems import error_responses, problem_of
+from emotion_llama.serve.state import ServeState, State
+from emotion_llama.serve.streams import EventStream, event, event_of_json, unless_gone, with_signs_of_life
+from emotion_llama.serve.uploads import ReceivedFile, receive_upload
+from emotion_llama.serve.workers.worker import Analyzed
+
+router = APIRouter(tags=["analyze"])
+
+EVENTS = "text/event-stream"
+EVENTS_EXAMPLE = (
+    'event: progress\ndata: {"stage": "faces", "share": 0.5}\n\n'
+    'event: answer\ndata: {"label": "happy", "probabilities": {"happy": 0.9}, "reasoning": "", "problem": null}\n\n'
+    'event: result\ndata: {"schema_version": 1, "clip": {"path": "talk.mp4"}}\n\n'
+)
+PAGE_EXAMPLE = '<!doctype html>\n<html lang="en"><head><title>talk.mp4</title></head></html>'
+# The page carries its own policy in a meta element; this one makes it a document of no origin as well.
+PAGE_POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'; frame-ancestors 'none'; sandbox"
+
+
+def multipart_body(form: type[AnalyzeForm] = AnalyzeForm) -> dict[str, Any]:
+    """`openapi_extra` of a route that takes a recording and this form."""
+    schema = form.model_json_schema()
+    schema["title"] = "AnalyzeRequest"
+    schema["properties"] = {
+        "file": {"type": "string", "format": "binary", "description": "the recording: mp4, mov, webm, mkv, avi, wav, "
+                 "mp3, flac, ogg or m4a; its first bytes decide, not its name"},
+        "transcript": {"type": "string", "format": "binary", "description": "what is said: a .srt, .vtt or .txt file"},
+        **{name: _sendable(field) for name, field in schema["properties"].items()},
+    }  # fmt: skip
+    schema["required"] = ["file"]
+    return {"requestBody": {"required": True, "content": {"multipart/form-data": {"schema": schema}}}}
+
+
+def _sendable(field: dict[str, Any]) -> dict[str, Any]:
+    """A field's schema without null: a text field of a form is there or is not."""
+    choices = [choice for choice in field.get("anyOf", ()) if choice != {"type": "null"}]
+    kept = {name: value for name, value in field.items() if name != "anyOf" and value is not None}
+    return kept if not choices else {**choices[0], **kept} if len(choices) == 1 else {**kept, "anyOf": choices}
+
+
+@router.post(
+    "/v1/analyze",
+    summary="Analyse a recording",
+    operation_id="analyze",
+    openapi_extra=multipart_body(),
+    response_class=Response,
+    responses={
+        200: {
+            "description": "the analysis; with `Accept: text/event-stream` its stages, then the document",
+            "model": AnalysisDocument,
+            "content": {
+                "text/html": {"schema": {"type": "string"}, "example": PAGE_EXAMPLE},
+                EVENTS: {"schema": {"type": "string"}, "example": EVENTS_EXAMPLE},
+            },
+        },
+        **error_responses(400, 401, 403, 404, 408, 413, 415, 421, 422, 429, 500, 503),
+    },
+)
+async def analyze(request: Request, state: State, owner: Owner) -> Response:
+    """Analyse a recording: measurements and predictions, as `emotion-llama analyze`.
+
+    With `Accept: text/event-stream` events come as they happen: `progress` {stage, share}, `answer` (each model's
+    answer), `page` {html} where format is html, `result` (the document), or `error`.
+    """
+    wants_events = EVENTS in request.headers.get("accept", "")
+    async with AsyncExitStack() as stack:
+        fields, files = await stack.enter_async_context(receive_upload(request, state, fields=FIELDS))
+        form = parse_form(fields)
+        state.model_name(form.model)
+        if wants_events:
+            return EventStream(_events(state, files, form), stack.pop_all())
+        return _answer(form, await unless_gone(request.receive, _analyze(state, files, form)))
+
+
+async def _analyze(state: ServeState, files: dict[str, ReceivedFile], form: AnalyzeForm, **callbacks: Any) -> Analyzed:
+    clip, transcript = files["file"], files.get("transcript")
+    path = None if transcript is None else transcript.path
+    return await analyze_clip(state, clip.path, form, shown_name=clip.name, transcript=path, **callbacks)
+
+
+def _answer(form: AnalyzeForm, analyzed: Analyzed) -> Response:
+    if form.format == "html":
+        return Response(
+            analyzed.html, media_type="text/html; charset=utf-8", headers={"Content-Security-Policy": PAGE_POLICY}
+        )
+    return Response(analyzed.document_json, media_type="application/json")
+
+
+async def _events(state: ServeState, files: dict[str, ReceivedFile], form: AnalyzeForm) -> AsyncIterator[bytes]:
+    queue: asyncio.Queue[bytes | None] = asyncio.Queue()
+
+    async def work() -> None:
+        try:
+            analyzed = await _analyze(
+                state,
+                files,
+                form,
+                progress=lambda stage, share: queue.put_nowait(event("progress", {"stage": stage, "share": share})),
+                answered=lambda prediction: queue.put_nowait(event("answer", prediction_json(prediction))),
+            )
+            if analyzed.html is not None:
+                queue.put_nowait(event("page", {"html": analyzed.html}))
+            queue.put_nowait(event_of_json("result", analyzed.document_json))
+        except Exception as error:  # noqa: BLE001  the answer has begun: an error can only be reported within it
+            queue.put_nowait(event("error", problem_of(error).body))
+        finally:
+            queue.put_nowait(None)
+
+    task = asyncio.ensure_future(work())
+    try:
+        async for piece in with_signs_of_life(queue):
+            yield piece
+    finally:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)

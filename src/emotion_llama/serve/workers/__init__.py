@@ -1,0 +1,1 @@
+"""Child processes that decode and measure clips: a hostile file costs a child and its own request, nothing else."""
