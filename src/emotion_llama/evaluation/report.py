@@ -17,8 +17,6 @@ from emotion_llama.evaluation.run_folder import EvalRun
 
 MAX_PAIRED = 4  # runs that are all compared with each other; of more, each is compared with the first
 UNIBENCH = "unibench-"  # how the names of MER-UniBench's sets begin
-# Metrics that are no shares: printed as they are. All others are printed in percent.
-AS_THEY_ARE = frozenset({"clue_overlap", "label_overlap", "brier", "log_loss", "gain_over_gpt4v_percent"})
 PARSERS = {
     "upstream": "the published rule: the last word of the answer, and neutral where it is none of the labels",
     "tolerant": "the label that a reader would find in the answer; none where there is none",
@@ -273,35 +271,3 @@ def _protocol_of_model(settings: Mapping[str, Any]) -> list[str]:
     if kind == "predictions":
         return [f"predictions of a file ({settings['file']}): how they came about is not known here"]
     return ["measured and read from the raw clips"] if kind == "reader" else []
-
-
-# --- text -----------------------------------------------------------------------------------------------------------
-
-
-def shown(metric: Metric, *, with_interval: bool = False) -> str:
-    """A metric as tables print it: shares in percent with two decimals, others as they are."""
-    scale = 1 if metric.name in AS_THEY_ARE else 100
-    text = f"{metric.value * scale:.2f}"
-    if with_interval and metric.low is not None and metric.high is not None:
-        text += f" [{metric.low * scale:.1f}, {metric.high * scale:.1f}]"
-    return text
-
-
-def by_sentence(protocol: Mapping[str, Sequence[str]]) -> list[tuple[str, str]]:
-    """(whose, sentence) of every run, each sentence once."""
-    whose: dict[str, list[str]] = {}
-    for name, sentences in protocol.items():
-        for sentence in sentences:
-            whose.setdefault(sentence, []).append(name)
-    everybody = len(protocol)
-    return [("all runs" if len(names) == everybody > 1 else ", ".join(names), text) for text, names in whose.items()]
-
-
-def published_lines(section: Section) -> list[str]:
-    """What is known of published rows: where each table is printed, its protocol, and what its arithmetic says."""
-    lines = [
-        line
-        for table in section.published
-        for line in (f"{table.name}: {table.source}", *(f"{table.name}: {note}" for note in table.notes))
-    ]
-    return [*lines, *section.checks]

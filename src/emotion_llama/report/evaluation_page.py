@@ -2,31 +2,35 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from markupsafe import Markup
 
 from emotion_llama.evaluation.published import RECALL
 from emotion_llama.evaluation.records import Metric
-from emotion_llama.evaluation.report import AS_THEY_ARE, Row, Section, by_sentence, shown
+from emotion_llama.evaluation.report import Row, Section
+from emotion_llama.evaluation.tables import (
+    AS_THEY_ARE,
+    UNITS,
+    Table,
+    by_sentence,
+    comparison_table,
+    confusion_tables,
+    count_table,
+    name_of,
+    part_tables,
+    problem_table,
+    recall_table,
+    result_table,
+    shown,
+)
 from emotion_llama.report.charts import drawing, join, shape, text
-from emotion_llama.report.evaluation_markup import UNITS
 from emotion_llama.report.pages import render
 from emotion_llama.report.wording import NBSP, clock
 
-CONFUSION = "confusion/"
 BAR_ROW = 48  # height of a row of the chart: its name, and the bar below
 MAX_SCALE = 10.0  # judges' metrics end at 10 on both scales
-
-Cells = tuple[str, ...]
-Shaded = list[tuple[str, list[float | None], list[str]]]  # name, shares 0..1, texts
-
-NAMES: Mapping[str, str] = {
-    "weighted_f1": "weighted F1", "macro_f1": "macro F1", "micro_f1": "micro F1", "uar": "UAR", "accuracy": "accuracy",
-    "answered_accuracy": "accuracy of the answered", "ece": "ECE", "brier": "Brier", "log_loss": "log loss",
-    "clue_overlap": "clue overlap", "label_overlap": "label overlap", "waf": "WAF", "ew": "EW", "hit": "HIT",
-}  # fmt: skip
 
 LIMITS = (
     "A benchmark measures agreement with the labels of a data set: what raters saw in a clip, not what a person felt.",
@@ -61,7 +65,7 @@ def _verdict(report: Sequence[Section]) -> str:
     if best is None:
         return "No figure"
     primary = report[0].primary
-    return f"{_name(primary)} {shown(best.metrics[primary])}"
+    return f"{name_of(primary)} {shown(best.metrics[primary])}"
 
 
 def _detail(report: Sequence[Section]) -> str:
@@ -90,7 +94,7 @@ def chart(section: Section) -> tuple[str, Markup] | None:
     drawn = [_bar(row, row.metrics[section.primary], place, scale) for place, row in enumerate(rows)]
     description = "; ".join(f"{row.label} {shown(row.metrics[section.primary])}" for row in rows)
     margins = "--wide:0rem;--wide-tail:9rem;--narrow:0rem;--narrow-tail:8.2rem"
-    name = f"{_name(section.primary)}; ours dark with the 95 % interval, published rows pale"
+    name = f"{name_of(section.primary)}; ours dark with the 95 % interval, published rows pale"
     return name, drawing(BAR_ROW * len(rows), name, description, *drawn, style=margins)
 
 
@@ -112,92 +116,16 @@ def _bar(row: Row, found: Metric, place: int, scale: float) -> Markup:
     return join(parts)
 
 
-def metrics(section: Section) -> tuple[Cells, list[Cells]]:
-    """Header and rows of the table of all metrics but recalls."""
+def metric_table(section: Section) -> Table:
+    """All metrics but recalls; published rows say so, and an interval stays on one line."""
     columns = [name for name in section.columns if not name.startswith(RECALL)]
-    rows = [
-        (row.system, row.parser if row.is_own else "published", *(_cell(row, column) for column in columns))
-        for row in section.rows
-        if any(column in row.metrics for column in columns)
+    header, rows = result_table(section, columns)
+    kept = [
+        (cells[0], cells[1] or "published", *(cell.replace(" ", NBSP) for cell in cells[2:]))
+        for cells in rows
+        if any(cells[2:])
     ]
-    return ("System", "Parser", *map(_name, columns)), rows
-
-
-def _cell(row: Row, column: str) -> str:
-    return shown(row.metrics[column], with_interval=True).replace(" ", NBSP) if column in row.metrics else ""
-
-
-def recalls(section: Section) -> tuple[Cells, Shaded] | None:
-    """Header and rows of the recalls of each label; None without any."""
-    columns = [name for name in section.columns if name.startswith(RECALL)]
-    if not columns:
-        return None
-    rows: Shaded = []
-    for row in section.rows:
-        shares = [row.metrics[c].value if c in row.metrics else None for c in columns]
-        if any(share is not None for share in shares):
-            rows.append((row.label, shares, ["–" if share is None else f"{100 * share:.2f}" for share in shares]))
-    return ("", *(column.removeprefix(RECALL) for column in columns)), rows
-
-
-def confusions(section: Section) -> list[tuple[str, Cells, Shaded]]:
-    """Name, header and rows of each run's confusion matrix: true labels by row, predicted ones by column."""
-    found = []
-    for name, parts in section.parts.items():
-        rows = {part.removeprefix(CONFUSION): figures for part, figures in parts.items() if part.startswith(CONFUSION)}
-        if not rows:
-            continue
-        lines: Shaded = []
-        for label, figures in rows.items():
-            total = sum(one.value for one in figures) or 1.0
-            lines.append((label, [one.value / total for one in figures], [f"{one.value:,.0f}" for one in figures]))
-        found.append((name, ("", *(one.name for one in next(iter(rows.values())))), lines))
-    return found
-
-
-def part_tables(section: Section) -> list[tuple[str, Cells, list[Cells]]]:
-    """Folds, notes, wheels: everything but recalls and confusions; name, header and rows of each run."""
-    found = []
-    for name, parts in section.parts.items():
-        rest = {part: some for part, some in parts.items() if part != "recall" and not part.startswith(CONFUSION)}
-        if not rest:
-            continue
-        columns = list(dict.fromkeys(one.name for some in rest.values() for one in some))
-        rows = [
-            (part, *(next((shown(one) for one in some if one.name == column), "") for column in columns))
-            for part, some in rest.items()
-        ]
-        found.append((name, ("Part", *map(_name, columns)), rows))
-    return found
-
-
-def count_table(section: Section) -> tuple[Cells, list[Cells]] | None:
-    """Header and rows of the cases by run and parser; None without any."""
-    columns = list(dict.fromkeys(name for counts in section.counts.values() for name in counts))
-    rows = [(name, *(f"{counts.get(column, 0):,}" for column in columns)) for name, counts in section.counts.items()]
-    return (("Run", *columns), rows) if rows else None
-
-
-def problem_rows(section: Section) -> list[Cells]:
-    """Why systems gave no answer."""
-    return [(name, why, f"{count:,}") for name, some in section.problems.items() for why, count in some.items()]
-
-
-def comparison_rows(section: Section) -> list[Cells]:
-    """The paired tests."""
-    rows: list[Cells] = []
-    for one in section.comparisons:
-        scale = 1 if one.metric in AS_THEY_ARE else 100
-        low, value, high = (
-            f"{x * scale:+.2f}" for x in (one.difference.low, one.difference.value, one.difference.high)
-        )
-        rows.append(
-            (
-                f"{one.first} minus {one.second}", _name(one.metric), f"{value} [{low}, {high}]", f"{one.p_value:.3g}",
-                one.test, f"{one.only_first} : {one.only_second}", f"{one.num_samples:,}",
-            )
-        )  # fmt: skip
-    return rows
+    return (*header[:2], *map(name_of, columns)), kept
 
 
 def run_cards(section: Section) -> list[tuple[str, str, str]]:
@@ -213,20 +141,16 @@ def run_cards(section: Section) -> list[tuple[str, str, str]]:
     return found
 
 
-def _name(column: str) -> str:
-    return NAMES.get(column, column.removeprefix(RECALL).replace("_", " "))
-
-
 # What the template calls.
 _HELPERS = {
-    "chart": chart,
-    "comparison_rows": comparison_rows,
-    "confusions": confusions,
-    "count_table": count_table,
-    "metrics": metrics,
-    "part_tables": part_tables,
-    "problem_rows": problem_rows,
-    "recalls": recalls,
-    "run_cards": run_cards,
     "by_sentence": by_sentence,
+    "chart": chart,
+    "comparison_table": comparison_table,
+    "confusion_tables": confusion_tables,
+    "count_table": count_table,
+    "metric_table": metric_table,
+    "part_tables": part_tables,
+    "problem_table": problem_table,
+    "recall_table": recall_table,
+    "run_cards": run_cards,
 }

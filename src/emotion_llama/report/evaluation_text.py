@@ -1,89 +1,103 @@
-"""A report for a terminal of 80 columns."""
+"""A report as text: for a terminal of 80 columns, in Markdown, and as LaTeX tables."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 from emotion_llama.evaluation.published import RECALL
-from emotion_llama.evaluation.report import Section, by_sentence, published_lines, shown
+from emotion_llama.evaluation.report import Section
+from emotion_llama.evaluation.tables import UNITS, Table, counts_text, lists_of, result_table, shown
 from emotion_llama.report.console import Printout
+from emotion_llama.report.wording import printable
 
 WIDTH = 80
-NAME, MAX_COLUMNS = 30, 5  # columns of a name, and figures beside it
+NAME, MAX_COLUMNS = 30, 5  # columns of a name, and metrics beside it
 SHORT = {
     "weighted_f1": "w. F1", "accuracy": "acc.", "macro_f1": "mac. F1", "micro_f1": "mic. F1", "uar": "UAR",
     "answered_accuracy": "acc. ans", "clue_overlap": "clues", "label_overlap": "labels", "set_accuracy": "set acc.",
     "set_recall": "set rec.", "named_cue_overlap": "cues", "named_label_overlap": "labels",
 }  # fmt: skip
+_LATEX = {
+    "\\": r"\textbackslash{}", "&": r"\&", "%": r"\%", "$": r"\$", "#": r"\#", "_": r"\_", "{": r"\{", "}": r"\}",
+    "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "<": r"\textless{}", ">": r"\textgreater{}",
+}  # fmt: skip
 
 
 def render_report_text(report: Sequence[Section], *, colour: bool = False, encoding: str | None = "utf-8") -> str:
-    """The whole report, lines of at most 80 columns, with a line break at the end."""
+    """The whole report for a terminal, lines of at most 80 columns, with a line break at the end."""
     out = Printout(WIDTH, colour=colour, encoding=encoding)
     for number, section in enumerate(report):
         if number:
             out.line()
-        _section(out, section)
+        _print(out, section)
     return out.text()
 
 
-def _section(out: Printout, section: Section) -> None:
+def _print(out: Printout, section: Section) -> None:
     columns = section.columns[:MAX_COLUMNS]
     rows: list[list[str | tuple[str, str]]] = []
-    for row in section.rows:
-        shown_figures = [shown(row.metrics[c]) if c in row.metrics else "-" for c in columns]
-        rows.append([(row.label, "cyan" if row.is_own else ""), *shown_figures])
+    _, found = result_table(section, columns, with_interval=False, missing="-")
+    for row, (_, _, *cells) in zip(section.rows, found, strict=True):
+        rows.append([(row.label, "cyan" if row.is_own else ""), *cells])
         first = row.metrics.get(section.primary)
         if row.is_own and first is not None and first.low is not None:
             rows.append([(f"  {shown(first, with_interval=True)}", "dim"), *[""] * len(columns)])
-    out.numbers(section.benchmark, [SHORT.get(c, c) for c in columns], rows, name_width=NAME)
+    out.numbers(section.benchmark, [SHORT.get(column, column) for column in columns], rows, name_width=NAME)
     rest = [column for column in section.columns[MAX_COLUMNS:] if not column.startswith(RECALL)]
     if rest:
         out.paragraph(f"further metrics in the other formats: {', '.join(rest)}", style="dim")
-    _counts(out, section)
-    _comparisons(out, section)
-    _listed(out, "How it was done", [f"{who}: {what}" for who, what in by_sentence(section.protocol)])
-    _listed(out, "Published rows", published_lines(section))
+    styles = {"Cases": "", "Failures": "yellow", "Paired tests": ""}
+    for title, lines in lists_of(section):
+        out.line()
+        out.line((title, "bold"))
+        for line in lines:
+            out.paragraph(line, "  - ", style=styles.get(title, "dim"))
 
 
-def _counts(out: Printout, section: Section) -> None:
-    if not section.counts:
-        return
-    out.line()
-    out.line(("Cases", "bold"))
-    for name, counts in section.counts.items():
-        out.paragraph(counts_text(counts), f"  {name}: ", indent=4)
-    for name, problems in section.problems.items():
-        for problem, count in problems.items():
-            out.paragraph(problem, f"  {count:>6}  {name:<16}  ", style="yellow", indent=28)
+def markdown(text: str) -> str:
+    """Text that Markdown shows as it is, inside a table too."""
+    return "".join(f"\\{c}" if c in "\\|*_`[]<>#~" else c for c in printable(text))
 
 
-def counts_text(counts: Mapping[str, int]) -> str:
-    """Counts as one line."""
-    return ", ".join(f"{name} {count}" for name, count in counts.items())
-
-
-def comparison_lines(section: Section) -> list[str]:
-    """A sentence for each paired test."""
+def render_markdown(report: Sequence[Section]) -> str:
+    """The whole report in Markdown."""
     lines = []
-    for one in section.comparisons:
-        scale = 1 if one.test != "McNemar, exact" else 100
-        low, value, high = (x * scale for x in (one.difference.low, one.difference.value, one.difference.high))
-        lines.append(
-            f"{one.first} minus {one.second}: {one.metric} {value:+.2f} [{low:+.2f}, {high:+.2f}], "
-            f"p = {one.p_value:.3g} ({one.test}), {one.only_first} against {one.only_second} of {one.num_samples} cases"
-        )
-    return [*lines, *(f"not compared: {why}" for why in section.not_compared)]
+    for section in report:
+        lines += [f"## {markdown(section.benchmark)}", "", *_markdown(result_table(section, section.columns))]
+        lines += ["", UNITS, ""]
+        for title, items in lists_of(section):
+            lines += [f"### {title}", "", *(f"- {markdown(item)}" for item in items), ""]
+    return "\n".join(lines) + "\n"
 
 
-def _comparisons(out: Printout, section: Section) -> None:
-    _listed(out, "Paired tests", comparison_lines(section), style="")
+def _markdown(table: Table) -> list[str]:
+    header, rows = table
+    lines = [f"| {' | '.join(map(markdown, cells))} |" for cells in (header, *rows)]
+    return [lines[0], f"| --- | --- | {' | '.join(['---:'] * (len(header) - 2))} |", *lines[1:]]
 
 
-def _listed(out: Printout, title: str, sentences: Sequence[str], *, style: str = "dim") -> None:
-    if not sentences:
-        return
-    out.line()
-    out.line((title, "bold"))
-    for sentence in sentences:
-        out.paragraph(sentence, "  - ", style=style)
+def latex(text: str) -> str:
+    """Text that LaTeX shows as it is."""
+    return "".join(_LATEX.get(c, c) for c in printable(text))
+
+
+def render_latex(report: Sequence[Section]) -> str:
+    """One `table` environment a benchmark (booktabs)."""
+    return "\n".join(_latex(section) for section in report)
+
+
+def _latex(section: Section) -> str:
+    header, rows = result_table(section, section.columns)
+    head, *lines = (f"{' & '.join(map(latex, cells))} \\\\" for cells in (header, *rows))
+    num_own = sum(row.is_own for row in section.rows)
+    if 0 < num_own < len(lines):
+        lines.insert(num_own, "\\midrule")
+    notes = "; ".join(f"{name}: {counts_text(counts)}" for name, counts in section.counts.items())
+    return "\n".join(
+        [
+            "% \\usepackage{booktabs}", "\\begin{table}", "\\centering",
+            f"\\begin{{tabular}}{{ll{'r' * len(section.columns)}}}", "\\toprule", head, "\\midrule", *lines,
+            "\\bottomrule", "\\end{tabular}", f"\\caption{{{latex(f'{section.benchmark}. {UNITS} {notes}.')}}}",
+            "\\end{table}", "",
+        ]
+    )  # fmt: skip
