@@ -1,6 +1,6 @@
 import numpy as np
 
-from emotion_llama.prompts.cues import LONGEST, cue_text
+from emotion_llama.prompts.cues import MAX_CHARACTERS, cue_text
 from emotion_llama.records import (
     AU_NAMES,
     ActionUnits,
@@ -83,7 +83,7 @@ def test_length_is_bounded_whatever_was_measured() -> None:
     tone = Tone("x" * 500, {f"word{i} {'y' * 50}": "z" * 500 for i in range(20)})
     evidence = Evidence(UNITS, everything, None, tone, None, (Missing("transcript", "r" * 5000),))
     text = cue_text(evidence)
-    assert 600 < len(text) <= LONGEST
+    assert 600 < len(text) <= MAX_CHARACTERS
     assert text.count("5.0") == 6  # the six strongest, alphabetical where equal
     assert "cheek raiser" in text
     assert "r" * 101 not in text

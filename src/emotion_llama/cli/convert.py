@@ -81,12 +81,12 @@ def run(args: argparse.Namespace) -> int:
         **{name: value for name, value in given.items() if value is not None},
     )
     sources = Sources(args.llama, args.eva, args.mae, args.videomae, args.hubert, args.weights, args.base)
-    report = convert(sources, args.out, options, lambda line: _say(f"{line} ..."))
+    made = convert(sources, args.out, options, lambda line: _say(f"{line} ..."))
     lines = [
-        f"{report.folder}: {report.num_parameters:,} parameters and {report.num_lora_parameters:,} of LoRA",
-        *(f"note: {note}" for note in report.notes),
+        f"{args.out}: {made.num_parameters:,} parameters and {made.num_lora_parameters:,} of LoRA",
+        *(f"note: {note}" for note in made.notes),
     ]
-    for role, reasons in report.ignored.items():
+    for role, reasons in made.ignored.items():
         lines += [f"left behind from --{role}: {len(names)} tensors: {why}" for why, names in reasons.items()]
     sys.stdout.write("\n".join(lines) + "\n")
     return 0

@@ -1,4 +1,4 @@
-"""The sizes and the habits of a model: every number that differs between the 7B model, the nano model and the toys."""
+"""Sizes and conventions of a model: every number that differs between the 7B model, the nano model and the toys."""
 
 # mypy: disable-error-code="no-untyped-call"
 # No postponed annotations here: transformers checks the fields' values against their types when a config is made.
@@ -20,7 +20,7 @@ OPTIONAL_TOWERS = ("face_tower", "temporal_tower", "audio_tower")
 
 @strict
 class EmotionLlamaVitConfig(PreTrainedConfig):
-    """One vision transformer: EVA, MAE or VideoMAE, told apart by these fields alone.
+    """One vision transformer: EVA, MAE or VideoMAE, which differ in these fields alone.
 
     Args:
         image_size: height and width of what goes in, pixels.
@@ -28,9 +28,9 @@ class EmotionLlamaVitConfig(PreTrainedConfig):
         qkv_bias: "full" one bias for all three, "query_value" none for the keys, "none".
         position_table: "learned" is a parameter; "sincos" is computed and in no checkpoint.
         position_image_size: picture size that the learned table belongs to, where it is not `image_size`: the table is
-            kept as it was published and interpolated when pictures are read. `None`: the same size.
+            kept as it was published and interpolated when images are encoded. `None`: the same size.
         final_norm: a layer norm after the last block.
-        num_frames: pictures that are read together; above 1 the patches are tubelets of `tubelet_size` frames.
+        num_frames: images of one input; above 1 the patches are tubelets of `tubelet_size` frames.
     """
 
     model_type = "emotion_llama_vit"
@@ -141,8 +141,8 @@ def _vit(base: Mapping[str, Any], size: int, hidden: int, layers: int) -> dict[s
 
 
 # "7b" is the published model, "nano" one that a laptop trains, "toy" the size of the golden vectors (tests/golden).
-# Nano: 5.8 million parameters, 23 MB in float32. Faces are read in patches of 8 pixels, since a unit moves the skin by
-# two or three; the frame is the peak, which whoever measures a clip knows anyway.
+# Nano: 5.8 million parameters, 23 MB in float32. Patches of faces have 8 pixels, since an action unit moves the
+# skin by two or three; the frame is the peak, which every measured clip has.
 PRESETS: Mapping[str, Mapping[str, Any]] = MappingProxyType(
     {
         "7b": {},

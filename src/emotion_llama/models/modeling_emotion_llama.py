@@ -1,4 +1,4 @@
-"""The model: four encoders, five linear projections, and a causal language model that reads their tokens.
+"""The model: four encoders, five linear projections, and a causal language model over their tokens.
 
 Legend: B clips, L prompt positions, F face crops of all clips together, S samples or pixels of a side, N patches,
 D width of an encoder, H width of the language model, K tokens that a clip's frame gives (256 at published size).
@@ -119,7 +119,7 @@ class EmotionLlamaForConditionalGeneration(EmotionLlamaPreTrainedModel, Generati
     def _encode(
         self, clips: EncoderInputs, present: torch.Tensor, zeros_for_absent: bool = False
     ) -> EmotionLlamaEncoding:
-        """Encode what `present` [B, 4] says, and vectors of zeros for the rest if so told."""
+        """Encode what `present` [B, 4] says, and vectors of zeros for the rest if asked for."""
         project, has = self.multi_modal_projector, dict(zip(MODALITIES, present.unbind(dim=1)))
         hidden = self._image_rows(clips, has["image"])
         joined = hidden[:, 1:].unflatten(1, (-1, self.config.patches_per_token)).flatten(2)
@@ -139,7 +139,7 @@ class EmotionLlamaForConditionalGeneration(EmotionLlamaPreTrainedModel, Generati
 
     def _image_rows(self, clips: EncoderInputs, there: torch.Tensor) -> torch.Tensor:
         """[P, 1 + N, D] of the P clips that have a frame."""
-        # The bias tells the type: weights may be quantised. Neither tells the place: both may be offloaded.
+        # The type is the bias's: weights may be quantised. The place is neither's: both may be offloaded.
         config, dtype = self.config.vision_config, self.multi_modal_projector.patches.bias.dtype
         if not there.any():
             return torch.empty(0, 1 + config.num_patches, config.hidden_size, dtype=dtype, device=clips.device)
@@ -224,7 +224,7 @@ class EmotionLlamaForConditionalGeneration(EmotionLlamaPreTrainedModel, Generati
     ) -> CausalLMOutputWithPast:
         """The language model's output, its loss with `labels` [B, L] (-100: no target) averaged over all targets.
 
-        The encoders' inputs are `EncoderInputs`' fields; they are read with the prompt, not with later tokens.
+        The encoders' inputs are `EncoderInputs`' fields; they go with the prompt, not with later tokens.
 
         Raises:
             InputError: placeholders and tokens differ in number, or not exactly one of ids and embeddings is given.
@@ -282,18 +282,6 @@ class EmotionLlamaForConditionalGeneration(EmotionLlamaPreTrainedModel, Generati
         return super().generate(None, generation_config, processors, *args, **kwargs)
 
     # --- training -------------------------------------------------------------------------------------------------
-
-    def freeze_for_tuning(self) -> list[str]:
-        """Let only the projections and the adapters learn, as the published training does; the names of these."""
-        layers = tuple(adapters.adapted_layers(self)) if self._hf_peft_config_loaded else ()
-        for name, parameter in self.named_parameters():
-            adapted = any(name.startswith(f"{layer}.") for layer in layers) and ".base_layer." not in name
-            parameter.requires_grad_(adapted or name.startswith("multi_modal_projector."))
-        return self.trainable_parameter_names()
-
-    def trainable_parameter_names(self) -> list[str]:
-        """Names of the parameters that learn."""
-        return [name for name, parameter in self.named_parameters() if parameter.requires_grad]
 
     def train(self, mode: bool = True) -> EmotionLlamaForConditionalGeneration:
         """Training mode, in which encoders that learn nothing stay as in evaluation (no dropout, no masked spans)."""

@@ -1,6 +1,6 @@
 """The processor: clips and text in, one batch for the model out; the only place that expands placeholders.
 
-Legend: B clips, L prompt positions, F face crops of all clips together, T crops that the temporal encoder sees, S
+Legend: B clips, L prompt positions, F face crops of all clips together, T crops for the temporal encoder, S
 samples or pixels of a side, D features.
 """
 
@@ -164,11 +164,11 @@ class EmotionLlamaProcessor(ProcessorMixin):
         """A batch for `forward` and `generate`. What may be one value or one per clip is the same for all where one.
 
         Args:
-            clips: what is seen and heard of each clip.
+            clips: images, crops and samples, or features, of each clip.
             task: a name of `prompts.TASKS`.
-            words: what is said; None leaves the character line out.
+            words: the transcript; None leaves its line out.
             instruction: instead of the first of the task's pool.
-            cues: measured cues in words, for layouts that tell them.
+            cues: measured cues as text, for layouts that have them.
             history: earlier turns of each clip's chat.
             text: ready prompts with `<VideoHere>` and `<FeatureHere>`, in place of task, words and instruction.
             layout: another layout than the processor's.

@@ -1,36 +1,35 @@
-"""Measured evidence in words beside the tokens: what the layout `evidence` tells the model. Deterministic and short."""
+"""Measured evidence as text: the cues that the layout `evidence` puts into the prompt. Deterministic and short."""
 
 from __future__ import annotations
 
 from emotion_llama.records import AU_DESCRIPTIONS, Evidence, Prosody
 
-_MOST_UNITS = 6
-_MOST_VOICE_WORDS = 6
-_LONGEST_REASON = 100  # characters
+_MAX_UNITS = 6
+_MAX_VOICE_WORDS = 6
+_MAX_REASON = 100  # characters
 # 6 units of at most 42 characters, 6 words of the voice, its figures, and three reasons stay below this.
-LONGEST = 900
+MAX_CHARACTERS = 900
 
 
 def cue_text(evidence: Evidence) -> str:
-    """What was measured of one person in one segment, in at most `LONGEST` characters; same evidence, same text.
+    """What was measured of one person in one segment, in at most `MAX_CHARACTERS` characters; same evidence, same text.
 
     Face: the units of the peak frame, strongest first, with intensity 0..5, and whether the person talks there, which
-    moves the mouth as well. Voice: the tone's words, and all figures,
-    also those within the ordinary, which no word tells; of a tone without figures each word with what it rests on.
-    Words are told by the character line, so that only their absence is told here. What is missing is said, with the
-    reason.
+    moves the mouth as well. Voice: the tone's words, and all measurements, also ordinary ones, which no word describes;
+    of a tone without measurements each word with what it rests on. The transcript has its own line in the prompt, so
+    that only its absence is mentioned here. What is missing is named with the reason.
     """
     sentences = [f"Face: {_face(evidence)}.", f"Voice: {_voice(evidence)}."]
     if evidence.transcript is None:
         sentences.append(f"Words: {_missing(evidence, 'transcript')}.")
-    return f"Measured cues. {' '.join(sentences)}"[:LONGEST]
+    return f"Measured cues. {' '.join(sentences)}"[:MAX_CHARACTERS]
 
 
-def told_units(evidence: Evidence) -> dict[str, float]:
+def named_units(evidence: Evidence) -> dict[str, float]:
     """Units of the peak frame that the cues name -> intensity 0..5, strongest first; empty where there is none."""
     peak = evidence.peak_frame
     ranked = [] if peak is None else sorted(peak.units.items(), key=lambda item: (-item[1], item[0]))
-    return dict(ranked[:_MOST_UNITS])
+    return dict(ranked[:_MAX_UNITS])
 
 
 def is_talking(evidence: Evidence) -> bool:
@@ -46,14 +45,14 @@ def _face(evidence: Evidence) -> str:
     if peak is None:
         return _missing(evidence, "peak_frame")
     when = f"strongest at {peak.pts_seconds:.1f} s{' while talking' * is_talking(evidence)}"
-    units = ", ".join(f"{AU_DESCRIPTIONS.get(name, name)} {x:.1f}" for name, x in told_units(evidence).items())
+    units = ", ".join(f"{AU_DESCRIPTIONS.get(name, name)} {x:.1f}" for name, x in named_units(evidence).items())
     return f"{when}, of 5: {units}" if units else f"no marked movement, {when}"
 
 
 def _voice(evidence: Evidence) -> str:
     figures = _figures(evidence.prosody) if evidence.prosody is not None else ""
     if evidence.tone is not None:
-        words = sorted(evidence.tone.words.items())[:_MOST_VOICE_WORDS]
+        words = sorted(evidence.tone.words.items())[:_MAX_VOICE_WORDS]
         if words and figures:
             return f"{', '.join(_relative(word[:60], measured) for word, measured in words)}; {figures}"
         return ", ".join(f"{word} ({measured[:60]})" for word, measured in words) or evidence.tone.phrase[:60]
@@ -61,7 +60,7 @@ def _voice(evidence: Evidence) -> str:
 
 
 def _relative(word: str, measured: str) -> str:
-    """A word that compares with the person's usual voice says so."""
+    """A word that compares with the speaker's baseline is marked so."""
     return f"{word} for this person" if " against a usual " in measured else word
 
 
@@ -81,4 +80,4 @@ def _figures(prosody: Prosody) -> str:
 
 
 def _missing(evidence: Evidence, what: str) -> str:
-    return f"not measured ({(evidence.why_missing(what) or 'not given')[:_LONGEST_REASON]})"
+    return f"not measured ({(evidence.why_missing(what) or 'not given')[:_MAX_REASON]})"

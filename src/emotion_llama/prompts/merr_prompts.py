@@ -21,7 +21,7 @@ from emotion_llama.errors import InputError
 
 LANGUAGES = ("en", "zh")
 _CLUES = ("visual_expression", "visual_objective", "audio_tone", "subtitle")
-# Use -> its fields. "reason" is told the label and "infer" asks for it; "again" follows a reply that was no answer. The
+# Use -> its fields. "reason" has the label and "infer" asks for it; "again" follows a reply that was no answer. The
 # label is a field of "reason" alone, so that no other question can show it.
 PROMPT_FIELDS: Mapping[str, tuple[str, ...]] = MappingProxyType(
     {

@@ -106,7 +106,7 @@ def encode(text: str, tokenizer: PreTrainedTokenizerBase) -> list[int]:
 def load_tokenizer(folder: str | Path) -> PreTrainedTokenizerBase:
     """The tokenizer in `folder`: built from `tokenizer.model` (SentencePiece, BPE), else from `tokenizer.json`.
 
-    The published model was trained on SentencePiece's ids. transformers' own reader of either file gives others where a
+    The published model was trained on SentencePiece's ids. transformers itself gives others for either file where a
     text begins with a blank or holds a user-defined piece, and needs a protobuf newer than MediaPipe allows, so that
     `tokenizer.model` is read with the sentencepiece library and rebuilt, whether or not `tokenizer.json` lies beside
     it; the result is compared with SentencePiece on a few texts, and adds a begin token where asked to add special

@@ -159,6 +159,6 @@ def usable(
         if has_media or (text_alone and has_text):
             kept.append(example)
         else:
-            reason = "no features of that name" if found is None else "nobody and no sound was found in the clip"
+            reason = "no features of that name" if found is None else "its features hold no image, face or sound"
             left_out.setdefault(reason, []).append(example.name)
     return kept, left_out

@@ -38,7 +38,7 @@ class Example:
         name: unique within its data set; features are found by it.
         answers: task (of `prompts.TASKS`) -> what the model is to answer.
         media: the clip; None where features are at hand.
-        words: what is said; None leaves the character line out.
+        words: the transcript; None leaves its line out.
         cues: measured cues as text, for layouts that have them.
         group: person or source, for splits and intervals.
         note: kind of clip ("conflict", "silent", ...), for tables by kind.

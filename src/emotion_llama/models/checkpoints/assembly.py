@@ -77,6 +77,11 @@ class Assembly:
     notes: tuple[str, ...]
 
     @property
+    def ignored(self) -> dict[Role, dict[str, list[str]]]:
+        """Role -> reason -> names left behind."""
+        return self.plan.ignored
+
+    @property
     def num_parameters(self) -> int:
         """Numbers in the model without its adapter."""
         return sum(math.prod(shape) for shape in self.expected.values())

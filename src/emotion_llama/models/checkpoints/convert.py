@@ -47,32 +47,16 @@ class Sources:
         return {role: Path(path) for role, path in paths.items() if path is not None}
 
 
-@dataclass(frozen=True)
-class ConversionReport:
-    """What was written.
-
-    Attributes:
-        folder: where.
-        num_parameters: of the model without its adapter.
-        num_lora_parameters: of the adapter, merged or not.
-        ignored: role -> reason -> names left behind.
-        notes: choices that the user did not make.
-    """
-
-    folder: Path
-    num_parameters: int
-    num_lora_parameters: int
-    ignored: dict[Role, dict[str, list[str]]]
-    notes: tuple[str, ...]
-
-
 def convert(
     sources: Sources,
     out: str | Path,
     options: ConversionOptions | None = None,
     progress: Callable[[str], object] = lambda line: None,
-) -> ConversionReport:
+) -> Assembly:
     """Convert strictly, one tensor in memory at a time; nothing is left at `out` unless all of it went well.
+
+    Returns:
+        what was converted: its numbers of parameters, tensors left behind, and notes on choices that were not given.
 
     Raises:
         InputError: files that are missing, damaged, not what they are given as, or that do not fit together; an
@@ -101,9 +85,7 @@ def convert(
         ) from error
     finally:
         shutil.rmtree(partial, ignore_errors=True)
-    return ConversionReport(
-        out, assembly.num_parameters, assembly.num_lora_parameters, assembly.plan.ignored, assembly.notes
-    )
+    return assembly
 
 
 def _write(sources: Sources, assembly: Assembly, folder: Path, progress: Callable[[str], object]) -> None:

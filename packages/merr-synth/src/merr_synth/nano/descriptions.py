@@ -16,7 +16,7 @@ from typing import NamedTuple
 from emotion_llama.chat.questions import Facts
 from emotion_llama.face.peak import SPEECH_UNITS
 from emotion_llama.merr.stages.captions import coarse_caption
-from emotion_llama.prompts.cues import is_talking, told_units
+from emotion_llama.prompts.cues import is_talking, named_units
 from emotion_llama.records import Evidence
 from emotion_llama.rules.clues import Clue, find_clues
 from emotion_llama.rules.phrases import expression_phrases
@@ -69,7 +69,7 @@ def describe(evidence: Evidence, label: str, *, variant: int = 0) -> Description
 
 def _expressive_units(evidence: Evidence) -> dict[str, float]:
     talks = is_talking(evidence)
-    return {name: x for name, x in told_units(evidence).items() if not (talks and name in SPEECH_UNITS)}
+    return {name: x for name, x in named_units(evidence).items() if not (talks and name in SPEECH_UNITS)}
 
 
 def _clues(evidence: Evidence, variant: int) -> dict[str, str]:

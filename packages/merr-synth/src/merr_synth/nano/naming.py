@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 
 from emotion_llama.face.label_units import PRESENT
 from emotion_llama.face.peak import SPEECH_UNITS
-from emotion_llama.prompts.cues import is_talking, told_units
+from emotion_llama.prompts.cues import is_talking, named_units
 from emotion_llama.records import Evidence, Tone
 from emotion_llama.rules.clues import CUE_UNITS
 from emotion_llama.rules.grounding import cues_in, find_problems, quotations, without_quotations
@@ -143,7 +143,7 @@ def told_cues(evidence: Evidence) -> frozenset[str]:
     if evidence.peak_frame is not None:
         talks = is_talking(evidence)
         units = {
-            name for name, x in told_units(evidence).items() if x >= PRESENT and not (talks and name in SPEECH_UNITS)
+            name for name, x in named_units(evidence).items() if x >= PRESENT and not (talks and name in SPEECH_UNITS)
         }
         found |= cues_of_units(units) or {AT_REST}
     return frozenset(found | (set() if evidence.tone is None else cues_of_tone(evidence.tone)))
@@ -151,7 +151,7 @@ def told_cues(evidence: Evidence) -> frozenset[str]:
 
 def allowed_cues(evidence: Evidence) -> frozenset[str]:
     """Concepts that may be named of this evidence: all told units, weak ones too, and what any wording of ours says."""
-    words, found = wording(_LANGUAGE), set(told_cues(evidence)) | cues_of_units(told_units(evidence))
+    words, found = wording(_LANGUAGE), set(told_cues(evidence)) | cues_of_units(named_units(evidence))
     unspoken = replace(evidence, transcript=None)  # a caption repeats the words without quotation marks
     for variant in range(VARIANTS):
         found |= set(cues_in(describe(unspoken, ANY_LABEL, variant=variant).coarse, words))
