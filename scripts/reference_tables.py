@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from emotion_llama.face.unit_formulas import UNIT_FORMULAS, UnitFormula
 from emotion_llama.records import AU_DESCRIPTIONS, AU_NAMES, Prosody
-from emotion_llama.rules import rule_tables, voice_tables, words
+from emotion_llama.rules import rule_tables, voice_cues, words
 from emotion_llama.speech import activity, pauses, prosody, tempo, tone, voice_track
 from merr_synth import reference as reference_synth
 
@@ -142,13 +142,13 @@ def limits_table() -> str:
         ("shares of peak frame and of time held", f"{rules.PEAK_SHARE:g}, {rules.HELD_SHARE:g}", "of a rule's weight"),
         ("a face at rest", f"{rules.CALM:g}", f"for neutral, times the share of time at rest (from "
          f"{rules.MIN_CALM_SHARE:g}), the mean confidence, and 1 - the strongest rule's share of its strength"),
-        ("an ordinary voice", f"{voice_tables.ORDINARY:g}", "for neutral, times 1 - the steps outside in sum"),
+        ("an ordinary voice", f"{voice_cues.ORDINARY:g}", "for neutral, times 1 - the steps outside in sum"),
         ("what another label's cue takes off neutral", f"face {rules.AGAINST_NEUTRAL:g}, words "
          f"{words.AGAINST_NEUTRAL:g}", "of its largest weight; a voice figure a step outside takes "
-         f"{voice_tables.UNUSUAL:g}"),
+         f"{voice_cues.UNUSUAL:g}"),
         ("left of a unit while talking", _weights(rules.SPEECH_SHARES), "of its intensity"),
         ("not counted in a blink", ", ".join(rules.BLINK_UNITS), ""),
-        ("voice is read from", f"{voice_tables.MIN_VOICED_SECONDS:g} s", "voiced"),
+        ("voice is read from", f"{voice_cues.MIN_VOICED_SECONDS:g} s", "voiced"),
     ]  # fmt: skip
     return _table(("what", "value", "meaning"), rows)
 
@@ -179,7 +179,7 @@ def voice_rule_table() -> str:
             f"{r.scale.low_word}: {_weights(r.below)}" if r.below else "-",
             f"{r.scale.high_word}: {_weights(r.above)}" if r.above else "-",
         )
-        for r in voice_tables.VOICE_RULES
+        for r in voice_cues.VOICE_RULES
     ]
     header = ("figure", "ordinary", "ordinary beside the usual", "a step", "a step below", "a step above")
     return _table(header, rows)
@@ -227,7 +227,7 @@ def _full_scale(formula: UnitFormula) -> str:
     return formula.scale if formula.scale[0].isdigit() else f"{10 * formula.full_cm:g} mm, {formula.scale}"
 
 
-def _ordinary(rule: voice_tables.VoiceRule) -> str:
+def _ordinary(rule: voice_cues.VoiceRule) -> str:
     """The band in which a figure says nothing; a side without weights is open."""
     if not rule.below:
         return f"up to {rule.scale.high:g}"

@@ -8,7 +8,7 @@ import pytest
 
 from emotion_llama.records import AU_NAMES, ActionUnits, Prosody, Transcript, TranscriptLine
 
-# In the middle of every band of voice_tables.VOICE_RULES.
+# In the middle of every band of voice_cues.VOICE_RULES.
 ORDINARY_VOICE = Prosody(
     speech_seconds=4.0, voiced_seconds=2.5, pitch_median_hz=150.0, pitch_median_semitones=29.4,
     pitch_range_semitones=6.0, pitch_slope_semitones_per_second=-2.0, loudness_median_db=-25.0, loudness_range_db=15.0,

@@ -2,7 +2,7 @@
 
 import pytest
 
-from emotion_llama.rules.grounding import cues_in, find_problems, quotations, without_quotations
+from emotion_llama.rules.clues import cues_in, find_problems, quotations, without_quotations
 from emotion_llama.rules.wording import wording
 
 

@@ -3,7 +3,7 @@
 import pytest
 
 from emotion_llama.records import Evidence, Missing, PeakFrame, Prosody, Tone, Transcript, TranscriptLine
-from emotion_llama.rules.measured import has_evidence
+from emotion_llama.rules.tone_text import has_evidence
 
 PEAK = PeakFrame(0, 1.0, 0.0, "all", None, {}, "a face at rest")
 LOUD = Tone("loud voice", {"loud": "level -8.0 dB re full scale"})

@@ -11,8 +11,7 @@ from emotion_llama.chat.records import Answer
 from emotion_llama.labels import MERR9
 from emotion_llama.records import AU_NAMES, Evidence, Prosody, Transcript, TranscriptLine
 from emotion_llama.rules.answers import answer_by_rules
-from emotion_llama.rules.clues import Clue, find_clues
-from emotion_llama.rules.grounding import cues_in, quotations, without_quotations
+from emotion_llama.rules.clues import Clue, cues_in, find_clues, quotations, without_quotations
 from emotion_llama.rules.reasoning import holds_label, reason, sort_clues
 from emotion_llama.rules.rule_tables import FACE_TABLES
 from emotion_llama.rules.wording import LANGUAGE_FILES, wording

@@ -15,10 +15,9 @@ from emotion_llama.labels import DFEW7, MER6, MERR9, LabelSpace
 from emotion_llama.predictors import DEFAULT_MODEL, PREDICTORS, Predictor, Sample, Task, load_predictor
 from emotion_llama.predictors.evidence import EvidencePredictor
 from emotion_llama.records import ActionUnits, Cue, Evidence, Missing, Prediction, Prosody, Tone, Transcript
-from emotion_llama.rules.explain import CLOSING, disagreement
 from emotion_llama.rules.lexicon import Lexicon, parse
-from emotion_llama.rules.scoring import predict_by_rules, prior, score
-from emotion_llama.rules.voice_tables import VOICE_RULES
+from emotion_llama.rules.scoring import CLOSING, disagreement, predict_by_rules, prior, score
+from emotion_llama.rules.voice_cues import VOICE_RULES
 
 Units, Voice, Say = Callable[..., ActionUnits], Callable[..., Prosody], Callable[..., Transcript]
 LEXICON = Lexicon(

@@ -7,7 +7,7 @@ import pytest
 
 from emotion_llama.labels import LABEL_SPACES
 from emotion_llama.media.picture import COLOUR_WORDS
-from emotion_llama.rules.grounding import cues_in
+from emotion_llama.rules.clues import cues_in
 from emotion_llama.rules.lexicon import english, tokens
 from emotion_llama.rules.reasoning import holds_label
 from emotion_llama.rules.wording import LANGUAGE_FILES, Wording, pick_for, wording

@@ -28,7 +28,7 @@ from emotion_llama.prompts.layouts import layout_named
 from emotion_llama.prompts.tasks import emotion_instruction, pick_instruction, task_named
 from emotion_llama.prompts.tokenise import encode
 from emotion_llama.records import Missing, Prediction
-from emotion_llama.rules.measured import has_evidence
+from emotion_llama.rules.tone_text import has_evidence
 
 if TYPE_CHECKING:
     import torch

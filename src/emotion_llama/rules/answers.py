@@ -10,8 +10,7 @@ from emotion_llama.chat.questions import Facts, Question
 from emotion_llama.chat.records import Answer, Outcome
 from emotion_llama.errors import AnnotationError
 from emotion_llama.labels import MERR9, LabelSpace
-from emotion_llama.rules.clues import evidence_of, find_clues, is_face_read, peak_units
-from emotion_llama.rules.grounding import find_problems
+from emotion_llama.rules.clues import evidence_of, find_clues, find_problems, is_face_read, peak_units
 from emotion_llama.rules.phrases import Phrases, expression_phrases
 from emotion_llama.rules.reasoning import reason, sort_clues
 from emotion_llama.rules.rule_tables import BLINK_UNITS, FACE_TABLES, SPEECH_SHARES

@@ -1,6 +1,6 @@
 """The numbers of the rules reader: prior, limits, and which action units speak for which label, and how much.
 
-The voice's are in `voice_tables`, the words' in `data/lexicon_en.csv` and `words`.
+The voice's are in `voice_cues`, the words' in `data/lexicon_en.csv` and `words`.
 
 All weights are log-odds and all of them are chosen, not learned: the sources say *which* cue goes with which emotion
 and in which direction, none of them says how many log-odds it is worth. That part is this project's own judgement, on

@@ -4,10 +4,23 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from emotion_llama.records import Prosody, Tone
-from emotion_llama.rules.voice_tables import TONE_WORDS
+from emotion_llama.records import Evidence, Prosody, Tone
+from emotion_llama.rules.voice_cues import TONE_WORDS
 from emotion_llama.rules.wording import Wording, joined, pick, wording
 from emotion_llama.speech.tone import ORDINARY_FIGURES, SCALES, Judgement, Scale, describe_tone, judge
+
+
+def has_evidence(evidence: Evidence) -> bool:
+    """Whether a face, a voice with a tone, or words were measured. The rule is our own choice."""
+    said = evidence.transcript is not None and bool(evidence.transcript.text.strip())
+    return evidence.peak_frame is not None or said or _has_voice(evidence)
+
+
+def _has_voice(evidence: Evidence) -> bool:
+    """Whether there is a word for the voice; a tone whose words nobody knows says nothing."""
+    known = wording("en").tones
+    return any(item.word in known for item in tone_words(None, evidence.tone))
+
 
 _FIGURE_OF_QUALITY = "harmonicity_db"  # breathy, harsh, hoarse
 _FIGURES: dict[str, tuple[str, ...]] = {

@@ -12,7 +12,7 @@ import numpy as np
 from emotion_llama.errors import InputError
 from emotion_llama.prompts.cues import cue_text
 from emotion_llama.records import AudioInfo, Clip, Evidence, Missing, UInt8, Waveform
-from emotion_llama.rules.measured import has_evidence
+from emotion_llama.rules.tone_text import has_evidence
 
 if TYPE_CHECKING:
     from emotion_llama.models.clip_inputs import ClipInputs
@@ -33,7 +33,7 @@ class SeenArrays:
         sound: [S] float32, mono at 16 kHz; None where there is none.
         words: what the person says; None where that is not known.
         cues: what was measured, in words (`prompts.cues.cue_text`).
-        has_evidence: a face, a voice or words were measured (`rules.measured.has_evidence`).
+        has_evidence: a face, a voice or words were measured (`rules.tone_text.has_evidence`).
         missing: the reason for each of "frame", "faces" and "sound" that is not there.
         duration_seconds: of the clip.
 

@@ -14,7 +14,7 @@ from emotion_llama.records import (
     Transcript,
     TranscriptLine,
 )
-from emotion_llama.rules.measured import has_evidence
+from emotion_llama.rules.tone_text import has_evidence
 from merr_synth.nano.descriptions import NOTHING, describe
 
 SMILE = PeakFrame(0, 1.0, 5.0, "all", None, {"AU12": 2.5, "AU06": 2.0}, "test")

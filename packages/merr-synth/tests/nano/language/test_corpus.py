@@ -6,7 +6,7 @@ import numpy as np
 
 from emotion_llama.labels import MERR9
 from emotion_llama.records import AU_DESCRIPTIONS, Evidence
-from emotion_llama.rules.grounding import find_problems
+from emotion_llama.rules.clues import find_problems
 from emotion_llama.rules.phrases import phrase_index
 from emotion_llama.train.examples import read_examples
 from merr_synth.nano.descriptions import NOTHING, describe
