@@ -5,6 +5,9 @@ Takes about 20 s: two builds of twelve clips from their media on.
 
 import hashlib
 import json
+import subprocess
+import sys
+import time
 from collections import Counter
 from pathlib import Path
 
@@ -187,6 +190,26 @@ def test_annotators_of_one_server_and_model_share_the_smallest_budget(tmp_path: 
         assert (budgets[0].most, budgets[0].spent.requests) == ((5, None), spent_before)
         budgets[0].take(10)
         budgets[0].take(10)
+
+
+def test_sigterm_ends_a_build_that_waits_for_a_server_and_keeps_what_was_answered(clips: Path, tmp_path: Path) -> None:
+    """It once went on asking for minutes, and lost the answers."""
+    path, out = tmp_path / "recipe.yaml", tmp_path / "out"
+    with ScriptedServer(lambda number, body: "good" if number < 2 else "hang") as server:
+        visual = f"{{name: openai, base_url: '{server.base_url}', model: scripted-1, timeout_seconds: 600}}"
+        path.write_text(f"pseudo_label: {{mode: given}}\nlanguages: [en, zh]\nannotators: {{visual: {visual}}}\n")
+        program = [sys.executable, "-m", "emotion_llama", "merr", "build", str(clips), "--out", str(out)]
+        process = subprocess.Popen([*program, "--recipe", str(path), "--workers", "1", "--in-flight", "1", "--quiet"])
+        while len(server.seen) < 4:  # both languages of the first clip are answered, those of the second are not
+            assert process.poll() is None
+            time.sleep(0.01)
+        process.terminate()
+        assert process.wait() == 130
+        assert any(not one.ended for one in server.seen)  # and not when the server has given up
+    with Store.open(out, read_only=True) as store:
+        made = {s.clip.clip_id: set(s.fields) for s in store.samples() if ("visual_objective", "en") in s.fields}
+    assert list(made) == ["c00"]
+    assert ("visual_objective", "zh") in made["c00"]
 
 
 def spent(out: Path) -> int:

@@ -38,6 +38,7 @@ class Toy(Stage):
     word: str = ""
     version: int = 1
     log: Path | None = None
+    gate: Path | None = None  # see `wait_at`
     seconds: float = 0.0
     bad: Mapping[str, str] = field(default_factory=dict)
     artifact_bytes: int = 0
@@ -67,6 +68,7 @@ class Toy(Stage):
         if self.log is not None:
             with self.log.open("a") as file:  # one short write in append mode: whole, whoever else writes
                 file.write(f"{self.name} {clip_id} {os.getpid()}\n")
+        wait_at(self.gate)
         time.sleep(self.seconds)
         how = self.bad.get(clip_id, "")
         if how == "exit":
@@ -142,6 +144,22 @@ class ImportsNothing(Toy):
 
 def _fail_to_load() -> None:
     raise ModuleNotFoundError("No module named 'other_machine'")
+
+
+def wait_at(gate: Path | None) -> None:
+    """Wait until the file `gate` has as many bytes as calls have come here, this one included."""
+    if gate is not None:
+        with begun_at(gate).open("ab") as file:  # a byte a call, whichever process makes it
+            file.write(b".")
+            file.flush()
+            number = file.tell()
+        while gate.stat().st_size < number:
+            time.sleep(0.003)
+
+
+def begun_at(gate: Path) -> Path:
+    """The file that has a byte for each call that has come to `gate`."""
+    return gate.with_name(gate.name + ".begun")
 
 
 def calls(log: Path) -> list[str]:

@@ -6,6 +6,7 @@ import argparse
 import os
 import re
 import sys
+import threading
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -84,8 +85,17 @@ def run(args: argparse.Namespace) -> int:
         _complain_of_failures(args.out)
     if tally.was_interrupted:
         complain("interrupted; run the same command again to go on")
+        _end_if_threads_wait(130)
         return 130
     return 1 if tally.failed else 0
+
+
+def _end_if_threads_wait(code: int) -> None:
+    """End the process where threads still wait for a server: Python would wait for pools of them, for minutes."""
+    if threading.active_count() > 1:
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(code)
 
 
 def split_arguments(arguments: Sequence[str]) -> tuple[list[str], list[str]]:
