@@ -72,7 +72,7 @@ def ingest(
         known: path -> id of the clips that the build has already; they keep their ids.
         workers: files probed at a time.
         limit: so many files at most, the first in the order of `inputs` (folders and manifests in theirs).
-        progress: told how many files are done, of how many.
+        progress: called with the number of files done, and of all.
 
     Raises:
         InputError: there is nothing to take in, a manifest has mistakes, or given splits divide a person or a source.
@@ -243,7 +243,7 @@ def _named_parts(pattern: re.Pattern[str] | None, below: str) -> dict[str, str]:
 
 
 def _with_sidecar(row: ClipRow, path: Path, warnings: list[str]) -> ClipRow:
-    """The row with the words of a subtitle file beside the clip; one that cannot be used is told of."""
+    """The row with the words of a subtitle file beside the clip; one that cannot be used becomes a warning."""
     from emotion_llama.media.subtitles import find_sidecar, read_subtitles
 
     beside = find_sidecar(path)
@@ -288,7 +288,7 @@ _MAX_WARNINGS = 20  # printed; a folder of broken sidecars need not fill the scr
 
 
 class _Stopped(Exception):
-    """The build was told to stop while files were taken in."""
+    """The build was interrupted while files were taken in."""
 
 
 def ingest_phase(

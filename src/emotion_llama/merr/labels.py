@@ -19,7 +19,7 @@ face cannot win.
 
 - Every frame can win, not only local maxima, the first and last too; frames without a face, or with a face measured at
   confidence 0.2 or less, cannot, nor can frames of a blink, and jaw and lips do not count while the person talks.
-- A label of whose units only half or fewer were measured (AU28 has no intensity anywhere) cannot be told.
+- A label of whose units only half or fewer were measured (AU28 has no intensity anywhere) is not predicted.
 - A label has to hold for `min_held_seconds`.
 - Of labels that compete the more specific wins: the one with the highest fit = mean x sqrt(number of its units), which
   is the cosine of the label's units and the measured intensities, up to a factor that all labels share. At equal means
@@ -56,7 +56,7 @@ _STRENGTHS: tuple[tuple[Strength, float], ...] = (("strong", 3.0), ("moderate", 
 
 LIPS_PART = "AU25"
 
-# Reasons, without figures, so that they can be counted.
+# Reasons, without numbers, so that they can be counted.
 SEEN_TOO_LITTLE = "the face is seen too little"
 NO_LABEL = "no strong expression that fits a label"
 UNCLEAR = "two labels fit about alike"

@@ -53,7 +53,7 @@ class EvidencePart(Part):
         "None: units are measured here. With such files there is no face track, hence no face crop and no head pose.",
     )
     voice: Literal["autocorrelation", "opensmile"] = Field(
-        "autocorrelation", description="Backend of the voice's figures; `opensmile` needs its extra."
+        "autocorrelation", description="Backend of the voice's measurements; `opensmile` needs its extra."
     )
     asr_model: Path | None = Field(
         None,
@@ -169,8 +169,8 @@ class FineCaptionPart(Part):
 
     label_shown: bool = Field(
         True,
-        description="The annotator is told the label as a hidden goal and names it last (MERR, MER-Factory). False: it "
-        "infers, and a description that comes to another label is dropped by the consistency filter.",
+        description="The annotator is given the label as a hidden goal and names it last (MERR, MER-Factory). False: "
+        "it infers, and a description that comes to another label is dropped by the consistency filter.",
     )
 
 

@@ -62,7 +62,7 @@ class BuildTally:
         clips: in the build.
         coarse, fine: in the two parts of the data set.
         set_aside: why -> clips that the build knows and does not count.
-        was_interrupted: it was told to stop; what was done is kept.
+        was_interrupted: by Ctrl-C or SIGTERM; what was done is kept.
         store_seconds: of the building process, spent on the ledger and the artifacts.
         wall_seconds: from beginning to end.
         pruned_files: artifact files that nothing referred to any more.

@@ -135,7 +135,7 @@ class ThreadPool:
         with suppress(queue.Empty):
             number, results = self._results.get(timeout=timeout_seconds)
             while True:
-                # What comes late from a thread that was left behind is nobody's any more.
+                # What comes late from a thread that was left behind is dropped.
                 if self._flying.pop(number, None) is not None:
                     done += results
                 number, results = self._results.get_nowait()

@@ -16,7 +16,7 @@ STAGE_NAMES = (
 def build_stages(recipe: Recipe) -> tuple[Stage, ...]:
     """The stages of a recipe, in the order of `STAGE_NAMES`.
 
-    Stages with equal annotators share one, and with it its budget; no model is loaded and nobody asked yet.
+    Stages with equal annotators share one, and with it its budget; no model is loaded and no server asked yet.
 
     Raises:
         InputError: an annotator's configuration does not fit, or it cannot be asked what its stage asks; a table of

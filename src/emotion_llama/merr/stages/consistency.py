@@ -2,7 +2,7 @@
 
 The judgement is by rules on the text, with the words for labels and cues of `annotators.wording` (see
 `annotators.grounding` for what a lexicon can and cannot tell). What stands in quotation marks, or is the clip's own
-subtitle, is what the person says and no claim; words in quotation marks that nobody said are a problem of their own.
+subtitle, is what the person says and no claim; words in quotation marks that are not said are a problem of their own.
 """
 
 from __future__ import annotations
@@ -177,8 +177,8 @@ def _clear_label(cues: Sequence[Cue], source: str) -> str | None:
     if top is None or top == "neutral" or sums[top] < CLEAR[source]:
         return None
     rivals = (weight for label, weight in sums.items() if label != "neutral" and _contradict(label, top))
-    is_told_apart = source == "words" or max(rivals, default=0.0) < CLEAR_LEAD * sums[top]
-    return top if is_told_apart else None
+    is_clear = source == "words" or max(rivals, default=0.0) < CLEAR_LEAD * sums[top]
+    return top if is_clear else None
 
 
 def _contradict(first: str, second: str) -> bool:

@@ -146,8 +146,8 @@ def _fields(measured: Measured, analysis: Analysis) -> tuple[Field, ...]:
     sources = {
         what: Provenance("measured", who, made_at=made, seconds=seconds) for what, who in measured.sources.items()
     }
-    nobody = Provenance("measured", "nothing found", made_at=made, seconds=seconds)
-    face, voice = sources.get("units", nobody), sources.get("voice", nobody)
+    nothing = Provenance("measured", "nothing found", made_at=made, seconds=seconds)
+    face, voice = sources.get("units", nothing), sources.get("voice", nothing)
     prosody, tone = evidence.prosody, evidence.tone
     why_no_voice = evidence.why_missing("prosody")
     has_video = analysis.clip.video is not None

@@ -30,7 +30,7 @@ ENOUGH_NEUTRAL = "neutral, and there are enough of these"
 
 
 class PseudoLabelStage(Stage):
-    """Field label (`PseudoLabel`). A clip without one is dropped, its field says why in figures."""
+    """Field label (`PseudoLabel`). A clip without one is dropped, its field says why."""
 
     name = "pseudo_label"
     version = 2

@@ -136,7 +136,9 @@ class PeakStage(Stage):
             picture.image,
             track=track,
             pts_seconds=picture.pts_seconds,
-            people=sum(_row(one, picture.frame_index) is not None for one in tracks) if tracks else _nobody(measured),
+            people=sum(_row(one, picture.frame_index) is not None for one in tracks)
+            if tracks
+            else _no_people(measured),
             landmarks=mesh,
             around=read_around(clip, picture.pts_seconds),
             hands=_hand_finder() if self.part.hands else None,
@@ -177,7 +179,7 @@ def _row(track: FaceTrack, frame_index: int) -> int | None:
     return int(rows[0]) if len(rows) else None
 
 
-def _nobody(measured: Measured) -> int | None:
+def _no_people(measured: Measured) -> int | None:
     """0 where faces were looked for and none was found; None where another program looked."""
     return None if measured.evidence.action_units is not None else 0
 

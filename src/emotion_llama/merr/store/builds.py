@@ -63,14 +63,14 @@ def building(
 ) -> Iterator[None]:
     """Hold the folder's lock and keep the log until the end of the block; `ledger.session` is then the build's id.
 
-    The system lets go of the lock when its process ends, however it ends, so that a killed build holds up nobody.
+    The system lets go of the lock when its process ends, however it ends, so that a killed build holds up no other.
 
     Args:
         ledger: of the build.
         plan: what is built, for the log and for who is refused.
         engine: for the log.
         workers: likewise.
-        interrupted: whether the build was told to stop.
+        interrupted: whether the build was interrupted.
 
     Raises:
         InputError: another build is running in the folder.

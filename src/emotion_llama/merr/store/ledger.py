@@ -61,7 +61,7 @@ class Ledger:
 
     @contextmanager
     def transaction(self) -> Iterator[sqlite3.Connection]:
-        """All or nothing, and nobody else writes meanwhile; one within another is part of it.
+        """All or nothing, and no other process writes meanwhile; one within another is part of it.
 
         Raises:
             BackendError: the ledger cannot be written: locked, a full disk, damage.

@@ -196,7 +196,7 @@ def _version(connection: sqlite3.Connection) -> int:
 
 def _uri(path: Path, read_only: bool) -> str:
     mode = "ro" if read_only else "rw"
-    # SQLite cannot read a WAL file's database where it may not write beside it, unless told that nobody writes at all.
+    # SQLite cannot read a WAL file's database where it may not write beside it, unless it is opened as immutable.
     alone = read_only and not os.access(path.parent, os.W_OK) and not path.with_name(path.name + "-wal").exists()
     return f"{path.absolute().as_uri()}?mode={mode}" + ("&immutable=1" if alone else "")
 
