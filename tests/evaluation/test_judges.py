@@ -12,7 +12,7 @@ from emotion_llama.chat.records import ChatRequest
 from emotion_llama.errors import AnnotationError, InputError
 from emotion_llama.evaluation.cache import JsonlCache
 from emotion_llama.evaluation.judge_answers import SCALES, parse_score
-from emotion_llama.evaluation.judges import Judge, Pair, Verdict, load_judge
+from emotion_llama.evaluation.judges import Judge, Verdict, load_judge
 from emotion_llama.evaluation.run import evaluate
 from emotion_llama.evaluation.systems import load_system
 from emotion_llama.evaluation.tasks import load_benchmark
@@ -97,7 +97,7 @@ class Scripted(ScriptedChatModel):
 def test_clues_are_rated_with_both_texts_and_the_scale() -> None:
     chat = Scripted(lambda text: "8; alike")
     judge = Judge(chat, "j", scale="0-10")
-    (verdict,) = judge.judge("clue_overlap", [Pair("She frowns {a lot}.", "He smiles.")])
+    (verdict,) = judge.judge("clue_overlap", [("She frowns {a lot}.", "He smiles.")])
     assert verdict == Verdict(8.0, ("8; alike",), (8.0,))
     (text,) = chat.asked
     assert "She frowns {a lot}." in text
@@ -115,12 +115,12 @@ def test_labels_are_rated_as_lists_of_words() -> None:
         return "3; not the same"
 
     chat = Scripted(told)
-    (verdict,) = Judge(chat, "j").judge("label_overlap", [Pair("She weeps.", "Who knows.")])
+    (verdict,) = Judge(chat, "j").judge("label_overlap", [("She weeps.", "Who knows.")])
     assert verdict.score == 3
     assert "List A, the reference: sad\n" in chat.asked[-1]
     assert "List B, to be judged: none\n" in chat.asked[-1]
     broken = Scripted(lambda text: "sad")
-    (failed,) = Judge(broken, "j").judge("label_overlap", [Pair("She weeps.", "Who knows.")])
+    (failed,) = Judge(broken, "j").judge("label_overlap", [("She weeps.", "Who knows.")])
     assert failed.problem == "malformed: the reply is no JSON list (words of a text)"
     assert failed.raw == ("sad",) * 4  # two texts, each asked twice
 
@@ -128,12 +128,12 @@ def test_labels_are_rated_as_lists_of_words() -> None:
 def test_the_median_of_several_votes_counts() -> None:
     replies = iter(["9", "2", "x", "4", "x"])  # the third vote is asked once more at the end
     judge = Judge(Scripted(lambda text: next(replies), temperature=0.7), "j", votes=4)
-    (verdict,) = judge.judge("clue_overlap", [Pair("a", "b")])
+    (verdict,) = judge.judge("clue_overlap", [("a", "b")])
     assert (verdict.score, verdict.votes) == (4.0, (9.0, 2.0, 4.0))
     assert verdict.raw == ("9", "2", "x", "x", "4")
     mostly = iter(["9", *["x"] * 6])
     judge = Judge(Scripted(lambda text: next(mostly), temperature=0.7), "j", votes=4)
-    (failed,) = judge.judge("clue_overlap", [Pair("a", "b")])
+    (failed,) = judge.judge("clue_overlap", [("a", "b")])
     assert (failed.score, failed.problem) == (None, "malformed: the reply holds no score")
     with pytest.raises(InputError, match="3 votes were asked for; give 1 or more, and for several a chat model with"):
         Judge(Scripted(lambda text: "1"), "j", votes=3)
@@ -145,7 +145,7 @@ def test_verdicts_are_kept_but_those_of_a_busy_server(tmp_path: Path) -> None:
             AnnotationError("overloaded", "HTTP status 503") if "busy" in text else "no score" if "bad" in text else "5"
         )
 
-    pairs = [Pair("good", "x"), Pair("bad", "x"), Pair("busy", "x"), Pair("good", "x")]
+    pairs = [("good", "x"), ("bad", "x"), ("busy", "x"), ("good", "x")]
     with JsonlCache(tmp_path, "verdicts") as cache:
         first = Scripted(told)
         one = Judge(first, "j", cache=cache).judge("clue_overlap", pairs)

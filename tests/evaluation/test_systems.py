@@ -17,12 +17,11 @@ import pytest
 import torch
 
 from emotion_llama.errors import BackendError, InputError
-from emotion_llama.evaluation.records import EvalPrompt, EvalSample, Output, System, Truth
+from emotion_llama.evaluation.records import EvalPrompt, EvalSample, Output, System, Truth, is_passing
 from emotion_llama.evaluation.systems import load_system, predictor_system, system_kind
 from emotion_llama.evaluation.systems.pipeline_model import PipelineSystem
 from emotion_llama.evaluation.systems.predictions import PredictionFile, write_predictions
 from emotion_llama.evaluation.systems.predictor_system import own_system
-from emotion_llama.evaluation.systems.problems import is_passing
 from emotion_llama.labels import MER6, MERR9
 from emotion_llama.media.probe import probe
 from emotion_llama.media.writing import write_clip

@@ -15,9 +15,8 @@ from pathlib import Path
 from typing import IO, Any
 
 from emotion_llama.errors import InputError
-from emotion_llama.evaluation.records import EvalPrompt, EvalSample, Output, System
+from emotion_llama.evaluation.records import EvalPrompt, EvalSample, Output, System, is_passing
 from emotion_llama.evaluation.shards import Shard
-from emotion_llama.evaluation.systems.problems import is_passing
 from emotion_llama.files import make_folder
 
 Progress = Callable[[int, int], None]  # outputs so far, samples in all

@@ -2,7 +2,7 @@
 
 Published: gpt-3.5-turbo-16k-0613 at temperature 0 with Chinese prompts (AffectGPT, evaluation.py of April 2024), which
 is retired. Figures of another judge are not those; a table is judged by one judge, and its name and prompts are kept.
-What needs no model is the parser "offline" of descriptions (`overlap`): shared cues and labels by word lists.
+What needs no model is the parser "offline" of descriptions: shared cues and labels by word lists.
 """
 
 from __future__ import annotations
@@ -20,20 +20,17 @@ from emotion_llama.chat.records import Answer, ChatRequest
 from emotion_llama.errors import AnnotationError, InputError
 from emotion_llama.evaluation.cache import JsonlCache, hash_of
 from emotion_llama.evaluation.judge_answers import SCALES, groups_of, parse_score, read_sentiment, read_words
-from emotion_llama.evaluation.systems.problems import is_passing
+from emotion_llama.evaluation.parsers import check_parser, parse_words
+from emotion_llama.evaluation.records import EvalSample, Output, is_passing
+from emotion_llama.evaluation.scoring_words import description_pairs
+from emotion_llama.evaluation.tasks.base import Benchmark
 from emotion_llama.prompts.prompt_files import checked_folder, load_prompt, prompt_hashes
 
 Aspect = Literal["clue_overlap", "label_overlap"]
 AT_ONCE = 32  # questions between two writes to the cache
 ASPECTS: tuple[Aspect, ...] = ("clue_overlap", "label_overlap")
+Pair = tuple[str, str]  # what is compared: the reference's text and the model's
 Reading = Callable[[str], Any]  # from a reply's text to its value, a JSON value; AnnotationError where it is none
-
-
-class Pair(NamedTuple):
-    """What is compared: the reference's text and the system's."""
-
-    truth: str
-    answer: str
 
 
 @dataclass(frozen=True)
@@ -119,7 +116,7 @@ class Judge:
                 verdicts[row] = pair
             else:
                 rows.append(row)
-                values += [{**pair._asdict(), "low": f"{low:g}", "high": f"{high:g}"}] * self.votes
+                values += [{"truth": pair[0], "answer": pair[1], "low": f"{low:g}", "high": f"{high:g}"}] * self.votes
         heard = self._each(aspect, values, lambda text: parse_score(text, low, high))
         for place, row in enumerate(rows):
             verdicts[row] = _median(heard[place * self.votes : (place + 1) * self.votes])
@@ -160,7 +157,8 @@ class Judge:
             if wrong is not None:
                 found.append(Verdict(None, raw, problem=f"{wrong} (words of a text)"))
             else:
-                found.append(Pair(*(", ".join(side.value or ()) or "none" for side in sides)))
+                truth, answer = (", ".join(side.value or ()) or "none" for side in sides)
+                found.append((truth, answer))
         return found
 
     def _each(self, prompt_name: str, values: Sequence[Mapping[str, str]], read: Reading) -> list[_Heard]:
@@ -233,6 +231,62 @@ def _median(heard: Sequence[_Heard]) -> Verdict:
     if 2 * len(votes) < len(heard) or not votes:
         return Verdict(None, raw, votes, next(one.problem for one in heard if one.problem is not None))
     return Verdict(float(statistics.median(votes)), raw, votes)
+
+
+# --- verdicts on the outputs of a run -------------------------------------------------------------------------------
+
+
+def judge_descriptions(
+    judge: Judge, samples: Sequence[EvalSample], outputs: Sequence[Output]
+) -> tuple[dict[str, dict[str, float]], dict[str, int]]:
+    """Clue and label overlap of every description with its reference, by sample; and counts of failures by reason."""
+    pairs = description_pairs(samples, {output.sample_id: output for output in outputs})
+    scores: dict[str, dict[str, float]] = {sample_id: {} for sample_id in pairs}
+    failures: Counter[str] = Counter()
+    for aspect in ASPECTS:
+        verdicts = judge.judge(aspect, list(pairs.values()))
+        for sample_id, verdict in zip(pairs, verdicts):
+            if verdict.score is not None:
+                scores[sample_id][aspect] = verdict.score
+            else:
+                failures[f"judge failed, {aspect}: {(verdict.problem or '').partition(':')[0]}"] += 1
+    return scores, dict(sorted(failures.items()))
+
+
+def reduce_outputs(judge: Judge, benchmark: Benchmark, outputs: Sequence[Output]) -> list[Output] | None:
+    """Answers in prose reduced to what the metric reads: lists of emotion words, or a sentiment; None for others.
+
+    The way of MER-UniBench, whose own model was Qwen2.5-7B-Instruct, sampled. Outputs without a text stay as they are.
+    """
+    if benchmark.metric not in ("groups", "wheels", "hit", "sentiment"):
+        return None
+    texts = list(dict.fromkeys(output.text for output in outputs if output.text and output.text.strip()))
+    words = dict(zip(texts, judge.extract_words(texts)))
+    if benchmark.metric == "sentiment":
+        known = [text for text in texts if words[text] is not None]
+        reduced: dict[str, str | None] = dict(zip(known, judge.sentiments([words[text] or () for text in known])))
+    else:
+        reduced = {text: None if found is None else ", ".join(found) or "[]" for text, found in words.items()}
+    return [output if output.text not in words else _reduced(output, reduced.get(output.text)) for output in outputs]
+
+
+def _reduced(output: Output, text: str | None) -> Output:
+    problem = "judge failed: it found no words in the answer" if text is None else None
+    return Output(output.sample_id, text, problem=problem, seconds=output.seconds)
+
+
+def synonym_groups_by(
+    judge: Judge, samples: Sequence[EvalSample], outputs: Sequence[Output], parser: str
+) -> dict[str, Sequence[Sequence[str]]]:
+    """Groups of synonyms among true and predicted words, by sample; without those that the judge did not group."""
+    by_id = {output.sample_id: output for output in outputs}
+    listed = []
+    for sample in samples:
+        predicted = parse_words(by_id.get(sample.sample_id), check_parser(parser)).words or ()
+        truth = [word.strip().lower() for word in sample.truth.words or ()]
+        listed.append(list(dict.fromkeys([*truth, *predicted])))
+    groups = judge.group_words(listed)
+    return {sample.sample_id: found for sample, found in zip(samples, groups) if found is not None}
 
 
 # --- by name --------------------------------------------------------------------------------------------------------

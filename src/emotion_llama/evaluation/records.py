@@ -11,7 +11,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Literal
 
-from emotion_llama.errors import InputError
+from emotion_llama.errors import AnnotationError, EmotionLlamaError, InputError, MediaError
 
 Kind = Literal["label", "words", "sentiment", "description", "labels"]
 
@@ -110,6 +110,27 @@ class Output:
             object.__setattr__(self, "probabilities", MappingProxyType(dict(self.probabilities)))
         if (self.problem is not None) == (self.text is not None or self.probabilities is not None):
             raise InputError(f"the output for {self.sample_id} is an answer, or a problem, and not both")
+
+
+# Problems of outputs are worded alike for all samples of one kind, so that they can be counted.
+NO_CLIP = "the clip is not there"
+NOBODY = "nobody is seen or heard"
+# Kinds of failures of a server that say nothing of the clip: the sample is asked again when the run goes on.
+PASSING_KINDS = ("unreachable", "timeout", "overloaded", "budget")
+
+
+def problem_of(error: EmotionLlamaError) -> str:
+    """The reason, without what differs from clip to clip."""
+    if isinstance(error, AnnotationError):
+        return f"{error.kind}: {error.message}"
+    if isinstance(error, MediaError):
+        return f"the clip cannot be read: {error.problem}"
+    return str(error)
+
+
+def is_passing(problem: str | None) -> bool:
+    """Whether another try may end otherwise."""
+    return problem is not None and problem.partition(":")[0] in PASSING_KINDS
 
 
 class System:

@@ -14,8 +14,7 @@ from typing import Any
 from emotion_llama import __version__
 from emotion_llama.errors import InputError
 from emotion_llama.evaluation.cache import OutputCache, Progress, collect, data_sha256, prompt_json, sample_keys
-from emotion_llama.evaluation.judges import Judge
-from emotion_llama.evaluation.judging import judge_descriptions, reduce_outputs, synonym_groups_by
+from emotion_llama.evaluation.judges import Judge, judge_descriptions, reduce_outputs, synonym_groups_by
 from emotion_llama.evaluation.metrics.intervals import NUM_RESAMPLES
 from emotion_llama.evaluation.parsers import PARSERS, check_parser, parse_label
 from emotion_llama.evaluation.records import EvalResult, EvalSample, FileProblem, Output, System

@@ -14,9 +14,8 @@ from pathlib import Path
 from typing import Any
 
 from emotion_llama.errors import AnnotationError, EmotionLlamaError, InputError, MissingDependency
-from emotion_llama.evaluation.records import EvalPrompt, EvalSample, Output, System
+from emotion_llama.evaluation.records import NO_CLIP, EvalPrompt, EvalSample, Output, System, problem_of
 from emotion_llama.evaluation.systems.predictor_system import weights_sha256
-from emotion_llama.evaluation.systems.problems import NO_CLIP, problem_of
 from emotion_llama.labels import LabelSpace
 from emotion_llama.media.probe import probe
 from emotion_llama.media.sound_bytes import read_wav

@@ -8,8 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from emotion_llama.errors import EmotionLlamaError, InputError
-from emotion_llama.evaluation.records import EvalSample
-from emotion_llama.evaluation.systems.problems import NO_CLIP, NOBODY, problem_of
+from emotion_llama.evaluation.records import NO_CLIP, NOBODY, EvalSample, problem_of
 from emotion_llama.models.clip_features import ClipFeatures
 from emotion_llama.predictors import Sample
 from emotion_llama.records import Evidence
