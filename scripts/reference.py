@@ -15,13 +15,12 @@ from emotion_llama.errors import InputError
 
 def generated_documents(root: Path) -> dict[str, str]:
     """Path below the project's `root` -> text, for every document that is generated whole or holds generated blocks."""
-    from emotion_llama.merr.recipe_reference import RECIPE_BLOCKS
     from emotion_llama.schema import SCHEMA_VERSION, analysis_schema
-    from reference_annotators import ANNOTATOR_BLOCKS
+    from reference_options import OPTION_BLOCKS
     from reference_tables import BLOCKS
 
     schema = json.dumps(analysis_schema(), indent=2, ensure_ascii=False) + "\n"
-    filled = {**BLOCKS, **RECIPE_BLOCKS, **ANNOTATOR_BLOCKS}
+    filled = {**BLOCKS, **OPTION_BLOCKS}
     pages = {name: fill_blocks((root / name).read_text(encoding="utf-8"), blocks) for name, blocks in filled.items()}
     return {"docs/cli.md": _help_page(), f"docs/schema/analysis-{SCHEMA_VERSION}.schema.json": schema, **pages}
 
@@ -41,22 +40,19 @@ def fill_blocks(page: str, blocks: Mapping[str, Callable[[], str]]) -> str:
 
 def _help_page() -> str:
     from emotion_llama.cli.main import build_parser
+    from merr_synth.cli import build_parser as build_synth_parser
 
     os.environ["COLUMNS"] = "80"  # argparse wraps at the terminal's width: make the page independent of it
-    parts = ["# Command line\n\nGenerated from the code by `scripts/generate-docs`.\n", *_help_of("", build_parser())]
-    return "\n".join(parts)
+    commands = [*_help_of("emotion-llama", build_parser()), *_help_of("merr-synth", build_synth_parser())]
+    return "\n".join(["# Command line\n\nGenerated from the code by `scripts/generate-docs`.\n", *commands])
 
 
-def _help_of(verb: str, parser: argparse.ArgumentParser) -> list[str]:
-    """A verb's help, and that of the verbs below it."""
+def _help_of(command: str, parser: argparse.ArgumentParser) -> list[str]:
+    """A command's help, and that of the verbs below it."""
     below = [a for a in parser._actions if isinstance(a, argparse._SubParsersAction)]
     choices = below[0].choices.items() if below else ()
-    blocks = [_block(verb, parser.format_help())]
-    return blocks + [block for name, one in choices for block in _help_of(f"{verb} {name}".lstrip(), one)]
-
-
-def _block(verb: str, text: str) -> str:
-    return f"## emotion-llama {verb}".rstrip() + f"\n\n```\n{text.rstrip()}\n```\n"
+    block = f"## {command}\n\n```\n{parser.format_help().rstrip()}\n```\n"
+    return [block, *(part for name, one in choices for part in _help_of(f"{command} {name}", one))]
 
 
 def main(root: Path) -> None:

@@ -5,6 +5,7 @@ import pytest
 import reference_tables as tables
 from emotion_llama.errors import InputError
 from reference import fill_blocks
+from reference_options import OPTION_BLOCKS
 
 PAGE = "# Page\n\n<!-- generated: one -->\nold\n<!-- end -->\n\nText.\n<!-- generated: two -->\n<!-- end -->\n"
 
@@ -60,3 +61,11 @@ def test_a_side_of_a_band_without_weights_is_open() -> None:
 def test_gestures_need_their_outermost_frames_too() -> None:
     # 0.5 s of tremor and one frame of 10 ms at either end
     assert _row(tables.prosody_table(), "`tremor_depth_percent`")[3] == "0.2 s voiced; a run of 0.52 s"
+
+
+def test_every_option_of_recipes_and_annotators_has_its_default() -> None:
+    recipes, annotators = OPTION_BLOCKS["docs/merr-recipes.md"], OPTION_BLOCKS["docs/merr-annotators.md"]
+    assert "| `select.neutral_share` | `0.2` |" in recipes["select"]()
+    assert "| worried | AU01, AU04, AU20 | 50% | AU01, AU20 |" in recipes["joined"]()
+    assert "| `max_attempts` | `6` |" in annotators["openai"]()
+    assert "| `visual` | `text` (text) |" in annotators["replies"]()

@@ -7,8 +7,6 @@ import pytest
 from emotion_llama.chat.config import OpenAIConfig, chat_config, is_near, is_this_machine
 from emotion_llama.errors import InputError
 from emotion_llama.merr.annotators import CONFIGS, load_annotator
-from reference import fill_blocks
-from reference_annotators import ANNOTATOR_BLOCKS
 
 ROOT = Path(__file__).parents[2]
 LEAST: dict[str, dict[str, object]] = {
@@ -91,14 +89,6 @@ def test_which_hosts_are_near() -> None:
     assert [host for host in near if not is_near(host)] == []
     assert [host for host in far if is_near(host)] == []
     assert [host for host in near if is_this_machine(host)] == ["localhost", "a.localhost", "127.0.0.1", "::1"]
-
-
-def test_the_page_matches_the_code() -> None:
-    ((name, blocks),) = ANNOTATOR_BLOCKS.items()
-    page = (ROOT / name).read_text(encoding="utf-8")
-    assert fill_blocks(page, blocks) == page, "run scripts/generate-docs"
-    assert "| `max_attempts` | `6` |" in blocks["openai"]()
-    assert "| `visual` | `text` (text) |" in blocks["replies"]()
 
 
 def test_the_page_names_every_kind_of_failure() -> None:

@@ -9,9 +9,7 @@ import yaml
 from emotion_llama.errors import InputError
 from emotion_llama.labels import MERR9
 from emotion_llama.merr.recipe import Recipe, load_recipe, recipe_yaml
-from emotion_llama.merr.recipe_reference import RECIPE_BLOCKS
 from emotion_llama.merr.stages import STAGE_NAMES, build_stages, stage_named
-from reference import fill_blocks
 
 ROOT = Path(__file__).parents[2]
 STUBS = [f"annotators.{task}.name=stub" for task in ("expression", "visual", "audio", "reason")]
@@ -203,17 +201,6 @@ def test_an_annotator_that_cannot_be_asked_is_found_before_the_build() -> None:
         build_stages(load_recipe(None, overrides))
     with pytest.raises(InputError, match="no annotator 'gpt'"):
         build_stages(load_recipe(None, [*STUBS, "annotators.audio={name: gpt}"]))
-
-
-# --- documentation ----------------------------------------------------------------------------------------------------
-
-
-def test_every_choice_is_documented_with_its_default() -> None:
-    ((name, blocks),) = RECIPE_BLOCKS.items()
-    page = (ROOT / name).read_text(encoding="utf-8")
-    assert fill_blocks(page, blocks) == page, "run scripts/generate-docs"
-    assert "| `select.neutral_share` | `0.2` |" in blocks["select"]()
-    assert "| worried | AU01, AU04, AU20 | 50% | AU01, AU20 |" in blocks["joined"]()
 
 
 def test_a_wrong_value_in_a_list_is_one_mistake() -> None:
