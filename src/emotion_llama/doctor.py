@@ -1,4 +1,4 @@
-"""What this installation can do: versions, devices, and each backend tried for real."""
+"""What is installed: versions, devices, and each backend, started for a test."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ class Finding:
     """One line of the report.
 
     Attributes:
-        name: what was looked at.
-        status: "ready"; "optional": not here, and not needed unless asked for; "broken": the base needs it.
-        detail: version, path or what it is for.
+        name: of the package, backend or device.
+        status: "ready"; "optional": not installed, and needed for some options only; "broken": the base needs it.
+        detail: version, path or purpose.
         remedy: the command or step that makes it ready; empty when it is.
     """
 
@@ -38,7 +38,7 @@ class Finding:
 
 
 def examine() -> list[Finding]:
-    """Look at everything; takes some seconds because the face mesh and the shipped model are really started."""
+    """All findings; takes some seconds because the face mesh and the shipped model are started."""
     findings = [_system(), _devices()]
     findings += [_package(name, needed_for) for name, needed_for in _BASE]
     findings.append(_tried("face mesh: mediapipe_mesh", _start_face_mesh, MEDIAPIPE_INSTALL))
@@ -119,7 +119,7 @@ def _package(name: str, needed_for: str) -> Finding:
     try:
         return Finding(name, "ready", f"{importlib.metadata.version(name)} ({needed_for})")
     except importlib.metadata.PackageNotFoundError:
-        return Finding(name, "broken", f"missing; needed for {needed_for}", f"pip install {name}")
+        return Finding(name, "broken", f"not installed; needed for {needed_for}", f"pip install {name}")
 
 
 def _extra(module: str, needed_for: str, extra: str) -> Finding:
@@ -153,7 +153,7 @@ def _nano() -> Finding:
 
     name = f"model: {DEFAULT_MODEL}"
     if default_model() != DEFAULT_MODEL:
-        return Finding(name, "optional", "reads clips by default", "pip install 'emotion-llama[model]'")
+        return Finding(name, "optional", "the default predictor", "pip install 'emotion-llama[model]'")
     return _tried(name, _start_nano, "install the package again: its weights are part of it")
 
 
@@ -162,7 +162,7 @@ def _start_nano() -> str:
 
     load_predictor(DEFAULT_MODEL)
     size = sum(path.stat().st_size for path in shipped_folder(DEFAULT_MODEL).iterdir())
-    return f"{size / 1e6:.0f} MB, loaded (drawn faces alone: docs/nano.md)"
+    return f"{size / 1e6:.0f} MB, loaded (trained on drawn faces alone: docs/nano.md)"
 
 
 def _openface() -> Finding:

@@ -1,4 +1,4 @@
-"""The verb `analyze`: clips in; verdict, evidence and reports out."""
+"""The verb `analyze`: clips in; predictions, evidence and reports out."""
 
 from __future__ import annotations
 
@@ -9,6 +9,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from emotion_llama.cli.common import ProgressLine, begin_file, complain, input_paths, shown, write_json
+from emotion_llama.cli.options import (
+    Verbs,
+    add_clips,
+    add_device,
+    add_faces,
+    add_quiet,
+    add_resume,
+    add_verb,
+    whole_number,
+)
 from emotion_llama.errors import InputError
 from emotion_llama.predictors import DEFAULT_MODEL, DEFAULT_WITHOUT_TORCH, PREDICTORS, default_model
 
@@ -21,7 +31,7 @@ if TYPE_CHECKING:
 LAYOUTS = ("train", "released", "evidence", "demo")
 LABEL_SPACES = ("merr9", "mer6", "dfew7")
 MODEL_HELP = (
-    f"{', '.join(PREDICTORS)}, the folder of a model, openai:MODEL@URL or transformers:FOLDER "
+    f"the predictor: {', '.join(PREDICTORS)}, the folder of a model, openai:MODEL@URL or transformers:FOLDER "
     f"(default: {DEFAULT_MODEL}; {DEFAULT_WITHOUT_TORCH} without PyTorch)"
 )
 VOICES = ("autocorrelation", "opensmile")
@@ -33,45 +43,61 @@ EXAMPLES = """examples:
   emotion-llama analyze videos/ --out results/ --resume
   find . -name '*.webm' | emotion-llama analyze - --json all.jsonl
 
-A subtitle file beside the clip (talk.srt, talk.vtt) is read without being asked
-for. The reader 'rules' is a baseline: documented rules over measured cues, no
-learned weights, probabilities not calibrated. Do not decide about people with it."""
+A subtitle file beside the clip (talk.srt, talk.vtt) is the transcript unless
+another one is given. The predictor 'rules' is a baseline: documented rules over
+measured cues, no learned weights, probabilities not calibrated. Do not base
+decisions about people on any of it."""
 
 
-def add_parser(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+def add_parser(verbs: Verbs) -> None:
     """Add the verb and its options."""
-    parser = verbs.add_parser(
+    parser = add_verb(
+        verbs,
         "analyze",
-        help="who feels what in a clip, and on which evidence",
-        description="Measure faces, action units, voice and words of clips, and say what\nthey are evidence of.",
+        run,
+        summary="predict the emotions in clips, with the evidence",
+        description="Measure faces, action units, voice and transcript of clips, predict the emotion\n"
+        "of each person, and report the evidence.",
         epilog=EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     add = parser.add_argument
-    add("inputs", nargs="+", metavar="CLIP", help="video or sound files, folders, or - for a list of paths on stdin")
+    add_clips(parser)
     add("--json", metavar="FILE", help="write the analysis as JSON; - is stdout; several clips make JSON Lines")
     add("--html", metavar="FILE", help="write the report as one HTML file; with several clips: a folder")
-    add("--out", metavar="DIR", type=Path, help="write one JSON file a clip into DIR")
-    add("--resume", action="store_true", help="keep results next to the clips (or in --out) and skip finished clips")
+    add("--out", metavar="DIR", type=Path, help="write one JSON file for each clip into DIR")
+    add_resume(parser, "keep results beside the clips (or in --out) and skip finished clips")
     add("--no-curves", dest="curves", action="store_false", help="leave frame-by-frame values out of the JSON")
-    words = parser.add_mutually_exclusive_group()
-    words.add_argument("--subtitle", metavar="TEXT", help="what the person says, for one clip")
-    words.add_argument("--transcript", metavar="FILE", type=Path, help=".srt, .vtt, .txt, or .csv with name,sentence")
-    words.add_argument("--asr", metavar="DIR", type=Path, help="recognise speech with the Whisper model in DIR")
-    add("--people", choices=("main", "all"), default="main", help="whom to report (default: %(default)s)")
-    add("--segment", type=_segment, default="none", metavar="none|auto|SECONDS", help="whole clip, by pauses, or fixed")
+    transcript = parser.add_mutually_exclusive_group()
+    transcript.add_argument("--subtitle", metavar="TEXT", help="what the person says, for one clip")
+    transcript.add_argument(
+        "--transcript", metavar="FILE", type=Path, help=".srt, .vtt, .txt, or .csv with name,sentence"
+    )
+    transcript.add_argument("--asr", metavar="DIR", type=Path, help="recognise speech with the Whisper model in DIR")
+    add("--people", choices=("main", "all"), default="main", help="the main person or all (default: %(default)s)")
+    add(
+        "--segment",
+        type=_segment,
+        default="none",
+        metavar="none|auto|SECONDS",
+        help="the whole clip, cut at pauses, or fixed lengths",
+    )
     add("--model", metavar="NAME", help=MODEL_HELP)
     add("--layout", choices=LAYOUTS, help="prompt layout of a model (default: the one it was trained with)")
     add("--labels", choices=LABEL_SPACES, help="labels that a model chooses from (default: merr9)")
-    add("--device", metavar="DEVICE", help="where a model runs: cpu, cuda, cuda:1 (default: a GPU if there is one)")
-    add("--faces", default="mediapipe_mesh", metavar="BACKEND", help="face mesh backend (default: %(default)s)")
+    add_device(parser)
+    add_faces(parser)
     add("--face-model", metavar="FILE", type=Path, help="model file of the backend mediapipe_tasks")
     add("--units", metavar="FILE|BACKEND", help="action units from an OpenFace or py-feat CSV, or openface_binary")
     add("--voice", choices=VOICES, default=VOICES[0], help="voice backend (default: %(default)s)")
     add("--peak", choices=("all", "label"), default="all", help="peak frame by the sum of all or the label's units")
-    add("--max-side", type=_positive, default=640, metavar="PIXELS", help="longest side of analysed frames (640)")
-    add("--quiet", "-q", action="store_true", help="no progress and no tables")
-    parser.set_defaults(run=run)
+    add(
+        "--max-side",
+        type=whole_number(64, "a number of pixels"),
+        default=640,
+        metavar="PIXELS",
+        help="longest side of analysed frames (default: %(default)s)",
+    )
+    add_quiet(parser, "no progress and no tables")
 
 
 def run(args: argparse.Namespace) -> int:
@@ -99,7 +125,7 @@ def _run_jobs(
     alone = len(jobs) == 1
     options = Options(args.subtitle, args.transcript, args.asr, args.people, args.segment, args.peak)
     try:
-        with _progress(len(jobs), enabled=not args.quiet) as progress:
+        with ProgressLine(len(jobs), enabled=not args.quiet) as progress:
             for outcome in analyze_jobs(
                 analyzer, jobs, outputs, options, render=analysis_page, resume=args.resume, progress=progress
             ):
@@ -202,10 +228,6 @@ def _console(args: argparse.Namespace) -> Console | None:
     return Console(width=min(console.width, 80) if console.is_terminal else 80)
 
 
-def _progress(total: int, *, enabled: bool) -> ProgressLine:
-    return ProgressLine(total, enabled=enabled and sys.stderr.isatty())
-
-
 class JsonSink:
     """`--json`: stdout or a file; one indented document for one clip, else a document a line as each is done."""
 
@@ -234,10 +256,6 @@ class JsonSink:
 def _segment(text: str) -> str | float:
     if text in ("none", "auto"):
         return text
-    return _positive_seconds(text)
-
-
-def _positive_seconds(text: str) -> float:
     try:
         seconds = float(text)
     except ValueError:
@@ -245,13 +263,3 @@ def _positive_seconds(text: str) -> float:
     if not 0.5 <= seconds < float("inf"):
         raise argparse.ArgumentTypeError(f"expected none, auto or seconds of at least 0.5, got {text!r}")
     return seconds
-
-
-def _positive(text: str) -> int:
-    try:
-        value = int(text)
-    except ValueError:
-        value = 0
-    if value < 64:
-        raise argparse.ArgumentTypeError(f"expected a number of pixels, 64 or more, got {text!r}")
-    return value

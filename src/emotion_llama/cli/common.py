@@ -1,4 +1,4 @@
-"""What several verbs share: the clips on the command line, complaints, JSON, and a line that says how far a run is."""
+"""What several verbs share: paths on the command line, messages, JSON, and a progress line."""
 
 from __future__ import annotations
 
@@ -81,11 +81,11 @@ def begin_file(option: str, path: Path) -> None:
 
 
 class ProgressLine:
-    """One line on stderr that says how far the run is; a context manager, silent when stderr is no terminal."""
+    """One line on stderr with the progress of a run; a context manager, silent when stderr is no terminal."""
 
     def __init__(self, total: int, *, enabled: bool) -> None:
         self._total = total
-        self._enabled = enabled
+        self._enabled = enabled and sys.stderr.isatty()
         self._shown = False
 
     def __enter__(self) -> ProgressLine:
@@ -110,3 +110,13 @@ class ProgressLine:
             sys.stderr.write("\r\x1b[K")
             sys.stderr.flush()
             self._shown = False
+
+
+def quiet_transformers() -> None:
+    """Silence the notices of transformers about file systems and progress; its errors still raise."""
+    from emotion_llama.models import register_auto_classes
+
+    register_auto_classes()  # names the extra where transformers is missing
+    from transformers.utils import logging
+
+    logging.set_verbosity_error()  # type: ignore[no-untyped-call]

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from emotion_llama.cli.common import begin_file, complain, shown
+from emotion_llama.cli.options import Verbs, add_verb
 from emotion_llama.errors import InputError
 
 if TYPE_CHECKING:
@@ -23,21 +24,21 @@ mind to whom you give it."""
 MOST_FRAMES = 4
 
 
-def add_parser(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+def add_parser(verbs: Verbs) -> None:
     """Add the verb and its options."""
-    parser = verbs.add_parser(
+    parser = add_verb(
+        verbs,
         "compare",
-        help="one clip, several models, their answers and reasons side by side",
+        run,
+        summary="one clip, several models, their answers and reasons side by side",
         description="Ask several models for the label of one clip and for their reasons.",
         epilog=EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     add = parser.add_argument
     add("clip", type=Path, metavar="CLIP", help="a video or sound file")
     add("--models", required=True, metavar="A,B,C", help="who is asked, separated by commas")
     add("--subtitle", metavar="TEXT", help="what is said (default: a subtitle file beside the clip)")
     add("--html", type=Path, metavar="FILE", help="write a page")
-    parser.set_defaults(run=run)
 
 
 def run(args: argparse.Namespace) -> int:

@@ -6,12 +6,16 @@ import argparse
 import sys
 from pathlib import Path
 
+from emotion_llama.cli.options import Verbs, add_verb
 
-def add_parser(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+
+def add_parser(verbs: Verbs) -> None:
     """Add the verb and its options."""
-    parser = verbs.add_parser(
+    parser = add_verb(
+        verbs,
         "convert",
-        help="turn the published weight files into one model folder",
+        run,
+        summary="turn the published weight files into one model folder",
         description="Turn the published weight files into one folder that --model and from_pretrained\n"
         "load. Every tensor is placed or named in a list of those left behind; anything\n"
         "missing is an error. Files are read and written tensor by tensor.",
@@ -21,13 +25,14 @@ def add_parser(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> No
         "      --hubert chinese-hubert-large --weights Emoation_LLaMA.pth --out emotion-llama-7b\n"
         "  emotion-llama convert ... --base minigptv2_checkpoint.pth --dtype bfloat16 --merge --out DIR\n\n"
         "'emotion-llama doctor FILE' says what a file is and what it can do.",
-        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     files = parser.add_argument_group("files")
     for name, what in _FILES.items():
         metavar = "DIR" if name in ("llama", "hubert") else "FILE"
         files.add_argument(f"--{name}", type=Path, required=True, metavar=metavar, help=what)
-    files.add_argument("--base", type=Path, metavar="FILE", help="minigptv2_checkpoint.pth; --weights replaces its")
+    files.add_argument(
+        "--base", type=Path, metavar="FILE", help="minigptv2_checkpoint.pth; --weights replaces its tensors"
+    )
     files.add_argument("--out", type=Path, required=True, metavar="DIR", help="new folder for the model")
     parser.add_argument(
         "--dtype",
@@ -40,13 +45,13 @@ def add_parser(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> No
         "--new-projections",
         type=int,
         metavar="SEED",
-        help="draw feature projections that no file holds, to start a training (--weights minigptv2_checkpoint.pth)",
+        help="initialise feature projections that no file has, to start a training"
+        " (--weights minigptv2_checkpoint.pth)",
     )
-    sizes = parser.add_argument_group("sizes that files do not tell (only for encoders of unpublished sizes)")
+    sizes = parser.add_argument_group("sizes that the files do not state (only for encoders of unpublished sizes)")
     for name, what in _SIZES.items():
         sizes.add_argument(f"--{name}", type=int, metavar="N", help=what)
     sizes.add_argument("--lora-alpha", type=float, metavar="A", help="default: as the file says, else 16")
-    parser.set_defaults(run=run)
 
 
 _FILES = {

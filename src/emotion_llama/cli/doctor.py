@@ -8,27 +8,29 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from emotion_llama.cli.common import complain
+from emotion_llama.cli.options import Verbs, add_verb
 
 if TYPE_CHECKING:
     from emotion_llama.models.checkpoints.inspect import FileReport
 
 
-def add_parser(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+def add_parser(verbs: Verbs) -> None:
     """Add the verb and its options."""
-    parser = verbs.add_parser(
+    parser = add_verb(
+        verbs,
         "doctor",
-        help="versions, devices, and each backend: ready, or the command that makes it so; what a weight file is",
-        description="Say what this installation can do, and the command that adds what it cannot.\n"
-        "With paths: say what each weight file or folder is, by its tensors, what it can\ndo, and what is missing.",
+        run,
+        summary="what is installed, and the command that adds what is not; what a weight file is",
+        description="List what is installed, and for the rest the command that installs it.\n"
+        "With paths: identify each weight file or folder by its tensors; list what it can be\n"
+        "used for, and what is missing.",
         epilog="examples:\n  emotion-llama doctor\n  emotion-llama doctor --json\n"
         "  emotion-llama doctor checkpoint_best.pth\n  emotion-llama doctor downloads/\n\n"
-        "Exit code 1 when something the base needs is missing, or a file is not whole.",
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+        "Exit code 1 when a required package is missing, or a file is incomplete.",
     )
     parser.add_argument("paths", nargs="*", type=Path, metavar="PATH", help="weight file, model folder, or downloads")
     parser.add_argument("--json", action="store_true", help="print the findings as JSON")
     parser.add_argument("--hashes", action="store_true", help="compare a converted folder's files with their SHA-256")
-    parser.set_defaults(run=run)
 
 
 def run(args: argparse.Namespace) -> int:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from emotion_llama.cli.common import ProgressLine, complain, input_paths, shown
+from emotion_llama.cli.options import Verbs, add_clips, add_converted_model, add_device, add_quiet, add_verb
 
 if TYPE_CHECKING:
     from emotion_llama.analysis import Embedder
@@ -20,25 +21,25 @@ EXAMPLES = """examples:
 Each clip gets DIR/<path below the folder>.safetensors with what could be made of
 vision_hidden, face_features, temporal_features, audio_features, patch_tokens,
 face_token, temporal_token, audio_token and global_token; docs/features.md names
-their shapes. What is missing is not there, and the file's metadata says why."""
+their shapes. What is missing is left out, and the file's metadata says why."""
 
 
-def add_parser(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+def add_parser(verbs: Verbs) -> None:
     """Add the verb and its options."""
-    parser = verbs.add_parser(
+    parser = add_verb(
+        verbs,
         "encode",
-        help="a clip as vectors: encoder features and projected tokens",
+        run,
+        summary="a clip as vectors: encoder features and projected tokens",
         description="Encode the main person of clips with a model's encoders and projections.",
         epilog=EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     add = parser.add_argument
-    add("inputs", nargs="+", metavar="CLIP", help="video or sound files, folders, or - for a list of paths on stdin")
-    add("--model", required=True, type=Path, metavar="MODELDIR", help="a converted model")
-    add("--out", required=True, type=Path, metavar="DIR", help="where the files go")
-    add("--device", metavar="DEVICE", help="cpu, cuda, cuda:1 (default: a GPU if there is one)")
-    add("--quiet", "-q", action="store_true", help="no progress and no lines about clips that are done")
-    parser.set_defaults(run=run)
+    add_clips(parser)
+    add_converted_model(parser)
+    add("--out", required=True, type=Path, metavar="DIR", help="folder for the files")
+    add_device(parser)
+    add_quiet(parser)
 
 
 def run(args: argparse.Namespace) -> int:
@@ -53,7 +54,7 @@ def run(args: argparse.Namespace) -> int:
     tally = Tally()
     with (
         Embedder(args.model, device=args.device) as embedder,
-        ProgressLine(len(jobs), enabled=not args.quiet and sys.stderr.isatty()) as progress,
+        ProgressLine(len(jobs), enabled=not args.quiet) as progress,
     ):
         for position, job in enumerate(jobs):
             progress(position, job.path.name, "encoding", 0.0)

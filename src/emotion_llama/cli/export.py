@@ -6,19 +6,22 @@ import argparse
 import sys
 from pathlib import Path
 
+from emotion_llama.cli.options import Verbs, add_verb
 
-def add_parser(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+
+def add_parser(verbs: Verbs) -> None:
     """Add the verb and its options."""
-    parser = verbs.add_parser(
+    parser = add_verb(
+        verbs,
         "export",
-        help="write a model folder back in the published layout",
-        description="Write a model folder back in the layout of the published files, so that the\n"
+        run,
+        summary="write a model folder in the published layout",
+        description="Write a model folder in the layout of the published files, so that the\n"
         "published code loads it: a .pth with the trained part under peft 0.2's names, and\n"
         "on request the encoders and the language model.",
         epilog="examples:\n"
         "  emotion-llama export emotion-llama-7b --out published\n"
         "  emotion-llama export emotion-llama-7b --out published --parts weights eva mae videomae hubert llama",
-        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("model", type=Path, metavar="MODEL", help="folder of `convert` or `save_pretrained`")
     parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder for the files")
@@ -30,7 +33,6 @@ def add_parser(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> No
         metavar="PART",
         help="weights (default), eva, mae, videomae, hubert, llama",
     )
-    parser.set_defaults(run=run)
 
 
 def run(args: argparse.Namespace) -> int:

@@ -8,6 +8,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from emotion_llama.cli.common import ProgressLine, complain, input_paths
+from emotion_llama.cli.options import (
+    Verbs,
+    add_clips,
+    add_converted_model,
+    add_faces,
+    add_quiet,
+    add_resume,
+    add_verb,
+    positive_number,
+    whole_number,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -32,22 +43,28 @@ the clip's path below the named folder, without its suffix. A clip without a fac
 or sound gets no file of that kind, never zeros. One DIR holds one recipe."""
 
 
-def add_parser(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+def add_parser(verbs: Verbs) -> None:
     """Add the verb and its options."""
-    parser = verbs.add_parser(
+    parser = add_verb(
+        verbs,
         "features",
-        help="the encoders' features of clips, for training and research",
+        run,
+        summary="the encoders' features of clips, for training and research",
         description="Make face, temporal and audio features of clips from raw video, the way the\n"
         "published ones were made.",
         epilog=EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     add = parser.add_argument
-    add("inputs", nargs="+", metavar="CLIP", help="video or sound files, folders, or - for a list of paths on stdin")
-    add("--out", metavar="DIR", type=Path, required=True, help="where the features go")
-    add("--model", metavar="MODELDIR", type=Path, required=True, help="a converted model; only its encoders are read")
+    add_clips(parser)
+    add("--out", metavar="DIR", type=Path, required=True, help="folder for the features")
+    add_converted_model(parser, "a converted model; only its encoders are loaded")
     add("--format", choices=("folders", "store", "both"), default="both", help="what to write (default: %(default)s)")
-    add("--layout", choices=("MER2023", "MER2024"), default="MER2023", help="whose folder names (default: %(default)s)")
+    add(
+        "--layout",
+        choices=("MER2023", "MER2024"),
+        default="MER2023",
+        help="names of the folders (default: %(default)s)",
+    )
     add(
         "--frame",
         choices=("first", "middle", "peak"),
@@ -55,13 +72,24 @@ def add_parser(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> No
     )
     add("--audio-recipe", metavar="NAME", help="hubert-last-whole or hubert-sum4-chunks10 (default: the model's)")
     add("--published", metavar="DIR", type=Path, help="take what is in these published folders; compute only the rest")
-    add("--resume", action="store_true", help="skip clips whose features are there")
-    add("--batch-size", type=_at_least_one, default=32, metavar="N", help="face crops at a time (default: %(default)s)")
+    add_resume(parser, "skip clips whose features exist")
+    add(
+        "--batch-size",
+        type=whole_number(1),
+        default=32,
+        metavar="N",
+        help="face crops at a time (default: %(default)s)",
+    )
     add("--device", default="cpu", help="where the encoders run: cpu, cuda, cuda:1 ... (default: %(default)s)")
-    add("--max-fps", type=_rate, default=float("inf"), metavar="FPS", help="look at fewer frames (default: all)")
-    add("--faces", default="mediapipe_mesh", metavar="BACKEND", help="face mesh backend (default: %(default)s)")
-    add("--quiet", "-q", action="store_true", help="no progress and no lines about clips that are done")
-    parser.set_defaults(run=run)
+    add(
+        "--max-fps",
+        type=positive_number("frames per second"),
+        default=float("inf"),
+        metavar="FPS",
+        help="use fewer frames (default: all)",
+    )
+    add_faces(parser)
+    add_quiet(parser)
 
 
 def run(args: argparse.Namespace) -> int:
@@ -102,7 +130,7 @@ def _run_clips(
     tally = FeatureTally()
     with (
         _Backend(lambda: load_backend(args.faces)) as backend,
-        ProgressLine(len(clips), enabled=not args.quiet and sys.stderr.isatty()) as progress,
+        ProgressLine(len(clips), enabled=not args.quiet) as progress,
     ):
         outcomes = extract_clips(
             clips, extractor, backend, look, sinks, published=published, resume=args.resume, progress=progress
@@ -166,19 +194,3 @@ def _report(outcome: FeatureOutcome, quiet: bool) -> None:
     sys.stdout.write(f"{outcome.clip.name}: {outcome.features.num_faces} faces; {seconds}\n")
     for missing in outcome.features.missing:
         sys.stdout.write(f"  no {missing.what}: {missing.reason}\n")
-
-
-def _at_least_one(text: str) -> int:
-    if not text.isdecimal() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"expected a whole number of at least 1, got {text!r}")
-    return int(text)
-
-
-def _rate(text: str) -> float:
-    try:
-        rate = float(text)
-    except ValueError:
-        rate = 0.0
-    if not rate > 0:
-        raise argparse.ArgumentTypeError(f"expected frames a second above 0, got {text!r}")
-    return rate

@@ -15,8 +15,8 @@ from contextlib import suppress
 from emotion_llama import __version__
 from emotion_llama.cli import analyze, compare, convert, doctor, encode, export, features, merr, serve, train
 from emotion_llama.cli import eval as evaluation
-from emotion_llama.cli.any_order import AnyOrder
 from emotion_llama.cli.common import complain
+from emotion_llama.cli.options import AnyOrder
 from emotion_llama.errors import EmotionLlamaError
 
 VERBS = (analyze, serve, merr, features, encode, train, evaluation, compare, convert, export, doctor)
@@ -26,7 +26,7 @@ def build_parser() -> argparse.ArgumentParser:
     """The whole command line; importing and building it loads nothing heavy."""
     parser = argparse.ArgumentParser(
         prog="emotion-llama",
-        description="A video of people goes in; who feels what, how sure, on which evidence,\nand why, comes out.",
+        description="Multimodal emotion recognition from video, with evidence and explanations.",
         epilog="examples:\n  emotion-llama analyze talk.mp4\n  emotion-llama doctor\n\n"
         "'emotion-llama VERB --help' explains a verb.",
         formatter_class=argparse.RawDescriptionHelpFormatter,

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from emotion_llama.cli.analyze import LABEL_SPACES, LAYOUTS
+from emotion_llama.cli.options import Verbs, add_verb
 from emotion_llama.errors import InputError, MissingDependency
 from emotion_llama.predictors import PREDICTORS, default_model
 
@@ -27,21 +28,21 @@ then every caller needs an API key. Clips are deleted at once, files within the
 hour, and nothing is sent anywhere. Do not base decisions about people on it."""
 
 
-def add_parser(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+def add_parser(verbs: Verbs) -> None:
     """Add the verb and its options."""
-    parser = verbs.add_parser(
+    parser = add_verb(
+        verbs,
         "serve",
-        help="a page in the browser, and an API",
+        run,
+        summary="a page in the browser, and an API",
         description="Serve a page for people and an API for programs: analysis, chat in\nOpenAI's form, and "
         "jobs for long recordings.",
         epilog=EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     _add_model_options(parser)
     _add_address_options(parser)
     _add_limit_options(parser)
     _add_keeping_options(parser)
-    parser.set_defaults(run=run)
 
 
 def _add_model_options(parser: argparse.ArgumentParser) -> None:

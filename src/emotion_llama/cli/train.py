@@ -6,7 +6,8 @@ import argparse
 import sys
 from pathlib import Path
 
-from emotion_llama.cli.common import complain, shown
+from emotion_llama.cli.common import complain, quiet_transformers, shown
+from emotion_llama.cli.options import Verbs, add_quiet, add_resume, add_verb
 
 EXAMPLES = """examples:
   emotion-llama features videos/ --model start/ --out features/
@@ -20,22 +21,22 @@ EXAMPLES = """examples:
 docs/train.md explains recipes, memory and several machines."""
 
 
-def add_parser(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+def add_parser(verbs: Verbs) -> None:
     """Add the verb and its options."""
-    parser = verbs.add_parser(
+    parser = add_verb(
+        verbs,
         "train",
-        help="train a model by a recipe",
+        run,
+        summary="train a model by a recipe",
         description="Train a model by a recipe. DIR gets checkpoints/, model/ (the best, whole) and run_card.json.",
         epilog=EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     add = parser.add_argument
     add("recipe", type=Path, metavar="RECIPE", help="a YAML file; its paths start from its own folder")
     add("overrides", nargs="*", metavar="KEY=VALUE", help="single choices, such as run.seed=7")
     add("--out", required=True, type=Path, metavar="DIR", help="folder of the run")
-    add("--resume", action="store_true", help="go on from the last checkpoint in DIR")
-    add("--quiet", "-q", action="store_true", help="say nothing but the result")
-    parser.set_defaults(run=run)
+    add_resume(parser, "continue from the last checkpoint in DIR")
+    add_quiet(parser, "print the result only")
 
 
 def run(args: argparse.Namespace) -> int:
@@ -53,11 +54,11 @@ def run(args: argparse.Namespace) -> int:
             sys.stderr.flush()
 
     recipe = load_train_recipe(args.recipe, args.overrides)
-    _quiet_transformers()
+    quiet_transformers()
     try:
         result = train(recipe, args.out, resume=args.resume, say=say)
     except KeyboardInterrupt:
-        complain(f"interrupted; `--resume` goes on from the last checkpoint in {args.out}")
+        complain(f"interrupted; `--resume` continues from the last checkpoint in {args.out}")
         return 130
     if is_first:
         best = "" if result.best_metric is None else f", {recipe.run.best_by} {result.best_metric:.3f}"
@@ -65,13 +66,3 @@ def run(args: argparse.Namespace) -> int:
         if left_out := sum(result.left_out.values()):
             sys.stderr.write(f"{left_out} examples left out: {'; '.join(result.left_out)}\n")
     return 0
-
-
-def _quiet_transformers() -> None:
-    """Its notices about file systems and progress bars are not ours to show; its errors still raise."""
-    from emotion_llama.models import register_auto_classes
-
-    register_auto_classes()  # names the extra where transformers is missing
-    from transformers.utils import logging
-
-    logging.set_verbosity_error()  # type: ignore[no-untyped-call]

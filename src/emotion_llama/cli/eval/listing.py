@@ -5,19 +5,21 @@ from __future__ import annotations
 import argparse
 import sys
 
+from emotion_llama.cli.options import Verbs, add_verb
 
-def add_parser(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+
+def add_parser(verbs: Verbs) -> None:
     """Add the sub-verb."""
-    parser = verbs.add_parser(
+    parser = add_verb(
+        verbs,
         "ls",
-        help="the benchmarks and their options",
+        run,
+        summary="the benchmarks and their options",
         description="The benchmarks by name, with their options (--set KEY=VALUE). With a name: which\n"
         "files that benchmark expects, and where.",
         epilog="examples:\n  emotion-llama eval ls\n  emotion-llama eval ls dfew",
-        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("benchmark", nargs="?", metavar="BENCHMARK", help="one of them, in full")
-    parser.set_defaults(run=run)
 
 
 def run(args: argparse.Namespace) -> int:

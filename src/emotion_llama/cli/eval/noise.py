@@ -7,18 +7,20 @@ import sys
 from pathlib import Path
 
 from emotion_llama.cli.common import ProgressLine, complain, input_paths, shown
+from emotion_llama.cli.options import Verbs, add_quiet, add_verb
 
 
-def add_parser(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+def add_parser(verbs: Verbs) -> None:
     """Add the sub-verb and its options."""
-    parser = verbs.add_parser(
+    parser = add_verb(
+        verbs,
         "noise",
-        help="noisy and blurred copies of clips, as in MER2024-NOISE",
+        run,
+        summary="noisy and blurred copies of clips, as in MER2024-NOISE",
         description="Mix speech of others under the sound of clips (5 to 10 dB) and blur their pictures,\n"
         "as MER2024-NOISE did; what is drawn follows from the seed and each clip's name.",
         epilog="examples:\n  emotion-llama eval noise clips/ noisy/ --noise musan/speech/ --seed 1\n\n"
         "OUT/noise.jsonl says what was done to each clip.",
-        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     add = parser.add_argument
     add("inputs", metavar="IN", help="a folder of clips, a clip, or - for a list of paths on stdin")
@@ -27,8 +29,7 @@ def add_parser(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> No
     add("--seed", type=int, default=0, help="of all that is drawn (default: %(default)s)")
     add("--suffix", choices=(".mp4", ".mkv"), default=".mp4",
         help=".mp4 as in the challenge, or .mkv with lossless sound (default: %(default)s)")  # fmt: skip
-    add("--quiet", "-q", action="store_true", help="no progress")
-    parser.set_defaults(run=run)
+    add_quiet(parser, "no progress")
 
 
 def run(args: argparse.Namespace) -> int:

@@ -7,13 +7,16 @@ import sys
 from pathlib import Path
 
 from emotion_llama.cli.common import begin_file, shown
+from emotion_llama.cli.options import Verbs, add_verb
 
 
-def add_parser(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+def add_parser(verbs: Verbs) -> None:
     """Add the sub-verb and its options."""
-    parser = verbs.add_parser(
+    parser = add_verb(
+        verbs,
         "report",
-        help="runs beside published rows, with intervals and paired tests",
+        run,
+        summary="runs beside published rows, with intervals and paired tests",
         description="Lay runs beside each other and beside published rows: figures with intervals,\n"
         "failures counted, paired tests, and what differs in protocol.",
         epilog="examples:\n  emotion-llama eval report runs/a runs/b\n"
@@ -21,7 +24,6 @@ def add_parser(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> No
         "  emotion-llama eval report runs/a --latex table.tex\n\n"
         "DIR is the folder of a run, or holds such folders. Without a file's name the report\n"
         "is printed.",
-        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     add = parser.add_argument
     add("folders", nargs="+", type=Path, metavar="DIR", help="folders of runs")
@@ -29,7 +31,6 @@ def add_parser(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> No
     add("--markdown", type=Path, metavar="FILE", help="write Markdown")
     add("--latex", type=Path, metavar="FILE", help="write LaTeX tables")
     add("--resamples", metavar="N", type=int, default=2000, help="of the paired tests' intervals (default: 2000)")
-    parser.set_defaults(run=run)
 
 
 def run(args: argparse.Namespace) -> int:

@@ -9,8 +9,9 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from emotion_llama.cli.common import complain, shown
+from emotion_llama.cli.common import complain, quiet_transformers, shown
 from emotion_llama.cli.eval.common import key_values, positive
+from emotion_llama.cli.options import Verbs, add_quiet, add_resume, add_verb
 from emotion_llama.errors import InputError
 
 if TYPE_CHECKING:
@@ -41,15 +42,16 @@ to a server only where MODEL or the judge names one. docs/evaluate.md explains
 benchmarks, files, parsers, options and judges."""
 
 
-def add_parser(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+def add_parser(verbs: Verbs) -> None:
     """Add the sub-verb and its options."""
-    parser = verbs.add_parser(
+    parser = add_verb(
+        verbs,
         "run",
-        help="a system on a benchmark ('run' may be left out)",
+        run,
+        summary="a system on a benchmark ('run' may be left out)",
         description="Ask a model about every case of a benchmark, score what it answers by every parser\n"
         "that applies, and print the figures with their intervals and all failures counted.",
         epilog=EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     add = parser.add_argument
     add("benchmark", metavar="BENCHMARK", help="a name that 'eval ls' prints")
@@ -59,7 +61,7 @@ def add_parser(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> No
     add("--parser", metavar="NAMES", help="upstream,tolerant,likelihood (default: all that apply)")
     add("--limit", metavar="N", type=positive, help="take the first N cases only")
     add("--out", metavar="DIR", type=Path, help="folder of the run (default: nothing is kept)")
-    add("--resume", action="store_true", help="go on with the run in DIR")
+    add_resume(parser, "go on with the run in DIR")
     add("--set", metavar="KEY=VALUE", action="append", default=[], help="an option of the benchmark, such as folds=[1]")
     add(
         "--option",
@@ -78,8 +80,7 @@ def add_parser(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> No
         default=2000,
         help="of the bootstrap intervals; 0 for none (default: 2000)",
     )
-    add("--quiet", "-q", action="store_true", help="no progress and no report")
-    parser.set_defaults(run=run)
+    add_quiet(parser, "no progress and no report")
 
 
 def run(args: argparse.Namespace) -> int:
@@ -147,7 +148,7 @@ def _system(args: argparse.Namespace, layout: str | None, shard: Shard) -> Syste
             raise InputError(f"--layout is for our own model's prompts; {args.model!r} has none")
         options["layout"] = layout
     if kind == "own":
-        _quiet_transformers()
+        quiet_transformers()
         if (device := shard.device()) is not None:
             options.setdefault("device", device)
         if args.out is not None and "features" not in options:
@@ -192,17 +193,6 @@ def _report(finished: list[EvalRun]) -> None:
 
     text = render_report_text(report_of(finished), colour=sys.stdout.isatty(), encoding=sys.stdout.encoding)
     sys.stdout.write(text)
-
-
-def _quiet_transformers() -> None:
-    """Its notices are not ours to show; its errors still raise."""
-    from emotion_llama.models import register_auto_classes
-
-    register_auto_classes()  # names the extra where transformers is missing
-    from transformers.utils import logging
-
-    quiet: Any = logging.set_verbosity_error
-    quiet()
 
 
 class _Line:

@@ -6,7 +6,7 @@ import argparse
 from collections.abc import Mapping
 from importlib import import_module
 
-from emotion_llama.cli.any_order import AnyOrder
+from emotion_llama.cli.options import AnyOrder
 
 # sub-verb -> module whose `add_parser` adds it; in the order in which they are used
 SUB_VERBS: Mapping[str, str] = {

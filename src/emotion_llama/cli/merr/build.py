@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from emotion_llama.cli.common import complain, input_paths, is_coloured, shown
+from emotion_llama.cli.options import Verbs, add_quiet, add_verb, positive_number, whole_number
 from emotion_llama.errors import InputError
 
 if TYPE_CHECKING:
@@ -36,14 +37,15 @@ whose files are no longer among the inputs are set aside, not deleted."""
 _MOST_EXAMPLES = 3  # failures that are told in full
 
 
-def add_parser(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+def add_parser(verbs: Verbs) -> None:
     """Add the sub-verb and its options."""
-    parser = verbs.add_parser(
+    parser = add_verb(
+        verbs,
         "build",
-        help="make a data set of clips, or go on with it",
+        run,
+        summary="make a data set of clips, or go on with it",
         description="Make a MERR data set of clips: evidence, label, descriptions, splits.",
         epilog=EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     add = parser.add_argument
     add(
@@ -54,13 +56,12 @@ def add_parser(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> No
     add("--out", metavar="DIR", type=Path, required=True, help="folder of the build")
     add("--recipe", metavar="FILE", type=Path, help="every choice, as YAML (default: offline, by rules)")
     add("--engine", choices=ENGINES, default=ENGINES[0], help="where work is done (default: %(default)s)")
-    add("--workers", metavar="N", type=_positive, help="processes for media (default: one a core)")
-    add("--in-flight", metavar="N", type=_positive, default=8, help="requests at a time to a server (default: 8)")
-    add("--time-limit", metavar="SECONDS", type=_seconds, default=600.0,
+    add("--workers", metavar="N", type=whole_number(1), help="processes for media (default: one a core)")
+    add("--in-flight", metavar="N", type=whole_number(1), default=8, help="requests at a time to a server (default: 8)")
+    add("--time-limit", metavar="SECONDS", type=positive_number("seconds"), default=600.0,
         help="a clip that takes longer fails, plus 20 s for each second of it (default: 600)")  # fmt: skip
-    add("--limit", metavar="N", type=_positive, help="take the first N clips only")
-    add("--quiet", "-q", action="store_true", help="no progress and no table")
-    parser.set_defaults(run=run)
+    add("--limit", metavar="N", type=whole_number(1), help="take the first N clips only")
+    add_quiet(parser, "no progress and no table")
 
 
 def run(args: argparse.Namespace) -> int:
@@ -137,23 +138,3 @@ def _complain_of_failures(out: Path) -> None:
         newest = {(f.stage, (f.reason or "").partition(":")[0]): f for f in store.failures() if f.current}
     for failure in list(newest.values())[-_MOST_EXAMPLES:]:
         complain(f"{failure.clip_id}, {failure.stage}: {failure.reason}")
-
-
-def _positive(text: str) -> int:
-    try:
-        number = int(text)
-    except ValueError:
-        number = 0
-    if number < 1:
-        raise argparse.ArgumentTypeError(f"expected a number from 1 up, got {text!r}")
-    return number
-
-
-def _seconds(text: str) -> float:
-    try:
-        seconds = float(text)
-    except ValueError:
-        seconds = 0.0
-    if not 0 < seconds < float("inf"):
-        raise argparse.ArgumentTypeError(f"expected seconds above 0, got {text!r}")
-    return seconds

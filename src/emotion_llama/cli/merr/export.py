@@ -9,6 +9,7 @@ from pathlib import Path
 
 from emotion_llama.cli.common import write_json
 from emotion_llama.cli.merr.wrapped import write_wrapped
+from emotion_llama.cli.options import Verbs, add_quiet, add_verb
 
 EXAMPLES = """examples:
   emotion-llama merr export merr/ --format merr
@@ -28,14 +29,15 @@ An export is complete once its export.json is there. The same build gives the
 same bytes. docs/merr-files.md shows each file."""
 
 
-def add_parser(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+def add_parser(verbs: Verbs) -> None:
     """Add the sub-verb and its options."""
-    parser = verbs.add_parser(
+    parser = add_verb(
+        verbs,
         "export",
-        help="write the data set in a format that others read",
+        run,
+        summary="write the data set in a format that others read",
         description="Write a build's samples in one of four formats.",
         epilog=EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     add = parser.add_argument
     add("folder", type=Path, metavar="BUILD", help="folder of a build")
@@ -68,8 +70,7 @@ def add_parser(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> No
     add("--jsonl", action="store_true", help="sharegpt: one object a line")
     add("--force", action="store_true", help="replace what is there, whoever wrote it")
     add("--json", action="store_true", help="print the tally as JSON")
-    add("--quiet", "-q", action="store_true", help="print nothing")
-    parser.set_defaults(run=run)
+    add_quiet(parser, "print nothing")
 
 
 def run(args: argparse.Namespace) -> int:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from emotion_llama.cli.common import write_json
 from emotion_llama.cli.merr.wrapped import write_wrapped
+from emotion_llama.cli.options import Verbs, add_quiet, add_verb
 
 EXAMPLES = """examples:
   emotion-llama merr import MERR/ --into merr/
@@ -26,14 +27,15 @@ compared with the videos', so that labels of another release are found; exit
 code 1 when they are."""
 
 
-def add_parser(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+def add_parser(verbs: Verbs) -> None:
     """Add the sub-verb and its options."""
-    parser = verbs.add_parser(
+    parser = add_verb(
+        verbs,
         "import",
-        help="take in published files, OpenFace tables, features, or an edited samples.csv",
+        run,
+        summary="take in published files, OpenFace tables, features, or an edited samples.csv",
         description="Take files of other data sets and programs into a build, new or existing.",
         epilog=EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     add = parser.add_argument
     add("inputs", nargs="+", type=Path, metavar="FILE", help="files and folders")
@@ -43,8 +45,7 @@ def add_parser(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> No
     add("--language", choices=("en", "zh"), default="en", help="of descriptions in MERR files (default: %(default)s)")
     add("--replace", action="store_true", help="also where the build has a value of its own")
     add("--json", action="store_true", help="print the tally as JSON")
-    add("--quiet", "-q", action="store_true", help="print nothing")
-    parser.set_defaults(run=run)
+    add_quiet(parser, "print nothing")
 
 
 def run(args: argparse.Namespace) -> int:

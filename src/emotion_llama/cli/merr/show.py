@@ -7,14 +7,17 @@ import sys
 from pathlib import Path
 
 from emotion_llama.cli.common import begin_file, is_coloured, shown, write_json
+from emotion_llama.cli.options import Verbs, add_verb
 from emotion_llama.errors import InputError
 
 
-def add_parser(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+def add_parser(verbs: Verbs) -> None:
     """Add the verb and its options."""
-    parser = verbs.add_parser(
+    parser = add_verb(
+        verbs,
         "show",
-        help="everything that a build knows of one clip, and who said it",
+        run,
+        summary="everything that a build knows of one clip, and who said it",
         description="Show one clip of a build: its file, every field with who made it, why others are\n"
         "missing, and why it left the data set, if it did. Without CLIP: a line for\n"
         "each clip, with where it stands.",
@@ -22,7 +25,6 @@ def add_parser(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> No
         "  emotion-llama merr show merr/ anna_happy_01\n"
         "  emotion-llama merr show merr/ anna_happy_01 --json\n"
         "  emotion-llama merr show merr/ anna_happy_01 --html anna.html",
-        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("folder", type=Path, metavar="BUILD", help="folder of a build")
     parser.add_argument(
@@ -30,7 +32,6 @@ def add_parser(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> No
     )
     parser.add_argument("--html", type=Path, metavar="FILE", help="write a page with the peak frame")
     parser.add_argument("--json", action="store_true", help="print everything as JSON")
-    parser.set_defaults(run=run)
 
 
 def run(args: argparse.Namespace) -> int:

@@ -7,25 +7,26 @@ import sys
 from pathlib import Path
 
 from emotion_llama.cli.common import begin_file, is_coloured, shown, write_json
+from emotion_llama.cli.options import Verbs, add_verb
 
 
-def add_parser(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+def add_parser(verbs: Verbs) -> None:
     """Add the verb and its options."""
-    parser = verbs.add_parser(
+    parser = add_verb(
+        verbs,
         "stats",
-        help="what a build holds, how good it is, and how it stands beside published data sets",
+        run,
+        summary="what a build holds, how good it is, and how it stands beside published data sets",
         description="Count a build: clips by phase with the reasons why some left, labels, units, tone\n"
         "words, descriptions, splits, agreement of face, voice and words, quality without\n"
         "references, and the comparison with published data sets.",
         epilog="examples:\n  emotion-llama merr stats merr/\n  emotion-llama merr stats merr/ --html merr.html\n"
         "  emotion-llama merr stats merr/ --json > merr-stats.json\n\n"
         "The page holds pictures of people in the clips: mind to whom you give it.",
-        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("folder", type=Path, metavar="BUILD", help="folder of a build")
     parser.add_argument("--html", type=Path, metavar="FILE", help="write a page with charts and examples")
     parser.add_argument("--json", action="store_true", help="print the figures as JSON")
-    parser.set_defaults(run=run)
 
 
 def run(args: argparse.Namespace) -> int:

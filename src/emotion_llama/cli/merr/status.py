@@ -9,6 +9,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 from emotion_llama.cli.common import is_coloured, write_json
+from emotion_llama.cli.options import Verbs, add_verb
 
 EXAMPLES = """examples:
   emotion-llama merr status merr/
@@ -16,19 +17,19 @@ EXAMPLES = """examples:
   watch emotion-llama merr status merr/"""
 
 
-def add_parser(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+def add_parser(verbs: Verbs) -> None:
     """Add the sub-verb and its options."""
-    parser = verbs.add_parser(
+    parser = add_verb(
+        verbs,
         "status",
-        help="what of a build is done, dropped, failed, running, waiting",
+        run,
+        summary="what of a build is done, dropped, failed, running, waiting",
         description="Where a build stands: every clip counted in every phase, with reasons.\n"
         "Right while a build runs, and never in its way.",
         epilog=EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("folder", metavar="DIR", type=Path, help="folder of the build")
     parser.add_argument("--json", action="store_true", help="as JSON on stdout")
-    parser.set_defaults(run=run)
 
 
 def run(args: argparse.Namespace) -> int:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from emotion_llama.cli.common import write_json
 from emotion_llama.cli.merr.wrapped import write_wrapped
+from emotion_llama.cli.options import Verbs, add_verb
 
 EXAMPLES = """examples:
   emotion-llama merr validate merr/
@@ -23,22 +24,22 @@ its exports. Of a folder of exported or published files: what the programs that
 read them need. Exit code 1 when there is any problem."""
 
 
-def add_parser(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+def add_parser(verbs: Verbs) -> None:
     """Add the sub-verb and its options."""
-    parser = verbs.add_parser(
+    parser = add_verb(
+        verbs,
         "validate",
-        help="check a build, or exported files",
+        run,
+        summary="check a build, or exported files",
         description="Check a whole build and its exports, or a folder of exported or published\n"
         "files. Nothing is changed.",
         epilog=EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     add = parser.add_argument
     add("folder", type=Path, metavar="DIR", help="folder of a build or of an export")
     add("--deep", action="store_true", help="also hash every media file again")
     add("--videos", type=Path, metavar="DIR", help="of exported files: the clips' media, whose frames are counted")
     add("--json", action="store_true", help="print the result as JSON")
-    parser.set_defaults(run=run)
 
 
 def run(args: argparse.Namespace) -> int:
