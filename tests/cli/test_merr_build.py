@@ -48,7 +48,7 @@ def test_a_build_prints_its_tally_and_ends_well(
     assert main(arguments) == 0
     err = capsys.readouterr().err
     assert "ingest 3/3" in err  # no terminal: a line a phase
-    rows = {line.split()[0]: line.split()[1:] for line in err.splitlines() if line and line[0].isalpha()}
+    rows = {cells[0]: cells[1:] for line in err.splitlines() if len(cells := line.split()) == 7}
     assert rows["evidence"][:5] == ["3", "-", "-", "-", "-"]
     assert rows["pseudo_label"][:5] == ["-", "-", "3", "-", "-"]
     assert "3 clips: 0 in the coarse set, 0 of them in the fine set" in err
@@ -59,7 +59,7 @@ def test_a_build_prints_its_tally_and_ends_well(
     assert main(arguments[:-1]) == 0
     err = capsys.readouterr().err
     assert "recipe.yaml, of the build that is there" in err
-    rows = {line.split()[0]: line.split()[1:] for line in err.splitlines() if line and line[0].isalpha()}
+    rows = {cells[0]: cells[1:] for line in err.splitlines() if len(cells := line.split()) == 7}
     assert rows["evidence"][:2] == ["-", "3"]
 
 
@@ -200,9 +200,9 @@ def test_the_tally_of_a_build_with_everything_in_it() -> None:
     assert tally.failed == 44
     text = tally_text(tally, colour=False, encoding="utf-8")
     assert text.splitlines()[:3] == [
-        "phase                    done  skipped  dropped   failed  not yet     time",
-        "ingest                      5        -        1        2        -     0:01",
-        "fine_caption               10       20        3       42        4  1:02:03",
+        "phase                     done   skipped   dropped    failed   not yet      time",
+        "  ingest                     5         -         1         2         -      0:01",
+        "  fine_caption              10        20         3        42         4   1:02:03",
     ]
     assert max(map(len, text.splitlines())) <= 80
     assert "    12  fine_caption, failed          3 other reasons" in text
@@ -224,7 +224,7 @@ def test_status_of_a_running_build_says_who_and_where() -> None:
     phase = PhaseTally("evidence", 10, running=4, waiting=90, seconds=75.0)
     status = BuildStatus(100, 0, 0, {}, (phase,), (last_build(),), last_build(), 0)
     lines = status_text(status, colour=False, encoding="utf-8").splitlines()
-    assert lines[1] == "evidence                   10        -        -        4       90     1:15"
+    assert lines[1] == "  evidence                  10         -         -         4        90      1:15"
     assert " ".join(" ".join(lines[4:]).split()) == (
         "running now: pid 5 on h, since 2026-01-01T10:00:00+00:00, at evidence, local engine, 4 workers"
     )
