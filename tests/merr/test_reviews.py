@@ -9,8 +9,8 @@ from samples import MODEL, RULES, make_clip_row, make_field, make_fields
 
 from emotion_llama.errors import InputError
 from emotion_llama.merr.records import FIELDS, Field, Json, StageOutput, StageRun
-from emotion_llama.merr.review_records import Draft, Review, seen_of, state_of
-from emotion_llama.merr.reviews import Outdated, history, newest_reviews, put_review, reviewers
+from emotion_llama.merr.review.records import Draft, Review, seen_of, state_of
+from emotion_llama.merr.review.store import Outdated, history, newest_reviews, put_review, reviewers
 from emotion_llama.merr.store import Store
 from emotion_llama.merr.store.schema import VERSION
 

@@ -9,7 +9,7 @@ from typing import Any
 from emotion_llama.merr.overview import Example, Overview
 from emotion_llama.merr.quality.measures import Measure
 from emotion_llama.merr.records import Json, Sample
-from emotion_llama.merr.review_figures import ReviewStatistics, review_lines
+from emotion_llama.merr.review.figures import ReviewStatistics, review_lines
 from emotion_llama.merr.statistics import Statistics
 from emotion_llama.merr.values import label_of, part, peak_units, subtitle_text, text_of
 from emotion_llama.report.charts import Bar

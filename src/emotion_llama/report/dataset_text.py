@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 from emotion_llama.merr.overview import Overview
 from emotion_llama.merr.quality.measures import Measure
-from emotion_llama.merr.review_figures import ReviewStatistics, review_lines
+from emotion_llama.merr.review.figures import ReviewStatistics, review_lines
 from emotion_llama.merr.statistics import Statistics
 from emotion_llama.report.console import Printout
 from emotion_llama.report.dataset_page import NONE, plain, share_text, why_nothing

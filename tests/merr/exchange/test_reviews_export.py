@@ -17,8 +17,8 @@ from emotion_llama.merr.io.imports import import_files
 from emotion_llama.merr.io.rows import Choice
 from emotion_llama.merr.overview import look_over, overview_document
 from emotion_llama.merr.records import Json
-from emotion_llama.merr.review_records import Draft
-from emotion_llama.merr.reviews import put_review
+from emotion_llama.merr.review.records import Draft
+from emotion_llama.merr.review.store import put_review
 from emotion_llama.merr.store import Store
 from emotion_llama.report.dataset_page import render_dataset_page
 from emotion_llama.report.dataset_text import render_dataset_text

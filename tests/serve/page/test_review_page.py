@@ -14,8 +14,8 @@ from review_build import make_review_build, put_clip
 from samples import MODEL, make_field
 
 from emotion_llama.merr.io.export import export_build
-from emotion_llama.merr.review_records import Draft
-from emotion_llama.merr.reviews import history, newest_reviews, put_review
+from emotion_llama.merr.review.records import Draft
+from emotion_llama.merr.review.store import history, newest_reviews, put_review
 from emotion_llama.merr.store import Store
 
 KEY = "0123456789abcdef-key"

@@ -16,7 +16,7 @@ from emotion_llama.merr.io.merr_files import write_merr
 from emotion_llama.merr.io.parquet import write_parquet
 from emotion_llama.merr.io.rows import Choice, Rows, Written
 from emotion_llama.merr.io.sharegpt import write_sharegpt
-from emotion_llama.merr.review_figures import num_reviewed, review_lines
+from emotion_llama.merr.review.figures import num_reviewed, review_lines
 from emotion_llama.merr.statistics import by_size
 from emotion_llama.merr.store import Store
 

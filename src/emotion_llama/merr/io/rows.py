@@ -9,10 +9,10 @@ from typing import Literal, TypeAlias, get_args
 
 from emotion_llama.errors import InputError
 from emotion_llama.merr.records import Sample, StageRun
-from emotion_llama.merr.review_figures import ReviewCounter
-from emotion_llama.merr.review_fixes import with_fixes
-from emotion_llama.merr.review_records import Review
-from emotion_llama.merr.reviews import newest_reviews
+from emotion_llama.merr.review.figures import ReviewCounter
+from emotion_llama.merr.review.fixes import with_fixes
+from emotion_llama.merr.review.records import Review
+from emotion_llama.merr.review.store import newest_reviews
 from emotion_llama.merr.statistics import SPLITS, reason_kind
 from emotion_llama.merr.status import reason_group
 from emotion_llama.merr.store import Store

@@ -13,10 +13,19 @@ from fastapi.responses import FileResponse, Response
 from starlette.concurrency import run_in_threadpool
 
 from emotion_llama.merr.records import Sample
-from emotion_llama.merr.review_figures import num_disputed, num_reviewed
-from emotion_llama.merr.review_index import index, index_row, review_statistics
-from emotion_llama.merr.review_records import MAX_NAME, Draft, reviewer_name
-from emotion_llama.merr.reviews import Outdated, history, label_space, newest_reviews, put_review, reviewers
+from emotion_llama.merr.review.figures import num_disputed, num_reviewed
+from emotion_llama.merr.review.records import MAX_NAME, Draft, reviewer_name
+from emotion_llama.merr.review.store import (
+    Outdated,
+    history,
+    index,
+    index_row,
+    label_space,
+    newest_reviews,
+    put_review,
+    review_statistics,
+    reviewers,
+)
 from emotion_llama.merr.store import Store
 from emotion_llama.serve.auth import caller_of
 from emotion_llama.serve.problems import Problem, error_responses
@@ -26,6 +35,7 @@ from emotion_llama.serve.routes.review_schemas import (
     PictureName,
     ReviewFigures,
     ReviewSet,
+    Row,
     Rows,
     Shown,
 )
@@ -37,7 +47,6 @@ from emotion_llama.serve.routes.review_view import (
     clip_file,
     curves_of,
     plain_fixes,
-    row_of,
     send,
     shown,
 )
@@ -106,7 +115,7 @@ def _add_samples(api: APIRouter, folder: Path) -> None:
     async def samples(reviewer: Who = None) -> Rows:
         """A short row for each sample of the coarse set, with what this reviewer has decided."""
         rows = await _query(folder, lambda store: index(store, _name(reviewer)))
-        return Rows(samples=[row_of(row) for row in rows])
+        return Rows(samples=[Row(**row) for row in rows])
 
     @api.get(
         "/sample",

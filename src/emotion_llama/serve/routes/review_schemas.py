@@ -6,8 +6,8 @@ from typing import Annotated, Literal
 
 from pydantic import ConfigDict, Field, StringConstraints
 
-from emotion_llama.merr.review_index import Flag
-from emotion_llama.merr.review_records import MAX_COMMENT, MAX_NAME, Decision, FixKind
+from emotion_llama.merr.review.records import MAX_COMMENT, MAX_NAME, Decision, FixKind
+from emotion_llama.merr.review.store import Flag
 from emotion_llama.serve.problems import Schema
 
 Name = Annotated[str, StringConstraints(min_length=1, max_length=MAX_NAME, strip_whitespace=True)]
@@ -38,7 +38,7 @@ class ReviewSet(_Strict):
 
 
 class Row(_Strict):
-    """One sample of the list; see `merr.review_index.IndexRow`."""
+    """One sample of the list; see `merr.review.store.index`."""
 
     clip_id: str
     label: str | None
@@ -192,7 +192,7 @@ class PairFigures(_Strict):
 
 
 class ReviewFigures(_Strict):
-    """Progress and agreement; see `merr.review_figures.ReviewCounter.result`."""
+    """Progress and agreement; see `merr.review.figures.ReviewCounter.result`."""
 
     samples: int
     reviewed: int

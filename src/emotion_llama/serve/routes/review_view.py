@@ -15,8 +15,8 @@ from emotion_llama.face.peak import BLINK_UNIT
 from emotion_llama.merr.columns import column_of
 from emotion_llama.merr.measured import from_bytes
 from emotion_llama.merr.records import ClipRow, Field, Json, Sample
-from emotion_llama.merr.review_index import IndexRow
-from emotion_llama.merr.review_records import FIXABLE, Review, headline, state_of
+from emotion_llama.merr.review.records import FIXABLE, Review, headline, state_of
+from emotion_llama.merr.review.store import IndexRow
 from emotion_llama.merr.store import Store
 from emotion_llama.merr.values import label_of, part, peak_units
 from emotion_llama.records import AU_DESCRIPTIONS, ActionUnits
@@ -30,7 +30,6 @@ from emotion_llama.serve.routes.review_schemas import (
     Given,
     Peak,
     PictureName,
-    Row,
     Shown,
     ShownField,
     Unit,
@@ -146,7 +145,7 @@ def shown(store: Store, sample: Sample, row: IndexRow, history: Sequence[Review]
         clip_id=sample.clip.clip_id,
         state=state_of(sample),
         label=label_of(sample),
-        flags=list(row.flags),
+        flags=row["flags"],
         clip=_facts(sample.clip),
         media=_media(sample.clip),
         pictures=[name for name in PICTURES if artifact_file(store, sample, name) is not None],
@@ -172,14 +171,6 @@ def given(review: Review, sample: Sample) -> Given:
         reviewed_at=review.reviewed_at,
         holds=review.holds_for(sample),
     )
-
-
-def row_of(row: IndexRow) -> Row:
-    """A row of the index as the page lists it."""
-    return Row(
-        clip_id=row.clip_id, label=row.label, confidence=row.confidence, flags=list(row.flags), mine=row.mine,
-        reviews=row.reviews,
-    )  # fmt: skip
 
 
 def plain_fixes(fixes: Mapping[str, FixValue]) -> dict[str, Json]:

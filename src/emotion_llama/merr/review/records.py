@@ -1,9 +1,21 @@
-"""What a person said of a sample: decision, stars, comment and fixed fields, and which state of it was looked at."""
+"""What people said of a sample (decision, stars, comment, fixed fields), and what the reviews of several come to. Pure.
+
+The rule (own choice), over the newest review of each reviewer:
+
+- A review of a state that the sample is no longer in (a later build wrote a field anew, the media changed) is out of
+  date: it is counted and not used.
+- The sample is kept when more reviewers keep it (accept or fix) than reject it. A tie leaves it out, as disputed.
+- Its label is the one that most of those who keep it stand for: who accepts, or fixes something else, stands for the
+  label that is there. A tie leaves the sample out, as disputed.
+- Of any other field a fix goes before no fix, and the newest fix before older ones; a field that reviewers fixed in
+  different ways is counted.
+"""
 
 from __future__ import annotations
 
 import unicodedata
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Literal, get_args
@@ -11,6 +23,7 @@ from typing import Literal, get_args
 from emotion_llama.errors import InputError
 from emotion_llama.merr.columns import HEADLINES, column_of, key_of, value_hash
 from emotion_llama.merr.records import FieldKey, Json, Provenance, Sample
+from emotion_llama.merr.values import label_of
 
 # "withdraw" takes an earlier decision back: the sample is as if this reviewer had never seen it.
 Decision = Literal["accept", "fix", "reject", "withdraw"]
@@ -29,6 +42,14 @@ FIXABLE: Mapping[str, FixKind] = MappingProxyType(
         "fine_caption": "text",
     }
 )
+# "none": nobody has reviewed it as it is now.
+Outcome = Literal["none", "accepted", "fixed", "rejected", "disputed", "disputed label"]
+LEFT_OUT: Mapping[Outcome, str] = {
+    "rejected": "rejected by reviewers",
+    "disputed": "reviewers disagree: as many reject it as keep it",
+    "disputed label": "reviewers disagree on its label",
+}
+Fixes = Mapping[FieldKey, tuple[Json, Provenance]]  # new values, with the reviewer as their maker
 REVIEWER = "reviewer"  # the annotator's name in the provenance of a fixed field; its model is who fixed it
 MEDIA = "media"  # the clip's file among what was seen
 MAX_NAME, MAX_COMMENT = 60, 4000  # characters; own choice
@@ -134,11 +155,6 @@ def headline(name: str, value: Json) -> Json:
     return value
 
 
-def provenance_of(review: Review) -> Provenance:
-    """Where a field that a review fixed comes from."""
-    return Provenance(REVIEWER, review.reviewer, made_at=review.reviewed_at)
-
-
 def key_of_fix(column: str, sample: Sample) -> FieldKey:
     """The field of a column that people may fix.
 
@@ -150,3 +166,83 @@ def key_of_fix(column: str, sample: Sample) -> FieldKey:
         return found
     columns = ", ".join(column_of(key) for key in sorted(sample.fields) if key[0] in FIXABLE)
     raise InputError(f"{sample.clip.clip_id} has no field {column!r} that a reviewer can fix (it has: {columns})")
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What the reviews of one sample come to.
+
+    Attributes:
+        outcome: see the rule above; "fixed" where any field is changed.
+        fixes: what takes the place of what the build has.
+        reviews: those that hold for the sample as it is.
+        out_of_date: how many others there are.
+        disputed_columns: fields other than the label that reviewers fixed in different ways.
+    """
+
+    outcome: Outcome
+    fixes: Fixes = field(default_factory=dict)
+    reviews: tuple[Review, ...] = ()
+    out_of_date: int = 0
+    disputed_columns: tuple[str, ...] = ()
+
+    @property
+    def why_left_out(self) -> str | None:
+        """Why the sample is left out; None when it stays."""
+        return LEFT_OUT.get(self.outcome)
+
+
+def settle(sample: Sample, reviews: Sequence[Review]) -> Verdict:
+    """What the newest reviews of a sample, one a reviewer, come to.
+
+    Args:
+        sample: as the build has it.
+        reviews: `reviews.newest_reviews` of it.
+    """
+    valid = tuple(sorted((r for r in reviews if r.holds_for(sample)), key=lambda review: review.number))
+    stale = len(reviews) - len(valid)
+    if not valid:
+        return Verdict("none", out_of_date=stale)
+    keepers = [review for review in valid if review.keeps]
+    rejecting = len(valid) - len(keepers)
+    if len(keepers) <= rejecting:
+        return Verdict("disputed" if len(keepers) == rejecting else "rejected", {}, valid, stale)
+    labels = _most_frequent([stated_label(review, sample) for review in keepers])
+    fixes, disputed = _newest_fixes(keepers)
+    if len(labels) > 1:
+        return Verdict("disputed label", {}, valid, stale, disputed)
+    if labels[0] != label_of(sample):
+        named = [review for review in keepers if review.fixes.get("label") == labels[0]]
+        fixes["label"] = named[-1]
+    kept: Fixes = {
+        key: (review.fixes[column], Provenance(REVIEWER, review.reviewer, made_at=review.reviewed_at))
+        for column, review in fixes.items()
+        if (key := key_of(column)) is not None and key in sample.fields
+    }
+    return Verdict("fixed" if kept else "accepted", kept, valid, stale, disputed)
+
+
+def stated_label(review: Review, sample: Sample) -> str | None:
+    """The label that a reviewer who keeps the sample stands for."""
+    fixed = review.fixes.get("label")
+    return fixed if isinstance(fixed, str) else label_of(sample)
+
+
+def _most_frequent(labels: Sequence[str | None]) -> list[str | None]:
+    """The most frequent one; several where they are equally frequent."""
+    counts = Counter(labels)
+    return [label for label, count in counts.items() if count == max(counts.values())]
+
+
+def _newest_fixes(keepers: Sequence[Review]) -> tuple[dict[str, Review], tuple[str, ...]]:
+    """Column -> the newest review that fixes it, labels aside; and the columns that were fixed in different ways."""
+    newest: dict[str, Review] = {}
+    disputed = set()
+    for review in keepers:
+        for column, value in review.fixes.items():
+            if column == "label":
+                continue
+            if column in newest and newest[column].fixes[column] != value:
+                disputed.add(column)
+            newest[column] = review
+    return newest, tuple(sorted(disputed))

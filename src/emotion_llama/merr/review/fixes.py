@@ -8,7 +8,7 @@ from dataclasses import replace
 from emotion_llama.errors import InputError
 from emotion_llama.labels import LabelSpace
 from emotion_llama.merr.records import Field, FieldKey, Json, Provenance, PseudoLabel, Sample, StageRun, to_json
-from emotion_llama.merr.review_records import FIXABLE, REVIEWER, headline, key_of_fix
+from emotion_llama.merr.review.records import FIXABLE, REVIEWER, Fixes, headline, key_of_fix
 from emotion_llama.merr.values import part, source_of, text_of
 from emotion_llama.rules.reasoning import holds_label
 from emotion_llama.rules.wording import wording
@@ -17,7 +17,6 @@ MAX_LETTERS, MAX_PHRASES = 8000, 60  # of one text, and of one list; own choice,
 TAKEN_AWAY = "a reviewer took it away"
 OTHER_LABEL = "written for another label, which a reviewer changed"
 OTHER_TEXT = "of the description before a reviewer changed it"
-Fixes = Mapping[FieldKey, tuple[Json, Provenance]]
 
 
 def checked_fixes(fixes: Mapping[str, Json], sample: Sample, space: LabelSpace) -> dict[str, Json]:

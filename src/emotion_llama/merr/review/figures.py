@@ -9,8 +9,7 @@ from typing import Any, TypeAlias
 
 from emotion_llama.merr.columns import column_of
 from emotion_llama.merr.records import Sample
-from emotion_llama.merr.review_records import Review
-from emotion_llama.merr.review_verdicts import Outcome, Verdict, settle, stated_label
+from emotion_llama.merr.review.records import Outcome, Review, Verdict, settle, stated_label
 from emotion_llama.merr.statistics import by_size
 from emotion_llama.merr.values import is_coarse
 

@@ -1,0 +1,1 @@
+"""What people decide about the samples of a build: recorded, settled, applied and counted."""
