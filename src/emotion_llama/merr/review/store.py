@@ -135,7 +135,8 @@ def index(store: Store, reviewer: str | None) -> list[IndexRow]:
         # The few fields that matter, in one go.
         for clip_id, name, value in store.query(
             "SELECT f.clip_id, f.name, f.value FROM fields f "
-            "JOIN runs r ON r.clip_id = f.clip_id AND r.stage = f.stage AND r.current = 1 WHERE f.name IN ('label', 'conflicts', 'consistency') AND f.value IS NOT NULL"
+            "JOIN runs r ON r.clip_id = f.clip_id AND r.stage = f.stage AND r.current = 1 "
+            "WHERE f.name IN ('label', 'conflicts', 'consistency') AND f.value IS NOT NULL"
         ):
             if clip_id in found:
                 found[clip_id].setdefault(name, []).append(json.loads(value))
