@@ -14,6 +14,7 @@ import pytest
 from emotion_llama.errors import BackendError, InputError, MissingDependency
 from emotion_llama.face.backends import BACKENDS, load_backend, load_unit_reader
 from emotion_llama.face.backends import mediapipe_mesh as mesh_module
+from emotion_llama.face.backends.following import distinct, iou, observation
 from emotion_llama.face.backends.mediapipe_tasks import to_blendshapes, to_observations
 from merr_synth.render.face import ANNA, BEN, CLEO, DREW, DrawnFace, Placement, render
 
@@ -174,13 +175,13 @@ def test_second_mesh_of_the_same_face_is_left_out() -> None:
     """Two regions can slide onto one face; people side by side stay two."""
     mesh = np.zeros((478, 3), np.float32)
     mesh[0], mesh[1] = (0, 0, 0), (100, 100, 0)
-    sure, unsure = mesh_module._Face(mesh, 0.99), mesh_module._Face(mesh + 10, 0.7)
-    beside = mesh_module._Face(mesh + np.float32([60, 0, 0]), 0.8)
+    sure, unsure = observation(mesh, 0.99), observation(mesh + 10, 0.7)
+    beside = observation(mesh + np.float32([60, 0, 0]), 0.8)
     # 90 x 90 of 2 x 10000 - 8100 in common: 0.68; 40 x 100 of 20000 - 4000: 0.25.
-    assert mesh_module._iou(sure.box, unsure.box) == pytest.approx(8100 / 11900)
-    assert mesh_module._iou(sure.box, beside.box) == pytest.approx(0.25)
-    assert mesh_module._iou((0, 0, 1, 1), (2, 2, 3, 3)) == 0.0
-    assert mesh_module._distinct([unsure, sure, beside]) == [sure, beside]
+    assert iou(sure.box_xyxy, unsure.box_xyxy) == pytest.approx(8100 / 11900)
+    assert iou(sure.box_xyxy, beside.box_xyxy) == pytest.approx(0.25)
+    assert iou((0, 0, 1, 1), (2, 2, 3, 3)) == 0.0
+    assert distinct([unsure, sure, beside]) == [sure, beside]
 
 
 def test_options_out_of_range() -> None:

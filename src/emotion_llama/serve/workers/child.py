@@ -172,7 +172,7 @@ class Child:
         """Document and page, by the clip's shown name and without folders of the server."""
         from emotion_llama.documents import analysis_document
         from emotion_llama.report.analysis_page import render_page
-        from emotion_llama.report.pictures import peak_pictures
+        from emotion_llama.report.images import peak_images
 
         settings = dict(analysis.settings)
         if request["options"]["asr_model"] is not None:
@@ -181,8 +181,8 @@ class Child:
         shown = replace(analysis, clip=clip, settings=settings)
         texts = {"document": analysis_document(shown, curves=request["curves"]).model_dump_json()}
         if request["html"]:
-            pictures = peak_pictures(self._analyzer, analysis)  # from the clip where it lies
-            texts["html"] = render_page(shown, pictures, versions=shown.versions)
+            images = peak_images(self._analyzer, analysis)  # from the clip where it lies
+            texts["html"] = render_page(shown, images, versions=shown.versions)
         folder = f"{Path(request['path']).parent}{os.sep}"
         return {name: text.replace(folder, "") for name, text in texts.items()}
 
