@@ -215,7 +215,7 @@ class SplitsPart(Part):
 
 
 class AnnotatorsPart(Part):
-    """Who answers which question: `name` and the options of `annotators.load.load_annotator`."""
+    """Who answers which question: `name` and the options of `merr.annotators.load_annotator`."""
 
     expression: AnnotatorConfig = Field({"name": "rules"}, description="Phrases for the face at its peak.")
     visual: AnnotatorConfig = Field({"name": "rules"}, description="What the peak frame shows.")
