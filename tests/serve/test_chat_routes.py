@@ -54,7 +54,7 @@ class StandInAnswering:
 
 class StandInEngine:
     def __init__(self) -> None:
-        self.figures: dict[str, Any] = {}
+        self.counts: dict[str, Any] = {}
         self.pieces: list[str | Exception] = ["The ", "face ", "smiles."]
         self.finish = "stop"
         self.prediction = Prediction("happy", CHANCES, "Because.", "", "toy")
@@ -68,7 +68,7 @@ class StandInEngine:
 
     async def close(self, grace_seconds: float = 10.0) -> None: ...
 
-    async def read(self, model: str, seen: SeenArrays) -> Prediction:
+    async def predict(self, model: str, seen: SeenArrays) -> Prediction:
         self.reads.append((model, seen))
         return self.prediction
 

@@ -19,8 +19,11 @@ from emotion_llama.predictors.emotion_llama import EmotionLlamaPredictor
 from emotion_llama.prompts.builder import Turn
 from emotion_llama.prompts.tokenise import load_tokenizer
 from emotion_llama.records import Missing, Prediction
-from emotion_llama.serve.engine import Answering, Busy, Engine, ForgottenClip
+from emotion_llama.serve.engine import Engine
+from emotion_llama.serve.errors import Busy
+from emotion_llama.serve.model_thread import ForgottenClip
 from emotion_llama.serve.questions import Question, SeenArrays
+from emotion_llama.serve.request_queue import TextAnswer
 
 GOLDEN = Path(__file__).parents[1] / "golden"
 DRAW = np.random.default_rng(9)
@@ -134,7 +137,7 @@ async def until(condition: Callable[[], object]) -> None:
     raise AssertionError("it did not happen")
 
 
-async def collect(answering: Answering) -> list[str]:
+async def collect(answering: TextAnswer) -> list[str]:
     return [piece async for piece in answering]
 
 
@@ -142,9 +145,9 @@ def test_requests_that_come_together_are_answered_together() -> None:
     predictor = ScriptedPredictor()
 
     async def test(engine: Engine) -> None:
-        answers = await asyncio.gather(*(engine.read("m", seen(w, w)) for w in ("a", "b", "c", "d", "e")))
+        answers = await asyncio.gather(*(engine.predict("m", seen(w, w)) for w in ("a", "b", "c", "d", "e")))
         assert [answer.label for answer in answers] == ["a", "b", "c", "d", "e"]
-        figures = engine.figures["m"]
+        figures = engine.counts["m"]
         assert dict(figures.batch_sizes) == {4: 1, 1: 1}
         assert (figures.answers, figures.encodes, figures.failures, figures.waiting) == (5, 5, 0, 0)
 
@@ -157,7 +160,7 @@ def test_one_bad_clip_costs_one_answer() -> None:
 
     async def test(engine: Engine) -> None:
         words = ("a", "bad", "empty", "damaged", "b")
-        reads = [engine.read("m", seen("", w)) for w in words]
+        reads = [engine.predict("m", seen("", w)) for w in words]
         a, bad, empty, damaged, b = await asyncio.gather(*reads, return_exceptions=True)
         assert isinstance(a, Prediction)
         assert isinstance(b, Prediction)
@@ -167,7 +170,7 @@ def test_one_bad_clip_costs_one_answer() -> None:
         assert str(bad) == "the model 'm' failed (RuntimeError: CUDA out of memory.)"
         assert isinstance(damaged, BackendError)
         assert "a broken array" in str(damaged)
-        assert (engine.figures["m"].answers, engine.figures["m"].failures) == (3, 2)
+        assert (engine.counts["m"].answers, engine.counts["m"].failures) == (3, 2)
 
     run(predictor, test)
     assert predictor.batches == [["a", "bad", "b"], ["a"], ["bad"], ["b"]]
@@ -178,12 +181,12 @@ def test_a_clip_is_encoded_once_and_forgotten_last() -> None:
 
     async def test(engine: Engine) -> None:
         for key, words in (("x", "a"), ("x", "b"), ("", "c"), ("", "d"), ("y", "e")):
-            assert (await engine.read("m", seen(key, words))).label == words
+            assert (await engine.predict("m", seen(key, words))).label == words
         assert predictor.encoded == ["x", "", "", "y"]  # without a key nothing is kept
         assert await collect(engine.ask("m", seen("x", "f"), Question("hello there"))) == ["hello", "there"]
         assert await collect(engine.ask("m", "y", Question(task="reason"))) == ["e"]
-        assert engine.figures["m"].cache_hits == 3
-        await engine.read("m", seen("z", "g"))  # the third of two: "x" was used before "y"
+        assert engine.counts["m"].cache_hits == 3
+        await engine.predict("m", seen("z", "g"))  # the third of two: "x" was used before "y"
         with pytest.raises(ForgottenClip, match="the clip 'x' is not known, or no longer; give it again"):
             await collect(engine.ask("m", "x", Question(task="reason")))
         assert await collect(engine.ask("m", "y", Question(task="reason"))) == ["e"]
@@ -204,7 +207,7 @@ def test_questions_take_turns_and_tell_their_lengths() -> None:
         assert await collect(second) == ["4", "5"]
         assert await collect(second) == []
         assert (first.prompt_tokens, first.completion_tokens, first.finish_reason) == (7, 3, "length")
-        figures = engine.figures["m"]
+        figures = engine.counts["m"]
         assert (figures.questions, figures.tokens, figures.asking) == (2, 5, 0)
 
     run(predictor, test)
@@ -228,7 +231,7 @@ def test_readings_go_on_between_the_words_of_an_answer() -> None:
     async def test(engine: Engine) -> None:
         asked = engine.ask("m", seen("a"), Question(" ".join(["word"] * 20_000)))
         assert await anext(asked) == "word"
-        assert (await asyncio.wait_for(engine.read("m", seen("b", "b")), 10)).label == "b"
+        assert (await asyncio.wait_for(engine.predict("m", seen("b", "b")), 10)).label == "b"
         assert asked.finish_reason is None
         await asked.aclose()
 
@@ -249,7 +252,7 @@ def test_a_client_that_leaves_ends_the_writing(how: str) -> None:
             del asked
         await until(lambda: predictor.writers[0].closed)
         assert predictor.writers[0].completion_tokens < 1_000_000
-        await until(lambda: engine.figures["m"].asking == 0)
+        await until(lambda: engine.counts["m"].asking == 0)
 
     run(predictor, test)
 
@@ -259,9 +262,9 @@ def test_a_client_that_leaves_before_its_turn_is_not_read() -> None:
 
     async def test(engine: Engine) -> None:
         predictor.gate.clear()
-        running = asyncio.create_task(engine.read("m", seen("a", "a")))
+        running = asyncio.create_task(engine.predict("m", seen("a", "a")))
         await until(lambda: predictor.encoded == ["a"])
-        gone = asyncio.create_task(engine.read("m", seen("b", "b")))
+        gone = asyncio.create_task(engine.predict("m", seen("b", "b")))
         asked = engine.ask("m", seen("c"), Question("why"))
         await asyncio.sleep(0)
         gone.cancel()
@@ -270,7 +273,7 @@ def test_a_client_that_leaves_before_its_turn_is_not_read() -> None:
             await gone
         predictor.gate.set()
         assert (await running).label == "a"
-        assert (await engine.read("m", seen("d", "d"))).label == "d"
+        assert (await engine.predict("m", seen("d", "d"))).label == "d"
         assert predictor.encoded == ["a", "d"]
 
     run(predictor, test, max_wait_ms=0.0)
@@ -293,9 +296,9 @@ def test_an_answer_that_cannot_be_given_says_so() -> None:
         with pytest.raises(BackendError, match=r"failed \(RuntimeError: out of memory\)$"):
             await anext(broken)
         assert await collect(broken) == []
-        assert engine.figures["m"].failures == 5
+        assert engine.counts["m"].failures == 5
         with pytest.raises(InputError, match=r"no model 'x' is asked here \(there are: m\)"):
-            await engine.read("x", seen("a"))
+            await engine.predict("x", seen("a"))
         with pytest.raises(InputError, match="no model 'x'"):
             engine.ask("x", seen("a"), Question("why"))
 
@@ -307,11 +310,11 @@ def test_a_full_line_is_busy() -> None:
 
     async def test(engine: Engine) -> None:
         predictor.gate.clear()
-        reads = [asyncio.create_task(engine.read("m", seen("a", "a")))]
+        reads = [asyncio.create_task(engine.predict("m", seen("a", "a")))]
         await until(lambda: predictor.encoded)
-        reads += [asyncio.create_task(engine.read("m", seen("a", "a"))) for _ in range(3)]
-        await until(lambda: engine.figures["m"].waiting == 3)
-        for refused in (engine.read("m", seen("a")), collect_later(engine)):
+        reads += [asyncio.create_task(engine.predict("m", seen("a", "a"))) for _ in range(3)]
+        await until(lambda: engine.counts["m"].waiting == 3)
+        for refused in (engine.predict("m", seen("a")), collect_later(engine)):
             with pytest.raises(Busy, match="3 requests for the model 'm' are waiting already") as caught:
                 await refused
             assert caught.value.retry_after_seconds >= 1
@@ -329,7 +332,7 @@ def test_two_hundred_clients_with_bad_ones_among_them() -> None:
 
     async def test(engine: Engine) -> None:
         words = ["bad" if n % 5 == 0 else str(n) for n in range(200)]
-        reads = [engine.read("m", seen(str(n), word)) for n, word in enumerate(words)]
+        reads = [engine.predict("m", seen(str(n), word)) for n, word in enumerate(words)]
         answers = await asyncio.gather(*reads, return_exceptions=True)
         for word, answer in zip(words, answers, strict=True):
             if word == "bad":
@@ -350,7 +353,7 @@ def test_closing_finishes_what_runs_and_takes_nothing_new() -> None:
 
     async def test(engine: Engine) -> None:
         predictor.gate.clear()
-        reads = [asyncio.create_task(engine.read("m", seen(w, w))) for w in "ab"]
+        reads = [asyncio.create_task(engine.predict("m", seen(w, w))) for w in "ab"]
         asked = engine.ask("m", seen("c"), Question("one two"))
         await asyncio.sleep(0)
         threading.Timer(0.1, predictor.gate.set).start()
@@ -358,7 +361,7 @@ def test_closing_finishes_what_runs_and_takes_nothing_new() -> None:
         answers.extend(await asyncio.gather(*reads))
         assert await collect(asked) == ["one", "two"]
         with pytest.raises(Busy, match="0 requests"):
-            await engine.read("m", seen("a"))
+            await engine.predict("m", seen("a"))
 
     run(predictor, test, max_batch=1)
     assert [answer.label for answer in answers] == ["a", "b"]
@@ -369,7 +372,7 @@ def test_after_the_grace_the_rest_is_given_up() -> None:
 
     async def test(engine: Engine) -> None:
         predictor.gate.clear()
-        reads = [asyncio.create_task(engine.read("m", seen(w, w))) for w in "abc"]
+        reads = [asyncio.create_task(engine.predict("m", seen(w, w))) for w in "abc"]
         asked = engine.ask("m", seen("d"), Question("one"))
         await until(lambda: predictor.encoded)
         start = time.monotonic()
@@ -428,12 +431,12 @@ def test_answers_of_many_clients_are_those_of_one(toy: EmotionLlamaPredictor) ->
     alone = [toy.predict([clip.sample()])[0] for clip in clips]
 
     async def test(engine: Engine) -> None:
-        together = await asyncio.gather(*(engine.read("m", clip) for clip in clips))
+        together = await asyncio.gather(*(engine.predict("m", clip) for clip in clips))
         for one, many in zip(alone, together, strict=True):
             assert one.probabilities is not None
             assert many.probabilities == pytest.approx(dict(one.probabilities), abs=1e-5)
             assert (many.label, many.raw_text) == (one.label, one.raw_text)
-        assert max(engine.figures["m"].batch_sizes) > 1
+        assert max(engine.counts["m"].batch_sizes) > 1
 
     run(toy, test, max_batch=4)
 
@@ -453,14 +456,14 @@ def test_a_follow_up_runs_no_encoder(toy: EmotionLlamaPredictor, monkeypatch: py
 
     async def test(engine: Engine) -> None:
         passes.clear()
-        await engine.read("m", clip)
+        await engine.predict("m", clip)
         assert sorted(passes) == ["audio_tower", "face_tower", "temporal_tower", "vision_tower"]
         for again in (replace(clip, words="Something else."), clip, "one"):
             await collect(engine.ask("m", again, Question(task="visual", max_new_tokens=3)))
         pieces = await collect(engine.ask("m", clip, Question(task="reason", max_new_tokens=5)))
         assert "".join(pieces) == expected
-        await engine.read("m", replace(clip, words="Well."))
+        await engine.predict("m", replace(clip, words="Well."))
         assert len(passes) == 4
-        assert (engine.figures["m"].encodes, engine.figures["m"].cache_hits) == (1, 5)
+        assert (engine.counts["m"].encodes, engine.counts["m"].cache_hits) == (1, 5)
 
     run(toy, test)

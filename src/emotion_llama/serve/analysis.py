@@ -144,7 +144,7 @@ def _answer(state: ServeState, name: str, answered: Answered | None) -> Answer |
         return None
 
     async def answer(seen: SeenArrays) -> Prediction:
-        prediction = await engine.read(name, seen)
+        prediction = await engine.predict(name, seen)
         if answered is not None:
             answered(prediction)
         return prediction

@@ -8,24 +8,20 @@ from typing import TYPE_CHECKING
 
 from emotion_llama.errors import InputError
 from emotion_llama.records import Prediction
-from emotion_llama.serve.answering import Answering, Asked, Reading, Sheet
-from emotion_llama.serve.batching import Line
-from emotion_llama.serve.errors import Busy
-from emotion_llama.serve.model_thread import EngineFigures, ForgottenClip, ModelThread
+from emotion_llama.serve.model_thread import EngineCounts, ModelThread
 from emotion_llama.serve.questions import Question, SeenArrays
+from emotion_llama.serve.request_queue import PredictRequest, RequestQueue, TextAnswer, TextBuffer, TextRequest
 
 if TYPE_CHECKING:
     from emotion_llama.predictors import Predictor
 
-__all__ = ["Answering", "Busy", "Engine", "EngineFigures", "ForgottenClip"]
-
 
 class Engine:
-    """Models behind bounded lines. Used from one event loop, between `start` and `close`.
+    """Models behind bounded queues. Used from one event loop, between `start` and `close`.
 
     Args:
-        predictors: name -> predictor; one of measurements alone (`frame_policy` None) is left to the children.
-        max_batch: readings that are answered together, and questions that are answered side by side.
+        predictors: name -> predictor; one over measurements (`frame_policy` None) runs in the children.
+        max_batch: samples that are predicted together, and texts that are written side by side.
         max_wait_ms: how long the first of a batch waits for others.
         max_queue: requests that may wait for a model.
         cache_clips: clips whose features are kept, the last used, for each model.
@@ -40,17 +36,17 @@ class Engine:
         max_queue: int = 64,
         cache_clips: int = 256,
     ) -> None:
-        self._lines: dict[str, Line[Reading, Asked]] = {}
+        self._queues: dict[str, RequestQueue] = {}
         self._threads: dict[str, ModelThread] = {}
         for name, predictor in predictors.items():
             if predictor.frame_policy is None:
                 continue
-            line: Line[Reading, Asked] = Line(
+            queue = RequestQueue(
                 f"requests for the model {name!r}", max_waiting=max_queue, max_batch=max_batch,
                 max_wait_seconds=max_wait_ms / 1000,
             )  # fmt: skip
-            self._lines[name] = line
-            self._threads[name] = ModelThread(name, predictor, line, max_questions=max_batch, cache_clips=cache_clips)
+            self._queues[name] = queue
+            self._threads[name] = ModelThread(name, predictor, queue, max_questions=max_batch, cache_clips=cache_clips)
 
     @property
     def models(self) -> tuple[str, ...]:
@@ -58,9 +54,9 @@ class Engine:
         return tuple(self._threads)
 
     @property
-    def figures(self) -> Mapping[str, EngineFigures]:
+    def counts(self) -> Mapping[str, EngineCounts]:
         """Model -> what it has done."""
-        return {name: thread.figures for name, thread in self._threads.items()}
+        return {name: thread.counts for name, thread in self._threads.items()}
 
     async def start(self) -> None:
         """Start the threads and let every model answer once, so that the first client does not pay for it.
@@ -72,45 +68,45 @@ class Engine:
 
     async def close(self, grace_seconds: float = 10.0) -> None:
         """Take nothing new, let what runs finish within the grace, and give the rest up."""
-        for line in self._lines.values():
-            line.close()
+        for queue in self._queues.values():
+            queue.close()
         await asyncio.gather(*(thread.join(grace_seconds) for thread in self._threads.values()))
 
-    async def read(self, model: str, seen: SeenArrays) -> Prediction:
-        """Label, probabilities and reasons of what was seen.
+    async def predict(self, model: str, seen: SeenArrays) -> Prediction:
+        """Label, probabilities and reasons for a sample.
 
         Raises:
             InputError: there is no such model.
-            Busy: the line is full, or the server is about to stop.
+            Busy: the queue is full, or the server is about to stop.
             BackendError: the model failed.
         """
         loop = asyncio.get_running_loop()
-        reading = Reading(seen, loop.create_future(), loop)
-        self._line(model).put_reading(reading)
-        return await reading.future
+        request = PredictRequest(seen, loop.create_future(), loop)
+        self._queue(model).put(request)
+        return await request.future
 
-    def ask(self, model: str, clip: str | SeenArrays, question: Question) -> Answering:
+    def ask(self, model: str, clip: str | SeenArrays, question: Question) -> TextAnswer:
         """The answer to a question, piece by piece; a plain call, not a coroutine: `async for x in engine.ask(...)`.
 
         Args:
             model: its name.
-            clip: what was seen, whose features are taken from the cache where they are there; or a clip key, which
-                asks with the words that were told with it last.
+            clip: the sample, whose features are taken from the cache where they are there; or a clip key, with the
+                transcript that came with it last.
             question: what is asked.
 
         Raises:
             InputError: there is no such model.
-            Busy: the line is full, or the server is about to stop.
+            Busy: the queue is full, or the server is about to stop.
             (with the first piece) ForgottenClip: the features of that key are gone.
             (with the first piece) InputError: nothing was measured of the clip, its sound or the chat is too long for
                 the model, or the task is not for its weights.
             (with any piece) BackendError: the model failed.
         """
-        sheet = Sheet(asyncio.get_running_loop())
-        self._line(model).put_question(Asked(clip, question, sheet))
-        return Answering(sheet)
+        buffer = TextBuffer(asyncio.get_running_loop())
+        self._queue(model).put(TextRequest(clip, question, buffer))
+        return TextAnswer(buffer)
 
-    def _line(self, model: str) -> Line[Reading, Asked]:
-        if model not in self._lines:
-            raise InputError(f"no model {model!r} is asked here (there are: {', '.join(self._lines) or 'none'})")
-        return self._lines[model]
+    def _queue(self, model: str) -> RequestQueue:
+        if model not in self._queues:
+            raise InputError(f"no model {model!r} is asked here (there are: {', '.join(self._queues) or 'none'})")
+        return self._queues[model]

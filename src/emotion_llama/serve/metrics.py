@@ -11,7 +11,7 @@ from prometheus_client.process_collector import ProcessCollector
 from prometheus_client.registry import Collector
 
 if TYPE_CHECKING:
-    from emotion_llama.serve.engine import EngineFigures
+    from emotion_llama.serve.model_thread import EngineCounts
     from emotion_llama.serve.workers.pool import PoolState
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
@@ -67,7 +67,7 @@ class Metrics:
         """Show a value that another part keeps; it is asked for at each scrape."""
         Gauge(f"emotion_llama_{name}", help_text, registry=self.registry).set_function(value)
 
-    def watch_models(self, pool: Callable[[], PoolState], engine: Callable[[], Mapping[str, EngineFigures]]) -> None:
+    def watch_models(self, pool: Callable[[], PoolState], engine: Callable[[], Mapping[str, EngineCounts]]) -> None:
         """Show what pool and engine (model -> counts) have done; both are asked at each scrape."""
         self.registry.register(_PoolAndEngine(pool, engine))
 
@@ -77,7 +77,7 @@ class Metrics:
 
 
 class _PoolAndEngine(Collector):
-    def __init__(self, pool: Callable[[], PoolState], engine: Callable[[], Mapping[str, EngineFigures]]) -> None:
+    def __init__(self, pool: Callable[[], PoolState], engine: Callable[[], Mapping[str, EngineCounts]]) -> None:
         self._pool, self._engine = pool, engine
 
     def describe(self) -> Iterable[Metric]:

@@ -1,4 +1,4 @@
-"""The thread of one model: encodes, answers and writes for whoever stands in its line."""
+"""The thread of one model: encodes, predicts and writes what waits in its queue."""
 
 from __future__ import annotations
 
@@ -16,9 +16,16 @@ import numpy as np
 from emotion_llama.errors import BackendError, EmotionLlamaError, InputError
 from emotion_llama.prompts.builder import Turn
 from emotion_llama.records import Prediction
-from emotion_llama.serve.answering import Answering, Asked, Reading, Sheet
-from emotion_llama.serve.batching import Kept, Line, Taken
 from emotion_llama.serve.questions import Question, SeenArrays
+from emotion_llama.serve.request_queue import (
+    Batch,
+    LruCache,
+    PredictRequest,
+    RequestQueue,
+    TextAnswer,
+    TextBuffer,
+    TextRequest,
+)
 
 if TYPE_CHECKING:
     from emotion_llama.predictors import Predictor, Sample
@@ -31,18 +38,18 @@ _COUNTED = ("answers", "questions", "tokens", "encodes", "cache_hits", "failures
 
 
 class ForgottenClip(InputError):
-    """The features of a clip are no longer kept; give what was seen again."""
+    """The features of a clip are no longer kept; give its arrays again."""
 
 
 @dataclass(frozen=True)
-class EngineFigures:
+class EngineCounts:
     """What one model has done since it was warm; for /metrics and tests.
 
     Attributes:
         waiting: requests that wait now.
         asking: questions that are being answered now.
         batch_sizes: size -> how many batches of labels and reasons had it.
-        answers: readings answered, declined ones among them.
+        answers: predictions made, declined ones among them.
         questions: questions begun.
         tokens: tokens written for questions.
         encodes: how often encoders ran over a clip.
@@ -63,40 +70,27 @@ class EngineFigures:
     busy_seconds: float
 
 
-@dataclass(eq=False)
-class _Writing:
-    sheet: Sheet
-    writer: TextStream
-    tokens: int = 0
-
-
 class ModelThread:
     """Runs one predictor in a thread of its own: torch models are not asked from several at once.
 
-    Readings and questions share its time: after a batch of readings, questions are written on for as long as the
-    batch took.
+    Predictions and texts share its time: after a batch of predictions, texts are continued for as long as the batch
+    took.
 
     Args:
         name: of the model.
         predictor: of the model.
-        line: where requests come from.
+        queue: where requests come from.
         max_questions: that are written side by side, each with a cache of its own in memory.
         cache_clips: clips whose features are kept.
     """
 
     def __init__(
-        self,
-        name: str,
-        predictor: Predictor,
-        line: Line[Reading, Asked],
-        *,
-        max_questions: int,
-        cache_clips: int,
+        self, name: str, predictor: Predictor, queue: RequestQueue, *, max_questions: int, cache_clips: int
     ) -> None:
-        self._name, self._predictor, self._line, self._max_questions = name, predictor, line, max_questions
-        self._kept: Kept[Sample] = Kept(cache_clips)
-        self._writings: list[_Writing] = []
-        self._taken: Taken[Reading, Asked] = Taken([], [])  # what the thread took last
+        self._name, self._predictor, self._queue, self._max_questions = name, predictor, queue, max_questions
+        self._kept: LruCache[Sample] = LruCache(cache_clips)
+        self._writing: list[tuple[TextBuffer, TextStream]] = []
+        self._batch: Batch = ([], [])  # what the thread took last
         self._gives_up = False
         self._batch_sizes: Counter[int] = Counter()
         self._counts: Counter[str] = Counter()
@@ -105,11 +99,11 @@ class ModelThread:
         self._thread = threading.Thread(target=self._run, name=f"model {name}", daemon=True)
 
     @property
-    def figures(self) -> EngineFigures:
+    def counts(self) -> EngineCounts:
         """What it has done so far."""
         counts = {name: self._counts[name] for name in _COUNTED}
-        return EngineFigures(
-            waiting=len(self._line), asking=len(self._writings), batch_sizes=MappingProxyType(dict(self._batch_sizes)),
+        return EngineCounts(
+            waiting=len(self._queue), asking=len(self._writing), batch_sizes=MappingProxyType(dict(self._batch_sizes)),
             busy_seconds=self._busy_seconds, **counts,
         )  # fmt: skip
 
@@ -121,12 +115,12 @@ class ModelThread:
         """
         loop = asyncio.get_running_loop()
         warm: asyncio.Future[Prediction] = loop.create_future()
-        self._line.put_reading(Reading(_picture_of_nothing(), warm, loop))
+        self._queue.put(PredictRequest(_blank_sample(), warm, loop))
         self._thread.start()
         await warm
-        sheet = Sheet(loop)
-        self._line.put_question(Asked(_picture_of_nothing(), Question(task="emotion", max_new_tokens=2), sheet))
-        async for _ in Answering(sheet):
+        buffer = TextBuffer(loop)
+        self._queue.put(TextRequest(_blank_sample(), Question(task="emotion", max_new_tokens=2), buffer))
+        async for _ in TextAnswer(buffer):
             pass
         self._counts.clear()
         self._batch_sizes.clear()
@@ -137,50 +131,51 @@ class ModelThread:
             return
         await asyncio.to_thread(self._thread.join, seconds)
         self._gives_up = True
-        left = self._line.clear()
         # Those that were taken may be answered already; a second outcome changes nothing.
-        for reading in [*left.readings, *self._taken.readings]:
-            reading.settle(BackendError(_STOPPED))
-        asked = [*left.questions, *self._taken.questions]
-        for sheet in [*(one.sheet for one in asked), *(one.sheet for one in self._writings)]:
-            sheet.fail(BackendError(_STOPPED))
+        for predictions, texts in (self._queue.clear(), self._batch):
+            for request in predictions:
+                request.settle(BackendError(_STOPPED))
+            for text in texts:
+                text.buffer.fail(BackendError(_STOPPED))
+        for buffer, _ in self._writing:
+            buffer.fail(BackendError(_STOPPED))
 
     # --- in the thread ----------------------------------------------------------------------------------------------
 
     def _run(self) -> None:
         while not self._gives_up:
-            room = self._max_questions - len(self._writings)
-            taken = self._line.take(room, is_idle=not self._writings)
-            if taken is None and not self._writings:
+            room = self._max_questions - len(self._writing)
+            batch = self._queue.take(room, is_idle=not self._writing)
+            if batch is None and not self._writing:
                 return
-            self._taken = taken or Taken([], [])
+            self._batch = predictions, texts = batch or ([], [])
             start = time.perf_counter()
-            if self._taken.readings:
-                self._read(self._taken.readings)
-                self._line.took(time.perf_counter() - start, len(self._taken.readings))
-            until = 2 * time.perf_counter() - start  # as long again as the readings took
-            for asked in self._taken.questions:
-                self._begin(asked)
-            self._taken = Taken([], [])
+            if predictions:
+                self._predict(predictions)
+                self._queue.took(time.perf_counter() - start, len(predictions))
+            until = 2 * time.perf_counter() - start  # as long again as the predictions took
+            for text in texts:
+                self._begin(text)
+            self._batch = ([], [])
             self._write_round()
-            while self._writings and time.perf_counter() < until and not self._gives_up:
+            while self._writing and time.perf_counter() < until and not self._gives_up:
                 self._write_round()
             self._busy_seconds += time.perf_counter() - start
 
-    def _read(self, readings: Sequence[Reading]) -> None:
-        ready: list[tuple[Reading, Sample]] = []
-        for reading in readings:
-            if reading.future.cancelled():
+    def _predict(self, requests: Sequence[PredictRequest]) -> None:
+        ready: list[tuple[PredictRequest, Sample]] = []
+        for request in requests:
+            if request.future.cancelled():
                 continue
-            sample = self._guarded(self._encode, reading.seen)
+            sample = self._guarded(self._encode, request.seen)
             if isinstance(sample, Exception | Prediction):
-                self._settle(reading, sample)
+                self._settle(request, sample)
             else:
-                ready.append((reading, sample))
+                ready.append((request, sample))
         if ready:
             self._answer(ready)
 
-    def _answer(self, ready: Sequence[tuple[Reading, Sample]]) -> None:
+    def _answer(self, ready: Sequence[tuple[PredictRequest, Sample]]) -> None:
         answers = self._guarded(self._predictor.predict, [sample for _, sample in ready])
         if isinstance(answers, Exception) and len(ready) > 1:
             # One clip, or too little memory for all of them: each for itself, so that one costs one answer. The error's
@@ -191,29 +186,29 @@ class ModelThread:
             return
         self._batch_sizes[len(ready)] += 1
         outcomes: Sequence[Prediction | Exception] = [answers] if isinstance(answers, Exception) else answers
-        for (reading, _), outcome in zip(ready, outcomes, strict=True):
-            self._settle(reading, outcome)
+        for (request, _), outcome in zip(ready, outcomes, strict=True):
+            self._settle(request, outcome)
 
-    def _settle(self, reading: Reading, outcome: Prediction | Exception) -> None:
+    def _settle(self, request: PredictRequest, outcome: Prediction | Exception) -> None:
         self._counts["failures" if isinstance(outcome, Exception) else "answers"] += 1
-        reading.settle(outcome)
+        request.settle(outcome)
 
-    def _begin(self, asked: Asked) -> None:
-        if asked.sheet.is_left:
+    def _begin(self, request: TextRequest) -> None:
+        if request.buffer.is_abandoned:
             return
         self._counts["questions"] += 1
-        writer = self._guarded(self._writer, asked)
-        if isinstance(writer, Exception):
+        stream = self._guarded(self._stream, request)
+        if isinstance(stream, Exception):
             self._counts["failures"] += 1
-            asked.sheet.fail(writer)
+            request.buffer.fail(stream)
         else:
-            self._writings.append(_Writing(asked.sheet, writer))
+            self._writing.append((request.buffer, stream))
 
-    def _writer(self, asked: Asked) -> TextStream:
-        sample = self._recall(asked.clip) if isinstance(asked.clip, str) else self._encode(asked.clip)
+    def _stream(self, request: TextRequest) -> TextStream:
+        sample = self._recall(request.clip) if isinstance(request.clip, str) else self._encode(request.clip)
         if isinstance(sample, Prediction):
             raise InputError(f"there is nothing to ask about: {sample.problem}")
-        question = asked.question
+        question = request.question
         return self._predictor.stream(
             sample, (*question.history, Turn(question.instruction)), task=question.task or "free",
             temperature=question.temperature, top_p=question.top_p, max_new_tokens=question.max_new_tokens,
@@ -222,27 +217,26 @@ class ModelThread:
 
     def _write_round(self) -> None:
         """A piece for each question that is being answered."""
-        self._writings = [writing for writing in self._writings if self._write(writing)]
+        self._writing = [(buffer, stream) for buffer, stream in self._writing if self._write(buffer, stream)]
 
-    def _write(self, writing: _Writing) -> bool:
+    def _write(self, buffer: TextBuffer, stream: TextStream) -> bool:
         """Write a piece; whether there is more to write."""
-        sheet, writer = writing.sheet, writing.writer
-        if sheet.is_left:
-            writer.close()
+        if buffer.is_abandoned:
+            stream.close()
             return False
-        piece = self._guarded(next, writer, None)
-        self._counts["tokens"] += writer.completion_tokens - writing.tokens
-        writing.tokens = writer.completion_tokens
+        before = stream.completion_tokens
+        piece = self._guarded(next, stream, None)
+        self._counts["tokens"] += stream.completion_tokens - before
         if isinstance(piece, Exception):
             self._counts["failures"] += 1
-            sheet.fail(piece)
+            buffer.fail(piece)
             return False
         if piece is not None:
-            sheet.write(piece, writer.prompt_tokens, writer.completion_tokens)
-        # Told with the last piece, not a round later.
-        if writer.finish_reason is None:
+            buffer.write(piece, stream.prompt_tokens, stream.completion_tokens)
+        # The end is sent with the last piece, not a round later.
+        if stream.finish_reason is None:
             return True
-        sheet.end(writer.finish_reason, writer.prompt_tokens, writer.completion_tokens)
+        buffer.end(stream.finish_reason, stream.prompt_tokens, stream.completion_tokens)
         return False
 
     def _guarded(self, do: Callable[..., T], *args: Any) -> T | Exception:
@@ -251,7 +245,7 @@ class ModelThread:
             return do(*args)
         except EmotionLlamaError as error:
             return error
-        except Exception as error:  # noqa: BLE001  the edge of the thread: a fault costs those who asked, not the rest
+        except Exception as error:  # noqa: BLE001  the edge of the thread: an error costs its own requests, not the rest
             line = f"{type(error).__name__}: {error}".partition("\n")[0][:200]
             failed = BackendError(f"the model {self._name!r} failed ({line})")
             failed.__cause__ = error
@@ -279,7 +273,7 @@ class ModelThread:
         return encoded
 
 
-def _picture_of_nothing() -> SeenArrays:
+def _blank_sample() -> SeenArrays:
     """A clip that lets every part of a model run: a second of grey pictures, a hum, a word."""
     hum = np.sin(np.arange(16_000, dtype=np.float32) * 0.1)
     grey = np.full((2, 112, 112, 3), 128, np.uint8)

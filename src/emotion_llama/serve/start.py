@@ -95,7 +95,7 @@ def assemble(
     for status in JOB_STATUSES:
         state.metrics.watch(f"jobs_{status}", f"jobs that are {status}", partial(count, status))
     state.metrics.watch("uploads", "bodies in work", lambda: state.uploads)
-    state.metrics.watch_models(lambda: pool.state, lambda: {} if engine is None else engine.figures)
+    state.metrics.watch_models(lambda: pool.state, lambda: {} if engine is None else engine.counts)
     return state
 
 

@@ -24,7 +24,7 @@ from emotion_llama.serve.state import ServeState
 from emotion_llama.serve.uploads import shown_file_name
 
 if TYPE_CHECKING:
-    from emotion_llama.serve.engine import Answering
+    from emotion_llama.serve.request_queue import TextAnswer
 
 _OF_RULES = ("emotion", "reason", "reason_v2")  # tasks that a predictor over measurements answers
 
@@ -37,7 +37,7 @@ class Reply:
     """
 
     def __init__(
-        self, about: ClipAnswer, text: str = "", writing: Answering | None = None, stop: Sequence[str] = ()
+        self, about: ClipAnswer, text: str = "", writing: TextAnswer | None = None, stop: Sequence[str] = ()
     ) -> None:
         self.about = about
         self._text, self._writing, self._stop = text, writing, StopAt(stop)
@@ -72,7 +72,7 @@ class Reply:
         finally:
             await self.close()
 
-    async def _next(self, writing: Answering) -> str | None:
+    async def _next(self, writing: TextAnswer) -> str | None:
         """The next piece; None at the end. The model is not asked for more once a stop was found."""
         return None if self._stop.has_stopped else await anext(writing, None)
 
@@ -182,7 +182,7 @@ async def _prediction(state: ServeState, model: str, person: KnownPerson) -> Pre
     if model not in person.predictions:
         assert state.engine is not None
         assert person.seen is not None
-        person.predictions[model] = await state.engine.read(model, person.seen)
+        person.predictions[model] = await state.engine.predict(model, person.seen)
     return person.predictions[model]
 
 
