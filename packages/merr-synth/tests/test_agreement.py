@@ -58,7 +58,7 @@ def test_every_clip_is_accounted_for(by_rules: tuple[BuildTally, Mapping[str, Me
     assert tally.clips == CLIPS
     for phase in tally.phases:
         assert phase.num_failed == 0
-        assert phase.left == 0
+        assert phase.waiting == 0
     assert CLIPS - 10 <= found["label_all"].rests_on < CLIPS  # some have no face
     assert 15 <= tally.coarse < CLIPS  # faces at rest are neutral, and most of these are left out
 

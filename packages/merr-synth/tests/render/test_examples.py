@@ -9,9 +9,8 @@ from pathlib import Path
 
 import numpy as np
 
-from emotion_llama.cli.main import build_parser
 from emotion_llama.media.probe import probe
-from merr_synth.cli import planned
+from merr_synth.cli import build_parser, planned
 from merr_synth.render.dataset import manifest_text, subtitles_text
 from merr_synth.render.plan_file import read_plans
 
@@ -19,7 +18,7 @@ FOLDER = Path(__file__).parents[4] / "examples" / "synth"
 
 
 def command():
-    return shlex.split(re.search(r"```\n(emotion-llama .*)\n```", (FOLDER / "README.md").read_text())[1])
+    return shlex.split(re.search(r"```\n(merr-synth .*)\n```", (FOLDER / "README.md").read_text())[1])
 
 
 def test_the_command_plans_these_clips():
