@@ -11,8 +11,7 @@ from emotion_llama.errors import InputError
 from emotion_llama.evaluation.records import EvalPrompt, EvalSample, Output
 from emotion_llama.labels import MERR9
 from emotion_llama.media.writing import write_clip
-from emotion_llama.report.compare import compare_clip, render_comparison_text, words_of
-from emotion_llama.report.comparison_page import render_comparison_page
+from emotion_llama.report.compare import compare_clip, render_comparison_page, render_comparison_text, words_of
 from merr_synth.render.face import ANNA, DrawnFace, Placement, render
 
 

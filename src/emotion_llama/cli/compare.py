@@ -67,7 +67,7 @@ def run(args: argparse.Namespace) -> int:
     else:
         from emotion_llama.media.probe import probe
         from emotion_llama.predictors.chat import clip_pictures
-        from emotion_llama.report.comparison_page import render_comparison_page
+        from emotion_llama.report.compare import render_comparison_page
 
         clip = probe(args.clip, warn=lambda line: None)
         pictures = () if clip.video is None else clip_pictures(clip, MOST_FRAMES, 480)

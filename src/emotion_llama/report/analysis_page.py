@@ -33,6 +33,7 @@ from emotion_llama.report.selection import (
 )
 from emotion_llama.report.series import TimeAxis
 from emotion_llama.report.wording import (
+    NONE,
     PROSODY_ROWS,
     SOURCES,
     Headline,
@@ -60,7 +61,6 @@ Row = tuple[str, ...]  # the cells of a table's row, or a name and its value
 
 MAX_PEAKS = 12  # marked in the chart of a whole recording
 MAX_PRINTED_ROWS = 20  # of a table of segments; a longer one stays on the screen
-NONE = "–"
 
 LIMITS = (
     "This page describes expressions: what a face, a voice and a transcript show in one recording. What a person feels "
@@ -292,26 +292,15 @@ def stage_facts(seconds_by_stage: Mapping[str, float]) -> list[Row]:
 
 # What the template calls.
 _HELPERS = {
-    "clip_facts": clip_facts,
-    "cue_rows": cue_rows,
-    "image_description": image_description,
-    "joined_units": joined_units,
-    "lead_segment": lead_segment,
-    "marked_peaks": marked_peaks,
     "max_printed_rows": MAX_PRINTED_ROWS,
-    "missing_items": missing_items,
     "neutral_meanings": NEUTRAL_MEANINGS,
-    "overlay": overlay,
-    "probability_rows": probability_rows,
-    "prosody_rows": prosody_rows,
-    "scale_of": scale_of,
-    "segment_rows": segment_rows,
-    "stage_facts": stage_facts,
     "time_axis": TimeAxis,
-    "timeline": timeline,
-    "unit_chart": unit_chart,
-    "unit_keys": unit_keys,
-    "unit_rows": unit_rows,
-    "voice_chart": voice_chart,
-    "why_no_image": why_no_image,
-}
+    **{
+        helper.__name__: helper
+        for helper in (
+            clip_facts, cue_rows, image_description, joined_units, lead_segment, marked_peaks, missing_items, overlay,
+            probability_rows, prosody_rows, scale_of, segment_rows, stage_facts, timeline, unit_chart, unit_keys,
+            unit_rows, voice_chart, why_no_image,
+        )
+    },
+}  # fmt: skip

@@ -11,6 +11,8 @@ from emotion_llama.evaluation.parsers import parse_label
 from emotion_llama.evaluation.records import EvalPrompt, EvalSample, Output, System, Truth
 from emotion_llama.labels import MERR9, LabelSpace
 from emotion_llama.report.console import Printout
+from emotion_llama.report.evaluation_page import LIMITS
+from emotion_llama.report.pages import render
 from emotion_llama.report.wording import percent, ranked
 
 REASON = EvalPrompt("reason", max_new_tokens=300)
@@ -125,3 +127,21 @@ def render_comparison_text(found: ClipComparison, *, colour: bool = False, encod
         reasons = side.reasoning or f"none ({side.reasoning_problem or 'an empty answer'})"
         out.paragraph(reasons, "  reasons: ", indent=4)
     return out.text()
+
+
+def render_comparison_page(found: ClipComparison, pictures_png: Sequence[bytes] = ()) -> str:
+    """The whole page as HTML text, to be written as UTF-8.
+
+    Args:
+        found: the comparison.
+        pictures_png: frames of the clip, in time order; the page contains them, faces and all.
+    """
+    labels = [side.label for side in found.sides if side.label is not None]
+    return render(
+        "comparison.html.j2",
+        found=found,
+        labels=list(dict.fromkeys(labels)),
+        num_answered=len(labels),
+        frames=pictures_png,
+        limits=LIMITS[1:],
+    )

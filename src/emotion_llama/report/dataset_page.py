@@ -7,21 +7,19 @@ from itertools import groupby
 from typing import Any
 
 from emotion_llama.merr.overview import Example, Overview
-from emotion_llama.merr.quality.measures import Measure
 from emotion_llama.merr.records import Json, Sample
-from emotion_llama.merr.review.figures import ReviewStatistics, review_lines
+from emotion_llama.merr.review.figures import review_lines
 from emotion_llama.merr.statistics import Statistics
 from emotion_llama.merr.values import label_of, part, peak_units, subtitle_text, text_of
 from emotion_llama.report.charts import Bar
 from emotion_llama.report.images import thumbnail
 from emotion_llama.report.pages import render
 from emotion_llama.report.sample_text import clip_in_short, in_order, maker, value_lines
-from emotion_llama.report.wording import NBSP, percent, unit_name
+from emotion_llama.report.wording import cells, counts_in_words, percent, plain, share_text, unit_name
 
 MAX_BARS = 20
 IMAGE_BYTES = 1_500_000  # all images of a page together, base64
 LANGUAGES = ("en", "zh")
-NONE = "–"
 
 SECTIONS: Mapping[str, str] = {
     "phases": "What became of the clips",
@@ -89,19 +87,6 @@ def render_sample_page(sample: Sample, image_png: bytes | None) -> str:
     )
 
 
-def plain(name: str) -> str:
-    """The name of a field or phase for display: "visual_expression" is "visual expression"."""
-    return name.replace("_", " ")
-
-
-def _in_language(name: str, language: str) -> str:
-    return plain(name) + (f" ({language})" if language else "")
-
-
-def _reasons(counts: Mapping[str, int]) -> str:
-    return "; ".join(f"{reason} ({count:,})" for reason, count in counts.items()) or NONE
-
-
 def _problems(found: Statistics) -> list[str]:
     problems = [
         f"{what} stand in more than one split: {', '.join(names[:8])}{' and others' if len(names) > 8 else ''}."
@@ -158,26 +143,13 @@ def counted_bars(counts: Mapping[str, int], most: int, before: str = "", *, stro
 def conflict_bars(found: Statistics) -> list[Bar]:
     """Samples by the modalities that point to different labels."""
     return [
-        Bar(
-            f"{c['first']} {c['first_label']}, {c['second']} {c['second_label']}",
-            c["count"],
-            c["count"],
-            f"{c['count']:,}",
-        )
+        Bar(f"{c['first']} {c['first_label']}, {c['second']} {c['second_label']}", n, n, f"{n:,}")
         for c in found["conflicts"][:MAX_BARS]
+        for n in [c["count"]]
     ]
 
 
 # --- rows -----------------------------------------------------------------------------------------------------------
-
-
-def phase_rows(found: Statistics) -> list[Row]:
-    """The phases in which clips left, and why."""
-    return [
-        (plain(p["stage"]), f"{p['dropped']:,}", f"{p['dropped_fine']:,}", f"{p['failed']:,}", _reasons(p["reasons"]))
-        for p in found["phases"]
-        if p["reasons"] or p["failed"] or p["dropped"]
-    ]
 
 
 def unit_shares(found: Statistics) -> tuple[Row, list[tuple[str, list[float], Row]]]:
@@ -187,38 +159,6 @@ def unit_shares(found: Statistics) -> tuple[Row, list[tuple[str, list[float], Ro
         shares = [c["by_label"].get(label["label"], 0) / label["coarse"] for c in found["units"]]
         rows.append((label["label"], shares, tuple(f"{100 * share:.0f}" if share else "·" for share in shares)))
     return ("Label", *(c["unit"] for c in found["units"])), rows
-
-
-def split_rows(found: Statistics) -> list[Row]:
-    """Each split."""
-    return [
-        (s["split"], *(f"{n:,}" for n in (s["coarse"], s["fine"], s["persons"], s["sources"])),
-         ", ".join(f"{label}{NBSP}{n:,}" for label, n in s["labels"].items()))
-        for s in found["splits"]
-    ]  # fmt: skip
-
-
-def text_rows(found: Statistics) -> list[Row]:
-    """Each description in each language: how many, how long, how varied."""
-    return [
-        (_in_language(t["name"], t["language"]), f"{t['length']['count']:,}",
-         f"{t['length']['median']:.0f}, {t['length']['low']:.0f} to {t['length']['high']:.0f}", f"{t['tokens']:,}",
-         *(NONE if ratio is None else f"{ratio:.3f}" for ratio in (t["distinct_1"], t["distinct_2"])))
-        for t in found["texts"]
-    ]  # fmt: skip
-
-
-def coverage_rows(found: Statistics) -> list[Row]:
-    """Each field: present or missing, and why."""
-    return [
-        (
-            _in_language(c["name"], c["language"]),
-            f"{c['present']:,}",
-            f"{sum(c['missing'].values()):,}" + (f", {c['not_made']:,} not made" if c["not_made"] else ""),
-            _reasons(c["missing"]),
-        )
-        for c in found["coverage"]
-    ]
 
 
 def agreement_rows(found: Statistics) -> list[Row]:
@@ -233,63 +173,10 @@ def agreement_rows(found: Statistics) -> list[Row]:
                 f"{a['agrees']:,}{share}",
                 f"{a['disagrees']:,}",
                 f"{a['silent']:,}",
-                _reasons(a["not_read"]),
+                counts_in_words(a["not_read"]),
             )
         )
     return rows
-
-
-def why_nothing(measure: Measure) -> str:
-    """Why a measure has no value, or left samples out."""
-    return _reasons(measure.left_out) if measure.left_out else "nothing to measure"
-
-
-def share_text(value: float | None) -> str:
-    """Shares as percent; "–" for none."""
-    return NONE if value is None else percent(value)
-
-
-def unmeasured_rows(measures: Sequence[Measure]) -> list[Row]:
-    """The measures without a value."""
-    return [(m.title, why_nothing(m)) for m in measures if m.value is None]
-
-
-def reviewer_rows(found: ReviewStatistics) -> list[Row]:
-    """What each reviewer decided."""
-    return [
-        (r["reviewer"], *(f"{n:,}" for n in (r["reviewed"], r["accepted"], r["fixed"], r["rejected"])),
-         NONE if r["mean_stars"] is None else f"{r['mean_stars']:.1f} of {r['starred']:,}")
-        for r in found["reviewers"]
-    ]  # fmt: skip
-
-
-def pair_rows(found: ReviewStatistics) -> list[Row]:
-    """How far each two reviewers agree."""
-    rows: list[Row] = []
-    for pair in found["pairs"]:
-        cells = [f"{pair['first']}, {pair['second']}"]
-        for agreement in (pair["decisions"], pair["labels"]):
-            kappa = NONE if agreement["kappa"] is None else f"{agreement['kappa']:.2f}"
-            cells += [f"{agreement['compared']:,}", share_text(agreement["equal"]), kappa]
-        rows.append(tuple(cells))
-    return rows
-
-
-def maker_rows(found: Statistics) -> list[Row]:
-    """Which annotator and model made each field, with which prompt, with the label shown or not, at which cost."""
-    return [
-        (
-            _in_language(m["name"], m["language"]),
-            m["annotator"],
-            m["model"],
-            m["prompt_sha256"][:8] if m["prompt_sha256"] else NONE,
-            "yes" if m["label_shown"] else "no",
-            f"{m['made']:,}",
-            f"{m['missing']:,}",
-            *(NONE if n is None else f"{n:,}" for n in (m["tokens_in"], m["tokens_out"])),
-        )
-        for m in found["makers"]
-    ]
 
 
 # --- examples -------------------------------------------------------------------------------------------------------
@@ -360,20 +247,13 @@ _HELPERS = {
     "agreement_rows": agreement_rows,
     "conflict_bars": conflict_bars,
     "counted_bars": counted_bars,
-    "coverage_rows": coverage_rows,
     "label_bars": label_bars,
-    "maker_rows": maker_rows,
-    "pair_rows": pair_rows,
     "phase_bars": phase_bars,
-    "phase_rows": phase_rows,
     "review_lines": review_lines,
-    "reviewer_rows": reviewer_rows,
-    "share_text": share_text,
-    "split_rows": split_rows,
     "strength_bars": strength_bars,
-    "text_rows": text_rows,
     "unit_bars": unit_bars,
     "unit_shares": unit_shares,
-    "unmeasured_rows": unmeasured_rows,
-    "why_nothing": why_nothing,
+    "cells": cells,
+    "counts_in_words": counts_in_words,
+    "share_text": share_text,
 }

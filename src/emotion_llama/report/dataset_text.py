@@ -9,8 +9,7 @@ from emotion_llama.merr.quality.measures import Measure
 from emotion_llama.merr.review.figures import ReviewStatistics, review_lines
 from emotion_llama.merr.statistics import Statistics
 from emotion_llama.report.console import Printout
-from emotion_llama.report.dataset_page import NONE, plain, share_text, why_nothing
-from emotion_llama.report.wording import clock, percent, unit_name
+from emotion_llama.report.wording import NONE, cells, clock, counts_in_words, percent, plain, share_text, unit_name
 
 MAX_ROWS = 10
 # Columns of the comparison, shortened to fit beside each other.
@@ -55,10 +54,7 @@ def _phases(out: Printout, found: Statistics) -> None:
     if not found["phases"]:
         return
     out.line()
-    rows = [
-        (plain(p["stage"]), *(f"{n:,}" for n in (p["done"], p["dropped"], p["dropped_fine"], p["failed"])))
-        for p in found["phases"]
-    ]
+    rows = cells(found["phases"], "stage", "done", "dropped", "dropped_fine", "failed")
     out.numbers("Clips by phase", ("done", "dropped", "fine only", "failed"), rows)
     for p in found["phases"]:
         for reason, count in list(p["reasons"].items())[:MAX_ROWS]:
@@ -94,11 +90,8 @@ def _contents(out: Printout, found: Statistics) -> None:
             ],
         )
     out.line()
-    out.numbers("Descriptions", ("texts", "length", "dist-1", "dist-2"), [
-        (f"{plain(t['name'])} ({t['language']})", f"{t['length']['count']:,}", f"{t['length']['median']:.0f}",
-         *(NONE if ratio is None else f"{ratio:.3f}" for ratio in (t["distinct_1"], t["distinct_2"])))
-        for t in found["texts"]
-    ])  # fmt: skip
+    rows = cells(found["texts"], "field", "length.count", "length.median", "distinct_1", "distinct_2")
+    out.numbers("Descriptions", ("texts", "length", "dist-1", "dist-2"), rows)
     out.line()
     out.paragraph(_counts(found["tone_words"], found["tones"], "voices"), "Tone        ")
     out.paragraph(_counts(found["subtitle_sources"], found["coarse"], "samples"), "Transcript  ")
@@ -119,46 +112,29 @@ def _modalities(out: Printout, found: Statistics) -> None:
 
 def _quality(out: Printout, measures: Sequence[Measure]) -> None:
     rows = [
-        (m.title, share_text(m.value), NONE if m.chance is None else share_text(m.chance), f"{m.rests_on:,}")
-        for m in measures
-        if m.value is not None
+        (m.title, share_text(m.value), share_text(m.chance), f"{m.rests_on:,}") for m in measures if m.value is not None
     ]
     out.line()
     out.numbers("Quality", ("value", "chance", "n"), rows, name_width=out.width - 30)
     for m in measures:
         if m.value is None:
-            out.paragraph(f"{m.title}: {why_nothing(m)}", "  - ", style="dim")
+            out.paragraph(
+                f"{m.title}: {counts_in_words(m.left_out) if m.left_out else 'nothing to measure'}", "  - ", style="dim"
+            )
 
 
 def _reviews(out: Printout, found: ReviewStatistics) -> None:
-    rows = [
-        (r["reviewer"], *(f"{n:,}" for n in (r["reviewed"], r["accepted"], r["fixed"], r["rejected"])),
-         NONE if r["mean_stars"] is None else f"{r['mean_stars']:.1f}")
-        for r in found["reviewers"]
-    ]  # fmt: skip
+    rows = cells(found["reviewers"], "reviewer", "reviewed", "accepted", "fixed", "rejected", "mean_stars")
     out.line()
     out.numbers("Reviews", ("reviewed", "accepted", "fixed", "rejected", "stars"), rows)
     for line in review_lines(found):
         out.paragraph(line, "  - ", style="dim")
     if found["pairs"]:
+        keys = ("decisions.compared", "decisions.equal%", "decisions.kappa", "labels.equal%", "labels.kappa")
+        pairs = [f"{pair['first']}, {pair['second']}" for pair in found["pairs"]]
+        rows = [(pair, *row) for pair, row in zip(pairs, cells(found["pairs"], *keys))]
         out.line()
-        out.numbers(
-            "Two reviewers agree",
-            ("both", "decision", "kappa", "label", "kappa"),
-            [
-                (
-                    f"{p['first']}, {p['second']}",
-                    f"{p['decisions']['compared']:,}",
-                    *_agreement(p["decisions"]),
-                    *_agreement(p["labels"]),
-                )
-                for p in found["pairs"]
-            ],
-        )
-
-
-def _agreement(found: ReviewStatistics) -> tuple[str, str]:
-    return share_text(found["equal"]), NONE if found["kappa"] is None else f"{found['kappa']:.2f}"
+        out.numbers("Two reviewers agree", ("both", "decision", "kappa", "label", "kappa"), rows)
 
 
 def _comparison(out: Printout, overview: Overview) -> None:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import math
 import unicodedata
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
 from emotion_llama.records import AU_DESCRIPTIONS, PersonAnalysis, Prediction, Segment
 
 NBSP = "\u00a0"  # keeps a number and its unit on one line
 NO_ANSWER = "No answer"
+NONE = "–"  # where a table has no value
 # Distance between the two largest probabilities -> its description. The project's own, for display only.
 LEADS: tuple[tuple[float, str], ...] = ((0.30, "a clear lead"), (0.10, "a moderate lead"), (0.0, "a close call"))
 # Embeddings, overrides and isolates could make a file name read as another (Unicode TR 36, 2.10.1).
@@ -253,3 +255,51 @@ def most_telling(segments: Sequence[Segment]) -> int | None:
         return segment.evidence.peak_frame is not None, share
 
     return max(range(len(segments)), key=key)
+
+
+# --- tables of counts -------------------------------------------------------------------------------------------------
+
+
+def plain(name: str) -> str:
+    """The name of a field or phase for display: "visual_expression" is "visual expression"."""
+    return name.replace("_", " ")
+
+
+def counts_in_words(counts: Mapping[str, int]) -> str:
+    """Counts by name: "no face (3); no sound (1)"; a dash where there are none."""
+    return "; ".join(f"{name}{NBSP}({count:,})" for name, count in counts.items()) or NONE
+
+
+def share_text(share: float | None) -> str:
+    """A share as percent; a dash where there is none."""
+    return NONE if share is None else percent(share)
+
+
+def cells(items: Iterable[Mapping[str, Any]], *keys: str) -> list[tuple[str, ...]]:
+    """A row of text for each item: its values under `keys`.
+
+    A key may lead into a mapping ("length.count"), end in "%" for a share 0..1, or be "field" for a name with its
+    language. Counts by name become "name (3)"; None becomes a dash.
+    """
+    return [tuple(_cell(item, key) for key in keys) for item in items]
+
+
+def _cell(item: Mapping[str, Any], key: str) -> str:
+    if key == "field":
+        return plain(item["name"]) + (f" ({item['language']})" if item["language"] else "")
+    value: Any = item
+    for part in key.rstrip("%").split("."):
+        value = value[part]
+    if value is None:
+        return NONE
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, Mapping):
+        return counts_in_words(value)
+    if isinstance(value, (int, float)) and key.endswith("%"):
+        return percent(value)
+    if isinstance(value, float):
+        return f"{value:.3f}" if abs(value) < 1 else f"{value:.3g}" if abs(value) < 100 else f"{value:,.0f}"
+    if isinstance(value, int):
+        return f"{value:,}"
+    return value[:8] if key.endswith("sha256") else plain(value) if key == "stage" else str(value)
