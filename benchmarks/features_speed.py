@@ -62,8 +62,8 @@ def peak_megabytes() -> float:
 
 def measure(clip: Path, size: str, device: str, batch_size: int) -> None:
     """Print one clip's stages."""
-    from emotion_llama.analysis.clip_reading import LookOptions
-    from emotion_llama.analysis.feature_run import Named, extract_clips
+    from emotion_llama.analysis.features import extract_clips
+    from emotion_llama.analysis.inputs import CropOptions
     from emotion_llama.face.backends import load_backend
     from emotion_llama.models.features.feature_store import FeatureStore
     from emotion_llama.models.features.features import FeatureExtractor
@@ -77,19 +77,20 @@ def measure(clip: Path, size: str, device: str, batch_size: int) -> None:
     with tempfile.TemporaryDirectory() as folder, load_backend("mediapipe_mesh") as backend:
         recipe = {"benchmark": size}
         sinks = (FolderWriter(folder, recipe), FeatureStore(folder, writable=True, recipe=recipe))
-        (outcome,) = extract_clips([Named("clip", clip)], extractor, lambda: backend, LookOptions("peak"), sinks)
+        (outcome,) = extract_clips([("clip", clip)], extractor, lambda: backend, CropOptions("peak"), sinks)
         sinks[1].close()
     if outcome.features is None:
         sys.exit(outcome.error)
     print(f"{clip.name}, {size} encoders on {device}, {outcome.features.num_faces} faces, batches of {batch_size}")
     print(f"  {'make the encoders':<28}{loaded:8.2f} s")
     names = {
+        "voice": "decode the sound",
         "faces": "find and follow faces", "face": "crops and face encoder", "temporal": "temporal encoder",
         "audio": "audio encoder", "writing": "write folders and store",
     }  # fmt: skip
-    for stage, seconds in outcome.seconds_by_stage:
+    for stage, seconds in outcome.seconds_by_stage.items():
         print(f"  {names[stage]:<28}{seconds:8.2f} s")
-    print(f"  {'all but the making':<28}{sum(s for _, s in outcome.seconds_by_stage):8.2f} s")
+    print(f"  {'all but the making':<28}{sum(s for s in outcome.seconds_by_stage.values()):8.2f} s")
     print(f"  {'largest resident size':<28}{peak_megabytes():8.0f} MB")
 
 

@@ -72,10 +72,9 @@ def run_model(args: argparse.Namespace) -> None:
     """Every stage on one clip."""
     import torch
 
-    from emotion_llama.analysis.clip_reading import read_inputs
+    from emotion_llama.analysis.inputs import open_inputs
     from emotion_llama.face.backends import load_backend
     from emotion_llama.models import EmotionLlamaForConditionalGeneration, EmotionLlamaProcessor
-    from emotion_llama.models.clip_inputs import ClipInputs
     from emotion_llama.models.clip_media import ClipMedia
     from emotion_llama.prompts.tokenise import load_tokenizer
 
@@ -94,9 +93,11 @@ def run_model(args: argparse.Namespace) -> None:
         model = model.to(device).eval()
     print(f"  {sum(p.numel() for p in model.parameters()):,} parameters")
     processor = EmotionLlamaProcessor.of_config(config, load_tokenizer(TOKENIZER))
-    with stage("clip: decode, faces, crops, sound", device):
-        with load_backend("mediapipe_mesh") as backend:
-            inputs: ClipInputs = read_inputs(args.clip, lambda: backend, warn=lambda line: None)
+    with (
+        stage("clip: decode, faces, crops, sound", device),
+        load_backend("mediapipe_mesh") as backend,
+        open_inputs(args.clip, lambda: backend, warn=lambda line: None) as inputs,
+    ):
         clip = ClipMedia.of_inputs(inputs)
     with stage("pixel values, prompt", device):
         batch = processor(clip, task="reason", words="Good to be here.")

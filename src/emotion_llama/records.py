@@ -127,6 +127,12 @@ class Waveform:
         """Length of the samples."""
         return len(self.samples) / self.sample_rate_hz
 
+    def between(self, start_seconds: float, end_seconds: float) -> Waveform:
+        """The part from one time to another; empty where there is none."""
+        first = max(0, round((start_seconds - self.start_seconds) * self.sample_rate_hz))
+        count = round((end_seconds - start_seconds) * self.sample_rate_hz)
+        return Waveform(self.samples[first : first + count], self.sample_rate_hz, start_seconds)
+
     def __repr__(self) -> str:
         return f"Waveform([{len(self.samples)}] @ {self.sample_rate_hz} Hz from {self.start_seconds:.2f} s)"
 
@@ -475,14 +481,34 @@ class Prediction:
         return self.probabilities[self.label]
 
 
+@dataclass(frozen=True, repr=False)
+class PeakImage:
+    """A face at its peak frame, as a page shows it.
+
+    Attributes:
+        jpeg: the encoded image.
+        width, height: its size in pixels.
+        mesh: [478, 2] mesh points in the image's pixels; None where the face was not found again.
+    """
+
+    jpeg: bytes
+    width: int
+    height: int
+    mesh: Float | None
+
+    def __repr__(self) -> str:
+        return f"PeakImage({self.width}x{self.height}, {len(self.jpeg)} bytes, mesh={self.mesh is not None})"
+
+
 @dataclass(frozen=True)
 class Segment:
-    """One person in one stretch of time."""
+    """One person in one stretch of time; `image` is there where it was asked for and the face was tracked."""
 
     start_seconds: float
     end_seconds: float
     evidence: Evidence
     prediction: Prediction
+    image: PeakImage | None = None
 
 
 @dataclass(frozen=True, repr=False)
@@ -504,7 +530,10 @@ class PersonAnalysis:
 
 @dataclass(frozen=True, repr=False)
 class Analysis:
-    """Everything that was found in one clip; the main person is the first of `people`."""
+    """Everything that was found in one clip; the main person is the first of `people`.
+
+    `waveform` is the clip's sound at 16 kHz, where it was asked for and there is any.
+    """
 
     clip: Clip
     people: tuple[PersonAnalysis, ...]
@@ -514,6 +543,7 @@ class Analysis:
     warnings: tuple[str, ...] = ()
     seconds_by_stage: Mapping[str, float] = field(default_factory=dict)
     versions: Mapping[str, str] = field(default_factory=dict)  # of what measured it, package -> version
+    waveform: Waveform | None = None
 
     def __post_init__(self) -> None:
         _freeze(self, "settings", "versions", "seconds_by_stage")

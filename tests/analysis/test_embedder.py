@@ -12,7 +12,7 @@ from safetensors.torch import load_file as load_torch
 from safetensors.torch import save_file as save_torch
 
 from emotion_llama import BackendError, Embedder, InputError
-from emotion_llama.analysis.embedder import EMBEDDINGS
+from emotion_llama.analysis.features import EMBEDDINGS
 from emotion_llama.cli.main import main
 from emotion_llama.media.writing import write_clip
 from emotion_llama.models.checkpoints.convert import Sources, convert
@@ -76,11 +76,10 @@ def test_tokens_are_the_projected_features(embedder: Embedder, folder: Path, tal
 
 
 def test_features_are_those_of_the_features_command(embedder: Embedder, folder: Path, talk: Path) -> None:
-    from emotion_llama.analysis.clip_reading import read_inputs
+    from emotion_llama.analysis.inputs import open_inputs
     from emotion_llama.face.backends import load_backend
 
-    with load_backend("mediapipe_mesh") as backend:
-        inputs = read_inputs(talk, lambda: backend, warn=pytest.fail)
+    with load_backend("mediapipe_mesh") as backend, open_inputs(talk, lambda: backend, warn=pytest.fail) as inputs:
         stored = FeatureExtractor(TorchEncoders.load(folder)).extract(inputs)
     vectors = embedder.encode(talk).vectors
     for name in ("face", "temporal", "audio"):

@@ -12,9 +12,18 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from emotion_llama.records import ActionUnits, Analysis, Cue, Evidence, Missing, Prosody, Transcript, TranscriptLine
+from emotion_llama.records import (
+    ActionUnits,
+    Analysis,
+    Cue,
+    Evidence,
+    Missing,
+    PeakImage,
+    Prosody,
+    Transcript,
+    TranscriptLine,
+)
 from emotion_llama.report.analysis_page import render_page
-from emotion_llama.report.images import PeakImage
 from emotion_llama.report.pages import POLICY
 
 VOID = {"meta", "img", "input", "br", "hr", "link", "col"}

@@ -1,15 +1,11 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable
 
-import numpy as np
 import pytest
 
-from emotion_llama.analysis import peak_view
 from emotion_llama.records import Analysis, Prediction
 from emotion_llama.report import selection
-from emotion_llama.report.images import peak_images
 
 
 def test_each_person_gets_a_segment_before_anybody_gets_two(two_people: Analysis) -> None:
@@ -56,43 +52,3 @@ def test_images_are_taken_in_order_until_the_budget_is_spent() -> None:
 @pytest.mark.parametrize(("charts", "points"), [(0, 800), (1, 800), (4, 500), (10, 200), (1000, 60)])
 def test_curves_share_the_points_of_a_page(charts: int, points: int) -> None:
     assert selection.points_per_curve(charts) == points
-
-
-class _Analyzer:
-    """Counts how often the face backend is asked for."""
-
-    def __init__(self) -> None:
-        self.started = 0
-
-    def mesh_backend(self) -> str:
-        self.started += 1
-        return "backend"
-
-
-def test_peak_images_are_made_for_the_segments_that_a_page_shows(
-    make_long: Callable[..., Analysis], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    asked = []
-
-    def view(analysis: Analysis, person: object, segment: object, backend: object) -> peak_view.PeakView | None:
-        asked.append(segment)
-        assert backend == "backend"
-        if len(asked) == 3:
-            return None  # a face that was not found again
-        return peak_view.PeakView(np.zeros((90, 90, 3), np.uint8), (30.0, 30.0, 60.0, 60.0), None)
-
-    monkeypatch.setattr(peak_view, "peak_view", view)
-    analysis = make_long(300.0, people=1)
-    images = peak_images(_Analyzer(), analysis)  # type: ignore[arg-type]
-    detailed = selection.choose_detailed(analysis.people)
-    assert len(detailed) == 12
-    assert set(images) == set(detailed) - {detailed[2]}
-    assert {(p.width, p.height) for p in images.values()} == {(45, 45)}  # 30 x 1.5
-
-
-def test_nothing_is_started_where_there_is_no_face(no_answer: Analysis, one_person: Analysis) -> None:
-    analyzer = _Analyzer()
-    assert peak_images(analyzer, no_answer) == {}  # type: ignore[arg-type]
-    untracked = dataclasses.replace(one_person.people[0], track=None)
-    assert peak_images(analyzer, dataclasses.replace(one_person, people=(untracked,))) == {}  # type: ignore[arg-type]
-    assert analyzer.started == 0

@@ -2,28 +2,43 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Collection, Mapping, Sequence
+from contextlib import ExitStack, suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from emotion_llama.analysis.evidence import Scene, gather, with_label_peak
-from emotion_llama.analysis.hearing import VOICE_BACKENDS, listen
-from emotion_llama.analysis.options import Options, check_choice, file_and_hash
-from emotion_llama.analysis.people import Person, Voiced, main_first, whose_voice
-from emotion_llama.analysis.sight import Sight, look
-from emotion_llama.analysis.spans import spans_of
-from emotion_llama.analysis.words import find_words, words_record
+from emotion_llama.analysis.evidence import (
+    VOICE_BACKENDS,
+    Span,
+    find_transcript,
+    gather,
+    main_first,
+    summarise_voice,
+    transcript_record,
+    whose_voice,
+    why_silent,
+    with_label_peak,
+)
+from emotion_llama.analysis.measure import (
+    Measurements,
+    Person,
+    StageClock,
+    StageProgress,
+    measure_clip,
+    read_units,
+)
+from emotion_llama.analysis.options import Options, check_choice, file_and_hash, spans_of
 from emotion_llama.errors import InputError
-from emotion_llama.records import Analysis, Clip, PersonAnalysis, Segment
+from emotion_llama.records import Analysis, Missing, PersonAnalysis, Segment, Transcript
 
 if TYPE_CHECKING:
     from emotion_llama.face.backends import MeshBackend
+    from emotion_llama.media.reader import ClipFile
     from emotion_llama.models.clip_inputs import ClipInputs
     from emotion_llama.predictors import Predictor
 
-StageProgress = Callable[[str, float], None]  # stage, share done 0..1
+ChooseImages = Callable[[Sequence[PersonAnalysis]], Collection[tuple[int, int]]]
 
 
 class Analyzer:
@@ -117,6 +132,7 @@ class Analyzer:
         people: Literal["main", "all"] = "main",
         segment: Literal["none", "auto"] | float = "none",
         peak_rule: Literal["all", "label"] = "all",
+        images: bool = False,
         progress: StageProgress | None = None,
     ) -> Analysis:
         """Measure one file and read the evidence.
@@ -129,6 +145,7 @@ class Analyzer:
             people: the main person only, or everybody in view.
             segment: one segment for the whole clip, segments by pauses, or of so many seconds.
             peak_rule: strongest frame by the sum of all units, or of the label's units (MERR's two published rules).
+            images: make an image of the face at each segment's peak frame.
             progress: called with the stage's name and its share done.
 
         Raises:
@@ -144,38 +161,74 @@ class Analyzer:
             segment,
             peak_rule,
         )
-        return self.run(path, options, progress=progress)
+        return self.run(path, options, progress=progress, images=_every_segment if images else None)
 
-    def run(self, path: str | Path, options: Options, *, progress: StageProgress | None = None) -> Analysis:
-        """`analyze` with its choices in one record."""
-        from emotion_llama.media.probe import probe
+    def run(
+        self,
+        source: str | Path | ClipFile,
+        options: Options,
+        *,
+        progress: StageProgress | None = None,
+        images: ChooseImages | None = None,
+        keep_waveform: bool = False,
+    ) -> Analysis:
+        """`analyze` with its choices in one record.
 
-        warnings: list[str] = []
-        clip = probe(path, warn=warnings.append)
-        clock = _Clock(progress)
-        with clock.stage("words"):
-            words = find_words(clip, options, warnings.append)
-        with clock.stage("voice") as report:
-            sound = listen(clip, self._voice_backend, warn=warnings.append, progress=report)
-        with clock.stage("faces") as report:
-            sight = self._look(clip, warnings.append, report)
-        with clock.stage("reading"):
-            spans = spans_of(options.segment, clip.duration_seconds, sound.voice)
-            usual = (
-                sound.summarise(sound.voice, 0.0, clip.duration_seconds)
-                if sound.voice is not None and len(spans) > 1 and len(sight.people) <= 1
-                else None
-            )
-            persons = self._read_people(clip, Scene(sight, sound, words, usual), spans, options)
+        Args:
+            source: a file, or one that is open and not read yet (`media.probe.open_clip`).
+            options: what is asked.
+            progress: as in `analyze`.
+            images: chooses the segments, by (person_id, index), whose face at the peak frame is to come as an image.
+            keep_waveform: whether the analysis holds the sound.
+        """
+        from emotion_llama.media.probe import open_clip
+        from emotion_llama.media.reader import ClipFile
+
+        with ExitStack() as stack:
+            if not isinstance(source, ClipFile):
+                source = stack.enter_context(open_clip(source, warn=lambda line: None))
+            analysis = self._analysis(source, options, StageClock(progress), keep_waveform)
+            if images is None:
+                return analysis
+            if progress is not None:
+                progress("report", 0.0)
+            return self._with_images(source, analysis, frozenset(images(analysis.people)))
+
+    def _analysis(self, file: ClipFile, options: Options, clock: StageClock, keep_waveform: bool) -> Analysis:
+        clip, warnings = file.clip, list(file.problems)
+        clock("words")
+        keeps = (
+            keep_waveform
+            or options.asr_model is not None
+            or self._voice_backend == "opensmile"
+            or self.predictor.frame_policy is not None
+        )
+        transcript: Transcript | Missing | None = None
+        if options.asr_model is None:
+            transcript = find_transcript(clip.path, options, None, warnings.append)
+        found = measure_clip(
+            file, None if self._units is not None else self.mesh_backend, clock, max_side=self._max_side,
+            max_fps=self._max_fps, keep_waveform=keeps, warn=warnings.append,
+        )  # fmt: skip
+        if self._units is not None:
+            clock("faces")
+            table = read_units(clip, self._units_file(clip.path), str(self._units))
+            found = replace(found, people=table.people, num_frames=table.num_frames, why_nobody=table.why_nobody)
+        if transcript is None:
+            with clock.during("words"):
+                transcript = find_transcript(clip.path, options, found.waveform, warnings.append)
+        clock("reading")
+        people = self._people(file, found, transcript, options)
         return Analysis(
             clip,
-            persons,
-            sound.voice,
+            people,
+            found.voice,
             self.predictor.name,
             self.settings(clip.path, options),
             tuple(warnings),
-            clock.seconds,
+            clock.finish(),
             installed_versions(),
+            found.waveform if keep_waveform else None,
         )
 
     def settings(self, path: Path, options: Options) -> dict[str, object]:
@@ -196,27 +249,9 @@ class Analyzer:
             "people": options.people,
             "segment": options.segment,
             "peak_rule": options.peak_rule,
-            "words": words_record(path, options),
+            "words": transcript_record(path, options),
             "asr_model": None if options.asr_model is None else str(options.asr_model),
         }
-
-    # --- the stages -------------------------------------------------------------------------------------------------
-
-    def _look(self, clip: Clip, warn: Callable[[str], None], progress: Callable[[float], None]) -> Sight:
-        if self._units is not None:
-            from emotion_llama.analysis.sight import read_units
-
-            return read_units(clip, self._units_file(clip.path), str(self._units))
-        if clip.video is None:  # do not start the face backend for a sound file
-            return Sight((), None, 0, "the file has no video")
-        return look(
-            clip,
-            self.mesh_backend(),
-            max_side=self._max_side,
-            max_fps=self._max_fps,
-            warn=warn,
-            progress=progress,
-        )
 
     def _units_file(self, clip_path: Path) -> Path | None:
         """The CSV of units for this clip: the file given, or the one of the clip's name in the folder given."""
@@ -225,59 +260,74 @@ class Analyzer:
         given = Path(self._units)
         return given / f"{clip_path.stem}.csv" if given.is_dir() else given
 
-    def _read_people(
-        self, clip: Clip, scene: Scene, spans: list[tuple[float, float]], options: Options
-    ) -> tuple[PersonAnalysis, ...]:
-        everybody = main_first(scene.sight, scene.sound.voice)
-        voiced = [whose_voice(everybody, scene.sound.voice, span) for span in spans]
-        chosen = everybody if options.people == "all" else everybody[:1]
-        return tuple(
-            PersonAnalysis(
-                person.person_id,
-                is_main=i == 0,
-                why=person.why,
-                track=person.seen.track if person.seen is not None else None,
-                segments=tuple(
-                    self._read(clip, scene, person, span, voices, options)
-                    for span, voices in zip(spans, voiced, strict=True)
-                ),
-            )
-            for i, person in enumerate(chosen)
-        )
+    # --- people and segments ----------------------------------------------------------------------------------------
 
-    def _read(
-        self, clip: Clip, scene: Scene, person: Person, span: tuple[float, float], voices: Voiced, options: Options
-    ) -> Segment:
+    def _people(
+        self, file: ClipFile, found: Measurements, transcript: Transcript | Missing, options: Options
+    ) -> tuple[PersonAnalysis, ...]:
         from emotion_llama.predictors import Sample
 
-        silent_because = voices.why_not(person.person_id)
-        evidence = gather(scene, person.seen, span, silent_because)
-        inputs = self._model_inputs(clip, scene, person, span, silent_because)
-        (prediction,) = self.predictor.predict([Sample(evidence, inputs)])
-        if options.peak_rule == "label" and prediction.label is not None:
-            evidence = with_label_peak(evidence, prediction.label)
-        return Segment(span[0], span[1], evidence, prediction)
+        everybody, voice = main_first(found), found.voice
+        main = everybody[0]
+        chosen = everybody if options.people == "all" else (main,)
+        spans = spans_of(options.segment, file.clip.duration_seconds, voice)
+        speakers = [whose_voice(everybody, voice, span) for span in spans]
+        baseline = None
+        if voice is not None and len(spans) > 1 and len(found.people) <= 1:
+            baseline = summarise_voice(found, voice, (0.0, file.clip.duration_seconds), self._voice_backend)
 
-    def _model_inputs(
-        self, clip: Clip, scene: Scene, person: Person, span: tuple[float, float], silent_because: str | None
+        def segment(person: Person, span: Span, speaker: tuple[int, str]) -> Segment:
+            silent_because = why_silent(person, speaker)
+            evidence = gather(
+                found, transcript, person, span, silent_because=silent_because, baseline=baseline,
+                voice_backend=self._voice_backend,
+            )  # fmt: skip
+            inputs = self._inputs(file, found, person, span, silent_because)
+            (prediction,) = self.predictor.predict([Sample(evidence, inputs)])
+            if options.peak_rule == "label" and prediction.label is not None:
+                evidence = with_label_peak(evidence, prediction.label)
+            return Segment(*span, evidence, prediction)
+
+        people = []
+        for person in chosen:
+            segments = tuple(segment(person, *one) for one in zip(spans, speakers))
+            people.append(PersonAnalysis(person.person_id, person is main, person.why, person.track, segments))
+        return tuple(people)
+
+    def _inputs(
+        self, file: ClipFile, found: Measurements, person: Person, span: Span, silent_because: str | None
     ) -> ClipInputs | None:
-        """Pictures and sound of one person in one segment; None for a predictor of measurements alone."""
+        """Pictures and sound of one person in one segment; None for a predictor of measurements alone.
+
+        A segment that is the whole clip goes to its very end: a last frame may be shown from the last instant on.
+        """
         policy = self.predictor.frame_policy
         if policy is None:
             return None
-        from emotion_llama.analysis.clip_reading import LookOptions, person_inputs
+        from emotion_llama.analysis.inputs import CropOptions, person_inputs
 
-        look_options = LookOptions(policy, max_fps=self._max_fps, max_side=self._max_side)
-        # A segment that is the whole clip goes to its very end: a last frame may be shown from the last instant on.
-        is_whole = span == (0.0, clip.duration_seconds)
-        return person_inputs(
-            clip,
-            person.seen,
-            look_options,
-            span=None if is_whole else span,
-            why_nobody=scene.sight.why_nobody,
-            why_silent=silent_because,
-        )
+        part = None if span == (0.0, file.clip.duration_seconds) else span
+        options = CropOptions(policy, max_fps=self._max_fps, max_side=self._max_side)
+        return person_inputs(file, person, options, waveform=found.waveform, span=part, silent_because=silent_because)
+
+    def _with_images(self, file: ClipFile, analysis: Analysis, chosen: frozenset[tuple[int, int]]) -> Analysis:
+        """The same with an image of each chosen segment whose face was tracked."""
+        from emotion_llama.analysis.peak_image import peak_image
+
+        people = []
+        for person in analysis.people:
+            segments = list(person.segments)
+            for i, segment in enumerate(segments):
+                peak = segment.evidence.peak_frame
+                if peak is not None and person.track is not None and (person.person_id, i) in chosen:
+                    image = peak_image(file, person.track, peak, self.mesh_backend())
+                    segments[i] = replace(segment, image=image)
+            people.append(replace(person, segments=tuple(segments)))
+        return replace(analysis, people=tuple(people))
+
+
+def _every_segment(people: Sequence[PersonAnalysis]) -> list[tuple[int, int]]:
+    return [(person.person_id, i) for person in people for i in range(len(person.segments))]
 
 
 def installed_versions() -> dict[str, str]:
@@ -289,20 +339,3 @@ def installed_versions() -> dict[str, str]:
         with suppress(PackageNotFoundError):  # running from a copied source tree
             found[name] = version(name)
     return found
-
-
-class _Clock:
-    """Seconds by stage, and the stage's progress handed on."""
-
-    def __init__(self, progress: StageProgress | None) -> None:
-        self._progress = progress
-        self.seconds: dict[str, float] = {}
-
-    @contextmanager
-    def stage(self, name: str) -> Iterator[Callable[[float], None]]:
-        start = time.perf_counter()
-        report = self._progress
-        if report is not None:
-            report(name, 0.0)
-        yield (lambda share: None) if report is None else (lambda share: report(name, share))
-        self.seconds[name] = time.perf_counter() - start

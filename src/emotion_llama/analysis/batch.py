@@ -9,8 +9,9 @@ from __future__ import annotations
 import json
 import os
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -19,8 +20,9 @@ from emotion_llama.errors import EmotionLlamaError, InputError
 from emotion_llama.files import make_folder, write_whole
 
 if TYPE_CHECKING:
-    from emotion_llama.analysis import Analyzer
+    from emotion_llama.analysis.analyzer import Analyzer, ChooseImages
     from emotion_llama.analysis.options import Options
+    from emotion_llama.models.clip_features import ClipFeatures
     from emotion_llama.records import Analysis
     from emotion_llama.schema import AnalysisDocument
 
@@ -28,7 +30,7 @@ RESULT_SUFFIX = ".emotion.json"  # after the clip's whole name, so that talk.mp4
 
 # position of the clip, its name, stage, share of the stage 0..1
 Progress = Callable[[int, str, str, float], None]
-PageRenderer = Callable[["Analyzer", "Analysis"], str]  # `report.analysis_page.analysis_page`
+PageRenderer = Callable[["Analysis"], str]  # `report.analysis_page.analysis_page`
 
 
 @dataclass(frozen=True)
@@ -76,36 +78,48 @@ class Outputs:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of one clip."""
+    """What became of one clip.
+
+    Attributes:
+        document: where asked for; of a skipped clip the stored JSON, on one line.
+        name, features, warnings, seconds_by_stage: of a run of the encoders (`analysis.features`).
+    """
 
     path: Path
     status: Literal["done", "skipped", "failed"]
     analysis: Analysis | None = None
-    document: AnalysisDocument | str | None = None  # where asked for; of a skipped clip the stored JSON, on one line
+    document: AnalysisDocument | str | None = None
     error: str | None = None
     written: tuple[Path, ...] = ()
+    name: str = ""
+    features: ClipFeatures | None = None
+    warnings: tuple[str, ...] = ()
+    seconds_by_stage: Mapping[str, float] = field(default_factory=dict)
 
 
-@dataclass
 class Tally:
-    """Counts of a run."""
+    """Counts of a run: clips by what became of them, errors, and features that clips do not have."""
 
-    done: int = 0
-    skipped: int = 0
-    failed: list[str] = field(default_factory=list)
+    def __init__(self) -> None:
+        self.failed: list[str] = []
+        self._counts: Counter[str] = Counter()
+        self._missing: Counter[str] = Counter()
 
     def add(self, outcome: Outcome) -> None:
         """Count one outcome."""
+        self._counts[outcome.status] += 1
         if outcome.status == "failed":
             self.failed.append(outcome.error or str(outcome.path))
-        elif outcome.status == "skipped":
-            self.skipped += 1
-        else:
-            self.done += 1
+        if outcome.features is not None:
+            self._missing.update(missing.what for missing in outcome.features.missing)
 
     def text(self) -> str:
-        """`12 done, 3 skipped (already done), 1 failed`."""
-        return f"{self.done} done, {self.skipped} skipped (already done), {len(self.failed)} failed"
+        """`12 done (without face: 2), 3 skipped (already done), 1 failed`."""
+        without = ", ".join(f"{what}: {count}" for what, count in sorted(self._missing.items()))
+        return (
+            f"{self._counts['done']} done{f' (without {without})' if without else ''}, "
+            f"{self._counts['skipped']} skipped (already done), {self._counts['failed']} failed"
+        )
 
 
 def collect_jobs(paths: Sequence[str | Path]) -> list[Job]:
@@ -147,6 +161,7 @@ def analyze_jobs(
     options: Options,
     *,
     render: PageRenderer | None = None,
+    images: ChooseImages | None = None,
     resume: bool = False,
     progress: Progress | None = None,
 ) -> Iterator[Outcome]:
@@ -158,13 +173,14 @@ def analyze_jobs(
         outputs: where results go.
         options: what is asked of each clip.
         render: makes the text of a page; needed where `outputs` asks for pages.
+        images: chooses the segments whose images a page shows.
         resume: skip a clip whose result file is of the same clip, settings and version.
         progress: called often while a clip is worked on.
     """
     for position, job in enumerate(jobs):
-        stage = _stage_progress(progress, position, job)
+        stage = None if progress is None else partial(progress, position, job.path.name)
         try:
-            yield _one(analyzer, job, outputs, options, render, resume, stage)
+            yield _one(analyzer, job, outputs, options, render, images, resume, stage)
         except (EmotionLlamaError, OSError) as error:
             text = str(error) if isinstance(error, EmotionLlamaError) else f"{job.path}: {error}"
             yield Outcome(job.path, "failed", error=text)
@@ -176,6 +192,7 @@ def _one(
     outputs: Outputs,
     options: Options,
     render: PageRenderer | None,
+    images: ChooseImages | None,
     resume: bool,
     progress: Callable[[str, float], None] | None,
 ) -> Outcome:
@@ -190,13 +207,13 @@ def _one(
         make_folder(path.parent)  # before the work, not after it
     if result is not None:
         _check_owner(result, job)
-    analysis = analyzer.run(job.path, options, progress=progress)
+    analysis = analyzer.run(job.path, options, progress=progress, images=None if page is None else images)
     wanted = outputs.documents or result is not None
     document = analysis_document(analysis, curves=outputs.curves) if wanted else None
     written = []
     if page is not None:
         assert render is not None
-        written.append(write_whole(page, render(analyzer, analysis)))
+        written.append(write_whole(page, render(analysis)))
     if result is not None and document is not None:
         # Last of the clip's files: its presence says that the clip is finished.
         written.append(write_whole(result, document.model_dump_json(indent=1) + "\n"))
@@ -236,9 +253,3 @@ def _check_owner(result: Path, job: Job) -> None:
         raise InputError(
             f"{result} holds the result of {other}; give {job.path} another --out, or name both in one run"
         )
-
-
-def _stage_progress(progress: Progress | None, position: int, job: Job) -> Callable[[str, float], None] | None:
-    if progress is None:
-        return None
-    return lambda stage, share: progress(position, job.path.name, stage, share)

@@ -1,43 +1,221 @@
-"""Evidence of one person in one segment: what was measured there, and why the rest is missing."""
+"""From measurements to evidence: who is the main person, who speaks, what is said, and why the rest is missing."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+import hashlib
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
 
-from emotion_llama.analysis.hearing import Sound
-from emotion_llama.analysis.sight import Seen, Sight
-from emotion_llama.records import ActionUnits, Evidence, Missing, PeakFrame, Prosody, Tone, Transcript
+from emotion_llama.analysis.measure import Measurements, Person
+from emotion_llama.analysis.options import Options
+from emotion_llama.errors import InputError
+from emotion_llama.records import (
+    ActionUnits,
+    Evidence,
+    FaceTrack,
+    Missing,
+    PeakFrame,
+    Prosody,
+    Transcript,
+    TranscriptLine,
+    VoiceTrack,
+    Waveform,
+)
+
+VOICE_BACKENDS = ("autocorrelation", "opensmile")
+Span = tuple[float, float]  # start and end, seconds
+
+# --- who ------------------------------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True)
-class Scene:
-    """All of a clip that was measured: what is seen, heard and said.
+def main_first(found: Measurements) -> tuple[Person, ...]:
+    """The people of a clip, the main one first; a clip without faces has one person, who is only heard."""
+    people = found.people
+    if not people:
+        return (Person(1, None, None, found.why_nobody, why=f"{found.why_nobody}; the voice stands alone"),)
+    by_track = {person.track.track_id: person for person in people if person.track is not None}
+    if len(by_track) < len(people):
+        return _most_seen_first(found)
+    from emotion_llama.face.people import mouth_opening, rank_people
 
-    `usual` is how the voice sounds over the whole clip, for words such as "louder than usual"; None when the clip is
-    one segment, or when several people are in view, who may all have been heard.
-    """
-
-    sight: Sight
-    sound: Sound
-    words: Transcript | Missing
-    usual: Prosody | None = None
+    tracks = _tracks(people)
+    openings = {track.track_id: mouth_opening(track) for track in tracks}
+    ranked = rank_people(tracks, tracks[0].frame_size, openings, found.voice)
+    return tuple(replace(by_track[one.track_id], why=one.why) for one in ranked)
 
 
-def gather(scene: Scene, seen: Seen | None, span: tuple[float, float], silent_because: str | None) -> Evidence:
-    """Everything of one person within `span`, start and end in seconds.
+def whose_voice(people: Sequence[Person], voice: VoiceTrack | None, span: Span) -> tuple[int, str]:
+    """Who speaks within `span`, and why: the only person, else the one whose lips move, else the main person."""
+    main, tracks = people[0], _tracks(people)
+    if len(people) == 1:
+        return main.person_id, "nobody else is in view"
+    if voice is None or len(tracks) < len(people):
+        return main.person_id, "nothing tells who speaks, and that is the main person"
+    from emotion_llama.face.people import find_speaker
+
+    speaker = find_speaker(tracks, voice, *span)
+    if speaker.track_id is None:
+        return main.person_id, f"{speaker.why}, and that is the main person"
+    ids = {person.track.track_id: person.person_id for person in people if person.track is not None}
+    return ids[speaker.track_id], speaker.why
+
+
+def why_silent(person: Person, speaker: tuple[int, str]) -> str | None:
+    """Why the voice and the words of a segment are not this person's; None when they are."""
+    person_id, why = speaker
+    if person.person_id == person_id:
+        return None
+    return f"the voice of this segment is taken to be person {person_id}'s: {why}"
+
+
+def _most_seen_first(found: Measurements) -> tuple[Person, ...]:
+    """Without tracks of our own only the number of measured frames can rank people."""
+    counts = {one.person_id: int(one.units.valid.sum()) if one.units is not None else 0 for one in found.people}
+    order = sorted(found.people, key=lambda person: (-counts[person.person_id], person.person_id))
+    total = max(1, found.num_frames)
+    return tuple(
+        replace(one, why=f"measured in {100 * counts[one.person_id] / total:.0f} % of the frames") for one in order
+    )
+
+
+def _tracks(people: Sequence[Person]) -> list[FaceTrack]:
+    return [person.track for person in people if person.track is not None]
+
+
+# --- the transcript -------------------------------------------------------------------------------------------------
+
+
+def find_transcript(
+    path: Path, options: Options, waveform: Waveform | None, warn: Callable[[str], None]
+) -> Transcript | Missing:
+    """What is said in a clip, or why that is not known.
 
     Args:
-        scene: what was measured of the clip.
-        seen: the person in view; None for a voice without a face.
-        span: start and end.
-        silent_because: why voice and words of this span are somebody else's; None when they are this person's.
+        path: the clip.
+        options: where words come from.
+        waveform: what a recogniser hears; None where the file has no sound.
+        warn: is given a line about a file beside the clip that cannot be used.
+
+    Raises:
+        InputError: the file that was named cannot be used.
+        MissingDependency: recognition was asked for and is not installed.
     """
+    written = _written_words(path, options)
+    if written is not None:
+        if isinstance(written, Missing) and options.subtitle is None:
+            warn(written.reason)
+        return written
+    if options.asr_model is None:
+        return Missing(
+            "transcript", "no subtitle was given, none lies beside the clip, and no recogniser was asked for"
+        )
+    if waveform is None:
+        return Missing("transcript", "the file has no sound to recognise")
+    from emotion_llama.speech.transcribe import transcribe
+
+    heard = transcribe(waveform, model=options.asr_model)
+    return heard if heard.lines else Missing("transcript", "the recogniser heard no words")
+
+
+def transcript_record(clip_path: Path, options: Options) -> str | None:
+    """Source and hash of the words that this clip will get without a recogniser; None where there are none.
+
+    Of a table only the clip's own line counts: a change in another clip's line is no change.
+
+    Raises:
+        InputError: the file that was named cannot be used.
+    """
+    words = _written_words(clip_path, options)
+    if words is None or isinstance(words, Missing):
+        return None if words is None else words.reason
+    digest = hashlib.sha256(repr(words.lines).encode("utf-8", "surrogateescape")).hexdigest()
+    return f"{words.source} sha256:{digest}"
+
+
+def _written_words(clip_path: Path, options: Options) -> Transcript | Missing | None:
+    """Words that are given or stand in a file; None where there are none."""
+    from emotion_llama.media.subtitles import find_sidecar, read_subtitles
+
+    if options.subtitle is not None:
+        text = " ".join(options.subtitle.split())
+        if not text:
+            return Missing("transcript", "the given subtitle is empty")
+        return Transcript((TranscriptLine(text),), source="given")
+    if options.transcript is not None:
+        return read_subtitles(options.transcript, clip_name=clip_path.stem)
+    beside = find_sidecar(clip_path) if options.asr_model is None else None
+    if beside is None:
+        return None
+    try:
+        return read_subtitles(beside, clip_name=clip_path.stem)
+    except InputError as error:
+        # Nobody asked for this file: it must not cost the clip its face and voice.
+        return Missing("transcript", f"the file beside the clip cannot be used: {error}")
+
+
+# --- one person in one segment --------------------------------------------------------------------------------------
+
+
+def summarise_voice(found: Measurements, voice: VoiceTrack, span: Span, backend: str) -> Prosody:
+    """Prosody of a stretch of the voice; `backend` is one of VOICE_BACKENDS.
+
+    Raises:
+        MissingDependency: the backend is not installed.
+    """
+    if backend == "opensmile" and found.waveform is not None:
+        from emotion_llama.speech.egemaps import summarise_egemaps
+
+        return summarise_egemaps(found.waveform.between(*span), voice)
+    from emotion_llama.speech.prosody import summarise
+
+    return summarise(voice)
+
+
+def gather(
+    found: Measurements,
+    transcript: Transcript | Missing,
+    person: Person,
+    span: Span,
+    *,
+    silent_because: str | None = None,
+    baseline: Prosody | None = None,
+    voice_backend: str = "autocorrelation",
+) -> Evidence:
+    """Everything of one person within `span`.
+
+    Args:
+        found: what was measured of the clip.
+        transcript: what is said in it.
+        person: the person.
+        span: start and end in seconds.
+        silent_because: why voice and words of this span are somebody else's; None when they are this person's.
+        baseline: how the speaker sounds over the whole clip, for words such as "louder than usual"; None where the
+            clip is one segment, or where several people are in view, who may all have been heard.
+        voice_backend: see `summarise_voice`.
+    """
+    from emotion_llama.speech.tone import describe_tone, why_no_voice
+
     missing: list[Missing] = []
-    units, peak = _face(scene.sight, seen, span, missing)
-    usual = _reference(scene)
-    prosody, tone = _voice(scene.sound, usual, span, silent_because, missing)
-    spoken = _words(scene.words, span, silent_because, missing)
-    return Evidence(units, peak, prosody, tone, spoken, tuple(missing), None if prosody is None else usual)
+    units, peak = _face(person, span, missing)
+    # Music over most of a clip says nothing about who speaks in the rest.
+    if baseline is not None and why_no_voice(baseline) is not None:
+        baseline = None
+    prosody, tone = None, None
+    stretch = None if found.voice is None else found.voice.between(*span)
+    if stretch is None:
+        missing.append(Missing("prosody", found.why_no_voice))
+    elif silent_because is not None:
+        missing.append(Missing("prosody", silent_because))
+    elif not stretch.is_speech.any():
+        missing.append(Missing("prosody", "no speech was heard in this segment"))
+    else:
+        prosody = summarise_voice(found, stretch, span, voice_backend)
+        if problem := why_no_voice(prosody):
+            missing.append(Missing("tone", problem))
+        tone = describe_tone(prosody, baseline)
+    spoken = _spoken(transcript, span, silent_because, missing)
+    return Evidence(units, peak, prosody, tone, spoken, tuple(missing), None if prosody is None else baseline)
 
 
 def with_label_peak(evidence: Evidence, label: str) -> Evidence:
@@ -52,68 +230,28 @@ def with_label_peak(evidence: Evidence, label: str) -> Evidence:
     return evidence if peak is None else replace(evidence, peak_frame=peak)
 
 
-def _face(
-    sight: Sight, seen: Seen | None, span: tuple[float, float], missing: list[Missing]
-) -> tuple[ActionUnits | None, PeakFrame | None]:
+def _face(person: Person, span: Span, missing: list[Missing]) -> tuple[ActionUnits | None, PeakFrame | None]:
     from emotion_llama.face.peak import find_peak
 
-    units = seen.units.between(*span) if seen is not None and seen.units is not None else None
+    units = None if person.units is None else person.units.between(*span)
     peak = find_peak(units) if units is not None and units.valid.any() else None
     if peak is not None:
         return units, peak
-    if seen is None:
-        reason = sight.why_nobody
-    elif units is None:
-        reason = seen.why_no_units
-    else:
-        reason = "the face was not seen in this segment"
+    reason = person.why_no_units if units is None else "the face was not seen in this segment"
     missing += [Missing("action_units", reason), Missing("peak_frame", reason)]
     return None, None
 
 
-def _voice(
-    sound: Sound,
-    usual: Prosody | None,
-    span: tuple[float, float],
-    silent_because: str | None,
-    missing: list[Missing],
-) -> tuple[Prosody | None, Tone | None]:
-    from emotion_llama.speech.tone import describe_tone, why_no_voice
-
-    if sound.voice is None:
-        missing.append(Missing("prosody", sound.why_none))
-        return None, None
-    if silent_because is not None:
-        missing.append(Missing("prosody", silent_because))
-        return None, None
-    stretch = sound.voice.between(*span)
-    if not stretch.is_speech.any():
-        missing.append(Missing("prosody", "no speech was heard in this segment"))
-        return None, None
-    prosody = sound.summarise(stretch, *span)
-    problem = why_no_voice(prosody)
-    if problem is not None:
-        missing.append(Missing("tone", problem))
-    return prosody, describe_tone(prosody, usual)
-
-
-def _reference(scene: Scene) -> Prosody | None:
-    """The voice at large, if it is one: music over most of a clip says nothing about who speaks in the rest."""
-    from emotion_llama.speech.tone import why_no_voice
-
-    return None if scene.usual is None or why_no_voice(scene.usual) is not None else scene.usual
-
-
-def _words(
-    words: Transcript | Missing, span: tuple[float, float], silent_because: str | None, missing: list[Missing]
+def _spoken(
+    transcript: Transcript | Missing, span: Span, silent_because: str | None, missing: list[Missing]
 ) -> Transcript | None:
-    if isinstance(words, Missing):
-        missing.append(words)
+    if isinstance(transcript, Missing):
+        missing.append(transcript)
         return None
     if silent_because is not None:
         missing.append(Missing("transcript", silent_because))
         return None
-    spoken = words.between(*span)
+    spoken = transcript.between(*span)
     if spoken is None:
         missing.append(Missing("transcript", "nothing was said in this segment"))
     return spoken

@@ -1,13 +1,20 @@
-"""What one analysis is asked for: checked once, and named for the record."""
+"""What one analysis is asked for: choices that are checked once, and the stretches of a clip that they ask for."""
 
 from __future__ import annotations
 
+import itertools
+import math
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from emotion_llama.analysis.spans import check_segment
 from emotion_llama.errors import InputError
+from emotion_llama.records import VoiceTrack
+
+# Without a voice, `auto` has no pauses to cut at. MERR's and MER2023's clips last 2-15 s; this is their middle.
+AUTO_SECONDS_WITHOUT_VOICE = 8.0
+# A rest shorter than this joins the segment before it.
+MIN_SECONDS = 0.5
 
 
 @dataclass(frozen=True)
@@ -31,7 +38,11 @@ class Options:
             raise InputError(f"words come from one place, got {' and '.join(given)}; give one of them")
         check_choice("people", self.people, ("main", "all"))
         check_choice("peak_rule", self.peak_rule, ("all", "label"))
-        check_segment(self.segment)
+        segment = self.segment
+        if segment in ("none", "auto"):
+            return
+        if isinstance(segment, (str, bool)) or not MIN_SECONDS <= segment < math.inf:
+            raise InputError(f"segment={segment!r}: expected 'none', 'auto' or seconds of at least {MIN_SECONDS}")
 
 
 def check_choice(name: str, value: str, choices: tuple[str, ...]) -> None:
@@ -49,3 +60,19 @@ def file_and_hash(path: Path | None) -> str | None:
     from emotion_llama.media.probe import file_sha256
 
     return f"{path.name} sha256:{file_sha256(path)}"
+
+
+def spans_of(
+    segment: Literal["none", "auto"] | float, duration_seconds: float, voice: VoiceTrack | None
+) -> list[tuple[float, float]]:
+    """Start and end of each segment in seconds, in order, without gaps, from 0 to `duration_seconds`."""
+    if segment == "none":
+        return [(0.0, duration_seconds)]
+    if segment == "auto":
+        if voice is not None and voice.is_speech.any():
+            from emotion_llama.speech.pauses import split_at_pauses
+
+            return split_at_pauses(voice, duration_seconds=duration_seconds)
+        segment = AUTO_SECONDS_WITHOUT_VOICE
+    count = max(1, math.ceil((duration_seconds - MIN_SECONDS) / segment))
+    return list(itertools.pairwise([*(i * segment for i in range(count)), duration_seconds]))

@@ -119,6 +119,7 @@ def _run_jobs(
     from emotion_llama.analysis.batch import Tally, analyze_jobs
     from emotion_llama.analysis.options import Options
     from emotion_llama.report.analysis_page import analysis_page
+    from emotion_llama.report.selection import choose_detailed
 
     tally = Tally()
     sink = JsonSink(args.json, single=outputs.single)
@@ -127,7 +128,14 @@ def _run_jobs(
     try:
         with ProgressLine(len(jobs), enabled=not args.quiet) as progress:
             for outcome in analyze_jobs(
-                analyzer, jobs, outputs, options, render=analysis_page, resume=args.resume, progress=progress
+                analyzer,
+                jobs,
+                outputs,
+                options,
+                render=analysis_page,
+                images=choose_detailed,
+                resume=args.resume,
+                progress=progress,
             ):
                 tally.add(outcome)
                 progress.clear()

@@ -23,8 +23,9 @@ from emotion_llama.cli.options import (
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from emotion_llama.analysis.clip_reading import LookOptions
-    from emotion_llama.analysis.feature_run import FeatureOutcome, Named, Sink
+    from emotion_llama.analysis.batch import Outcome
+    from emotion_llama.analysis.features import NamedClip, Sink
+    from emotion_llama.analysis.inputs import CropOptions
     from emotion_llama.face.backends import MeshBackend
     from emotion_llama.models.features.features import FeatureExtractor
     from emotion_llama.models.features.published_folders import PublishedFolders
@@ -95,8 +96,8 @@ def add_parser(verbs: Verbs) -> None:
 def run(args: argparse.Namespace) -> int:
     """Make the features of all inputs; 0 when every one was done, else 1."""
     from emotion_llama.analysis.batch import collect_jobs
-    from emotion_llama.analysis.clip_reading import LookOptions
-    from emotion_llama.analysis.feature_run import name_clips
+    from emotion_llama.analysis.features import name_clips
+    from emotion_llama.analysis.inputs import CropOptions
     from emotion_llama.models.features.encoders import TorchEncoders
     from emotion_llama.models.features.features import FeatureExtractor
     from emotion_llama.models.features.published_folders import PublishedFolders
@@ -106,34 +107,35 @@ def run(args: argparse.Namespace) -> int:
     encoders = TorchEncoders.load(args.model, device=args.device)
     sound = sound_recipe(args.audio_recipe or encoders.audio_recipe)
     extractor = FeatureExtractor(encoders, sound=sound, batch_size=args.batch_size)
-    look = LookOptions(args.frame or encoders.frame_policy, args.max_fps)
+    options = CropOptions(args.frame or encoders.frame_policy, args.max_fps)
     published = None if args.published is None else PublishedFolders(args.published, size=encoders.feature_sizes)
-    sinks = _sinks(args, extractor, look, encoders.fingerprint())
+    sinks = _sinks(args, extractor, options, encoders.fingerprint())
     try:
-        return _run_clips(clips, extractor, look, sinks, published, args)
+        return _run_clips(clips, extractor, options, sinks, published, args)
     finally:
         for sink in sinks:
             sink.close()
 
 
 def _run_clips(
-    clips: list[Named],
+    clips: list[NamedClip],
     extractor: FeatureExtractor,
-    look: LookOptions,
+    options: CropOptions,
     sinks: list[Sink],
     published: PublishedFolders | None,
     args: argparse.Namespace,
 ) -> int:
-    from emotion_llama.analysis.feature_run import FeatureTally, extract_clips
+    from emotion_llama.analysis.batch import Tally
+    from emotion_llama.analysis.features import extract_clips
     from emotion_llama.face.backends import load_backend
 
-    tally = FeatureTally()
+    tally = Tally()
     with (
         _Backend(lambda: load_backend(args.faces)) as backend,
         ProgressLine(len(clips), enabled=not args.quiet) as progress,
     ):
         outcomes = extract_clips(
-            clips, extractor, backend, look, sinks, published=published, resume=args.resume, progress=progress
+            clips, extractor, backend, options, sinks, published=published, resume=args.resume, progress=progress
         )
         for outcome in outcomes:
             tally.add(outcome)
@@ -163,15 +165,15 @@ class _Backend:
             self._started.close()
 
 
-def _sinks(args: argparse.Namespace, extractor: FeatureExtractor, look: LookOptions, sha256: str) -> list[Sink]:
+def _sinks(args: argparse.Namespace, extractor: FeatureExtractor, options: CropOptions, sha256: str) -> list[Sink]:
     from emotion_llama.analysis.analyzer import installed_versions
-    from emotion_llama.analysis.feature_run import run_recipe
+    from emotion_llama.analysis.features import run_recipe
     from emotion_llama.models.features.feature_store import FeatureStore
     from emotion_llama.models.features.published_folders import FolderWriter
 
     about = {"model": str(args.model), "device": args.device, "versions": installed_versions()}
     taken = None if args.published is None else str(args.published)
-    recipe = {**run_recipe(extractor, look, sha256, about), "face_backend": args.faces, "published": taken}
+    recipe = {**run_recipe(extractor, options, sha256, about), "face_backend": args.faces, "published": taken}
     sinks: list[Sink] = []
     if args.format in ("folders", "both"):
         sinks.append(FolderWriter(args.out, recipe, layout=args.layout))
@@ -180,17 +182,17 @@ def _sinks(args: argparse.Namespace, extractor: FeatureExtractor, look: LookOpti
     return sinks
 
 
-def _report(outcome: FeatureOutcome, quiet: bool) -> None:
+def _report(outcome: Outcome, quiet: bool) -> None:
     if outcome.error is not None:
         complain(outcome.error)
     for warning in outcome.warnings:
-        complain(f"{outcome.clip.path}: {warning}")
+        complain(f"{outcome.path}: {warning}")
     if quiet or outcome.error is not None:
         return
     if outcome.features is None:
-        sys.stdout.write(f"{outcome.clip.name}: already done\n")
+        sys.stdout.write(f"{outcome.name}: already done\n")
         return
-    seconds = ", ".join(f"{stage} {spent:.1f} s" for stage, spent in outcome.seconds_by_stage)
-    sys.stdout.write(f"{outcome.clip.name}: {outcome.features.num_faces} faces; {seconds}\n")
+    seconds = ", ".join(f"{stage} {spent:.1f} s" for stage, spent in outcome.seconds_by_stage.items())
+    sys.stdout.write(f"{outcome.name}: {outcome.features.num_faces} faces; {seconds}\n")
     for missing in outcome.features.missing:
         sys.stdout.write(f"  no {missing.what}: {missing.reason}\n")

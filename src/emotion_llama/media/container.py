@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import logging
 import os
 import re
@@ -49,7 +48,6 @@ _MAGIC: tuple[tuple[bytes, str], ...] = (
 )
 _ADDRESS = re.compile(r"[a-z][a-z0-9+.-]+:/", re.IGNORECASE)
 _BEFORE_HOST = re.compile(r"^((?!concat:|file:)[a-z][a-z0-9+.-]+):/(?!/)", re.IGNORECASE)
-_START_SAMPLE_PACKETS = 32
 _FIRST_PYAV_WITH_LENIENT_METADATA = 19
 
 logger = logging.getLogger("emotion_llama.media")
@@ -60,7 +58,7 @@ def log_warning(message: str) -> None:
     logger.warning("%s", message)
 
 
-@dataclass(frozen=True)
+@dataclass
 class Media:
     """An open file: its first real video stream, its first sound stream, and the time both count from.
 
@@ -69,14 +67,14 @@ class Media:
         format_names: the demuxer's names, such as {"mov", "mp4", ...}.
         video: None where the file has none that this build can decode; a cover picture is not one.
         audio: likewise.
-        zero_seconds: container time of the first picture or sound, whichever is earlier.
+        zero_seconds: container time of the first picture or sound, whichever is earlier (`reader.ClipFile` finds it).
     """
 
     container: InputContainer
     format_names: frozenset[str]
     video: VideoStream | None
     audio: AudioStream | None
-    zero_seconds: Fraction
+    zero_seconds: Fraction = Fraction(0)
 
     @property
     def is_indexed(self) -> bool:
@@ -106,7 +104,7 @@ def open_media(path: Path) -> Iterator[Media]:
         if audio is not None:
             _forget_channel_order(audio)
         names = frozenset(container.format.name.split(","))
-        yield Media(container, names, video, audio, _zero(path, video, audio))
+        yield Media(container, names, video, audio)
 
 
 def read_packets(container: InputContainer, *streams: Stream) -> Iterator[Packet[Any]]:
@@ -206,39 +204,6 @@ def _forget_channel_order(stream: AudioStream) -> None:
     channels = stream.codec_context.channels
     if channels:
         stream.codec_context.layout = f"{channels} channels"
-
-
-def _zero(path: Path, video: VideoStream | None, audio: AudioStream | None) -> Fraction:
-    """Earliest start of the two streams. Sound before zero is the encoder's priming, not content."""
-    starts = []
-    for stream in (video, audio):
-        if stream is None:
-            continue
-        start = stream.start_time
-        if start is None:
-            start = _first_packet_time(path, stream.index)
-        if start is not None and stream.time_base is not None:
-            seconds = start * stream.time_base
-            starts.append(max(seconds, Fraction(0)) if stream.type == "audio" else seconds)
-    return min(starts, default=Fraction(0))
-
-
-def _first_packet_time(path: Path, stream_index: int) -> int | None:
-    """Smallest time among a stream's first packets, in its time base; the file is opened anew for it."""
-    from av.error import FFmpegError
-
-    with _open(path) as container:
-        times = []
-        try:
-            for packet in itertools.islice(
-                read_packets(container, container.streams[stream_index]), _START_SAMPLE_PACKETS
-            ):
-                time = packet.dts if packet.pts is None else packet.pts
-                if time is not None:
-                    times.append(time)
-        except FFmpegError:
-            pass  # damaged; what was read before still counts
-        return min(times, default=None)
 
 
 def _looks_like(path: Path) -> str | None:

@@ -230,9 +230,8 @@ def _count_before(file: ClipFile, seconds: Fraction) -> int:
     from av.error import FFmpegError
 
     count, after = 0, 0
-    reader = file.pictures()
     with suppress(FFmpegError):  # after damage the count is what was readable
-        for packet in reader.packets():
+        for packet in file.picture_packets():
             time = packet.dts if packet.pts is None else packet.pts
             if time is None or packet.is_discard:
                 continue

@@ -1,12 +1,14 @@
-"""Pictures as models take them: bytes of a PNG in, pixels or a smaller PNG out."""
+"""Images as bytes: of a PNG to pixels or a smaller PNG, of pixels to a JPEG."""
 
 from __future__ import annotations
 
 import numpy as np
 
-from emotion_llama.errors import AnnotationError
+from emotion_llama.errors import AnnotationError, BackendError
 from emotion_llama.media.picture import shrunk
 from emotion_llama.records import UInt8
+
+JPEG_QUALITY = 82
 
 
 def read_png(data: bytes) -> UInt8:
@@ -36,3 +38,22 @@ def smaller_png(data: bytes, max_side: int) -> bytes:
     if small is image:
         return data
     return bytes(cv2.imencode(".png", cv2.cvtColor(small, cv2.COLOR_RGB2BGR))[1])
+
+
+def scaled_jpeg(image_bgr: UInt8, side: int) -> tuple[bytes, int, int]:
+    """An image [H, W, 3] as JPEG, never enlarged, its longer side at most `side` pixels; its width and height.
+
+    Raises:
+        BackendError: OpenCV could not encode it.
+    """
+    import cv2
+
+    height, width = image_bgr.shape[:2]
+    scale = side / max(height, width)
+    if scale < 1:
+        width, height = max(1, round(width * scale)), max(1, round(height * scale))
+        image_bgr = np.asarray(cv2.resize(image_bgr, (width, height), interpolation=cv2.INTER_AREA), dtype=np.uint8)
+    encoded, jpeg = cv2.imencode(".jpg", image_bgr, [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY])
+    if not encoded:
+        raise BackendError(f"OpenCV could not encode an image of {width}x{height} pixels as JPEG")
+    return bytes(jpeg.tobytes()), width, height

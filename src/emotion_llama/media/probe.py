@@ -67,6 +67,7 @@ def open_clip(
         if video is None and audio is None:
             problem = "; ".join(problems) or "it holds neither video nor sound"
             raise MediaError(path, problem, "give the recording itself, or copy it again")
+        file.problems = tuple(problems)
         for problem in problems:
             warn(problem)
         file.clip = Clip(path, file_sha256(path), _duration_seconds(path, file.media, video), video, audio)
@@ -193,10 +194,10 @@ def _duration_seconds(path: Path, media: Media, video: VideoInfo | None) -> floa
     if stated and (media.is_indexed or media.format_names & {"avi", "mpegts", "wav", "flac", "ogg"}):
         start = Fraction(container.start_time or 0, 1_000_000)
         return float(start + stated - zero)
-    return _measured_duration_seconds(path, video)
+    return _measured_duration_seconds(path, zero, video)
 
 
-def _measured_duration_seconds(path: Path, video: VideoInfo | None) -> float:
+def _measured_duration_seconds(path: Path, zero: Fraction, video: VideoInfo | None) -> float:
     """Length from all packets, for containers that state none or guess it from the bit rate."""
     from av.error import FFmpegError
 
@@ -206,7 +207,7 @@ def _measured_duration_seconds(path: Path, video: VideoInfo | None) -> float:
         for packet in read_packets(media.container, *streams):
             time = packet.dts if packet.pts is None else packet.pts
             if time is not None and packet.time_base is not None:
-                end = max(end, (time + (packet.duration or 0)) * packet.time_base - media.zero_seconds)
+                end = max(end, (time + (packet.duration or 0)) * packet.time_base - zero)
             elif packet.size and packet.stream.type == "video":
                 packets_without_time += 1
     by_count = packets_without_time / video.fps if video else 0.0

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
@@ -26,6 +26,7 @@ FrameT = TypeVar("FrameT", "VideoFrame", "AudioFrame")
 
 # A stream that ends this much before the time its header states was cut short; less is rounding and padding.
 _SHORT_SECONDS = 0.5
+_START_PACKETS, _MAX_AHEAD = 32, 1000  # of a stream, and of all, among which its first time is looked for
 # Containers that give every packet of the pictures again after a seek to their beginning (tests compare them). Sound
 # does not come back whole: a seek leaves out the packets before time zero, which its decoder needs.
 _REWOUND_BY_TIME = frozenset({"mov", "matroska", "webm", "flv", "nut", "avi", "mpeg"})
@@ -198,6 +199,7 @@ class SharedPackets:
     def __init__(self, media: Media) -> None:
         streams = [stream for stream in (media.video, media.audio) if stream is not None]
         self._packets = read_packets(media.container, *streams) if streams else iter(())
+        self._ahead: deque[Packet[Any]] = deque()  # packets that `first_time` looked at
         self._error: FFmpegError | None = None
         self.has_begun = False  # a reader went on from its first frame; from then on no other joins
         self.video = None if media.video is None else StreamReader["VideoFrame"](media, media.video, self)
@@ -210,20 +212,38 @@ class SharedPackets:
         Raises:
             FFmpegError: the container cannot be read on; again at each later call.
         """
-        from av.error import FFmpegError
-
-        if self._error is not None:
-            raise self._error
-        try:
-            packet = next(self._packets, None)
-        except FFmpegError as error:
-            self._error = error
-            raise
+        packet = self._ahead.popleft() if self._ahead else self._next()
         if packet is not None:
             for reader in self._readers:
                 if packet.stream in reader.streams:
                     reader.queue.append(packet)
         return packet
+
+    def first_time(self, stream: VideoStream | AudioStream) -> int | None:
+        """Smallest time among a stream's first packets, in its time base; nothing is lost for its readers."""
+        from av.error import FFmpegError
+
+        times: list[int] = []
+        count = 0
+        with suppress(FFmpegError):  # damaged; what was read before still counts
+            while count < _START_PACKETS and len(self._ahead) < _MAX_AHEAD and (packet := self._next()) is not None:
+                self._ahead.append(packet)
+                time = packet.dts if packet.pts is None else packet.pts
+                count += packet.stream is stream
+                if packet.stream is stream and time is not None:
+                    times.append(time)
+        return min(times, default=None)
+
+    def _next(self) -> Packet[Any] | None:
+        from av.error import FFmpegError
+
+        if self._error is not None:
+            raise self._error
+        try:
+            return next(self._packets, None)
+        except FFmpegError as error:
+            self._error = error
+            raise
 
     def packets_of(self, reader: StreamReader[Any]) -> Iterator[Packet[Any]]:
         """The packets of one reader, from the first on."""
@@ -253,10 +273,12 @@ class ClipFile:
     Attributes:
         media: the open container.
         packets: the present pass.
+        problems: one line for each stream that cannot be decoded.
     """
 
     def __init__(self, path: Path, clip: Clip | None = None) -> None:
         self.path = path
+        self.problems: tuple[str, ...] = ()
         self._clip = clip
         self._open = ExitStack()
         self._start()
@@ -294,6 +316,12 @@ class ClipFile:
         self.packets.audio.is_wanted = True
         return self.packets.audio
 
+    def picture_packets(self) -> Iterator[Packet[Any]]:
+        """The packets of the pictures from the file's beginning; FFmpegError where it cannot be read on."""
+        self._go_back()
+        reader = self.pictures()
+        return reader.packets()
+
     def close(self) -> None:
         """Close the file; its readers end."""
         self.packets.leave_to(None)
@@ -308,6 +336,19 @@ class ClipFile:
     def _start(self) -> None:
         self.media = self._open.enter_context(open_media(self.path))
         self.packets = SharedPackets(self.media)
+        self.media.zero_seconds = self._zero()
+
+    def _zero(self) -> Fraction:
+        """Earliest start of the two streams. Sound before zero is the encoder's priming, not content."""
+        starts = []
+        for stream in (self.media.video, self.media.audio):
+            start = None if stream is None else stream.start_time
+            if stream is not None and start is None:
+                start = self.packets.first_time(stream)
+            if stream is not None and start is not None and stream.time_base is not None:
+                seconds = start * stream.time_base
+                starts.append(max(seconds, Fraction(0)) if stream.type == "audio" else seconds)
+        return min(starts, default=Fraction(0))
 
     def _go_back(self) -> None:
         """To the first picture."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -15,13 +14,14 @@ from emotion_llama.records import (
     Cue,
     Evidence,
     PeakFrame,
+    PeakImage,
     PersonAnalysis,
     Prosody,
     Segment,
 )
 from emotion_llama.report.charts import timeline
 from emotion_llama.report.evidence_charts import scale_of, unit_chart, voice_chart
-from emotion_llama.report.images import PeakImage, overlay, peak_images
+from emotion_llama.report.images import overlay
 from emotion_llama.report.pages import render
 from emotion_llama.report.selection import (
     MAX_DETAILED,
@@ -54,9 +54,6 @@ from emotion_llama.report.wording import (
 )
 from emotion_llama.speech.pauses import pauses
 
-if TYPE_CHECKING:
-    from emotion_llama.analysis import Analyzer
-
 Row = tuple[str, ...]  # the cells of a table's row, or a name and its value
 
 MAX_PEAKS = 12  # marked in the chart of a whole recording
@@ -84,9 +81,15 @@ NEUTRAL_MEANINGS = {
 }
 
 
-def analysis_page(analyzer: Analyzer, analysis: Analysis) -> str:
-    """The whole page of an analysis, with the images of its peak frames taken from the clip."""
-    return render_page(analysis, peak_images(analyzer, analysis), versions=analysis.versions)
+def analysis_page(analysis: Analysis) -> str:
+    """The whole page of an analysis, with the images of its peak frames that it holds."""
+    images = {
+        (person.person_id, i): segment.image
+        for person in analysis.people
+        for i, segment in enumerate(person.segments)
+        if segment.image is not None
+    }
+    return render_page(analysis, images, versions=analysis.versions)
 
 
 def render_page(

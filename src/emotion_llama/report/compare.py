@@ -94,19 +94,14 @@ def _ask(system: System, case: EvalSample, ask: EvalPrompt) -> Output:
 
 
 def words_of(clip: Path, subtitle: str | None) -> str | None:
-    """What is said in a clip: as given, or in the file beside it; None where neither is there.
-
-    Raises:
-        MediaError: the clip cannot be read.
-    """
+    """What is said in a clip: as given, or in the file beside it; None where neither is there."""
+    from emotion_llama.analysis.evidence import find_transcript
     from emotion_llama.analysis.options import Options
-    from emotion_llama.analysis.words import find_words
-    from emotion_llama.media.probe import probe
     from emotion_llama.records import Missing
 
     if subtitle is not None:
         return " ".join(subtitle.split()) or None
-    found = find_words(probe(clip, warn=lambda line: None), Options(), lambda line: None)
+    found = find_transcript(clip, Options(), None, lambda line: None)
     return None if isinstance(found, Missing) else found.text
 
 

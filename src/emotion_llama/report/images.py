@@ -1,4 +1,4 @@
-"""Images of faces for the pages: cropped at the peak frame, scaled, encoded, with mesh points and units over them.
+"""Images for the pages: thumbnails, and what is drawn over the image of a face: mesh points and units.
 
 Coordinates are pixels of the image, the origin at its upper left corner, x right, y down.
 """
@@ -7,24 +7,17 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Mapping
-from dataclasses import dataclass
 from types import MappingProxyType
-from typing import TYPE_CHECKING
 
 import numpy as np
 from markupsafe import Markup
 
-from emotion_llama.errors import BackendError, InputError
-from emotion_llama.records import Analysis, Float, UInt8
+from emotion_llama.errors import InputError
+from emotion_llama.media.image_bytes import scaled_jpeg
+from emotion_llama.records import Float, PeakImage
 from emotion_llama.report.charts import path, shape
-from emotion_llama.report.selection import Key, choose_detailed
 from emotion_llama.report.wording import unit_name
 
-if TYPE_CHECKING:
-    from emotion_llama.analysis import Analyzer
-
-MARGIN = 0.25  # room around the box on each side, as a share of its longer side
-JPEG_QUALITY = 82
 THUMBNAIL_SIDE = 360  # longer side, pixels
 LABEL_GAP = 26  # least distance between two unit labels, pixels of an image 480 high
 
@@ -53,100 +46,6 @@ UNIT_POINTS: Mapping[str, tuple[int, ...]] = MappingProxyType(
 )
 
 
-@dataclass(frozen=True, repr=False)
-class PeakImage:
-    """A face at its peak frame.
-
-    Attributes:
-        jpeg: the encoded image.
-        width, height: its size in pixels.
-        mesh: [478, 2] mesh points in the image's pixels, or None where the backend gives none.
-    """
-
-    jpeg: bytes
-    width: int
-    height: int
-    mesh: Float | None
-
-    def __repr__(self) -> str:
-        return f"PeakImage({self.width}x{self.height}, {len(self.jpeg)} bytes, mesh={self.mesh is not None})"
-
-
-def crop_around(
-    box_xyxy: tuple[float, float, float, float], frame_size: tuple[int, int], margin: float
-) -> tuple[int, int, int, int]:
-    """The square around a box with `margin` on each side, moved, then cut, to lie within the (width, height) frame.
-
-    Returns:
-        Left, top, right and bottom in whole pixels, the right and lower border not included.
-
-    Raises:
-        InputError: the box has no area or does not touch the frame.
-    """
-    x1, y1, x2, y2 = box_xyxy
-    width, height = frame_size
-    if not (np.isfinite(box_xyxy).all() and x2 > x1 and y2 > y1 and x1 < width and y1 < height and x2 > 0 and y2 > 0):
-        raise InputError(f"a face box must have an area within the frame of {width}x{height} pixels, got {box_xyxy}")
-    side = max(1, round(max(x2 - x1, y2 - y1) * (1 + 2 * margin)))
-    left = min(max(0, round((x1 + x2 - side) / 2)), max(0, width - side))
-    top = min(max(0, round((y1 + y2 - side) / 2)), max(0, height - side))
-    return left, top, min(width, left + side), min(height, top + side)
-
-
-def peak_images(analyzer: Analyzer, analysis: Analysis) -> dict[Key, PeakImage]:
-    """The images that a page of this analysis shows, each read from the clip again; by (person_id, segment index).
-
-    Raises:
-        MediaError: the clip can no longer be read.
-    """
-    from emotion_llama.analysis.peak_view import peak_view
-
-    people = {person.person_id: person for person in analysis.people}
-    found: dict[Key, PeakImage] = {}
-    for person_id, index in choose_detailed(analysis.people):
-        person = people[person_id]
-        if person.track is None or person.segments[index].evidence.peak_frame is None:
-            continue  # nothing to track: do not start the face backend
-        view = peak_view(analysis, person, person.segments[index], analyzer.mesh_backend())
-        if view is not None:
-            found[person_id, index] = make_peak_image(view.frame_rgb, view.box_xyxy, view.landmarks)
-    return found
-
-
-def make_peak_image(
-    frame_rgb: UInt8,
-    box_xyxy: tuple[float, float, float, float],
-    landmarks: Float | None,
-    *,
-    size: int = 480,
-    margin: float = MARGIN,
-) -> PeakImage:
-    """The face region of a frame [H, W, 3], its longer side at most `size` pixels, as JPEG.
-
-    Args:
-        frame_rgb: the upright frame.
-        box_xyxy: the face, pixels of the frame.
-        landmarks: [478, 3] or [478, 2] mesh points in pixels of the frame, or None.
-        size: longest side of the image, pixels; a smaller face is not enlarged.
-        margin: room around the box on each side, as a share of its longer side.
-
-    Raises:
-        InputError: the frame is not an RGB image, or the box lies outside.
-        BackendError: OpenCV could not encode the image.
-    """
-    if frame_rgb.ndim != 3 or frame_rgb.shape[2] != 3 or frame_rgb.dtype != np.uint8:
-        raise InputError(f"a frame must be [H, W, 3] uint8, got {list(frame_rgb.shape)} {frame_rgb.dtype}")
-    left, top, right, bottom = crop_around(box_xyxy, (frame_rgb.shape[1], frame_rgb.shape[0]), margin)
-    face_bgr = frame_rgb[top:bottom, left:right, ::-1]
-    jpeg, width, height = _scaled_jpeg(face_bgr, size)
-    mesh = None
-    if landmarks is not None:
-        # Resizing maps border to border, so that continuous coordinates scale by the ratio of the sizes.
-        ratio = np.array([width / (right - left), height / (bottom - top)])
-        mesh = (landmarks[:, :2] - np.array([left, top])) * ratio
-    return PeakImage(jpeg, width, height, mesh)
-
-
 def thumbnail(image_png: bytes, side: int = THUMBNAIL_SIDE) -> bytes:
     """An image as a JPEG whose longer side is at most `side` pixels.
 
@@ -159,22 +58,7 @@ def thumbnail(image_png: bytes, side: int = THUMBNAIL_SIDE) -> bytes:
     image = cv2.imdecode(np.frombuffer(image_png, np.uint8), cv2.IMREAD_COLOR) if image_png else None
     if image is None:
         raise InputError(f"expected an image, got {len(image_png)} bytes that OpenCV cannot read")
-    return _scaled_jpeg(np.asarray(image, dtype=np.uint8), side)[0]
-
-
-def _scaled_jpeg(image_bgr: UInt8, side: int) -> tuple[bytes, int, int]:
-    """An image [H, W, 3] as JPEG, never enlarged, its longer side at most `side` pixels; its width and height."""
-    import cv2
-
-    height, width = image_bgr.shape[:2]
-    scale = side / max(height, width)
-    if scale < 1:
-        width, height = max(1, round(width * scale)), max(1, round(height * scale))
-        image_bgr = np.asarray(cv2.resize(image_bgr, (width, height), interpolation=cv2.INTER_AREA), dtype=np.uint8)
-    encoded, jpeg = cv2.imencode(".jpg", image_bgr, [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY])
-    if not encoded:
-        raise BackendError(f"OpenCV could not encode an image of {width}x{height} pixels as JPEG")
-    return bytes(jpeg.tobytes()), width, height
+    return scaled_jpeg(np.asarray(image, dtype=np.uint8), side)[0]
 
 
 def data_url(jpeg: bytes, kind: str = "jpeg") -> str:

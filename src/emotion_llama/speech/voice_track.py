@@ -5,7 +5,7 @@ Notation: T frames, hop 10 ms, frame t is centred at (t + 1/2) hops; W samples o
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable, Iterator
 from functools import lru_cache
 from itertools import chain
 from typing import NamedTuple
@@ -50,11 +50,26 @@ def measure_voice(chunks: Iterable[Waveform]) -> VoiceTrack:
     Raises:
         InputError: a chunk has another rate, or does not start where the one before it ended.
     """
+    found: list[VoiceTrack] = []
+
+    def run() -> Iterator[float]:
+        found.append((yield from voice_steps(chunks)))
+
+    for _ in run():
+        pass
+    return found[0]
+
+
+def voice_steps(chunks: Iterable[Waveform]) -> Generator[float, None, VoiceTrack]:
+    """`measure_voice` in steps of 5 s: yields the time up to which the sound is measured, and returns the track."""
     following = iter(chunks)
     first = next(following, None)
     if first is None:
         return _join([], 0.0)
-    blocks = [_measure_frames(frames) for frames in _frame_blocks(chain([first], following))]
+    blocks = []
+    for frames in _frame_blocks(chain([first], following)):
+        blocks.append(_measure_frames(frames))
+        yield first.start_seconds + BLOCK_FRAMES * HOP_SECONDS * len(blocks)
     return _join(blocks, first.start_seconds)
 
 

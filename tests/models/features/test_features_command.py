@@ -13,8 +13,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from emotion_llama.analysis.clip_reading import LookOptions, read_inputs
-from emotion_llama.analysis.feature_run import name_clips
+from emotion_llama.analysis.features import name_clips
+from emotion_llama.analysis.inputs import CropOptions, open_inputs
 from emotion_llama.cli.main import main
 from emotion_llama.errors import InputError
 from emotion_llama.face.backends import load_backend
@@ -42,9 +42,12 @@ def test_the_store_the_folders_and_the_features_on_the_fly_are_the_same(
     store, folders = FeatureStore(made), PublishedFolders(made, size=24)
     assert store.names == ("deep/voice", "empty", "talk")
     extractor = FeatureExtractor(TorchEncoders.load(toy_folder))
-    with load_backend("mediapipe_mesh") as backend:
-        inputs = read_inputs(clips / "talk.mp4", lambda: backend, LookOptions("peak"), warn=lambda line: None)
-    fresh, stored, published = extractor.extract(inputs), store["talk"], folders["talk"]
+    with (
+        load_backend("mediapipe_mesh") as backend,
+        open_inputs(clips / "talk.mp4", lambda: backend, CropOptions("peak"), warn=lambda line: None) as inputs,
+    ):
+        fresh = extractor.extract(inputs)
+    stored, published = store["talk"], folders["talk"]
     assert list(fresh.arrays()) == ["face", "temporal", "audio", "global_image"]
     for name in MODALITIES:
         assert np.array_equal(fresh.vectors()[name], stored.vectors()[name])
@@ -211,7 +214,7 @@ def test_two_clips_of_one_name_are_refused(tmp_path: Path, toy_folder: Path, cap
     assert "would both be named 'talk'; give each its own name" in capsys.readouterr().err
     with pytest.raises(InputError, match=r"b/x.mp4 and c/x.avi would both be named 'x'"):
         name_clips([(Path("x.mp4"), Path("b/x.mp4")), (Path("x.avi"), Path("c/x.avi"))])
-    assert name_clips([(Path("a.b.mp4"), Path("v/a.b.mp4"))])[0].name == "a.b"
+    assert name_clips([(Path("a.b.mp4"), Path("v/a.b.mp4"))])[0][0] == "a.b"
 
 
 @pytest.mark.parametrize(

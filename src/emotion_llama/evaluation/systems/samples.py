@@ -89,11 +89,11 @@ class Encoded:
         keep: Path | None = None,
         faces: str = "mediapipe_mesh",
     ) -> None:
-        from emotion_llama.analysis.clip_reading import LookOptions
+        from emotion_llama.analysis.inputs import CropOptions
         from emotion_llama.models.features.sources import open_features
 
         self._predictor, self._faces = predictor, faces
-        self._look = LookOptions(predictor.frame_policy)
+        self._options = CropOptions(predictor.frame_policy)
         self._source = None if features is None else open_features(features)
         self._keep = None if keep is None else self._open(keep)
         self._mesh: MeshBackend | None = None
@@ -147,7 +147,7 @@ class Encoded:
             self._measured.close()
 
     def _of_clip(self, name: str, path: Path) -> ClipFeatures:
-        from emotion_llama.analysis.clip_reading import read_inputs
+        from emotion_llama.analysis.inputs import open_inputs
         from emotion_llama.media.probe import file_sha256
 
         if not path.is_file():
@@ -155,20 +155,19 @@ class Encoded:
         sha256 = file_sha256(path) if self._keep is not None else ""
         if self._keep is not None and self._keep.holds(name, sha256):
             return self._keep[name]
-        inputs = read_inputs(path, self._backend, self._look, warn=lambda line: None)
-        features: ClipFeatures = self._predictor.extractor.extract(inputs)
+        with open_inputs(path, self._backend, self._options, warn=lambda line: None) as inputs:
+            features: ClipFeatures = self._predictor.extractor.extract(inputs)
         if self._keep is not None:
             self._keep.add(name, path, sha256, features)
         return features
 
     def _open(self, folder: Path) -> FeatureStore:
-        from emotion_llama.analysis.feature_run import run_recipe
+        from emotion_llama.analysis.features import run_recipe
         from emotion_llama.models.features.feature_store import FeatureStore
 
         encoders: Any = self._predictor.extractor.encoders
-        recipe = run_recipe(
-            self._predictor.extractor, self._look, encoders.fingerprint(), {"model": self._predictor.name}
-        )
+        about = {"model": self._predictor.name}
+        recipe = run_recipe(self._predictor.extractor, self._options, encoders.fingerprint(), about)
         return FeatureStore(folder, writable=True, recipe={**recipe, "face_backend": self._faces})
 
     @property

@@ -36,6 +36,7 @@ from emotion_llama.rules.scene.scene_words import THIRDS, amount, framing, gaze,
 
 if TYPE_CHECKING:
     from emotion_llama.face.hands import HandFinder
+    from emotion_llama.media.reader import ClipFile
     from emotion_llama.records import Clip
 
 Box = tuple[float, float, float, float]
@@ -61,12 +62,12 @@ class _Face(NamedTuple):
     mesh: Float | None
 
 
-def read_around(clip: Clip, pts_seconds: float) -> Frames | None:
+def read_around(source: Clip | ClipFile, pts_seconds: float) -> Frames | None:
     """Small pictures of the half second around a moment, for `measure_scene`; None where the clip has none there."""
     from emotion_llama.media.frames import iter_frames
 
     start, end = max(0.0, pts_seconds - AROUND_SECONDS), pts_seconds + AROUND_SECONDS
-    found = list(iter_frames(clip, fps=AROUND_FPS, max_side=WORK_SIDE, start_seconds=start, end_seconds=end))
+    found = list(iter_frames(source, fps=AROUND_FPS, max_side=WORK_SIDE, start_seconds=start, end_seconds=end))
     if not found:
         return None
     images = np.concatenate([frames.images for frames in found])
@@ -91,7 +92,7 @@ def measure_scene(
         track: the main person's track; None where nobody was followed.
         pts_seconds: time of the frame.
         people: faces in this frame, the main one included; None where they were not counted.
-        landmarks: [478, 3] mesh of the main face in pixels of `image` (`pipeline.peak_view`); None where there is none.
+        landmarks: [478, 3] mesh of the main face in pixels of `image`; None where it was not found.
         around: some pictures around the frame (`read_around`); None leaves the motion of camera and scene out.
         hands: finds hands (`face.hands.load_hand_finder()`); None leaves hands out.
 

@@ -146,15 +146,18 @@ class Child:
         """
         path, options = Path(request["path"]), read_options(request["options"])
         limits, model = ClipLimits(**request["limits"]), request["model"]
-        clip = checked_clip(path, limits)
+        from emotion_llama.report.selection import choose_detailed
+
         asking = None
-        if model is not None:
-            _check_segment(clip, options, limits)
-            asking = RemotePredictor(**model, limits=limits, ask=self._ask)
-        self._channel.send({"type": "clip", "duration_seconds": clip.duration_seconds})
-        self._analyzer.predictor = asking or self._rules
-        progress = Throttle(self._channel.send)
-        analysis = self._analyzer.run(path, options, progress=progress)
+        with checked_clip(path, limits) as file:
+            if model is not None:
+                _check_segment(file.clip, options, limits)
+                asking = RemotePredictor(**model, limits=limits, ask=self._ask)
+            self._channel.send({"type": "clip", "duration_seconds": file.clip.duration_seconds})
+            self._analyzer.predictor = asking or self._rules
+            progress = Throttle(self._channel.send)
+            images = choose_detailed if request["html"] else None
+            analysis = self._analyzer.run(file, options, progress=progress, images=images)
         if asking is not None:
             analysis = replace(analysis, warnings=(*analysis.warnings, *asking.warnings))
         progress("report", 0.0)
@@ -171,8 +174,7 @@ class Child:
     def _texts(self, analysis: Analysis, request: Mapping[str, Any]) -> dict[str, str]:
         """Document and page, by the clip's shown name and without folders of the server."""
         from emotion_llama.documents import analysis_document
-        from emotion_llama.report.analysis_page import render_page
-        from emotion_llama.report.images import peak_images
+        from emotion_llama.report.analysis_page import analysis_page
 
         settings = dict(analysis.settings)
         if request["options"]["asr_model"] is not None:
@@ -181,8 +183,7 @@ class Child:
         shown = replace(analysis, clip=clip, settings=settings)
         texts = {"document": analysis_document(shown, curves=request["curves"]).model_dump_json()}
         if request["html"]:
-            images = peak_images(self._analyzer, analysis)  # from the clip where it lies
-            texts["html"] = render_page(shown, images, versions=shown.versions)
+            texts["html"] = analysis_page(shown)
         folder = f"{Path(request['path']).parent}{os.sep}"
         return {name: text.replace(folder, "") for name, text in texts.items()}
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -12,6 +14,7 @@ from emotion_llama.serve.errors import ClipRefused
 
 if TYPE_CHECKING:
     from emotion_llama.media.container import Media
+    from emotion_llama.media.reader import ClipFile
 
 GIB = 1 << 30
 
@@ -104,8 +107,9 @@ def _is_layer_3(head: bytes) -> bool:
     return version != 1 and layer == 1 and bit_rate not in (0, 15) and sample_rate != 3
 
 
-def checked_clip(path: Path, limits: ClipLimits) -> Clip:
-    """What the file is, once it is known to be within the limits.
+@contextmanager
+def checked_clip(path: Path, limits: ClipLimits) -> Iterator[ClipFile]:
+    """The open file, once it is known to be within the limits.
 
     First its first bytes; then what the container says of size, rate and length, with nothing of ours decoded (FFmpeg
     itself may look at the first packets); last what the first frame and samples show.
@@ -114,21 +118,20 @@ def checked_clip(path: Path, limits: ClipLimits) -> Clip:
         ClipRefused: it is no media file of a known kind, or beyond a limit.
         MediaError: it cannot be read.
     """
-    from emotion_llama.media.container import check_regular_file, open_media
-    from emotion_llama.media.probe import probe
+    from emotion_llama.media.container import check_regular_file
+    from emotion_llama.media.probe import open_clip
 
     check_regular_file(path)
-    with path.open("rb") as file:
-        head = file.read(SNIFF_BYTES)
+    with path.open("rb") as opened:
+        head = opened.read(SNIFF_BYTES)
     if sniff(head) is None:
         raise ClipRefused(
             f"this is no media file of a known kind; expected one of: {', '.join(KINDS)}", 415, "no_media"
         )
-    with open_media(path) as media:
-        _check_header(media, limits)
-    clip = probe(path, warn=lambda line: None)  # the analysis itself warns
-    _check_clip(clip, limits)
-    return clip
+    # The analysis itself warns.
+    with open_clip(path, warn=lambda line: None, check=lambda media: _check_header(media, limits)) as file:
+        _check_clip(file.clip, limits)
+        yield file
 
 
 def _check_header(media: Media, limits: ClipLimits) -> None:

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from emotion_llama.analysis.clip_reading import LookOptions, read_inputs
+from emotion_llama.analysis.inputs import CropOptions, open_inputs
 from emotion_llama.errors import InputError
 from emotion_llama.face.backends import load_backend
 from emotion_llama.models import inputs as recipes
@@ -39,12 +39,10 @@ def test_inputs_from_the_cache_are_those_of_the_processor(whole, backend, tmp_pa
     cache = ClipCache(tmp_path)
     cache.write(WHOLE.id, whole)
     truth = clip_truth(truth_dict(WHOLE, np.zeros((WHOLE.num_frames, 17))), WHOLE)
-    inputs = read_inputs(
-        SYNTH / "clips" / f"{WHOLE.id}.mp4", lambda: backend, LookOptions("peak"), warn=lambda line: None
-    )
-    expected = media_arrays(
-        [ClipMedia.of_inputs(inputs)], 112, 64, 64, recipes.clip_recipe(16), recipes.HUBERT_LAST
-    )  # fmt: skip
+    path = SYNTH / "clips" / f"{WHOLE.id}.mp4"
+    with open_inputs(path, lambda: backend, CropOptions("peak"), warn=lambda line: None) as inputs:
+        media = ClipMedia.of_inputs(inputs)
+    expected = media_arrays([media], 112, 64, 64, recipes.clip_recipe(16), recipes.HUBERT_LAST)
 
     def made(tower, crops=1):
         one = lesson(truth, cache, Choice(tower, crops, 16, vary=False), np.random.default_rng(0))

@@ -21,6 +21,8 @@ from emotion_llama.records import Float, UInt8
 
 if TYPE_CHECKING:
     from emotion_llama.face.backends import MeshBackend
+    from emotion_llama.media.reader import ClipFile
+    from emotion_llama.models.clip_inputs import ClipInputs
     from emotion_llama.records import Clip, FaceTrack
 
 # Frames that the global encoder learns from beside the peak, as shares of the clip; our own.
@@ -73,19 +75,21 @@ def read_arrays(path: Path, backend: MeshBackend, sizes: Sizes) -> ClipArrays:
     Raises:
         MediaError: the file cannot be read.
     """
-    from emotion_llama.analysis.clip_reading import LookOptions, person_inputs
-    from emotion_llama.analysis.people import main_first
-    from emotion_llama.analysis.sight import look
-    from emotion_llama.media.probe import probe
+    from emotion_llama.analysis.evidence import main_first
+    from emotion_llama.analysis.inputs import CropOptions, person_inputs
+    from emotion_llama.analysis.measure import StageClock, measure_clip
+    from emotion_llama.media.probe import open_clip
 
-    clip, options = probe(path, warn=lambda line: None), LookOptions(frame_policy="peak")
-    sight = look(
-        clip, backend, max_side=options.max_side, max_fps=options.max_fps,
-        warn=lambda line: None, progress=lambda share: None,
-    )  # fmt: skip
-    person = main_first(sight, None)[0].seen
-    inputs = person_inputs(clip, person, options)
-    track = None if person is None else person.track
+    with open_clip(path, warn=lambda line: None) as file:
+        found = measure_clip(
+            file, lambda: backend, StageClock(), with_voice=False, keep_waveform=True, warn=lambda line: None
+        )
+        person = main_first(found)[0]
+        inputs = person_inputs(file, person, CropOptions(frame_policy="peak"), waveform=found.waveform)
+        return _arrays(file, inputs, person.track, sizes)
+
+
+def _arrays(file: ClipFile, inputs: ClipInputs, track: FaceTrack | None, sizes: Sizes) -> ClipArrays:
     faces = face_frames = poses = samples = None
     if track is not None and inputs.num_faces:
         crops = np.concatenate(list(inputs.face_chunks()))
@@ -96,16 +100,16 @@ def read_arrays(path: Path, backend: MeshBackend, sizes: Sizes) -> ClipArrays:
         samples = inputs.sound.samples.astype(np.float16)
     if inputs.frame is None:
         return ClipArrays(faces, face_frames, poses, None, None, None, None, samples)
-    pts, frames = _frames(clip, inputs.frame.image, inputs.frame.pts_seconds, sizes.image)
-    numbers, framing, turned = _where(clip, track, pts)
+    pts, frames = _frames(file, inputs.frame.image, inputs.frame.pts_seconds, sizes.image)
+    numbers, framing, turned = _where(file.clip, track, pts)
     return ClipArrays(faces, face_frames, poses, frames, numbers, framing, turned, samples)
 
 
-def _frames(clip: Clip, peak: UInt8, peak_seconds: float, size: int) -> tuple[list[float], UInt8]:
+def _frames(file: ClipFile, peak: UInt8, peak_seconds: float, size: int) -> tuple[list[float], UInt8]:
     """Times and pictures of the peak and of the frames at `FRAME_SHARES`."""
     from emotion_llama.media.frames import frame_at
 
-    others = [frame_at(clip, share * clip.duration_seconds, warn=lambda line: None) for share in FRAME_SHARES]
+    others = [frame_at(file, share * file.clip.duration_seconds, warn=lambda line: None) for share in FRAME_SHARES]
     pictures = [peak, *(other.images[0] for other in others)]
     times = [peak_seconds, *(float(other.pts_seconds[0]) for other in others)]
     return times, np.stack([recipes.resize(picture, size, recipes.EVA_PICTURE.resample) for picture in pictures])

@@ -4,26 +4,26 @@ from pathlib import Path
 
 import pytest
 
+from emotion_llama.analysis.evidence import find_transcript, transcript_record
 from emotion_llama.analysis.options import Options
-from emotion_llama.analysis.words import find_words, words_record
 from emotion_llama.errors import InputError
-from emotion_llama.records import AudioInfo, Clip, Missing, Transcript, VideoInfo
+from emotion_llama.records import Missing, Transcript
 
 SRT = "1\n00:00:00,000 --> 00:00:01,000\n{}\n"
 
 
 @pytest.fixture
-def clip(tmp_path: Path) -> Clip:
-    return Clip(tmp_path / "talk.mp4", "0" * 64, 2.0, None, AudioInfo(16_000, 1, "aac"))
+def clip(tmp_path: Path) -> Path:
+    return tmp_path / "talk.mp4"
 
 
-def _spoken(clip: Clip, options: Options) -> str:
-    words = find_words(clip, options, pytest.fail)
+def _spoken(clip: Path, options: Options) -> str:
+    words = find_transcript(clip, options, None, pytest.fail)
     assert isinstance(words, Transcript)
     return words.text
 
 
-def test_given_text_wins_over_a_named_file_over_the_file_beside_the_clip(clip: Clip, tmp_path: Path) -> None:
+def test_given_text_wins_over_a_named_file_over_the_file_beside_the_clip(clip: Path, tmp_path: Path) -> None:
     (tmp_path / "talk.srt").write_text(SRT.format("Beside."))
     (tmp_path / "other.txt").write_text("Named.")
     assert _spoken(clip, Options()) == "Beside."
@@ -31,40 +31,41 @@ def test_given_text_wins_over_a_named_file_over_the_file_beside_the_clip(clip: C
     assert _spoken(clip, Options(subtitle="  Given\n text. ")) == "Given text."
 
 
-def test_the_record_is_of_the_words_of_this_clip_alone(clip: Clip, tmp_path: Path) -> None:
+def test_the_record_is_of_the_words_of_this_clip_alone(clip: Path, tmp_path: Path) -> None:
     """A table of 80,000 lines must not make every clip new when one line changes."""
     table = tmp_path / "lines.csv"
     table.write_text("name,sentence\ntalk,Hello.\nother,Goodbye.\n")
     options = Options(transcript=table)
-    before = words_record(clip.path, options)
+    before = transcript_record(clip, options)
     assert before is not None
     assert before.startswith("lines.csv sha256:")
     table.write_text("name,sentence\ntalk,Hello.\nother,See you tomorrow.\n")
-    assert words_record(clip.path, options) == before
+    assert transcript_record(clip, options) == before
     table.write_text("name,sentence\ntalk,Hello there.\nother,Goodbye.\n")
-    assert words_record(clip.path, options) != before
-    assert words_record(clip.path, Options()) is None
+    assert transcript_record(clip, options) != before
+    assert transcript_record(clip, Options()) is None
 
 
-def test_a_bad_file_that_was_named_is_an_error_and_one_beside_the_clip_a_warning(clip: Clip, tmp_path: Path) -> None:
+def test_a_bad_file_that_was_named_is_an_error_and_one_beside_the_clip_a_warning(clip: Path, tmp_path: Path) -> None:
     """A broken talk.srt, which nobody had asked for, used to cost the clip its face and voice as well."""
     bad = tmp_path / "talk.srt"
     bad.write_text("1\n00:00:xx,000 --> 00:00:01,000\nHello.\n")
     with pytest.raises(InputError, match=r"talk\.srt"):
-        find_words(clip, Options(transcript=bad), pytest.fail)
+        find_transcript(clip, Options(transcript=bad), None, pytest.fail)
     warnings: list[str] = []
-    words = find_words(clip, Options(), warnings.append)
+    words = find_transcript(clip, Options(), None, warnings.append)
     assert isinstance(words, Missing)
     assert words.reason.startswith("the file beside the clip cannot be used: ")
     assert warnings == [words.reason]
 
 
-def test_nothing_to_read_and_nothing_to_hear(clip: Clip) -> None:
-    silent = Clip(clip.path, clip.sha256, 2.0, VideoInfo(64, 64, 25.0, False, 0, "h264", "yuv420p"), None)
-    assert find_words(clip, Options(), pytest.fail) == Missing(
+def test_nothing_to_read_and_nothing_to_hear(clip: Path) -> None:
+    assert find_transcript(clip, Options(), None, pytest.fail) == Missing(
         "transcript", "no subtitle was given, none lies beside the clip, and no recogniser was asked for"
     )
-    assert find_words(silent, Options(asr_model=clip.path.parent), pytest.fail) == Missing(
+    assert find_transcript(clip, Options(asr_model=clip.parent), None, pytest.fail) == Missing(
         "transcript", "the file has no sound to recognise"
     )
-    assert find_words(clip, Options(subtitle="  "), pytest.fail) == Missing("transcript", "the given subtitle is empty")
+    assert find_transcript(clip, Options(subtitle="  "), None, pytest.fail) == Missing(
+        "transcript", "the given subtitle is empty"
+    )
