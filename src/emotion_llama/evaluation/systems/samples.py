@@ -166,7 +166,7 @@ class Encoded:
         from emotion_llama.models.features.feature_store import FeatureStore
 
         encoders: Any = self._predictor.extractor.encoders
-        about = {"model": self._predictor.name}
+        about: dict[str, object] = {"model": self._predictor.name}
         recipe = run_recipe(self._predictor.extractor, self._options, encoders.fingerprint(), about)
         return FeatureStore(folder, writable=True, recipe={**recipe, "face_backend": self._faces})
 
