@@ -31,7 +31,8 @@ def test_without_torch_the_rules_read_and_it_is_said(without_torch: None, capsys
     out, err = capsys.readouterr()
     assert "This is a rule baseline" in out
     assert (
-        "Read by rules: PyTorch is not installed. With pip install 'emotion-llama[model]', the model nano reads" in err
+        "Predicted by rules: PyTorch is not installed. With pip install 'emotion-llama[model]', the model nano predicts"
+        in err
     )
     assert main(["analyze", str(EXAMPLE), "--quiet"]) == 0
     assert capsys.readouterr() == ("", "")

@@ -166,10 +166,10 @@ class _Loaded:
         is_text = set(modalities) == {"text"}
         place = str(Path(config.model).expanduser()) if is_folder(config.model) else config.model
         where: dict[str, Any] = {"local_files_only": True} if is_folder(config.model) else {"revision": config.revision}
-        reader = transformers.AutoTokenizer if is_text else transformers.AutoProcessor
+        loader = transformers.AutoTokenizer if is_text else transformers.AutoProcessor
         kind = transformers.AutoModelForCausalLM if is_text else transformers.AutoModelForMultimodalLM
         try:
-            self.processor: Any = reader.from_pretrained(place, **where)
+            self.processor: Any = loader.from_pretrained(place, **where)
             self.model: Any = kind.from_pretrained(place, **where, **self._options(torch))
         except (ImportError, OSError, ValueError, KeyError) as error:
             if "torchvision" in str(error):  # processors that can read videos, such as Qwen2-VL's

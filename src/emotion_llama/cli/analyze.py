@@ -192,8 +192,8 @@ def _default(*, quiet: bool) -> str:
     name = default_model()
     if name != DEFAULT_MODEL and not quiet:
         sys.stderr.write(
-            f"Read by {name}: PyTorch is not installed. With pip install 'emotion-llama[model]', the model "
-            f"{DEFAULT_MODEL} reads.\n"
+            f"Predicted by {name}: PyTorch is not installed. With pip install 'emotion-llama[model]', the model "
+            f"{DEFAULT_MODEL} predicts.\n"
         )
     return name
 

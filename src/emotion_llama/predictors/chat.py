@@ -116,8 +116,8 @@ class ChatPredictor:
     def predict(self, samples: Sequence[Sample], task: Task | None = None) -> list[Prediction]:
         """A prediction for each sample; those that can be asked are asked at once.
 
-        Without a task, a label is parsed from one reply and the reasons are a second one; both are told the measured
-        cues. A label that cannot be parsed is a `problem` then.
+        Without a task, a label is parsed from one reply and the reasons are a second one; both prompts hold the
+        measured cues. A label that cannot be parsed is a `problem` then.
         """
         if task is not None:
             return self._ask(samples, task)

@@ -87,9 +87,9 @@ def _plain(text: str) -> str:
 Source = Literal["face", "voice", "words"]
 MODALITIES: Mapping[Source, str] = {"face": "visual_expression", "voice": "audio_tone", "words": "subtitle"}
 # A clue in words of one's own is quoted up to here.
-MOST_CHARACTERS = 160
+MAX_CHARACTERS = 160
 NAMED = 1.5  # log-odds of a feeling named outright: what the English lexicon gives "angry" or "scared"
-MOST_PHRASE = 60
+MAX_PHRASE = 60
 CLEAR = 1.6  # intensity of a phrase in other words, where nothing was measured: MER-Factory's "moderate"
 # Concepts of the lexicon -> units that show them.
 CUE_UNITS: Mapping[str, tuple[str, ...]] = MappingProxyType(
@@ -208,7 +208,7 @@ def _face(text: str, facts: Facts, words: Wording, table: FaceTable, own: Phrase
 def _is_list(text: str, parts: Sequence[str], words: Wording) -> bool:
     """Phrases, not prose: short, and without a sentence that ends before the last one."""
     ends = re.escape(words.sentence_ends)
-    return not re.search(rf"[{ends}](?!\d)\s*\S", text.strip()) and all(len(part) <= MOST_PHRASE for part in parts)
+    return not re.search(rf"[{ends}](?!\d)\s*\S", text.strip()) and all(len(part) <= MAX_PHRASE for part in parts)
 
 
 def _units_named(phrase: str, measured: Mapping[str, float], words: Wording) -> tuple[str, ...]:
@@ -289,10 +289,10 @@ def _shortened(text: str, words: Wording) -> str:
 
 
 def _cut(text: str) -> str:
-    if len(text) <= MOST_CHARACTERS:
+    if len(text) <= MAX_CHARACTERS:
         return text
-    cut = text[:MOST_CHARACTERS]
-    return cut[: cut.rfind(" ")] if " " in cut[MOST_CHARACTERS // 2 :] else cut
+    cut = text[:MAX_CHARACTERS]
+    return cut[: cut.rfind(" ")] if " " in cut[MAX_CHARACTERS // 2 :] else cut
 
 
 def evidence_of(facts: Facts) -> Evidence:

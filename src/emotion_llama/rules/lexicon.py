@@ -9,7 +9,7 @@ The file has three columns and one row a pattern; it was written for this projec
     kind      `state`: the name of a feeling, which is the speaker's only when the speaker is the one who has it
               ("he was furious"); `stance`: what the speaker does with the words, whoever they are about.
     weights   `label:log-odds` pairs separated by blanks. 0.2-0.5 a hint, about 1 clear, 1.5 and more explicit.
-              Labels may go beyond MERR's nine (disgust); a reader uses those of its own label space.
+              Labels may go beyond MERR's nine (disgust); a predictor uses those of its own label space.
 
 The weights are chosen by hand, not learned.
 """

@@ -12,15 +12,15 @@ from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from emotion_llama.chat.questions import Facts
-from emotion_llama.rules.clues import MODALITIES, MOST_CHARACTERS, Clue, Source
+from emotion_llama.rules.clues import MAX_CHARACTERS, MODALITIES, Clue, Source
 from emotion_llama.rules.rule_tables import EVIDENCE_FLOOR
 from emotion_llama.rules.wording import LANGUAGE_FILES, Wording, joined, pick_for, wording
 
 # Log-odds for the label from which a clue counts for it, and those for another label from which it misleads. Own; the
 # weights' scale is 0.3 a hint, 1 a clear cue (`rule_tables`).
 SUPPORTS, MISLEADS, AGAINST = 0.1, EVIDENCE_FLOOR, -0.2
-MOST_NAMED = 4  # clues of one source in one sentence
-MOST_SENTENCES = 6
+MAX_NAMED = 4  # clues of one source in one sentence
+MAX_SENTENCES = 6
 
 
 class Sorted(NamedTuple):
@@ -57,25 +57,25 @@ def reason(found: Sorted, label: str, facts: Facts, language: str, *, variant: i
         variant: chooses among wordings.
         is_given: the label came with the clip, so that it stays where no clue bears it out.
     """
-    told = _Teller(wording(language), variant, label)
+    write = _Phrasing(wording(language), variant, label)
     leading = _by_source(found.supporting, label)
-    first = [told.first(leading[0])] if leading else [told("unsupported")]
-    second = [told("second", clues=told.clauses(leading[1:], "outright"))] if len(leading) > 1 else []
+    first = [write.first(leading[0])] if leading else [write("unsupported")]
+    second = [write("second", clues=write.clauses(leading[1:], "outright"))] if len(leading) > 1 else []
     unread = [clue for clue in found.undecided if clue.source == "words" and not clue.weights]
-    said = told.said(unread)
-    undecided = told.undecided([clue for clue in found.undecided if clue not in unread])
-    misleading = told.misleading(found.misleading, "misleading" if leading else "contrary")
-    missing = told.missing(facts)
-    last = told.last(found, leading, is_given)
+    said = write.said(unread)
+    undecided = write.undecided([clue for clue in found.undecided if clue not in unread])
+    misleading = write.misleading(found.misleading, "misleading" if leading else "contrary")
+    missing = write.missing(facts)
+    last = write.last(found, leading, is_given)
     if not misleading and leading and not unread:
-        misleading = [told("none.misleading")]
+        misleading = [write("none.misleading")]
     sentences = [*first, *second, *misleading, *said, *missing, last]
-    if undecided and len(sentences) < MOST_SENTENCES:
+    if undecided and len(sentences) < MAX_SENTENCES:
         at = len(first) + len(second)
         sentences[at:at] = undecided
-    if len(sentences) < MOST_SENTENCES:
-        sentences[:0] = told.setting(facts)
-    return told.words.between_sentences.join(sentences)
+    if len(sentences) < MAX_SENTENCES:
+        sentences[:0] = write.setting(facts)
+    return write.words.between_sentences.join(sentences)
 
 
 def holds_label(text: str, label: str, words: Wording) -> bool:
@@ -102,7 +102,7 @@ def _by_source(clues: Sequence[Clue], label: str) -> list[_Source]:
     return sorted(groups, key=lambda g: -sum(c.weights.get(label, 0.0) for c in g.clues))
 
 
-class _Teller:
+class _Phrasing:
     """Sentences in one language and variant, with the label kept out of them."""
 
     def __init__(self, words: Wording, variant: int, label: str) -> None:
@@ -120,7 +120,7 @@ class _Teller:
         text = facts.clues.get("visual_objective", "").strip()
         ends = re.escape(self.words.sentence_ends)
         first = re.split(rf"(?<=[{ends}])(?!\d)", text)[0].strip()
-        is_usable = 0 < len(first) <= MOST_CHARACTERS and not self._tells(first)
+        is_usable = 0 < len(first) <= MAX_CHARACTERS and not self._tells(first)
         return (
             [first if first[-1] in self.words.sentence_ends else first + self.words.sentence_ends[0]]
             if is_usable
@@ -174,7 +174,7 @@ class _Teller:
         plain = [c for c in group.clues if not self._tells(c.text)]
         if not plain:
             return self(f"clue.{hidden}")
-        heaviest = sorted(plain, key=lambda c: -abs(c.weights.get(self._label, 0.0)))[:MOST_NAMED]
+        heaviest = sorted(plain, key=lambda c: -abs(c.weights.get(self._label, 0.0)))[:MAX_NAMED]
         plain = [c for c in plain if c in heaviest]
         described = [c for c in plain if c.is_described]
         if described:

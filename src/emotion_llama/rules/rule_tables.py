@@ -1,4 +1,4 @@
-"""The numbers of the rules reader: prior, limits, and which action units speak for which label, and how much.
+"""The numbers of the rules: prior, limits, and which action units speak for which label, and how much.
 
 The voice's are in `voice_cues`, the words' in `data/lexicon_en.csv` and `words`.
 

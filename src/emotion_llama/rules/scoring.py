@@ -30,7 +30,7 @@ from emotion_llama.rules.words import Hit, read_words
 CLOSING = "This is a rule baseline: its weights are chosen, not learned, and its probabilities are not calibrated."
 SOURCES: tuple[str, ...] = ("face", "voice", "words")
 _SPEAKS_FOR = 0.5  # log-odds from which a source is said to speak for a label
-_MOST_CUES = 2  # named on each side
+_MAX_CUES = 2  # named on each side
 
 
 def coarse_sentence(evidence: Evidence, units: Mapping[str, float]) -> str:
@@ -118,7 +118,7 @@ def _against(label: str, second: str, cues: Sequence[Cue]) -> str:
 
 def _strongest(label: str, cues: Sequence[Cue], *, sign: int) -> list[Cue]:
     fitting = [cue for cue in cues if sign * cue.weights.get(label, 0.0) > 0]
-    return sorted(fitting, key=lambda cue: -abs(cue.weights[label]))[:_MOST_CUES]
+    return sorted(fitting, key=lambda cue: -abs(cue.weights[label]))[:_MAX_CUES]
 
 
 def _named(label: str, cue: Cue) -> str:
@@ -137,7 +137,7 @@ def _silent(cues: Sequence[Cue], why_not: Mapping[str, str | None]) -> str:
 
 NAME = "rules"
 _WORDS_ORIGIN = "lexicon_en.csv of this project; modifiers after VADER (Hutto & Gilbert, ICWSM 2014)"
-_MOST_WORD_CUES = 8  # hits beyond these are joined into one cue
+_MAX_WORD_CUES = 8  # hits beyond these are joined into one cue
 
 
 class Scores(NamedTuple):
@@ -235,8 +235,8 @@ def _within(cues: list[Cue], label_space: LabelSpace) -> tuple[Cue, ...]:
 
 def _word_cues(hits: tuple[Hit, ...]) -> tuple[Cue, ...]:
     ranked = sorted(hits, key=lambda hit: -max(abs(w) for w in hit.weights.values()))
-    cues = [Cue("words", _quoted(hit), hit.weights, _WORDS_ORIGIN) for hit in ranked[:_MOST_WORD_CUES]]
-    rest = ranked[_MOST_WORD_CUES:]
+    cues = [Cue("words", _quoted(hit), hit.weights, _WORDS_ORIGIN) for hit in ranked[:_MAX_WORD_CUES]]
+    rest = ranked[_MAX_WORD_CUES:]
     if rest:
         labels = {label for hit in rest for label in hit.weights}
         sums = {label: sum(hit.weights.get(label, 0.0) for hit in rest) for label in sorted(labels)}

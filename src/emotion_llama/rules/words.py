@@ -50,7 +50,7 @@ AGAINST_NEUTRAL = 0.35  # own: an emotion word speaks against "nothing much", by
 NEGATION_REACH: Mapping[str, int] = {"state": 4, "stance": 2}
 
 # As far as a clause or sentence is followed: recognised speech often has no marks at all, for hours.
-MOST_CLAUSE_TOKENS, MOST_SENTENCE_TOKENS = 12, 40
+MAX_CLAUSE_TOKENS, MAX_SENTENCE_TOKENS = 12, 40
 
 # What else a negated word speaks for, as a share of its weight (own): "not happy" hints at sadness and anger,
 # "not afraid" at nothing much.
@@ -212,7 +212,7 @@ def _negated(weights: Mapping[str, float]) -> dict[str, float]:
 
 def _clause_before(found: tuple[Token, ...], start: int) -> tuple[Token, ...]:
     begin = start
-    while begin > max(start - MOST_CLAUSE_TOKENS, 0) and found[begin - 1].text not in _CLAUSE_ENDS:
+    while begin > max(start - MAX_CLAUSE_TOKENS, 0) and found[begin - 1].text not in _CLAUSE_ENDS:
         begin -= 1
     return found[begin:start]
 
@@ -220,11 +220,11 @@ def _clause_before(found: tuple[Token, ...], start: int) -> tuple[Token, ...]:
 def _sentence(found: tuple[Token, ...], start: int, end: int) -> tuple[int, int]:
     """First index of the sentence around the words, and the index after its closing mark."""
     begin = start
-    while begin > max(start - MOST_SENTENCE_TOKENS, 0) and found[begin - 1].text not in _SENTENCE_ENDS:
+    while begin > max(start - MAX_SENTENCE_TOKENS, 0) and found[begin - 1].text not in _SENTENCE_ENDS:
         begin -= 1
     stop = end
     if found[end - 1].text not in _SENTENCE_ENDS:
-        while stop < min(end + MOST_SENTENCE_TOKENS, len(found)) and found[stop - 1].text not in _SENTENCE_ENDS:
+        while stop < min(end + MAX_SENTENCE_TOKENS, len(found)) and found[stop - 1].text not in _SENTENCE_ENDS:
             stop += 1
     return begin, stop
 
