@@ -81,7 +81,8 @@ _BASE = (
     ("scipy", "signals, assignment"),
     ("soxr", "resampling"),
     ("pydantic", "JSON"),
-    ("rich", "terminal tables"),
+    ("rich", "terminal output"),
+    ("jinja2", "HTML pages"),
 )
 # Import name, what it is for, extra.
 _EXTRAS = (
