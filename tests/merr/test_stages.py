@@ -9,6 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import av
 import numpy as np
 import pytest
 
@@ -151,18 +152,31 @@ def test_measurements_that_are_gone_fail_the_clip_alone() -> None:
 
 @pytest.fixture(scope="module")
 def astronaut() -> dict[str, Any]:
-    """The example clip through all stages, two languages: outputs by stage, fields and artifacts."""
-    (found,) = ingest([ASTRONAUT], Recipe())
-    fields: dict[tuple[str, str], Field] = {}
-    artifacts: dict[str, bytes] = {}
-    outputs = {}
-    for stage in build_stages(recipe("languages=[en, zh]")):
-        given = StageInput(found.row, fields, artifacts)
-        output = one((stage.run if isinstance(stage, Stage) else stage.run_all)([given])[0])
-        fields |= {(f.name, f.language): f for f in output.fields}
-        artifacts |= {a.name: a.data for a in output.artifacts}
-        outputs[stage.name] = output
-    return {"row": found.row, "fields": fields, "artifacts": artifacts, "outputs": outputs}
+    """The example clip through all stages, two languages: outputs by stage, fields, artifacts, openings of the file."""
+    opens: dict[str, int] = {}
+    with pytest.MonkeyPatch.context() as patch:
+        original, opened = av.open, []
+        patch.setattr(av, "open", lambda file, **options: opened.append(file) or original(file, **options))
+        (found,) = ingest([ASTRONAUT], Recipe())
+        opens["ingest"] = len(opened)
+        fields: dict[tuple[str, str], Field] = {}
+        artifacts: dict[str, bytes] = {}
+        outputs = {}
+        for stage in build_stages(recipe("languages=[en, zh]")):
+            opened.clear()
+            given = StageInput(found.row, fields, artifacts)
+            output = one((stage.run if isinstance(stage, Stage) else stage.run_all)([given])[0])
+            fields |= {(f.name, f.language): f for f in output.fields}
+            artifacts |= {a.name: a.data for a in output.artifacts}
+            outputs[stage.name] = output
+            opens[stage.name] = len(opened)
+    return {"row": found.row, "fields": fields, "artifacts": artifacts, "outputs": outputs, "opens": opens}
+
+
+def test_a_clip_is_opened_once_by_each_phase_that_needs_its_file(astronaut: dict[str, Any]) -> None:
+    assert {name: count for name, count in astronaut["opens"].items() if count} == {
+        "ingest": 1, "evidence": 1, "peak": 1,
+    }  # fmt: skip
 
 
 def test_the_example_clip_goes_all_the_way(astronaut: dict[str, Any]) -> None:

@@ -27,6 +27,7 @@ from emotion_llama.merr.store.builds import at_work
 
 if TYPE_CHECKING:
     from emotion_llama.labels import LabelSpace
+    from emotion_llama.media.reader import ClipFile
     from emotion_llama.merr.recipe import Recipe
 
 
@@ -128,7 +129,7 @@ def find_clips(
 
 def take_in(found: Found, *, sidecars: bool) -> Ingested:
     """Probe and hash one file; an unreadable one comes with its error."""
-    from emotion_llama.media.probe import probe
+    from emotion_llama.media.probe import open_clip
 
     entry = found.entry
     row = ClipRow(
@@ -146,8 +147,9 @@ def take_in(found: Found, *, sidecars: bool) -> Ingested:
     try:
         if row.path != str(found.path):
             raise MediaError(row.path or "", "its name is no UTF-8 text", "rename the file")
-        clip = probe(found.path, warn=warnings.append)
-        frame_count = None if clip.video is None else count_pictures(found.path)
+        with open_clip(found.path, warn=warnings.append) as file:
+            clip = file.clip
+            frame_count = None if clip.video is None else count_pictures(file)
     except EmotionLlamaError as error:
         return Ingested(row, error=error, warnings=tuple(warnings))
     row = replace(
@@ -166,16 +168,20 @@ def take_in(found: Found, *, sidecars: bool) -> Ingested:
     return Ingested(row, drop, warnings=tuple(warnings))
 
 
-def count_pictures(path: Path) -> int:
+def count_pictures(source: Path | ClipFile) -> int:
     """Pictures that the video stream stores; packets are counted, none is decoded."""
     from av.error import FFmpegError
 
-    from emotion_llama.media.container import open_media, read_packets
+    from emotion_llama.media.reader import ClipFile
 
+    if not isinstance(source, ClipFile):
+        with ClipFile(source) as file:
+            return count_pictures(file)
     count = 0
-    with open_media(path) as media, suppress(FFmpegError):  # after damage: what was readable
-        if media.video is not None:
-            count = sum(p.size > 0 and not p.is_discard for p in read_packets(media.container, media.video))
+    if source.media.video is not None:
+        with suppress(FFmpegError):  # after damage: what was readable
+            for packet in source.picture_packets():
+                count += packet.size > 0 and not packet.is_discard
     return count
 
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import io
 import threading
 import wave
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -17,13 +19,14 @@ from emotion_llama.merr.recipe import EvidencePart
 from emotion_llama.merr.records import Artifact, ClipRow, Field, Json, Provenance, StageInput, StageOutput, now, to_json
 from emotion_llama.merr.stage import Stage
 from emotion_llama.merr.stages.common import EVIDENCE, field, measured_of
-from emotion_llama.records import Evidence, Transcript
+from emotion_llama.records import Evidence, Transcript, Waveform
 
 if TYPE_CHECKING:
     from emotion_llama.analysis.analyzer import Analyzer
     from emotion_llama.analysis.options import Options
+    from emotion_llama.media.reader import ClipFile
     from emotion_llama.merr.recipe import Recipe
-    from emotion_llama.records import Analysis, Clip, Waveform
+    from emotion_llama.records import Analysis
 
 SOUND = "sound"  # artifact
 
@@ -57,14 +60,14 @@ class EvidenceStage(Stage):
         """See `Stage`."""
         if item.clip.path is None:
             raise InputError(f"{item.clip.clip_id}: it was imported without a media file; name the folder that has it")
-        analysis = analyzer_of(self.part).run(item.clip.path, self._options(item.clip))
-        if analysis.clip.sha256 != item.clip.sha256:
-            raise MediaError(item.clip.path, "the file is not the one that was taken in", "build again")
+        with same_clip(item.clip) as file:
+            analysis = analyzer_of(self.part).run(file, self._options(item.clip), keep_waveform=True)
         measured = from_analysis(analysis)
         measured = replace(measured, evidence=_with_word_source(measured.evidence, item.clip))
         artifacts = [Artifact(EVIDENCE, ".npz", to_bytes(measured))]
         if analysis.clip.audio is not None:
-            artifacts.append(Artifact(SOUND, ".wav", _sound(analysis.clip)))
+            waveform = analysis.waveform or Waveform(np.empty(0, np.float32))
+            artifacts.append(Artifact(SOUND, ".wav", wav_bytes(waveform)))
         return StageOutput(_fields(measured, analysis), tuple(artifacts))
 
     def _options(self, clip: ClipRow) -> Options:
@@ -124,6 +127,17 @@ def analyzer_of(part: EvidencePart) -> Analyzer:
     return kept
 
 
+@contextmanager
+def same_clip(clip: ClipRow) -> Iterator[ClipFile]:
+    """A clip's file, open; MediaError where it is not the one that was taken in."""
+    from emotion_llama.media.probe import open_clip
+
+    with open_clip(clip.path or "", warn=lambda line: None) as file:
+        if file.clip.sha256 != clip.sha256:
+            raise MediaError(file.path, "the file is not the one that was taken in", "build again")
+        yield file
+
+
 def _with_word_source(evidence: Evidence, clip: ClipRow) -> Evidence:
     words = evidence.transcript
     if clip.given_subtitle is None:
@@ -169,12 +183,6 @@ def _people(measured: Measured) -> Json:
         "num_frames": len(seen) if len(seen) else None,
         "main_share": float(seen.mean()) if len(seen) else 0.0,
     }
-
-
-def _sound(clip: Clip) -> bytes:
-    from emotion_llama.media.audio import read_audio
-
-    return wav_bytes(read_audio(clip, warn=lambda line: None))
 
 
 def wav_bytes(sound: Waveform) -> bytes:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from emotion_llama.errors import InputError, MediaError
+from emotion_llama.errors import InputError
 from emotion_llama.merr.labels import label_rules, units_of_label
 from emotion_llama.merr.measured import Measured
 from emotion_llama.merr.records import (
@@ -24,11 +24,12 @@ from emotion_llama.merr.records import (
 from emotion_llama.merr.stage import Stage
 from emotion_llama.merr.stages.balance import picture_hash
 from emotion_llama.merr.stages.common import EVIDENCE, field, measured_of
-from emotion_llama.merr.stages.evidence import analyzer_of
-from emotion_llama.records import Clip, FaceTrack, PeakFrame, UInt8
+from emotion_llama.merr.stages.evidence import analyzer_of, same_clip
+from emotion_llama.records import FaceTrack, PeakFrame, UInt8
 
 if TYPE_CHECKING:
     from emotion_llama.face.hands import HandFinder
+    from emotion_llama.media.reader import ClipFile
     from emotion_llama.media.scene_facts import SceneFacts
     from emotion_llama.merr.recipe import Recipe
 
@@ -80,10 +81,10 @@ class PeakStage(Stage):
         source = Provenance("measured", "video" if units is None else units.source, made_at=now())
         if item.clip.frame_count is None or item.clip.path is None:
             return StageOutput(tuple(field(name, None, source, NO_VIDEO) for name in ("peak", "scene")))
-        clip = _same_clip(item)
         found = self._find(measured, from_json(PseudoLabel, item.value("label")))
-        picture = _picture(clip, clip.duration_seconds / 2 if found is None else found.pts_seconds)
-        scene, crop = self._look(clip, measured, picture)
+        with same_clip(item.clip) as file:
+            picture = _picture(file, file.clip.duration_seconds / 2 if found is None else found.pts_seconds)
+            scene, crop = self._scene(file, measured, picture)
         artifacts = [Artifact(PEAK_FRAME, ".png", png_bytes(picture.image))]
         artifacts += [] if crop is None else [Artifact(FACE_CROP, ".png", png_bytes(crop))]
         from emotion_llama.media.scene_facts import scene_to_json
@@ -117,7 +118,7 @@ class PeakStage(Stage):
             include_speech=self.part.include_speech,
         )
 
-    def _look(self, clip: Clip, measured: Measured, picture: _Picture) -> tuple[SceneFacts, UInt8 | None]:
+    def _scene(self, file: ClipFile, measured: Measured, picture: _Picture) -> tuple[SceneFacts, UInt8 | None]:
         """What the frame shows, and the main person's aligned face where it was seen in it."""
         from emotion_llama.analysis.peak_image import mesh_in
         from emotion_llama.face.align import align_face
@@ -140,7 +141,7 @@ class PeakStage(Stage):
             if tracks
             else _no_people(measured),
             landmarks=mesh,
-            around=read_around(clip, picture.pts_seconds),
+            around=read_around(file, picture.pts_seconds),
             hands=_hand_finder() if self.part.hands else None,
         )
         return scene, crop
@@ -157,19 +158,10 @@ def png_bytes(image: UInt8) -> bytes:
     return bytes(data)
 
 
-def _same_clip(item: StageInput) -> Clip:
-    from emotion_llama.media.probe import probe
-
-    clip = probe(item.clip.path or "", warn=lambda line: None)
-    if clip.sha256 != item.clip.sha256:
-        raise MediaError(clip.path, "the file is not the one that was taken in", "build again")
-    return clip
-
-
-def _picture(clip: Clip, pts_seconds: float) -> _Picture:
+def _picture(file: ClipFile, pts_seconds: float) -> _Picture:
     from emotion_llama.media.frames import frame_at
 
-    shown = frame_at(clip, min(pts_seconds, clip.duration_seconds), warn=lambda line: None)
+    shown = frame_at(file, min(pts_seconds, file.clip.duration_seconds), warn=lambda line: None)
     return _Picture(shown.images[0], int(shown.index[0]), float(shown.pts_seconds[0]))
 
 
