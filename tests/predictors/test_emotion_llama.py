@@ -18,8 +18,9 @@ from emotion_llama.labels import DFEW7, MER6, MERR9
 from emotion_llama.models import EmotionLlamaConfig, EmotionLlamaForConditionalGeneration, EmotionLlamaProcessor
 from emotion_llama.models.clip_inputs import ClipInputs, GlobalFrame, no_faces
 from emotion_llama.predictors import Predictor, Sample, Task, load_predictor, shipped_folder
-from emotion_llama.predictors.emotion_llama import EmotionLlamaPredictor, label_instruction, reasons, shortened
+from emotion_llama.predictors.emotion_llama import EmotionLlamaPredictor
 from emotion_llama.predictors.evidence import EvidencePredictor
+from emotion_llama.predictors.model_prompts import label_instruction, reasons, shortened
 from emotion_llama.prompts.tokenise import load_tokenizer
 from emotion_llama.records import Clip, Evidence, Missing, Prediction, Transcript, TranscriptLine, VideoInfo, Waveform
 

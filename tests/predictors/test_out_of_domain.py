@@ -7,7 +7,7 @@ import pytest
 
 from emotion_llama.errors import InputError
 from emotion_llama.labels import MERR9
-from emotion_llama.predictors.emotion_llama import reasons
+from emotion_llama.predictors.model_prompts import reasons
 from emotion_llama.predictors.out_of_domain import FILE, fit, load, outside, save, warning
 
 RNG = np.random.default_rng(0)

@@ -284,7 +284,7 @@ class _OwnModel:
 
     def _outcome(self, question: Question, made: Any, seconds: float) -> Outcome:
         from emotion_llama.chat.replies import check_text
-        from emotion_llama.predictors.emotion_llama import as_sentence
+        from emotion_llama.predictors.model_prompts import as_sentence
 
         if made.problem is not None:
             return AnnotationError("cannot", made.problem)

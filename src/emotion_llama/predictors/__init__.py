@@ -57,10 +57,11 @@ def load_predictor(name: str, **options: Any) -> Predictor:
             "openai:MODEL@URL"
         )
     module, _, path = PREDICTORS.get(name, _MODEL).partition(":")
-    make: Any = import_module(module)
-    for part in path.split("."):
-        make = getattr(make, part)
-    taken = set(signature(make).parameters) - {"folder"}
+    kind_name, _, method = path.partition(".")
+    kind: Any = getattr(import_module(module), kind_name)
+    make: Any = getattr(kind, method) if method else kind
+    own = {name for one in (kind, make) for name, p in signature(one).parameters.items() if p.kind is not p.VAR_KEYWORD}
+    taken = own - {"folder", "model", "processor", "name", "extractor"}
     if unknown := sorted(set(options) - taken):
         raise InputError(f"predictor {name!r} takes no option {unknown[0]!r} (it takes: {', '.join(sorted(taken))})")
     found: Predictor = make(**options) if folder is None else make(folder, **options)

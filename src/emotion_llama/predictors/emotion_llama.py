@@ -8,7 +8,7 @@ label, the prediction says so. Published weights that were tuned on labels alone
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -21,13 +21,12 @@ from emotion_llama.models.features.loaded_model import LoadedModel
 from emotion_llama.models.known_files import folder_fingerprint, read_card, warn_if_classifier
 from emotion_llama.predictors import out_of_domain
 from emotion_llama.predictors.base import Sample, Task
+from emotion_llama.predictors.model_prompts import Encoded, has_media, label_instruction, prompt_batch, reasons
 from emotion_llama.predictors.writer import SMALL_PARAMETERS, Writer, limited_threads, threads_for
-from emotion_llama.prompts.answer_parser import parse_tolerant
-from emotion_llama.prompts.cues import cue_text
 from emotion_llama.prompts.layouts import layout_named
-from emotion_llama.prompts.tasks import emotion_instruction, pick_instruction, task_named
+from emotion_llama.prompts.tasks import pick_instruction, task_named
 from emotion_llama.prompts.tokenise import encode
-from emotion_llama.records import Missing, Prediction
+from emotion_llama.records import Prediction
 from emotion_llama.rules.tone_text import has_evidence
 
 if TYPE_CHECKING:
@@ -38,16 +37,7 @@ if TYPE_CHECKING:
     from emotion_llama.models.known_files import WeightsCard
     from emotion_llama.prompts.builder import Turn
 
-# A long talk would push the instruction out of the model's context; its beginning and its end are kept.
-MAX_WORDS = 400
 NOTHING = "there is nothing to see, hear or read"
-
-
-@dataclass(frozen=True, repr=False)
-class _Encoded(ClipFeatures):
-    """Features with `vision` [1, 1 + N, D] of the global encoder, which is the dearest part of a short prompt."""
-
-    vision: torch.Tensor | None = None
 
 
 class EmotionLlamaPredictor:
@@ -98,41 +88,25 @@ class EmotionLlamaPredictor:
 
     @classmethod
     def load(
-        cls,
-        folder: str | Path,
-        *,
-        label_space: LabelSpace = MERR9,
-        layout: str | None = None,
-        reason_task: str | None = "reason",
-        max_new_tokens: int = 200,
-        temperature: float = 1.0,
-        device: str | None = None,
-        dtype: str = "auto",
+        cls, folder: str | Path, *, device: str | None = None, dtype: str = "auto", **options: Any
     ) -> EmotionLlamaPredictor:
         """The predictor of a model's folder, as `emotion-llama convert` or a training run writes it.
 
         Args:
             folder: of the model.
-            label_space: as of the class, as are layout, reason_task, max_new_tokens and temperature.
-            layout: see there.
-            reason_task: see there.
-            max_new_tokens: see there.
-            temperature: see there.
             device: "cpu", "cuda", "cuda:1"; None takes a GPU where there is one.
             dtype: of the language model, a torch dtype's name; "auto" as in `LoadedModel`.
+            **options: of the class: `label_space`, `layout`, `reason_task`, `max_new_tokens`, `temperature`.
 
         Raises:
             InputError: the folder holds no model, or as the class.
             MissingDependency: torch or transformers is not installed.
         """
-        if layout is not None:  # a wrong name costs no loading
-            layout_named(layout)
+        if options.get("layout") is not None:  # a wrong name costs no loading
+            layout_named(options["layout"])
         card = read_card(Path(folder))
         loaded = LoadedModel(folder, device=device, dtype=dtype)
-        found = cls(
-            loaded.model, loaded.processor, name=loaded.name, extractor=loaded.extractor, label_space=label_space,
-            layout=layout, reason_task=reason_task, max_new_tokens=max_new_tokens, temperature=temperature,
-        )  # fmt: skip
+        found = cls(loaded.model, loaded.processor, name=loaded.name, extractor=loaded.extractor, **options)
         found._card = card
         found._domains = out_of_domain.load(Path(folder))
         found._files_sha256 = folder_fingerprint(Path(folder))
@@ -180,7 +154,7 @@ class EmotionLlamaPredictor:
         given: ClipInputs | ClipFeatures | ClipMedia | None = sample.features or sample.inputs
         if given is None:
             raise InputError(f"predictor {self.name!r} needs the clip's frames and sound, got measurements alone")
-        if not _has_media(given) and not (sample.text or "").strip():
+        if not has_media(given) and not (sample.text or "").strip():
             missing = getattr(given, "missing", ())
             why = "; ".join(f"no {one.what} ({one.reason})" for one in missing)
             return self._no_answer(f"{NOTHING}: {why}" if why else NOTHING)
@@ -195,7 +169,7 @@ class EmotionLlamaPredictor:
         except InputError as error:  # the sound is too long for the recipe: the message says what to do
             return self._no_answer(str(error))
 
-    def _features(self, inputs: ClipInputs) -> _Encoded:
+    def _features(self, inputs: ClipInputs) -> Encoded:
         import torch
 
         from emotion_llama.models.inputs import global_pixel_values
@@ -206,7 +180,7 @@ class EmotionLlamaPredictor:
             if features.global_image is not None:
                 pixels = global_pixel_values(features.global_image, self.processor.image_size)
                 vision = self.model.get_vision_features(torch.from_numpy(pixels)[None].to(self.model.device))
-            return _Encoded(**vars(features), vision=vision)
+            return Encoded(**vars(features), vision=vision)
 
     def _no_answer(self, problem: str) -> Prediction:
         return Prediction(None, None, "", "", self.name, problem=problem)
@@ -398,92 +372,7 @@ class EmotionLlamaPredictor:
     def _batch(
         self, samples: Sequence[Sample], task: str, instruction: str | None, history: Sequence[Turn] = ()
     ) -> Any:
-        """The model's inputs for one question about each of B samples, filled on the left; nothing is encoded again."""
-        media = [_media(sample) for sample in samples]
-        batch = self.processor(
-            media, task=task, instruction=instruction, layout=self.layout.name,
-            words=[None if sample.text is None else shortened(sample.text) for sample in samples],
-            cues=[self._cues(sample) for sample in samples],
-            history=[list(history)] * len(samples) if history else None,
-        ).to(self.model.device)  # fmt: skip
-        visions = [getattr(sample.features, "vision", None) for sample in samples]
-        known = [vision for vision in visions if vision is not None]
-        if known and len(known) == sum(one.image is not None for one in media):
-            import torch
-
-            del batch["pixel_values"]
-            # Rows of clips without a picture are never read; NaN would show if one were.
-            empty = torch.full_like(known[0], torch.nan)
-            batch["vision_features"] = torch.cat([empty if vision is None else vision for vision in visions])
-        return batch
-
-    def _cues(self, sample: Sample) -> str | None:
-        if not self.layout.has_cues or sample.cues is not None or sample.evidence is None:
-            return sample.cues if self.layout.has_cues else None
-        return cue_text(sample.evidence)
-
-
-def label_instruction(space: LabelSpace) -> str:
-    """The published instruction where its nine labels hold all of the space's, else the same with the space's own."""
-    if set(space.labels) <= set(MERR9.labels):
-        return pick_instruction("emotion")
-    return emotion_instruction(space.labels)
-
-
-def reasons(
-    label: str, text: str, space: LabelSpace, *, missing: Sequence[Missing] = (), why_none: str | None = None,
-    outside: Sequence[str] = (),
-) -> str:  # fmt: skip
-    """The generated reasons, and what has to be known about them.
-
-    Args:
-        label: the predicted label.
-        text: as generated; "" where there is none.
-        space: of the label.
-        missing: what the model did not have of the clip.
-        why_none: why it was not asked for reasons.
-        outside: encoders whose vectors are out of domain; said first.
-    """
-    named = parse_tolerant(text, space, model="").label if text else None
-    sentences = [out_of_domain.warning(outside)] if outside else []
-    sentences += [as_sentence(text)] if text else []
-    if why_none is not None:
-        sentences.append(f"No reasons: {why_none}.")
-    if named is not None and named != label:
-        sentences.append(f"These reasons name {named}; the label is the likeliest of the label space, {label}.")
-    if missing:
-        lacking = ", ".join(f"{one.what} ({one.reason})" for one in missing)
-        sentences.append(f"Read without {lacking}.")
-    return " ".join(sentences)
-
-
-def as_sentence(text: str) -> str:
-    """Published weights write without capitals and full stops; the first letter and the last mark are put back."""
-    whole = text[0].upper() + text[1:]
-    return whole if whole.endswith((".", "!", "?")) else f"{whole}."
-
-
-def shortened(words: str) -> str:
-    """At most `MAX_WORDS` words: the beginning and the end of a long talk."""
-    spoken = words.split()
-    if len(spoken) <= MAX_WORDS:
-        return " ".join(spoken)
-    half = MAX_WORDS // 2
-    return " ".join([*spoken[:half], "...", *spoken[-half:]])
-
-
-def _has_media(given: ClipInputs | ClipFeatures | ClipMedia) -> bool:
-    if isinstance(given, ClipFeatures):
-        return bool(given.arrays())
-    if isinstance(given, ClipMedia):
-        return any(given.present)
-    return given.frame is not None or given.sound is not None or given.num_faces > 0
-
-
-def _media(sample: Sample) -> ClipMedia:
-    features = sample.features
-    assert features is not None
-    return features if isinstance(features, ClipMedia) else ClipMedia.of_features(features)
+        return prompt_batch(self.model, self.processor, self.layout, samples, task, instruction, history)
 
 
 def _likeliest(probabilities: Mapping[str, float]) -> str:

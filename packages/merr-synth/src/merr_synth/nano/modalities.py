@@ -81,7 +81,7 @@ def shown_of(
     Raises:
         InputError: there is no such encoder.
     """
-    from emotion_llama.predictors.emotion_llama import shortened
+    from emotion_llama.predictors.model_prompts import shortened
 
     left = shown_evidence(evidence, senses)
     seen = shown_media(media, senses, without) if channels.has_tokens else ClipMedia()
