@@ -29,8 +29,7 @@ from emotion_llama.evaluation.systems.predictor_system import PredictorSystem, o
 from emotion_llama.evaluation.tasks import load_benchmark
 from emotion_llama.labels import MERR9
 from emotion_llama.models import EmotionLlamaConfig, EmotionLlamaForConditionalGeneration, EmotionLlamaProcessor
-from emotion_llama.models.clip_features import ClipFeatures
-from emotion_llama.models.clip_media import ClipMedia
+from emotion_llama.models.clips import ClipFeatures
 from emotion_llama.models.features.feature_store import FeatureStore
 from emotion_llama.predictors.emotion_llama import EmotionLlamaPredictor
 from emotion_llama.prompts.tokenise import load_tokenizer
@@ -77,7 +76,7 @@ def plain(system: PredictorSystem, store: FeatureStore, cases: Sequence[EvalSamp
     for begin in range(0, len(cases), system.batch_size):
         some = cases[begin : begin + system.batch_size]
         batch = own.processor(
-            [ClipMedia.of_features(store[case.sample_id]) for case in some], task=ask.task, instruction=ask.instruction,
+            [store[case.sample_id] for case in some], task=ask.task, instruction=ask.instruction,
             words=[case.transcript for case in some],
         ).to(own.model.device)  # fmt: skip
         with torch.inference_mode():

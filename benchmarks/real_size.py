@@ -20,6 +20,7 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -75,7 +76,6 @@ def run_model(args: argparse.Namespace) -> None:
     from emotion_llama.analysis.inputs import open_inputs
     from emotion_llama.face.backends import load_backend
     from emotion_llama.models import EmotionLlamaForConditionalGeneration, EmotionLlamaProcessor
-    from emotion_llama.models.clip_media import ClipMedia
     from emotion_llama.prompts.tokenise import load_tokenizer
 
     torch.set_num_threads(args.threads)
@@ -98,7 +98,7 @@ def run_model(args: argparse.Namespace) -> None:
         load_backend("mediapipe_mesh") as backend,
         open_inputs(args.clip, lambda: backend, warn=lambda line: None) as inputs,
     ):
-        clip = ClipMedia.of_inputs(inputs)
+        clip = replace(inputs, faces=inputs.all_faces())
     with stage("pixel values, prompt", device):
         batch = processor(clip, task="reason", words="Good to be here.")
         batch = {name: value.to(device) for name, value in batch.items()}

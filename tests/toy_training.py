@@ -37,7 +37,7 @@ def workshop(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def write_data(root: Path) -> None:
-    from emotion_llama.models.clip_features import ClipFeatures
+    from emotion_llama.models.clips import ClipFeatures
     from emotion_llama.models.features.feature_store import FeatureStore
 
     rng = np.random.default_rng(0)

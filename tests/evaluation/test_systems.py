@@ -25,7 +25,7 @@ from emotion_llama.evaluation.systems.predictor_system import own_system
 from emotion_llama.labels import MER6, MERR9
 from emotion_llama.media.probe import probe
 from emotion_llama.media.writing import write_clip
-from emotion_llama.models.clip_features import ClipFeatures
+from emotion_llama.models.clips import ClipFeatures
 from emotion_llama.models.features.feature_store import FeatureStore
 from emotion_llama.predictors import Sample
 from emotion_llama.predictors.chat import clip_pictures, clip_sound, middles
@@ -231,7 +231,6 @@ def features(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_a_batch_is_what_single_clips_give(folder: Path, features: Path) -> None:
     """Answers as `generate` gives them one by one, probabilities as `score_labels` does."""
-    from emotion_llama.models.clip_media import ClipMedia
     from emotion_llama.models.features.loaded_model import LoadedModel
     from emotion_llama.models.scoring import score_labels
     from emotion_llama.prompts.tokenise import encode
@@ -244,7 +243,7 @@ def test_a_batch_is_what_single_clips_give(folder: Path, features: Path) -> None
     store, tokenizer = FeatureStore(features), loaded.processor.tokenizer
     answers = [[*encode(label, tokenizer), tokenizer.eos_token_id] for label in MER6.labels]
     for one, reply in zip(cases, replies):
-        batch = loaded.processor(ClipMedia.of_features(store[one.sample_id]), task="emotion", words=one.transcript)
+        batch = loaded.processor(store[one.sample_id], task="emotion", words=one.transcript)
         alone = loaded.model.generate(**batch, do_sample=False, max_new_tokens=6)
         assert reply.text == loaded.processor.decode_answers(alone)[0]
         scores = score_labels(loaded.model, batch, answers).probabilities[0].tolist()

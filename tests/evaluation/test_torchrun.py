@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from emotion_llama.cli.main import main
-from emotion_llama.models.clip_features import ClipFeatures
+from emotion_llama.models.clips import ClipFeatures
 from emotion_llama.models.features.feature_store import FeatureStore
 
 NUM = 7  # in batches of two: blocks 0 and 2 are the first process's, 1 and 3 the second's

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from emotion_llama.cli.main import main
-from emotion_llama.models.clip_features import ClipFeatures
+from emotion_llama.models.clips import ClipFeatures
 from emotion_llama.models.features.feature_store import FeatureStore
 
 GOLDEN = Path(__file__).parents[1] / "golden"

@@ -20,7 +20,7 @@ from emotion_llama.face.align import align_face
 from emotion_llama.labels import MERR9
 from emotion_llama.merr.annotators import Annotator, _OwnModel, load_annotator, masked_crop
 from emotion_llama.models import EmotionLlamaConfig, EmotionLlamaForConditionalGeneration, EmotionLlamaProcessor
-from emotion_llama.models.clip_media import ClipMedia
+from emotion_llama.models.clips import ClipFeatures
 from emotion_llama.prompts.tokenise import load_tokenizer
 from emotion_llama.records import Evidence, Missing, Prediction, Transcript, TranscriptLine
 
@@ -70,8 +70,9 @@ def own(annotator: Annotator) -> _OwnModel:
     return found
 
 
-def clip_of(annotator: Annotator, question: Question) -> ClipMedia:
-    return ClipMedia.of_features(own(annotator)._sample(question).features)
+def clip_of(annotator: Annotator, question: Question) -> ClipFeatures:
+    found: ClipFeatures = own(annotator)._sample(question).features
+    return found
 
 
 @pytest.fixture(scope="module")

@@ -16,12 +16,9 @@ from emotion_llama.models import (
     EmotionLlamaProcessor,
     register_auto_classes,
 )
-from emotion_llama.models.clip_features import ClipFeatures
-from emotion_llama.models.clip_inputs import ClipInputs, GlobalFrame
-from emotion_llama.models.clip_media import ClipMedia
+from emotion_llama.models.clips import ClipFeatures, ClipInputs, FaceCrops
 from emotion_llama.prompts import Turn
 from emotion_llama.prompts.tokenise import load_tokenizer
-from emotion_llama.records import Waveform
 
 GOLDEN = Path(__file__).parents[1] / "golden"
 IMAGE, FEATURE = 480, 481
@@ -39,9 +36,7 @@ def processor():
 def golden_clips(golden):
     features = golden.features.numpy()
     return [
-        ClipMedia(
-            frame.numpy(), face_features=rows[0], temporal_features=rows[1], audio_features=rows[2]
-        )
+        ClipFeatures(*rows[:3], frame.numpy())
         for frame, rows in zip(golden.frames, features)
     ]  # fmt: skip
 
@@ -94,7 +89,7 @@ def test_a_batch_filled_on_the_left_answers_as_one_by_one(processor, golden, gol
 
 def test_ids_of_a_whole_prompt(processor):
     """Every id by hand from the toy vocabulary: one character or piece after the other."""
-    ids = processor(ClipMedia(PICTURE), task="free", instruction="No")["input_ids"][0].tolist()
+    ids = processor(ClipInputs(PICTURE), task="free", instruction="No")["input_ids"][0].tolist()
     pieces = ["▁", "[", "I", "N", "S", "T", "]", "▁", "<", "v", "ideo", ">"]
     tokenizer = processor.tokenizer
     assert ids[:13] == [1, *tokenizer.convert_tokens_to_ids(pieces)]
@@ -123,7 +118,7 @@ EVERYTHING = {"image": PICTURE, "faces": FACES, "samples": SOUND}
 )
 @pytest.mark.parametrize("layout", ["train", "released", "demo"])
 def test_placeholders_of_every_combination(processor, names, counts, mask, layout):
-    batch = processor(ClipMedia(**{name: EVERYTHING[name] for name in names}), words="Hm.", layout=layout)
+    batch = processor(ClipInputs(**{name: EVERYTHING[name] for name in names}), words="Hm.", layout=layout)
     ids = batch["input_ids"][0].tolist()
     assert (ids.count(IMAGE), ids.count(FEATURE)) == counts
     assert batch["modality_mask"].tolist() == [mask]
@@ -135,7 +130,7 @@ def test_upstream_demo_zeros_keep_the_places(processor):
     zeros = EmotionLlamaProcessor.of_config(
         EmotionLlamaConfig.preset("toy", compat_zero_features=True), processor.tokenizer
     )
-    batch = zeros(ClipMedia(PICTURE, samples=SOUND))
+    batch = zeros(ClipInputs(PICTURE, samples=SOUND))
     assert batch["input_ids"][0].tolist().count(FEATURE) == 4
     assert batch["modality_mask"].tolist() == [[True, False, False, True]]
 
@@ -143,8 +138,8 @@ def test_upstream_demo_zeros_keep_the_places(processor):
 def test_the_model_takes_every_combination_in_one_batch(processor, toy_model):
     """Counts agree between processor and model, and a clip's answer does not depend on its neighbours."""
     clips = [
-        ClipMedia(PICTURE, FACES, SOUND), ClipMedia(PICTURE), ClipMedia(samples=SOUND[:9000]), ClipMedia(),
-        ClipMedia(faces=FACES[:1]),
+        ClipInputs(PICTURE, FACES, SOUND), ClipInputs(PICTURE), ClipInputs(samples=SOUND[:9000]), ClipInputs(),
+        ClipInputs(faces=FACES[:1]),
     ]  # fmt: skip
     words = ["One.", None, "Three three.", "Four.", None]
     together = processor(clips, words=words)
@@ -163,7 +158,7 @@ def test_the_model_takes_every_combination_in_one_batch(processor, toy_model):
 
 def test_chat_counts(processor):
     history = [[Turn("What is seen?", "a smile")]]
-    batch = processor(ClipMedia(PICTURE), task="reason", history=history, answers="She is happy!")
+    batch = processor(ClipInputs(PICTURE), task="reason", history=history, answers="She is happy!")
     ids, labels = batch["input_ids"][0].tolist(), batch["labels"][0].tolist()
     assert (ids.count(1), ids.count(2), ids.count(IMAGE)) == (2, 2, 4)  # two turns begun, two answers ended
     learned = processor.tokenizer.decode([x for x in labels if x != -100], skip_special_tokens=False)
@@ -173,39 +168,35 @@ def test_chat_counts(processor):
 
 
 def test_cues_are_told_in_layout_evidence(processor):
-    batch = processor(ClipMedia(PICTURE), cues="Measured cues. Face: x.", layout="evidence")
+    batch = processor(ClipInputs(PICTURE), cues="Measured cues. Face: x.", layout="evidence")
     assert "Measured cues. Face: x." in processor.tokenizer.decode(batch["input_ids"][0][batch["input_ids"][0] < 480])
 
 
 def test_long_answers_are_cut(processor):
     short = EmotionLlamaProcessor.of_config(EmotionLlamaConfig.preset("toy"), processor.tokenizer, max_answer_tokens=5)
-    labels = short(ClipMedia(), answers="worried and sad and worried")["labels"]
+    labels = short(ClipInputs(), answers="worried and sad and worried")["labels"]
     assert int((labels != -100).sum()) == 5
 
 
 def test_plain_target_rule(processor):
     plain = EmotionLlamaProcessor.of_config(EmotionLlamaConfig.preset("toy"), processor.tokenizer, target_rule="plain")
-    labels = plain(ClipMedia(), answers="Sad. Really.")["labels"]
+    labels = plain(ClipInputs(), answers="Sad. Really.")["labels"]
     assert plain.tokenizer.decode(labels[labels != -100], skip_special_tokens=True) == "Sad. Really."
 
 
 # --- from the parts of the pipeline ----------------------------------------------------------------------------------
 
 
-def test_media_from_features_and_from_inputs():
+def test_what_is_there_of_features_and_of_inputs(processor):
     vector = np.ones(24, np.float32)
-    media = ClipMedia.of_features(ClipFeatures(vector, None, 2 * vector, PICTURE))
-    assert media.present == (True, True, False, True)
-    assert media.audio_features is not None
-    assert media.audio_features[0] == 2
-    frame = GlobalFrame(PICTURE, 0.0, "first", "test")
-    chunks = lambda: iter((FACES[:2], FACES[2:]))  # noqa: E731
-    media = ClipMedia.of_inputs(ClipInputs(None, frame, 3, chunks, Waveform(SOUND)))
-    assert np.array_equal(media.faces, FACES)
-    assert repr(media) == "ClipMedia(image[9, 7, 3], faces[3, 8, 8, 3], samples[16100])"
-    silent = ClipMedia.of_inputs(ClipInputs(None, None, 0, chunks, None))
-    assert silent.present == (False,) * 4
-    assert repr(silent) == "ClipMedia(nothing)"
+    assert ClipFeatures(vector, None, 2 * vector, PICTURE).present == (True, True, False, True)
+    crops = FaceCrops(3, lambda: iter((FACES[:2], FACES[2:])))
+    inputs = ClipInputs(PICTURE, crops, SOUND)
+    assert np.array_equal(inputs.all_faces(), FACES)
+    assert repr(inputs) == "ClipInputs('the clip', image=7x9, faces=3, sound=1.01 s)"
+    assert (ClipInputs().present, ClipInputs().num_faces) == ((False,) * 4, 0)
+    streamed, whole = processor.media_batch([inputs]), processor.media_batch([ClipInputs(PICTURE, FACES, SOUND)])
+    assert all(torch.equal(streamed[name], whole[name]) for name in whole)
 
 
 # --- saving ----------------------------------------------------------------------------------------------------------
@@ -222,7 +213,7 @@ def test_round_trip_and_auto_class(processor, tmp_path):
         assert isinstance(again, EmotionLlamaProcessor)
         assert again.to_dict() == changed.to_dict()
         assert (again.target_rule, again.frame_policy, again.prompt_layout) == ("plain", "peak", "released")
-        old, new = changed(ClipMedia(PICTURE), words="  a"), again(ClipMedia(PICTURE), words="  a")
+        old, new = changed(ClipInputs(PICTURE), words="  a"), again(ClipInputs(PICTURE), words="  a")
         assert {name: value.tolist() for name, value in old.items()} == {n: v.tolist() for n, v in new.items()}
     stored = json.loads((tmp_path / "processor_config.json").read_text())
     assert stored["num_image_tokens"] == 4
@@ -233,7 +224,7 @@ def test_a_folder_without_processor_config_gets_the_fitting_one(processor, tmp_p
     EmotionLlamaConfig.preset("toy", prompt_layout="released", frame_policy="middle").save_pretrained(tmp_path)
     found = EmotionLlamaProcessor.from_pretrained(tmp_path)
     assert (found.prompt_layout, found.frame_policy, found.image_size) == ("released", "middle", 56)
-    assert found(ClipMedia(PICTURE))["input_ids"][0, :2].tolist() == [1, 1]
+    assert found(ClipInputs(PICTURE))["input_ids"][0, :2].tolist() == [1, 1]
 
 
 def test_published_defaults(processor):
@@ -241,9 +232,9 @@ def test_published_defaults(processor):
     assert (default.num_image_tokens, default.image_token_id, default.feature_token_id) == (256, 480, 481)
     assert (default.image_size, default.face_size, default.clip_size) == (448, 224, 224)
     assert default.max_answer_tokens == 1024
-    ids = default(ClipMedia(PICTURE, FACES, SOUND))["input_ids"][0].tolist()
+    ids = default(ClipInputs(PICTURE, FACES, SOUND))["input_ids"][0].tolist()
     assert (ids.count(480), ids.count(481)) == (256, 4)
-    assert set(default(ClipMedia(PICTURE, FACES, SOUND), answers="x")) <= set(default.model_input_names)
+    assert set(default(ClipInputs(PICTURE, FACES, SOUND), answers="x")) <= set(default.model_input_names)
 
 
 # --- errors ----------------------------------------------------------------------------------------------------------
@@ -251,7 +242,7 @@ def test_published_defaults(processor):
 
 def test_values_must_fit_the_clips(processor):
     with pytest.raises(InputError, match="words holds 1 values for 2 clips; give one for each, or one for all"):
-        processor([ClipMedia(), ClipMedia()], words=["a"])
+        processor([ClipInputs(), ClipInputs()], words=["a"])
     with pytest.raises(InputError, match="a batch needs a clip or more, got none"):
         processor([])
 
@@ -259,17 +250,13 @@ def test_values_must_fit_the_clips(processor):
 def test_crops_and_features_do_not_mix(processor):
     vector = np.ones(24, np.float32)
     with pytest.raises(InputError, match="some clips of the batch give faces, others temporal_features"):
-        processor([ClipMedia(faces=FACES), ClipMedia(temporal_features=vector)])
+        processor([ClipInputs(faces=FACES), ClipFeatures(temporal=vector)])
     with pytest.raises(InputError, match="some clips of the batch give samples, others audio_features"):
-        processor([ClipMedia(samples=SOUND), ClipMedia(audio_features=vector)])
+        processor([ClipInputs(samples=SOUND), ClipFeatures(audio=vector)])
     with pytest.raises(InputError, match=r"face_features differs in shape between clips: \[24\], \[25\]"):
-        processor([ClipMedia(face_features=vector), ClipMedia(face_features=np.ones(25, np.float32))])
-    with pytest.raises(InputError, match="both face crops and face or temporal features"):
-        ClipMedia(faces=FACES, face_features=vector)
-    with pytest.raises(InputError, match="both samples and audio features"):
-        ClipMedia(samples=SOUND, audio_features=vector)
+        processor([ClipFeatures(face=vector), ClipFeatures(face=np.ones(25, np.float32))])
     with pytest.raises(InputError, match=r"faces holds no crop; leave it out \(None\)"):
-        ClipMedia(faces=FACES[:0])
+        ClipInputs(faces=FACES[:0])
 
 
 def test_placeholder_that_is_a_word(processor):
@@ -287,7 +274,7 @@ def test_temporal_encoders_of_other_lengths(num_frames, tmp_path):
     EmotionLlamaProcessor.of_config(config, load_tokenizer(GOLDEN / "llama")).save_pretrained(tmp_path)
     processor = EmotionLlamaProcessor.from_pretrained(tmp_path)
     faces = np.random.default_rng(1).integers(0, 255, (11, 40, 40, 3), np.uint8)
-    batch = processor.media_batch([ClipMedia(faces=faces)])
+    batch = processor.media_batch([ClipInputs(faces=faces)])
     assert batch["clip_pixel_values"].shape == (1, 3, num_frames, 32, 32)
     model = EmotionLlamaForConditionalGeneration(config).eval()
     assert torch.isfinite(model.encode(**batch).temporal_token).all()

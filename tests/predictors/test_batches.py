@@ -12,14 +12,14 @@ import torch
 
 from emotion_llama.errors import InputError
 from emotion_llama.models import EmotionLlamaConfig, EmotionLlamaForConditionalGeneration, EmotionLlamaProcessor
-from emotion_llama.models.clip_inputs import ClipInputs, GlobalFrame, no_faces
+from emotion_llama.models.clips import ClipInputs, FaceCrops
 from emotion_llama.predictors import Sample
 from emotion_llama.predictors.emotion_llama import EmotionLlamaPredictor
 from emotion_llama.predictors.writer import Writer, limited_threads, threads_for
 from emotion_llama.prompts.builder import Turn, user_text
 from emotion_llama.prompts.tokenise import load_tokenizer
-from emotion_llama.records import Clip, Evidence, Missing, Prediction, Transcript, TranscriptLine, VideoInfo, Waveform
-from emotion_llama.serve.seen import SeenArrays, seen_of
+from emotion_llama.records import Clip, Evidence, Missing, Prediction, Transcript, TranscriptLine, VideoInfo
+from emotion_llama.serve.questions import loaded, read_sample, sample_message
 
 GOLDEN = Path(__file__).parents[1] / "golden"
 NOBODY, SILENT, DARK = Missing("faces", "nobody"), Missing("sound", "silent"), Missing("frame", "no video")
@@ -27,19 +27,15 @@ DRAW = np.random.default_rng(7)
 OWN = (Turn(""),)  # the task's own instruction
 
 
-def seen(*, frame: bool = True, faces: int = 3, sound: bool = True, words: str | None = None) -> SeenArrays:
+def seen(*, frame: bool = True, faces: int = 3, sound: bool = True, words: str | None = None) -> Sample:
     reasons = {"frame": (frame, DARK), "faces": (faces > 0, NOBODY), "sound": (sound, SILENT)}
-    return SeenArrays(
-        "",
+    inputs = ClipInputs(
         DRAW.integers(0, 255, (20, 30, 3), np.uint8) if frame else None,
-        DRAW.integers(0, 255, (faces, 112, 112, 3), np.uint8),
+        DRAW.integers(0, 255, (faces, 112, 112, 3), np.uint8) if faces else None,
         DRAW.normal(0, 0.1, 16_000).astype(np.float32) if sound else None,
-        words,
-        "Measured cues. Face: no marked movement.",
-        True,
         tuple(reason for is_there, reason in reasons.values() if not is_there),
-        1.0,
     )
+    return Sample(None, inputs, None, words, "Measured cues. Face: no marked movement.")
 
 
 # Prompts of many lengths: a long talk, no words, no picture (and so without 16 or more placeholders), words alone.
@@ -75,7 +71,7 @@ def predictor(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathF
 
 @pytest.fixture(scope="module")
 def samples(predictor: EmotionLlamaPredictor) -> list[Sample]:
-    found = [predictor.encode(clip.sample()) for clip in CLIPS]
+    found = [predictor.encode(clip) for clip in CLIPS]
     assert all(isinstance(one, Sample) for one in found)
     return found  # type: ignore[return-value]
 
@@ -117,36 +113,34 @@ def test_positions_start_after_the_filling(predictor: EmotionLlamaPredictor, sam
         assert heard[1][row].tolist() == [length]
 
 
-def test_arrays_are_read_as_files_are(predictor: EmotionLlamaPredictor) -> None:
+def test_a_sample_that_was_sent_is_answered_as_that_of_a_file(predictor: EmotionLlamaPredictor) -> None:
     faces = DRAW.integers(0, 255, (5, 112, 112, 3), np.uint8)
-    frame = GlobalFrame(DRAW.integers(0, 255, (20, 30, 3), np.uint8), 0.4, "peak", "strongest")
-    sound = Waveform(DRAW.normal(0, 0.1, 20_000).astype(np.float32))
+    frame, sound = DRAW.integers(0, 255, (20, 30, 3), np.uint8), DRAW.normal(0, 0.1, 20_000).astype(np.float32)
     clip = Clip(Path("a.mp4"), "0" * 64, 1.25, VideoInfo(30, 20, 25.0, False, 0, "h264", "yuv420p"), None)
-    inputs = ClipInputs(clip, frame, 5, lambda: iter((faces[:2], faces[2:])), sound)
+    crops = FaceCrops(5, lambda: iter((faces[:2], faces[2:])))
+    inputs = ClipInputs(frame, crops, sound, (), 0.4, "strongest", clip)
     evidence = Evidence(transcript=Transcript((TranscriptLine("Oh no."),), "given"))
-    arrays = seen_of(evidence, inputs, "key")
-    assert (arrays.clip_key, arrays.words, arrays.has_evidence) == ("key", "Oh no.", True)
-    assert arrays.duration_seconds == 1.25
-    assert "Voice: not measured" in arrays.cues
-    assert predictor.predict([arrays.sample()]) == predictor.predict([Sample(evidence, inputs)])
-    nothing = ClipInputs(clip, None, 0, no_faces, None, (DARK, NOBODY, SILENT))
-    assert predictor.predict([seen_of(Evidence(), nothing).sample()]) == predictor.predict(
-        [Sample(Evidence(), nothing)]
-    )
+    sent = read_sample(*sample_message(loaded(Sample(evidence, inputs, sample_id="key"))))
+    assert (sent.sample_id, sent.transcript, sent.evidence) == ("key", "Oh no.", None)
+    assert "Voice: not measured" in (sent.cues or "")
+    assert predictor.predict([sent]) == predictor.predict([Sample(evidence, inputs)])
+    nothing = ClipInputs(missing=(DARK, NOBODY, SILENT), clip=clip)
+    sent = read_sample(*sample_message(loaded(Sample(Evidence(), nothing))))
+    assert predictor.predict([sent]) == predictor.predict([Sample(Evidence(), nothing)])
 
 
 def test_what_was_encoded_is_not_encoded_again(
     predictor: EmotionLlamaPredictor, samples: list[Sample], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(predictor, "_features", lambda inputs: pytest.fail("encoded again"))
-    again = predictor.encode(replace(CLIPS[0].sample(), features=samples[0].features, transcript="Something else."))
+    again = predictor.encode(replace(CLIPS[0], features=samples[0].features, transcript="Something else."))
     assert isinstance(again, Sample)
     assert again.features is samples[0].features
     assert again.text == "Something else."
 
 
 def test_declined_arrays(predictor: EmotionLlamaPredictor) -> None:
-    found = predictor.encode(replace(CLIPS[4], words=None, has_evidence=False).sample())
+    found = predictor.encode(replace(CLIPS[4], transcript=None, evidence=Evidence()))
     assert isinstance(found, Prediction)
     assert found.problem == "nothing was measured to tell a feeling from: no face, no voice, no words"
 
@@ -304,20 +298,14 @@ def scripted_writer(ids: list[int], decode: Callable[[list[int]], str], open_tok
         ({"sound": np.zeros(5, np.float64)}, r"sound is \[5\] float64, expected samples"),
         ({"sound": np.zeros(0, np.float32)}, r"sound is \[0\] float32"),
         ({"sound": np.array([0, math.nan], np.float32)}, "sound holds values that are not finite"),
-        ({"duration_seconds": 0.0}, "duration_seconds is 0.0, expected a number above 0"),
-        ({"duration_seconds": math.nan}, "duration_seconds is nan"),
         ({"frame": None}, "there is no frame, and `missing` gives no reason"),
     ],
 )
 def test_arrays_of_other_kinds_are_refused(changes: dict[str, object], told: str) -> None:
+    message, arrays = sample_message(CLIPS[0])
+    given = {name: array for name, array in {**arrays, **changes}.items() if array is not None}
     with pytest.raises(InputError, match=told):
-        replace(CLIPS[0], **changes)  # type: ignore[arg-type]
-
-
-def test_arrays_say_what_they_are() -> None:
-    assert repr(replace(CLIPS[0], clip_key="0123456789abcdef")) == (
-        "SeenArrays('0123456789ab', frame=30x20, faces=3, sound=1.00 s)"
-    )
+        read_sample(message, given)  # type: ignore[arg-type]
 
 
 # --- threads --------------------------------------------------------------------------------------------------------

@@ -9,15 +9,16 @@ from emotion_llama.chat.model import ScriptedChatModel
 from emotion_llama.chat.records import ChatRequest
 from emotion_llama.errors import AnnotationError, InputError
 from emotion_llama.labels import MER6
-from emotion_llama.models.clip_inputs import ClipInputs, GlobalFrame, no_faces
+from emotion_llama.models.clips import ClipInputs
 from emotion_llama.predictors import Predictor, Sample, Task, load_predictor
 from emotion_llama.predictors.chat import ChatPredictor
 from emotion_llama.prompts.builder import Turn
-from emotion_llama.records import AudioInfo, Clip, Evidence, Missing, Transcript, TranscriptLine, Waveform
+from emotion_llama.records import AudioInfo, Clip, Evidence, Missing, Transcript, TranscriptLine
 
 CLIP = Clip(Path("clip"), "", 1.0, None, AudioInfo(16_000, 1, ""))
-FRAME = GlobalFrame(np.full((20, 30, 3), 90, np.uint8), 0.5, "peak", "strongest")
-INPUTS = ClipInputs(CLIP, FRAME, 0, no_faces, Waveform(np.zeros(16_000, np.float32)), (Missing("faces", "nobody"),))
+FRAME = np.full((20, 30, 3), 90, np.uint8)
+SAMPLES = np.zeros(16_000, np.float32)
+INPUTS = ClipInputs(FRAME, None, SAMPLES, (Missing("faces", "nobody"),), 0.5, "strongest", CLIP)
 SAMPLE = Sample(Evidence(transcript=Transcript((TranscriptLine("Oh no."),), "given")), INPUTS)
 
 

@@ -16,21 +16,21 @@ from emotion_llama import predictors
 from emotion_llama.errors import BackendError, InputError, MissingDependency
 from emotion_llama.labels import DFEW7, MER6, MERR9
 from emotion_llama.models import EmotionLlamaConfig, EmotionLlamaForConditionalGeneration, EmotionLlamaProcessor
-from emotion_llama.models.clip_inputs import ClipInputs, GlobalFrame, no_faces
+from emotion_llama.models.clips import ClipInputs
 from emotion_llama.predictors import Predictor, Sample, Task, load_predictor, shipped_folder
 from emotion_llama.predictors.emotion_llama import EmotionLlamaPredictor
 from emotion_llama.predictors.evidence import EvidencePredictor
 from emotion_llama.predictors.model_prompts import label_instruction, reasons, shortened
 from emotion_llama.prompts.tokenise import load_tokenizer
-from emotion_llama.records import Clip, Evidence, Missing, Prediction, Transcript, TranscriptLine, VideoInfo, Waveform
+from emotion_llama.records import Clip, Evidence, Missing, Prediction, Transcript, TranscriptLine, VideoInfo
 
 torch.set_num_threads(1)
 GOLDEN = Path(__file__).parents[1] / "golden"
 CLIP = Clip(Path("clip.mp4"), "0" * 64, 1.0, VideoInfo(8, 8, 25.0, False, 0, "h264", "yuv420p"), None)
-FRAME = GlobalFrame(np.random.default_rng(1).integers(0, 255, (20, 30, 3), np.uint8), 0.0, "first", "the first")
+FRAME = np.random.default_rng(1).integers(0, 255, (20, 30, 3), np.uint8)
 FACES = np.random.default_rng(2).integers(0, 255, (3, 112, 112, 3), np.uint8)
-SOUND = Waveform(np.random.default_rng(3).normal(0, 0.1, 16_000).astype(np.float32))
-EVERYTHING = ClipInputs(CLIP, FRAME, 3, lambda: iter((FACES,)), SOUND)
+SOUND = np.random.default_rng(3).normal(0, 0.1, 16_000).astype(np.float32)
+EVERYTHING = ClipInputs(FRAME, FACES, SOUND, clip=CLIP)
 WORDS = Evidence(transcript=Transcript((TranscriptLine("Oh no."),), "given"))
 
 
@@ -82,10 +82,7 @@ def test_probabilities_are_those_of_full_passes(predictor: EmotionLlamaPredictor
     prediction = predict(predictor, WORDS, EVERYTHING)
     assert prediction.probabilities is not None
     assert tuple(prediction.probabilities) == MERR9.labels
-    features = predictor.extractor.extract(EVERYTHING)
-    from emotion_llama.models.clip_media import ClipMedia
-
-    clip, sums = ClipMedia.of_features(features), []
+    clip, sums = predictor.extractor.extract(EVERYTHING), []
     for label in MERR9.labels:
         batch = predictor.processor(clip, task="emotion", words="Oh no.", answers=label)
         with torch.no_grad():
@@ -100,9 +97,7 @@ def test_probabilities_are_those_of_full_passes(predictor: EmotionLlamaPredictor
 
 def test_reasons_are_what_the_model_generates(predictor: EmotionLlamaPredictor) -> None:
     prediction = predict(predictor, WORDS, EVERYTHING)
-    from emotion_llama.models.clip_media import ClipMedia
-
-    clip = ClipMedia.of_features(predictor.extractor.extract(EVERYTHING))
+    clip = predictor.extractor.extract(EVERYTHING)
     batch = predictor.processor(clip, task="reason", words="Oh no.")
     text = predictor.processor.decode_answers(predictor.model.generate(**batch, max_new_tokens=6, do_sample=False))[0]
     assert prediction.raw_text == text
@@ -130,9 +125,9 @@ def _counted(forward: Callable[..., object], passes: list[tuple[int, ...]]) -> C
 def test_every_modality_counts(predictor: EmotionLlamaPredictor) -> None:
     seen = [
         EVERYTHING,
-        ClipInputs(CLIP, None, 3, EVERYTHING.face_chunks, SOUND, (Missing("frame", "no video"),)),
-        ClipInputs(CLIP, FRAME, 0, no_faces, SOUND, (Missing("faces", "nobody"),)),
-        ClipInputs(CLIP, FRAME, 3, EVERYTHING.face_chunks, None, (Missing("sound", "silent file"),)),
+        ClipInputs(None, FACES, SOUND, (Missing("frame", "no video"),)),
+        ClipInputs(FRAME, None, SOUND, (Missing("faces", "nobody"),)),
+        ClipInputs(FRAME, FACES, None, (Missing("sound", "silent file"),)),
     ]
     answers = [predict(predictor, WORDS, inputs) for inputs in seen] + [predict(predictor, Evidence(), EVERYTHING)]
     assert len({answer.probability for answer in answers}) == 5
@@ -144,7 +139,7 @@ def test_every_modality_counts(predictor: EmotionLlamaPredictor) -> None:
 
 def test_words_alone_are_read_and_nothing_at_all_is_a_problem(predictor: EmotionLlamaPredictor) -> None:
     reasons = (Missing("faces", "nobody"), Missing("frame", "no video"), Missing("sound", "no sound"))
-    nothing = ClipInputs(CLIP, None, 0, no_faces, None, reasons)
+    nothing = ClipInputs(None, None, None, reasons)
     assert predict(predictor, WORDS, nothing).label in MERR9.labels
     answer = predict(predictor, Evidence(), nothing)
     assert (answer.label, answer.probabilities) == (None, None)
@@ -159,8 +154,8 @@ def test_measurements_alone_are_refused(predictor: EmotionLlamaPredictor) -> Non
 
 
 def test_sound_too_long_for_the_recipe_is_a_problem(predictor: EmotionLlamaPredictor) -> None:
-    long = Waveform(np.zeros(16_000 * 181, np.float32))
-    answer = predict(predictor, WORDS, ClipInputs(CLIP, FRAME, 0, no_faces, long, (Missing("faces", "nobody"),)))
+    long = np.zeros(16_000 * 181, np.float32)
+    answer = predict(predictor, WORDS, ClipInputs(FRAME, None, long, (Missing("faces", "nobody"),)))
     assert answer.label is None
     assert answer.problem is not None
     assert "takes up to 180 s, got 181 s" in answer.problem
@@ -169,7 +164,7 @@ def test_sound_too_long_for_the_recipe_is_a_problem(predictor: EmotionLlamaPredi
 def test_a_room_without_anybody_is_declined(predictor: EmotionLlamaPredictor, monkeypatch: pytest.MonkeyPatch) -> None:
     """A model used to give an empty room with a humming fridge a feeling."""
     monkeypatch.setattr(predictor.extractor, "extract", lambda inputs: pytest.fail("encoded"))
-    room = ClipInputs(CLIP, FRAME, 0, no_faces, SOUND, (Missing("faces", "nobody"),))
+    room = ClipInputs(FRAME, None, SOUND, (Missing("faces", "nobody"),))
     answer = predict(predictor, Evidence(missing=(Missing("peak_frame", "nobody"),)), room)
     assert (answer.label, answer.probabilities) == (None, None)
     assert answer.problem == "nothing was measured to tell a feeling from: no face, no voice, no words"

@@ -6,9 +6,10 @@ from collections.abc import Awaitable, Callable
 import numpy as np
 import pytest
 
+from emotion_llama.models.clips import ClipInputs
 from emotion_llama.records import Missing
 from emotion_llama.serve.clips import ClipId, ClipMemory, KnownClip, KnownPerson
-from emotion_llama.serve.seen import SeenArrays
+from emotion_llama.serve.questions import Sample
 
 
 class Clock:
@@ -24,7 +25,8 @@ def clip_id(name: str = "a", owner: str = "me", how: str = "first") -> ClipId:
 
 def known(num_faces: int = 0) -> KnownClip:
     missing = (Missing("frame", "none"), Missing("faces", "none"), Missing("sound", "none"))
-    seen = SeenArrays("", None, np.zeros((num_faces, 10, 10, 3), np.uint8), None, "hm", "", True, missing, 1.0)
+    faces = np.zeros((num_faces, 10, 10, 3), np.uint8) if num_faces else None
+    seen = Sample(None, ClipInputs(faces=faces, missing=missing), None, "hm", "")
     return (KnownPerson(1, 0.0, 1.0, seen),)
 
 

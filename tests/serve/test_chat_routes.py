@@ -9,17 +9,17 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
-import numpy as np
 import pytest
 from openai.types.chat import ChatCompletionChunk
 
 from emotion_llama.errors import BackendError, InputError
+from emotion_llama.models.clips import ClipInputs
 from emotion_llama.predictors import load_predictor
 from emotion_llama.prompts.builder import Turn
 from emotion_llama.records import Missing, Prediction
 from emotion_llama.serve.chat import answers
 from emotion_llama.serve.errors import Busy, ClipRefused
-from emotion_llama.serve.seen import SeenArrays
+from emotion_llama.serve.questions import Sample
 from emotion_llama.serve.workers.worker import ClipPart
 
 CHANCES = {"happy": 0.75, "sad": 0.25}
@@ -58,8 +58,8 @@ class StandInEngine:
         self.pieces: list[str | Exception] = ["The ", "face ", "smiles."]
         self.finish = "stop"
         self.prediction = Prediction("happy", CHANCES, "Because.", "", "toy")
-        self.reads: list[tuple[str, SeenArrays]] = []
-        self.asked: list[tuple[str, SeenArrays, Any]] = []
+        self.reads: list[tuple[str, Sample]] = []
+        self.asked: list[tuple[str, Sample, Any]] = []
         self.answers: list[StandInAnswering] = []
         self.hold = False
         self.error: Exception | None = None
@@ -68,11 +68,11 @@ class StandInEngine:
 
     async def close(self, grace_seconds: float = 10.0) -> None: ...
 
-    async def predict(self, model: str, seen: SeenArrays) -> Prediction:
+    async def predict(self, model: str, seen: Sample) -> Prediction:
         self.reads.append((model, seen))
         return self.prediction
 
-    def ask(self, model: str, seen: SeenArrays, question: Any) -> StandInAnswering:
+    def ask(self, model: str, seen: Sample, question: Any) -> StandInAnswering:
         if self.error is not None:
             raise self.error
         self.asked.append((model, seen, question))
@@ -80,9 +80,9 @@ class StandInEngine:
         return self.answers[-1]
 
 
-def seen(word: str) -> SeenArrays:
+def seen(word: str) -> Sample:
     missing = (Missing("frame", "none"), Missing("faces", "none"), Missing("sound", "none"))
-    return SeenArrays("key", None, np.zeros((0, 112, 112, 3), np.uint8), None, word, "", True, missing, 2.0)
+    return Sample(None, ClipInputs(missing=missing), None, word, "", "key")
 
 
 @pytest.fixture
@@ -147,7 +147,7 @@ def test_words_of_a_model(server: Any, engine: StandInEngine, pool: Any, tone: b
     about = answer["emotion_llama"]
     assert (about["person_id"], about["end_seconds"], about["task"], about["label"]) == (1, 2.0, "reason", None)
     model, shown, question = engine.asked[0]
-    assert (model, shown.words) == ("toy", "person 1")
+    assert (model, shown.transcript) == ("toy", "person 1")
     assert (question.task, question.temperature, question.max_new_tokens) == ("reason", 0.5, 9)
     content, name, options, policy, shown_name, longest = pool.measured[0]
     assert (content, name, policy, shown_name, longest) == (tone, "clip.wav", "peak", "clip", 600.0)
@@ -238,7 +238,7 @@ def test_where_nothing_was_measured(server: Any, engine: StandInEngine, tone: by
 def test_another_person(server: Any, engine: StandInEngine, pool: Any, tone: bytes) -> None:
     answer = ask(server, "Why?", uri(tone), emotion_llama={"person_id": 2}).raise_for_status().json()
     assert answer["emotion_llama"]["person_id"] == 2
-    assert engine.asked[0][1].words == "person 2"
+    assert engine.asked[0][1].transcript == "person 2"
     assert pool.measured[0][2].people == "all"
     told = refusal(ask(server, "Why?", uri(tone), emotion_llama={"person_id": 7}), 422, "person_not_found")
     assert told == "there is no person 7 in the clip; there are: 1, 2"

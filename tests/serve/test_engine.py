@@ -13,6 +13,7 @@ import pytest
 
 from emotion_llama.errors import BackendError, InputError
 from emotion_llama.models import EmotionLlamaConfig, EmotionLlamaForConditionalGeneration, EmotionLlamaProcessor
+from emotion_llama.models.clips import ClipInputs
 from emotion_llama.predictors import Sample, load_predictor
 from emotion_llama.predictors.base import TextStream
 from emotion_llama.predictors.emotion_llama import EmotionLlamaPredictor
@@ -22,25 +23,21 @@ from emotion_llama.records import Missing, Prediction
 from emotion_llama.serve.engine import Engine
 from emotion_llama.serve.errors import Busy
 from emotion_llama.serve.model_thread import ForgottenClip
-from emotion_llama.serve.questions import Question, SeenArrays
+from emotion_llama.serve.questions import Question
 from emotion_llama.serve.request_queue import TextAnswer
 
 GOLDEN = Path(__file__).parents[1] / "golden"
 DRAW = np.random.default_rng(9)
 
 
-def seen(key: str, words: str = "Oh no.", *, faces: int = 2) -> SeenArrays:
-    return SeenArrays(
-        key,
+def seen(key: str, words: str = "Oh no.", *, faces: int = 2) -> Sample:
+    inputs = ClipInputs(
         DRAW.integers(0, 255, (20, 30, 3), np.uint8),
-        DRAW.integers(0, 255, (faces, 112, 112, 3), np.uint8),
+        DRAW.integers(0, 255, (faces, 112, 112, 3), np.uint8) if faces else None,
         DRAW.normal(0, 0.1, 16_000).astype(np.float32),
-        words,
-        "Measured cues. Face: no marked movement.",
-        True,
         () if faces else (Missing("faces", "nobody"),),
-        1.0,
     )
+    return Sample(None, inputs, None, words, "Measured cues. Face: no marked movement.", key)
 
 
 # --- a scripted model -----------------------------------------------------------------------------------------------
@@ -428,7 +425,7 @@ def toy(tmp_path_factory: pytest.TempPathFactory) -> EmotionLlamaPredictor:
 
 def test_answers_of_many_clients_are_those_of_one(toy: EmotionLlamaPredictor) -> None:
     clips = [seen(f"k{n}", "word " * n, faces=n % 3) for n in range(7)]
-    alone = [toy.predict([clip.sample()])[0] for clip in clips]
+    alone = [toy.predict([clip])[0] for clip in clips]
 
     async def test(engine: Engine) -> None:
         together = await asyncio.gather(*(engine.predict("m", clip) for clip in clips))
@@ -444,7 +441,7 @@ def test_answers_of_many_clients_are_those_of_one(toy: EmotionLlamaPredictor) ->
 def test_a_follow_up_runs_no_encoder(toy: EmotionLlamaPredictor, monkeypatch: pytest.MonkeyPatch) -> None:
     passes: list[str] = []
     clip = seen("one")
-    expected = "".join(toy.stream(clip.sample(), [Turn("")], task="reason", max_new_tokens=5))
+    expected = "".join(toy.stream(clip, [Turn("")], task="reason", max_new_tokens=5))
     for tower in ("vision_tower", "face_tower", "temporal_tower", "audio_tower"):
         module = getattr(toy.model, tower)
 
@@ -458,11 +455,11 @@ def test_a_follow_up_runs_no_encoder(toy: EmotionLlamaPredictor, monkeypatch: py
         passes.clear()
         await engine.predict("m", clip)
         assert sorted(passes) == ["audio_tower", "face_tower", "temporal_tower", "vision_tower"]
-        for again in (replace(clip, words="Something else."), clip, "one"):
+        for again in (replace(clip, transcript="Something else."), clip, "one"):
             await collect(engine.ask("m", again, Question(task="visual", max_new_tokens=3)))
         pieces = await collect(engine.ask("m", clip, Question(task="reason", max_new_tokens=5)))
         assert "".join(pieces) == expected
-        await engine.predict("m", replace(clip, words="Well."))
+        await engine.predict("m", replace(clip, transcript="Well."))
         assert len(passes) == 4
         assert (engine.counts["m"].encodes, engine.counts["m"].cache_hits) == (1, 5)
 

@@ -2,39 +2,31 @@
 
 import json
 import math
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pytest
 
 from emotion_llama.errors import InputError
-from emotion_llama.records import Cue, Missing, Prediction
+from emotion_llama.models.clips import ClipInputs
+from emotion_llama.records import Cue, Evidence, Missing, Prediction
 from emotion_llama.serve import questions
 from emotion_llama.serve.questions import (
     Question,
-    SeenArrays,
+    Sample,
     Turn,
     pack,
     prediction_message,
     read_prediction,
-    read_seen,
-    seen_message,
+    read_sample,
+    sample_message,
     unpack,
 )
 
 DRAW = np.random.default_rng(5)
-SEEN = SeenArrays(
-    "abc",
-    DRAW.integers(0, 255, (6, 5, 3), np.uint8),
-    DRAW.integers(0, 255, (2, 4, 4, 3), np.uint8),
-    DRAW.normal(size=30).astype(np.float32),
-    "你好, how nice",
-    "Measured cues.",
-    True,
-    (),
-    2.5,
-)
+FRAME = DRAW.integers(0, 255, (6, 5, 3), np.uint8)
+INPUTS = ClipInputs(FRAME, DRAW.integers(0, 255, (2, 4, 4, 3), np.uint8), DRAW.normal(size=30).astype(np.float32))
+SEEN = Sample(None, INPUTS, None, "你好, how nice", "Measured cues.", "abc")
 
 
 def wire(header: object, *arrays: bytes) -> bytes:
@@ -44,7 +36,7 @@ def wire(header: object, *arrays: bytes) -> bytes:
 
 def test_arrays_and_message_come_out_as_they_went_in() -> None:
     arrays = {
-        "frame": SEEN.frame, "empty": np.zeros((0, 112, 112, 3), np.uint8), "flags": np.array([True, False]),
+        "frame": FRAME, "empty": np.zeros((0, 112, 112, 3), np.uint8), "flags": np.array([True, False]),
         "turned": np.arange(6.0).reshape(2, 3).T, "one": np.array(3, np.int64), "many": np.array([math.nan, 1.0]),
     }  # fmt: skip
     message, found = unpack(pack({"a": [1, None, "ü"], "b": {"c": 0.1}}, arrays))  # type: ignore[arg-type]
@@ -57,19 +49,18 @@ def test_arrays_and_message_come_out_as_they_went_in() -> None:
     assert unpack(pack({})) == ({}, {})
 
 
-def test_what_was_seen_comes_out_as_it_went_in() -> None:
-    message, arrays = unpack(pack(*seen_message(SEEN)))
-    found = read_seen(message, arrays)
-    for name in ("clip_key", "words", "cues", "has_evidence", "missing", "duration_seconds"):
+def test_a_sample_comes_out_as_it_went_in() -> None:
+    found = read_sample(*unpack(pack(*sample_message(SEEN))))
+    for name in ("sample_id", "transcript", "cues", "evidence"):
         assert getattr(found, name) == getattr(SEEN, name)
-    for name in ("frame", "faces", "sound"):
-        np.testing.assert_array_equal(getattr(found, name), getattr(SEEN, name), strict=True)
-    nobody = (Missing("frame", "no video"), Missing("faces", "nobody"), Missing("sound", "silent"))
-    bare = replace(SEEN, frame=None, faces=SEEN.faces[:0], sound=None, words=None, missing=nobody)
-    message, arrays = unpack(pack(*seen_message(bare)))
-    found = read_seen(message, arrays)
-    assert (found.frame, found.faces.shape, found.sound, found.words) == (None, (0, 4, 4, 3), None, None)
-    assert found.missing == nobody
+    for name in ("image", "faces", "samples"):
+        np.testing.assert_array_equal(getattr(found.inputs, name), getattr(INPUTS, name), strict=True)
+    nothing = (Missing("frame", "no video"), Missing("faces", "nobody"), Missing("sound", "silent"))
+    bare = Sample(Evidence(), ClipInputs(missing=nothing), cues="")
+    found = read_sample(*unpack(pack(*sample_message(bare))))
+    assert found.inputs is not None
+    assert (found.inputs.present, found.inputs.missing) == ((False,) * 4, nothing)
+    assert (found.evidence, found.transcript) == (Evidence(), None)
 
 
 @pytest.mark.parametrize(
@@ -156,25 +147,24 @@ def test_what_is_no_json_is_not_sent() -> None:
 @pytest.mark.parametrize(
     ("changes", "told"),
     [
-        ({"words": 3}, "what was seen: words is a int"),
-        ({"has_evidence": 1}, "what was seen: has_evidence is a int"),
+        ({"transcript": 3}, "a sample: transcript is a int"),
+        ({"has_evidence": 1}, "a sample: has_evidence is a int"),
         ({"missing": [["a"]]}, "missing holds"),
-        ({"more": 1}, "what was seen has the fields"),
-        ({"duration_seconds": -1.0}, r"duration_seconds is -1\.0"),
+        ({"more": 1}, "a sample has the fields"),
     ],
 )
 def test_messages_of_other_fields_are_refused(changes: dict[str, object], told: str) -> None:
-    message, arrays = seen_message(SEEN)
+    message, arrays = sample_message(SEEN)
     with pytest.raises(InputError, match=told):
-        read_seen({**message, **changes}, arrays)
+        read_sample({**message, **changes}, arrays)
 
 
 def test_other_arrays_are_refused() -> None:
-    message, arrays = seen_message(SEEN)
-    with pytest.raises(InputError, match=r"has the arrays \['frame', 'sound'\], expected faces"):
-        read_seen(message, {name: arrays[name] for name in ("frame", "sound")})
+    message, arrays = sample_message(SEEN)
+    with pytest.raises(InputError, match="there is no faces, and `missing` gives no reason"):
+        read_sample(message, {name: arrays[name] for name in ("frame", "sound")})
     with pytest.raises(InputError, match="has the arrays"):
-        read_seen(message, {**arrays, "more": arrays["faces"]})
+        read_sample(message, {**arrays, "more": arrays["faces"]})
 
 
 @pytest.mark.parametrize(

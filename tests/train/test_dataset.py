@@ -6,18 +6,18 @@ import numpy as np
 import pytest
 
 from emotion_llama.models import EmotionLlamaProcessor
-from emotion_llama.models.clip_media import ClipMedia, without
+from emotion_llama.models.clips import ClipFeatures
 from emotion_llama.train.dataset import NO_CUES, PromptConfig, TrainingDataset, collate, usable
 from emotion_llama.train.examples import Example
 from emotion_llama.train.sampler import Draw
 
 EXAMPLE = Example("a", {"emotion": "Sad.", "reason": "Because."}, words="Oh no", cues="Measured cues. Face: x.")
 ONES = np.ones(24, np.float32)
-WHOLE = ClipMedia(np.zeros((56, 56, 3), np.uint8), None, None, ONES, ONES, ONES)
+WHOLE = ClipFeatures(ONES, ONES, ONES, np.zeros((56, 56, 3), np.uint8))
 
 
 def items(
-    config: PromptConfig, media: ClipMedia | None = WHOLE, count: int = 1, example: Example = EXAMPLE
+    config: PromptConfig, media: ClipFeatures | None = WHOLE, count: int = 1, example: Example = EXAMPLE
 ) -> TrainingDataset:
     draws = [Draw(0, "emotion", f"42:{i}") for i in range(count)]
     return TrainingDataset([example], draws, lambda _: media, config)
@@ -44,14 +44,14 @@ def test_cues_are_in_the_layout_that_has_them() -> None:
 def test_dropout_leaves_out_as_often_as_asked_and_never_everything() -> None:
     some = items(PromptConfig("train", {"audio": 0.3, "words": 0.5}), count=2000)
     rows = [some[i] for i in range(2000)]
-    assert np.mean([row.media.audio_features is None for row in rows]) == pytest.approx(0.3, abs=0.04)
+    assert np.mean([row.media.audio is None for row in rows]) == pytest.approx(0.3, abs=0.04)
     assert np.mean([row.words is None for row in rows]) == pytest.approx(0.5, abs=0.045)
-    assert all(row.media.face_features is not None for row in rows)
+    assert all(row.media.face is not None for row in rows)
     assert some[7] == some[7]
-    alone = ClipMedia(audio_features=ONES)
+    alone = ClipFeatures(audio=ONES)
     silent = Example("c", {"emotion": "sad"})
     kept = items(PromptConfig("train", {"audio": 0.9}), alone, 50, silent)
-    assert all(kept[i].media.audio_features is not None for i in range(50))
+    assert all(kept[i].media.audio is not None for i in range(50))
 
 
 def test_layouts_are_drawn_by_their_weights() -> None:
@@ -77,21 +77,21 @@ def test_grounded_descriptions_keep_what_they_speak_of() -> None:
         kept = [found[i] for i in range(1, 200, 2)]
         assert all(one.words for one in kept)
         assert all(one.cues == (EXAMPLE.cues if layout == "evidence" else None) for one in kept)
-        share = np.mean([one.media.audio_features is not None for one in kept])
+        share = np.mean([one.media.audio is not None for one in kept])
         assert share == (pytest.approx(0.5, abs=0.15) if layout == "evidence" else 1.0)
         assert not all(found[i].words for i in range(0, 200, 2))
 
 
 def test_without_takes_a_modality_and_nothing_else() -> None:
-    left = without(WHOLE, frozenset({"face", "words"}))
+    left = WHOLE.without({"face", "words"})
     assert left.present == (True, False, True, True)
-    assert without(WHOLE, frozenset()) is WHOLE
+    assert WHOLE.without(()) is WHOLE
 
 
 def test_examples_are_sorted_by_what_can_be_learnt_of_them() -> None:
     other = Example("b", {"emotion": "sad"})
     third = Example("c", {"emotion": "sad"}, words="Hi")
-    media = {"a": WHOLE, "b": None, "c": ClipMedia()}
+    media = {"a": WHOLE, "b": None, "c": ClipFeatures()}
     kept, left_out = usable([EXAMPLE, other, third], lambda e: media[e.name])
     assert [e.name for e in kept] == ["a"]
     assert sorted(left_out.values()) == [["b"], ["c"]]

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from emotion_llama.errors import InputError
-from emotion_llama.models.clip_media import ENCODERS, ClipMedia, without
+from emotion_llama.models.clips import ENCODERS, ClipFeatures
 from emotion_llama.models.features.sources import open_features
 from emotion_llama.train.dataset import stored_media
 from emotion_llama.train.examples import Example
@@ -14,17 +14,17 @@ from emotion_llama.train.recipe import load_train_recipe
 from emotion_llama.train.run import gather_data
 
 ONES = np.ones(24, np.float32)
-WHOLE = ClipMedia(np.zeros((56, 56, 3), np.uint8), None, None, ONES, ONES, ONES)
+WHOLE = ClipFeatures(ONES, ONES, ONES, np.zeros((56, 56, 3), np.uint8))
 
 
 @pytest.mark.parametrize("place", range(4))
 def test_one_encoder_is_left_out_and_no_other(place: int) -> None:
-    left = without(WHOLE, frozenset({ENCODERS[place]}))
+    left = WHOLE.without({tuple(ENCODERS)[place]})
     assert left.present == tuple(i != place for i in range(4))
 
 
 def test_nothing_to_leave_out_changes_nothing() -> None:
-    assert without(WHOLE, frozenset({"words", "cues"})) is WHOLE
+    assert WHOLE.without({"words", "cues"}) is WHOLE
 
 
 def test_a_run_hides_an_encoder_in_training_and_validation(workshop: Path) -> None:

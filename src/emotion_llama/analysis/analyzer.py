@@ -35,7 +35,7 @@ from emotion_llama.records import Analysis, Missing, PersonAnalysis, Segment, Tr
 if TYPE_CHECKING:
     from emotion_llama.face.backends import MeshBackend
     from emotion_llama.media.reader import ClipFile
-    from emotion_llama.models.clip_inputs import ClipInputs
+    from emotion_llama.models.clips import ClipInputs
     from emotion_llama.predictors import Predictor
 
 ChooseImages = Callable[[Sequence[PersonAnalysis]], Collection[tuple[int, int]]]

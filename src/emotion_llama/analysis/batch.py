@@ -22,7 +22,7 @@ from emotion_llama.files import make_folder, write_whole
 if TYPE_CHECKING:
     from emotion_llama.analysis.analyzer import Analyzer, ChooseImages
     from emotion_llama.analysis.options import Options
-    from emotion_llama.models.clip_features import ClipFeatures
+    from emotion_llama.models.clips import ClipFeatures
     from emotion_llama.records import Analysis
     from emotion_llama.schema import AnalysisDocument
 

@@ -17,7 +17,7 @@ from emotion_llama.analysis.inputs import CropOptions, open_inputs
 from emotion_llama.analysis.measure import StageClock
 from emotion_llama.errors import BackendError, EmotionLlamaError, InputError
 from emotion_llama.files import make_folder, write_whole
-from emotion_llama.models.clip_features import Modality
+from emotion_llama.models.clips import Modality
 from emotion_llama.models.features.feature_store import FeatureStore
 from emotion_llama.models.features.features import FeatureExtractor
 from emotion_llama.models.features.published_folders import FolderWriter, PublishedFolders
@@ -26,7 +26,7 @@ from emotion_llama.records import Clip, Float, Missing
 
 if TYPE_CHECKING:
     from emotion_llama.face.backends import MeshBackend
-    from emotion_llama.models.clip_inputs import ClipInputs
+    from emotion_llama.models.clips import ClipInputs
 
 NamedClip = tuple[str, Path]  # the name that a clip's features get, and its file
 Sink = FeatureStore | FolderWriter  # where features are kept
@@ -121,13 +121,10 @@ class Embedder:
 
         options = CropOptions(self._loaded.processor.frame_policy)
         with open_inputs(path, self._backend, options, warn=warn or log_warning) as inputs:
+            frame = "" if inputs.image is None else f"{inputs.frame_why}, at {inputs.frame_seconds:.2f} s"
+            assert inputs.clip is not None
             return ClipEmbedding(
-                inputs.clip,
-                self._vectors(inputs),
-                inputs.missing,
-                inputs.num_faces,
-                "" if inputs.frame is None else f"{inputs.frame.why}, at {inputs.frame.pts_seconds:.2f} s",
-                self._loaded.name,
+                inputs.clip, self._vectors(inputs), inputs.missing, inputs.num_faces, frame, self._loaded.name
             )
 
     def close(self) -> None:
@@ -149,13 +146,12 @@ class Embedder:
         return self._mesh
 
     def _vectors(self, inputs: ClipInputs) -> dict[str, Float]:
-        from emotion_llama.models.clip_media import ClipMedia
         from emotion_llama.models.encoder_inputs import MODALITIES
 
-        media = ClipMedia.of_features(self._loaded.extractor.extract(inputs))
-        if not any(media.present):
+        features = self._loaded.extractor.extract(inputs)
+        if not any(features.present):
             return {}
-        arrays = self._loaded.processor.media_batch([media])
+        arrays = self._loaded.processor.media_batch([features])
         encoding = self._loaded.model.encode(**arrays.to(self._loaded.device))
         there = dict(zip(MODALITIES, encoding.modality_mask[0].tolist()))
         vectors = {}
@@ -262,9 +258,10 @@ def _one(
     need_faces = not {"face", "temporal"} <= given.keys()
     with open_inputs(path, backend, options, need_faces=need_faces, clock=clock, warn=warnings.append) as inputs:
         features = extractor.extract(inputs, clock, given=given)
+        sha256 = inputs.clip.sha256 if inputs.clip is not None else ""
     clock("writing")
     for sink in sinks:
-        sink.add(name, path, inputs.clip.sha256, features)
+        sink.add(name, path, sha256, features)
     return Outcome(
         path, "done", features=features, warnings=tuple(warnings), seconds_by_stage=clock.finish(), name=name
     )

@@ -16,7 +16,7 @@ import numpy.typing as npt
 from emotion_llama.analysis.evidence import main_first
 from emotion_llama.analysis.measure import Person, StageClock, Warn, frame_rate, measure_clip
 from emotion_llama.analysis.options import check_choice
-from emotion_llama.models.clip_inputs import ClipInputs, GlobalFrame, no_faces
+from emotion_llama.models.clips import ClipInputs, FaceCrops
 from emotion_llama.models.inputs import FRAME_POLICIES, FramePolicy
 from emotion_llama.records import FaceTrack, Missing, PeakFrame, UInt8, Waveform
 
@@ -118,19 +118,20 @@ def person_inputs(
         rows = np.flatnonzero(track.valid & inside)
     if not len(rows):
         missing.append(Missing("faces", _why_no_faces(person)))
-    frame = _frame(file, person, options.frame_policy, (start, end), missing)
-    sound = None
+    image, seconds, why = _frame(file, person, options.frame_policy, (start, end), missing)
+    samples = None
     if clip.audio is None or silent_because is not None:
         missing.append(Missing("sound", silent_because or "the file has no sound"))
     else:
-        sound = waveform if waveform is None or span is None else waveform.between(start, end)
-        if sound is None or not len(sound.samples):
-            sound = None
+        part = waveform if waveform is None or span is None else waveform.between(start, end)
+        if part is not None and len(part.samples):
+            samples = part.samples.astype(np.float32, copy=False)
+        else:
             missing.append(Missing("sound", "the sound track holds no samples here"))
-    if track is None or not len(rows):
-        return ClipInputs(clip, frame, 0, no_faces, sound, tuple(missing))
-    crops = partial(_crops, file, track, rows, options)
-    return ClipInputs(clip, frame, len(rows), crops, sound, tuple(missing))
+    faces = None
+    if track is not None and len(rows):
+        faces = FaceCrops(len(rows), partial(_crops, file, track, rows, options))
+    return ClipInputs(image, faces, samples, tuple(missing), seconds, why, clip)
 
 
 def _crops(file: ClipFile, track: FaceTrack, rows: npt.NDArray[np.int64], options: CropOptions) -> Iterator[UInt8]:
@@ -160,12 +161,13 @@ def _why_no_faces(person: Person) -> str:
 
 def _frame(
     file: ClipFile, person: Person, policy: FramePolicy, span: tuple[float, float], missing: list[Missing]
-) -> GlobalFrame | None:
+) -> tuple[UInt8 | None, float | None, str]:
+    """The frame for the global encoder, its time, and why this one."""
     from emotion_llama.media.frames import frame_at
 
     if file.clip.video is None:
         missing.append(Missing("frame", "the file has no video"))
-        return None
+        return None, None, ""
     start, end = span
     seconds, why = (start, "the first") if policy == "first" else ((start + end) / 2, "the middle")
     if policy == "peak":
@@ -173,7 +175,7 @@ def _frame(
         # A picture there always is, and the middle one serves better than the first where no face was measured.
         seconds, why = (peak.pts_seconds, peak.why) if peak else (seconds, "the middle, for no expression was measured")
     frame = frame_at(file, min(seconds, file.clip.duration_seconds), warn=lambda line: None)
-    return GlobalFrame(frame.images[0], float(frame.pts_seconds[0]), policy, why)
+    return frame.images[0], float(frame.pts_seconds[0]), why
 
 
 def _peak(person: Person, span: tuple[float, float]) -> PeakFrame | None:

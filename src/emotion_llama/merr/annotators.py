@@ -307,26 +307,25 @@ class _OwnModel:
 
         from emotion_llama.media.image_bytes import read_png
         from emotion_llama.media.sound_bytes import read_wav
-        from emotion_llama.models.clip_inputs import ClipInputs, GlobalFrame, no_faces
+        from emotion_llama.models.clips import ClipInputs
         from emotion_llama.models.inputs import face_pixel_values
         from emotion_llama.predictors import Sample
         from emotion_llama.prompts.cues import cue_text
-        from emotion_llama.records import AudioInfo, Clip, Missing, Prediction, Waveform
+        from emotion_llama.records import Missing, Prediction
 
-        frame, sound, face = None, None, None
+        image, samples, face = None, None, None
         if question.task != "audio" and question.picture_png is not None:
-            frame = GlobalFrame(read_png(question.picture_png), 0.0, "peak", "the peak frame")
+            image = read_png(question.picture_png)
         if question.task != "visual" and question.sound_wav is not None:
-            sound = Waveform(np.asarray(read_wav(question.sound_wav, SAMPLE_RATE_HZ), np.float32), SAMPLE_RATE_HZ)
+            samples = np.asarray(read_wav(question.sound_wav, SAMPLE_RATE_HZ), np.float32)
         predictor = self._predictor()
         if question.task != "audio" and question.face_png is not None:
             encoders = predictor.extractor.encoders
             crop = masked_crop(read_png(question.face_png))
             face = encoders.face(face_pixel_values(crop[None], encoders.face_size))[0]
         missing = [Missing("faces", "one picture shows no movement")]
-        missing += [Missing(what, "not given") for what, it in (("frame", frame), ("sound", sound)) if it is None]
-        clip = Clip(Path("clip"), "", 1.0, None, AudioInfo(SAMPLE_RATE_HZ, 1, ""))
-        inputs = ClipInputs(clip, frame, 0, no_faces, sound, tuple(missing))
+        missing += [Missing(what, "not given") for what, it in (("frame", image), ("sound", samples)) if it is None]
+        inputs = ClipInputs(image, None, samples, tuple(missing), 0.0, "the peak frame")
         facts = question.facts
         encoded = predictor.encode(Sample(None, inputs, None, _transcript(question), cue_text(facts.evidence)))
         if isinstance(encoded, Prediction):

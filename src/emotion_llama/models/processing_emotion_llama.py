@@ -14,15 +14,22 @@ from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
+import numpy.typing as npt
 from transformers import BatchFeature, PreTrainedTokenizerBase, ProcessorMixin
 
 from emotion_llama.errors import InputError
 from emotion_llama.models import inputs as recipes
-from emotion_llama.models.clip_media import ArrayMap, ClipMedia, media_arrays
+from emotion_llama.models.clips import MODALITIES, ClipFeatures, ClipInputs
 from emotion_llama.models.configuration_emotion_llama import EmotionLlamaConfig
+from emotion_llama.models.inputs import ClipRecipe, Float32, SoundRecipe
 from emotion_llama.prompts import SLOTS, Prompt, Turn, build_prompt, layout_named, prompt_from_text, target_text
 from emotion_llama.prompts.layouts import SlotKind
 from emotion_llama.prompts.tokenise import IGNORED, Tokens, load_tokenizer, tokenise
+from emotion_llama.records import UInt8
+
+Given = ClipInputs | ClipFeatures
+# Names of the model's inputs -> arrays; only transformers' BatchFeature takes it.
+ArrayMap = dict[str, npt.NDArray[Any]]
 
 
 class EmotionLlamaProcessor(ProcessorMixin):
@@ -129,7 +136,7 @@ class EmotionLlamaProcessor(ProcessorMixin):
 
     # --- prompts ----------------------------------------------------------------------------------------------------
 
-    def slots_of(self, clip: ClipMedia) -> tuple[SlotKind, ...]:
+    def slots_of(self, clip: Given) -> tuple[SlotKind, ...]:
         """The encoders whose tokens have a place in the clip's prompt."""
         image, face, temporal, audio = clip.present
         zeros = self.compat_zero_features
@@ -148,7 +155,7 @@ class EmotionLlamaProcessor(ProcessorMixin):
 
     def __call__(
         self,
-        clips: ClipMedia | Sequence[ClipMedia],
+        clips: Given | Sequence[Given],
         *,
         task: str | Sequence[str] = "emotion",
         words: str | Sequence[str | None] | None = None,
@@ -164,7 +171,7 @@ class EmotionLlamaProcessor(ProcessorMixin):
         """A batch for `forward` and `generate`. What may be one value or one per clip is the same for all where one.
 
         Args:
-            clips: images, crops and samples, or features, of each clip.
+            clips: inputs or features of each clip.
             task: a name of `prompts.TASKS`.
             words: the transcript; None leaves its line out.
             instruction: instead of the first of the task's pool.
@@ -185,7 +192,7 @@ class EmotionLlamaProcessor(ProcessorMixin):
         Raises:
             InputError: values do not fit the clips in number, or crops and features are mixed in one batch.
         """
-        batch = [clips] if isinstance(clips, ClipMedia) else list(clips)
+        batch = [clips] if isinstance(clips, ClipInputs | ClipFeatures) else list(clips)
         if not batch:
             raise InputError("a batch needs a clip or more, got none")
         columns = {
@@ -201,11 +208,11 @@ class EmotionLlamaProcessor(ProcessorMixin):
         data |= self._media(batch)
         return BatchFeature(data, tensor_type=return_tensors)
 
-    def media_batch(self, clips: Sequence[ClipMedia], return_tensors: str = "pt") -> BatchFeature:
+    def media_batch(self, clips: Sequence[Given], return_tensors: str = "pt") -> BatchFeature:
         """The encoders' inputs of a batch without a prompt, for the model's `encode`."""
         return BatchFeature(self._media(clips), tensor_type=return_tensors)
 
-    def _media(self, clips: Sequence[ClipMedia]) -> ArrayMap:
+    def _media(self, clips: Sequence[Given]) -> ArrayMap:
         sound = recipes.sound_recipe(self.audio_recipe)
         seen = recipes.clip_recipe(self.clip_frames)
         return media_arrays(clips, self.image_size, self.face_size, self.clip_size, seen, sound)
@@ -225,7 +232,7 @@ class EmotionLlamaProcessor(ProcessorMixin):
             "temporal_features", "audio_features",
         ]  # fmt: skip
 
-    def _prompt(self, clip: ClipMedia, given: Mapping[str, Any]) -> Prompt:
+    def _prompt(self, clip: Given, given: Mapping[str, Any]) -> Prompt:
         """The prompt of one clip from its values of `__call__`."""
         layout, present = given["layout"] or self.prompt_layout, self.slots_of(clip)
         target = None if given["answer"] is None else target_text(given["answer"], self.target_rule)
@@ -257,3 +264,73 @@ def _per_clip(name: str, value: str | Sequence[Any] | None, count: int) -> Seque
     if len(value) != count:
         raise InputError(f"{name} holds {len(value)} values for {count} clips; give one for each, or one for all")
     return value
+
+
+# --- what encoders take, of a batch ----------------------------------------------------------------------------------
+
+
+def media_arrays(
+    clips: Sequence[Given], image_size: int, face_size: int, clip_size: int, seen: ClipRecipe, sound: SoundRecipe
+) -> ArrayMap:
+    """The encoders' inputs of a batch, and modality_mask [B, 4]; rows of clips that lack a modality are NaN.
+
+    pixel_values [B, 3, S, S], face_pixel_values [F, 3, S, S] of all clips with face_counts [B], clip_pixel_values
+    [B, 3, T, S, S] of the T crops that `seen` chooses, input_values [B, S] filled with zeros at the end with
+    input_lengths [B], or face_features, temporal_features, audio_features [B, D]; what no clip has is not there.
+
+    Raises:
+        InputError: crops and features, or samples and features, are mixed; features differ in size.
+    """
+    data: ArrayMap = {"modality_mask": np.array([clip.present for clip in clips], np.bool_)}
+    images = [clip.image if isinstance(clip, ClipInputs) else clip.global_image for clip in clips]
+    pixels = [None if image is None else recipes.global_pixel_values(image, image_size) for image in images]
+    data |= _stacked("pixel_values", pixels)
+    features = [clip if isinstance(clip, ClipFeatures) else ClipFeatures() for clip in clips]
+    for name in MODALITIES:
+        data |= _stacked(f"{name}_features", [getattr(one, name) for one in features])
+    inputs = [clip if isinstance(clip, ClipInputs) else ClipInputs() for clip in clips]
+    if any(one.faces is not None for one in inputs):
+        _unmixed("faces", data, ("face_features", "temporal_features"))
+        data |= _faces([one.all_faces() for one in inputs], face_size, clip_size, seen)
+    if any(one.samples is not None for one in inputs):
+        _unmixed("samples", data, ("audio_features",))
+        data |= _sounds([one.samples for one in inputs], sound)
+    return data
+
+
+def _faces(faces: Sequence[UInt8 | None], face_size: int, clip_size: int, seen: ClipRecipe) -> ArrayMap:
+    crops = [recipes.face_pixel_values(one, face_size) for one in faces if one is not None]
+    counts = np.array([0 if one is None else len(one) for one in faces], np.int64)
+    clips = [None if one is None else _clip(one, clip_size, seen) for one in faces]
+    data: ArrayMap = {"face_pixel_values": np.concatenate(crops), "face_counts": counts}
+    return data | _stacked("clip_pixel_values", clips)
+
+
+def _clip(faces: UInt8, clip_size: int, seen: ClipRecipe) -> Float32:
+    return recipes.clip_pixel_values(faces[recipes.clip_frame_indices(len(faces), seen)], clip_size, seen)
+
+
+def _sounds(sounds: Sequence[Float32 | None], recipe: SoundRecipe) -> ArrayMap:
+    values = [np.zeros(0, np.float32) if one is None else recipes.sound_values(one, recipe) for one in sounds]
+    lengths = np.array([len(one) for one in values], np.int64)
+    rows = np.zeros((len(values), lengths.max()), np.float32)
+    for row, one in zip(rows, values):
+        row[: len(one)] = one
+    return {"input_values": rows, "input_lengths": lengths}
+
+
+def _stacked(name: str, rows: Sequence[npt.NDArray[Any] | None]) -> ArrayMap:
+    there = [row for row in rows if row is not None]
+    if not there:
+        return {}
+    shapes = {row.shape for row in there}
+    if len(shapes) > 1:
+        raise InputError(f"{name} differs in shape between clips: {', '.join(str(list(s)) for s in sorted(shapes))}")
+    empty = np.full(there[0].shape, np.nan, np.float32)
+    return {name: np.stack([empty if row is None else row.astype(np.float32) for row in rows])}
+
+
+def _unmixed(raw: str, data: ArrayMap, features: Sequence[str]) -> None:
+    mixed = [name for name in features if name in data]
+    if mixed:
+        raise InputError(f"some clips of the batch give {raw}, others {mixed[0]}; give the same for all")

@@ -7,9 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, Protocol, runtime_checkable
 
 if TYPE_CHECKING:
-    from emotion_llama.models.clip_features import ClipFeatures
-    from emotion_llama.models.clip_inputs import ClipInputs
-    from emotion_llama.models.clip_media import ClipMedia
+    from emotion_llama.models.clips import ClipFeatures, ClipInputs
     from emotion_llama.models.inputs import FramePolicy
     from emotion_llama.prompts.builder import Turn
     from emotion_llama.records import Evidence, Prediction
@@ -30,7 +28,7 @@ class Sample:
 
     evidence: Evidence | None = None
     inputs: ClipInputs | None = None
-    features: ClipFeatures | ClipMedia | None = None
+    features: ClipFeatures | None = None
     transcript: str | None = None
     cues: str | None = None
     sample_id: str = ""

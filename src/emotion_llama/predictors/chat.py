@@ -207,15 +207,17 @@ class ChatPredictor:
             return (), None
         pictures: tuple[bytes, ...] = ()
         if "image" in takes and self._num_frames:
-            if inputs.frame is not None:
-                pictures = (_png(_scaled(inputs.frame.image, self._max_side)),)
-            elif inputs.clip.video is not None:
+            if inputs.image is not None:
+                pictures = (_png(_scaled(inputs.image, self._max_side)),)
+            elif inputs.clip is not None and inputs.clip.video is not None:
                 pictures = clip_pictures(inputs.clip, self._num_frames, self._max_side)
         if "audio" not in takes:
             return pictures, None
-        if inputs.sound is not None:
-            return pictures, wav_bytes(inputs.sound.samples)
-        return pictures, clip_sound(inputs.clip) if inputs.clip.path.is_file() else None
+        if inputs.samples is not None:
+            return pictures, wav_bytes(inputs.samples)
+        # Where a reason is given, the file's sound is not this sample's.
+        is_whole = inputs.clip is not None and not any(one.what == "sound" for one in inputs.missing)
+        return pictures, clip_sound(inputs.clip) if inputs.clip is not None and is_whole else None
 
     def _problem(self, problem: str) -> Prediction:
         return Prediction(None, None, "", "", self.name, problem=problem)
@@ -232,10 +234,12 @@ def clip_pictures(clip: Clip, num_frames: int, max_side: int) -> tuple[bytes, ..
         MediaError: the file cannot be read.
     """
     from emotion_llama.media.frames import frame_at
+    from emotion_llama.media.reader import opened
 
     times = middles(clip.duration_seconds, num_frames)
-    frames = (frame_at(clip, seconds, max_side=max_side, warn=lambda line: None) for seconds in times)
-    return tuple(_png(frame.images[0]) for frame in frames)
+    with opened(clip) as file:
+        frames = (frame_at(file, seconds, max_side=max_side, warn=lambda line: None) for seconds in times)
+        return tuple(_png(frame.images[0]) for frame in frames)
 
 
 def middles(duration_seconds: float, count: int) -> Sequence[float]:

@@ -15,13 +15,12 @@ from typing import TYPE_CHECKING, Any
 
 from emotion_llama.errors import BackendError, InputError
 from emotion_llama.labels import MERR9, LabelSpace
-from emotion_llama.models.clip_features import ClipFeatures
-from emotion_llama.models.clip_media import ClipMedia
+from emotion_llama.models.clips import ClipFeatures
 from emotion_llama.models.features.loaded_model import LoadedModel
 from emotion_llama.models.known_files import folder_fingerprint, read_card, warn_if_classifier
 from emotion_llama.predictors import out_of_domain
 from emotion_llama.predictors.base import Sample, Task
-from emotion_llama.predictors.model_prompts import Encoded, has_media, label_instruction, prompt_batch, reasons
+from emotion_llama.predictors.model_prompts import label_instruction, prompt_batch, reasons
 from emotion_llama.predictors.writer import SMALL_PARAMETERS, Writer, limited_threads, threads_for
 from emotion_llama.prompts.layouts import layout_named
 from emotion_llama.prompts.tasks import pick_instruction, task_named
@@ -32,7 +31,7 @@ from emotion_llama.rules.tone_text import has_evidence
 if TYPE_CHECKING:
     import torch
 
-    from emotion_llama.models.clip_inputs import ClipInputs
+    from emotion_llama.models.clips import ClipInputs
     from emotion_llama.models.inputs import FramePolicy
     from emotion_llama.models.known_files import WeightsCard
     from emotion_llama.prompts.builder import Turn
@@ -151,15 +150,14 @@ class EmotionLlamaPredictor:
         Raises:
             InputError: neither inputs nor features: the measurements alone are not what this model takes.
         """
-        given: ClipInputs | ClipFeatures | ClipMedia | None = sample.features or sample.inputs
+        given: ClipInputs | ClipFeatures | None = sample.features or sample.inputs
         if given is None:
             raise InputError(f"predictor {self.name!r} needs the clip's frames and sound, got measurements alone")
-        if not has_media(given) and not (sample.text or "").strip():
-            missing = getattr(given, "missing", ())
-            why = "; ".join(f"no {one.what} ({one.reason})" for one in missing)
+        if not any(given.present) and not (sample.text or "").strip():
+            why = "; ".join(f"no {one.what} ({one.reason})" for one in given.missing)
             return self._no_answer(f"{NOTHING}: {why}" if why else NOTHING)
         is_measured = sample.evidence is None or has_evidence(sample.evidence)
-        if not (is_measured or getattr(given, "num_faces", True)):
+        if not (is_measured or given.num_faces):
             return self._no_answer("nothing was measured to tell a feeling from: no face, no voice, no words")
         if sample.features is not None:
             return sample
@@ -169,7 +167,7 @@ class EmotionLlamaPredictor:
         except InputError as error:  # the sound is too long for the recipe: the message says what to do
             return self._no_answer(str(error))
 
-    def _features(self, inputs: ClipInputs) -> Encoded:
+    def _features(self, inputs: ClipInputs) -> ClipFeatures:
         import torch
 
         from emotion_llama.models.inputs import global_pixel_values
@@ -180,7 +178,7 @@ class EmotionLlamaPredictor:
             if features.global_image is not None:
                 pixels = global_pixel_values(features.global_image, self.processor.image_size)
                 vision = self.model.get_vision_features(torch.from_numpy(pixels)[None].to(self.model.device))
-            return Encoded(**vars(features), vision=vision)
+            return replace(features, vision=vision)
 
     def _no_answer(self, problem: str) -> Prediction:
         return Prediction(None, None, "", "", self.name, problem=problem)
@@ -247,10 +245,10 @@ class EmotionLlamaPredictor:
         for sample, probabilities, text in zip(samples, scored, texts, strict=True):
             label, features = _likeliest(probabilities), sample.features
             outside: tuple[str, ...] = ()
-            if self._domains and isinstance(features, ClipFeatures):
+            if self._domains and features is not None:
                 outside = out_of_domain.outside(self._domains, dict(features.vectors().items()))
             reasoning = reasons(
-                label, text, self.label_space, missing=getattr(features, "missing", ()), why_none=why_none,
+                label, text, self.label_space, missing=() if features is None else features.missing, why_none=why_none,
                 outside=outside,
             )  # fmt: skip
             found.append(Prediction(label, probabilities, reasoning, text, self.name))

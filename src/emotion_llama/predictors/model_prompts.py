@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from emotion_llama.labels import MERR9, LabelSpace
-from emotion_llama.models.clip_features import ClipFeatures
-from emotion_llama.models.clip_media import ClipMedia
+from emotion_llama.models.clips import ClipFeatures
 from emotion_llama.predictors import out_of_domain
 from emotion_llama.predictors.base import Sample
 from emotion_llama.prompts.answer_parser import parse_tolerant
@@ -18,20 +16,10 @@ from emotion_llama.prompts.tasks import emotion_instruction, pick_instruction
 from emotion_llama.records import Missing
 
 if TYPE_CHECKING:
-    import torch
-
-    from emotion_llama.models.clip_inputs import ClipInputs
     from emotion_llama.prompts.builder import Turn
 
 # A long talk would push the instruction out of the model's context; its beginning and its end are kept.
 MAX_WORDS = 400
-
-
-@dataclass(frozen=True, repr=False)
-class Encoded(ClipFeatures):
-    """Features with `vision` [1, 1 + N, D] of the global encoder, which is the dearest part of a short prompt."""
-
-    vision: torch.Tensor | None = None
 
 
 def prompt_batch(
@@ -44,16 +32,16 @@ def prompt_batch(
     history: Sequence[Turn] = (),
 ) -> Any:
     """The model's inputs for one question about each of B samples, filled on the left; nothing is encoded again."""
-    media = [_media(sample) for sample in samples]
+    features = [sample.features or ClipFeatures() for sample in samples]
     batch = processor(
-        media, task=task, instruction=instruction, layout=layout.name,
+        features, task=task, instruction=instruction, layout=layout.name,
         words=[None if sample.text is None else shortened(sample.text) for sample in samples],
         cues=[_cues(sample) if layout.has_cues else None for sample in samples],
         history=[list(history)] * len(samples) if history else None,
     ).to(model.device)  # fmt: skip
-    visions = [getattr(sample.features, "vision", None) for sample in samples]
+    visions = [one.vision for one in features]
     known = [vision for vision in visions if vision is not None]
-    if known and len(known) == sum(one.image is not None for one in media):
+    if known and len(known) == sum(one.global_image is not None for one in features):
         import torch
 
         del batch["pixel_values"]
@@ -65,21 +53,6 @@ def prompt_batch(
 
 def _cues(sample: Sample) -> str | None:
     return sample.cues if sample.cues is not None or sample.evidence is None else cue_text(sample.evidence)
-
-
-def has_media(given: ClipInputs | ClipFeatures | ClipMedia) -> bool:
-    """Whether there is a picture, a face or sound."""
-    if isinstance(given, ClipFeatures):
-        return bool(given.arrays())
-    if isinstance(given, ClipMedia):
-        return any(given.present)
-    return given.frame is not None or given.sound is not None or given.num_faces > 0
-
-
-def _media(sample: Sample) -> ClipMedia:
-    features = sample.features
-    assert features is not None
-    return features if isinstance(features, ClipMedia) else ClipMedia.of_features(features)
 
 
 def label_instruction(space: LabelSpace) -> str:

@@ -19,7 +19,7 @@ from emotion_llama.serve.workers.clip_check import ClipLimits
 from emotion_llama.serve.workers.worker import Analyzed, Answer, Progress
 
 if TYPE_CHECKING:
-    from emotion_llama.serve.questions import SeenArrays
+    from emotion_llama.serve.questions import Sample
 
 STAGES = ("words", "voice", "faces", "reading")  # of a document; an analysis for a page also has "report"
 _STAGES = re.compile(r'"seconds_by_stage":\s*')
@@ -143,7 +143,7 @@ def _answer(state: ServeState, name: str, answered: Answered | None) -> Answer |
     if engine is None or state.predictors[name].frame_policy is None:
         return None
 
-    async def answer(seen: SeenArrays) -> Prediction:
+    async def answer(seen: Sample) -> Prediction:
         prediction = await engine.predict(name, seen)
         if answered is not None:
             answered(prediction)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from emotion_llama.records import Prediction
-    from emotion_llama.serve.questions import SeenArrays
+    from emotion_llama.serve.questions import Sample
 
 MAX_BYTES = 1 << 30  # of all clips together, arrays alone; our own choice
 _MIN_BYTES = 10_000  # what a clip without arrays is counted as
@@ -27,7 +27,7 @@ class KnownPerson:
     person_id: int
     start_seconds: float
     end_seconds: float
-    seen: SeenArrays | None
+    seen: Sample | None
     predictions: dict[str, Prediction] = field(default_factory=dict)  # fills up as models are asked
 
 
@@ -136,6 +136,6 @@ class ClipMemory:
 
 def num_bytes(clip: KnownClip) -> int:
     """Memory of a clip's arrays."""
-    seen = [person.seen for person in clip if person.seen is not None]
-    arrays = [array for one in seen for array in (one.frame, one.faces, one.sound) if array is not None]
+    inputs = [person.seen.inputs for person in clip if person.seen is not None and person.seen.inputs is not None]
+    arrays = [array for one in inputs for array in (one.image, one.all_faces(), one.samples) if array is not None]
     return _MIN_BYTES + sum(array.nbytes for array in arrays)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from emotion_llama.errors import InputError
 from emotion_llama.records import Prediction
 from emotion_llama.serve.model_thread import EngineCounts, ModelThread
-from emotion_llama.serve.questions import Question, SeenArrays
+from emotion_llama.serve.questions import Question, Sample
 from emotion_llama.serve.request_queue import PredictRequest, RequestQueue, TextAnswer, TextBuffer, TextRequest
 
 if TYPE_CHECKING:
@@ -72,7 +72,7 @@ class Engine:
             queue.close()
         await asyncio.gather(*(thread.join(grace_seconds) for thread in self._threads.values()))
 
-    async def predict(self, model: str, seen: SeenArrays) -> Prediction:
+    async def predict(self, model: str, seen: Sample) -> Prediction:
         """Label, probabilities and reasons for a sample.
 
         Raises:
@@ -85,7 +85,7 @@ class Engine:
         self._queue(model).put(request)
         return await request.future
 
-    def ask(self, model: str, clip: str | SeenArrays, question: Question) -> TextAnswer:
+    def ask(self, model: str, clip: str | Sample, question: Question) -> TextAnswer:
         """The answer to a question, piece by piece; a plain call, not a coroutine: `async for x in engine.ask(...)`.
 
         Args:

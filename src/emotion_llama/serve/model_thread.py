@@ -14,9 +14,10 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import numpy as np
 
 from emotion_llama.errors import BackendError, EmotionLlamaError, InputError
+from emotion_llama.models.clips import ClipInputs
 from emotion_llama.prompts.builder import Turn
 from emotion_llama.records import Prediction
-from emotion_llama.serve.questions import Question, SeenArrays
+from emotion_llama.serve.questions import Question, Sample
 from emotion_llama.serve.request_queue import (
     Batch,
     LruCache,
@@ -260,22 +261,21 @@ class ModelThread:
         self._counts["cache_hits"] += 1
         return kept
 
-    def _encode(self, seen: SeenArrays) -> Sample | Prediction:
-        kept = self._kept.get(seen.clip_key) if seen.clip_key else None
-        sample = seen.sample()
+    def _encode(self, sample: Sample) -> Sample | Prediction:
+        kept = self._kept.get(sample.sample_id) if sample.sample_id else None
         encoded = self._predictor.encode(sample if kept is None else replace(sample, features=kept.features))
         if isinstance(encoded, Prediction):
             return encoded
         encoded = replace(encoded, inputs=None)  # large, and of no use any more
         self._counts["encodes" if kept is None else "cache_hits"] += 1
-        if seen.clip_key:
-            self._kept.put(seen.clip_key, encoded)
+        if sample.sample_id:
+            self._kept.put(sample.sample_id, encoded)
         return encoded
 
 
-def _blank_sample() -> SeenArrays:
+def _blank_sample() -> Sample:
     """A clip that lets every part of a model run: a second of grey pictures, a hum, a word."""
     hum = np.sin(np.arange(16_000, dtype=np.float32) * 0.1)
     grey = np.full((2, 112, 112, 3), 128, np.uint8)
     cues = "Measured cues. Face: no marked movement. Voice: not measured (not given)."
-    return SeenArrays("", grey[0], grey, hum, "Hello.", cues, True, (), 1.0)
+    return Sample(None, ClipInputs(grey[0], grey, hum), None, "Hello.", cues)

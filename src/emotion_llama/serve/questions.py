@@ -1,4 +1,4 @@
-"""What goes between processes and threads of the server: questions, what was seen, answers; as JSON and plain arrays.
+"""What goes between processes and threads of the server: questions, samples, answers; as JSON and plain arrays.
 
 Wire form: `ELW1`, the header's length (4 bytes, little-endian), the header (JSON: the message, and name, type and shape
 of each array), then the arrays' values, row by row. Nothing of it is ever unpickled or evaluated, as the header of an
@@ -17,22 +17,25 @@ import numpy as np
 import numpy.typing as npt
 
 from emotion_llama.errors import InputError
+from emotion_llama.models.clips import ClipInputs
+from emotion_llama.predictors.base import Sample
 from emotion_llama.prompts.builder import Turn
+from emotion_llama.prompts.cues import cue_text
 from emotion_llama.prompts.tasks import task_named
-from emotion_llama.records import Cue, Missing, Prediction
-from emotion_llama.serve.seen import SeenArrays, seen_of
+from emotion_llama.records import Cue, Evidence, Missing, Prediction
+from emotion_llama.rules.tone_text import has_evidence
 
 __all__ = [
     "Message",
     "Question",
-    "SeenArrays",
+    "Sample",
     "Turn",
+    "loaded",
     "pack",
     "prediction_message",
     "read_prediction",
-    "read_seen",
-    "seen_message",
-    "seen_of",
+    "read_sample",
+    "sample_message",
     "unpack",
 ]
 
@@ -170,38 +173,66 @@ def _refuse_constant(name: str) -> None:
 # --- records as messages --------------------------------------------------------------------------------------------
 
 
-def seen_message(seen: SeenArrays) -> tuple[Message, dict[str, Array]]:
-    """What was seen as a message and arrays, for `pack`."""
+def loaded(sample: Sample) -> Sample:
+    """A sample as it is sent: all crops in memory, transcript and cues in words."""
+    inputs, evidence = sample.inputs, sample.evidence
+    assert inputs is not None
+    cues = sample.cues if sample.cues is not None or evidence is None else cue_text(evidence)
+    # Empty evidence says that nothing was measured; what was is in the cues.
+    is_measured = evidence is None or has_evidence(evidence)
+    sent = ClipInputs(inputs.image, inputs.all_faces(), inputs.samples, inputs.missing)
+    return Sample(None if is_measured else Evidence(), sent, None, sample.text, cues or "", sample.sample_id)
+
+
+def sample_message(sample: Sample) -> tuple[Message, dict[str, Array]]:
+    """A sample that is `loaded` as a message and arrays, for `pack`."""
+    inputs = sample.inputs
+    assert inputs is not None
     message = {
-        "clip_key": seen.clip_key,
-        "words": seen.words,
-        "cues": seen.cues,
-        "has_evidence": seen.has_evidence,
-        "missing": [[one.what, one.reason] for one in seen.missing],
-        "duration_seconds": float(seen.duration_seconds),
+        "sample_id": sample.sample_id,
+        "transcript": sample.transcript,
+        "cues": sample.cues or "",
+        "has_evidence": sample.evidence is None,
+        "missing": [[one.what, one.reason] for one in inputs.missing],
     }
-    arrays = {"frame": seen.frame, "faces": seen.faces, "sound": seen.sound}
+    arrays = {"frame": inputs.image, "faces": inputs.all_faces(), "sound": inputs.samples}
     return message, {name: array for name, array in arrays.items() if array is not None}
 
 
-def read_seen(message: Mapping[str, Any], arrays: Mapping[str, Array]) -> SeenArrays:
-    """What `seen_message` made.
+def read_sample(message: Mapping[str, Any], arrays: Mapping[str, Array]) -> Sample:
+    """What `sample_message` made.
 
     Raises:
-        InputError: a field is missing, unknown, or of another type; or as `SeenArrays`.
+        InputError: a field or an array is missing, unknown, or of another type or shape; or what is not there has no
+            reason.
     """
     types: _Types = {
-        "clip_key": str, "words": (str, type(None)), "cues": str, "has_evidence": bool, "missing": list,
-        "duration_seconds": float,
+        "sample_id": str, "transcript": (str, type(None)), "cues": str, "has_evidence": bool, "missing": list,
     }  # fmt: skip
-    _check_fields("what was seen", message, types)
-    if "faces" not in arrays or set(arrays) - {"frame", "faces", "sound"}:
-        raise InputError(f"what was seen has the arrays {sorted(arrays)}, expected faces, and frame and sound if any")
+    _check_fields("a sample", message, types)
+    if set(arrays) - {"frame", "faces", "sound"}:
+        raise InputError(f"a sample has the arrays {sorted(arrays)}, expected frame, faces and sound, if any")
+    frame, faces, sound = (arrays.get(name) for name in ("frame", "faces", "sound"))
+    if frame is not None and (frame.dtype != np.uint8 or frame.ndim != 3 or frame.shape[2] != 3 or not frame.size):
+        raise InputError(f"frame is {_kind(frame)}, expected one RGB picture [H, W, 3] uint8")
+    if faces is not None:
+        is_square = faces.ndim == 4 and faces.shape[1] == faces.shape[2] and faces.shape[3] == 3
+        if faces.dtype != np.uint8 or not is_square or not faces.size:
+            raise InputError(f"faces are {_kind(faces)}, expected crops [N, S, S, 3] uint8")
+    if sound is not None and (sound.dtype != np.float32 or sound.ndim != 1 or not sound.size):
+        raise InputError(f"sound is {_kind(sound)}, expected samples [S] float32 at 16000 Hz")
+    if sound is not None and not np.isfinite(sound).all():
+        raise InputError("sound holds values that are not finite numbers")
     missing = tuple(Missing(what, reason) for what, reason in _pairs(message["missing"]))
-    return SeenArrays(
-        message["clip_key"], arrays.get("frame"), arrays["faces"], arrays.get("sound"), message["words"],
-        message["cues"], message["has_evidence"], missing, message["duration_seconds"],
-    )  # fmt: skip
+    if lacking := sorted({"frame", "faces", "sound"} - set(arrays) - {one.what for one in missing}):
+        raise InputError(f"there is no {lacking[0]}, and `missing` gives no reason; add one")
+    evidence = None if message["has_evidence"] else Evidence()
+    inputs = ClipInputs(frame, faces, sound, missing)
+    return Sample(evidence, inputs, None, message["transcript"], message["cues"], message["sample_id"])
+
+
+def _kind(array: Array) -> str:
+    return f"{list(array.shape)} {array.dtype}"
 
 
 def prediction_message(prediction: Prediction) -> Message:

@@ -13,7 +13,7 @@ from typing import Generic, Literal, TypeVar
 
 from emotion_llama.records import Prediction
 from emotion_llama.serve.errors import Busy
-from emotion_llama.serve.questions import Question, SeenArrays
+from emotion_llama.serve.questions import Question, Sample
 
 FinishReason = Literal["stop", "length"]
 V = TypeVar("V")
@@ -111,7 +111,7 @@ class TextAnswer:
 class PredictRequest:
     """A sample to be predicted, and where its prediction goes."""
 
-    seen: SeenArrays
+    seen: Sample
     future: asyncio.Future[Prediction]
     loop: asyncio.AbstractEventLoop
 
@@ -134,7 +134,7 @@ class PredictRequest:
 class TextRequest:
     """A question, the clip it is about (its arrays, or the key of kept features), and the buffer for its answer."""
 
-    clip: str | SeenArrays
+    clip: str | Sample
     question: Question
     buffer: TextBuffer
 

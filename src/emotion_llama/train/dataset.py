@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from emotion_llama.models.clip_media import ENCODERS, ClipMedia, without
+from emotion_llama.models.clips import ENCODERS, ClipFeatures
 from emotion_llama.prompts.layouts import layout_named
 from emotion_llama.prompts.tasks import pick_instruction
 from emotion_llama.train.examples import DESCRIPTION_TASKS, Example
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from emotion_llama.models.features.sources import FeatureSource
 
 # The media of an example; None where there are none.
-MediaSource = Callable[[Example], ClipMedia | None]
+MediaSource = Callable[[Example], ClipFeatures | None]
 # What can be left out of an example: the tokens of an encoder, or the transcript, or the cues.
 DROPPABLE = (*ENCODERS, "words", "cues")
 NO_CUES = "Measured cues. Not measured."
@@ -54,7 +54,7 @@ class TrainingItem:
     """One draw, ready for the processor."""
 
     name: str
-    media: ClipMedia
+    media: ClipFeatures
     task: str
     instruction: str
     words: str | None
@@ -83,13 +83,13 @@ class TrainingDataset:
     def __getitem__(self, position: int) -> TrainingItem:
         draw = self._draws[position]
         example = self._examples[draw.example]
-        media = self._media(example) or ClipMedia()
+        media = self._media(example) or ClipFeatures()
         layout = self._layout(draw)
         has_cues = layout_named(layout).has_cues
         dropped = self._dropped(draw, example, media, has_cues)
         return TrainingItem(
             example.name,
-            without(media, dropped),
+            media.without(dropped),
             draw.task,
             pick_instruction(draw.task, pool=self._config.pools.get(draw.task), seed=draw.seed),
             None if "words" in dropped else example.words,
@@ -104,7 +104,7 @@ class TrainingDataset:
             return self._config.layout
         return random.Random(f"{draw.seed}:layout").choices(list(layouts), list(layouts.values()))[0]  # noqa: S311
 
-    def _dropped(self, draw: Draw, example: Example, media: ClipMedia, has_cues: bool) -> frozenset[str]:
+    def _dropped(self, draw: Draw, example: Example, media: ClipFeatures, has_cues: bool) -> frozenset[str]:
         chance = random.Random(f"{draw.seed}:dropout")  # noqa: S311 - no secret
         dropped = frozenset(name for name in DROPPABLE if chance.random() < self._config.dropout.get(name, 0.0))
         if self._config.grounded and draw.task in DESCRIPTION_TASKS:
@@ -131,14 +131,14 @@ def collate(processor: Any, layout: str, items: Sequence[TrainingItem]) -> Batch
 # --- features of examples ---------------------------------------------------------------------------------------------
 
 
-def stored_media(source: FeatureSource, hidden: frozenset[str], example: Example) -> ClipMedia | None:
+def stored_media(source: FeatureSource, hidden: frozenset[str], example: Example) -> ClipFeatures | None:
     """Features by the example's name, without those of the `hidden` encoders; None where the source has none.
 
     Published folders hold no frames: their clips are used without one.
     """
     if example.name not in source:
         return None
-    return without(ClipMedia.of_features(source[example.name]), hidden)
+    return source[example.name].without(hidden)
 
 
 def usable(

@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from emotion_llama.config import checked, merged, override_tree, read_tree, rename_old_keys, resolve_paths
 from emotion_llama.labels import LABEL_SPACES, LabelSpace
-from emotion_llama.models.clip_media import ENCODERS
+from emotion_llama.models.clips import ENCODERS
 from emotion_llama.prompts.layouts import LAYOUTS
 from emotion_llama.prompts.tasks import POOLS, TARGET_RULES, TASKS
 from emotion_llama.train.dataset import DROPPABLE
@@ -92,7 +92,7 @@ class DataPart(Part):
             *((f"pools.{task}", pool, POOLS) for task, pool in self.pools.items()),
             *(("pools", task, tuple(TASKS)) for task in self.pools),
             *(("dropout", part, DROPPABLE) for part in self.dropout),
-            *(("without", part, ENCODERS) for part in self.without),
+            *(("without", part, tuple(ENCODERS)) for part in self.without),
         ]
         for name, value, known in choices:
             if value not in known:

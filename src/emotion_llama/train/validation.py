@@ -10,7 +10,7 @@ from emotion_llama.errors import InputError
 from emotion_llama.evaluation.metrics.calibration import calibration
 from emotion_llama.evaluation.metrics.classification import score_labels as score_answers
 from emotion_llama.labels import MERR9, LabelSpace
-from emotion_llama.models.clip_media import ClipMedia, without
+from emotion_llama.models.clips import ClipFeatures
 from emotion_llama.predictors import Sample, Task
 from emotion_llama.predictors.emotion_llama import EmotionLlamaPredictor
 from emotion_llama.train.dataset import NO_CUES, MediaSource, PromptConfig
@@ -75,7 +75,7 @@ def tell_labels(
     try:
         for begin in range(0, len(labelled), question.batch_size):
             batch = labelled[begin : begin + question.batch_size]
-            samples = [_sample(example, media(example) or ClipMedia(), question) for example in batch]
+            samples = [_sample(example, media(example) or ClipFeatures(), question) for example in batch]
             for example, made in zip(batch, predictor.answer(samples, task), strict=True):
                 assert made.probabilities is not None
                 yield Told(example.name, example.truths["label"], made.probabilities)
@@ -97,7 +97,7 @@ def label_metrics(told: Sequence[Told]) -> dict[str, float]:
     return {name: float(scores[name]) for name in names} | ({} if fit is None else {"ece": fit["ece"]})
 
 
-def _sample(example: Example, media: ClipMedia, question: LabelQuestion) -> Sample:
+def _sample(example: Example, media: ClipFeatures, question: LabelQuestion) -> Sample:
     words = None if "words" in question.dropped else example.words
     cues = NO_CUES if "cues" in question.dropped else example.cues or NO_CUES
-    return Sample(None, None, without(media, question.dropped), words, cues, example.name)
+    return Sample(None, None, media.without(question.dropped), words, cues, example.name)

@@ -9,7 +9,7 @@ import torch
 from safetensors.torch import load_file
 from transformers import set_seed
 
-from emotion_llama.models.clip_media import ClipMedia
+from emotion_llama.models.clips import ClipFeatures
 from emotion_llama.models.encoder_inputs import EncoderInputs
 from emotion_llama.models.inputs import (
     clip_frame_indices,
@@ -169,7 +169,7 @@ def test_the_folders_processor_feeds_the_same_batch(model, converted: Path, expe
     """Both clips from pixels in one left-padded batch: the answers of the published code, which ran them one by one."""
     processor = EmotionLlamaProcessor.from_pretrained(converted)
     clips = [
-        ClipMedia(frame.numpy(), None, None, *(row.numpy() for row in features))
+        ClipFeatures(*(row.numpy() for row in features), frame.numpy())
         for frame, features in zip(expected["frames"], expected["features"])
     ]
     batch = processor(clips, text=texts["eval_texts"])

@@ -14,7 +14,7 @@ from emotion_llama.errors import InputError
 from emotion_llama.models.checkpoints.assembly import check_finite
 from emotion_llama.models.checkpoints.convert import Sources, convert
 from emotion_llama.models.checkpoints.sizes import ConversionOptions
-from emotion_llama.models.clip_media import ClipMedia
+from emotion_llama.models.clips import ClipInputs
 from emotion_llama.models.known_files import read_json_object
 from emotion_llama.models.modeling_emotion_llama import EmotionLlamaForConditionalGeneration
 from emotion_llama.models.processing_emotion_llama import EmotionLlamaProcessor
@@ -117,7 +117,7 @@ def test_a_padding_token_without_a_row_moves_the_placeholders(
         logits = model(input_ids=ids, **inputs).logits
         assert torch.equal(logits, published(input_ids=ids - (ids > 480).long(), **inputs).logits)
     # Of two prompts the shorter one is padded with an id that has a row.
-    batch = processor([ClipMedia(), ClipMedia()], words=["a", "a longer line of words"])
+    batch = processor([ClipInputs(), ClipInputs()], words=["a", "a longer line of words"])
     is_padding = batch["attention_mask"] == 0
     assert is_padding.any()
     assert int(batch["input_ids"][is_padding].max()) < 480

@@ -11,11 +11,11 @@ import torch
 from emotion_llama.media.writing import write_clip
 from emotion_llama.models.checkpoints.convert import Sources, convert
 from emotion_llama.models.checkpoints.sizes import ConversionOptions
-from emotion_llama.models.clip_inputs import ClipInputs, GlobalFrame
+from emotion_llama.models.clips import ClipInputs, FaceCrops
 from emotion_llama.models.configuration_emotion_llama import EmotionLlamaConfig
 from emotion_llama.models.features.encoders import TorchEncoders
 from emotion_llama.models.modeling_emotion_llama import EmotionLlamaForConditionalGeneration
-from emotion_llama.records import AudioInfo, Clip, Missing, VideoInfo, Waveform
+from emotion_llama.records import AudioInfo, Clip, Missing, VideoInfo
 from merr_synth.render.face import ANNA, DrawnFace, Placement, render
 from merr_synth.render.voice import VoiceSpec, render_voice
 
@@ -91,18 +91,16 @@ def _inputs(
     frame: np.ndarray | None = None,
     chunk: int = 7,
     num_faces: int | None = None,
-    sample_rate_hz: int = 16_000,
 ) -> ClipInputs:
     clip = Clip(
         Path("made.mp4"), "0" * 64, 2.0, VideoInfo(8, 8, 25.0, False, 0, "h264", "yuv420p"), AudioInfo(16_000, 1, "aac")
     )
     reasons = {"faces": "no face was found", "sound": "the file has no sound", "frame": NO_VIDEO}
     given = {"faces": faces, "sound": samples, "frame": frame}
-    return ClipInputs(
-        clip,
-        None if frame is None else GlobalFrame(frame, 0.0, "first", "the first"),
-        (0 if faces is None else len(faces)) if num_faces is None else num_faces,
-        lambda: iter(() if faces is None else [faces[i : i + chunk] for i in range(0, len(faces), chunk)]),
-        None if samples is None else Waveform(samples, sample_rate_hz),
-        tuple(Missing(what, reasons[what]) for what, value in given.items() if value is None),
-    )
+    crops = None
+    if faces is not None:
+        chunks = [faces[i : i + chunk] for i in range(0, len(faces), chunk)]
+        crops = FaceCrops(num_faces or len(faces), lambda: iter(chunks))
+    missing = tuple(Missing(what, reasons[what]) for what, value in given.items() if value is None)
+    seconds, why = (None, "") if frame is None else (0.0, "the first")
+    return ClipInputs(frame, crops, samples, missing, seconds, why, clip)

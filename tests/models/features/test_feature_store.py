@@ -11,7 +11,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from emotion_llama.errors import InputError, MissingDependency
-from emotion_llama.models.clip_features import ClipFeatures
+from emotion_llama.models.clips import ClipFeatures
 from emotion_llama.models.features import feature_store
 from emotion_llama.models.features.feature_store import FeatureStore
 from emotion_llama.records import Missing
@@ -100,7 +100,7 @@ import os, signal, sys
 import numpy as np
 from pathlib import Path
 from emotion_llama.models.features.feature_store import FeatureStore
-from emotion_llama.models.clip_features import ClipFeatures
+from emotion_llama.models.clips import ClipFeatures
 store = FeatureStore(sys.argv[1], writable=True, recipe={"recipes": {"audio": "a"}})
 for i in range(3):
     store.add(f"c{i}", Path("x.mp4"), f"sha-{i}", ClipFeatures(np.full(24, i, np.float32), None, None))

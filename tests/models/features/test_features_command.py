@@ -19,7 +19,7 @@ from emotion_llama.cli.main import main
 from emotion_llama.errors import InputError
 from emotion_llama.face.backends import load_backend
 from emotion_llama.media.writing import write_clip
-from emotion_llama.models.clip_features import MODALITIES
+from emotion_llama.models.clips import MODALITIES
 from emotion_llama.models.features.encoders import TorchEncoders
 from emotion_llama.models.features.feature_store import FeatureStore
 from emotion_llama.models.features.features import FeatureExtractor
@@ -220,9 +220,9 @@ def test_two_clips_of_one_name_are_refused(tmp_path: Path, toy_folder: Path, cap
 @pytest.mark.parametrize(
     ("option", "message"),
     [
-        (["--batch-size", "0"], "expected a whole number of at least 1, got '0'"),
-        (["--max-fps", "-1"], "expected frames a second above 0, got '-1'"),
-        (["--max-fps", "fast"], "expected frames a second above 0, got 'fast'"),
+        (["--batch-size", "0"], "expected a number from 1 up, got '0'"),
+        (["--max-fps", "-1"], "expected frames per second above 0, got '-1'"),
+        (["--max-fps", "fast"], "expected frames per second above 0, got 'fast'"),
         (["--frame", "last"], "invalid choice: 'last'"),
     ],
 )

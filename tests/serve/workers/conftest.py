@@ -27,9 +27,9 @@ confine.at_start(parent, nice)
 connection = socket.socket(fileno=descriptor)
 channel = Channel(connection)
 channel.send({"type": "ready", "confined": False})
-seen = {"clip_key": "", "words": None, "cues": "", "has_evidence": False, "duration_seconds": 1.0,
+seen = {"sample_id": "", "transcript": None, "cues": "", "has_evidence": False,
         "missing": [["frame", "none"], ["faces", "none"], ["sound", "none"]]}
-faces = {"faces": np.zeros((0, 112, 112, 3), np.uint8)}
+faces = {}
 
 def done(parts=0):
     part = [1, 0.0, 1.0]
@@ -74,7 +74,7 @@ while True:
     elif how == "asks-nobody":
         channel.send({"type": "seen", "seen": seen}, faces)
     elif how == "bad-seen":
-        channel.send({"type": "seen", "seen": {"clip_key": 1}}, faces)
+        channel.send({"type": "seen", "seen": {"sample_id": 1}}, faces)
     elif how == "parts-without-questions":
         done(parts=2)
     elif how == "not-text":

@@ -14,8 +14,7 @@ from emotion_llama.documents import analysis_document
 from emotion_llama.records import Prediction
 from emotion_llama.schema import AnalysisDocument
 from emotion_llama.serve.errors import ClipRefused
-from emotion_llama.serve.questions import SeenArrays
-from emotion_llama.serve.seen import seen_of
+from emotion_llama.serve.questions import Sample, loaded
 from emotion_llama.serve.workers.child import Throttle, kept_faces
 from emotion_llama.serve.workers.clip_check import ClipLimits
 from emotion_llama.serve.workers.pool import AskedModel, MeasuringPool, name_to_show
@@ -31,9 +30,9 @@ class Recorder:
     """A model that keeps what it was shown."""
 
     def __init__(self) -> None:
-        self.seen: list[SeenArrays] = []
+        self.seen: list[Sample] = []
 
-    async def __call__(self, seen: SeenArrays) -> Prediction:
+    async def __call__(self, seen: Sample) -> Prediction:
         self.seen.append(seen)
         return Prediction("happy", {"happy": 0.75, "sad": 0.25}, "It smiles.", "raw", "m", problem=None)
 
@@ -46,13 +45,13 @@ class KeepingPredictor:
     settings: dict[str, object] = {"layout": "x"}  # noqa: RUF012
 
     def __init__(self) -> None:
-        self.seen: list[SeenArrays] = []
+        self.seen: list[Sample] = []
 
     def encode(self, sample):
         return sample
 
     def predict(self, samples, task=None):
-        self.seen += [seen_of(sample.evidence, sample.inputs) for sample in samples]
+        self.seen += [loaded(sample) for sample in samples]
         return [Prediction("happy", {"happy": 0.75, "sad": 0.25}, "It smiles.", "raw", "m") for _ in samples]
 
 
@@ -86,11 +85,9 @@ def test_same_as_the_library() -> None:
         expected = analysis_document(analyzer.run(ASTRONAUT, asked), curves=False).model_dump_json()
         assert _without_times(model.document_json) == _without_times(expected)
     for got, wanted in zip(recorder.seen, keeper.seen, strict=True):
-        for name in ("frame", "faces", "sound"):
-            np.testing.assert_array_equal(getattr(got, name), getattr(wanted, name))
-        assert (got.words, got.cues, got.has_evidence, got.missing) == (
-            wanted.words, wanted.cues, wanted.has_evidence, wanted.missing,
-        )  # fmt: skip
+        for name in ("image", "faces", "samples", "missing"):
+            np.testing.assert_array_equal(getattr(got.inputs, name), getattr(wanted.inputs, name))
+        assert (got.transcript, got.cues, got.evidence) == (wanted.transcript, wanted.cues, wanted.evidence)
     assert json.loads(rules.document_json)["clip"]["path"] == "Mine.mp4"
     assert rules.html is not None
     assert "<title>Mine.mp4" in rules.html
@@ -98,7 +95,7 @@ def test_same_as_the_library() -> None:
     stages = list(dict.fromkeys(stage for stage, _ in heard))
     assert stages == ["words", "voice", "faces", "reading", "report"]
     assert [(part.person_id, part.start_seconds, part.end_seconds) for part in model.parts] == [(1, 0, 3), (1, 3, 6)]
-    assert [part.clip_key for part in model.parts] == [seen.clip_key for seen in recorder.seen]
+    assert [part.clip_key for part in model.parts] == [seen.sample_id for seen in recorder.seen]
     assert len(set(model.clip_keys)) == 2
     assert rules.clip_keys == ("", "")
     assert (state.clips, state.replaced) == (2, 0)
@@ -112,8 +109,8 @@ def test_measured_for_later() -> None:
     measured = run(work)
     (parts, seen), (_, again), (_, middle) = measured
     assert len(parts) == len(seen) == 1
-    assert seen[0].clip_key == again[0].clip_key == parts[0].clip_key
-    assert middle[0].clip_key != seen[0].clip_key  # another frame
+    assert seen[0].sample_id == again[0].sample_id == parts[0].clip_key
+    assert middle[0].sample_id != seen[0].sample_id  # another frame
 
 
 def test_fewer_faces_than_there_are_is_told() -> None:
@@ -125,7 +122,7 @@ def test_fewer_faces_than_there_are_is_told() -> None:
             return await pool.analyze(ASTRONAUT, Options(), model=model, answer=recorder, limits=limits)
 
     analyzed = run(work)
-    assert len(recorder.seen[0].faces) == 10
+    assert recorder.seen[0].inputs.num_faces == 10
     assert json.loads(analyzed.document_json)["warnings"] == ["the model was shown 10 of 150 pictures of a face"]
 
 
@@ -173,7 +170,7 @@ def test_long_recording_for_a_model_has_to_be_cut(tmp_path: Path) -> None:
             await pool.analyze(path, Options(), limits=limits)  # rules read any length
 
     run(work)
-    assert [len(seen.sound) for seen in recorder.seen if seen.sound is not None] == [24_000, 24_000]
+    assert [len(seen.inputs.samples) for seen in recorder.seen] == [24_000, 24_000]
 
 
 def test_fifty_clips_leave_nothing_behind(clip: Path) -> None:

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from emotion_llama.errors import InputError
-from emotion_llama.models.clip_media import ClipMedia
+from emotion_llama.models.clips import ClipFeatures
 from emotion_llama.records import (
     AU_NAMES,
     ActionUnits,
@@ -19,7 +19,7 @@ from emotion_llama.rules.scoring import predict_by_rules
 from merr_synth.nano.modalities import CHANNELS, SENSE_SETS, shown_evidence, shown_media, shown_of
 
 ONES = np.ones(4, np.float32)
-MEDIA = ClipMedia(np.zeros((8, 8, 3), np.uint8), None, None, ONES, ONES, ONES)
+MEDIA = ClipFeatures(ONES, ONES, ONES, np.zeros((8, 8, 3), np.uint8))
 
 
 def evidence() -> Evidence:
@@ -69,7 +69,7 @@ def test_withheld_senses_are_missing_for_the_reasons_that_clips_have() -> None:
 
 def test_where_nothing_is_left_there_is_nothing_to_ask() -> None:
     mute = Evidence(None, evidence().peak_frame, None, None, None)
-    seen = ClipMedia(MEDIA.image)
+    seen = ClipFeatures(global_image=MEDIA.global_image)
     voice, face = SENSE_SETS["A"], SENSE_SETS["V"]
     assert all(shown_of(mute, seen, voice, channels).is_empty for channels in CHANNELS.values())
     assert not any(shown_of(mute, seen, face, channels).is_empty for channels in CHANNELS.values())
@@ -83,7 +83,3 @@ def test_single_encoders_are_left_out_besides() -> None:
     assert left.present == (True, False, True, True)
     with pytest.raises(InputError, match=r"no encoder 'words' can be left out \(there are: audio, face, image, temp"):
         shown_media(MEDIA, SENSE_SETS["A"], frozenset({"words"}))
-    crops = ClipMedia(faces=np.zeros((2, 8, 8, 3), np.uint8))
-    with pytest.raises(InputError, match="faces are given as crops; give features"):
-        shown_media(crops, SENSE_SETS["A"])
-    assert shown_media(crops, SENSE_SETS["A+V"]) is crops

@@ -9,7 +9,7 @@ import torch
 
 from emotion_llama.errors import BackendError, InputError
 from emotion_llama.labels import MERR9
-from emotion_llama.models.clip_media import ClipMedia
+from emotion_llama.models.clips import ClipFeatures
 from emotion_llama.models.features.loaded_model import LoadedModel
 from emotion_llama.models.scoring import score_labels
 from emotion_llama.predictors.emotion_llama import EmotionLlamaPredictor
@@ -27,15 +27,15 @@ from merr_synth.nano.model_answers import (
 RNG = np.random.default_rng(0)
 
 
-def media() -> ClipMedia:
+def media() -> ClipFeatures:
     vectors = [RNG.normal(size=24).astype(np.float32) for _ in range(3)]
-    return ClipMedia(RNG.integers(0, 255, (56, 56, 3)).astype(np.uint8), None, None, *vectors)
+    return ClipFeatures(*vectors, RNG.integers(0, 255, (56, 56, 3)).astype(np.uint8))
 
 
 WHOLE = Asked(Shown(media(), "Well now.", None, False), "train")
 TOLD = Asked(Shown(media(), None, "Measured cues. Face: x.", False), "evidence")
-READ = Asked(Shown(ClipMedia(), "What a long day this was, and it is not over.", None, False), "train")
-NOTHING = Asked(Shown(ClipMedia(), None, None, True), "train")
+READ = Asked(Shown(ClipFeatures(), "What a long day this was, and it is not over.", None, False), "train")
+NOTHING = Asked(Shown(ClipFeatures(), None, None, True), "train")
 
 
 def test_scores_are_those_of_one_prompt_at_a_time(toy_model: Path, tmp_path: Path) -> None:
@@ -96,8 +96,9 @@ def test_reasons_are_the_greedy_text(toy_model: Path, tmp_path: Path) -> None:
     with ModelAnswers(toy_model, tmp_path, device="cpu") as asker:
         texts = asker.reasons([READ, NOTHING])
     loaded = LoadedModel(toy_model, device="cpu")
-    batch = loaded.processor(ClipMedia(), task="reason", instruction=pick_instruction("reason"), words=READ.shown.words,
-                             layout="train")  # fmt: skip
+    batch = loaded.processor(
+        ClipFeatures(), task="reason", instruction=pick_instruction("reason"), words=READ.shown.words, layout="train"
+    )
     with torch.inference_mode():
         made = loaded.model.generate(**batch, max_new_tokens=200, do_sample=False)
     assert texts == [loaded.processor.decode_answers(made)[0], None]
@@ -130,13 +131,13 @@ def test_probabilities_sum_to_one_and_flatten() -> None:
 def test_media_are_told_apart_by_what_they_hold() -> None:
     ones = np.ones(3, np.float32)
     hashes = [
-        ClipMedia(face_features=ones),
-        ClipMedia(temporal_features=ones),
-        ClipMedia(face_features=2 * ones),
-        ClipMedia(),
+        ClipFeatures(face=ones),
+        ClipFeatures(temporal=ones),
+        ClipFeatures(face=2 * ones),
+        ClipFeatures(),
     ]
     assert len({media_sha256(one) for one in hashes}) == 4
-    assert media_sha256(ClipMedia(face_features=ones.copy())) == media_sha256(hashes[0])
+    assert media_sha256(ClipFeatures(face=ones.copy())) == media_sha256(hashes[0])
 
 
 def test_what_a_model_was_trained_without_stands_in_its_card(tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from emotion_llama.errors import EmotionLlamaError, InputError
 from emotion_llama.evaluation.records import NO_CLIP, NOBODY, EvalSample, problem_of
-from emotion_llama.models.clip_features import ClipFeatures
+from emotion_llama.models.clips import ClipFeatures
 from emotion_llama.predictors import Sample
 from emotion_llama.records import Evidence
 
@@ -55,7 +55,7 @@ class Measured:
 def file_sample(sample: EvalSample) -> Sample | str:
     """The clip's file and its words, for predictors that open it themselves; or why there is none."""
     from emotion_llama.media.probe import probe
-    from emotion_llama.models.clip_inputs import ClipInputs, no_faces
+    from emotion_llama.models.clips import ClipInputs
 
     if sample.media is None:
         return NO_CLIP
@@ -63,7 +63,7 @@ def file_sample(sample: EvalSample) -> Sample | str:
         clip = probe(sample.media, warn=lambda line: None)
     except EmotionLlamaError as error:
         return problem_of(error)
-    return Sample(None, ClipInputs(clip, None, 0, no_faces, None), None, sample.transcript, None, sample.sample_id)
+    return Sample(None, ClipInputs(clip=clip), None, sample.transcript, None, sample.sample_id)
 
 
 class Encoded:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from emotion_llama.errors import BackendError, InputError, MissingDependency
-from emotion_llama.models.clip_features import MODALITIES, Modality
+from emotion_llama.models.clips import MODALITIES, Modality
 from emotion_llama.models.inputs import EVA_PICTURE, FACE_PICTURE, VIDEOMAE_CLIP, Float32, FramePolicy, clip_recipe
 
 if TYPE_CHECKING:

@@ -23,7 +23,7 @@ import numpy.typing as npt
 
 from emotion_llama.errors import InputError, MissingDependency
 from emotion_llama.files import make_folder, write_whole
-from emotion_llama.models.clip_features import GLOBAL_IMAGE, MODALITIES, ClipFeatures
+from emotion_llama.models.clips import GLOBAL_IMAGE, MODALITIES, ClipFeatures
 from emotion_llama.models.features.names import check_name, settle_recipe
 from emotion_llama.records import Missing
 

@@ -14,8 +14,15 @@ import numpy.typing as npt
 
 from emotion_llama.errors import InputError, MediaError
 from emotion_llama.models import inputs as recipes
-from emotion_llama.models.clip_features import GLOBAL_IMAGE, MODALITIES, NOTHING_GIVEN, ClipFeatures, Modality
-from emotion_llama.models.clip_inputs import ClipInputs, rebatched
+from emotion_llama.models.clips import (
+    GLOBAL_IMAGE,
+    MODALITIES,
+    NOTHING_GIVEN,
+    ClipFeatures,
+    ClipInputs,
+    Modality,
+    rebatched,
+)
 from emotion_llama.models.inputs import HUBERT_LAST, ClipRecipe, Float32, SoundRecipe
 from emotion_llama.records import Missing, UInt8
 
@@ -97,13 +104,14 @@ class FeatureExtractor:
             audio = self._of_sound(clip, missing, report)
         missing = [reason for reason in missing if reason.what not in given]
         image = None
-        if clip.frame is not None:
-            image = recipes.resize(clip.frame.image, self.encoders.global_size, recipes.EVA_PICTURE.resample)
+        if clip.image is not None:
+            image = recipes.resize(clip.image, self.encoders.global_size, recipes.EVA_PICTURE.resample)
         else:
             missing.append(Missing(GLOBAL_IMAGE, clip.why_missing("frame")))
-        seconds, why = (None, "") if clip.frame is None else (clip.frame.pts_seconds, clip.frame.why)
         taken = tuple(modality for modality in MODALITIES if modality in given)
-        return ClipFeatures(face, temporal, audio, image, clip.num_faces, seconds, why, tuple(missing), taken)
+        return ClipFeatures(
+            face, temporal, audio, image, clip.num_faces, clip.frame_seconds, clip.frame_why, tuple(missing), taken
+        )
 
     def _of_faces(
         self, clip: ClipInputs, missing: list[Missing], report: Callable[[str, float], None]
@@ -127,7 +135,7 @@ class FeatureExtractor:
             report("face", min(1.0, count / clip.num_faces))
         if total is None or count != clip.num_faces:
             raise MediaError(
-                clip.clip.path, f"{clip.num_faces} faces were found and {count} read back", "copy or download it again"
+                clip.name, f"{clip.num_faces} faces were found and {count} read back", "copy or download it again"
             )
         report("temporal", 0.0)
         pixels = recipes.clip_pixel_values(np.stack([kept[int(i)] for i in chosen]), self.encoders.clip_size, seen)
@@ -136,23 +144,18 @@ class FeatureExtractor:
     def _of_sound(
         self, clip: ClipInputs, missing: list[Missing], report: Callable[[str, float], None]
     ) -> Float32 | None:
-        if clip.sound is None:
+        if clip.samples is None:
             missing.append(Missing("audio", clip.why_missing("sound")))
             return None
-        if clip.sound.sample_rate_hz != self.sound.sample_rate_hz:
-            raise InputError(
-                f"{clip.clip.path}: recipe {self.sound.name} takes sound of {self.sound.sample_rate_hz} Hz, "
-                f"got {clip.sound.sample_rate_hz} Hz; read it at that rate"
-            )
-        seconds = clip.sound.duration_seconds
+        seconds = len(clip.samples) / self.sound.sample_rate_hz
         if self.sound.chunk_seconds is None and seconds > LONGEST_WHOLE_SECONDS:
             raise InputError(
-                f"{clip.clip.path}: recipe {self.sound.name} encodes a clip's sound at once and takes up to "
+                f"{clip.name}: recipe {self.sound.name} encodes a clip's sound at once and takes up to "
                 f"{LONGEST_WHOLE_SECONDS:.0f} s, got {seconds:.0f} s; cut the clip into utterances, "
                 f"or choose {recipes.HUBERT_SUM4.name}"
             )
         report("audio", 0.0)
-        rows = recipes.sound_chunks(recipes.sound_values(clip.sound.samples, self.sound), self.sound)
+        rows = recipes.sound_chunks(recipes.sound_values(clip.samples, self.sound), self.sound)
         total: npt.NDArray[np.float64] | None = None
         per_batch = max(1, self.batch_size // 8)  # a row of 10 s takes as much memory as some eight pictures
         for start in range(0, len(rows), per_batch):

@@ -18,7 +18,7 @@ import numpy as np
 
 from emotion_llama.errors import InputError
 from emotion_llama.files import make_folder, write_whole
-from emotion_llama.models.clip_features import MODALITIES, ClipFeatures, Modality
+from emotion_llama.models.clips import MODALITIES, ClipFeatures, Modality
 from emotion_llama.models.features.names import check_name, settle_recipe
 from emotion_llama.models.inputs import Float32
 from emotion_llama.records import Missing

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Protocol
 
 from emotion_llama.errors import InputError
-from emotion_llama.models.clip_features import ClipFeatures
+from emotion_llama.models.clips import ClipFeatures
 from emotion_llama.models.features.feature_store import INDEX_FILE, PENDING, FeatureStore
 from emotion_llama.models.features.published_folders import FOLDERS, PublishedFolders
 

@@ -23,17 +23,16 @@ import numpy.typing as npt
 
 from emotion_llama.analysis import Analyzer
 from emotion_llama.errors import EmotionLlamaError, InputError, MediaError, MissingDependency
-from emotion_llama.records import Analysis, Clip, Evidence, Missing, Prediction, UInt8
+from emotion_llama.models.clips import ClipInputs, FaceCrops
+from emotion_llama.records import Analysis, Clip, Missing, Prediction, UInt8
 from emotion_llama.serve.errors import ClipRefused
-from emotion_llama.serve.questions import SeenArrays, pack, read_prediction, seen_message, unpack
-from emotion_llama.serve.seen import seen_of
+from emotion_llama.serve.questions import loaded, pack, read_prediction, sample_message, unpack
 from emotion_llama.serve.workers import confine
 from emotion_llama.serve.workers.clip_check import ClipLimits, checked_clip
 from emotion_llama.serve.workers.protocol import LENGTH, BrokenProtocol, message_length, read_options, with_length
 
 if TYPE_CHECKING:
     from emotion_llama.analysis.options import Options
-    from emotion_llama.models.clip_inputs import ClipInputs
     from emotion_llama.models.inputs import FramePolicy
     from emotion_llama.predictors import Sample, Task
     from emotion_llama.predictors.base import TextStream
@@ -187,8 +186,8 @@ class Child:
         folder = f"{Path(request['path']).parent}{os.sep}"
         return {name: text.replace(folder, "") for name, text in texts.items()}
 
-    def _ask(self, seen: SeenArrays) -> Prediction:
-        message, arrays = seen_message(seen)
+    def _ask(self, seen: Sample) -> Prediction:
+        message, arrays = sample_message(seen)
         self._channel.send({"type": "seen", "seen": message}, arrays)
         reply = self._channel.receive()
         if reply["type"] == "abort":
@@ -213,7 +212,7 @@ class RemotePredictor:
         frame_policy: FramePolicy,
         settings: Mapping[str, object],
         limits: ClipLimits,
-        ask: Callable[[SeenArrays], Prediction],
+        ask: Callable[[Sample], Prediction],
     ) -> None:
         self.name = name
         self.settings = settings
@@ -234,22 +233,23 @@ class RemotePredictor:
     def predict(self, samples: Sequence[Sample], task: Task | None = None) -> list[Prediction]:
         """The model's predictions for its own task."""
         assert task is None  # an Analyzer asks nothing else
-        return [self._ask(self._seen(one.evidence or Evidence(), one.inputs)) for one in samples if one.inputs]
+        return [self._ask(self._seen(one)) for one in samples]
 
     def stream(self, sample: Sample, messages: Sequence[Turn], **options: Any) -> TextStream:
         """Chats go to the model itself."""
         raise NotImplementedError
 
-    def _seen(self, evidence: Evidence, inputs: ClipInputs) -> SeenArrays:
-        longest = self._limits.max_segment_seconds
-        if inputs.sound is not None and inputs.sound.duration_seconds > longest:
+    def _seen(self, sample: Sample) -> Sample:
+        inputs, longest = sample.inputs, self._limits.max_segment_seconds
+        assert inputs is not None  # an Analyzer gives them to a predictor with a frame policy
+        if inputs.samples is not None and len(inputs.samples) > longest * 16_000:
             reason = Missing("sound", f"the segment is longer than {longest:.0f} s")
-            inputs = replace(inputs, sound=None, missing=(*inputs.missing, reason))
+            inputs = replace(inputs, samples=None, missing=(*inputs.missing, reason))
         wanted = kept_faces(inputs.num_faces, self._limits.max_faces)
         if len(wanted) < inputs.num_faces:
             self.warnings.append(f"the model was shown {len(wanted)} of {inputs.num_faces} pictures of a face")
-            inputs = replace(inputs, num_faces=len(wanted), face_chunks=partial(_thinned, inputs, wanted))
-        return seen_of(evidence, inputs)  # the pool makes the key, of what it gets
+            inputs = replace(inputs, faces=FaceCrops(len(wanted), partial(_thinned, inputs, wanted)))
+        return loaded(replace(sample, inputs=inputs))  # the pool makes the id, of what it gets
 
 
 def _thinned(inputs: ClipInputs, wanted: npt.NDArray[np.int64]) -> Iterator[UInt8]:

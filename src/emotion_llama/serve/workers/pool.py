@@ -21,7 +21,7 @@ from emotion_llama.serve.workers.worker_pool import WorkerPool
 if TYPE_CHECKING:
     from emotion_llama.analysis.options import Options
     from emotion_llama.models.inputs import FramePolicy
-    from emotion_llama.serve.questions import SeenArrays
+    from emotion_llama.serve.questions import Sample
 
 CHILD_PREDICTORS = ("rules",)  # predictors over measurements, which need no model
 MIN_MEMORY_BYTES = 512 << 20  # a warm child has 250 MB resident
@@ -210,11 +210,11 @@ class MeasuringPool:
         policy: FramePolicy,
         shown_name: str = "",
         limits: ClipLimits | None = None,
-    ) -> tuple[tuple[ClipPart, ...], tuple[SeenArrays, ...]]:
+    ) -> tuple[tuple[ClipPart, ...], tuple[Sample, ...]]:
         """The parts of a clip and what a model would be shown of each, for questions later; otherwise as `analyze`."""
-        kept: list[SeenArrays] = []
+        kept: list[Sample] = []
 
-        async def keep(seen: SeenArrays) -> Prediction:
+        async def keep(seen: Sample) -> Prediction:
             kept.append(seen)
             return Prediction(None, None, "", "", "measured", problem="nothing was asked yet")
 

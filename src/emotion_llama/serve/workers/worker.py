@@ -18,7 +18,7 @@ import numpy.typing as npt
 from emotion_llama.errors import BackendError, EmotionLlamaError, InputError
 from emotion_llama.records import Prediction
 from emotion_llama.serve.errors import ChildDied, ClipRefused
-from emotion_llama.serve.questions import SeenArrays, pack, prediction_message, read_seen, unpack
+from emotion_llama.serve.questions import Sample, pack, prediction_message, read_sample, unpack
 from emotion_llama.serve.workers.confine import EXIT_MEMORY
 from emotion_llama.serve.workers.process import Process, Setup, described
 from emotion_llama.serve.workers.protocol import (
@@ -31,7 +31,7 @@ from emotion_llama.serve.workers.protocol import (
 )
 
 Arrays = dict[str, npt.NDArray[Any]]
-Answer = Callable[[SeenArrays], Awaitable[Prediction]]
+Answer = Callable[[Sample], Awaitable[Prediction]]
 Progress = Callable[[str, float], None]  # stage, share done 0..1
 
 _START_SECONDS = 120.0  # for a child to come up on a loaded machine; 1.5 s on an idle one
@@ -259,7 +259,7 @@ class _Conversation:
         if self._answer is None or len(self._keys) >= _MAX_QUESTIONS:
             raise BrokenProtocol("a child asked a model that nobody named, or too often")
         seen = await asyncio.to_thread(_seen, message, arrays)
-        self._keys.append(seen.clip_key)
+        self._keys.append(seen.sample_id)
         began = clock()
         try:
             prediction = await self._answer(seen)
@@ -302,18 +302,18 @@ def _too_much_memory() -> ClipRefused:
     return ClipRefused("it takes more memory than a clip may; make it smaller or shorter", 413, "too_much_memory")
 
 
-def _seen(message: ChildMessage, arrays: Arrays) -> SeenArrays:
+def _seen(message: ChildMessage, arrays: Arrays) -> Sample:
     """What a child sent, under the SHA-256 of frame, crops and samples with their shapes."""
     try:
-        seen = read_seen(message.seen, arrays)
+        sample = read_sample(message.seen, arrays)
     except InputError as error:
         raise BrokenProtocol(f"what a child sent for the model is malformed: {str(error)[:300]}") from None
     digest = hashlib.sha256()
-    for array in (seen.frame, seen.faces, seen.sound):
+    for array in (arrays.get(name) for name in ("frame", "faces", "sound")):
         digest.update(b"none;" if array is None else f"{list(array.shape)} {array.dtype.str};".encode())
         if array is not None:
             digest.update(np.ascontiguousarray(array).data)
-    return replace(seen, clip_key=digest.hexdigest())
+    return replace(sample, sample_id=digest.hexdigest())
 
 
 def _text(arrays: Arrays, name: str) -> str | None:

@@ -13,8 +13,7 @@ from types import MappingProxyType
 from typing import Literal, NamedTuple
 
 from emotion_llama.errors import InputError
-from emotion_llama.models.clip_media import ClipMedia
-from emotion_llama.models.clip_media import without as drop
+from emotion_llama.models.clips import ClipFeatures
 from emotion_llama.prompts.cues import cue_text
 from emotion_llama.records import Evidence, Missing
 
@@ -45,7 +44,7 @@ CHANNELS: Mapping[str, Channels] = MappingProxyType(
         "both": Channels("evidence", True, True),
     }
 )
-# Encoders of each sense, by the names of `models.clip_media.ENCODERS`.
+# Encoders of each sense, by the names of `models.clips.ENCODERS`.
 ENCODERS: Mapping[Sense, frozenset[str]] = MappingProxyType(
     {"V": frozenset({"image", "face", "temporal"}), "A": frozenset({"audio"}), "T": frozenset()}
 )
@@ -60,14 +59,19 @@ class Shown(NamedTuple):
     `is_empty`: nothing is to be seen, heard or read, in tokens, cues or words.
     """
 
-    media: ClipMedia
+    media: ClipFeatures
     words: str | None
     cues: str | None
     is_empty: bool
 
 
 def shown_of(
-    evidence: Evidence, media: ClipMedia, senses: Senses, channels: Channels, *, without: frozenset[str] = frozenset()
+    evidence: Evidence,
+    media: ClipFeatures,
+    senses: Senses,
+    channels: Channels,
+    *,
+    without: frozenset[str] = frozenset(),
 ) -> Shown:
     """What a model is given of a clip.
 
@@ -84,7 +88,7 @@ def shown_of(
     from emotion_llama.predictors.model_prompts import shortened
 
     left = shown_evidence(evidence, senses)
-    seen = shown_media(media, senses, without) if channels.has_tokens else ClipMedia()
+    seen = shown_media(media, senses, without) if channels.has_tokens else ClipFeatures()
     said = "" if left.transcript is None else shortened(left.transcript.text)
     has_cues = channels.has_cues and (left.peak_frame is not None or left.prosody is not None or left.tone is not None)
     return Shown(
@@ -111,16 +115,14 @@ def shown_evidence(evidence: Evidence, senses: Senses) -> Evidence:
     return replace(left, missing=tuple(Missing(what, reason) for what, reason in missing.items()))
 
 
-def shown_media(media: ClipMedia, senses: Senses, without: frozenset[str] = frozenset()) -> ClipMedia:
+def shown_media(media: ClipFeatures, senses: Senses, without: frozenset[str] = frozenset()) -> ClipFeatures:
     """The media, as features, without what is withheld and without the encoders `without`.
 
     Raises:
-        InputError: there is no such encoder, or crops are given, of which the encoders of faces cannot be told apart.
+        InputError: there is no such encoder.
     """
     known = frozenset().union(*ENCODERS.values())
     if unknown := sorted(without - known):
         raise InputError(f"no encoder {unknown[0]!r} can be left out (there are: {', '.join(sorted(known))})")
     gone = without.union(*(encoders for sense, encoders in ENCODERS.items() if sense not in senses))
-    if media.faces is not None and gone & ENCODERS["V"]:
-        raise InputError("faces are given as crops; give features, of which single ones can be left out")
-    return drop(media, gone)
+    return media.without(gone)

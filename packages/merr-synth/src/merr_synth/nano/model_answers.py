@@ -18,7 +18,7 @@ import numpy as np
 from emotion_llama.errors import BackendError
 from emotion_llama.evaluation.cache import JsonlCache, hash_of
 from emotion_llama.labels import MERR9, LabelSpace
-from emotion_llama.models.clip_media import ClipMedia
+from emotion_llama.models.clips import ClipFeatures
 from emotion_llama.predictors import Sample, Task
 from emotion_llama.predictors.emotion_llama import EmotionLlamaPredictor
 from emotion_llama.prompts.tasks import pick_instruction
@@ -157,14 +157,13 @@ def probabilities_of(scores: Mapping[str, float] | None, temperature: float = 1.
     return {name: weight / sum(weights.values()) for name, weight in weights.items()}
 
 
-def media_sha256(media: ClipMedia) -> str:
+def media_sha256(media: ClipFeatures) -> str:
     """A hash of all that is there, by name, shape, type and values."""
     digest = hashlib.sha256()
-    for name, value in sorted(vars(media).items()):
-        if value is not None:
-            array = np.ascontiguousarray(value)
-            digest.update(f"{name} {array.dtype} {array.shape}\n".encode())
-            digest.update(array.data)
+    for name, value in sorted(media.arrays().items()):
+        array = np.ascontiguousarray(value)
+        digest.update(f"{name} {array.dtype} {array.shape}\n".encode())
+        digest.update(array.data)
     return digest.hexdigest()
 
 

@@ -14,10 +14,9 @@ from typing import Any
 
 import numpy as np
 
-from emotion_llama.models.clip_features import ClipFeatures
-from emotion_llama.models.clip_inputs import ClipInputs, GlobalFrame
+from emotion_llama.models.clips import ClipFeatures, ClipInputs
 from emotion_llama.models.features.features import FeatureExtractor
-from emotion_llama.records import AudioInfo, Clip, Missing, Waveform
+from emotion_llama.records import AudioInfo, Clip, Missing
 from merr_synth.nano.encoders.clips import ClipArrays, ClipCache
 
 Say = Callable[[str], None]
@@ -92,6 +91,7 @@ class _Worker:
 
     def __call__(self, name: str) -> tuple[str, Clip, ClipFeatures]:
         inputs = inputs_of(self._cache.read(name), self._cache.path(name))
+        assert inputs.clip is not None
         return name, inputs.clip, self._extractor.extract(inputs)
 
 
@@ -118,15 +118,9 @@ def inputs_of(arrays: ClipArrays, path: Path) -> ClipInputs:
     for name, value, why in (("faces", faces, NOT_SEEN), ("frame", frames, NO_FRAME), ("sound", samples, NOT_HEARD)):
         if value is None:
             missing.append(Missing(name, why))
-    sound = None if samples is None else Waveform(samples.astype(np.float32))
-    seconds = 1.0 if sound is None else sound.duration_seconds
+    sound = None if samples is None else samples.astype(np.float32)
+    seconds = 1.0 if sound is None else len(sound) / _SAMPLE_RATE_HZ
     # The file itself plays no part; the hash only tells clips of a store apart.
     clip = Clip(path, path.stem, max(seconds, 1e-3), None, AudioInfo(_SAMPLE_RATE_HZ, 1, "decoded"))
-    return ClipInputs(
-        clip,
-        None if frames is None else GlobalFrame(frames[0], 0.0, "peak", "kept as the peak frame"),
-        0 if faces is None else len(faces),
-        lambda: iter(() if faces is None else (faces,)),
-        sound,
-        tuple(missing),
-    )
+    frame = None if frames is None else frames[0]
+    return ClipInputs(frame, faces, sound, tuple(missing), 0.0, "kept as the peak frame", clip)

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from emotion_llama.errors import InputError
-from emotion_llama.models.clip_media import ClipMedia
+from emotion_llama.models.clips import ClipFeatures
 from emotion_llama.records import Evidence
 from merr_synth.nano.condition_scores import TestClip
 
@@ -31,7 +31,7 @@ class RenderedClip:
 
     clip: TestClip
     evidence: Evidence
-    media: ClipMedia
+    media: ClipFeatures
     truth: Mapping[str, Any]
 
     def __repr__(self) -> str:
@@ -74,5 +74,5 @@ def read_rendered(
                 raise InputError(f"{plan.id} has no features in {features or root / 'features'}; make them first")
             truth = read_truth(root / "clips" / "truth" / f"{plan.id}.json")
             clip = TestClip(plan.id, plan.label, plan.person, note_of(plan))
-            found.append(RenderedClip(clip, from_bytes(data).evidence, ClipMedia.of_features(stored[plan.id]), truth))
+            found.append(RenderedClip(clip, from_bytes(data).evidence, stored[plan.id], truth))
     return found

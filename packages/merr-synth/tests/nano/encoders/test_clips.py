@@ -9,7 +9,7 @@ from emotion_llama.analysis.inputs import CropOptions, open_inputs
 from emotion_llama.errors import InputError
 from emotion_llama.face.backends import load_backend
 from emotion_llama.models import inputs as recipes
-from emotion_llama.models.clip_media import ClipMedia, media_arrays
+from emotion_llama.models.processing_emotion_llama import media_arrays
 from merr_synth.nano.encoders.clips import ClipArrays, ClipCache, Sizes, fill_cache, read_arrays
 from merr_synth.nano.encoders.lessons import Choice, batch_arrays, lesson
 from merr_synth.nano.encoders.targets import clip_truth
@@ -41,8 +41,7 @@ def test_inputs_from_the_cache_are_those_of_the_processor(whole, backend, tmp_pa
     truth = clip_truth(truth_dict(WHOLE, np.zeros((WHOLE.num_frames, 17))), WHOLE)
     path = SYNTH / "clips" / f"{WHOLE.id}.mp4"
     with open_inputs(path, lambda: backend, CropOptions("peak"), warn=lambda line: None) as inputs:
-        media = ClipMedia.of_inputs(inputs)
-    expected = media_arrays([media], 112, 64, 64, recipes.clip_recipe(16), recipes.HUBERT_LAST)
+        expected = media_arrays([inputs], 112, 64, 64, recipes.clip_recipe(16), recipes.HUBERT_LAST)
 
     def made(tower, crops=1):
         one = lesson(truth, cache, Choice(tower, crops, 16, vary=False), np.random.default_rng(0))

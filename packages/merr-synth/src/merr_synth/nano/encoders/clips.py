@@ -22,7 +22,7 @@ from emotion_llama.records import Float, UInt8
 if TYPE_CHECKING:
     from emotion_llama.face.backends import MeshBackend
     from emotion_llama.media.reader import ClipFile
-    from emotion_llama.models.clip_inputs import ClipInputs
+    from emotion_llama.models.clips import ClipInputs
     from emotion_llama.records import Clip, FaceTrack
 
 # Frames that the global encoder learns from beside the peak, as shares of the clip; our own.
@@ -96,11 +96,11 @@ def _arrays(file: ClipFile, inputs: ClipInputs, track: FaceTrack | None, sizes: 
         faces = np.stack([recipes.resize(crop, sizes.face, recipes.FACE_PICTURE.resample) for crop in crops])
         face_frames = track.frame_index[track.valid].astype(np.int32)
         poses = track.head_pose_degrees[track.valid].astype(np.float32)
-    if inputs.sound is not None:
-        samples = inputs.sound.samples.astype(np.float16)
-    if inputs.frame is None:
+    if inputs.samples is not None:
+        samples = inputs.samples.astype(np.float16)
+    if inputs.image is None or inputs.frame_seconds is None:
         return ClipArrays(faces, face_frames, poses, None, None, None, None, samples)
-    pts, frames = _frames(file, inputs.frame.image, inputs.frame.pts_seconds, sizes.image)
+    pts, frames = _frames(file, inputs.image, inputs.frame_seconds, sizes.image)
     numbers, framing, turned = _where(file.clip, track, pts)
     return ClipArrays(faces, face_frames, poses, frames, numbers, framing, turned, samples)
 

@@ -14,7 +14,6 @@ import numpy as np
 import numpy.typing as npt
 
 from emotion_llama.models import inputs as recipes
-from emotion_llama.models.clip_media import ArrayMap
 from emotion_llama.records import AU_NAMES, Float, UInt8
 from merr_synth.nano.encoders.augment import MIRROR_SHARE, vary_pictures, vary_sound
 from merr_synth.nano.encoders.clips import ClipArrays, ClipCache
@@ -212,7 +211,7 @@ def collate(lessons: Sequence[Lesson]) -> dict[str, Any]:
     return {name: torch.from_numpy(value) for name, value in batch_arrays(lessons).items()}
 
 
-def batch_arrays(lessons: Sequence[Lesson]) -> ArrayMap:
+def batch_arrays(lessons: Sequence[Lesson]) -> dict[str, npt.NDArray[Any]]:
     """Arrays: inputs [B R, ...], filled lengths [B], figures [B R, T], labels [B]; of clips moments [B M, T] too."""
     lengths = np.array([one.inputs.shape[-1] for one in lessons], np.int64)
     figures = np.concatenate([one.figures for one in lessons]).astype(np.float32)

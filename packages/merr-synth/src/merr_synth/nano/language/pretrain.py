@@ -19,7 +19,6 @@ from typing import Any, NamedTuple
 
 from emotion_llama.errors import InputError
 from emotion_llama.labels import MERR9
-from emotion_llama.models.clip_media import without
 from emotion_llama.prompts.tasks import pick_instruction
 from emotion_llama.prompts.tokenise import encode, load_tokenizer
 from emotion_llama.train.dataset import NO_CUES, PromptConfig, TrainingItem
@@ -188,11 +187,11 @@ def tell_by_text(
 
 def question_of(example: Example, dropped: frozenset[str]) -> TrainingItem:
     """The label question about an example, with "words" or "cues" left out."""
-    from emotion_llama.models.clip_media import ClipMedia
+    from emotion_llama.models.clips import ClipFeatures
 
     words, cues = (None if "words" in dropped else example.words), (NO_CUES if "cues" in dropped else example.cues)
     return TrainingItem(
-        example.name, without(ClipMedia(), frozenset()), "emotion", pick_instruction("emotion"), words, cues or NO_CUES,
+        example.name, ClipFeatures(), "emotion", pick_instruction("emotion"), words, cues or NO_CUES,
         example.truths["label"],
     )  # fmt: skip
 
