@@ -224,7 +224,9 @@ class ActionUnits:
         n, u = len(self.pts_seconds), len(self.names)
         _require(self.intensity.shape == (n, u), f"intensity must be [{n}, {u}]: {self.intensity.shape = }")
         _require_rows(self, n, "confidence", "is_blink", "is_speech")
-        _require((self.presence is None) == (not self.presence_names), "presence and presence_names go together")
+        shape = None if self.presence is None else self.presence.shape
+        expected = (n, len(self.presence_names)) if self.presence_names else None
+        _require(shape == expected, f"presence must be {expected} for these names: {shape}")
         seen = self.intensity[np.isfinite(self.intensity)]
         _require(bool(np.all((seen >= 0) & (seen <= 5))), "intensities must be within 0..5 or NaN")
 
