@@ -26,7 +26,7 @@ def test_a_clip_goes_from_upload_to_result_to_chat_to_download(
     page.wait_for_selector("#result:not([hidden]) .verdict")
 
     title = page.inner_text(".verdict")
-    assert re.fullmatch(r"(Mostly reads|Reads) as happy · \d\d\s%", title)
+    assert re.fullmatch(r"Predicted overall: happy · \d\d\s%", title)
     assert "not calibrated" in page.inner_text(".caveat")
     rows = page.locator(".bars tbody tr")
     assert rows.count() == 9
