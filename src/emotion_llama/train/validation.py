@@ -78,7 +78,8 @@ def tell_labels(
             samples = [_sample(example, media(example) or ClipFeatures(), question) for example in batch]
             for example, made in zip(batch, predictor.answer(samples, task), strict=True):
                 assert made.probabilities is not None
-                yield Told(example.name, example.truths["label"], made.probabilities)
+                # A plain dict: processes exchange these, and a read-only view cannot be pickled.
+                yield Told(example.name, example.truths["label"], dict(made.probabilities))
     finally:
         model.train(was_training)
 
