@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -151,7 +152,12 @@ def test_stats_tell_of_reviewers_and_their_agreement(store: Store) -> None:
     assert "samples reviewed: 4 of 5" in text
     page = render_dataset_page(overview)
     assert "What reviewers decided" in page
-    assert "anna" in page
+    rows = [
+        re.findall(r"<t[dh][^>]*>(.*?)</t[dh]>", row, re.DOTALL) for row in re.findall(r"<tr.*?</tr>", page, re.DOTALL)
+    ]
+    anna, ben = (next(row for row in rows if row[:1] == [name] and len(row) == 7) for name in ("anna", "ben"))
+    assert anna[1:] == ["4", "2", "1", "1", "3", "3"]  # five, one and three stars: three in the mean
+    assert ben[1:6] == ["2", "1", "0", "1", "0"]
     document = overview_document(overview)
     assert document["reviews"]["pairs"][0]["decisions"] == {"compared": 2, "equal": 0.5, "kappa": 0.0}
     json.dumps(document)
