@@ -2,7 +2,7 @@
 
 Run: `OMP_NUM_THREADS=1 python benchmarks/merr_speed.py`, on a machine that does nothing else.
 
-The clips are rendered by the project (`emotion-llama synth`). Every build begins in an empty folder. Wall time of a
+The clips are rendered by the project (`merr-synth`). Every build begins in an empty folder. Wall time of a
 machine that is shared says little: CPU time is user + system of the build's process and its workers, so that "clips a
 minute and core" holds on a busy machine too. The gain of four workers is printed by wall time, and beside it how much
 more CPU time four workers took than one: what is lost to each other's memory and caches rather than to other programs.

@@ -15,11 +15,11 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-from merr_synth.render.clips import ClipFormat, write_clip
 from skimage import data
 
 from emotion_llama.media.audio import read_audio
 from emotion_llama.media.probe import probe
+from emotion_llama.media.writing import ClipFormat, write_clip
 
 HERE = Path(__file__).parent
 SENTENCES = ((0.4, "What a wonderful day!"), (2.6, "I am so happy, I can't wait to fly."))

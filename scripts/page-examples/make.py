@@ -12,11 +12,11 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-from merr_synth.render.clips import ClipFormat, write_clip
 
 from emotion_llama.media.audio import read_audio
 from emotion_llama.media.frames import frame_at, iter_frames
 from emotion_llama.media.probe import probe
+from emotion_llama.media.writing import ClipFormat, write_clip
 
 ROOT = Path(__file__).parents[2]
 REAL = ROOT / "examples" / "clips" / "astronaut.mp4"

@@ -2,7 +2,7 @@
 
 Run: `OMP_NUM_THREADS=1 python benchmarks/merr_agreement.py`.
 
-Renders clips of invented people (`emotion-llama synth`), builds them offline with the default recipe, once with labels
+Renders clips of invented people (`merr-synth`), builds them offline with the default recipe, once with labels
 by rules alone, and once with the given labels so that every clip goes through all stages (measurements are not made
 twice), and prints how each stage agrees with what was drawn and voiced.
 
