@@ -1,4 +1,4 @@
-"""Makes packages/merr-synth/src/merr_synth/render/data/unit_emphasis.csv: what drawn units need beside anatomy to be read.
+"""Makes merr_synth/render/data/unit_emphasis.csv: what drawn units need beside anatomy to be read.
 
     OMP_NUM_THREADS=1 python benchmarks/fit_unit_emphasis.py out.csv
 
