@@ -1,4 +1,4 @@
-# The project's jobs. `make demo` and `make test` work from a clean clone with Python 3.10-3.12 and make.
+# The project's jobs. `make demo` and `make test` work from a clean clone with Python 3.10 or newer and make.
 PYTHON ?= python3
 VENV   ?= .venv
 BIN    := $(VENV)/bin
@@ -9,11 +9,9 @@ PIP    := $(BIN)/python -m pip --disable-pip-version-check --quiet
 help: ## list the jobs
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 10
 
-# MediaPipe declares jax, and an OpenCV that needs libGL, and imports neither: hence --no-deps (docs/install.md).
 $(VENV)/.base: constraints.txt pyproject.toml
 	$(PYTHON) -m venv $(VENV)
 	$(PIP) install --constraint constraints.txt --editable .
-	$(PIP) install --constraint constraints.txt --no-deps mediapipe
 	@touch $@
 
 # What runs the model of the package: PyTorch, transformers, peft.
@@ -23,6 +21,8 @@ $(VENV)/.model: $(VENV)/.base
 
 $(VENV)/.dev: $(VENV)/.base
 	$(PIP) install --no-warn-conflicts --constraint constraints.txt --editable '.[dev,docs,model,opensmile,evaluation,api,cluster,train,serve]'
+	# The reference of the face networks' tests. It declares jax, and an OpenCV that needs libGL, and imports neither.
+	$(PIP) install --constraint constraints.txt --no-deps mediapipe
 	$(PIP) install --no-deps --editable packages/merr-synth
 	@touch $@
 

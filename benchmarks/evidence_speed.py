@@ -93,7 +93,7 @@ def stages(path: Path) -> Iterator[tuple[str, float, float]]:
     cpu, wall, _ = timed(lambda: chunks.extend(iter_frames(clip, max_side=640)))
     yield "decode, scale to 640", cpu, wall
     observed = []
-    with load_backend("mediapipe_mesh") as backend:
+    with load_backend("onnx_mesh") as backend:
         cpu, wall, observed = timed(lambda: [backend.observe(chunk.images) for chunk in chunks])  # type: ignore[attr-defined, assignment]
         yield "find and mesh faces", cpu, wall
     tracker = Tracker(frame_size=(640, 360))

@@ -74,7 +74,7 @@ def measure(clip: Path, size: str, device: str, batch_size: int) -> None:
     # The recipe in chunks, because the other one takes no clip of minutes.
     extractor = FeatureExtractor(encoders(size, device), sound=HUBERT_SUM4, batch_size=batch_size)  # type: ignore[arg-type]
     loaded = time.perf_counter() - start
-    with tempfile.TemporaryDirectory() as folder, load_backend("mediapipe_mesh") as backend:
+    with tempfile.TemporaryDirectory() as folder, load_backend("onnx_mesh") as backend:
         recipe = {"benchmark": size}
         sinks = (FolderWriter(folder, recipe), FeatureStore(folder, writable=True, recipe=recipe))
         (outcome,) = extract_clips([("clip", clip)], extractor, lambda: backend, CropOptions("peak"), sinks)

@@ -95,7 +95,7 @@ def run_model(args: argparse.Namespace) -> None:
     processor = EmotionLlamaProcessor.of_config(config, load_tokenizer(TOKENIZER))
     with (
         stage("clip: decode, faces, crops, sound", device),
-        load_backend("mediapipe_mesh") as backend,
+        load_backend("onnx_mesh") as backend,
         open_inputs(args.clip, lambda: backend, warn=lambda line: None) as inputs,
     ):
         clip = replace(inputs, faces=inputs.all_faces())

@@ -13,8 +13,6 @@ from typing import Literal
 
 from emotion_llama import __version__
 
-MEDIAPIPE_INSTALL = "pip install --no-deps mediapipe==0.10.21"
-
 
 @dataclass(frozen=True)
 class Finding:
@@ -41,7 +39,7 @@ def examine() -> list[Finding]:
     """All findings; takes some seconds because the face mesh and the shipped model are started."""
     findings = [_system(), _devices()]
     findings += [_package(name, needed_for) for name, needed_for in _BASE]
-    findings.append(_tried("face mesh: mediapipe_mesh", _start_face_mesh, MEDIAPIPE_INSTALL))
+    findings.append(_tried("face mesh: onnx_mesh", _start_face_mesh, "pip install onnxruntime"))
     findings.append(
         Finding("face mesh: mediapipe_tasks", "optional", "blendshapes", "give a .task file: --face-model FILE")
     )
@@ -143,9 +141,9 @@ def _start_face_mesh() -> str:
 
     from emotion_llama.face.backends import load_backend
 
-    with load_backend("mediapipe_mesh") as backend:
+    with load_backend("onnx_mesh") as backend:
         backend.observe(np.zeros((1, 64, 64, 3), np.uint8))
-    return f"mediapipe {importlib.metadata.version('mediapipe')}, started"
+    return f"onnxruntime {importlib.metadata.version('onnxruntime')}, started"
 
 
 def _nano() -> Finding:

@@ -196,7 +196,7 @@ def test_opensmile_measures_the_same_voice(tmp_path: Path) -> None:
 
 
 def test_options_of_the_constructor_are_checked() -> None:
-    with pytest.raises(InputError, match="is for the backend mediapipe_tasks, not mediapipe_mesh"):
+    with pytest.raises(InputError, match="is for the backend mediapipe_tasks, not onnx_mesh"):
         Analyzer.load("rules", face_model=Path("face.task"))
     with pytest.raises(InputError, match="expected max_fps above 0"):
         Analyzer.load("rules", max_fps=float("nan"))

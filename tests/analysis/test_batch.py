@@ -176,7 +176,7 @@ def test_a_new_version_of_what_measures_is_measured_again(
     sounds("a.wav")
     outputs = Outputs(out_dir=tmp_path / "out", single=False)
     _run(CountingAnalyzer(), tmp_path / "in", outputs)
-    monkeypatch.setattr(analyzer, "installed_versions", lambda: {"mediapipe": "9.9"})
+    monkeypatch.setattr(analyzer, "installed_versions", lambda: {"onnxruntime": "9.9"})
     assert [o.status for o in _run(CountingAnalyzer(), tmp_path / "in", outputs)] == ["done"]
 
 

@@ -79,7 +79,7 @@ def test_features_are_those_of_the_features_command(embedder: Embedder, folder: 
     from emotion_llama.analysis.inputs import open_inputs
     from emotion_llama.face.backends import load_backend
 
-    with load_backend("mediapipe_mesh") as backend, open_inputs(talk, lambda: backend, warn=pytest.fail) as inputs:
+    with load_backend("onnx_mesh") as backend, open_inputs(talk, lambda: backend, warn=pytest.fail) as inputs:
         stored = FeatureExtractor(TorchEncoders.load(folder)).extract(inputs)
     vectors = embedder.encode(talk).vectors
     for name in ("face", "temporal", "audio"):

@@ -287,7 +287,7 @@ def test_every_frame_is_looked_at_whatever_the_rate(tmp_path: Path) -> None:
     """`analyze` looks at 30 frames a second at most; the published features are of all."""
     images = [render((320, 240), [DrawnFace(ANNA, Placement((160.0, 115.0), 110.0))]).image] * 30
     path = write_clip(tmp_path / "fast.mp4", images, fps=60)
-    with load_backend("mediapipe_mesh") as backend:
+    with load_backend("onnx_mesh") as backend:
         with open_inputs(path, lambda: backend, warn=quiet) as inputs:
             assert inputs.num_faces == 30
         with open_inputs(path, lambda: backend, CropOptions(max_fps=30), warn=quiet) as fewer:

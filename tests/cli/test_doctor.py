@@ -14,7 +14,7 @@ Captured = pytest.CaptureFixture[str]
 def test_this_installation_is_ready(capsys: Captured) -> None:
     assert main(["doctor"]) == 0
     out = capsys.readouterr().out
-    assert "face mesh: mediapipe_mesh" in out
+    assert "face mesh: onnx_mesh" in out
     assert "FAIL" not in out
     assert max(len(line) for line in out.splitlines()) <= 80
 
@@ -47,10 +47,10 @@ def test_a_mesh_that_does_not_start_is_a_finding(monkeypatch: pytest.MonkeyPatch
     def broken() -> str:
         raise ImportError("libGL.so.1: cannot open shared object file\nmore")
 
-    finding = doctor._tried("face mesh", broken, doctor.MEDIAPIPE_INSTALL)
+    finding = doctor._tried("face mesh", broken, "pip install onnxruntime")
     assert finding.status == "broken"
     assert finding.detail == "libGL.so.1: cannot open shared object file"
-    assert finding.remedy == "pip install --no-deps mediapipe==0.10.21"
+    assert finding.remedy == "pip install onnxruntime"
 
 
 def test_openface_is_found_by_its_variable(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

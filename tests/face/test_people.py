@@ -252,7 +252,7 @@ def test_through_drawing_and_mediapipe() -> None:
             DrawnFace(BEN, Placement((460.0, 170.0), 120.0), jaw_drop(float(lips[i]))),
         ], STUDIO
 
-    with load_backend("mediapipe_mesh") as backend:
+    with load_backend("onnx_mesh") as backend:
         tracks, _ = follow(scene, 150, backend=backend)
     anna, ben = sorted(tracks, key=lambda t: float(np.nanmean(t.boxes_xyxy[:, 0])))
     sound = voice(6, bursts(0.5, 5.5))

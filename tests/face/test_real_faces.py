@@ -22,7 +22,7 @@ QUIET = ("AU01", "AU04", "AU09", "AU15", "AU17", "AU26")
 
 @pytest.fixture(scope="module")
 def backend():
-    loaded = load_backend("mediapipe_mesh")
+    loaded = load_backend("onnx_mesh")
     yield loaded
     loaded.close()
 

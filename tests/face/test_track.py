@@ -252,7 +252,7 @@ def test_through_mediapipe_cut_crossing_and_return() -> None:
         x = min(i, 60) * 6
         return [standing(ANNA, 130 + x, 100), standing(BEN, 510 - x, 110)], STUDIO
 
-    with load_backend("mediapipe_mesh") as backend:
+    with load_backend("onnx_mesh") as backend:
         tracks, _ = follow(scene, 110, backend=backend)
     assert len(tracks) == 3
     anna, ben, cleo = (

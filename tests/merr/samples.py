@@ -18,7 +18,7 @@ from emotion_llama.merr.records import (
     StageRun,
 )
 
-MEASURED = Provenance("measured", "mediapipe_mesh 1")
+MEASURED = Provenance("measured", "onnx_mesh 1")
 RULES = Provenance("rules", "rules 1")
 MODEL = Provenance("openai", "some-model", "ab" * 32, tokens_in=120, tokens_out=30)
 MODEL_SAW_LABEL = replace(MODEL, label_shown=True)

@@ -58,7 +58,7 @@ class Analyzer:
         self,
         predictor: Predictor,
         *,
-        faces: str = "mediapipe_mesh",
+        faces: str = "onnx_mesh",
         face_model: Path | None = None,
         units: str | Path | None = None,
         voice: Literal["autocorrelation", "opensmile"] = "autocorrelation",
@@ -335,7 +335,7 @@ def installed_versions() -> dict[str, str]:
     from importlib.metadata import PackageNotFoundError, version
 
     found = {}
-    for name in ("emotion-llama", "mediapipe", "av", "numpy", "opencv-python-headless"):
+    for name in ("emotion-llama", "onnxruntime", "av", "numpy", "opencv-python-headless"):
         with suppress(PackageNotFoundError):  # running from a copied source tree
             found[name] = version(name)
     return found

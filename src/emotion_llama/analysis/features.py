@@ -101,7 +101,7 @@ class Embedder:
     """
 
     def __init__(
-        self, folder: str | Path, *, device: str | None = None, dtype: str = "auto", faces: str = "mediapipe_mesh"
+        self, folder: str | Path, *, device: str | None = None, dtype: str = "auto", faces: str = "onnx_mesh"
     ) -> None:
         """Load a model; arguments and errors as `models.features.loaded_model.LoadedModel`, `faces` is the backend."""
         from emotion_llama.models.features.loaded_model import LoadedModel

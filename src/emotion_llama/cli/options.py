@@ -54,7 +54,7 @@ def add_converted_model(parser: argparse.ArgumentParser, text: str = "a converte
 def add_faces(parser: argparse.ArgumentParser) -> None:
     """`--faces`."""
     text = "face mesh backend (default: %(default)s)"
-    parser.add_argument("--faces", default="mediapipe_mesh", metavar="BACKEND", help=text)
+    parser.add_argument("--faces", default="onnx_mesh", metavar="BACKEND", help=text)
 
 
 def add_device(parser: argparse.ArgumentParser) -> None:

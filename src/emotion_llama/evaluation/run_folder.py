@@ -25,7 +25,7 @@ RESULTS_FILE, CARD_FILE, PREDICTIONS_FILE, CASES_FILE = (
 )
 VERSION = 1
 _PACKAGES = (
-    "emotion-llama", "torch", "transformers", "numpy", "scikit-learn", "scipy", "av", "mediapipe",
+    "emotion-llama", "torch", "transformers", "numpy", "scikit-learn", "scipy", "av", "onnxruntime",
     "opencv-python-headless",
 )  # fmt: skip
 

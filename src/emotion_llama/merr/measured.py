@@ -52,7 +52,7 @@ class Measured:
     Attributes:
         evidence: of the main person, over the whole clip.
         people: the main person first; tracks have no shape features ([N, 0]) and no appearance ([0]).
-        sources: what measured, such as {"units": "mediapipe_mesh"}.
+        sources: what measured, such as {"units": "onnx_mesh"}.
         warnings: what was damaged in the file.
     """
 

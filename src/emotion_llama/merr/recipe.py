@@ -45,7 +45,7 @@ class IngestPart(Part):
 class EvidencePart(Part):
     """How clips are measured (`Analyzer`)."""
 
-    faces: str = Field("mediapipe_mesh", description="Face backend; this one needs no download.")
+    faces: str = Field("onnx_mesh", description="Face backend; this one needs no download.")
     face_model: Path | None = Field(None, description="Model file of the backend mediapipe_tasks.")
     units: str | None = Field(
         None,

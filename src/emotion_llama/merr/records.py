@@ -72,7 +72,7 @@ class Provenance:
 
     Attributes:
         annotator: "measured", "given", "imported", or the annotator's name ("rules", "openai", ...).
-        model: the model's id, or what measured ("rules 1", "mediapipe_mesh").
+        model: the model's id, or what measured ("rules 1", "onnx_mesh").
         prompt_sha256: of the prompt file's text; None where no prompt was used.
         label_shown: the annotator saw the clip's label.
         tokens_in, tokens_out: as the model's server counted them; None where nothing counts them.

@@ -13,7 +13,7 @@ from emotion_llama.merr.plan import output_sha256
 from emotion_llama.merr.records import FIELDS, Artifact, ClipRow, Drop, Field, Json, Provenance, StageOutput, StageRun
 from emotion_llama.merr.store import Store
 
-MEASURED = Provenance("measured", "mediapipe_mesh 1", made_at="2026-01-02T03:04:05+00:00", seconds=1.5)
+MEASURED = Provenance("measured", "onnx_mesh 1", made_at="2026-01-02T03:04:05+00:00", seconds=1.5)
 RULES = Provenance("rules", "rules 1", made_at="2026-01-02T03:04:06+00:00", seconds=0.01)
 MODEL = Provenance("openai", "some-model", "ab" * 32, True, 120, 30, "2026-01-02T03:04:07+00:00", 2.0)
 PNG = b"\x89PNG\r\n\x1a\n" + bytes(20)

@@ -43,7 +43,7 @@ def test_the_store_the_folders_and_the_features_on_the_fly_are_the_same(
     assert store.names == ("deep/voice", "empty", "talk")
     extractor = FeatureExtractor(TorchEncoders.load(toy_folder))
     with (
-        load_backend("mediapipe_mesh") as backend,
+        load_backend("onnx_mesh") as backend,
         open_inputs(clips / "talk.mp4", lambda: backend, CropOptions("peak"), warn=lambda line: None) as inputs,
     ):
         fresh = extractor.extract(inputs)

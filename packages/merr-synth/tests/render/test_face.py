@@ -110,7 +110,7 @@ def test_mediapipe_finds_every_drawn_face_at_its_place() -> None:
     """4 people, 2 sizes, poses up to 12/25/8 degrees: found in >= 98 %, landmarks within 1-2 % of its width."""
     found = total = 0
     errors, feature_errors = [], []
-    with load_backend("mediapipe_mesh") as backend:
+    with load_backend("onnx_mesh") as backend:
         for identity in (ANNA, BEN, CLEO, DREW):
             for width in (60.0, 180.0):
                 backend.reset()

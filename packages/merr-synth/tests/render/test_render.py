@@ -128,7 +128,7 @@ def test_a_clip_without_a_face_shows_the_place_only(tmp_path, rendered):
 def test_the_mesh_is_found_where_the_person_is_and_moves_with_the_units(rendered):
     from emotion_llama.face.backends import load_backend
 
-    backend = load_backend("mediapipe_mesh")
+    backend = load_backend("onnx_mesh")
     try:
         found = [len(observed) for observed in backend.observe(images(rendered.path))]
     finally:

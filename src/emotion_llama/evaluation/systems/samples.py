@@ -87,7 +87,7 @@ class Encoded:
         *,
         features: Path | None = None,
         keep: Path | None = None,
-        faces: str = "mediapipe_mesh",
+        faces: str = "onnx_mesh",
     ) -> None:
         from emotion_llama.analysis.inputs import CropOptions
         from emotion_llama.models.features.sources import open_features

@@ -121,7 +121,7 @@ BACKENDS: dict[str, BackendEntry] = {
 }
 
 
-def load_backend(name: str = "mediapipe_mesh", **options: object) -> MeshBackend:
+def load_backend(name: str = "onnx_mesh", **options: object) -> MeshBackend:
     """A mesh backend by its name in BACKENDS.
 
     Args:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from emotion_llama.errors import InputError
+from emotion_llama.errors import InputError, MissingDependency
 from emotion_llama.merr.labels import label_rules, units_of_label
 from emotion_llama.merr.measured import Measured
 from emotion_llama.merr.records import (
@@ -188,10 +188,14 @@ def _peak(found: PeakFrame, picture: _Picture, crop: UInt8 | None) -> Json:
     }
 
 
-def _hand_finder() -> HandFinder:
+def _hand_finder() -> HandFinder | None:
+    """MediaPipe's, where it is installed."""
     from emotion_llama.face.hands import load_hand_finder
 
     if not hasattr(_KEPT, "hands"):
-        _KEPT.hands = load_hand_finder()
-    finder: HandFinder = _KEPT.hands
+        try:
+            _KEPT.hands = load_hand_finder()
+        except MissingDependency:
+            _KEPT.hands = None
+    finder: HandFinder | None = _KEPT.hands
     return finder

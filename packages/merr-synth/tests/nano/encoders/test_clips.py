@@ -25,7 +25,7 @@ SIZES = Sizes(112, 64)
 
 @pytest.fixture(scope="module")
 def backend():
-    backend = load_backend("mediapipe_mesh")
+    backend = load_backend("onnx_mesh")
     yield backend
     backend.close()
 

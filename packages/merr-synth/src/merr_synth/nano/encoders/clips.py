@@ -221,7 +221,7 @@ def _fill_list(folder: Path, names: Sequence[str], cache: ClipCache, sizes: Size
 def _fill(folder: Path, names: Sequence[str], cache: ClipCache, sizes: Sizes) -> Iterator[tuple[str, str | None]]:
     from emotion_llama.face.backends import load_backend
 
-    backend = load_backend("mediapipe_mesh")
+    backend = load_backend("onnx_mesh")
     try:
         for name in names:
             problem = None
