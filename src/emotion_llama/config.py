@@ -48,8 +48,12 @@ def read_tree(path: Path) -> Tree:
     return tree
 
 
+class Whole(dict[str, Any]):
+    """A mapping that an override gives as one value: `merged` puts it in the place of the recipe's."""
+
+
 def override_tree(overrides: Sequence[str]) -> Tree:
-    """The tree of `part.key=value` texts; values are YAML.
+    """The tree of `part.key=value` texts; values are YAML, mappings among them a `Whole`.
 
     Raises:
         InputError: a text is not of that form, or gives a key both a value and parts.
@@ -65,16 +69,18 @@ def override_tree(overrides: Sequence[str]) -> Tree:
             place = place.setdefault(name, {})
             if not isinstance(place, dict):
                 raise InputError(f"{text!r}: {name!r} was given a value of its own before; give either of the two")
-        place[names[-1]] = parse_yaml(value, repr(text))
+        given = parse_yaml(value, repr(text))
+        place[names[-1]] = Whole(given) if isinstance(given, dict) else given
     return tree
 
 
 def merged(tree: Mapping[str, Any], over: Mapping[str, Any]) -> Tree:
-    """Both trees, `over` winning; mappings are merged key by key."""
+    """Both trees, `over` winning: `tasks.emotion=1` changes one entry of a mapping, a `Whole` replaces it."""
     out = dict(tree)
     for key, value in over.items():
         old = out.get(key)
-        out[key] = merged(old, value) if isinstance(old, dict) and isinstance(value, dict) else value
+        is_part = isinstance(old, dict) and isinstance(value, dict) and not isinstance(value, Whole)
+        out[key] = merged(old, value) if is_part else value
     return out
 
 

@@ -9,7 +9,6 @@ from emotion_llama.models import EmotionLlamaProcessor
 from emotion_llama.models.clips import ClipFeatures
 from emotion_llama.train.dataset import NO_CUES, PromptConfig, TrainingDataset, collate, usable
 from emotion_llama.train.examples import Example
-from emotion_llama.train.sampler import Draw
 
 EXAMPLE = Example("a", {"emotion": "Sad.", "reason": "Because."}, words="Oh no", cues="Measured cues. Face: x.")
 ONES = np.ones(24, np.float32)
@@ -19,7 +18,7 @@ WHOLE = ClipFeatures(ONES, ONES, ONES, np.zeros((56, 56, 3), np.uint8))
 def items(
     config: PromptConfig, media: ClipFeatures | None = WHOLE, count: int = 1, example: Example = EXAMPLE
 ) -> TrainingDataset:
-    draws = [Draw(0, "emotion", f"42:{i}") for i in range(count)]
+    draws = [(0, "emotion", f"42:{i}") for i in range(count)]
     return TrainingDataset([example], draws, lambda _: media, config)
 
 
@@ -71,7 +70,7 @@ def test_a_batch_holds_several_layouts(workshop: Path) -> None:
 
 def test_grounded_descriptions_keep_what_they_speak_of() -> None:
     dropout = {"audio": 0.5, "words": 0.5, "cues": 0.5}
-    draws = [Draw(0, task, f"42:{i}") for i, task in enumerate(["emotion", "reason"] * 100)]
+    draws = [(0, task, f"42:{i}") for i, task in enumerate(["emotion", "reason"] * 100)]
     for layout in ("evidence", "train"):
         found = TrainingDataset([EXAMPLE], draws, lambda _: WHOLE, PromptConfig(layout, dropout, grounded=True))
         kept = [found[i] for i in range(1, 200, 2)]

@@ -63,6 +63,22 @@ def test_own_tables(tmp_path: Path) -> None:
     assert [e.name for e in read_examples([lines], {"emotion"}, MERR9)] == ["z"]
 
 
+def test_a_build_gives_the_clips_of_one_split(merr: Path, tmp_path: Path) -> None:
+    """Only the list of all splits was read, so that a model learnt from the clips it was tested on."""
+    for split, lines in (("train", "s1 35 angry -1.2\n"), ("validation", "s2 98 happy\n"), ("test", "s3 sad\n")):
+        (merr / f"MERR_coarse_grained_{split}.txt").write_text(lines)
+    build = tmp_path / "build"
+    (build / "export").mkdir(parents=True)
+    merr.rename(build / "export" / "merr")
+    for folder in (build, build / "export" / "merr"):
+        for split, names in (("train", ["s1"]), ("validation", ["s2"]), ("test", ["s3"]), (None, ["s1", "s2", "s3"])):
+            found = read_examples([folder], {"emotion", "reason"}, MERR9, split=split)
+            assert [e.name for e in found] == names
+    (build / "export" / "merr" / "MERR_coarse_grained_validation.txt").unlink()
+    with pytest.raises(InputError, match=r"no clips of split 'validation' \(its splits: train, test\)"):
+        read_examples([build], {"emotion", "reason"}, MERR9, split="validation")
+
+
 @pytest.mark.parametrize(
     ("name", "text", "problem"),
     [

@@ -11,7 +11,7 @@ from emotion_llama.models.features.sources import open_features
 from emotion_llama.train.dataset import stored_media
 from emotion_llama.train.examples import Example
 from emotion_llama.train.recipe import load_train_recipe
-from emotion_llama.train.run import gather_data
+from emotion_llama.train.run import examples_of, with_features
 
 ONES = np.ones(24, np.float32)
 WHOLE = ClipFeatures(ONES, ONES, ONES, np.zeros((56, 56, 3), np.uint8))
@@ -29,7 +29,7 @@ def test_nothing_to_leave_out_changes_nothing() -> None:
 
 def test_a_run_hides_an_encoder_in_training_and_validation(workshop: Path) -> None:
     recipe = load_train_recipe(workshop / "recipe.yaml", ["data.without=[face, audio]"])
-    train, validation, media_of, _ = gather_data(recipe)
+    train, validation, media_of, _ = with_features(recipe, *examples_of(recipe), workshop / "features")
     for example in (train[0], validation[0]):
         media = media_of(example)
         assert media is not None

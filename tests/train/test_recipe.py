@@ -53,14 +53,15 @@ def test_all_mistakes_are_named_at_once(tmp_path: Path) -> None:
     [
         (GOOD + "run: {seed: 1, seed: 2}\n", "line 3, column 16: the key 'seed' stands here a second time"),
         (GOOD + "tasks: {sing: 1}\n", "no task 'sing'"),
-        (GOOD + "tasks: {emotion: 0}\n", "tasks.emotion: "),
+        (GOOD + "tasks: {emotion: 0}\n", "tasks: every weight is 0"),
+        (GOOD + "tasks: {emotion: -1}\n", "tasks.emotion: "),
         (GOOD + "run: {fsdp: true}\n", "compared by loss; set run.best_by to loss"),
         ("model: {start: m, quantization: nf4}\ndata: {train: [a]}\nrun: {fsdp: true, best_by: loss}\n", "choose one"),
         ("model: {start: m, train: [soul]}\ndata: {train: [a]}\n", "no part 'soul' of the model can learn"),
         ("model: {start: m}\ndata: {train: [a], dropout: {smell: 0.1}}\n", "'smell' is not known"),
         ("data: {train: [a]}\n", "model: field required"),
         (GOOD + "optim: {learning_rate: 1.0e-7}\n", "must not be above learning_rate 1e-07"),
-        ("model: {start: m}\ndata: {train: [a], layouts: {train: 0}}\n", "layouts.train: "),
+        ("model: {start: m}\ndata: {train: [a], layouts: {train: 0}}\n", "layouts: every weight is 0"),
         ("- a\n", "expected a mapping of a recipe's parts, got list"),
         ("a: [\n", "expected YAML with each key once"),
     ],
@@ -83,6 +84,26 @@ def test_the_keys_of_the_last_release_are_accepted_with_a_warning(tmp_path: Path
         load_train_recipe(both)
 
 
+def test_a_whole_map_replaces_and_an_entry_changes_one(tmp_path: Path) -> None:
+    """`tasks={emotion: 1}` kept the recipe's `reason` beside it, so that label-only fine-tuning could not be had."""
+    path = write(
+        tmp_path,
+        GOOD.replace("features: f}", "features: f, dropout: {face: 0.1}}") + "tasks: {emotion: 1, reason: 1}\n",
+    )
+    assert load_train_recipe(path, ["tasks={emotion: 1}"]).tasks == {"emotion": 1.0}
+    assert load_train_recipe(path, ["tasks.emotion=3"]).tasks == {"emotion": 3.0, "reason": 1.0}
+    assert load_train_recipe(path, ["tasks={emotion: 1}", "tasks.reason_v2=2"]).tasks == {"emotion": 1, "reason_v2": 2}
+    assert load_train_recipe(path, ["data.dropout={}"]).data.dropout == {}
+    assert load_train_recipe(path, ["model.lora={rank: 8}"]).model.lora.alpha == 16  # type: ignore[union-attr]
+
+
+def test_null_and_zero_mean_what_they_say(tmp_path: Path) -> None:
+    path = write(tmp_path, GOOD + "run: {patience: 3}\n")
+    recipe = load_train_recipe(path, ["tasks.reason=0", "run.patience=null", "data.features=null", "model.lora=null"])
+    assert recipe.tasks == {"emotion": 1.0}
+    assert (recipe.run.patience, recipe.data.features, recipe.model.lora) == (None, None, None)
+
+
 def test_overrides_must_be_overrides(tmp_path: Path) -> None:
     path = write(tmp_path, GOOD)
     with pytest.raises(InputError, match=r"expected an override of the form part\.key=value"):
@@ -101,6 +122,7 @@ def test_shipped_recipes_load_and_open_with_their_command(path: Path) -> None:
     assert path.read_text().startswith(f"# emotion-llama train recipes/{path.name} --out ")
     if "published" in path.stem:
         assert recipe.num_steps == 30_000
+        assert recipe.run.loss == "examples"
         assert recipe.model.lora is not None
         assert (recipe.model.lora.rank, recipe.model.lora.alpha) == (64, 16)
         assert recipe.optim.learning_rate == (1e-5 if "stage1" in path.stem else 1e-6)

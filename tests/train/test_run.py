@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -9,12 +10,15 @@ import sys
 import time
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file
 
 from emotion_llama.errors import InputError
+from emotion_llama.media.writing import write_clip
 from emotion_llama.models import EmotionLlamaForConditionalGeneration
+from emotion_llama.models.features.feature_store import FeatureStore
 from emotion_llama.train.recipe import TrainRecipe, load_train_recipe
 from emotion_llama.train.run import TrainResult, train
 
@@ -103,11 +107,39 @@ def in_two_processes(out: Path, workshop: Path, *overrides: str) -> None:
     assert done.returncode == 0, done.stderr[-3000:]
 
 
-def test_two_processes_give_the_losses_of_one(
-    whole_run: tuple[Path, TrainResult, list[str]], workshop: Path, tmp_path: Path
-) -> None:
-    in_two_processes(tmp_path / "two", workshop, "run.batch_size=2")
-    assert losses(tmp_path / "two") == pytest.approx(losses(whole_run[0]), rel=1e-5)
+@pytest.mark.parametrize("loss", ["examples", "tokens"])
+def test_however_a_step_is_divided_its_loss_is_the_same(loss: str, workshop: Path, tmp_path: Path) -> None:
+    """Four examples a step: in one pass, in four, and in two processes of two; batches were drawn in other orders."""
+    given = (f"run.loss={loss}", "run.epochs=1")
+    train(recipe_of(workshop, *given), tmp_path / "one")
+    train(recipe_of(workshop, *given, "run.batch_size=1", "run.gradient_accumulation_steps=4"), tmp_path / "four")
+    in_two_processes(tmp_path / "two", workshop, *given, "run.batch_size=2")
+    one = losses(tmp_path / "one")
+    assert len(one) == 5
+    assert losses(tmp_path / "four") == pytest.approx(one, rel=1e-5)
+    assert losses(tmp_path / "two") == pytest.approx(one, rel=1e-5)
+
+
+def test_an_epoch_shorter_than_the_log_prints_its_loss(workshop: Path, tmp_path: Path) -> None:
+    """Epochs of five steps with a line every ten were "loss nan" every second time."""
+    said: list[str] = []
+    train(recipe_of(workshop, "run.log_every=10", "run.steps_per_epoch=3"), tmp_path / "run", say=said.append)
+    epochs = [line for line in said if line.startswith("epoch")]
+    assert len(epochs) == 2
+    assert all(re.match(r"epoch [12]/2: loss \d\.\d{4}, validation", line) for line in epochs)
+
+
+def test_without_features_a_store_is_made_in_the_run(workshop: Path, tmp_path: Path) -> None:
+    """`data.features=null` promised such a store and was then refused."""
+    clip = write_clip(tmp_path / "a.mp4", [np.full((90, 120, 3), 120, np.uint8)] * 5, fps=5)
+    (tmp_path / "own.jsonl").write_text(json.dumps({"video": str(clip), "label": "sad", "subtitle": "well now"}) + "\n")
+    given = [f"data.train={tmp_path / 'own.jsonl'}", "data.validation=[]", "data.features=null", "tasks={emotion: 1}"]
+    given += ["run.epochs=1", "run.steps_per_epoch=1"]
+    result = train(recipe_of(workshop, *given), tmp_path / "run")
+    assert result.left_out == {}
+    assert FeatureStore(tmp_path / "run" / "features").names == ("a",)
+    with pytest.raises(InputError, match=r"data\.features is null, and no example names a clip"):
+        train(recipe_of(workshop, "data.features=null"), tmp_path / "b")
 
 
 def test_sharded_weights_give_the_losses_of_one(

@@ -11,19 +11,17 @@ from emotion_llama.errors import InputError
 from emotion_llama.labels import DFEW7, MERR9
 from emotion_llama.models import EmotionLlamaForConditionalGeneration, EmotionLlamaProcessor
 from emotion_llama.models.features.sources import open_features
-from emotion_llama.train.dataset import PromptConfig, stored_media
+from emotion_llama.train.dataset import stored_media
 from emotion_llama.train.examples import Example
-from emotion_llama.train.validation import LabelQuestion, Told, label_metrics, tell_labels
+from emotion_llama.train.validation import label_metrics, predict_labels
 
-QUESTION = LabelQuestion("Which emotion?", PromptConfig(), MERR9, batch_size=2)
-
-
-def told(truth: str, **probabilities: float) -> Told:
-    return Told("x", truth, probabilities)
+ASKED = partial(predict_labels, instruction="Which emotion?", layout="train", batch_size=2)
 
 
 def test_metrics_by_hand() -> None:
-    rows = [told("sad", sad=0.9, angry=0.1), told("sad", sad=0.4, angry=0.6), told("angry", sad=0.0, angry=1.0)]
+    rows = [
+        ("sad", {"sad": 0.9, "angry": 0.1}), ("sad", {"sad": 0.4, "angry": 0.6}), ("angry", {"sad": 0.0, "angry": 1.0}),
+    ]  # fmt: skip
     found = label_metrics(rows)
     assert found["accuracy"] == pytest.approx(2 / 3)
     assert found["uar"] == pytest.approx(0.75)
@@ -41,15 +39,14 @@ def test_every_clip_gets_probabilities_whatever_the_batch(workshop: Path) -> Non
     examples = [Example(f"validation{i:03d}", {"emotion": "sad"}, truths={"label": "sad"}) for i in range(3)]
     unlabelled = Example("validation003", {"emotion": "sad"})
     model.train()
-    rows = list(tell_labels(model, processor, [*examples, unlabelled], media, QUESTION))
+    rows = list(ASKED(model, processor, [*examples, unlabelled], media, space=MERR9))
     assert model.training
-    assert [row.name for row in rows] == ["validation000", "validation001", "validation002"]
-    alone = next(iter(tell_labels(model, processor, examples[2:], media, QUESTION)))
-    assert np.allclose(list(alone.probabilities.values()), list(rows[2].probabilities.values()), atol=1e-6)
-    assert sum(alone.probabilities.values()) == pytest.approx(1.0)
-    blind = LabelQuestion("Which emotion?", PromptConfig(), MERR9, frozenset({"image", "face", "temporal", "audio"}))
-    without_media = list(tell_labels(model, processor, examples, media, blind))
-    assert without_media[0].probabilities == pytest.approx(dict(without_media[2].probabilities), abs=1e-6)
+    assert [truth for truth, _ in rows] == ["sad"] * 3
+    _, alone = next(iter(ASKED(model, processor, examples[2:], media, space=MERR9)))
+    assert np.allclose(list(alone.values()), list(rows[2][1].values()), atol=1e-6)
+    assert sum(alone.values()) == pytest.approx(1.0)
+    without_media = list(ASKED(model, processor, examples, lambda example: None, space=MERR9))
+    assert without_media[0][1] == pytest.approx(without_media[2][1], abs=1e-6)
     worried = Example("w", {"emotion": "worried"}, truths={"label": "worried"})
     with pytest.raises(InputError, match="w: 'worried' is no label of dfew7"):
-        list(tell_labels(model, processor, [worried], media, LabelQuestion("?", PromptConfig(), DFEW7)))
+        list(ASKED(model, processor, [worried], media, space=DFEW7))

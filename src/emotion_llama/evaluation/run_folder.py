@@ -132,12 +132,12 @@ def find_runs(folders: Sequence[Path]) -> list[EvalRun]:
     return found
 
 
-def installed() -> dict[str, str]:
-    """Versions of the packages that metrics depend on."""
+def installed(names: Sequence[str] = _PACKAGES) -> dict[str, str]:
+    """Versions of Python and of packages, without those that are not installed."""
     from importlib.metadata import PackageNotFoundError, version
 
     found = {"python": platform.python_version()}
-    for name in _PACKAGES:
+    for name in names:
         with suppress(PackageNotFoundError):
             found[name] = version(name)
     return found

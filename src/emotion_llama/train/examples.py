@@ -4,7 +4,8 @@ MERR folder: `MERR_coarse_grained.{txt,json}` teach the tasks emotion (the label
 `MERR_fine_grained.{txt,json}` emotion and reason_v2 (`smp_reason_caption`), words come from
 `transcription_en_all.csv`. Either pair may be missing, and so may the words. Where descriptions of one kind alone are
 asked for, that pair alone is read, labels included: so the published stages have it. Of a clip with two labels the
-fine one counts.
+fine one counts. A folder with lists by split (`MERR_coarse_grained_train.txt`, as `merr export` writes them) gives the
+clips of one split; for the folder of a build, its `export/merr` is read.
 
 CSV or JSONL: columns `name` or `video` (one must be there), `label`, `description`, `subtitle`, `cues`, `group`,
 `note`. A label teaches the task emotion; a description what the recipe asks for of reason and reason_v2.
@@ -22,12 +23,14 @@ from typing import Any
 
 from emotion_llama.errors import InputError
 from emotion_llama.labels import LabelSpace
+from emotion_llama.merr.stages.splits import SPLITS
 from emotion_llama.prompts.tasks import task_named
 
 COARSE, FINE = "MERR_coarse_grained", "MERR_fine_grained"
 TRANSCRIPTS = "transcription_en_all.csv"
 COLUMNS = ("name", "video", "label", "description", "subtitle", "cues", "group", "note")
 DESCRIPTION_TASKS = ("reason", "reason_v2")
+VIDEO_SUFFIXES = (".mp4", ".avi", ".mov", ".mkv", ".webm", ".flv", ".wmv", ".m4v")
 
 
 @dataclass(frozen=True)
@@ -66,7 +69,12 @@ class Example:
 
 
 def read_examples(
-    paths: Iterable[Path], tasks: Collection[str], space: LabelSpace, videos: Path | None = None
+    paths: Iterable[Path],
+    tasks: Collection[str],
+    space: LabelSpace,
+    videos: Path | None = None,
+    *,
+    split: str | None = None,
 ) -> list[Example]:
     """All examples of some folders and files, in order.
 
@@ -75,14 +83,15 @@ def read_examples(
         tasks: of the recipe; answers to others are left out.
         space: labels must be in it.
         videos: folder of the clips that MERR files name; None: they have none.
+        split: "train", "validation" or "test", of the MERR folders that have splits; None takes all their clips.
 
     Raises:
         InputError: a file is missing or malformed, a label is in no way a label of the space, a name stands twice with
-            different contents, or nothing is left.
+            different contents, a MERR folder has splits and no such one, or nothing is left.
     """
     examples: dict[str, Example] = {}
     for path in paths:
-        source = _merr(path, tasks, space, videos) if path.is_dir() else _table(path, tasks, space)
+        source = _merr(path, tasks, space, videos, split) if path.is_dir() else _table(path, tasks, space)
         for example in source:
             known = examples.get(example.name)
             examples[example.name] = example if known is None else _joined(known, example, path)
@@ -110,18 +119,19 @@ def _joined(known: Example, other: Example, path: Path) -> Example:
 # --- MERR's own files -----------------------------------------------------------------------------------------------
 
 
-def _merr(folder: Path, tasks: Collection[str], space: LabelSpace, videos: Path | None) -> Iterator[Example]:
-    words = _transcripts(folder / TRANSCRIPTS)
+def _merr(
+    folder: Path, tasks: Collection[str], space: LabelSpace, videos: Path | None, split: str | None
+) -> Iterator[Example]:
     pairs = [(COARSE, "caption", "reason"), (FINE, "smp_reason_caption", "reason_v2")]
     described = [pair for pair in pairs if pair[2] in tasks] or pairs
-    there = [pair for pair in described if (folder / f"{pair[0]}.txt").is_file()]
-    if not there:
-        expected = " or ".join(f"{stem}.txt" for stem, _, _ in described)
-        raise InputError(f"{folder} does not hold the MERR files that the recipe's tasks need: expected {expected}")
+    lists = _lists(folder, [stem for stem, _, _ in described], split)
     examples: dict[str, Example] = {}
-    for stem, key, task in there:
-        captions = _json_table(folder / f"{stem}.json") if task in tasks else {}
-        names = folder / f"{stem}.txt"
+    for stem, key, task in described:
+        if stem not in lists:
+            continue
+        names = lists[stem]
+        words = _transcripts(names.parent / TRANSCRIPTS)
+        captions = _json_table(names.parent / f"{stem}.json") if task in tasks else {}
         for number, line in enumerate(_lines(names), 1):
             where, parts = f"{names}, line {number}", line.split()
             if len(parts) == 1:
@@ -140,6 +150,30 @@ def _merr(folder: Path, tasks: Collection[str], space: LabelSpace, videos: Path 
     yield from examples.values()
 
 
+def _lists(folder: Path, stems: Iterable[str], split: str | None) -> dict[str, Path]:
+    """Stem -> the list of names to read: that of the split, where the folder has splits.
+
+    Raises:
+        InputError: the folder holds none of the lists, or has splits and not this one.
+    """
+    build = folder / "export" / "merr"
+    place = build if build.is_dir() and not any((folder / f"{stem}.txt").is_file() for stem in stems) else folder
+    there = [stem for stem in stems if (place / f"{stem}.txt").is_file()]
+    if not there:
+        expected = " or ".join(f"{stem}.txt" for stem in stems)
+        raise InputError(
+            f"{folder} does not hold the MERR files that the recipe's tasks need: expected {expected}; "
+            "`emotion-llama merr export` writes them for a build"
+        )
+    splits = [name for name in SPLITS if any((place / f"{stem}_{name}.txt").is_file() for stem in there)]
+    if split is None or not splits:
+        return {stem: place / f"{stem}.txt" for stem in there}
+    found = {stem: path for stem in there if (path := place / f"{stem}_{split}.txt").is_file()}
+    if not found:
+        raise InputError(f"{place} has no clips of split {split!r} (its splits: {', '.join(splits)})")
+    return found
+
+
 def _caption(entry: object, key: str, where: str, task: str) -> str:
     text = entry.get(key) if isinstance(entry, dict) else None
     if not isinstance(text, str) or not text.strip():
@@ -148,11 +182,7 @@ def _caption(entry: object, key: str, where: str, task: str) -> str:
 
 
 def _video(name: str, folder: Path) -> Path | None:
-    found = sorted(path for path in folder.glob(f"{name}.*") if path.suffix.lower() in _VIDEO_SUFFIXES)
-    return found[0] if found else None
-
-
-_VIDEO_SUFFIXES = (".mp4", ".avi", ".mov", ".mkv", ".webm", ".flv", ".wmv", ".m4v")
+    return next((path for path in sorted(folder.glob(f"{name}.*")) if path.suffix.lower() in VIDEO_SUFFIXES), None)
 
 
 def _transcripts(path: Path) -> dict[str, str]:

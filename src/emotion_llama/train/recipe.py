@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
 from emotion_llama.config import checked, merged, override_tree, read_tree, rename_old_keys, resolve_paths
 from emotion_llama.labels import LABEL_SPACES, LabelSpace
@@ -16,6 +16,7 @@ from emotion_llama.prompts.tasks import POOLS, TARGET_RULES, TASKS
 from emotion_llama.train.dataset import DROPPABLE
 
 PARTS = ("projector", "lora", "language_model", "encoders")  # of the model, that can learn
+DEFAULT_TASKS = {"emotion": 1.0, "reason": 1.0}  # of the published stage 1
 # Keys of the release before this one -> their names of today.
 OLD_OPTIM_KEYS = {"peak_rate": "learning_rate", "least_rate": "min_lr", "first_rate": "warmup_start_lr"}
 _OLD_KEYS = {
@@ -25,8 +26,17 @@ _OLD_KEYS = {
     "run.accumulate": "gradient_accumulation_steps",
 }
 Share = Annotated[float, Field(ge=0, lt=1)]
-Weight = Annotated[float, Field(gt=0)]
-LABEL_METRICS = ("uar", "accuracy", "weighted_f1", "macro_f1")
+
+
+def _above_zero(weights: dict[str, float]) -> dict[str, float]:
+    kept = {name: weight for name, weight in weights.items() if weight}
+    if weights and not kept:
+        raise ValueError("every weight is 0; give at least one above 0")
+    return kept
+
+
+# Name -> its weight relative to the others; a name of weight 0 is as good as not there.
+Weights = Annotated[dict[str, Annotated[float, Field(ge=0)]], AfterValidator(_above_zero)]
 
 
 class Part(BaseModel):
@@ -63,13 +73,17 @@ class ModelPart(Part):
 class DataPart(Part):
     """The data."""
 
-    train: tuple[Path, ...] = Field(min_length=1, description="MERR folders, .csv or .jsonl files.")
-    validation: tuple[Path, ...] = Field((), description="Likewise; never learnt from.")
+    train: tuple[Path, ...] = Field(
+        min_length=1, description="MERR folders (their train split, where they have splits), .csv or .jsonl files."
+    )
+    validation: tuple[Path, ...] = Field((), description="Likewise (their validation split); never learnt from.")
     videos: Path | None = Field(None, description="Folder of the clips that MERR files name; for features made here.")
-    features: Path | None = Field(None, description="Store or published folders; null makes a store in the run.")
+    features: Path | None = Field(
+        None, description="Store or published folders; null makes a store of the clips (`video`, `videos`) in the run."
+    )
     label_space: Literal["merr9", "mer6", "dfew7"] = Field("merr9", description="Labels of the data.")
     layout: str = Field("train", description="Prompt layout (docs/prompts.md).")
-    layouts: dict[str, Weight] = Field(
+    layouts: Weights = Field(
         {}, description="Layout -> how often it is drawn, to learn several; validated and used: `layout`."
     )
     target_rule: str = Field("published", description="How answers are written: published (lower case...), plain.")
@@ -134,8 +148,9 @@ class RunPart(Part):
     steps_per_epoch: int = Field(1000, ge=1, description="Published: 1000 iterations.")
     batch_size: int = Field(1, ge=1, description="Of one process in one pass. Published: 1.")
     gradient_accumulation_steps: int = Field(1, ge=1, description="Passes of a step. Published: 1, on 4 GPUs.")
-    loss: Literal["tokens", "roots", "examples"] = Field(
-        "tokens", description="What counts alike: tokens of a step's answers, or examples (published); roots: between."
+    loss: Literal["examples", "tokens", "roots"] = Field(
+        "examples",
+        description="What counts alike: examples (published) or tokens of a step's answers; roots: between.",
     )
     precision: Literal["float32", "bfloat16", "float16"] = Field("float32", description="Of autocast; float32: none.")
     activation_checkpointing: bool = Field(False, description="Less memory, a third more time. Published: true.")
@@ -157,7 +172,7 @@ class TrainRecipe(Part):
 
     model: ModelPart
     data: DataPart
-    tasks: dict[str, Weight] = Field({"emotion": 1.0, "reason": 1.0}, min_length=1, description="Task -> its weight.")
+    tasks: Weights = Field(DEFAULT_TASKS, min_length=1, description="Task -> its weight.")
     optim: OptimPart = OptimPart()
     run: RunPart = RunPart()
 
@@ -180,13 +195,14 @@ class TrainRecipe(Part):
 def load_train_recipe(path: Path, overrides: Sequence[str] = ()) -> TrainRecipe:
     """The recipe of a file, with single choices overridden.
 
-    Paths are relative to the recipe's folder; those of overrides to the current one.
+    Paths are relative to the recipe's folder; those of overrides to the current one. An override sets the value that
+    its key names: `tasks.reason=2` an entry, `tasks={emotion: 1}` the whole mapping.
 
     Raises:
         InputError: the file cannot be read, a key is there twice or unknown, or a value does not fit; all mistakes are
             named at once.
     """
-    tree, given = read_tree(path), override_tree(overrides)
+    tree, given = {"tasks": DEFAULT_TASKS, **read_tree(path)}, override_tree(overrides)
     for part, base in ((tree, path.absolute().parent), (given, Path.cwd())):
         rename_old_keys(part, _OLD_KEYS, str(path))
         resolve_paths(part, ("model.start", "data.features", "data.videos", "data.train", "data.validation"), base)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import platform
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -15,16 +14,25 @@ from typing import TYPE_CHECKING, Any
 
 from emotion_llama import __version__
 from emotion_llama.errors import BackendError, InputError
+from emotion_llama.evaluation.run_folder import installed, machine
 from emotion_llama.files import make_folder, write_whole
-from emotion_llama.train.dataset import MediaSource, PromptConfig, TrainingDataset, collate, stored_media, usable
+from emotion_llama.train.dataset import (
+    MediaSource,
+    PromptConfig,
+    TrainingDataset,
+    collate,
+    sample_draws,
+    stored_media,
+    usable,
+    validation_draws,
+)
 from emotion_llama.train.examples import Example, read_examples
-from emotion_llama.train.recipe import LABEL_METRICS, TrainRecipe
-from emotion_llama.train.sampler import sample_draws, validation_draws
+from emotion_llama.train.recipe import TrainRecipe
 
 if TYPE_CHECKING:
-    from emotion_llama.train.validation import LabelQuestion
+    from emotion_llama.face.backends import MeshBackend
 
-CHECKPOINTS, RESULT = "checkpoints", "model"
+CHECKPOINTS, RESULT, FEATURES = "checkpoints", "model", "features"
 CARD_FILE = "run_card.json"
 _PACKAGES = ("torch", "transformers", "accelerate", "peft", "safetensors", "numpy", "bitsandbytes")
 Say = Callable[[str], None]
@@ -67,13 +75,16 @@ def train(recipe: TrainRecipe, out: Path, *, resume: bool = False, say: Say = la
     from transformers import PrinterCallback
 
     from emotion_llama.train.trainer import EpochLines
-    from emotion_llama.train.weights import count_parts, load_start, save_result
+    from emotion_llama.train.weights import count_parts, load_start, model_folder, save_result
 
     if not resume and (out / CHECKPOINTS).is_dir() and any((out / CHECKPOINTS).iterdir()):
         raise InputError(f"{out} holds a run already; resume it (--resume), or give another folder")
     make_folder(out)
+    model_folder(recipe.model.start)
+    learnt, held_out = examples_of(recipe)
+    features = recipe.data.features or make_features(recipe, [*learnt, *held_out], out / FEATURES, say)
     model, processor = load_start(recipe)
-    data = gather_data(recipe)
+    data = with_features(recipe, learnt, held_out, features)
     parts = count_parts(model)
     say(_parameter_table(parts))
     for reason, names in data[3].items():
@@ -98,32 +109,85 @@ def train(recipe: TrainRecipe, out: Path, *, resume: bool = False, say: Say = la
     return TrainResult(out / RESULT, state.best_metric, state.best_global_step, state.global_step, left_out)
 
 
-def gather_data(recipe: TrainRecipe) -> Data:
-    """Read examples and open their features.
+def examples_of(recipe: TrainRecipe) -> tuple[list[Example], list[Example]]:
+    """The examples to learn from and to validate on; of MERR folders with splits, each its own split.
 
     Raises:
-        InputError: a file cannot be used, an example stands in training and validation, or no example is left.
+        InputError: a file cannot be used, or an example stands in training and validation.
     """
-    from emotion_llama.models.features.sources import open_features
-
     given = (list(recipe.tasks), recipe.data.space, recipe.data.videos)
-    train_examples = read_examples(recipe.data.train, *given)
-    held_out = read_examples(recipe.data.validation, *given) if recipe.data.validation else []
-    if shared := sorted({e.name for e in train_examples} & {e.name for e in held_out}):
+    learnt = read_examples(recipe.data.train, *given, split="train")
+    held_out = read_examples(recipe.data.validation, *given, split="validation") if recipe.data.validation else []
+    if shared := sorted({e.name for e in learnt} & {e.name for e in held_out}):
         raise InputError(
             f"{len(shared)} clips are in training and in validation ({', '.join(shared[:3])}); divide them first"
         )
-    if recipe.data.features is None:
-        raise InputError("data.features is missing: make them with `emotion-llama features` and name the folder")
-    media = partial(stored_media, open_features(recipe.data.features), frozenset(recipe.data.without))
+    return learnt, held_out
+
+
+def with_features(
+    recipe: TrainRecipe, examples: Sequence[Example], held_out: Sequence[Example], features: Path
+) -> Data:
+    """The examples that have features, and where these come from.
+
+    Raises:
+        InputError: `features` holds none, or none of an example to learn from.
+    """
+    from emotion_llama.models.features.sources import open_features
+
+    media = partial(stored_media, open_features(features), frozenset(recipe.data.without))
     text_alone = bool(recipe.data.dropout)
-    learnt, left_out = usable(train_examples, media, text_alone=text_alone)
+    learnt, left_out = usable(examples, media, text_alone=text_alone)
     validated, more = usable(held_out, media, text_alone=text_alone)
     if not learnt:
-        raise InputError(f"none of the {len(train_examples)} examples has features in {recipe.data.features}")
+        raise InputError(f"none of the {len(examples)} examples has features in {features}")
     for reason, names in more.items():
         left_out.setdefault(reason, []).extend(names)
     return learnt, validated, media, left_out
+
+
+def make_features(recipe: TrainRecipe, examples: Sequence[Example], folder: Path, say: Say) -> Path:
+    """A store of the examples' features, by the starting model's own encoders; clips that it holds are not made again.
+
+    Raises:
+        InputError: no example names a clip, or several processes would write the store.
+    """
+    import torch
+
+    from emotion_llama.analysis.features import extract_clips, run_recipe
+    from emotion_llama.analysis.inputs import CropOptions
+    from emotion_llama.face.backends import load_backend
+    from emotion_llama.models.features.encoders import TorchEncoders
+    from emotion_llama.models.features.feature_store import FeatureStore
+    from emotion_llama.models.features.features import FeatureExtractor
+    from emotion_llama.models.inputs import sound_recipe
+
+    clips = [(example.name, example.media) for example in examples if example.media is not None]
+    if not clips or _num_processes() > 1:
+        why = "no example names a clip" if not clips else "several processes would write one store"
+        raise InputError(
+            f"data.features is null, and {why}; make them with `emotion-llama features` and name the folder, or give "
+            "the clips (data.videos, or the column video) to one process"
+        )
+    encoders = TorchEncoders.load(recipe.model.start, device="cuda" if torch.cuda.is_available() else "cpu")
+    extractor = FeatureExtractor(encoders, sound=sound_recipe(encoders.audio_recipe))
+    options = CropOptions(encoders.frame_policy)
+    made_by = run_recipe(extractor, options, encoders.fingerprint(), {"model": recipe.model.start.name})
+    mesh: list[MeshBackend] = []
+
+    def backend() -> MeshBackend:
+        if not mesh:
+            mesh.append(load_backend("mediapipe_mesh"))
+        return mesh[0]
+
+    say(f"features of {len(clips)} clips are made in {folder}")
+    with FeatureStore(folder, writable=True, recipe=made_by) as store:
+        for outcome in extract_clips(clips, extractor, backend, options, [store], resume=True):
+            if outcome.error is not None:
+                say(f"no features: {outcome.error}")
+    for one in mesh:
+        one.close()
+    return folder
 
 
 def build_trainer(recipe: TrainRecipe, out: Path, model: Any, processor: Any, data: Data) -> Any:
@@ -138,18 +202,18 @@ def build_trainer(recipe: TrainRecipe, out: Path, model: Any, processor: Any, da
         recipe.data.layout, recipe.data.dropout, recipe.data.pools, recipe.data.layouts, recipe.data.grounded
     )
     undropped = PromptConfig(config.layout, pools=config.pools)
-    step_size = run.batch_size * _num_processes()
+    # The order is one of whole steps: however a step is divided into passes and processes, it holds the same examples.
+    step_size = run.batch_size * _num_processes() * run.gradient_accumulation_steps
     draws = sample_draws(
         train_examples,
         tasks,
-        recipe.num_steps * step_size * run.gradient_accumulation_steps,
+        recipe.num_steps * step_size,
         seed=run.seed,
         batch_size=step_size,
         lengths=_lengths(train_examples) if run.group_lengths and step_size > 1 else None,
         balance=recipe.data.balance,
     )
     labelled = [example for example in held_out if "label" in example.truths] if not run.fsdp else []
-    question = _label_question(recipe, config)
     schedule = partial(
         warmup_cosine,
         learning_rate=optim.learning_rate,
@@ -169,7 +233,7 @@ def build_trainer(recipe: TrainRecipe, out: Path, model: Any, processor: Any, da
         length_power=LENGTH_POWERS[run.loss],
         callbacks=[EarlyStoppingCallback(run.patience)] if run.patience and held_out else [],
         schedule=schedule,
-        predict_labels=_label_predictor(model, processor, labelled, media, question) if labelled else None,
+        predict_labels=_label_predictor(recipe, model, processor, labelled, media) if labelled else None,
     )
 
 
@@ -205,7 +269,7 @@ def _arguments(recipe: TrainRecipe, out: Path, has_validation: bool) -> Any:
         bf16=run.precision == "bfloat16",
         fp16=run.precision == "float16",
         torch_compile=run.compile,
-        logging_steps=run.log_every,
+        logging_steps=min(run.log_every, run.steps_per_epoch),  # every epoch has a loss to print
         report_to=["tensorboard"] if find_spec("tensorboard") is not None else "none",
         disable_tqdm=True,
         eval_strategy="steps" if has_validation else "no",
@@ -215,7 +279,7 @@ def _arguments(recipe: TrainRecipe, out: Path, has_validation: bool) -> Any:
         save_total_limit=run.keep + keeps_best,
         load_best_model_at_end=keeps_best,
         metric_for_best_model=f"eval_{run.best_by}" if keeps_best else None,
-        greater_is_better=run.best_by in LABEL_METRICS if keeps_best else None,
+        greater_is_better=run.best_by != "loss" if keeps_best else None,
         seed=run.seed,
         dataloader_num_workers=run.workers,
         dataloader_pin_memory=False,
@@ -231,23 +295,21 @@ def _num_processes() -> int:
     return int(os.environ.get("WORLD_SIZE", "1"))
 
 
-def _label_question(recipe: TrainRecipe, config: PromptConfig) -> LabelQuestion:
+def _label_predictor(
+    recipe: TrainRecipe, model: Any, processor: Any, labelled: Sequence[Example], media: MediaSource
+) -> Callable[[int, int], list[Any]]:
+    """(rank, processes) -> label predictions of this process's share of the validation clips."""
     from emotion_llama.labels import MERR9
     from emotion_llama.prompts.tasks import emotion_instruction, pick_instruction
-    from emotion_llama.train.validation import LabelQuestion
+    from emotion_llama.train.validation import predict_labels
 
-    space = recipe.data.space
-    own = pick_instruction("emotion", pool=config.pools.get("emotion"))
-    fits = set(space.labels) <= set(MERR9.labels) or "emotion" in config.pools
-    return LabelQuestion(own if fits else emotion_instruction(space.labels), config, space)
-
-
-def _label_predictor(
-    model: Any, processor: Any, labelled: Sequence[Example], media: MediaSource, question: LabelQuestion
-) -> Callable[[int, int], list[Any]]:
-    from emotion_llama.train.validation import tell_labels
-
-    return lambda rank, processes: list(tell_labels(model, processor, labelled[rank::processes], media, question))
+    space, pool = recipe.data.space, recipe.data.pools.get("emotion")
+    fits = set(space.labels) <= set(MERR9.labels) or pool is not None
+    instruction = pick_instruction("emotion", pool=pool) if fits else emotion_instruction(space.labels)
+    about = {"instruction": instruction, "space": space, "layout": recipe.data.layout}
+    return lambda rank, processes: list(
+        predict_labels(model, processor, labelled[rank::processes], media, **about)  # type: ignore[arg-type]
+    )
 
 
 def _lengths(examples: Sequence[Example]) -> dict[str, int]:
@@ -289,7 +351,6 @@ def _card(
 
     from emotion_llama.media.probe import file_sha256
 
-    gpus = [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())]
     return {
         "emotion_llama": __version__,
         "recipe": recipe.model_dump(mode="json"),
@@ -300,14 +361,8 @@ def _card(
             "left_out": dict(left_out),
         },
         "parameters": [{"part": part, "total": total, "trained": n} for part, (total, n) in parts.items()],
-        "versions": _versions(),
-        "machine": {
-            "processor": platform.machine(),
-            "cores": os.cpu_count(),
-            "threads": torch.get_num_threads(),
-            "gpus": gpus,
-            "processes": _num_processes(),
-        },
+        "versions": installed(_PACKAGES),
+        "machine": {**machine(), "threads": torch.get_num_threads(), "processes": _num_processes()},
     }
 
 
@@ -323,14 +378,3 @@ def _data_sha256(examples: Sequence[Example]) -> str:
         row = [example.name, dict(example.answers), example.words, example.cues, dict(example.truths)]
         digest.update(json.dumps(row, sort_keys=True, ensure_ascii=False).encode() + b"\n")
     return digest.hexdigest()
-
-
-def _versions() -> dict[str, str]:
-    from contextlib import suppress
-    from importlib.metadata import PackageNotFoundError, version
-
-    found = {"python": platform.python_version()}
-    for name in _PACKAGES:
-        with suppress(PackageNotFoundError):
-            found[name] = version(name)
-    return found

@@ -21,12 +21,12 @@ from torch.utils.data import Sampler, SequentialSampler
 from transformers import Trainer, TrainerCallback
 
 from emotion_llama.prompts.tokenise import IGNORED
-from emotion_llama.train.validation import Told, label_metrics
+from emotion_llama.train.validation import LabelPrediction, label_metrics
 from emotion_llama.train.weights import load_trained, save_trained, trained_state
 
 # (rank, processes) -> the model's predictions for this process's share of the validation clips.
-PredictLabels = Callable[[int, int], Sequence[Told]]
-# Of the recipe's `run.loss`; None leaves the loss to the model: a mean over all tokens of a step.
+PredictLabels = Callable[[int, int], Sequence[LabelPrediction]]
+# Of the recipe's `run.loss`; None leaves the loss to the model: a mean over all answer tokens of a step.
 LENGTH_POWERS: Mapping[str, float | None] = MappingProxyType({"tokens": None, "roots": 0.5, "examples": 0.0})
 
 
@@ -55,10 +55,10 @@ def warmup_cosine(
 def mean_of_examples(logits: torch.Tensor, labels: torch.Tensor, length_power: float = 0.0) -> torch.Tensor:
     """The mean over examples of the mean over answer tokens of the cross entropy, weighted by length ** `length_power`.
 
-    In a mean over all tokens of a batch (power 1), reasons of a hundred tokens leave nothing for labels of one or two;
-    with one example a pass, as published, every example counts alike (power 0), and a token of the reasons for next to
-    nothing, which a language model that still has to learn to write cannot afford. A power of 0.5 lies between. The
-    weighting is our own.
+    Power 0 is the published weighting: its code takes the mean over the answer tokens of a pass, sees one example a
+    pass, and averages passes over the GPUs, so that every example counts alike. In a mean over all tokens of a step
+    (power 1), reasons of a hundred tokens leave nothing for labels of one or two. A power of 0.5, between the two, is
+    our own; its weights sum to 1 within a pass.
 
     Args:
         logits: [T, V] of the positions whose next token is an answer's, example by example.
@@ -112,7 +112,7 @@ class EmotionLlamaTrainer(Trainer):
     # --- the run ----------------------------------------------------------------------------------------------------
 
     def _get_train_sampler(self, train_dataset: Any = None) -> Sampler[int]:
-        """Positions in their order: `sampler.sample_draws` has shuffled them, for any number of processes alike."""
+        """Positions in their order: `dataset.sample_draws` has shuffled them, for any number of processes alike."""
         positions: Any = train_dataset if train_dataset is not None else self.train_dataset
         return SequentialSampler(positions)
 
@@ -182,13 +182,13 @@ class EmotionLlamaTrainer(Trainer):
             load_trained(self.model, Path(self.state.best_model_checkpoint))
 
 
-def _gathered(own: list[Told], num_processes: int) -> list[Told]:
+def _gathered(own: list[LabelPrediction], num_processes: int) -> list[LabelPrediction]:
     """All processes' predictions, in the order of the clips, each clip once."""
     if num_processes == 1:
         return own
     import torch.distributed as dist
 
-    parts: list[list[Told] | None] = [None] * num_processes
+    parts: list[list[LabelPrediction] | None] = [None] * num_processes
     dist.all_gather_object(parts, own)
     shares = [part or [] for part in parts]
     # Process r predicted clips r, r + n, r + 2n, ...
@@ -234,9 +234,10 @@ class EpochLines(TrainerCallback):
 
     def _head(self, state: Any) -> str:
         number, epochs = state.global_step // self._steps_per_epoch, state.max_steps // self._steps_per_epoch
-        mean = sum(self._losses) / len(self._losses) if self._losses else float("nan")
+        # Where the log has fewer lines than there are epochs, some epochs have no loss to print.
+        loss = f"loss {sum(self._losses) / len(self._losses):.4f}" if self._losses else "no loss logged"
         self._losses = []
-        return f"epoch {number}/{epochs}: loss {mean:.4f}"
+        return f"epoch {number}/{epochs}: {loss}"
 
     def _left(self, state: Any) -> str:
         done = state.global_step - self._first_step

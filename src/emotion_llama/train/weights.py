@@ -26,7 +26,8 @@ _PREFIXES = {
 def load_start(recipe: TrainRecipe) -> tuple[Any, Any]:
     """The recipe's model, ready to learn, and its processor.
 
-    Encoders whose features are stored are left out of memory. A new adapter starts as nothing: its B matrices are 0.
+    Encoders that do not learn are left out of memory, because their features are stored. A new adapter starts as
+    nothing: its B matrices are 0.
 
     Raises:
         InputError: the folder holds no model, or the recipe's parts are not there.
@@ -35,9 +36,9 @@ def load_start(recipe: TrainRecipe) -> tuple[Any, Any]:
     from emotion_llama import models
 
     build: Any = models.EmotionLlamaForConditionalGeneration
-    place = _model_folder(recipe.model.start)
+    place = model_folder(recipe.model.start)
     options: dict[str, Any] = {"dtype": recipe.model.dtype}
-    if recipe.data.features is not None and "encoders" not in recipe.model.train:
+    if "encoders" not in recipe.model.train:
         options["absent_towers"] = list(_UTTERANCE_TOWERS)
     if recipe.model.quantization != "none":
         options["quantization_config"] = models.quantization_config(8 if recipe.model.quantization == "int8" else 4)
@@ -63,7 +64,7 @@ def save_result(recipe: TrainRecipe, checkpoint: Path, folder: Path) -> None:
     from emotion_llama import models
 
     build: Any = models.EmotionLlamaForConditionalGeneration
-    place = _model_folder(recipe.model.start)
+    place = model_folder(recipe.model.start)
     model = build.from_pretrained(place, dtype=recipe.model.dtype)
     _adapt(model, recipe)
     choose_trained(model, recipe.model.train)
@@ -121,7 +122,8 @@ def _adapt(model: Any, recipe: TrainRecipe) -> None:
             layer.lora_dropout[name] = torch.nn.Dropout(lora.dropout) if lora.dropout else torch.nn.Identity()
 
 
-def _model_folder(path: Path) -> Path:
+def model_folder(path: Path) -> Path:
+    """The folder of a model; InputError where it is none."""
     if not (path / "config.json").is_file():
         raise InputError(
             f"{path} holds no model: config.json is missing; `emotion-llama convert` makes one of published files"

@@ -17,11 +17,11 @@ from merr_synth.nano.language.pretrain import (
     Learnt,
     make_language_model,
     new_model,
+    predict_by_text,
     pretrain,
     question_of,
     read_corpus,
     table_by_part,
-    tell_by_text,
 )
 from merr_synth.nano.language.recipe import LanguageRecipe, load_language_recipe
 from merr_synth.nano.language.said import telling_patterns
@@ -89,8 +89,8 @@ def test_fifty_texts_are_learnt(made: tuple[Path, Learnt, list[str]], tmp_path: 
     with torch.no_grad():
         logits = model(torch.tensor([prompt])).logits[0, -1]
     firsts = torch.tensor([tokenizer(label, add_special_tokens=False)["input_ids"][0] for label in MERR9.labels])
-    told = tell_by_text(model, tokenizer, examples)[0]
-    assert list(told.probabilities.values()) == pytest.approx(logits[firsts].double().softmax(0).tolist(), abs=1e-5)
+    _, probabilities = predict_by_text(model, tokenizer, examples)[0]
+    assert list(probabilities.values()) == pytest.approx(logits[firsts].double().softmax(0).tolist(), abs=1e-5)
 
 
 def test_what_is_there_is_not_made_again(made: tuple[Path, Learnt, list[str]], pairs: Sequence[Pair]) -> None:

@@ -8,9 +8,8 @@ from typing import Any
 from emotion_llama.prompts.builder import build_prompt
 from emotion_llama.prompts.tasks import target_text
 from emotion_llama.prompts.tokenise import IGNORED, Tokens, tokenise
-from emotion_llama.train.dataset import PromptConfig, TrainingDataset, TrainingItem
+from emotion_llama.train.dataset import Draw, PromptConfig, TrainingDataset, TrainingItem
 from emotion_llama.train.examples import Example
-from emotion_llama.train.sampler import Draw
 
 LAYOUT = "evidence"
 

@@ -21,10 +21,9 @@ from emotion_llama.errors import InputError
 from emotion_llama.labels import MERR9
 from emotion_llama.prompts.tasks import pick_instruction
 from emotion_llama.prompts.tokenise import encode, load_tokenizer
-from emotion_llama.train.dataset import NO_CUES, PromptConfig, TrainingItem
+from emotion_llama.train.dataset import NO_CUES, PromptConfig, TrainingItem, sample_draws, validation_draws
 from emotion_llama.train.examples import Example, read_examples
-from emotion_llama.train.sampler import sample_draws, validation_draws
-from emotion_llama.train.validation import Told, label_metrics
+from emotion_llama.train.validation import LabelPrediction, label_metrics
 from merr_synth.nano.language.corpus import write_corpus
 from merr_synth.nano.language.lessons import LAYOUT, TextLessons, padded, texts_of, tokens_of
 from merr_synth.nano.language.measured_like import Measuring, Pair
@@ -148,9 +147,9 @@ def new_model(preset: str, num_pieces: int, sizes: Mapping[str, int] = MappingPr
     return build(text)
 
 
-def tell_by_text(
+def predict_by_text(
     model: Any, tokenizer: Any, examples: Sequence[Example], dropped: frozenset[str] = frozenset()
-) -> list[Told]:
+) -> list[LabelPrediction]:
     """Label probabilities from words and cues alone: the likelihood of each label's first piece.
 
     Args:
@@ -169,7 +168,7 @@ def tell_by_text(
         raise InputError("two labels begin with the same piece; train the tokenizer on more texts")
     labelled = [e for e in examples if "label" in e.truths]
     lessons = [question_of(e, dropped) for e in labelled]
-    told: list[Told] = []
+    predicted: list[LabelPrediction] = []
     was_training = model.training
     model.eval()
     with torch.inference_mode():
@@ -180,9 +179,9 @@ def tell_by_text(
             hidden = model.model(input_ids=batch["input_ids"], attention_mask=batch["attention_mask"])[0]
             logits = model.lm_head(hidden[torch.arange(len(rows)), torch.tensor(ends)])[:, firsts]
             for example, row in zip(labelled[begin : begin + _ASKED_AT_ONCE], logits.double().softmax(dim=1).tolist()):
-                told.append(Told(example.name, example.truths["label"], dict(zip(MERR9.labels, row))))
+                predicted.append((example.truths["label"], dict(zip(MERR9.labels, row))))
     model.train(was_training)
-    return told
+    return predicted
 
 
 def question_of(example: Example, dropped: frozenset[str]) -> TrainingItem:
@@ -238,7 +237,7 @@ def _trainer(
             warmup_cosine, learning_rate=optim.learning_rate, min_lr=optim.min_lr,
             warmup_start_lr=optim.warmup_start_lr, warmup_steps=min(optim.warmup_steps, num_steps), num_steps=num_steps,
         ),
-        predict_labels=lambda rank, processes: tell_by_text(model, tokenizer, held_out),
+        predict_labels=lambda rank, processes: predict_by_text(model, tokenizer, held_out),
     )  # fmt: skip
     trainer.remove_callback(PrinterCallback)
     trainer.add_callback(EpochLines(say, learn.steps_per_epoch, "uar"))
@@ -248,7 +247,7 @@ def _trainer(
 def table_by_part(model: Any, tokenizer: Any, examples: Sequence[Example]) -> dict[str, dict[str, float]]:
     """Metrics from words and cues, from cues alone and from words alone."""
     parts = {"words and cues": frozenset[str](), "cues": frozenset({"words"}), "words": frozenset({"cues"})}
-    return {name: label_metrics(tell_by_text(model, tokenizer, examples, gone)) for name, gone in parts.items()}
+    return {name: label_metrics(predict_by_text(model, tokenizer, examples, gone)) for name, gone in parts.items()}
 
 
 def _claim(out: Path, recipe: LanguageRecipe) -> None:

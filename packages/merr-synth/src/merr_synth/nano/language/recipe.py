@@ -9,7 +9,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from emotion_llama.config import checked, merged, override_tree, read_tree, rename_old_keys
-from emotion_llama.train.recipe import OLD_OPTIM_KEYS, OptimPart, Part, Share, Weight
+from emotion_llama.train.recipe import OLD_OPTIM_KEYS, OptimPart, Part, Share, Weights
 
 # Keys of the release before this one -> their names of today.
 _OLD_KEYS = {
@@ -57,7 +57,7 @@ class LanguageRecipe(Part):
 
     corpus: CorpusPart = CorpusPart()
     tokenizer: TokenizerPart = TokenizerPart()
-    tasks: dict[str, Weight] = Field({"emotion": 2.0, "reason": 1.0, "reason_v2": 1.0}, min_length=1)
+    tasks: Weights = Field({"emotion": 2.0, "reason": 1.0, "reason_v2": 1.0}, min_length=1)
     optim: OptimPart = OptimPart(
         learning_rate=2e-3, min_lr=1e-4, warmup_start_lr=1e-5, warmup_steps=50, weight_decay=0.05, max_grad_norm=1.0
     )
