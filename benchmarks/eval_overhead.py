@@ -22,15 +22,16 @@ import numpy as np
 import torch
 
 from emotion_llama.evaluation.cache import OutputCache, collect, data_sha256, sample_keys
-from emotion_llama.evaluation.records import EvalPrompt, EvalSample
+from emotion_llama.evaluation.models.predictions import write_predictions
+from emotion_llama.evaluation.models.predictor import PredictorModel, own_model
+from emotion_llama.evaluation.records import EvalSample
 from emotion_llama.evaluation.run_folder import installed, machine
-from emotion_llama.evaluation.systems.predictions import write_predictions
-from emotion_llama.evaluation.systems.predictor_system import PredictorSystem, own_system
 from emotion_llama.evaluation.tasks import load_benchmark
 from emotion_llama.labels import MERR9
 from emotion_llama.models import EmotionLlamaConfig, EmotionLlamaForConditionalGeneration, EmotionLlamaProcessor
 from emotion_llama.models.clips import ClipFeatures
 from emotion_llama.models.features.feature_store import FeatureStore
+from emotion_llama.predictors.base import Task
 from emotion_llama.predictors.emotion_llama import EmotionLlamaPredictor
 from emotion_llama.prompts.tokenise import load_tokenizer
 
@@ -69,29 +70,29 @@ def make_data(folder: Path, config: Any, count: int) -> None:
     (folder / "clips.csv").write_text("\n".join(lines) + "\n")
 
 
-def plain(system: PredictorSystem, store: FeatureStore, cases: Sequence[EvalSample], ask: EvalPrompt) -> list[str]:
+def plain(model: PredictorModel, store: FeatureStore, cases: Sequence[EvalSample], task: Task) -> list[str]:
     """Batches, `generate`, decoded answers; nothing else."""
-    own, texts = system.predictor, []
+    own, texts = model.predictor, []
     assert isinstance(own, EmotionLlamaPredictor)
-    for begin in range(0, len(cases), system.batch_size):
-        some = cases[begin : begin + system.batch_size]
+    for begin in range(0, len(cases), model.batch_size):
+        some = cases[begin : begin + model.batch_size]
         batch = own.processor(
-            [store[case.sample_id] for case in some], task=ask.task, instruction=ask.instruction,
+            [store[case.sample_id] for case in some], task=task.name, instruction=task.instruction,
             words=[case.transcript for case in some],
         ).to(own.model.device)  # fmt: skip
         with torch.inference_mode():
             made = own.model.generate(
-                **batch, max_new_tokens=ask.max_new_tokens, do_sample=False, num_beams=1, repetition_penalty=1.0
+                **batch, max_new_tokens=task.max_new_tokens, do_sample=False, num_beams=1, repetition_penalty=1.0
             )
         texts += own.processor.decode_answers(made)
     return texts
 
 
-def harness(system: PredictorSystem, cases: Sequence[EvalSample], ask: EvalPrompt, out: Path) -> list[str]:
+def harness(model: PredictorModel, cases: Sequence[EvalSample], task: Task, out: Path) -> list[str]:
     """What `run.evaluate` does but for scoring: keys, replies kept, data hash, table of predictions."""
     keys = sample_keys(cases)
-    cache = OutputCache(out, system, ask, keys)
-    found = collect(system, cases, ask, cache)
+    cache = OutputCache(out, model, task, keys)
+    found = collect(model, cases, task, cache)
     replies = [found[case.sample_id] for case in cases]
     data_sha256(cases, keys)
     installed()
@@ -114,12 +115,12 @@ def main() -> None:
         folder = Path(place)
         model = build(folder / "model", args.hidden, args.layers)
         make_data(folder, EmotionLlamaConfig.from_pretrained(model), args.clips)
-        system = own_system(model, features=folder / "features", device=args.device, batch_size=args.batch)
+        system = own_model(model, features=folder / "features", device=args.device, batch_size=args.batch)
         store = FeatureStore(folder / "features")
         benchmark = load_benchmark("csv", folder / "clips.csv")
         cases = benchmark.samples()
-        free = EvalPrompt("emotion", benchmark.prompt.instruction, max_new_tokens=args.tokens)
-        labelled = EvalPrompt("emotion", benchmark.prompt.instruction, MERR9.labels, args.tokens)
+        free = Task("emotion", (), benchmark.task.instruction, args.tokens)
+        labelled = Task("emotion", MERR9.labels, benchmark.task.instruction, args.tokens)
         expected = plain(system, store, cases, free)
         calls: dict[str, Callable[[int], list[str]]] = {
             "plain generation": lambda n: plain(system, store, cases, free),

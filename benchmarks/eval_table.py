@@ -19,18 +19,18 @@ import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
-from emotion_llama.evaluation.records import EvalSample, FileProblem
+from emotion_llama.evaluation.models import load_model
+from emotion_llama.evaluation.records import EvalSample
 from emotion_llama.evaluation.report import report_of
 from emotion_llama.evaluation.run import evaluate
-from emotion_llama.evaluation.systems import load_system
 from emotion_llama.evaluation.tasks import load_benchmark
-from emotion_llama.evaluation.tasks.base import Source
+from emotion_llama.evaluation.tasks.base import Reader
 from emotion_llama.labels import MERR9
 from emotion_llama.records import Transcript, TranscriptLine
 from emotion_llama.report.evaluation_text import render_markdown, render_report_text
@@ -95,21 +95,15 @@ def served() -> Iterator[str]:
         thread.join()
 
 
-@dataclass(frozen=True)
-class Spread:
-    """So many cases of a source, evenly spread: kinds of clips stand together in the plans."""
+def spread(reader: Reader, limit: int) -> Reader:
+    """So many samples of a table, evenly spread: kinds of clips stand together in the plans."""
 
-    source: Source
-    most: int
+    def read(path: Path) -> Iterator[EvalSample]:
+        samples = list(reader(path))
+        count = min(limit, len(samples))
+        yield from (samples[i * len(samples) // count] for i in range(count))
 
-    def samples(self) -> list[EvalSample]:
-        """The chosen ones."""
-        all_of = self.source.samples()
-        return [all_of[i * len(all_of) // self.most] for i in range(self.most)] if self.most < len(all_of) else all_of
-
-    def check(self) -> list[FileProblem]:
-        """Of all of them."""
-        return self.source.check()
+    return read
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -127,7 +121,8 @@ def main(argv: list[str] | None = None) -> int:
     args = parser.parse_args(argv)
     benchmark = load_benchmark("merr-synth", args.data, split=args.split)
     if args.limit is not None:
-        benchmark = replace(benchmark, source=Spread(benchmark.source, args.limit))
+        (table,) = benchmark.tables
+        benchmark = replace(benchmark, tables=[{name: spread(reader, args.limit) for name, reader in table.items()}])
     problems = benchmark.check()
     runs = []
     with served() as address:
@@ -138,12 +133,12 @@ def main(argv: list[str] | None = None) -> int:
                                                       "identity": "benchmarks/eval_table.py"}),
         }  # fmt: skip
         for name, (spec, options) in wanted.items():
-            system = load_system(spec, **options)
+            model = load_model(spec, **options)
             found = evaluate(
-                benchmark, system, out=args.out / name, resume=True, num_resamples=args.resamples,
+                benchmark, model, out=args.out / name, resume=True, num_resamples=args.resamples,
                 file_problems=problems, progress=partial(say, name),
             )  # fmt: skip
-            getattr(system, "close", lambda: None)()
+            model.close()
             assert found is not None  # one process scores
             runs.append(found)
     report = report_of(runs, num_resamples=args.resamples)
@@ -154,7 +149,7 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def say(name: str, done: int, total: int) -> None:
-    """How far a system is; a file hears of every hundredth case."""
+    """How far a model is; a file gets a line for every hundredth sample."""
     if sys.stderr.isatty() or done == total or done % 100 == 0:
         sys.stderr.write(f"{name}: {done} of {total}" + ("\r" if sys.stderr.isatty() and done < total else "\n"))
         sys.stderr.flush()

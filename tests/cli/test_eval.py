@@ -154,4 +154,4 @@ def test_one_clip_and_several_models(synth: Path, tmp_path: Path, capsys: pytest
     assert main([*command, "--html", str(page)]) == 0
     assert page.read_text().count("<img") == 4
     assert main(["compare", str(clip), "--models", " , "]) == 1
-    assert "--models names nobody" in capsys.readouterr().err
+    assert "--models names no model" in capsys.readouterr().err

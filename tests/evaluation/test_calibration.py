@@ -5,7 +5,7 @@ import math
 import pytest
 
 from emotion_llama.errors import InputError
-from emotion_llama.evaluation.metrics.calibration import calibration, fit_temperature
+from emotion_llama.evaluation.metrics.classification import calibration, fit_temperature
 
 
 def test_two_bins_by_hand() -> None:

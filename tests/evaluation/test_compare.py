@@ -8,9 +8,10 @@ import pytest
 from rich.cells import cell_len
 
 from emotion_llama.errors import InputError
-from emotion_llama.evaluation.records import EvalPrompt, EvalSample, Output
+from emotion_llama.evaluation.records import EvalSample, Output
 from emotion_llama.labels import MERR9
 from emotion_llama.media.writing import write_clip
+from emotion_llama.predictors.base import Task
 from emotion_llama.report.compare import compare_clip, render_comparison_page, render_comparison_text, words_of
 from merr_synth.render.face import ANNA, DrawnFace, Placement, render
 
@@ -23,12 +24,12 @@ class Told:
 
     def __init__(self, name: str, label: Output, reasons: Output) -> None:
         self.name, self._label, self._reasons = name, label, reasons
-        self.asked: list[tuple[EvalSample, EvalPrompt]] = []
+        self.asked: list[tuple[EvalSample, Task]] = []
 
-    def answer(self, cases: Sequence[EvalSample], ask: EvalPrompt) -> Iterator[Output]:
+    def answer(self, cases: Sequence[EvalSample], task: Task) -> Iterator[Output]:
         for case in cases:
-            self.asked.append((case, ask))
-            yield self._label if ask.labels else self._reasons
+            self.asked.append((case, task))
+            yield self._label if task.labels else self._reasons
 
 
 @pytest.fixture
@@ -53,13 +54,13 @@ def test_each_is_asked_for_a_label_and_for_reasons(clip: Path, systems: list[Tol
     found = compare_clip(clip, systems, words="Oh no.")
     assert [(side.name, side.label) for side in found.sides] == [("sure", "sad"), ("texts", "happy"), ("silent", None)]
     assert [case.transcript for case, _ in systems[0].asked] == ["Oh no.", "Oh no."]
-    assert [ask.task for _, ask in systems[0].asked] == ["emotion", "reason"]
+    assert [task.name for _, task in systems[0].asked] == ["emotion", "reason"]
     assert systems[0].asked[0][1].labels == MERR9.labels
     assert found.sides[0].seconds == 1.5
     assert found.sides[2].problem == "no face was found"
     with pytest.raises(InputError, match="no such file"):
         compare_clip(clip.parent / "none.mp4", systems)
-    with pytest.raises(InputError, match="nobody to compare"):
+    with pytest.raises(InputError, match="no model to compare"):
         compare_clip(clip, [])
 
 
@@ -85,7 +86,7 @@ def test_the_page_is_one_file_and_escapes(clip: Path, systems: list[Told]) -> No
     found = compare_clip(clip, systems, words="Oh <b>no</b>.")
     page = render_comparison_page(found, [b"\x89PNG"])
     assert "They differ" in page
-    assert "2 of 3 systems give a label: sad, happy." in page
+    assert "2 of 3 models give a label: sad, happy." in page
     assert "&lt;i&gt;The&lt;/i&gt; brows fall." in page
     assert "<b>no" not in page
     assert "No reasons. No face was found." in page
@@ -94,4 +95,4 @@ def test_the_page_is_one_file_and_escapes(clip: Path, systems: list[Told]) -> No
     agreed = compare_clip(clip, systems[:1])
     assert '<p class="verdict">sad</p>' in render_comparison_page(agreed)
     nobody = compare_clip(clip, systems[2:])
-    assert "0 of 1 systems give a label: none." in render_comparison_page(nobody)
+    assert "0 of 1 models give a label: none." in render_comparison_page(nobody)

@@ -13,15 +13,16 @@ import numpy as np
 import pytest
 import torch
 
-from emotion_llama.evaluation.records import EvalPrompt, EvalSample, Output
+from emotion_llama.evaluation.models import load_model
+from emotion_llama.evaluation.models.predictor import PredictorModel, own_model
+from emotion_llama.evaluation.records import EvalSample, Output
 from emotion_llama.evaluation.report import report_of
 from emotion_llama.evaluation.run import evaluate
 from emotion_llama.evaluation.run_folder import find_runs
-from emotion_llama.evaluation.systems import load_system
-from emotion_llama.evaluation.systems.predictor_system import PredictorSystem, own_system
 from emotion_llama.evaluation.tasks import load_benchmark
 from emotion_llama.evaluation.tasks.base import Benchmark
 from emotion_llama.media.writing import write_clip
+from emotion_llama.predictors.base import Task
 from emotion_llama.report.evaluation_text import render_report_text
 from merr_synth.render.face import ANNA, DrawnFace, Placement, render
 
@@ -122,12 +123,12 @@ class Dying:
 
     depends_on_batch = True
 
-    def __init__(self, system: PredictorSystem, most: int) -> None:
+    def __init__(self, system: PredictorModel, most: int) -> None:
         self.name, self.settings, self.batch_size = system.name, system.settings, system.batch_size
         self._system, self._left = system, most
 
-    def answer(self, cases: Sequence[EvalSample], ask: EvalPrompt) -> Iterator[Output]:
-        for reply in self._system.answer(cases, ask):
+    def answer(self, cases: Sequence[EvalSample], task: Task) -> Iterator[Output]:
+        for reply in self._system.answer(cases, task):
             if not self._left:
                 raise KeyboardInterrupt
             self._left -= 1
@@ -139,10 +140,9 @@ def test_a_benchmark_from_raw_clips(
     layout: Callable[[Path, Sequence[Path]], Benchmark], model: Path, clips: list[Path], tmp_path: Path
 ) -> None:
     benchmark = layout(tmp_path / "data", clips)
-    shorter = EvalPrompt(benchmark.prompt.task, benchmark.prompt.instruction, benchmark.prompt.labels, 5)
-    object.__setattr__(benchmark, "prompt", shorter)
+    benchmark = replace(benchmark, task=replace(benchmark.task, max_new_tokens=5))
     prompt = "evidence" if layout is merr_synth else "train"
-    system = own_system(model, device="cpu", batch_size=2, keep=tmp_path / "features", layout=prompt)
+    system = own_model(model, device="cpu", batch_size=2, keep=tmp_path / "features", layout=prompt)
     whole = evaluate(benchmark, system, num_resamples=QUICK)
     assert whole is not None
     broken = next(
@@ -160,7 +160,7 @@ def test_a_benchmark_from_raw_clips(
     assert resumed is not None
     assert resumed.results == whole.results
     assert [(r.text, r.probabilities) for r in resumed.outputs] == [(r.text, r.probabilities) for r in whole.outputs]
-    again = evaluate(benchmark, load_system(str(out / "predictions.csv")), num_resamples=QUICK)
+    again = evaluate(benchmark, load_model(str(out / "predictions.csv")), num_resamples=QUICK)
     assert again is not None
     assert [(r.metrics, dict(r.counts)) for r in again.results] == [(r.metrics, dict(r.counts)) for r in whole.results]
     system.close()
@@ -191,20 +191,20 @@ def test_rules_a_toy_model_and_a_served_one_in_one_table(
     plans = draw_plans(6, 3, split_shares=shares, labels=("happy", "sad"), size=(120, 90), fps=5.0, seconds=1.0)
     render_dataset(plans, tmp_path / "data")
     benchmark = load_benchmark("merr-synth", tmp_path / "data")
-    benchmark = replace(benchmark, prompt=replace(benchmark.prompt, max_new_tokens=4))
+    benchmark = replace(benchmark, task=replace(benchmark.task, max_new_tokens=4))
     for word in ("happy", "sad"):
         monkeypatch.setitem(scripted_server.BAD_TEXTS, word, word)
     script = ["happy", "sad", "happy", "refusal_field", "happy", "sad"]
     with scripted_server.ScriptedServer(script) as server:
-        served = load_system(f"openai:vlm@{server.base_url}", concurrency=1, frames=1)
-        systems = [load_system("rules"), own_system(model, device="cpu", batch_size=3), served]
+        served = load_model(f"openai:vlm@{server.base_url}", concurrency=1, frames=1)
+        systems = [load_model("rules"), own_model(model, device="cpu", batch_size=3), served]
         for system in systems:
             evaluate(benchmark, system, out=tmp_path / "runs" / system.name, num_resamples=QUICK)
     report = report_of(find_runs([tmp_path / "runs"]), num_resamples=20)
     (section,) = report
-    assert {row.system for row in section.rows if row.is_own} == {"rules", "toy", "vlm"}
-    assert all(row.metrics["uar"].low is not None for row in section.rows if row.is_own)
-    assert section.counts["vlm (tolerant)"]["unanswered: failed"] == 1
+    assert {result.model for result in section.own} == {"rules", "toy", "vlm"}
+    assert all(result.metric("uar").low is not None for result in section.own)
+    assert {result.label: result for result in section.own}["vlm (tolerant)"].counts["unanswered: failed"] == 1
     assert [count for why, count in section.problems["vlm"].items() if why.startswith("refused: ")] == [1]
     pairs = {(one.first.partition(" (")[0], one.second.partition(" (")[0]) for one in section.comparisons}
     assert pairs == {("rules", "toy"), ("rules", "vlm"), ("toy", "vlm")}

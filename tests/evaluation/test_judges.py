@@ -11,10 +11,9 @@ from emotion_llama.chat.model import ScriptedChatModel, load_chat
 from emotion_llama.chat.records import ChatRequest
 from emotion_llama.errors import AnnotationError, InputError
 from emotion_llama.evaluation.cache import JsonlCache
-from emotion_llama.evaluation.judge_answers import SCALES, parse_score
-from emotion_llama.evaluation.judges import Judge, Verdict, load_judge
+from emotion_llama.evaluation.judges import SCALES, Judge, Verdict, load_judge, parse_score
+from emotion_llama.evaluation.models import load_model
 from emotion_llama.evaluation.run import evaluate
-from emotion_llama.evaluation.systems import load_system
 from emotion_llama.evaluation.tasks import load_benchmark
 from emotion_llama.prompts.prompt_files import FIELDS, load_prompt, prompt_hashes
 
@@ -240,7 +239,7 @@ def test_descriptions_are_judged_and_failures_counted(descriptions: Path, tmp_pa
         return "8/10" if "A smile" in text else "6"
 
     chat = Scripted(told)
-    benchmark, system = load_benchmark("csv", descriptions), load_system(str(tmp_path / "p.csv"))
+    benchmark, system = load_benchmark("csv", descriptions), load_model(str(tmp_path / "p.csv"))
     run = evaluate(benchmark, system, judge=Judge(chat, "j"), num_resamples=QUICK, out=tmp_path / "run")
     assert run is not None
     judged, offline = run.results
@@ -272,7 +271,7 @@ def test_synonyms_are_grouped_by_the_judge(tmp_path: Path) -> None:
 
     benchmark = load_benchmark("csv", tmp_path / "clips.csv")
     run = evaluate(
-        benchmark, load_system(str(tmp_path / "p.csv")), judge=Judge(Scripted(told), "j"), num_resamples=QUICK,
+        benchmark, load_model(str(tmp_path / "p.csv")), judge=Judge(Scripted(told), "j"), num_resamples=QUICK,
         parsers=["upstream"],
     )  # fmt: skip
     assert run is not None
@@ -293,7 +292,7 @@ def test_prose_is_reduced_to_words_or_a_sentiment_by_the_judge(tmp_path: Path) -
         return "?" if "bad" in text else '["joyful"]' if "beams" in text else '["sullen"]'
 
     run = evaluate(
-        load_benchmark("csv", tmp_path / "clips.csv"), load_system(str(tmp_path / "p.csv")), num_resamples=QUICK,
+        load_benchmark("csv", tmp_path / "clips.csv"), load_model(str(tmp_path / "p.csv")), num_resamples=QUICK,
         judge=Judge(Scripted(told), "j"),
     )  # fmt: skip
     assert run is not None

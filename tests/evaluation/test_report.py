@@ -6,6 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from confusion import from_confusion
 from rich.cells import cell_len
@@ -13,12 +14,12 @@ from rich.cells import cell_len
 from emotion_llama.errors import InputError
 from emotion_llama.evaluation.comparisons import MCNEMAR, compare_labels, compare_scores
 from emotion_llama.evaluation.metrics.intervals import adjusted
+from emotion_llama.evaluation.models import load_model
 from emotion_llama.evaluation.published import published_tables, table_checks
 from emotion_llama.evaluation.records import EvalResult, Metric
-from emotion_llama.evaluation.report import Row, Section, report_of
+from emotion_llama.evaluation.report import Section, metrics_of, report_of
 from emotion_llama.evaluation.run import evaluate
 from emotion_llama.evaluation.run_folder import EvalRun, SampleRow, read_run
-from emotion_llama.evaluation.systems import load_system
 from emotion_llama.evaluation.tables import by_sentence, shown
 from emotion_llama.evaluation.tasks import load_benchmark
 from emotion_llama.evaluation.tasks.unibench import SETS
@@ -44,7 +45,7 @@ def mer2023(tmp_path_factory: pytest.TempPathFactory) -> tuple[Section, ...]:
     _table(folder / "happy.csv", "name,answer", zip(names, ["happy" if i % 9 else "" for i in range(len(names))]))
     benchmark = load_benchmark("mer2023-semi", folder)
     runs = [
-        evaluate(benchmark, load_system(str(folder / name)), out=folder / name[:3], num_resamples=50)
+        evaluate(benchmark, load_model(str(folder / name)), out=folder / name[:3], num_resamples=50)
         for name in ("Emotion_LLaMA.csv", "happy.csv")
     ]
     read = [read_run(folder / name) for name in ("Emo", "hap")]
@@ -58,20 +59,20 @@ def _table(path: Path, header: str, rows: Any) -> None:
 
 def test_ours_stand_beside_the_published_rows(mer2023: tuple[Section, ...]) -> None:
     (section,) = mer2023
-    own = [row for row in section.rows if row.is_own]
-    assert [(row.system, row.parser) for row in own] == [
+    own = section.own
+    assert [(row.model, row.parser) for row in own] == [
         ("Emotion_LLaMA", "upstream"), ("Emotion_LLaMA", "tolerant"), ("happy", "upstream"), ("happy", "tolerant")
     ]  # fmt: skip
-    assert own[0].metrics["weighted_f1"].value == pytest.approx(0.9035772132511264, abs=1e-15)
-    assert shown(own[0].metrics["weighted_f1"]) == "90.36"
-    printed = {row.system: row.metrics["weighted_f1"].value for row in section.rows if not row.is_own}
+    assert own[0].metric("weighted_f1").value == pytest.approx(0.9035772132511264, abs=1e-15)
+    assert shown(own[0].metric("weighted_f1")) == "90.36"
+    printed = {row.model: row.metric("weighted_f1").value for row in section.results if not row.parser}
     assert printed["Emotion-LLaMA [A,V,T]"] == 0.9036
     assert printed["VAT [A,V]"] == 0.8911
     assert section.columns[0] == section.primary == "weighted_f1"
     assert section.columns[-1].startswith("recall/")
     # 93 of 834 answers are empty: the published rule calls them neutral, the tolerant one counts them.
-    assert section.counts["happy (upstream)"]["neutral by the published rule"] == 93
-    assert section.counts["happy (tolerant)"]["unanswered: empty"] == 93
+    assert own[2].counts["neutral by the published rule"] == 93
+    assert own[3].counts["unanswered: empty"] == 93
 
 
 def test_the_terminal_gets_80_columns(mer2023: tuple[Section, ...]) -> None:
@@ -114,8 +115,7 @@ def test_the_page_asks_nothing_of_any_network(mer2023: tuple[Section, ...]) -> N
 
 def _parts_of(report: tuple[Section, ...]) -> tuple[Any, Any, Any]:
     (section,) = report
-    figures = tuple(figure for name, figure in section.rows[0].metrics.items() if not name.startswith("recall/"))
-    result = EvalResult(section.benchmark, "<b>x</b>", "upstream", figures, {"cases": 834}, {})
+    result = EvalResult(section.benchmark, "<b>x</b>", "upstream", section.results[0].metrics, {"cases": 834}, {})
     return (result,), section.cards["happy"], ()
 
 
@@ -161,6 +161,21 @@ def test_judged_figures_are_compared_where_both_have_one() -> None:
     assert same.p_value == 1.0
     with pytest.raises(InputError, match="no sample has the metric label_overlap in both runs"):
         compare_scores(("a", "judge", first), ("b", "judge", second), "label_overlap")
+
+
+def test_the_report_names_the_rule_that_was_applied(tmp_path: Path) -> None:
+    """Open-vocabulary runs were said to be scored by the last word of the answer, "and neutral where it is none"."""
+    (tmp_path / "ov.csv").write_text('name,words\na,"happy, proud"\n')
+    (tmp_path / "p.csv").write_text("name,answer\na,['glad']\n")
+    (tmp_path / "groups").mkdir()
+    np.save(tmp_path / "groups" / "a.npy", "[['happy', 'glad'], ['proud']]")
+    benchmark = load_benchmark("csv", tmp_path / "ov.csv", groups=tmp_path / "groups")
+    run = evaluate(benchmark, load_model(str(tmp_path / "p.csv")), num_resamples=5)
+    assert run is not None
+    protocol = report_of([run])[0].protocol["p"]
+    assert protocol[0].startswith("upstream: the published rule for lists")
+    assert not any("last word" in sentence for sentence in protocol)
+    assert any(sentence.startswith("groups of synonyms: stored") for sentence in protocol)
 
 
 def test_several_tests_are_adjusted_after_holm() -> None:
@@ -213,7 +228,7 @@ def test_judged_figures_are_printed_as_they_are() -> None:
 def test_runs_of_one_name_are_numbered_and_benchmarks_kept_apart() -> None:
     report = report_of([run("a", judge=JUDGE), run("a", judge=JUDGE), run("a", judge=JUDGE, benchmark="emer 2")])
     assert [section.benchmark for section in report] == ["emer 1", "emer 2"]
-    assert [row.system for row in report[0].rows if row.is_own] == ["a #1", "a #2"]
+    assert [result.model for result in report[0].own] == ["a #1", "a #2"]
     with pytest.raises(InputError, match="there are no runs to report"):
         report_of([])
 
@@ -242,17 +257,18 @@ def test_the_two_rows_whose_uar_is_no_mean_are_named() -> None:
             r", (.+): the printed UAR ([\d.]+) is not .*\(([\d.]+)\)", line
         ).groups()  # type: ignore[union-attr]
         table = next(
-            t for t in published_tables().values() if t.benchmark == "dfew" and system in t.rows and t.name in line
+            t
+            for t in published_tables().values()
+            if t["benchmark"] == "dfew" and system in t["rows"] and t["name"] in line
         )
-        recalls = [v for name, v in zip(table.figures, table.rows[system]) if name.startswith("recall/")]
+        recalls = [v for name, v in zip(table["figures"], table["rows"][system]) if name.startswith("recall/")]
         assert float(recomputed) == pytest.approx(sum(recalls) / 7, abs=0.005)
         assert abs(float(printed) - sum(recalls) / 7) > 0.02
     assert table_checks(published_tables()["emer"]) == ()
 
 
 def test_a_row_shows_its_figures() -> None:
-    row = Row("x", "", {"ece": Metric("ece", 0.125)}, is_own=False)
-    assert shown(row.metrics["ece"]) == "12.50"
+    assert shown(Metric("ece", 0.125)) == "12.50"
     assert shown(Metric("log_loss", 1.5)) == "1.50"
     assert shown(Metric("uar", 0.5, 0.4, 0.6), with_interval=True) == "50.00 [40.0, 60.0]"
 
@@ -273,11 +289,11 @@ def test_nine_sets_have_a_mean_beside_the_published_ones(mer2023: tuple[Section,
     report = report_of([*runs, unibench_run(card, "meld", 0.9, "other")], num_resamples=5)
     section = report[-1]
     assert section.columns == ("mean", *SETS)
-    ours, other, *printed = section.rows
-    assert ours.metrics["mean"].value == pytest.approx(0.4)
-    assert (ours.metrics["meld"].value, ours.metrics["meld"].high) == (0.2, pytest.approx(0.3))
-    assert "mean" not in other.metrics
-    assert {row.system: shown(row.metrics["mean"]) for row in printed}["AffectGPT"] == "74.77"
+    ours, other, *printed = section.results
+    assert ours.metric("mean").value == pytest.approx(0.4)
+    assert (ours.metric("meld").value, ours.metric("meld").high) == (0.2, pytest.approx(0.3))
+    assert "mean" not in metrics_of(other)
+    assert {row.model: shown(row.metric("mean")) for row in printed}["AffectGPT"] == "74.77"
     told = " ".join(render_report_text(report).split())
     assert "ours (tolerant) 40.00" in told
     assert "other (tolerant): no mean: MER-UniBench's mean is over nine sets; missing: mer2023, mer2024," in told

@@ -23,13 +23,14 @@ from emotion_llama.evaluation.cache import (
     row_of_output,
     sample_keys,
 )
-from emotion_llama.evaluation.records import EvalPrompt, EvalSample, FileProblem, Output, Truth
+from emotion_llama.evaluation.models import load_model
+from emotion_llama.evaluation.records import EvalSample, FileProblem, Output, Truth
 from emotion_llama.evaluation.run import evaluate
 from emotion_llama.evaluation.run_folder import find_runs, read_run
 from emotion_llama.evaluation.shards import Shard, shard_of_environment
-from emotion_llama.evaluation.systems import load_system
 from emotion_llama.evaluation.tasks import load_benchmark
 from emotion_llama.evaluation.tasks.base import Benchmark
+from emotion_llama.predictors.base import Task
 
 QUICK = 20
 WORDS = ("happy", "sad", "angry", "neutral")
@@ -62,7 +63,7 @@ class Scripted:
         self.asked: list[str] = []
         self.settings: dict[str, object] = {"system": "scripted", "seed": 1}
 
-    def answer(self, cases: Sequence[EvalSample], ask: EvalPrompt) -> Iterator[Output]:
+    def answer(self, cases: Sequence[EvalSample], task: Task) -> Iterator[Output]:
         for case in cases:
             if self.die_after is not None and len(self.asked) >= self.die_after:
                 raise KeyboardInterrupt
@@ -144,7 +145,7 @@ def test_the_same_predictions_from_a_file_score_the_same(table: Path, tmp_path: 
     texts = {"c0": "The person is sad.", "c1": "", "c2": "!no face was found", "c3": "Happy", "c4": "angry, \n not sad"}
     first = evaluate(benchmark(table), Scripted(texts), out=tmp_path / "run")
     assert first is not None
-    file = load_system(str(tmp_path / "run" / "predictions.csv"))
+    file = load_model(str(tmp_path / "run" / "predictions.csv"))
     second = evaluate(benchmark(table), file)
     assert second is not None
     assert [r.parser for r in second.results] == ["upstream", "tolerant", "likelihood"]
@@ -254,7 +255,7 @@ def test_the_card_says_what_the_run_was(table: Path, tmp_path: Path) -> None:
     assert card == run.card
     about = card["benchmark"]
     assert (about["name"], about["kind"], about["cases"], about["limit"]) == ("csv", "label", 4, 4)
-    assert about["ask"]["labels"] == list(benchmark(table).prompt.labels)
+    assert about["ask"]["labels"] == list(benchmark(table).task.labels)
     assert "emotion" in about["ask"]["instruction"]
     assert card["system"]["settings"] == {"system": "scripted", "seed": 1}
     assert len(card["system"]["settings_sha256"]) == 64
@@ -295,34 +296,23 @@ def test_runs_that_cannot_be(table: Path, tmp_path: Path) -> None:
     blind = Scripted()
     blind.needs_clips = False
     with pytest.raises(InputError, match="csv cannot be evaluated: data: no media file of c0"):
-        evaluate(replace(whole, source=Source(whole.samples(), no_clips)), Scripted())
+        evaluate(whole, Scripted(), file_problems=[no_clips])
     with pytest.raises(InputError, match=r"csv cannot be evaluated: labels\.txt: every label is 'neutral'"):
-        evaluate(replace(whole, source=Source(whole.samples(), no_labels)), blind)
-    run = evaluate(replace(whole, source=Source(whole.samples(), no_clips)), blind, num_resamples=QUICK)
+        evaluate(whole, blind, file_problems=[no_labels])
+    run = evaluate(whole, blind, num_resamples=QUICK, file_problems=[no_clips])
     assert run is not None
     assert run.file_problems == (no_clips,)
     with pytest.raises(InputError, match="csv has no samples in"):
-        evaluate(replace(whole, source=Source([])), Scripted())
-
-
-class Source:
-    def __init__(self, cases: list[EvalSample], *problems: FileProblem) -> None:
-        self._cases, self._problems = cases, list(problems)
-
-    def check(self) -> list[FileProblem]:
-        return self._problems
-
-    def samples(self) -> list[EvalSample]:
-        return self._cases
+        evaluate(replace(whole, tables=[{"clips.csv": lambda path: iter(())}]), Scripted(), file_problems=[])
 
 
 def test_a_system_that_answers_out_of_order_is_refused(table: Path) -> None:
     class Wrong(Scripted):
-        def answer(self, cases: Sequence[EvalSample], ask: EvalPrompt) -> Iterator[Output]:
-            return iter(list(super().answer(cases, ask))[::-1])
+        def answer(self, cases: Sequence[EvalSample], task: Task) -> Iterator[Output]:
+            return iter(list(super().answer(cases, task))[::-1])
 
     with pytest.raises(InputError, match="gave 2 outputs for 2 samples, or not in their order"):
-        collect(Wrong(), benchmark(table).samples(), EvalPrompt("emotion"), None)
+        collect(Wrong(), benchmark(table).samples(), Task("emotion"), None)
 
 
 def test_a_run_is_read_back_strictly(table: Path, tmp_path: Path) -> None:
@@ -392,7 +382,7 @@ def test_replies_survive_the_file(tmp_path: Path) -> None:
     ):
         assert output_of_row(json.loads(json.dumps(row_of_output(reply)))) == reply
     case = EvalSample("a", Truth(label="sad"))
-    cache = OutputCache(tmp_path, Scripted(), EvalPrompt("emotion"), {"a": "k"})
+    cache = OutputCache(tmp_path, Scripted(), Task("emotion"), {"a": "k"})
     assert case not in cache
     cache.add([case], [Output("a", "x")])
     assert cache.get(case) == Output("a", "x")
@@ -414,8 +404,8 @@ def test_what_a_quicker_process_answers_meanwhile_is_not_counted_as_known(table:
     def evaluate_as_second() -> object:
         bench, system = benchmark(table), Scripted()
         cases = bench.samples()
-        with_cache = OutputCache(tmp_path / "run", system, bench.prompt, sample_keys(cases), writer=1)
-        collect(system, cases, bench.prompt, with_cache, shard=Shard(1, 2))
+        with_cache = OutputCache(tmp_path / "run", system, bench.task, sample_keys(cases), writer=1)
+        collect(system, cases, bench.task, with_cache, shard=Shard(1, 2))
         with_cache.close()
         return system.asked
 

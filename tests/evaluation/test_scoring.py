@@ -5,40 +5,21 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 from confusion import from_confusion
 
 from emotion_llama.errors import InputError
-from emotion_llama.evaluation.metrics.words import (
-    emotion_wheels,
-    group_by_first,
-    hit_rate,
-    named_in,
-    named_overlap,
-    set_level,
-)
-from emotion_llama.evaluation.records import EvalPrompt, EvalResult, EvalSample, FileProblem, Metric, Output, Truth
+from emotion_llama.evaluation.metrics.words import named_in, named_overlap
+from emotion_llama.evaluation.records import EvalResult, EvalSample, Metric, Output, Truth
 from emotion_llama.evaluation.scoring import outputs_by_sample, score_outputs
 from emotion_llama.evaluation.tasks.base import Benchmark
 from emotion_llama.evaluation.tasks.wheels import WheelFiles
 from emotion_llama.labels import DFEW7, MER6, MERR9
+from emotion_llama.predictors.base import Task
 
-
-class NoFiles:
-    def check(self) -> list[FileProblem]:
-        return []
-
-    def samples(self) -> list[EvalSample]:
-        return []
-
-
-SIX = Benchmark(
-    "test", "1", "label", EvalPrompt("emotion"), Path(), "weighted_f1", NoFiles(), "label", MERR9, MER6
-)  # fmt: skip
+SIX = Benchmark("test", "1", "label", "weighted_f1", Task("emotion"), Path(), [], asked=MERR9, scored=MER6)
 GROUPS, SENTIMENT, DESCRIPTIONS = (
-    replace(SIX, kind=kind, metric=metric, asked=None, scored=None)
-    for kind, metric in (("words", "groups"), ("sentiment", "sentiment"), ("description", "description"))
+    replace(SIX, metric=metric, asked=None, scored=None) for metric in ("groups", "sentiment", "description")
 )
 
 
@@ -59,7 +40,7 @@ def scored(
     **options: Any,
 ) -> EvalResult:
     return score_outputs(
-        benchmark, samples, outputs.values(), parser, system="someone", num_resamples=num_resamples, **options
+        benchmark, samples, outputs.values(), parser, model="someone", num_resamples=num_resamples, **options
     )
 
 
@@ -191,7 +172,7 @@ def test_grouped_synonyms_by_hand() -> None:
     assert value(result, "set_recall") == pytest.approx(0.5)
     assert value(result, "average") == pytest.approx(0.5)
     assert result.counts["not grouped"] == 1
-    assert result.counts["told no word"] == 1
+    assert result.counts["predicted no word"] == 1
     assert result.counts["unanswered: no reply"] == 1
 
 
@@ -291,6 +272,9 @@ def test_broken_clips_count_as_failed() -> None:
         (GROUPS, worded(("sad",)), {"groups": {"x": [["sad"]]}}, "for none of 1 samples"),
         (wheels_of(tiny_wheels(), 1), labelled("sad"), {}, "its truth is no list of words"),
         (SENTIMENT, labelled("sad"), {}, "its truth is no sentiment"),
+        (SENTIMENT, [EvalSample("c0", Truth(sentiment=0.0))], {}, "other than 0"),
+        (wheels_of(tiny_wheels(), 1), worded(("neutral",)), {}, "names a known emotion group"),
+        (hits_of(tiny_wheels()), labelled("neutral"), {}, "names a known emotion group"),
         (DESCRIPTIONS, labelled("sad"), {}, "compared by offline or judge"),
         (DESCRIPTIONS, labelled("sad"), {"parser": "offline"}, "its truth is no description"),
     ],
@@ -319,34 +303,3 @@ def test_replies_have_to_fit_the_cases() -> None:
         outputs_by_sample([cases[0], cases[0]], [])
     with pytest.raises(InputError, match="no samples to score"):
         outputs_by_sample([], [])
-
-
-def test_figures_of_drawn_clips_are_those_of_the_metrics() -> None:
-    # Intervals need figures of any draw of clips, from figures of single clips; over all clips these are the metrics.
-    rng = np.random.default_rng(1)
-    words = [f"w{i}" for i in range(60)]
-    wheels = tuple(
-        (
-            {w: f"{rng.integers(6)}" for w in words if rng.random() < 0.7},
-            {w: f"{rng.integers(30)}" for w in words if rng.random() < 0.7},
-        )
-        for _ in range(5)
-    )
-    files = WheelFiles({w: [w] for w in words}, {w: [w] for w in words}, wheels, "2026")
-    truth = [tuple(rng.choice(words, rng.integers(1, 5)).tolist()) for _ in range(200)]
-    told = [tuple(dict.fromkeys(rng.choice(words, rng.integers(0, 5)).tolist())) for _ in truth]
-    replies = say(*[str(list(t)) for t in told])
-    ew = scored(wheels_of(files, 1, 2), worded(*truth), replies, "upstream")
-    levels = [emotion_wheels(truth, told, files.groupings(level)) for level in (1, 2)]
-    assert value(ew, "ew") == pytest.approx(np.mean([level["f1"] for level in levels]), abs=1e-12)
-    assert value(ew, "ew_recall") == pytest.approx(np.mean([level["recall"] for level in levels]), abs=1e-12)
-    hit = scored(hits_of(files), labelled(*[t[0] for t in truth]), replies, "upstream")
-    whole = hit_rate([t[0] for t in truth], told, files.groupings(1))
-    assert value(hit, "hit") == pytest.approx(whole["hit"], abs=1e-12)
-    assert value(hit, "hit_precision") == pytest.approx(whole["precision"], abs=1e-12)
-    groups = {f"c{i}": [rng.permutation(words)[:10].tolist()] for i in range(200)}
-    grouped = scored(GROUPS, worded(*truth), replies, "upstream", groups=groups)
-    rules = [group_by_first(group) for group in groups.values()]
-    assert value(grouped, "average") == pytest.approx(
-        set_level(truth, told, rules, skip_empty_truth=False)["average"], abs=1e-12
-    )

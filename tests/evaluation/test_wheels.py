@@ -65,6 +65,14 @@ def test_spreadsheets_lead_from_forms_to_groups(tmp_path: Path) -> None:
         files.groupings(3)
 
 
+def test_a_base_word_is_a_form_of_itself(tmp_path: Path) -> None:
+    """The official mapping of 2025 has 7,386 forms, ours had 7,385: one base word's row does not list itself."""
+    write_spreadsheets(tmp_path, {**FORMS, "glad": "gladly"})
+    files = load_wheels(tmp_path)
+    assert files.groupings(1)[0]("glad") == "happy"
+    assert set(files.bases) == {"silly", "silliness", "cheeky", "jealous", "envious", "glad", "gladly"}
+
+
 def test_the_wrong_form_of_2025_is_told(tmp_path: Path) -> None:
     write_spreadsheets(tmp_path, {**FORMS, "fearless": "fearless,fear"})
     assert load_wheels(tmp_path).version == "2025"

@@ -25,7 +25,7 @@ sys.path.insert(0, str(Path(__file__).parent))  # nano_text, where this file is 
 
 from nano_text import markdown
 
-from emotion_llama.evaluation.metrics.calibration import calibration, fit_temperature
+from emotion_llama.evaluation.metrics.classification import calibration, fit_temperature
 from emotion_llama.evaluation.metrics.intervals import NUM_RESAMPLES, Interval, adjusted
 from emotion_llama.prompts.answer_parser import parse_tolerant
 from emotion_llama.rules.scoring import predict_by_rules

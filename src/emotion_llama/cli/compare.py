@@ -5,14 +5,10 @@ from __future__ import annotations
 import argparse
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from emotion_llama.cli.common import begin_file, complain, shown
 from emotion_llama.cli.options import Verbs, add_verb
 from emotion_llama.errors import InputError
-
-if TYPE_CHECKING:
-    from emotion_llama.evaluation.records import System
 
 EXAMPLES = """examples:
   emotion-llama compare talk.mp4 --models rules,emotion-llama-7b/
@@ -20,8 +16,8 @@ EXAMPLES = """examples:
       --models rules,emotion-llama-7b/,openai:qwen2.5-vl@http://localhost:8000/v1
 
 Models are named as in 'emotion-llama eval'. The page holds frames of the clip:
-mind to whom you give it."""
-MOST_FRAMES = 4
+it contains images of faces: share with care."""
+MAX_FRAMES = 4
 
 
 def add_parser(verbs: Verbs) -> None:
@@ -36,31 +32,31 @@ def add_parser(verbs: Verbs) -> None:
     )
     add = parser.add_argument
     add("clip", type=Path, metavar="CLIP", help="a video or sound file")
-    add("--models", required=True, metavar="A,B,C", help="who is asked, separated by commas")
+    add("--models", required=True, metavar="A,B,C", help="names of models, separated by commas")
     add("--subtitle", metavar="TEXT", help="what is said (default: a subtitle file beside the clip)")
     add("--html", type=Path, metavar="FILE", help="write a page")
 
 
 def run(args: argparse.Namespace) -> int:
     """Compare; 0 when every model gave a label, else 1."""
-    from emotion_llama.evaluation.systems import load_system
+    from emotion_llama.evaluation.models import load_model
     from emotion_llama.report.compare import compare_clip, render_comparison_text, words_of
 
     names = [name.strip() for name in args.models.split(",") if name.strip()]
     if not names:
-        raise InputError("--models names nobody; give such as rules,emotion-llama-7b/")
+        raise InputError("--models names no model; give such as rules,emotion-llama-7b/")
     if args.html is not None:
         begin_file("--html", args.html)
     words = words_of(args.clip, args.subtitle)
-    systems = [load_system(name) for name in names]
-    for system in systems:
-        if (host := getattr(system, "sends_to", None)) is not None:
-            complain(f"pictures, sound and words of the clip leave this machine: they are sent to {host}")
+    models = [load_model(name) for name in names]
+    for model in models:
+        if (host := getattr(model, "sends_to", None)) is not None:
+            complain(f"images, audio and transcript of the clip leave this machine: they are sent to {host}")
     try:
-        found = compare_clip(args.clip, systems, words=words)
+        found = compare_clip(args.clip, models, words=words)
     finally:
-        for system in systems:
-            _close(system)
+        for model in models:
+            model.close()
     if args.html is None:
         text = render_comparison_text(found, colour=sys.stdout.isatty(), encoding=sys.stdout.encoding)
         sys.stdout.write(text)
@@ -70,13 +66,7 @@ def run(args: argparse.Namespace) -> int:
         from emotion_llama.report.compare import render_comparison_page
 
         clip = probe(args.clip, warn=lambda line: None)
-        pictures = () if clip.video is None else clip_pictures(clip, MOST_FRAMES, 480)
+        pictures = () if clip.video is None else clip_pictures(clip, MAX_FRAMES, 480)
         args.html.write_text(render_comparison_page(found, pictures), encoding="utf-8")
         sys.stdout.write(f"{shown(args.html)}\n")
     return 0 if all(side.label is not None for side in found.sides) else 1
-
-
-def _close(system: System) -> None:
-    close = getattr(system, "close", None)
-    if close is not None:
-        close()

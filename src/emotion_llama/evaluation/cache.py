@@ -15,9 +15,10 @@ from pathlib import Path
 from typing import IO, Any
 
 from emotion_llama.errors import InputError
-from emotion_llama.evaluation.records import EvalPrompt, EvalSample, Output, System, is_passing
+from emotion_llama.evaluation.records import EvalSample, Model, Output, is_passing
 from emotion_llama.evaluation.shards import Shard
 from emotion_llama.files import make_folder
+from emotion_llama.predictors.base import Task
 
 Progress = Callable[[int, int], None]  # outputs so far, samples in all
 
@@ -166,20 +167,18 @@ def data_sha256(samples: Sequence[EvalSample], keys: Mapping[str, str]) -> str:
 
 
 class OutputCache:
-    """Outputs by sample, of one model with its settings and one prompt.
+    """Outputs by sample, of one model with its settings and one task.
 
     Args:
         folder: of the run.
-        system: the model; its settings are part of every key.
-        prompt: likewise.
+        model: its settings are part of every key.
+        task: likewise.
         keys: of `sample_keys`.
         writer: number of this process.
     """
 
-    def __init__(
-        self, folder: Path, system: System, prompt: EvalPrompt, keys: Mapping[str, str], *, writer: int = 0
-    ) -> None:
-        self.settings_sha256 = hash_of(system.settings, prompt_json(prompt))
+    def __init__(self, folder: Path, model: Model, task: Task, keys: Mapping[str, str], *, writer: int = 0) -> None:
+        self.settings_sha256 = hash_of(model.settings, task_json(task))
         self._rows = JsonlCache(folder, "replies", writer=writer)
         self._keys = keys
 
@@ -209,9 +208,9 @@ class OutputCache:
 
 
 def collect(
-    system: System,
+    model: Model,
     samples: Sequence[EvalSample],
-    prompt: EvalPrompt,
+    task: Task,
     cache: OutputCache | None,
     *,
     shard: Shard | None = None,
@@ -223,9 +222,9 @@ def collect(
     output may depend on its batch (half precision), a resumed run makes the same batches and gives the same metrics.
 
     Args:
-        system: the model.
+        model: what answers.
         samples: all samples of the run.
-        prompt: what is asked.
+        task: what is asked.
         cache: where outputs are kept; None keeps none.
         shard: which process this is.
         progress: called with the number of outputs so far.
@@ -233,21 +232,21 @@ def collect(
     Raises:
         InputError: the model answers out of order, or not every sample.
     """
-    size = max(1, system.batch_size)
+    size = max(1, model.batch_size)
     blocks = [list(samples[i : i + size]) for i in range(0, len(samples), size)]
     own = blocks if shard is None else shard.own(blocks)
     total = sum(map(len, own))
-    whole = bool(getattr(system, "depends_on_batch", False))
+    whole = bool(getattr(model, "depends_on_batch", False))
     found: dict[str, Output] = {}
     for block in own:
         known = {one.sample_id: kept for one in block if cache is not None and (kept := cache.get(one)) is not None}
         left = [one for one in block if one.sample_id not in known]
         if left:
             asked = block if whole else left
-            outputs = list(system.answer(asked, prompt))
+            outputs = list(model.answer(asked, task))
             if [output.sample_id for output in outputs] != [one.sample_id for one in asked]:
                 raise InputError(
-                    f"{system.name} gave {len(outputs)} outputs for {len(asked)} samples, or not in their order"
+                    f"{model.name} gave {len(outputs)} outputs for {len(asked)} samples, or not in their order"
                 )
             fresh = {output.sample_id: output for output in outputs}
             if cache is not None:
@@ -259,14 +258,17 @@ def collect(
     return found
 
 
-def prompt_json(prompt: EvalPrompt) -> dict[str, object]:
-    """The prompt as JSON values, with the instruction that is really given."""
+def task_json(task: Task) -> dict[str, object]:
+    """The task as JSON values, with the instruction that is really given."""
     from emotion_llama.prompts.tasks import pick_instruction, task_named
 
-    instruction = prompt.instruction
-    if instruction is None and task_named(prompt.task).pool is not None:
-        instruction = pick_instruction(prompt.task)
-    return {**vars(prompt), "instruction": instruction, "labels": list(prompt.labels)}
+    instruction = task.instruction
+    if instruction is None and task_named(task.name).pool is not None:
+        instruction = pick_instruction(task.name)
+    return {
+        "task": task.name, "instruction": instruction, "labels": list(task.labels),
+        "max_new_tokens": task.max_new_tokens,
+    }  # fmt: skip
 
 
 def row_of_output(output: Output) -> dict[str, Any]:

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import combinations
 
 import numpy as np
 
 from emotion_llama.errors import InputError
-from emotion_llama.evaluation.metrics.classification import label_score
+from emotion_llama.evaluation.metrics.classification import LABEL_METRICS, label_score
 from emotion_llama.evaluation.metrics.intervals import NUM_RESAMPLES, Interval, bootstrap, mcnemar
-from emotion_llama.evaluation.run_folder import SampleRow
+from emotion_llama.evaluation.run_folder import EvalRun, SampleRow
 
 MCNEMAR, SIGNED_RANK = "McNemar, exact", "Wilcoxon signed-rank"
+MAX_PAIRED = 4  # runs that are all compared with each other; of more, each is compared with the first
 Side = tuple[str, str, Sequence[SampleRow]]  # name of a run, parser, rows
 
 
@@ -39,6 +41,38 @@ class Comparison:
     only_first: int
     only_second: int
     num_samples: int
+
+
+def compare_runs(
+    runs: Sequence[EvalRun], primary: str, *, num_resamples: int = NUM_RESAMPLES
+) -> tuple[list[Comparison], list[str]]:
+    """Runs of one benchmark in pairs, and why some pairs are not compared; of many runs, each with the first."""
+    pairs = list(combinations(runs, 2)) if len(runs) <= MAX_PAIRED else [(runs[0], other) for other in runs[1:]]
+    found, not_compared = [], []
+    for first, second in pairs:
+        try:
+            found += _compare_two(first, second, primary, num_resamples)
+        except InputError as error:  # noqa: PERF203 - at most a few pairs
+            not_compared.append(f"{first.name} and {second.name}: {error}")
+    return found, not_compared
+
+
+def _compare_two(first: EvalRun, second: EvalRun, primary: str, num_resamples: int) -> list[Comparison]:
+    """The tests of a pair by the parsers that both have; where there is none, by the last of each."""
+    ours, theirs = ([result.parser for result in run.results] for run in (first, second))
+    shared = [(parser, parser) for parser in ours if parser in theirs]
+    found = []
+    for one, other in shared or [(ours[-1], theirs[-1])]:
+        sides = (first.name, one, first.rows), (second.name, other, second.rows)
+        if one == "judge" and other == "judge":
+            names = dict.fromkeys(name for row in first.rows for name in row.scores.get("judge", {}))
+            found += [compare_scores(*sides, name, num_resamples=num_resamples) for name in names]
+        elif any(one in row.answers for row in first.rows) and any(other in row.answers for row in second.rows):
+            metric = primary if primary in LABEL_METRICS else "accuracy"
+            found.append(compare_labels(*sides, metric, num_resamples=num_resamples))
+    if not found:
+        raise InputError("paired tests are made of labels and of judged scores; compare the intervals instead")
+    return found
 
 
 def compare_labels(first: Side, second: Side, metric: str, *, num_resamples: int = NUM_RESAMPLES) -> Comparison:

@@ -8,18 +8,19 @@ What needs no model is the parser "offline" of descriptions: shared cues and lab
 from __future__ import annotations
 
 import json
+import re
 import statistics
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal
 
 from emotion_llama.chat.model import ChatModel, load_chat
 from emotion_llama.chat.records import Answer, ChatRequest
 from emotion_llama.errors import AnnotationError, InputError
 from emotion_llama.evaluation.cache import JsonlCache, hash_of
-from emotion_llama.evaluation.judge_answers import SCALES, groups_of, parse_score, read_sentiment, read_words
+from emotion_llama.evaluation.metrics.words import SENTIMENTS
 from emotion_llama.evaluation.parsers import check_parser, parse_words
 from emotion_llama.evaluation.records import EvalSample, Output, is_passing
 from emotion_llama.evaluation.scoring_words import description_pairs
@@ -30,7 +31,21 @@ Aspect = Literal["clue_overlap", "label_overlap"]
 AT_ONCE = 32  # questions between two writes to the cache
 ASPECTS: tuple[Aspect, ...] = ("clue_overlap", "label_overlap")
 Pair = tuple[str, str]  # what is compared: the reference's text and the model's
-Reading = Callable[[str], Any]  # from a reply's text to its value, a JSON value; AnnotationError where it is none
+# From a reply's text to its value, a JSON value; AnnotationError where it is none.
+ParseReply = Callable[[str], Any]
+# The value of a reply (None where there is none), the replies as they came, and why there is no value.
+Parsed = tuple[Any, tuple[str, ...], str | None]
+# Lowest and highest score. The published judge's prompt says 1 to 10, the project page 0 to 10.
+SCALES: dict[str, tuple[float, float]] = {"1-10": (1, 10), "0-10": (0, 10)}
+
+_THINK = re.compile(r"\A\s*<think(?:ing)?>.*?(?:</think(?:ing)?>|\Z)", re.DOTALL | re.IGNORECASE)
+_NUMBER = r"[-+]?\d+(?:[.,]\d+)?"
+_OF = rf"(?:\s*(?:/|out of|of)\s*(?P<of>{_NUMBER}))?"
+_NAMED = re.compile(rf"\b(?:score|rating|overlap)\b[\s:=\-]*(?:is|of|as)?[\s:=]*(?P<n>{_NUMBER}){_OF}", re.IGNORECASE)
+_FIRST = re.compile(rf"\A(?P<n>{_NUMBER}){_OF}(?P<after>.*)", re.DOTALL | re.IGNORECASE)
+_SHARE = re.compile(rf"(?<![\d.,/])(?P<n>{_NUMBER})\s*(?:/|out of)\s*(?P<of>{_NUMBER})", re.IGNORECASE)
+# "1" that begins a list ("1. The clues"), a range ("7-8") or a count ("3 clues"), and is no score.
+_NO_SCORE = re.compile(r"\s*(?:[.)]\s*\S|[-–~]\s*\d|%|[a-z])", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
@@ -117,55 +132,56 @@ class Judge:
             else:
                 rows.append(row)
                 values += [{"truth": pair[0], "answer": pair[1], "low": f"{low:g}", "high": f"{high:g}"}] * self.votes
-        heard = self._each(aspect, values, lambda text: parse_score(text, low, high))
+        parsed = self._each(aspect, values, lambda text: parse_score(text, low, high))
         for place, row in enumerate(rows):
-            verdicts[row] = _median(heard[place * self.votes : (place + 1) * self.votes])
+            verdicts[row] = _median(parsed[place * self.votes : (place + 1) * self.votes])
         return [verdicts[row] for row in range(len(pairs))]
 
     def extract_words(self, texts: Sequence[str]) -> list[tuple[str, ...] | None]:
         """The emotion words of each text; None where the judge gives no usable answer."""
-        heard = self._each("extract", [{"answer": text} for text in texts], read_words)
-        return [None if one.value is None else tuple(one.value) for one in heard]
+        parsed = self._each("extract", [{"answer": text} for text in texts], parse_word_reply)
+        return [None if value is None else tuple(value) for value, _, _ in parsed]
 
     def group_words(self, words: Sequence[Sequence[str]]) -> list[tuple[tuple[str, ...], ...] | None]:
         """Groups of the same meaning, of every word of each list; None where the judge gives no usable answer."""
         some = [row for row, listed in enumerate(words) if listed]
         values = [{"answer": ", ".join(words[row])} for row in some]
-        heard = dict(zip(some, self._each_by("group", values, [groups_of(words[row]) for row in some])))
-        found: list[tuple[tuple[str, ...], ...] | None] = []
-        for row in range(len(words)):
-            groups = heard[row].value if row in heard else []
-            found.append(None if groups is None else tuple(tuple(group) for group in groups))
+        parsed = self._each_by("group", values, [group_parser(words[row]) for row in some])
+        found: list[tuple[tuple[str, ...], ...] | None] = [()] * len(words)
+        for row, (groups, _, _) in zip(some, parsed):
+            found[row] = None if groups is None else tuple(tuple(group) for group in groups)
         return found
 
     def sentiments(self, words: Sequence[Sequence[str]]) -> list[str | None]:
         """Positive, negative or neutral for each list of words; None where the judge gives no usable answer."""
         values = [{"answer": json.dumps(list(some), ensure_ascii=False)} for some in words]
-        return [one.value for one in self._each("sentiment", values, read_sentiment)]
+        return [value for value, _, _ in self._each("sentiment", values, parse_sentiment_reply)]
 
     # --- asking -----------------------------------------------------------------------------------------------------
 
     def _as_words(self, pairs: Sequence[Pair]) -> list[Pair | Verdict]:
         """Each pair as two lists of words, or a verdict where the words cannot be had."""
         texts = list(dict.fromkeys(text for pair in pairs for text in pair))
-        heard = dict(zip(texts, self._each("extract", [{"answer": text} for text in texts], read_words)))
+        parsed = dict(zip(texts, self._each("extract", [{"answer": text} for text in texts], parse_word_reply)))
         found: list[Pair | Verdict] = []
         for pair in pairs:
-            sides = [heard[text] for text in pair]
-            raw = tuple(reply for side in sides for reply in side.raw)
-            wrong = next((side.problem for side in sides if side.value is None), None)
+            sides = [parsed[text] for text in pair]
+            wrong = next((problem for value, _, problem in sides if value is None), None)
             if wrong is not None:
+                raw = tuple(reply for _, replies, _ in sides for reply in replies)
                 found.append(Verdict(None, raw, problem=f"{wrong} (words of a text)"))
             else:
-                truth, answer = (", ".join(side.value or ()) or "none" for side in sides)
+                truth, answer = (", ".join(value) or "none" for value, _, _ in sides)
                 found.append((truth, answer))
         return found
 
-    def _each(self, prompt_name: str, values: Sequence[Mapping[str, str]], read: Reading) -> list[_Heard]:
-        """What is heard to one prompt, filled in as often as there are values; the same values are several votes."""
-        return self._each_by(prompt_name, values, [read] * len(values))
+    def _each(self, prompt_name: str, values: Sequence[Mapping[str, str]], parse: ParseReply) -> list[Parsed]:
+        """The replies to one prompt, filled in as often as there are values; the same values are several votes."""
+        return self._each_by(prompt_name, values, [parse] * len(values))
 
-    def _each_by(self, prompt_name: str, values: Sequence[Mapping[str, str]], reads: Sequence[Reading]) -> list[_Heard]:
+    def _each_by(
+        self, prompt_name: str, values: Sequence[Mapping[str, str]], parsers: Sequence[ParseReply]
+    ) -> list[Parsed]:
         prompt, again = (load_prompt("judge", name, self._folder) for name in (prompt_name, "again"))
         votes: Counter[str] = Counter()
         keys: list[str] = []
@@ -173,19 +189,23 @@ class Judge:
             of_one = hash_of(prompt_name, one, self.settings)
             votes[of_one] += 1
             keys.append(f"{of_one} {votes[of_one]}")
-        found = {k: _Heard.of_row(self._cache.get(k)) for k in keys if self._cache is not None and k in self._cache}
+        found: dict[str, Parsed] = {}
+        for key in keys:
+            if self._cache is not None and (row := self._cache.get(key)) is not None:
+                found[key] = row["value"], tuple(row["raw"]), row["problem"]
         left = [row for row, key in enumerate(keys) if key not in found]
         for begin in range(0, len(left), AT_ONCE):
             some = left[begin : begin + AT_ONCE]
             raws: list[list[str]] = [[] for _ in some]
             asked = [
-                self._question(prompt.filled(values[row]), prompt.sha256, again.filled, reads[row], raw)
+                self._question(prompt.filled(values[row]), prompt.sha256, again.filled, parsers[row], raw)
                 for row, raw in zip(some, raws)
             ]
-            fresh = {keys[row]: _heard(one, raw) for row, one, raw in zip(some, self._chat.ask(asked), raws)}
+            fresh = {keys[row]: _parsed(one, raw) for row, one, raw in zip(some, self._chat.ask(asked), raws)}
             if self._cache is not None:
                 # What a busy server did not answer is asked again next time.
-                self._cache.add([(key, one._asdict()) for key, one in fresh.items() if not is_passing(one.problem)])
+                kept = {key: one for key, one in fresh.items() if not is_passing(one[2])}
+                self._cache.add([(key, dict(zip(("value", "raw", "problem"), one))) for key, one in kept.items()])
             found |= fresh
         return [found[key] for key in keys]
 
@@ -194,43 +214,113 @@ class Judge:
         texts: tuple[str | None, str],
         sha256: str,
         again: Callable[[Mapping[str, str]], tuple[str | None, str]],
-        read: Callable[[str], Any],
+        parse: ParseReply,
         raw: list[str],
     ) -> ChatRequest:
-        def reading(text: str) -> dict[str, object]:
+        def parsed(text: str) -> dict[str, object]:
             raw.append(text)
-            return {"value": read(text)}
+            return {"value": parse(text)}
 
         system, user = texts
-        return ChatRequest(user, system, sha256, parse=reading, again=lambda problem: again({"problem": problem})[1])
+        return ChatRequest(user, system, sha256, parse=parsed, again=lambda problem: again({"problem": problem})[1])
 
 
-class _Heard(NamedTuple):
-    """The value of a reply, or why there is none; and the replies as they came."""
-
-    value: Any
-    raw: tuple[str, ...]
-    problem: str | None = None
-
-    @classmethod
-    def of_row(cls, row: Mapping[str, Any]) -> _Heard:
-        """From a row of the cache."""
-        return cls(row["value"], tuple(row["raw"]), row["problem"])
-
-
-def _heard(outcome: Answer | AnnotationError, raw: Sequence[str]) -> _Heard:
+def _parsed(outcome: Answer | AnnotationError, raw: Sequence[str]) -> Parsed:
     if isinstance(outcome, AnnotationError):
-        return _Heard(None, tuple(raw), str(outcome))
-    return _Heard(outcome.values["value"], tuple(raw))
+        return None, tuple(raw), str(outcome)
+    return outcome.values["value"], tuple(raw), None
 
 
-def _median(heard: Sequence[_Heard]) -> Verdict:
+def _median(parsed: Sequence[Parsed]) -> Verdict:
     """The median of the votes where at least half of them count."""
-    votes = tuple(float(one.value) for one in heard if one.value is not None)
-    raw = tuple(reply for one in heard for reply in one.raw)
-    if 2 * len(votes) < len(heard) or not votes:
-        return Verdict(None, raw, votes, next(one.problem for one in heard if one.problem is not None))
+    votes = tuple(float(value) for value, _, _ in parsed if value is not None)
+    raw = tuple(reply for _, replies, _ in parsed for reply in replies)
+    if 2 * len(votes) < len(parsed) or not votes:
+        return Verdict(None, raw, votes, next(problem for _, _, problem in parsed if problem is not None))
     return Verdict(float(statistics.median(votes)), raw, votes)
+
+
+# --- from a reply's text to its value -------------------------------------------------------------------------------
+
+
+def parse_score(text: str, low: float, high: float) -> float:
+    """The score from `low` to `high` that an answer gives.
+
+    Read, in this order: "score: 7.5" or "rating 8/10" (of several, all must agree); an answer that begins with the
+    number ("8", "8/10", "8; because ..."), but not with the number of a list ("1. The clues", "1) ..."); one "8/10" or
+    "8 out of 10" in the text. The published code takes the first digits of whatever comes, so that "1. ..." is a 1.
+
+    Raises:
+        AnnotationError: "empty" or "malformed": there is no score, there are several, or it is outside the scale.
+    """
+    plain = re.sub(r"[*`_#]", "", _THINK.sub("", text)).strip().lstrip("\"'([ ")
+    if not plain:
+        raise AnnotationError("empty", "the reply holds no text")
+    found = [(match["n"], match["of"]) for match in _NAMED.finditer(plain)]
+    first = _FIRST.match(plain)
+    if not found and first is not None and (first["of"] is not None or not _NO_SCORE.match(first["after"])):
+        found = [(first["n"], first["of"])]
+    if not found:
+        found = [(match["n"], match["of"]) for match in _SHARE.finditer(plain)]
+    expected = f"expected one from {low:g} to {high:g}"
+    scores = set()
+    for number, of in found:
+        score = float(number.replace(",", "."))
+        if of is not None and float(of.replace(",", ".")) != high:
+            raise AnnotationError("malformed", f"the score is out of {of}, {expected}")
+        if not low <= score <= high:
+            raise AnnotationError("malformed", f"the score is {score:g}, {expected}")
+        scores.add(score)
+    if not scores:
+        raise AnnotationError("malformed", "the reply holds no score")
+    if len(scores) > 1:
+        several = ", ".join(f"{score:g}" for score in sorted(scores))
+        raise AnnotationError("malformed", f"the reply holds several scores ({several})")
+    return scores.pop()
+
+
+def _json_list(text: str) -> list[Any]:
+    bare = _THINK.sub("", text)
+    begin, end = bare.find("["), bare.rfind("]")
+    try:
+        found = json.loads(bare[begin : end + 1]) if 0 <= begin < end else None
+    except (ValueError, RecursionError):
+        found = None
+    if not isinstance(found, list):
+        raise AnnotationError("malformed", "the reply is no JSON list")
+    return found
+
+
+def parse_word_reply(text: str) -> list[str]:
+    """Emotion words, in lower case, each once; AnnotationError "malformed" where the text is no list of words."""
+    found = _json_list(text)
+    if not all(isinstance(word, str) for word in found):
+        raise AnnotationError("malformed", "the reply is no list of words")
+    return list(dict.fromkeys(word.strip().lower() for word in found if word.strip()))
+
+
+def group_parser(words: Sequence[str]) -> Callable[[str], list[list[str]]]:
+    """Parses groups that hold each of `words` exactly once; AnnotationError "malformed" where a text does not."""
+    wanted = sorted({word.strip().lower() for word in words})
+
+    def parse(text: str) -> list[list[str]]:
+        found = _json_list(text)
+        if not all(isinstance(group, list) and all(isinstance(word, str) for word in group) for group in found):
+            raise AnnotationError("malformed", "the reply is no list of lists of words")
+        groups = [[word.strip().lower() for word in group] for group in found if group]
+        if sorted(word for group in groups for word in group) != wanted:
+            raise AnnotationError("malformed", "the groups do not hold every word of the list exactly once")
+        return groups
+
+    return parse
+
+
+def parse_sentiment_reply(text: str) -> str:
+    """One of `SENTIMENTS`; AnnotationError "malformed" where the text is none."""
+    word = text.strip().strip(".\"'*").lower()
+    if word not in SENTIMENTS:
+        raise AnnotationError("malformed", f"the reply is none of {', '.join(SENTIMENTS)}")
+    return word
 
 
 # --- verdicts on the outputs of a run -------------------------------------------------------------------------------
@@ -254,7 +344,7 @@ def judge_descriptions(
 
 
 def reduce_outputs(judge: Judge, benchmark: Benchmark, outputs: Sequence[Output]) -> list[Output] | None:
-    """Answers in prose reduced to what the metric reads: lists of emotion words, or a sentiment; None for others.
+    """Answers in prose reduced to what the metric takes: lists of emotion words, or a sentiment; None for others.
 
     The way of MER-UniBench, whose own model was Qwen2.5-7B-Instruct, sampled. Outputs without a text stay as they are.
     """

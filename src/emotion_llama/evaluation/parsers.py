@@ -113,10 +113,14 @@ def parse_label(output: Output | None, parser: Parser, asked: LabelSpace, scored
     if why_none is not None or output is None:
         return ParsedAnswer(why_none=why_none)
     if parser == "likelihood":
-        label = into(_likeliest(output.probabilities or {}), asked, scored)
-        if label is None:
+        shares: dict[str, float] = {}
+        for name, share in (output.probabilities or {}).items():
+            label = asked.find(name) or name  # "anger" is "angry", whatever the model calls its classes
+            shares[label] = shares.get(label, 0.0) + share
+        likeliest = into(_likeliest(shares), asked, scored)
+        if likeliest is None:
             return ParsedAnswer(why_none="other label")
-        return ParsedAnswer(label, probabilities=output.probabilities)
+        return ParsedAnswer(likeliest, probabilities=shares)
     if parser == "upstream":
         return _last_word(output.text or "", scored)
     found = parse_tolerant(output.text or "", asked)

@@ -1,4 +1,4 @@
-"""What flows through an evaluation: samples with their truth, prompts, outputs, and metrics with counts.
+"""What flows through an evaluation: samples with their truth, models, outputs, and metrics with counts.
 
 An output without an answer says why, and is counted; nothing stands in for it.
 """
@@ -12,8 +12,7 @@ from types import MappingProxyType
 from typing import Literal
 
 from emotion_llama.errors import AnnotationError, EmotionLlamaError, InputError, MediaError
-
-Kind = Literal["label", "words", "sentiment", "description", "labels"]
+from emotion_llama.predictors.base import Task
 
 
 @dataclass(frozen=True)
@@ -68,30 +67,13 @@ class EvalSample:
 
 
 @dataclass(frozen=True)
-class EvalPrompt:
-    """What a benchmark asks about every sample.
-
-    Attributes:
-        task: a name of `prompts.TASKS`.
-        instruction: in place of the task's pool; None takes the pool's first.
-        labels: the label space, where one of its labels is to be predicted; empty for free answers.
-        max_new_tokens: of a generated answer (published: 500).
-    """
-
-    task: str
-    instruction: str | None = None
-    labels: tuple[str, ...] = ()
-    max_new_tokens: int = 500
-
-
-@dataclass(frozen=True)
 class Output:
     """What a model answered about one sample.
 
     Attributes:
         sample_id: of the sample.
         text: the generated answer; None where none was generated.
-        probabilities: over the labels of the prompt, by likelihood; None where the model has none.
+        probabilities: over the labels of the task, by likelihood; None where the model has none.
         problem: why there is neither; None otherwise.
         seconds: it took; 0 from a file.
         tokens_in, tokens_out: where counted.
@@ -115,6 +97,7 @@ class Output:
 # Problems of outputs are worded alike for all samples of one kind, so that they can be counted.
 NO_CLIP = "the clip is not there"
 NOBODY = "nobody is seen or heard"
+EXPECTED = "; expected the name "  # behind the problem of a sample that a file has no row for: the name it should have
 # Kinds of failures of a server that say nothing of the clip: the sample is asked again when the run goes on.
 PASSING_KINDS = ("unreachable", "timeout", "overloaded", "budget")
 
@@ -133,12 +116,12 @@ def is_passing(problem: str | None) -> bool:
     return problem is not None and problem.partition(":")[0] in PASSING_KINDS
 
 
-class System:
-    """Something that answers a benchmark: a predictor over clips, a classifier, a file of predictions.
+class Model:
+    """What answers a benchmark: a predictor over clips, a classifier, a file of predictions.
 
     Attributes:
         name: as reports print it.
-        settings: all that its outputs depend on beyond sample and prompt, as JSON values (hash of the weights, ...).
+        settings: all that its outputs depend on beyond sample and task, as JSON values (hash of the weights, ...).
         batch_size: samples in a batch.
         needs_clips: it opens the clips' files.
         depends_on_batch: outputs can depend on the rest of the batch: resumed runs keep to the same batches.
@@ -152,7 +135,7 @@ class System:
     depends_on_batch = False
     sends_to: str | None = None
 
-    def answer(self, samples: Sequence[EvalSample], prompt: EvalPrompt) -> Iterator[Output]:
+    def answer(self, samples: Sequence[EvalSample], task: Task) -> Iterator[Output]:
         """An output for each sample, in order, as they come; one with a problem where there is no answer."""
         raise NotImplementedError
 
@@ -187,19 +170,24 @@ class EvalResult:
 
     Attributes:
         benchmark: name and version.
-        system: name of the model.
-        parser: "upstream", "tolerant", "likelihood", "judge" or "offline".
+        model: its name.
+        parser: "upstream", "tolerant", "likelihood", "judge" or "offline"; "" of a published row.
         metrics: the primary one first.
         counts: samples in all, answered, without an answer by reason, skipped by the metric's own rule.
         parts: the same metrics of parts: folds, notes, classes.
     """
 
     benchmark: str
-    system: str
+    model: str
     parser: str
     metrics: tuple[Metric, ...]
-    counts: Mapping[str, int]
+    counts: Mapping[str, int] = field(default_factory=dict)
     parts: Mapping[str, tuple[Metric, ...]] = field(default_factory=dict)
+
+    @property
+    def label(self) -> str:
+        """The model, with the parser of a run."""
+        return f"{self.model} ({self.parser})" if self.parser else self.model
 
     def metric(self, name: str) -> Metric:
         """The metric of that name.

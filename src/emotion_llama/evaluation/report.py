@@ -4,48 +4,38 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from itertools import combinations
 from typing import Any
 
 from emotion_llama.errors import InputError
-from emotion_llama.evaluation.comparisons import Comparison, compare_labels, compare_scores
-from emotion_llama.evaluation.metrics.classification import LABEL_METRICS
+from emotion_llama.evaluation.comparisons import Comparison, compare_runs
 from emotion_llama.evaluation.metrics.intervals import NUM_RESAMPLES
-from emotion_llama.evaluation.published import RECALL, PublishedTable, published_for, table_checks
+from emotion_llama.evaluation.published import RECALL, Published, published_for, published_results, table_checks
 from emotion_llama.evaluation.records import EvalResult, Metric
 from emotion_llama.evaluation.run_folder import EvalRun
 
-MAX_PAIRED = 4  # runs that are all compared with each other; of more, each is compared with the first
 UNIBENCH = "unibench-"  # how the names of MER-UniBench's sets begin
-PARSERS = {
-    "upstream": "the published rule: the last word of the answer, and neutral where it is none of the labels",
-    "tolerant": "the label that a reader would find in the answer; none where there is none",
-    "likelihood": "the likeliest of the labels after the prompt; nothing is parsed",
-    "judge": "a judge's verdicts, or the words that a judge finds in answers; no published row has the same judge",
-    "offline": "shared cues and labels by this project's word lists; not the published measure, and no judge's figure",
+# Parser -> the rule that it applies, by the kind of the benchmark's answers.
+PARSERS: Mapping[str, Mapping[str, str]] = {
+    "label": {
+        "upstream": "the published rule: the last word of the answer, and neutral where it is none of the labels",
+        "tolerant": "the label that a person would find in the answer; none where there is none",
+        "likelihood": "the likeliest of the labels after the prompt; nothing is parsed",
+    },
+    "words": {
+        "upstream": "the published rule for lists: brackets off, then quotes and commas separate the words",
+        "tolerant": "the words of a list anywhere in the answer, or of its prose those known and not denied",
+        "likelihood": "the likeliest of the labels after the prompt, as the only word",
+    },
+    "sentiment": {
+        "upstream": "the whole answer is positive, negative or neutral",
+        "tolerant": "the one of positive, negative and neutral that the answer names and does not deny",
+        "likelihood": "the likeliest of positive, negative and neutral after the prompt",
+    },
+    "description": {
+        "offline": "shared cues and labels by this project's word lists; not the published measure, no judge's score"
+    },
 }
-
-
-@dataclass(frozen=True)
-class Row:
-    """A row of a section's table.
-
-    Attributes:
-        system: name of the model.
-        parser: of ours; "" of published rows.
-        metrics: column -> metric; what is not there was not measured or not printed.
-        is_own: of a run, not published.
-    """
-
-    system: str
-    parser: str
-    metrics: Mapping[str, Metric]
-    is_own: bool
-
-    @property
-    def label(self) -> str:
-        """The model, with the parser of a run."""
-        return f"{self.system} ({self.parser})" if self.is_own else self.system
+JUDGE = "a judge's verdicts, or the words that a judge finds in answers; no published row has the same judge"
 
 
 @dataclass(frozen=True)
@@ -55,32 +45,39 @@ class Section:
     Attributes:
         benchmark: name and version.
         primary: the metric it is ranked by.
-        columns: metrics shown, the primary one first.
-        rows: ours first, then published.
+        columns: metrics shown, the primary one first; "recall/LABEL" is of the part "recall".
+        results: ours first, then published rows.
         protocol: run -> sentences on how it was done.
         published: tables whose rows are shown.
         checks: what the arithmetic of published rows shows.
-        counts: run and parser -> counts of its samples.
         problems: run -> why samples failed, in the models' own words, with counts.
         comparisons: paired tests between runs.
         not_compared: why some pairs were not.
-        parts: run and parser -> parts of its result.
         cards: run -> its card.
     """
 
     benchmark: str
     primary: str
     columns: tuple[str, ...]
-    rows: tuple[Row, ...]
+    results: tuple[EvalResult, ...]
     protocol: Mapping[str, tuple[str, ...]]
-    published: tuple[PublishedTable, ...]
+    published: tuple[Published, ...]
     checks: tuple[str, ...] = ()
-    counts: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
     problems: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
     comparisons: tuple[Comparison, ...] = ()
     not_compared: tuple[str, ...] = ()
-    parts: Mapping[str, Mapping[str, tuple[Metric, ...]]] = field(default_factory=dict)
     cards: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+
+    @property
+    def own(self) -> tuple[EvalResult, ...]:
+        """Those of runs."""
+        return tuple(result for result in self.results if result.parser)
+
+
+def metrics_of(result: EvalResult) -> dict[str, Metric]:
+    """Column -> metric of a result; what is not there was not measured or not printed."""
+    metrics = {metric.name: metric for metric in result.metrics}
+    return metrics | {f"{RECALL}{metric.name}": metric for metric in result.parts.get("recall", ())}
 
 
 def report_of(runs: Sequence[EvalRun], *, num_resamples: int = NUM_RESAMPLES) -> tuple[Section, ...]:
@@ -108,41 +105,26 @@ def _section(benchmark: str, runs: Sequence[EvalRun], num_resamples: int) -> Sec
     about: Mapping[str, Any] = runs[0].card["benchmark"]
     primary = str(about["primary"])
     tables = tuple(published_for(str(about["name"])))
-    results = [(run, result, f"{run.name} ({result.parser})") for run in runs for result in run.results]
-    rows = [_own_row(run, result) for run, result, _ in results] + _published_rows(tables)
-    comparisons, not_compared = _compare(runs, primary, num_resamples)
+    own = [replace(result, model=run.name) for run in runs for result in run.results]
+    results = (*own, *(row for table in tables for row in published_results(table)))
+    comparisons, not_compared = compare_runs(runs, primary, num_resamples=num_resamples)
     # The primary metric, what published rows have, then what ours have; recalls last.
-    names = [primary, *(n for own in (False, True) for row in rows if row.is_own is own for n in row.metrics)]
-    found = [name for name in dict.fromkeys(names) if any(name in row.metrics for row in rows)]
+    names = [primary, *(n for is_own in (False, True) for one in results if bool(one.parser) is is_own
+                        for n in metrics_of(one))]  # fmt: skip
+    found = [name for name in dict.fromkeys(names) if any(name in metrics_of(one) for one in results)]
     return Section(
         benchmark,
         primary,
         tuple(sorted(found, key=lambda name: name.startswith(RECALL))),
-        tuple(rows),
+        results,
         {run.name: protocol_of(run.card, [result.parser for result in run.results]) for run in runs},
         tables,
         tuple(sentence for table in tables for sentence in table_checks(table)),
-        {key: result.counts for _, result, key in results},
         {run.name: dict(run.card.get("problems", {})) for run in runs},
         tuple(comparisons),
         tuple(not_compared),
-        {key: result.parts for _, result, key in results},
         {run.name: run.card for run in runs},
     )
-
-
-def _own_row(run: EvalRun, result: EvalResult) -> Row:
-    metrics = {metric.name: metric for metric in result.metrics}
-    metrics |= {f"{RECALL}{metric.name}": metric for metric in result.parts.get("recall", ())}
-    return Row(run.name, result.parser, metrics, is_own=True)
-
-
-def _published_rows(tables: Sequence[PublishedTable]) -> list[Row]:
-    return [
-        Row(system, "", {name: Metric(name, table.value(system, name)) for name in table.figures}, is_own=False)
-        for table in tables
-        for system in table.rows
-    ]
 
 
 def _check_one_judge(benchmark: str, runs: Sequence[EvalRun]) -> None:
@@ -176,7 +158,7 @@ def unibench_mean(results: Mapping[str, EvalResult]) -> float:
     if missing := [name for name in SETS if name not in results]:
         raise InputError(f"MER-UniBench's mean is over nine sets; missing: {', '.join(missing)}")
     chosen = [results[name] for name in SETS]
-    if len({(result.system, result.parser) for result in chosen}) > 1:
+    if len({(result.model, result.parser) for result in chosen}) > 1:
         raise InputError("MER-UniBench's mean is of one model and one parser, got several")
     return sum(result.metrics[0].value for result in chosen) / len(chosen)
 
@@ -193,48 +175,18 @@ def _unibench(runs: Sequence[EvalRun]) -> list[Section]:
     if len({name for sets in results.values() for name in sets}) < 2:
         return []
     rows, notes = [], {}
-    for (system, parser), sets in results.items():
-        metrics = {name: replace(result.metrics[0], name=name) for name, result in sets.items()}
+    title = "MER-UniBench: primary metrics of the nine sets and their mean"
+    for (model, parser), sets in results.items():
+        metrics = [replace(result.metrics[0], name=name) for name, result in sets.items()]
+        row = EvalResult(title, model, parser, tuple(metrics))
         try:
-            metrics["mean"] = Metric("mean", unibench_mean(sets))
+            row = replace(row, metrics=(*metrics, Metric("mean", unibench_mean(sets))))
         except InputError as error:
-            notes[f"{system} ({parser})"] = (f"no mean: {error}",)
-        rows.append(Row(system, parser, metrics, is_own=True))
+            notes[row.label] = (f"no mean: {error}",)
+        rows.append(row)
     tables = tuple(published_for(f"{UNIBENCH}{SETS[0]}"))
-    title = "MER-UniBench: primary figures of the nine sets and their mean"
-    return [Section(title, "mean", ("mean", *SETS), (*rows, *_published_rows(tables)), notes, tables)]
-
-
-# --- paired tests ---------------------------------------------------------------------------------------------------
-
-
-def _compare(runs: Sequence[EvalRun], primary: str, num_resamples: int) -> tuple[list[Comparison], list[str]]:
-    pairs = list(combinations(runs, 2)) if len(runs) <= MAX_PAIRED else [(runs[0], other) for other in runs[1:]]
-    found, not_compared = [], []
-    for first, second in pairs:
-        try:
-            found += _compare_two(first, second, primary, num_resamples)
-        except InputError as error:  # noqa: PERF203 - at most a few pairs
-            not_compared.append(f"{first.name} and {second.name}: {error}")
-    return found, not_compared
-
-
-def _compare_two(first: EvalRun, second: EvalRun, primary: str, num_resamples: int) -> list[Comparison]:
-    """The tests of a pair by the parsers that both have; where there is none, by the last of each."""
-    ours, theirs = ([result.parser for result in run.results] for run in (first, second))
-    shared = [(parser, parser) for parser in ours if parser in theirs]
-    found = []
-    for one, other in shared or [(ours[-1], theirs[-1])]:
-        sides = (first.name, one, first.rows), (second.name, other, second.rows)
-        if one == "judge" and other == "judge":
-            names = dict.fromkeys(name for row in first.rows for name in row.scores.get("judge", {}))
-            found += [compare_scores(*sides, name, num_resamples=num_resamples) for name in names]
-        elif any(one in row.answers for row in first.rows) and any(other in row.answers for row in second.rows):
-            metric = primary if primary in LABEL_METRICS else "accuracy"
-            found.append(compare_labels(*sides, metric, num_resamples=num_resamples))
-    if not found:
-        raise InputError("paired tests are made of labels and of judged scores; compare the intervals instead")
-    return found
+    published = [row for table in tables for row in published_results(table)]
+    return [Section(title, "mean", ("mean", *SETS), (*rows, *published), notes, tables)]
 
 
 # --- protocol -------------------------------------------------------------------------------------------------------
@@ -243,7 +195,13 @@ def _compare_two(first: EvalRun, second: EvalRun, primary: str, num_resamples: i
 def protocol_of(card: Mapping[str, Any], parsers: Sequence[str]) -> tuple[str, ...]:
     """How a run was done: what has to be known before it is compared with published rows, in sentences."""
     benchmark, settings = card["benchmark"], card["system"]["settings"]
-    sentences = [f"{parser}: {PARSERS[parser]}" for parser in parsers if parser in PARSERS]
+    rules = {**PARSERS[benchmark.get("kind", "label")], "judge": JUDGE}
+    sentences = [f"{parser}: {rules[parser]}" for parser in parsers if parser in rules]
+    if benchmark.get("metric") == "groups":
+        given = (
+            "stored with the benchmark, made for the words of another model" if benchmark["groups"] else "the judge's"
+        )
+        sentences.append(f"groups of synonyms: {given}")
     if benchmark["limit"] is not None:
         sentences.append(f"the first {benchmark['cases']} cases only: not comparable with figures over all")
     if settings.get("system") != "predictions":
@@ -270,4 +228,4 @@ def _protocol_of_model(settings: Mapping[str, Any]) -> list[str]:
         return [f"{settings['frames']} frames a clip, {', '.join(chat['modalities'])}, {decoding}"]
     if kind == "predictions":
         return [f"predictions of a file ({settings['file']}): how they came about is not known here"]
-    return ["measured and read from the raw clips"] if kind == "reader" else []
+    return ["measured in the raw clips"] if kind == "reader" else []

@@ -13,21 +13,20 @@ from typing import Any
 
 from emotion_llama import __version__
 from emotion_llama.errors import InputError
-from emotion_llama.evaluation.cache import OutputCache, Progress, collect, data_sha256, prompt_json, sample_keys
+from emotion_llama.evaluation.cache import OutputCache, Progress, collect, data_sha256, sample_keys, task_json
 from emotion_llama.evaluation.judges import Judge, judge_descriptions, reduce_outputs, synonym_groups_by
 from emotion_llama.evaluation.metrics.intervals import NUM_RESAMPLES
 from emotion_llama.evaluation.parsers import PARSERS, check_parser, parse_label
-from emotion_llama.evaluation.records import EvalResult, EvalSample, FileProblem, Output, System
+from emotion_llama.evaluation.records import EXPECTED, EvalResult, EvalSample, FileProblem, Model, Output
 from emotion_llama.evaluation.run_folder import EvalRun, SampleRow, installed, machine, write_run
 from emotion_llama.evaluation.scoring import applicable_parsers, score_outputs
 from emotion_llama.evaluation.shards import Shard
-from emotion_llama.evaluation.tasks.base import Benchmark
-from emotion_llama.evaluation.tasks.checks import NO_MEDIA
+from emotion_llama.evaluation.tasks.base import NO_MEDIA, Benchmark
 
 
 def evaluate(
     benchmark: Benchmark,
-    system: System,
+    model: Model,
     *,
     out: Path | None = None,
     limit: int | None = None,
@@ -43,7 +42,7 @@ def evaluate(
 
     Args:
         benchmark: with its files.
-        system: the model.
+        model: what answers.
         out: folder of the run; None keeps nothing.
         limit: the first so many samples only.
         resume: go on with the run in `out`; what was asked with the same prompt and settings is not asked again.
@@ -62,25 +61,25 @@ def evaluate(
     """
     place = shard or Shard()
     problems = benchmark.check() if file_problems is None else list(file_problems)
-    samples = _usable_samples(benchmark, system, problems)[:limit]
+    samples = _usable_samples(benchmark, model, problems)[:limit]
     _check_out(out, resume, place)
     started, began = datetime.now(timezone.utc).isoformat(timespec="seconds"), time.perf_counter()
     keys = sample_keys(samples)
-    rank, prompt = place.rank, benchmark.prompt
-    with nullcontext() if out is None else closing(OutputCache(out, system, prompt, keys, writer=rank)) as cache:
-        outputs, known = _all_outputs(benchmark, system, samples, cache, place, progress)
+    rank, task = place.rank, benchmark.task
+    with nullcontext() if out is None else closing(OutputCache(out, model, task, keys, writer=rank)) as cache:
+        outputs, known = _all_outputs(benchmark, model, samples, cache, place, progress)
         if not place.is_first:
             return None
         results, rows = score_run(
-            benchmark, system.name, samples, outputs, parsers=parsers, num_resamples=num_resamples, judge=judge
+            benchmark, model.name, samples, outputs, parsers=parsers, num_resamples=num_resamples, judge=judge
         )
-        card = _card(benchmark, system, samples, outputs, problems, judge)
+        card = _card(benchmark, model, samples, outputs, problems, judge)
         card["benchmark"] |= {"limit": limit, "data_sha256": data_sha256(samples, keys)}
         card["system"]["settings_sha256"] = "" if cache is None else cache.settings_sha256
         seconds = round(time.perf_counter() - began, 2)
         card["time"] |= {"started_at": started, "wall_seconds": seconds, "asked_in_this_session": len(samples) - known}
         card["machine"]["processes"] = place.world
-        run = EvalRun(system.name, tuple(results), card, tuple(rows), tuple(outputs), tuple(problems), out)
+        run = EvalRun(model.name, tuple(results), card, tuple(rows), tuple(outputs), tuple(problems), out)
         if out is not None:
             write_run(out, run)
     return run
@@ -88,7 +87,7 @@ def evaluate(
 
 def _all_outputs(
     benchmark: Benchmark,
-    system: System,
+    model: Model,
     samples: Sequence[EvalSample],
     cache: OutputCache | None,
     shard: Shard,
@@ -97,7 +96,7 @@ def _all_outputs(
     """An output for each sample, those of the other processes among them, and how many were kept before."""
     known = sum(sample in cache for sample in samples) if cache is not None else 0
     shard.wait()  # a process that is quicker to start would have written outputs that this one counts as known
-    found = collect(system, samples, benchmark.prompt, cache, shard=shard, progress=progress)
+    found = collect(model, samples, benchmark.task, cache, shard=shard, progress=progress)
     shard.wait()
     if cache is not None and shard.world > 1 and shard.is_first:
         cache.read_again()
@@ -106,12 +105,12 @@ def _all_outputs(
     return [found.get(one.sample_id) or Output(one.sample_id, problem=other) for one in samples], known
 
 
-def _usable_samples(benchmark: Benchmark, system: System, problems: Sequence[FileProblem]) -> list[EvalSample]:
+def _usable_samples(benchmark: Benchmark, model: Model, problems: Sequence[FileProblem]) -> list[EvalSample]:
     """All samples; InputError where a problem leaves nothing to evaluate.
 
     Absent clips are no such problem for a model that opens none, such as a file of predictions.
     """
-    needs_clips = getattr(system, "needs_clips", True)
+    needs_clips = getattr(model, "needs_clips", True)
     if fatal := [one for one in problems if one.is_fatal and (needs_clips or not one.what.startswith(NO_MEDIA))]:
         listed = "; ".join(f"{one.where}: {one.what}" for one in fatal[:3]) + ("; and more" if len(fatal) > 3 else "")
         raise InputError(f"{benchmark.name} cannot be evaluated: {listed}")
@@ -134,7 +133,7 @@ def _check_out(out: Path | None, resume: bool, shard: Shard) -> None:
 
 def _card(
     benchmark: Benchmark,
-    system: System,
+    model: Model,
     samples: Sequence[EvalSample],
     outputs: Sequence[Output],
     problems: Sequence[FileProblem],
@@ -144,15 +143,16 @@ def _card(
     return {
         "emotion_llama": __version__,
         "benchmark": {
-            **{key: getattr(benchmark, key) for key in ("name", "version", "kind", "primary")},
+            **{key: getattr(benchmark, key) for key in ("name", "version", "kind", "metric", "primary")},
             "folder": str(benchmark.folder),
-            "ask": prompt_json(benchmark.prompt),
+            "ask": task_json(benchmark.task),
+            "groups": None if benchmark.groups is None else "stored",
             "cases": len(samples),
             "file_problems": [vars(problem) for problem in problems],
         },
-        "system": {"name": system.name, "settings": _as_json(system.settings)},
+        "system": {"name": model.name, "settings": _as_json(model.settings)},
         "judge": None if judge is None else _as_json(judge.settings),
-        "problems": dict(Counter(one.problem for one in outputs if one.problem is not None).most_common()),
+        "problems": count_problems(outputs),
         "time": {
             "seconds_of_all_replies": round(sum(output.seconds for output in outputs), 2),
             "tokens_in": _total(output.tokens_in for output in outputs),
@@ -161,6 +161,18 @@ def _card(
         "versions": installed(),
         "machine": machine(),
     }
+
+
+def count_problems(outputs: Sequence[Output]) -> dict[str, int]:
+    """Why samples have no answer, the most frequent first; of missing rows, the first name that was expected."""
+    found: Counter[str] = Counter()
+    expected: dict[str, str] = {}
+    for output in outputs:
+        if output.problem is not None:
+            why, _, name = output.problem.partition(EXPECTED)
+            found[why] += 1
+            expected.setdefault(why, name)
+    return {why + (f"{EXPECTED}{expected[why]}" if expected[why] else ""): n for why, n in found.most_common()}
 
 
 def _total(counts: Iterable[int | None]) -> int | None:
@@ -181,7 +193,7 @@ def _as_json(value: object) -> Any:
 
 def score_run(
     benchmark: Benchmark,
-    system: str,
+    model: str,
     samples: Sequence[EvalSample],
     outputs: Sequence[Output],
     *,
@@ -213,7 +225,7 @@ def score_run(
         if judge is not None and benchmark.metric == "groups" and benchmark.groups is None:
             groups = synonym_groups_by(judge, samples, read, how)
         result = score_outputs(
-            benchmark, samples, read, how, system=system, num_resamples=num_resamples, groups=groups,
+            benchmark, samples, read, how, model=model, num_resamples=num_resamples, groups=groups,
             judged=judged or None,
         )  # fmt: skip
         counts = {**result.counts, **failures} if parser == "judge" else result.counts

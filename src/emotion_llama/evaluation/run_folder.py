@@ -13,16 +13,12 @@ from pathlib import Path
 from typing import Any
 
 from emotion_llama.errors import InputError
+from emotion_llama.evaluation.models.predictions import write_predictions
 from emotion_llama.evaluation.records import EvalResult, FileProblem, Metric, Output
-from emotion_llama.evaluation.systems.predictions import write_predictions
 from emotion_llama.files import write_whole
 
-RESULTS_FILE, CARD_FILE, PREDICTIONS_FILE, CASES_FILE = (
-    "results.json",
-    "run_card.json",
-    "predictions.csv",
-    "cases.jsonl",
-)
+RESULTS_FILE, CARD_FILE = "results.json", "run_card.json"
+PREDICTIONS_FILE, CASES_FILE = "predictions.csv", "cases.jsonl"
 VERSION = 1
 _PACKAGES = (
     "emotion-llama", "torch", "transformers", "numpy", "scikit-learn", "scipy", "av", "onnxruntime",
@@ -84,7 +80,7 @@ def write_run(folder: Path, run: EvalRun) -> None:
 
 def _result_row(result: EvalResult) -> dict[str, Any]:
     parts = {name: [vars(metric) for metric in metrics] for name, metrics in result.parts.items()}
-    about = {key: getattr(result, key) for key in ("benchmark", "system", "parser")}
+    about = {"benchmark": result.benchmark, "system": result.model, "parser": result.parser}
     return {**about, "figures": [vars(one) for one in result.metrics], "counts": result.counts, "parts": parts}
 
 
@@ -109,13 +105,13 @@ def read_run(folder: Path) -> EvalRun:
         raise InputError(f"{folder} cannot be read as a run ({str(error).splitlines()[0]}); evaluate again") from error
     if found.get("version") != VERSION or not results:
         raise InputError(f"{path} is of version {found.get('version')}, expected {VERSION}; evaluate again")
-    return EvalRun(results[0].system, results, card, rows, folder=folder)
+    return EvalRun(results[0].model, results, card, rows, folder=folder)
 
 
 def _result_of_row(row: Mapping[str, Any]) -> EvalResult:
     parts = {name: tuple(Metric(**one) for one in metrics) for name, metrics in row["parts"].items()}
-    about = {key: row[key] for key in ("benchmark", "system", "parser", "counts")}
-    return EvalResult(**about, metrics=tuple(Metric(**one) for one in row["figures"]), parts=parts)
+    metrics = tuple(Metric(**one) for one in row["figures"])
+    return EvalResult(row["benchmark"], row["system"], row["parser"], metrics, row["counts"], parts)
 
 
 def find_runs(folders: Sequence[Path]) -> list[EvalRun]:

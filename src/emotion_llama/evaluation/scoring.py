@@ -9,8 +9,14 @@ from dataclasses import replace
 import numpy as np
 
 from emotion_llama.errors import InputError
-from emotion_llama.evaluation.metrics.calibration import calibration
-from emotion_llama.evaluation.metrics.classification import LABEL_METRICS, NO_ANSWER, Rows, label_score, score_labels
+from emotion_llama.evaluation.metrics.classification import (
+    LABEL_METRICS,
+    NO_ANSWER,
+    Rows,
+    calibration,
+    label_score,
+    score_labels,
+)
 from emotion_llama.evaluation.metrics.intervals import NUM_RESAMPLES, bootstrap
 from emotion_llama.evaluation.parsers import check_parser, count_answers, parse_label, parsers_for
 from emotion_llama.evaluation.records import EvalResult, EvalSample, Metric, Output
@@ -36,7 +42,7 @@ def score_outputs(
     outputs: Iterable[Output],
     parser: str,
     *,
-    system: str,
+    model: str,
     num_resamples: int = NUM_RESAMPLES,
     groups: SynonymGroups | None = None,
     judged: Judged | None = None,
@@ -48,7 +54,7 @@ def score_outputs(
         samples: of this benchmark.
         outputs: for them, in any order; a sample without one counts as unanswered.
         parser: one of `applicable_parsers`.
-        system: name of the model, for the result.
+        model: its name, for the result.
         num_resamples: of the bootstrap intervals; 0 makes none.
         groups: of synonyms, by sample, in place of the stored ones.
         judged: scores of a judge, by sample.
@@ -74,7 +80,7 @@ def score_outputs(
         scored = {"wheels": score_wheels, "hit": score_hits, "sentiment": score_sentiments}
         of_metric = scored.get(benchmark.metric, _score_labels)
         metrics, counts, parts = of_metric(benchmark, samples, by_id, parser, estimate)
-    return EvalResult(benchmark.full_name, system, parser, tuple(metrics), counts, parts)
+    return EvalResult(benchmark.full_name, model, parser, tuple(metrics), counts, parts)
 
 
 def applicable_parsers(

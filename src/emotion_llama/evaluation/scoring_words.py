@@ -13,23 +13,14 @@ from emotion_llama.evaluation.metrics.classification import Rows, label_score
 from emotion_llama.evaluation.metrics.words import (
     Grouping,
     Scores,
+    Words,
     clip_scores,
-    emotion_wheels,
     group_by_first,
     harmonic_mean,
-    hit_rate,
     named_in,
     named_overlap,
-    sentiment,
-    set_level,
 )
-from emotion_llama.evaluation.parsers import (
-    ParsedAnswer,
-    check_parser,
-    count_answers,
-    parse_sentiment,
-    parse_words,
-)
+from emotion_llama.evaluation.parsers import ParsedAnswer, check_parser, count_answers, parse_sentiment, parse_words
 from emotion_llama.evaluation.records import EvalSample, Metric, Output
 from emotion_llama.evaluation.tasks.base import Benchmark, SynonymGroups
 
@@ -83,15 +74,15 @@ def score_grouped_words(
     truth = [[word.lower() for word in _true_words(one)] for one in some]
     words = [answers[i].words or () for i in kept]
     rules = [group_by_first(groups[one.sample_id]) for one in some]
-    precision, recall = (np.nan_to_num(values) for values in clip_scores(truth, words, rules)[:2])
-    whole = set_level(truth, words, rules, skip_empty_truth=False)
+    *scores, empty = clip_scores(truth, words, rules)
+    precision, recall = (np.nan_to_num(values) for values in scores)
     metrics = [
         estimate("average", lambda rows: float(precision[rows].mean() + recall[rows].mean()) / 2, some),
         estimate("set_accuracy", lambda rows: float(precision[rows].mean()), some),
         estimate("set_recall", lambda rows: float(recall[rows].mean()), some),
-        Metric("set_f1", whole["f1"]),
+        Metric("set_f1", harmonic_mean(float(precision.mean()), float(recall.mean()))),
     ]
-    left_out = {"not grouped": len(samples) - len(kept), "told no word": int(whole["num_empty"])}
+    left_out = {"not grouped": len(samples) - len(kept), "predicted no word": int(empty.sum())}
     return metrics, count_answers(answers) | left_out, {}
 
 
@@ -106,18 +97,17 @@ def score_wheels(
     answers = _predicted_words(samples, outputs, parser)
     truth, words = [_true_words(one) for one in samples], [one.words or () for one in answers]
     parts: Parts = {}
-    groupings: list[Grouping] = []
+    by_wheel: list[tuple[Scores, Scores]] = []
     counts: dict[str, int] = {}
     for level in benchmark.levels:
-        found = emotion_wheels(truth, words, benchmark.wheels.groupings(level))
-        for name, one in (("", found), *((f" wheel/{k}", wheel) for k, wheel in enumerate(found["wheels"], 1))):
-            parts[f"level/{level}{name}"] = tuple(Metric(key, one[key]) for key in ("f1", "precision", "recall"))
-        groupings += benchmark.wheels.groupings(level)
-        counts = _wheel_counts(found["wheels"][0])
-    by_wheel = [clip_scores(truth, words, grouping)[:2] for grouping in groupings]
+        wheels, counts = _on_wheels(truth, words, benchmark.wheels.groupings(level))
+        by_wheel += wheels
+        means = [_means(precision, recall) for precision, recall in wheels]
+        for name, values in (("", np.mean(means, axis=0)), *((f" wheel/{k}", one) for k, one in enumerate(means, 1))):
+            parts[f"level/{level}{name}"] = tuple(map(Metric, ("f1", "precision", "recall"), map(float, values)))
     metrics = [
-        estimate(name, _mean_over_wheels(by_wheel, measure), samples)
-        for name, measure in (("ew", harmonic_mean), ("ew_precision", lambda p, r: p), ("ew_recall", lambda p, r: r))
+        estimate(name, _mean_over_wheels(by_wheel, place), samples)
+        for place, name in enumerate(("ew", "ew_precision", "ew_recall"))
     ]
     return metrics, count_answers(answers) | counts, parts
 
@@ -128,41 +118,49 @@ def score_hits(
     """HIT of MER-UniBench: is the true word's group among those predicted, at level 1; parts "wheel/W"."""
     assert benchmark.wheels is not None
     answers = _predicted_words(samples, outputs, parser)
-    truth, words = [true_label(one) for one in samples], [one.words or () for one in answers]
-    groupings = benchmark.wheels.groupings(1)
-    whole = hit_rate(truth, words, groupings)
-    by_wheel = [clip_scores([[word] for word in truth], words, grouping)[:2] for grouping in groupings]
+    truth, words = [(true_label(one),) for one in samples], [one.words or () for one in answers]
+    by_wheel, counts = _on_wheels(truth, words, benchmark.wheels.groupings(1))
+    # With one true word, a hit is a recall of 1, and its precision is 1 / |P|.
     metrics = [
-        estimate(name, _mean_over_wheels(by_wheel, measure), samples)
-        for name, measure in (("hit", lambda p, r: r), ("hit_precision", lambda p, r: p))
+        estimate(name, _mean_over_wheels(by_wheel, place), samples)
+        for name, place in (("hit", 2), ("hit_precision", 1))
     ]
-    parts: Parts = {
-        f"wheel/{k}": (Metric("hit", one["recall"]), Metric("hit_precision", one["precision"]))
-        for k, one in enumerate(whole["wheels"], 1)
+    parts: Parts = {}
+    for k, (_, precision, recall) in enumerate((_means(*scores) for scores in by_wheel), 1):
+        parts[f"wheel/{k}"] = (Metric("hit", recall), Metric("hit_precision", precision))
+    return metrics, count_answers(answers) | counts, parts
+
+
+def _on_wheels(
+    truth: Words, words: Words, groupings: Sequence[Grouping]
+) -> tuple[list[tuple[Scores, Scores]], dict[str, int]]:
+    """Precision and recall of every clip on every wheel, and counts on the first.
+
+    Raises:
+        InputError: on some wheel no clip's truth names a group.
+    """
+    scores = [clip_scores(truth, words, grouping) for grouping in groupings]
+    if any(np.isnan(recall).all() for _, recall, _ in scores):
+        raise InputError("no clip's truth names a known emotion group; check the words and the wheel files")
+    _, recall, empty = scores[0]
+    skipped = np.isnan(recall)
+    counts = {
+        "skipped: truth in no group of wheel 1": int(skipped.sum()),
+        "predicted no group of wheel 1": int((empty & ~skipped).sum()),
     }
-    return metrics, count_answers(answers) | _wheel_counts(whole), parts
+    return [(precision, recall) for precision, recall, _ in scores], counts
 
 
-def _wheel_counts(scores: Mapping[str, float]) -> dict[str, int]:
-    return {
-        "skipped: truth in no group of wheel 1": int(scores["num_skipped"]),
-        "told no group of wheel 1": int(scores["num_empty"]),
-    }
+def _means(precision: Scores, recall: Scores) -> tuple[float, float, float]:
+    """F1 of the mean precision and recall, and these, of the clips that count; 0 where none does."""
+    means = (float(kept.mean()) if len(kept := values[~np.isnan(values)]) else 0.0 for values in (precision, recall))
+    p, r = means
+    return harmonic_mean(p, r), p, r
 
 
-def _mean_over_wheels(
-    wheels: Sequence[tuple[Scores, Scores]], measure: Callable[[float, float], float]
-) -> Callable[[Rows], float]:
-    """The mean over wheels of a measure of the mean precision and mean recall of the clips that count."""
-
-    def mean(values: Scores) -> float:
-        counted = values[~np.isnan(values)]
-        return float(counted.mean()) if len(counted) else 0.0
-
-    def score(rows: Rows) -> float:
-        return float(np.mean([measure(mean(precision[rows]), mean(recall[rows])) for precision, recall in wheels]))
-
-    return score
+def _mean_over_wheels(wheels: Sequence[tuple[Scores, Scores]], place: int) -> Callable[[Rows], float]:
+    """The mean over wheels of one of `_means`, for clip numbers."""
+    return lambda rows: float(np.mean([_means(precision[rows], recall[rows])[place] for precision, recall in wheels]))
 
 
 def score_sentiments(
@@ -170,17 +168,20 @@ def score_sentiments(
 ) -> Scored:
     """WAF of MER-UniBench: weighted F1 of positive against not positive, clips of sentiment 0 left out."""
     answers = [parse_sentiment(outputs.get(one.sample_id), check_parser(parser)) for one in samples]
-    truth = [one.truth.sentiment for one in samples]
-    for one, value in zip(samples, truth):
-        if value is None or not math.isfinite(value):
+    for one in samples:
+        if one.truth.sentiment is None or not math.isfinite(one.truth.sentiment):
             raise InputError(f"{one.sample_id}: its truth is no sentiment")
-    whole = sentiment([value or 0.0 for value in truth], [one.label for one in answers])
-    some = [samples[i] for i in whole["kept"]]
+    kept = [(one, answer) for one, answer in zip(samples, answers) if one.truth.sentiment]
+    if not kept:
+        raise InputError("no clip has a sentiment other than 0")
+    truth = ["positive" if (one.truth.sentiment or 0.0) > 0 else "negative" for one, _ in kept]
+    # What is not positive, neutral and no answer among it, counts as negative, as there.
+    predicted = ["positive" if answer.label == "positive" else "negative" for _, answer in kept]
     metrics = [
-        estimate(name, label_score(whole["truth"], whole["answers"], metric), some)
+        estimate(name, label_score(truth, predicted, metric), [one for one, _ in kept])
         for name, metric in (("waf", "weighted_f1"), ("accuracy", "accuracy"))
     ]
-    return metrics, count_answers(answers) | {"skipped: sentiment 0": whole["num_skipped"]}, {}
+    return metrics, count_answers(answers) | {"skipped: sentiment 0": len(samples) - len(kept)}, {}
 
 
 # --- descriptions ---------------------------------------------------------------------------------------------------

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 from emotion_llama.evaluation.published import RECALL
 from emotion_llama.evaluation.records import Metric
-from emotion_llama.evaluation.report import Section
+from emotion_llama.evaluation.report import Section, metrics_of
 
 Cells = tuple[str, ...]
 Table = tuple[Cells, list[Cells]]  # header and rows
@@ -43,44 +43,50 @@ def shown(metric: Metric, *, with_interval: bool = False) -> str:
 def result_table(section: Section, columns: Sequence[str], *, with_interval: bool = True, missing: str = "") -> Table:
     """Model, parser ("" of published rows) and metrics of every row of a benchmark, ours first."""
     rows = []
-    for row in section.rows:
-        found = (row.metrics.get(column) for column in columns)
+    for result in section.results:
+        metrics = metrics_of(result)
+        found = (metrics.get(column) for column in columns)
         cells = (missing if one is None else shown(one, with_interval=with_interval) for one in found)
-        rows.append((row.system, row.parser, *cells))
-    return ("System", "Parser", *columns), rows
+        rows.append((result.model, result.parser, *cells))
+    return ("Model", "Parser", *columns), rows
 
 
 def recall_table(section: Section) -> Shaded | None:
     """The recalls of each label; None without any."""
     columns = [name for name in section.columns if name.startswith(RECALL)]
     rows = []
-    for row in section.rows:
-        shares = [row.metrics[column].value if column in row.metrics else None for column in columns]
+    for result in section.results:
+        metrics = metrics_of(result)
+        shares = [metrics[column].value if column in metrics else None for column in columns]
         if any(share is not None for share in shares):
-            rows.append((row.label, shares, ["–" if share is None else f"{100 * share:.2f}" for share in shares]))
+            rows.append((result.label, shares, ["–" if share is None else f"{100 * share:.2f}" for share in shares]))
     return (("", *map(name_of, columns)), rows) if columns else None
 
 
 def confusion_tables(section: Section) -> list[tuple[str, Shaded]]:
     """Each run's confusion matrix, by its name: true labels by row, predicted ones by column."""
     found = []
-    for name, parts in section.parts.items():
-        counts = {part.removeprefix(CONFUSION): some for part, some in parts.items() if part.startswith(CONFUSION)}
+    for result in section.own:
+        counts = {
+            part.removeprefix(CONFUSION): some for part, some in result.parts.items() if part.startswith(CONFUSION)
+        }
         if not counts:
             continue
         rows: list[tuple[str, list[float | None], list[str]]] = []
         for label, metrics in counts.items():
             total = sum(one.value for one in metrics) or 1.0
             rows.append((label, [one.value / total for one in metrics], [f"{one.value:,.0f}" for one in metrics]))
-        found.append((name, (("", *(one.name for one in next(iter(counts.values())))), rows)))
+        found.append((result.label, (("", *(one.name for one in next(iter(counts.values())))), rows)))
     return found
 
 
 def part_tables(section: Section) -> list[tuple[str, Table]]:
     """Folds, notes, wheels of each run, by its name: everything but recalls and confusions."""
     found = []
-    for name, parts in section.parts.items():
-        rest = {part: some for part, some in parts.items() if part != "recall" and not part.startswith(CONFUSION)}
+    for result in section.own:
+        rest = {
+            part: some for part, some in result.parts.items() if part != "recall" and not part.startswith(CONFUSION)
+        }
         if not rest:
             continue
         columns = list(dict.fromkeys(one.name for some in rest.values() for one in some))
@@ -88,14 +94,14 @@ def part_tables(section: Section) -> list[tuple[str, Table]]:
         for part, some in rest.items():
             by_name = {one.name: shown(one) for one in some}
             rows.append((part, *(by_name.get(column, "") for column in columns)))
-        found.append((name, (("Part", *map(name_of, columns)), rows)))
+        found.append((result.label, (("Part", *map(name_of, columns)), rows)))
     return found
 
 
 def count_table(section: Section) -> Table | None:
     """Samples by run and parser; None without any."""
-    columns = list(dict.fromkeys(name for counts in section.counts.values() for name in counts))
-    rows = [(name, *(f"{counts.get(column, 0):,}" for column in columns)) for name, counts in section.counts.items()]
+    columns = list(dict.fromkeys(name for result in section.own for name in result.counts))
+    rows = [(one.label, *(f"{one.counts.get(column, 0):,}" for column in columns)) for one in section.own if one.counts]
     return (("Run", *columns), rows) if rows else None
 
 
@@ -158,7 +164,7 @@ def published_lines(section: Section) -> list[str]:
     lines = [
         line
         for table in section.published
-        for line in (f"{table.name}: {table.source}", *(f"{table.name}: {note}" for note in table.notes))
+        for line in (f"{table['name']}: {table['source']}", *(f"{table['name']}: {note}" for note in table["notes"]))
     ]
     return [*lines, *section.checks]
 
@@ -166,7 +172,7 @@ def published_lines(section: Section) -> list[str]:
 def lists_of(section: Section) -> list[tuple[str, list[str]]]:
     """Title and lines of the lists below a benchmark's table; those without lines are left out."""
     lists = [
-        ("Cases", [f"{name}: {counts_text(counts)}" for name, counts in section.counts.items()]),
+        ("Cases", [f"{one.label}: {counts_text(one.counts)}" for one in section.own if one.counts]),
         ("Failures", [f"{name}: {n} x {why}" for name, some in section.problems.items() for why, n in some.items()]),
         ("Paired tests", comparison_lines(section)),
         ("How it was done", [f"{who}: {what}" for who, what in by_sentence(section.protocol)]),

@@ -1,4 +1,4 @@
-"""One clip, several systems: what each of them answers and why, side by side."""
+"""One clip, several models: what each of them answers and why, side by side."""
 
 from __future__ import annotations
 
@@ -8,24 +8,26 @@ from pathlib import Path
 
 from emotion_llama.errors import InputError
 from emotion_llama.evaluation.parsers import parse_label
-from emotion_llama.evaluation.records import EvalPrompt, EvalSample, Output, System, Truth
+from emotion_llama.evaluation.records import EvalSample, Model, Output, Truth
 from emotion_llama.labels import MERR9, LabelSpace
+from emotion_llama.predictors.base import Task
 from emotion_llama.report.console import Printout
 from emotion_llama.report.evaluation_page import LIMITS
 from emotion_llama.report.pages import render
 from emotion_llama.report.wording import percent, ranked
 
-REASON = EvalPrompt("reason", max_new_tokens=300)
+REASON = Task("reason", max_new_tokens=300)
+MAX_NEW_TOKENS = 500  # of the answer to the question for a label
 
 
 @dataclass(frozen=True)
 class Side:
-    """What one system says of the clip.
+    """What one model says of the clip.
 
     Attributes:
-        name: of the system.
+        name: of the model.
         label: by likelihood where it has probabilities, else what its answer names; None where there is none.
-        probabilities: over the labels; None where the system has none.
+        probabilities: over the labels; None where the model has none.
         answer: to the question for a label, as it came.
         reasoning: to the question for reasons, as it came; None where there is none.
         problem: why there is no label.
@@ -45,7 +47,7 @@ class Side:
 
 @dataclass(frozen=True)
 class ClipComparison:
-    """A clip and what each system says of it; `words` is what all of them were told is said."""
+    """A clip and what each model says of it; `words` is the transcript that all of them were given."""
 
     clip: Path
     words: str | None
@@ -54,43 +56,42 @@ class ClipComparison:
 
 
 def compare_clip(
-    clip: Path, systems: Sequence[System], *, words: str | None = None, space: LabelSpace = MERR9
+    clip: Path, models: Sequence[Model], *, words: str | None = None, space: LabelSpace = MERR9
 ) -> ClipComparison:
     """Ask every model for a label and for its reasons.
 
     Args:
         clip: a video or sound file.
-        systems: who is asked.
-        words: what is said; told to all.
+        models: asked one after the other.
+        words: what is said; given to all.
         space: labels to choose from.
 
     Raises:
-        InputError: there is no such file, or no system.
+        InputError: there is no such file, or no model.
     """
     if not clip.is_file():
         raise InputError(f"{clip}: no such file")
-    if not systems:
-        raise InputError("there is nobody to compare; name models")
-    case = EvalSample(clip.stem, Truth(description=""), clip, words)
-    return ClipComparison(clip, words, space.labels, tuple(_side(system, case, space) for system in systems))
+    if not models:
+        raise InputError("there is no model to compare; name some")
+    sample = EvalSample(clip.stem, Truth(description=""), clip, words)
+    return ClipComparison(clip, words, space.labels, tuple(_side(model, sample, space) for model in models))
 
 
-def _side(system: System, case: EvalSample, space: LabelSpace) -> Side:
-    told, reasons = (_ask(system, case, ask) for ask in (EvalPrompt("emotion", labels=space.labels), REASON))
-    label = problem = None
-    if told.problem is not None:
-        problem = told.problem
-    else:
-        found = parse_label(told, "tolerant" if told.probabilities is None else "likelihood", space, space)
+def _side(model: Model, sample: EvalSample, space: LabelSpace) -> Side:
+    tasks = Task("emotion", space.labels, max_new_tokens=MAX_NEW_TOKENS), REASON
+    answer, reasons = (_answer(model, sample, task) for task in tasks)
+    label, problem = None, answer.problem
+    if problem is None:
+        found = parse_label(answer, "tolerant" if answer.probabilities is None else "likelihood", space, space)
         label, problem = found.label, found.why_none
     return Side(
-        system.name, label, told.probabilities, told.text, reasons.text, problem, reasons.problem,
-        told.seconds + reasons.seconds,
+        model.name, label, answer.probabilities, answer.text, reasons.text, problem, reasons.problem,
+        answer.seconds + reasons.seconds,
     )  # fmt: skip
 
 
-def _ask(system: System, case: EvalSample, ask: EvalPrompt) -> Output:
-    return next(iter(system.answer([case], ask)))
+def _answer(model: Model, sample: EvalSample, task: Task) -> Output:
+    return next(iter(model.answer([sample], task)))
 
 
 def words_of(clip: Path, subtitle: str | None) -> str | None:

@@ -8,8 +8,8 @@ from typing import Any
 from markupsafe import Markup
 
 from emotion_llama.evaluation.published import RECALL
-from emotion_llama.evaluation.records import Metric
-from emotion_llama.evaluation.report import Row, Section
+from emotion_llama.evaluation.records import EvalResult, Metric
+from emotion_llama.evaluation.report import Section, metrics_of
 from emotion_llama.evaluation.tables import (
     AS_THEY_ARE,
     UNITS,
@@ -55,27 +55,24 @@ def render_evaluation_page(report: Sequence[Section]) -> str:
     )
 
 
-def _best(section: Section) -> Row | None:
-    own = [row for row in section.rows if row.is_own and section.primary in row.metrics]
-    return max(own, key=lambda row: row.metrics[section.primary].value, default=None)
+def _best(section: Section) -> tuple[EvalResult, Metric] | None:
+    """The result of a run with the highest primary metric, and this metric."""
+    own = [(one, metrics_of(one)[section.primary]) for one in section.own if section.primary in metrics_of(one)]
+    return max(own, key=lambda pair: pair[1].value, default=None)
 
 
 def _verdict(report: Sequence[Section]) -> str:
     best = _best(report[0])
-    if best is None:
-        return "No figure"
-    primary = report[0].primary
-    return f"{name_of(primary)} {shown(best.metrics[primary])}"
+    return "No figure" if best is None else f"{name_of(report[0].primary)} {shown(best[1])}"
 
 
 def _detail(report: Sequence[Section]) -> str:
-    section = report[0]
-    best = _best(section)
+    best = _best(report[0])
     if best is None:
         return "Nothing was scored."
-    found = best.metrics[section.primary]
-    counts = section.counts[f"{best.system} ({best.parser})"]
-    detail = f"{best.system}, parsed by {best.parser}: the highest of the runs in this report"
+    result, found = best
+    counts = result.counts
+    detail = f"{result.model}, parsed by {result.parser}: the highest of the runs in this report"
     if found.low is not None and found.high is not None:
         detail += f", between {_plain(found, found.low)} and {_plain(found, found.high)} with 95 % confidence"
     return f"{detail}. {counts.get('cases', 0):,} cases, {counts.get('unanswered', 0):,} without an answer."
@@ -87,32 +84,35 @@ def _plain(found: Metric, value: float) -> str:
 
 def chart(section: Section) -> tuple[str, Markup] | None:
     """The caption and the bars of the primary metric of every row, ours with their intervals; None without any."""
-    rows = [row for row in section.rows if section.primary in row.metrics]
+    found = ((result, metrics_of(result).get(section.primary)) for result in section.results)
+    rows = [(result, metric) for result, metric in found if metric is not None]
     if not rows:
         return None
     scale = MAX_SCALE if section.primary in AS_THEY_ARE else 1.0
-    drawn = [_bar(row, row.metrics[section.primary], place, scale) for place, row in enumerate(rows)]
-    description = "; ".join(f"{row.label} {shown(row.metrics[section.primary])}" for row in rows)
+    drawn = [_bar(result, metric, place, scale) for place, (result, metric) in enumerate(rows)]
+    description = "; ".join(f"{result.label} {shown(metric)}" for result, metric in rows)
     margins = "--wide:0rem;--wide-tail:9rem;--narrow:0rem;--narrow-tail:8.2rem"
     name = f"{name_of(section.primary)}; ours dark with the 95 % interval, published rows pale"
     return name, drawing(BAR_ROW * len(rows), name, description, *drawn, style=margins)
 
 
-def _bar(row: Row, found: Metric, place: int, scale: float) -> Markup:
+def _bar(result: EvalResult, found: Metric, place: int, scale: float) -> Markup:
     top = BAR_ROW * place
-    kind = " chosen" if row.is_own else ""
+    kind = " chosen" if result.parser else ""
     share = min(max(found.value / scale, 0.0), 1.0)
     parts = [
-        text(row.label, 0, top + 15, f"name{kind}"),
+        text(result.label, 0, top + 15, f"name{kind}"),
         shape("rect", x=0, y=top + 22, width=f"{100 * share:.2f}%", height=14, rx=2, class_=f"bar{kind}"),
     ]
     end = share
-    if row.is_own and found.low is not None and found.high is not None:
+    if result.parser and found.low is not None and found.high is not None:
         low, high = (f"{100 * min(max(one / scale, 0.0), 1.0):.2f}%" for one in (found.low, found.high))
         parts.append(shape("line", x1=low, x2=high, y1=top + 29, y2=top + 29, class_="peak"))
         parts += [shape("line", x1=x, x2=x, y1=top + 25, y2=top + 33, class_="peak") for x in (low, high)]
         end = max(share, min(found.high / scale, 1.0))
-    parts.append(text(shown(found, with_interval=row.is_own), f"{100 * end:.2f}%", top + 34, f"value{kind}", dx=8))
+    parts.append(
+        text(shown(found, with_interval=bool(result.parser)), f"{100 * end:.2f}%", top + 34, f"value{kind}", dx=8)
+    )
     return join(parts)
 
 

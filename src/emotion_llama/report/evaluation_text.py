@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from emotion_llama.evaluation.published import RECALL
-from emotion_llama.evaluation.report import Section
+from emotion_llama.evaluation.report import Section, metrics_of
 from emotion_llama.evaluation.tables import UNITS, Table, counts_text, lists_of, result_table, shown
 from emotion_llama.report.console import Printout
 from emotion_llama.report.wording import printable
@@ -37,10 +37,10 @@ def _print(out: Printout, section: Section) -> None:
     columns = section.columns[:MAX_COLUMNS]
     rows: list[list[str | tuple[str, str]]] = []
     _, found = result_table(section, columns, with_interval=False, missing="-")
-    for row, (_, _, *cells) in zip(section.rows, found, strict=True):
-        rows.append([(row.label, "cyan" if row.is_own else ""), *cells])
-        first = row.metrics.get(section.primary)
-        if row.is_own and first is not None and first.low is not None:
+    for result, (_, _, *cells) in zip(section.results, found, strict=True):
+        rows.append([(result.label, "cyan" if result.parser else ""), *cells])
+        first = metrics_of(result).get(section.primary)
+        if result.parser and first is not None and first.low is not None:
             rows.append([(f"  {shown(first, with_interval=True)}", "dim"), *[""] * len(columns)])
     out.numbers(section.benchmark, [SHORT.get(column, column) for column in columns], rows, name_width=NAME)
     rest = [column for column in section.columns[MAX_COLUMNS:] if not column.startswith(RECALL)]
@@ -89,10 +89,10 @@ def render_latex(report: Sequence[Section]) -> str:
 def _latex(section: Section) -> str:
     header, rows = result_table(section, section.columns)
     head, *lines = (f"{' & '.join(map(latex, cells))} \\\\" for cells in (header, *rows))
-    num_own = sum(row.is_own for row in section.rows)
+    num_own = len(section.own)
     if 0 < num_own < len(lines):
         lines.insert(num_own, "\\midrule")
-    notes = "; ".join(f"{name}: {counts_text(counts)}" for name, counts in section.counts.items())
+    notes = "; ".join(f"{one.label}: {counts_text(one.counts)}" for one in section.own if one.counts)
     return "\n".join(
         [
             "% \\usepackage{booktabs}", "\\begin{table}", "\\centering",

@@ -6,8 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from emotion_llama.errors import InputError
-from emotion_llama.evaluation.metrics.calibration import calibration
-from emotion_llama.evaluation.metrics.classification import LABEL_METRICS, score_labels
+from emotion_llama.evaluation.metrics.classification import LABEL_METRICS, calibration, score_labels
 from emotion_llama.labels import LabelSpace
 from emotion_llama.models.clips import ClipFeatures
 from emotion_llama.predictors import Sample, Task

@@ -29,8 +29,8 @@ def add_parser(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> No
     parser = verbs.add_parser(
         "eval",
         help="the field's benchmarks, for our model and any other",
-        description="Benchmarks: a system answers all cases, its answers are scored as published,\n"
-        "and reports lay the figures beside the published rows.",
+        description="Benchmarks: a model answers all samples, its answers are scored as published,\n"
+        "and reports lay the metrics beside the published rows.",
         epilog=EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )

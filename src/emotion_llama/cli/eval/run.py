@@ -1,4 +1,4 @@
-"""The sub-verb `eval run`, or `eval BENCHMARK`: a benchmark and a system in; figures, replies and a run card out."""
+"""The sub-verb `eval run`, or `eval BENCHMARK`: a benchmark and a model in; metrics, outputs and a run card out."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from emotion_llama.evaluation.judges import Judge
-    from emotion_llama.evaluation.records import FileProblem, System
+    from emotion_llama.evaluation.records import FileProblem, Model
     from emotion_llama.evaluation.run_folder import EvalRun
     from emotion_llama.evaluation.shards import Shard
     from emotion_llama.evaluation.tasks.base import Benchmark
@@ -48,7 +48,7 @@ def add_parser(verbs: Verbs) -> None:
         verbs,
         "run",
         run,
-        summary="a system on a benchmark ('run' may be left out)",
+        summary="a model on a benchmark ('run' may be left out)",
         description="Ask a model about every case of a benchmark, score what it answers by every parser\n"
         "that applies, and print the figures with their intervals and all failures counted.",
         epilog=EXAMPLES,
@@ -56,7 +56,7 @@ def add_parser(verbs: Verbs) -> None:
     add = parser.add_argument
     add("benchmark", metavar="BENCHMARK", help="a name that 'eval ls' prints")
     add("--data", metavar="DIR", type=Path, required=True, help="its files, as their owners distribute them")
-    add("--model", metavar="MODEL", required=True, help="who answers")
+    add("--model", metavar="MODEL", required=True, help="the model")
     add("--layout", metavar="NAMES", help="prompt layouts of our model, each a run: train,released")
     add("--parser", metavar="NAMES", help="upstream,tolerant,likelihood (default: all that apply)")
     add("--limit", metavar="N", type=positive, help="take the first N cases only")
@@ -119,16 +119,16 @@ def _one(
 ) -> list[EvalRun]:
     from emotion_llama.evaluation.run import evaluate
 
-    system = _system(args, layout, shard)
+    model = _model(args, layout, shard)
     parsers = None if args.parser is None else [name.strip() for name in args.parser.split(",") if name.strip()]
-    line = _Line(system.name, enabled=not args.quiet and sys.stderr.isatty() and shard.is_first)
+    line = _Line(model.name, enabled=not args.quiet and sys.stderr.isatty() and shard.is_first)
     try:
         with ExitStack() as open_things:
-            open_things.callback(getattr(system, "close", lambda: None))
+            open_things.callback(model.close)
             open_things.callback(line.clear)
             judge = _judge(args, folder, open_things) if shard.is_first else None
             found = evaluate(
-                benchmark, system, out=folder, limit=args.limit, resume=args.resume, parsers=parsers,
+                benchmark, model, out=folder, limit=args.limit, resume=args.resume, parsers=parsers,
                 num_resamples=max(0, args.resamples), judge=judge, shard=shard, progress=line, file_problems=problems,
             )  # fmt: skip
     except KeyboardInterrupt:
@@ -138,11 +138,11 @@ def _one(
     return [] if found is None else [found]
 
 
-def _system(args: argparse.Namespace, layout: str | None, shard: Shard) -> System:
-    from emotion_llama.evaluation.systems import load_system, system_kind
+def _model(args: argparse.Namespace, layout: str | None, shard: Shard) -> Model:
+    from emotion_llama.evaluation.models import load_model, model_kind
 
     options: dict[str, Any] = key_values("--option", args.option)
-    kind = system_kind(args.model)
+    kind = model_kind(args.model)
     if layout is not None:
         if kind != "own":
             raise InputError(f"--layout is for our own model's prompts; {args.model!r} has none")
@@ -154,11 +154,10 @@ def _system(args: argparse.Namespace, layout: str | None, shard: Shard) -> Syste
         if args.out is not None and "features" not in options:
             # Encoders run once for all layouts and for every resumed run; each process has a store of its own.
             options.setdefault("keep", args.out / f"features.{shard.rank}")
-    system = load_system(args.model, **options)
-    host = getattr(system, "sends_to", None)
-    if host is not None and shard.is_first:
-        complain(f"pictures, sound and words of the clips leave this machine: they are sent to {host}")
-    return system
+    model = load_model(args.model, **options)
+    if model.sends_to is not None and shard.is_first:
+        complain(f"images, audio and transcripts of the clips leave this machine: they are sent to {model.sends_to}")
+    return model
 
 
 def _judge(args: argparse.Namespace, folder: Path | None, open_things: ExitStack) -> Judge | None:

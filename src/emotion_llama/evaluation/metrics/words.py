@@ -1,21 +1,19 @@
-"""Metrics of emotion words: grouped synonyms, emotion wheels (EW, HIT), sentiment (WAF), overlap of descriptions.
+"""Emotion words: word lists, grouped synonyms, scores of a clip for MER2024-OV, EW and HIT; overlap of descriptions.
 
 G is the set of true groups of a clip, P the set of predicted groups. Words that belong to no group drop out of both, as
 in the published metrics; how many did is counted. Sources: MER2024-OV (Lian et al. 2024) for grouped synonyms,
-MER-UniBench (AffectGPT, ICML 2025) and the MER2025 and MER2026 challenges for wheels, HIT and WAF.
+MER-UniBench (AffectGPT, ICML 2025) and the MER2025 and MER2026 challenges for wheels and HIT.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Callable, Collection, Sequence
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from emotion_llama.errors import InputError
-from emotion_llama.evaluation.metrics.classification import score_labels
 from emotion_llama.labels import SYNONYMS
 
 Grouping = Callable[[str], str | None]
@@ -77,99 +75,11 @@ def clip_scores(
 
 
 def harmonic_mean(precision: float, recall: float) -> float:
-    """F1 of a precision and a recall; 0 where both are 0."""
+    """F1 of a precision and a recall; 0 where both are 0.
+
+    There the owners' code of the wheels divides 0 by 0 and prints NaN; every other value is theirs.
+    """
     return 2 * precision * recall / (precision + recall) if precision + recall else 0.0
-
-
-def set_level(
-    truth: Words, answers: Words, grouping: Grouping | Sequence[Grouping], *, skip_empty_truth: bool = True
-) -> dict[str, float]:
-    """Set-level metrics of word lists after grouping; arguments as `clip_scores`.
-
-    Args:
-        truth: true words of each clip.
-        answers: predicted words.
-        grouping: one for all clips, or one a clip.
-        skip_empty_truth: leave out clips whose truth names no group (wheels); otherwise these count as 0.
-
-    Returns:
-        "precision" (mean; "accuracy" in MER2024-OV), "recall" (mean), "f1" of the two means, their "average", which
-        MER2024-OV ranks by; "num_clips" that count, "num_skipped", and "num_empty": counted clips without P.
-
-    Raises:
-        InputError: lengths differ, or no clip counts.
-    """
-    precisions, recalls, empty = clip_scores(truth, answers, grouping)
-    counts = ~np.isnan(recalls) if skip_empty_truth else np.ones(len(truth), bool)
-    if not counts.any():
-        raise InputError("no clip's truth names a known emotion group; check the words and the grouping")
-    precision, recall = (float(np.nan_to_num(x)[counts].mean()) for x in (precisions, recalls))
-    return {
-        "precision": precision, "recall": recall, "f1": harmonic_mean(precision, recall),
-        "average": (precision + recall) / 2, "num_clips": int(counts.sum()), "num_skipped": int((~counts).sum()),
-        "num_empty": int((empty & counts).sum()),
-    }  # fmt: skip
-
-
-def emotion_wheels(truth: Words, answers: Words, wheels: Sequence[Grouping]) -> dict[str, Any]:
-    """EW: `set_level` on every wheel; the mean "f1", "precision" and "recall" over wheels, and the "wheels" themselves.
-
-    Raises:
-        InputError: as `set_level`; no wheels.
-    """
-    if not wheels:
-        raise InputError("the emotion-wheel metric needs at least one wheel")
-    scores = [set_level(truth, answers, wheel) for wheel in wheels]
-    means = {name: float(np.mean([s[name] for s in scores])) for name in ("f1", "precision", "recall")}
-    return {**means, "wheels": scores}
-
-
-def hit_rate(truth: Sequence[str], answers: Words, wheels: Sequence[Grouping]) -> dict[str, Any]:
-    """HIT of MER-UniBench: is the true word's group among those predicted; mean over clips, then over wheels.
-
-    A long list of words is not punished, and neutral clips drop out: HIT is no accuracy and is not to be compared with
-    one. With one true word, a hit is a recall of 1, and its precision is 1 / |P|.
-
-    Returns:
-        "hit" and "precision"; the counts of `set_level` on the first wheel; and each wheel's scores as "wheels".
-
-    Raises:
-        InputError: as `emotion_wheels`.
-    """
-    found = emotion_wheels([[word] for word in truth], answers, wheels)
-    counts = {name: found["wheels"][0][name] for name in ("num_clips", "num_skipped", "num_empty")}
-    return {"hit": found["recall"], "precision": found["precision"], **counts, "wheels": found["wheels"]}
-
-
-def sentiment(truth: Sequence[float], answers: Sequence[str | None]) -> dict[str, Any]:
-    """WAF of MER-UniBench: truths of 0 are left out, both sides are cut at > 0, weighted F1 of the two halves.
-
-    Args:
-        truth: sentiment, negative to positive.
-        answers: "positive", "negative", "neutral" (counted as not positive, as there) or None (likewise).
-
-    Returns:
-        "waf", "accuracy", "num_clips", "num_skipped" and "num_unanswered"; and for intervals "kept", the numbers of the
-        clips that count, with their "truth" and "answers" as "positive" or "negative".
-
-    Raises:
-        InputError: lengths differ, a word is no sentiment, or nothing is left.
-    """
-    if len(truth) != len(answers):
-        raise InputError(f"expected answers for {len(truth)} clips, got {len(answers)}")
-    if unknown := sorted({str(a) for a in answers if a is not None and a not in SENTIMENTS}):
-        raise InputError(f"{unknown[0]!r} is no sentiment; expected positive, negative, neutral or no answer")
-    kept = [i for i, value in enumerate(truth) if value != 0]
-    if not kept:
-        raise InputError("no clip has a sentiment other than 0")
-    halves = ["positive" if truth[i] > 0 else "negative" for i in kept]
-    predicted = ["positive" if answers[i] == "positive" else "negative" for i in kept]
-    scores = score_labels(halves, predicted)
-    return {
-        "waf": scores["weighted_f1"], "accuracy": scores["accuracy"], "num_clips": len(kept),
-        "num_skipped": len(truth) - len(kept), "num_unanswered": sum(answers[i] is None for i in kept),
-        "kept": kept, "truth": halves, "answers": predicted,
-    }  # fmt: skip
 
 
 # --- overlap of descriptions ----------------------------------------------------------------------------------------

@@ -7,20 +7,19 @@ from collections.abc import Callable
 from functools import partial
 from importlib import import_module
 from pathlib import Path
-from typing import Any
 
 from emotion_llama.errors import InputError
 from emotion_llama.evaluation.tasks.base import Benchmark
 
-# Name -> module:function below this folder, and for MER-UniBench the set. A function takes the folder, and its options
-# by keyword; its docstring and that of its module say which options and files there are.
+# Name -> module and function below this folder, and for MER-UniBench the set. A function takes the folder, and its
+# options by keyword; its docstring and that of its module say which options and files there are.
 BENCHMARKS: dict[str, tuple[str, ...]] = {
-    "mer2023-semi": ("mer2023", "mer2023_semi"),
-    "mer2024-semi": ("mer2024", "mer2024_semi"),
-    "mer2024-noise": ("mer2024", "mer2024_noise"),
-    "mer2024-ov": ("mer2024_ov", "mer2024_ov"),
-    "mer2025-fg": ("mer2025", "mer2025_fg"),
-    "mer2026-fg": ("mer2025", "mer2026_fg"),
+    "mer2023-semi": ("mer", "mer2023_semi"),
+    "mer2024-semi": ("mer", "mer2024_semi"),
+    "mer2024-noise": ("mer", "mer2024_noise"),
+    "mer2024-ov": ("open_vocabulary", "mer2024_ov"),
+    "mer2025-fg": ("open_vocabulary", "mer2025_fg"),
+    "mer2026-fg": ("open_vocabulary", "mer2026_fg"),
     "dfew": ("dfew", "dfew"),
     "emer": ("emer", "emer"),
     "unibench-mer2023": ("unibench", "scored_by_wheels", "mer2023"),
@@ -52,9 +51,13 @@ def load_benchmark(name: str, folder: str | Path, **options: object) -> Benchmar
     known = benchmark_options(name)
     if unknown := sorted(set(options) - set(known)):
         raise InputError(f"{name} has no option {unknown[0]!r} (it has: {', '.join(known) or 'none'})")
-    found = _factory(name)(Path(folder), **options)
-    assert isinstance(found, Benchmark)
-    return found
+    factory = _factory(name)
+    for key, parameter in inspect.signature(factory).parameters.items():
+        if parameter.annotation == "Path | None" and (value := options.get(key)) is not None:
+            if not isinstance(value, (str, Path)):
+                raise InputError(f"{key} is {value!r}, expected a path")
+            options[key] = Path(value).expanduser()
+    return factory(Path(folder), **options)
 
 
 def benchmark_options(name: str) -> dict[str, object]:
@@ -75,13 +78,12 @@ def benchmark_text(name: str) -> str:
     """
     factory = _factory(name)
     function = factory.func if isinstance(factory, partial) else factory
-    module = inspect.getmodule(function)
-    return "\n\n".join(inspect.getdoc(one) or "" for one in (module, function))
+    return "\n\n".join(inspect.getdoc(one) or "" for one in (inspect.getmodule(function), function))
 
 
-def _factory(name: str) -> Callable[..., Any]:
+def _factory(name: str) -> Callable[..., Benchmark]:
     if name not in BENCHMARKS:
         raise InputError(f"no benchmark {name!r} (there are: {', '.join(BENCHMARKS)})")
     module, function, *given = BENCHMARKS[name]
-    found = getattr(import_module(f"{__name__}.{module}"), function)
+    found: Callable[..., Benchmark] = getattr(import_module(f"{__name__}.{module}"), function)
     return partial(found, *given) if given else found

@@ -5,7 +5,7 @@ Files:
     EmoLabel_DataSplit/test(single-labeled)/set_K.csv   fold K (video_name, label 1..7); or, for fold 1 alone,
     reltive_DFEW_set_1_test.txt                         as Emotion-LLaMA has it (name, frame count, label)
     Clip/original/N.mp4                                 the clips, or Clip/clip_224x224_avi/NNNNN.avi, or video/
-    any of `checks.TRANSCRIPTS`                         what is said, by a speech recogniser: DFEW has no transcripts
+    any of `readers.TRANSCRIPTS`                        what is said, by a speech recogniser: DFEW has no transcripts
 
 Folders of frames (Clip/jpg_256/NNNNN/) are no clips: they have no sound, and nothing in this package opens them.
 Sample ids are numbers of five digits.
@@ -16,23 +16,21 @@ from __future__ import annotations
 from pathlib import Path
 
 from emotion_llama.errors import InputError
-from emotion_llama.evaluation.records import EvalPrompt
-from emotion_llama.evaluation.tasks.base import Benchmark
-from emotion_llama.evaluation.tasks.files import TaskFiles, clip_name, csv_columns, given_path, label_list, one_of
+from emotion_llama.evaluation.tasks.base import MAX_NEW_TOKENS, Benchmark
+from emotion_llama.evaluation.tasks.readers import clip_name, csv_columns, label_list, one_of
 from emotion_llama.labels import DFEW7, MERR9
+from emotion_llama.predictors.base import Task
 from emotion_llama.prompts.tasks import emotion_instruction, pick_instruction
 
 # Sizes of the owners' lists of single-labelled clips: classes over all folds, and the test sets.
 CLASS_SIZES = dict(zip(DFEW7.labels, (2445, 1894, 2669, 2173, 1469, 145, 902), strict=True))
 FOLD_SIZES = (2341, 2341, 2340, 2339, 2336)
 NUMBERED = csv_columns("label", one_of({str(i): label for i, label in enumerate(DFEW7.labels, 1)}), name="video_name")
-# Lists made by others name the classes in either of the forms that are common for DFEW.
-OTHER_FORMS = {"happiness": "happy", "sadness": "sad", "anger": "angry"}
-LISTED = {"reltive_DFEW_set_1_test.txt": label_list(one_of({label: label for label in DFEW7.labels} | OTHER_FORMS))}
+LISTED = {"reltive_DFEW_set_1_test.txt": label_list(one_of(DFEW7))}
 
 
 def dfew(
-    folder: Path, *, fold: int | str = 1, rule: str = "restrict", transcript: str | Path | None = None
+    folder: Path, *, fold: int | str = 1, rule: str = "restrict", transcript: Path | None = None
 ) -> Benchmark:  # fmt: skip
     """DFEW.
 
@@ -54,13 +52,17 @@ def dfew(
     instruction = emotion_instruction(DFEW7.labels) if rule == "restrict" else pick_instruction("emotion")
     folds = tuple(range(1, 6)) if fold == "all" else (int(fold),)
     lists = {k: {f"EmoLabel_DataSplit/test(single-labeled)/set_{k}.csv": NUMBERED} for k in folds}
-    source = TaskFiles(
-        folder, [lists[k] | (LISTED if k == 1 else {}) for k in folds], [FOLD_SIZES[k - 1] for k in folds], folds,
-        sizes=CLASS_SIZES if fold == "all" else None, transcript=given_path(transcript, "transcript"),
-        clip_folders=("Clip/original", "Clip/clip_224x224_avi", "video", "."),  # 1.mp4 and 00001.avi are one clip
-        sample_id=lambda name: clip_name(name).zfill(5) if clip_name(name).isdecimal() else clip_name(name),
-    )  # fmt: skip
     return Benchmark(
-        "dfew", f"1 ({'all folds' if fold == 'all' else f'fold {fold}'}, {rule})", "label",
-        EvalPrompt("emotion", instruction, asked.labels), folder, "uar", source, "label", asked, DFEW7,
+        "dfew", f"1 ({'all folds' if fold == 'all' else f'fold {fold}'}, {rule})", "label", "uar",
+        Task("emotion", asked.labels, instruction, MAX_NEW_TOKENS), folder,
+        [lists[k] | (LISTED if k == 1 else {}) for k in folds], [FOLD_SIZES[k - 1] for k in folds], folds,
+        sizes=CLASS_SIZES if fold == "all" else None, transcript=transcript,
+        clip_folders=("Clip/original", "Clip/clip_224x224_avi", "video", "."),
+        sample_id=_five_digits, asked=asked, scored=DFEW7,
     )  # fmt: skip
+
+
+def _five_digits(text: str) -> str:
+    """1.mp4 and 00001.avi are one clip."""
+    name = clip_name(text)
+    return name.zfill(5) if name.isdecimal() else name

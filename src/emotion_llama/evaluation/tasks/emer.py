@@ -16,21 +16,22 @@ from __future__ import annotations
 from pathlib import Path
 
 from emotion_llama.errors import InputError
-from emotion_llama.evaluation.records import EvalPrompt
-from emotion_llama.evaluation.tasks.base import Benchmark
-from emotion_llama.evaluation.tasks.files import VIDEO_FOLDERS, TaskFiles, csv_columns, description, given_path
+from emotion_llama.evaluation.tasks.base import MAX_NEW_TOKENS, Benchmark
+from emotion_llama.evaluation.tasks.readers import VIDEO_FOLDERS, csv_columns, description
+from emotion_llama.predictors.base import Task
 
 SAMPLES = {"v1": 100, "v2": 332}
+# Samples and language -> the table and its column.
 TABLES = {
-    ("v1", "en"): ("dataset-v1/gt-eng.csv", "gt-eng.csv"),
-    ("v1", "zh"): ("dataset-v1/gt-chi.csv", "gt-chi.csv"),
-    ("v2", "en"): ("dataset-v2/final-EMER-reason.csv", "final-EMER-reason.csv"),
-    ("v2", "zh"): ("dataset-v2/final-EMER-reason.csv", "final-EMER-reason.csv"),
+    ("v1", "en"): ("dataset-v1/gt-eng.csv", "reasons"),
+    ("v1", "zh"): ("dataset-v1/gt-chi.csv", "reasons"),
+    ("v2", "en"): ("dataset-v2/final-EMER-reason.csv", "english"),
+    ("v2", "zh"): ("dataset-v2/final-EMER-reason.csv", "chinese"),
 }
-COLUMNS = {("v1", "en"): "reasons", ("v1", "zh"): "reasons", ("v2", "en"): "english", ("v2", "zh"): "chinese"}
+TASK = Task("reason_v2", max_new_tokens=MAX_NEW_TOKENS)
 
 
-def emer(folder: Path, *, samples: str = "v1", language: str = "en", videos: str | Path | None = None) -> Benchmark:
+def emer(folder: Path, *, samples: str = "v1", language: str = "en", videos: Path | None = None) -> Benchmark:
     """EMER.
 
     Args:
@@ -41,13 +42,10 @@ def emer(folder: Path, *, samples: str = "v1", language: str = "en", videos: str
     """
     if (samples, language) not in TABLES:
         raise InputError(f"samples are v1 or v2 and the language en or zh, got {samples!r} and {language!r}")
-    reader = csv_columns(COLUMNS[samples, language], description, transcript="?subtitles")
-    own = given_path(videos, "videos")
-    source = TaskFiles(
-        folder, [dict.fromkeys(TABLES[samples, language], reader)], [SAMPLES[samples]], what="descriptions of EMER",
-        clip_folders=VIDEO_FOLDERS if own is None else (own.absolute(),),
-    )  # fmt: skip
+    table, column = TABLES[samples, language]
+    reader = csv_columns(column, description, transcript="?subtitles")
     return Benchmark(
-        "emer", f"1 ({samples}, {language})", "description", EvalPrompt("reason_v2"), folder, "clue_overlap", source,
-        "description",
+        "emer", f"1 ({samples}, {language})", "description", "clue_overlap", TASK, folder,
+        [dict.fromkeys((table, table.partition("/")[2]), reader)], [SAMPLES[samples]],
+        clip_folders=VIDEO_FOLDERS if videos is None else (videos.absolute(),),
     )  # fmt: skip

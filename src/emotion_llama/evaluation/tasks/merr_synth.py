@@ -14,11 +14,11 @@ from pathlib import Path
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from emotion_llama.errors import InputError
-from emotion_llama.evaluation.records import EvalPrompt, EvalSample, Truth
-from emotion_llama.evaluation.tasks.base import Benchmark
-from emotion_llama.evaluation.tasks.files import Reader, TaskFiles
+from emotion_llama.evaluation.records import EvalSample, Truth
+from emotion_llama.evaluation.tasks.base import MAX_NEW_TOKENS, Benchmark, Reader
 from emotion_llama.labels import MERR9
 from emotion_llama.media.text_file import read_text
+from emotion_llama.predictors.base import Task
 from emotion_llama.prompts.tasks import pick_instruction
 
 
@@ -76,11 +76,8 @@ def merr_synth(folder: Path, *, split: str | None = "test") -> Benchmark:
         folder: that `merr-synth render` wrote.
         split: "train", "validation", "test"; None takes all.
     """
-    source = TaskFiles(
-        folder, [{"plans.jsonl": plans_of(split)}], what="plans of rendered clips", clip_folders=("clips",),
-        has_transcripts=False,
-    )  # fmt: skip
     return Benchmark(
-        "merr-synth", f"1 ({split or 'all splits'})", "label",
-        EvalPrompt("emotion", pick_instruction("emotion"), MERR9.labels), folder, "uar", source, "label", MERR9, MERR9,
+        "merr-synth", f"1 ({split or 'all splits'})", "label", "uar",
+        Task("emotion", MERR9.labels, pick_instruction("emotion"), MAX_NEW_TOKENS), folder,
+        [{"plans.jsonl": plans_of(split)}], clip_folders=("clips",), has_transcripts=False, asked=MERR9, scored=MERR9,
     )  # fmt: skip

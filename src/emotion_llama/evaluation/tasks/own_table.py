@@ -3,36 +3,86 @@
 Columns: `name` or `video` (a path, relative to the table), one of `label`, `words` ("['happy', 'proud']" or "happy,
 proud"), `sentiment` (a number) and `description`; and, where wanted, `subtitle`, `group` (a person or a source, drawn
 together in intervals), `fold` (from 1), `frame_count`, `note` (metrics are also given by note). Others are errors.
+Labels that are forms of one word ("anger", "angry", "Angry") are one class.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from emotion_llama.errors import InputError
-from emotion_llama.evaluation.records import EvalPrompt, EvalSample, Kind
-from emotion_llama.evaluation.tasks.base import Benchmark
-from emotion_llama.evaluation.tasks.files import (
-    Convert,
-    TaskFiles,
-    any_label,
-    description,
-    given_path,
-    read_csv,
-    sentiment,
-    word_list,
-)
-from emotion_llama.evaluation.tasks.mer2024_ov import WORDS_PROMPT, stored_groups
-from emotion_llama.evaluation.tasks.unibench import SENTIMENT_PROMPT
+from emotion_llama.evaluation.records import EvalSample, Truth
+from emotion_llama.evaluation.tasks.base import MAX_NEW_TOKENS, Benchmark
+from emotion_llama.evaluation.tasks.emer import TASK as DESCRIPTION_TASK
+from emotion_llama.evaluation.tasks.open_vocabulary import WORDS_TASK, stored_groups
+from emotion_llama.evaluation.tasks.readers import Convert, description, read_csv, sentiment, word_list
+from emotion_llama.evaluation.tasks.unibench import SENTIMENT_TASK
 from emotion_llama.evaluation.tasks.wheels import chosen_wheels
-from emotion_llama.labels import LABEL_SPACES, MERR9, LabelSpace
+from emotion_llama.labels import LABEL_SPACES, MERR9, SYNONYMS, LabelSpace
+from emotion_llama.predictors.base import Task
 from emotion_llama.prompts.tasks import emotion_instruction, pick_instruction
 
-TRUTHS: Mapping[Kind, Convert] = {
-    "label": any_label, "words": word_list, "sentiment": sentiment, "description": description
+
+def label_form(word: str) -> str:
+    """The label that a word is a form of ("anger": "angry"), else the word itself, in lower case.
+
+    Noun and adjective of an emotion begin alike. Other synonyms ("calm" of "neutral") can be classes of their own.
+    """
+    key = word.strip().lower()
+    return next((label for label in SYNONYMS.get(key, ()) if label[:3] == key[:3]), key)
+
+
+def _label(value: Any) -> Truth:
+    return Truth(label=label_form(str(value)))
+
+
+TRUTHS: Mapping[str, Convert] = {
+    "label": _label, "words": word_list, "sentiment": sentiment, "description": description
 }  # fmt: skip
 OTHERS = ("subtitle", "group", "fold", "frame_count", "note")
+
+
+def table_file(
+    folder: Path, *, labels: str | Sequence[str] | None = None, wheels: Path | None = None,
+    mapping: str | int | None = None, groups: Path | None = None,
+) -> Benchmark:  # fmt: skip
+    """One's own data.
+
+    Args:
+        folder: the table, or a folder with the table cases.csv.
+        labels: "merr9", "mer6", "dfew7", or the labels themselves, a list or with commas between; by default merr9
+            where it holds all labels of the table, else the table's labels in alphabetical order.
+        wheels: for words, the folder of the wheel files: EW at level 1. Without, words are scored in groups of synonyms
+            (MER2024-OV), stored or judged.
+        mapping: as `open_vocabulary.mer2025_fg`'s.
+        groups: for words, a folder of stored groups.
+    """
+    path = folder / "cases.csv" if folder.is_dir() else folder
+    kind = kind_of(path)
+    if labels is not None and kind != "label":
+        raise InputError(f"{path} has no labels but {kind}; leave the option labels out")
+    own = Benchmark(
+        "csv", f"1 ({path.name})", "groups", "average", WORDS_TASK, path.parent, [{path.name: read_table}],
+        clip_folders=(), has_transcripts=False, groups=None if groups is None else stored_groups(groups),
+    )  # fmt: skip
+    if kind == "label":
+        space = _space(labels, path)
+        instruction = pick_instruction("emotion") if space == MERR9 else emotion_instruction(space.labels)
+        task = Task("emotion", space.labels, instruction, MAX_NEW_TOKENS)
+        version = f"1 ({path.name}, {space.name})"
+        return replace(
+            own, version=version, metric="label", primary="weighted_f1", task=task, asked=space, scored=space
+        )
+    if kind == "sentiment":
+        return replace(own, metric="sentiment", primary="waf", task=SENTIMENT_TASK)
+    if kind == "description":
+        return replace(own, metric="description", primary="clue_overlap", task=DESCRIPTION_TASK)
+    if wheels is not None:
+        return replace(own, metric="wheels", primary="ew", wheels=chosen_wheels(path.parent, wheels, mapping))
+    return own
 
 
 def read_table(path: Path) -> Iterator[EvalSample]:
@@ -72,8 +122,8 @@ def read_table(path: Path) -> Iterator[EvalSample]:
         raise InputError(f"{path} has no rows")
 
 
-def kind_of(path: Path) -> Kind:
-    """What the truths of a table are.
+def kind_of(path: Path) -> str:
+    """What the truths of a table are, one of `TRUTHS`.
 
     Raises:
         InputError: its columns are not those of such a table.
@@ -90,50 +140,13 @@ def kind_of(path: Path) -> Kind:
     return truths[0]
 
 
-def table_file(
-    folder: Path, *, labels: str | Sequence[str] | None = None, wheels: str | Path | None = None,
-    mapping: str | int | None = None, groups: str | Path | None = None,
-) -> Benchmark:  # fmt: skip
-    """One's own data.
-
-    Args:
-        folder: the table, or a folder with the table cases.csv.
-        labels: "merr9", "mer6", "dfew7", or the labels themselves, a list or with commas between; by default merr9
-            where it holds all labels of the table, else the table's labels in alphabetical order.
-        wheels: for words, the folder of the wheel files: EW at level 1. Without, words are scored in groups of synonyms
-            (MER2024-OV), stored or judged.
-        mapping: as `mer2025.mer2025_fg`'s.
-        groups: for words, a folder of stored groups.
-    """
-    path = folder / "cases.csv" if folder.is_dir() else folder
-    kind = kind_of(path)
-    if labels is not None and kind != "label":
-        raise InputError(f"{path} has no labels but {kind}; leave the option labels out")
-    space = _space(labels, path) if kind == "label" else None
-    reader = TaskFiles(path.parent, [{path.name: read_table}], clip_folders=(), has_transcripts=False)
-    stored = None if groups is None else stored_groups(path.parent, given_path(groups, "groups"))
-    version = f"1 ({path.name}{'' if space is None else ', ' + space.name})"
-    if space is not None:
-        instruction = pick_instruction("emotion") if space == MERR9 else emotion_instruction(space.labels)
-        prompt = EvalPrompt("emotion", instruction, space.labels)
-        return Benchmark("csv", version, kind, prompt, path, "weighted_f1", reader, "label", space, space)
-    if kind == "sentiment":
-        return Benchmark("csv", version, kind, SENTIMENT_PROMPT, path, "waf", reader, "sentiment")
-    if kind == "description":
-        return Benchmark("csv", version, kind, EvalPrompt("reason_v2"), path, "clue_overlap", reader, "description")
-    if wheels is None:
-        return Benchmark("csv", version, kind, WORDS_PROMPT, path, "average", reader, "groups", groups=stored)
-    found = chosen_wheels(path.parent, wheels, mapping)
-    return Benchmark("csv", version, kind, WORDS_PROMPT, path, "ew", reader, "wheels", wheels=found)
-
-
 def _space(labels: str | Sequence[str] | None, path: Path) -> LabelSpace:
     there = sorted({sample.truth.label or "" for sample in read_table(path)})
     if isinstance(labels, str) and labels in LABEL_SPACES:
         space = LABEL_SPACES[labels]
     elif labels is not None:
         given = labels.split(",") if isinstance(labels, str) else labels
-        space = LabelSpace("own", tuple(label.strip() for label in map(str, given) if label.strip()))
+        space = LabelSpace("own", tuple(dict.fromkeys(label_form(str(label)) for label in given if str(label).strip())))
     else:
         space = MERR9 if set(there) <= set(MERR9.labels) else LabelSpace("own", tuple(there))
     if unknown := [label for label in there if label not in space.labels]:

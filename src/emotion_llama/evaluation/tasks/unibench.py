@@ -14,7 +14,7 @@ below the one given (mer2023-dataset-process/ and so on):
     simsv2    simsv2-process              label.npz, test_corpus, val             video_new        WAF
     ovmerd    ovmerdplus-process          ovlabel.csv (name, openset)             video            EW, level 1
 
-Transcripts are in transcription-engchi-polish.csv or similar. The wheel files are found as in `mer2025`.
+Transcripts are in transcription-engchi-polish.csv or similar. The wheel files are found as in `open_vocabulary`.
 The published scores come from descriptions that a language model reduced to words, by sampling; models that answer with
 words need no such step, and figures of the two ways are not quite comparable.
 """
@@ -24,17 +24,17 @@ from __future__ import annotations
 from pathlib import Path
 
 from emotion_llama.evaluation.metrics.words import SENTIMENTS
-from emotion_llama.evaluation.records import EvalPrompt
-from emotion_llama.evaluation.tasks.base import Benchmark
-from emotion_llama.evaluation.tasks.files import Reader, TaskFiles, any_label, archive, one_of, sentiment
-from emotion_llama.evaluation.tasks.mer2024_ov import WORD_TABLE, WORDS_PROMPT
+from emotion_llama.evaluation.tasks.base import MAX_NEW_TOKENS, Benchmark, MetricName, Reader
+from emotion_llama.evaluation.tasks.open_vocabulary import WORD_TABLE, WORDS_TASK
+from emotion_llama.evaluation.tasks.readers import any_label, archive, one_of, sentiment
 from emotion_llama.evaluation.tasks.wheels import chosen_wheels
+from emotion_llama.predictors.base import Task
 
 # Own wording: the published way asks a second model for the sentiment of the first one's words.
 SENTIMENT_INSTRUCTION = (
     "Is the sentiment of the character positive, negative or neutral? Answer with one of these words."
 )
-SENTIMENT_PROMPT = EvalPrompt("free", SENTIMENT_INSTRUCTION, SENTIMENTS)
+SENTIMENT_TASK = Task("free", SENTIMENTS, SENTIMENT_INSTRUCTION, MAX_NEW_TOKENS)
 EMOTION = archive("test_corpus", "emo", any_label)
 MER = archive("test1_corpus", "emo", any_label)
 IEMOCAP = archive("whole_corpus", "emo", one_of({"0": "happy", "1": "sad", "2": "neutral", "3": "anger"}), "Ses05")
@@ -55,23 +55,27 @@ SETS = tuple(LAYOUTS)
 
 
 def scored_by_wheels(
-    name: str, folder: Path, *, wheels: str | Path | None = None, mapping: str | int | None = None
+    name: str, folder: Path, *, wheels: Path | None = None, mapping: str | int | None = None
 ) -> Benchmark:
-    """A set with emotion words or labels: HIT, or EW for OV-MERD+; `wheels` and `mapping` as `mer2025.mer2025_fg`'s."""
-    found, source = chosen_wheels(folder, wheels, mapping), _source(name, folder)
-    full_name, version = f"unibench-{name}", f"1 (mapping {found.version})"
-    if name == "ovmerd":
-        return Benchmark(full_name, version, "words", WORDS_PROMPT, folder, "ew", source, "wheels", wheels=found)
-    return Benchmark(full_name, version, "words", WORDS_PROMPT, folder, "hit", source, "hit", wheels=found)
+    """A set with emotion words or labels: HIT, or EW for OV-MERD+; options as `open_vocabulary.mer2025_fg`'s."""
+    found, (place, table, reader, clips, total) = chosen_wheels(folder, wheels, mapping), _layout(name, folder)
+    metric: MetricName = "wheels" if name == "ovmerd" else "hit"
+    return Benchmark(
+        f"unibench-{name}", f"1 (mapping {found.version})", metric, "ew" if name == "ovmerd" else "hit", WORDS_TASK,
+        place, [{table: reader}], [total], clip_folders=clips, wheels=found,
+    )  # fmt: skip
 
 
 def scored_by_sentiment(name: str, folder: Path) -> Benchmark:
     """A set with sentiments: WAF."""
-    source = _source(name, folder)
-    return Benchmark(f"unibench-{name}", "1", "sentiment", SENTIMENT_PROMPT, folder, "waf", source, "sentiment")
+    place, table, reader, clips, total = _layout(name, folder)
+    return Benchmark(
+        f"unibench-{name}", "1", "sentiment", "waf", SENTIMENT_TASK, place, [{table: reader}], [total],
+        clip_folders=clips,
+    )  # fmt: skip
 
 
-def _source(name: str, folder: Path) -> TaskFiles:
+def _layout(name: str, folder: Path) -> tuple[Path, str, Reader, tuple[str, ...], int]:
+    """Folder, table, its reader, folders of clips and number of clips of a set."""
     usual, table, reader, clips, total = LAYOUTS[name]
-    place = folder / usual if (folder / usual / table).is_file() else folder
-    return TaskFiles(place, [{table: reader}], [total], what=f"labels of {name}", clip_folders=clips)
+    return folder / usual if (folder / usual / table).is_file() else folder, table, reader, clips, total

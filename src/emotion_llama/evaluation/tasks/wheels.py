@@ -14,7 +14,7 @@ from pathlib import Path
 
 from emotion_llama.errors import InputError, MissingDependency
 from emotion_llama.evaluation.metrics.words import Grouping, parse_word_list
-from emotion_llama.evaluation.tasks.files import given_path, read_npz, read_rows
+from emotion_llama.evaluation.tasks.readers import read_npz, read_rows
 
 NUM_WHEELS = 5
 VERSIONS = ("2025", "2026")
@@ -107,7 +107,7 @@ def load_wheels(folder: str | Path) -> WheelFiles:
     )
 
 
-def chosen_wheels(folder: Path, wheels: object, mapping: object) -> WheelFiles:
+def chosen_wheels(folder: Path, wheels: Path | None, mapping: str | int | None) -> WheelFiles:
     """The wheel files that two options of a benchmark name.
 
     Args:
@@ -121,7 +121,7 @@ def chosen_wheels(folder: Path, wheels: object, mapping: object) -> WheelFiles:
     """
     if mapping is not None and str(mapping) not in VERSIONS:
         raise InputError(f"mapping is {mapping!r}, expected one of: {', '.join(VERSIONS)}")
-    place = given_path(wheels, "wheels") or folder / "emotion_wheel"
+    place = wheels or folder / "emotion_wheel"
     found = load_wheels(place)
     if mapping is not None and found.version != str(mapping):
         raise InputError(f"{place} holds the word forms of {found.version}, not those of {mapping}")
@@ -156,7 +156,9 @@ def read_spreadsheets(folder: Path) -> WheelFiles:
     bases: dict[str, list[str]] = {}
     for base, forms in read_rows(folder / "format.csv", ["name", "format"]):
         base = base.lower()
-        for form in (part.strip().lower() for part in forms.split(",")):
+        # A base word is a form of itself, also where its own row does not list it: the official mapping of 2025 has
+        # 7,386 forms, one more than the rows name.
+        for form in (base, *(part.strip().lower() for part in forms.split(","))):
             if form and base not in bases.setdefault(form, []):
                 bases[form].append(base)
     wheel_words: dict[str, list[str]] = {}

@@ -13,8 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from emotion_llama.errors import InputError
-from emotion_llama.evaluation.metrics.calibration import calibration
-from emotion_llama.evaluation.metrics.classification import label_score
+from emotion_llama.evaluation.metrics.classification import calibration, label_score
 from emotion_llama.evaluation.metrics.intervals import NUM_RESAMPLES, Interval, bootstrap, mcnemar
 from merr_synth.nano.naming import Naming, NamingTotals, total
 

@@ -61,7 +61,7 @@ class ModelAnswers:
         device: str | None = None,
         dtype: str = "auto",
     ) -> None:
-        from emotion_llama.evaluation.systems.predictor_system import weights_sha256
+        from emotion_llama.evaluation.models.predictor import weights_sha256
 
         self.folder, self.space, self._batch_size = folder, space, batch_size
         self._device, self._dtype = device, dtype

@@ -1,8 +1,8 @@
-"""Classifiers of transformers' `pipeline` as systems: "pipeline:TASK@FOLDER", scores over labels in, probabilities out.
+"""Classifiers of transformers' `pipeline` as models: "pipeline:TASK@FOLDER", scores over labels in, probabilities out.
 
-Sound classifiers hear the whole clip, picture classifiers see frames of it (mean of their scores), text classifiers
-read its words. A classifier's labels are taken to the asked ones by name and synonym (`LabelSpace.find`); scores of
-others are left out and the rest is made to sum to 1.
+Audio classifiers are given the whole clip, image classifiers frames of it (mean of their scores), text classifiers its
+transcript. A classifier's labels are taken to the asked ones by name and synonym (`LabelSpace.find`); scores of others
+are left out and the rest is made to sum to 1.
 """
 
 from __future__ import annotations
@@ -14,11 +14,12 @@ from pathlib import Path
 from typing import Any
 
 from emotion_llama.errors import AnnotationError, EmotionLlamaError, InputError, MissingDependency
-from emotion_llama.evaluation.records import NO_CLIP, EvalPrompt, EvalSample, Output, System, problem_of
-from emotion_llama.evaluation.systems.predictor_system import weights_sha256
+from emotion_llama.evaluation.models.predictor import weights_sha256
+from emotion_llama.evaluation.records import NO_CLIP, EvalSample, Model, Output, problem_of
 from emotion_llama.labels import LabelSpace
 from emotion_llama.media.probe import probe
 from emotion_llama.media.sound_bytes import read_wav
+from emotion_llama.predictors.base import Task
 from emotion_llama.predictors.chat import SAMPLE_RATE_HZ, clip_pictures, clip_sound
 
 TASKS: Mapping[str, str] = {
@@ -28,13 +29,13 @@ TASKS: Mapping[str, str] = {
 }
 
 
-class PipelineSystem(System):
+class PipelineModel(Model):
     """A classifier.
 
     Args:
         task: one of `TASKS`.
         model: a folder, or an id of the hub.
-        frames: pictures of a clip that a picture classifier sees.
+        frames: of a clip, for an image classifier.
         device: "cpu", "cuda", "cuda:1"; None takes a GPU where there is one.
         revision: of a hub id.
 
@@ -69,28 +70,31 @@ class PipelineSystem(System):
         about = {"task": task, "model": model, "revision": revision, "frames": frames}
         self.settings = {"system": "pipeline", **about, "files_sha256": hashes}
 
-    def answer(self, cases: Sequence[EvalSample], ask: EvalPrompt) -> Iterator[Output]:
-        """Probabilities over the asked labels for each case.
+    def answer(self, samples: Sequence[EvalSample], task: Task) -> Iterator[Output]:
+        """Probabilities over the asked labels for each sample.
 
         Raises:
             InputError: no labels are asked, or the classifier knows none of them.
         """
-        if not ask.labels:
+        if not task.labels:
             raise InputError(f"{self.name} is a classifier and answers questions for labels only")
-        space = LabelSpace("asked", ask.labels)
-        for case in cases:
+        space = LabelSpace("asked", task.labels)
+        for sample in samples:
             start = time.perf_counter()
             try:
-                reply = Output(case.sample_id, None, self._shares(case, space), seconds=time.perf_counter() - start)
+                output = Output(
+                    sample.sample_id, None, self._shares(sample, space), seconds=time.perf_counter() - start
+                )
             except InputError:
                 raise
             except EmotionLlamaError as error:
                 problem = error.message if isinstance(error, AnnotationError) else problem_of(error)
-                reply = Output(case.sample_id, problem=problem, seconds=time.perf_counter() - start)
-            yield reply
+                output = Output(sample.sample_id, problem=problem, seconds=time.perf_counter() - start)
+            yield output
 
-    def _shares(self, case: EvalSample, space: LabelSpace) -> dict[str, float]:
-        scores = self._scores(case)
+    def _shares(self, sample: EvalSample, space: LabelSpace) -> dict[str, float]:
+        rows = [self._classified(given) for given in self._inputs(sample)]
+        scores = {name: sum(row[name] for row in rows) / len(rows) for name in rows[0]}  # the mean over frames
         sums = dict.fromkeys(space.labels, 0.0)
         for name, score in scores.items():
             if (label := space.find(name)) is not None:
@@ -102,23 +106,18 @@ class PipelineSystem(System):
             )
         return {label: value / total for label, value in sums.items()}
 
-    def _scores(self, case: EvalSample) -> dict[str, float]:
-        """Label of the classifier -> score, the mean where it sees several frames."""
-        rows = [self._classified(given) for given in self._inputs(case)]
-        return {name: sum(row[name] for row in rows) / len(rows) for name in rows[0]}
-
     def _classified(self, given: Any) -> dict[str, float]:
         return {str(one["label"]): float(one["score"]) for one in self._pipe(given, top_k=None)}
 
-    def _inputs(self, case: EvalSample) -> list[Any]:
-        """What the classifier is given of a case; AnnotationError "cannot" where the clip has none of it."""
+    def _inputs(self, sample: EvalSample) -> list[Any]:
+        """What the classifier is given of a sample; AnnotationError "cannot" where the clip has none of it."""
         if self._takes == "words":
-            if not (case.transcript or "").strip():
+            if not (sample.transcript or "").strip():
                 raise AnnotationError("cannot", "the clip has no words", attempts=0)
-            return [case.transcript]
-        if case.media is None:
+            return [sample.transcript]
+        if sample.media is None:
             raise AnnotationError("cannot", NO_CLIP, attempts=0)
-        clip = probe(case.media, warn=lambda line: None)
+        clip = probe(sample.media, warn=lambda line: None)
         if self._takes == "sound":
             sound_wav = clip_sound(clip)
             if sound_wav is None:
@@ -133,11 +132,11 @@ class PipelineSystem(System):
         return [Image.open(io.BytesIO(picture)).convert("RGB") for picture in pictures]
 
 
-def load_pipeline(spec: str, **options: Any) -> PipelineSystem:
+def load_pipeline(spec: str, **options: Any) -> PipelineModel:
     """The classifier of "pipeline:TASK@FOLDER"; options as of the class."""
     task, _, model = spec.removeprefix("pipeline:").partition("@")
     if not model:
         raise InputError(
             f"model {spec!r}: expected pipeline:TASK@FOLDER, such as pipeline:audio-classification@hubert-er/"
         )
-    return PipelineSystem(task, model, **options)
+    return PipelineModel(task, model, **options)

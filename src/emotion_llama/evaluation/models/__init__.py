@@ -1,4 +1,4 @@
-"""Systems by name: what answers the cases of a benchmark."""
+"""Models by name: what answers the samples of a benchmark."""
 
 from __future__ import annotations
 
@@ -9,16 +9,16 @@ from pathlib import Path
 from typing import Any
 
 from emotion_llama.errors import InputError
-from emotion_llama.evaluation.records import System
+from emotion_llama.evaluation.records import Model
 
-__all__ = ["load_system", "system_kind"]
+__all__ = ["load_model", "model_kind"]
 
 PREDICTION_SUFFIXES = (".csv", ".jsonl")
 _OWN_MODEL_TYPE = "emotion_llama"
 
 
-def load_system(spec: str, **options: Any) -> System:
-    """The system of a name.
+def load_model(spec: str, **options: Any) -> Model:
+    """The model of a name.
 
     Args:
         spec: "rules", "nano", a model's folder, "openai:MODEL@URL", "transformers:FOLDER",
@@ -29,36 +29,36 @@ def load_system(spec: str, **options: Any) -> System:
         InputError: the name means nothing, or an option is unknown or cannot be used.
         MissingDependency: what runs the model is not installed.
     """
-    from emotion_llama.evaluation.systems import predictor_system as made
+    from emotion_llama.evaluation.models import predictor
 
-    kind = system_kind(spec)
+    kind = model_kind(spec)
     if kind == "predictions":
-        from emotion_llama.evaluation.systems.predictions import PredictionFile
+        from emotion_llama.evaluation.models.predictions import PredictionFile
 
         return PredictionFile(Path(spec).expanduser(), **checked_options(kind, PredictionFile, options))
     if kind == "pipeline":
-        from emotion_llama.evaluation.systems.pipeline_model import PipelineSystem, load_pipeline
+        from emotion_llama.evaluation.models.pipeline import PipelineModel, load_pipeline
 
-        return load_pipeline(spec, **checked_options(kind, PipelineSystem, options))
-    if kind == "reader":
-        return made.rules_system(**options)
+        return load_pipeline(spec, **checked_options(kind, PipelineModel, options))
+    if kind == "rules":
+        return predictor.rules_model(**options)
     if kind == "own":
-        return made.own_system(spec, **checked_options("emotion-llama", made.own_system, options))
-    return made.chat_system(spec if ":" in spec else f"transformers:{spec}", **options)
+        return predictor.own_model(spec, **checked_options("emotion-llama", predictor.own_model, options))
+    return predictor.chat_model(spec if ":" in spec else f"transformers:{spec}", **options)
 
 
-def system_kind(spec: str) -> str:
-    """Which of `SYSTEMS` a name means.
+def model_kind(spec: str) -> str:
+    """What a name means: "rules", "own", "openai", "transformers", "pipeline" or "predictions".
 
     Raises:
-        InputError: none.
+        InputError: none of them.
     """
     from emotion_llama.predictors import PREDICTORS
 
     if spec.startswith(("openai:", "transformers:", "pipeline:")):
         return spec.partition(":")[0]
     if spec in PREDICTORS:  # a model of the package is asked as any other folder
-        return "own" if PREDICTORS[spec].endswith(":EmotionLlamaPredictor.load") else "reader"
+        return "own" if PREDICTORS[spec].endswith(":EmotionLlamaPredictor.load") else "rules"
     place = Path(spec).expanduser()
     if place.suffix in PREDICTION_SUFFIXES and not place.is_dir():
         return "predictions"
@@ -70,11 +70,11 @@ def system_kind(spec: str) -> str:
     )
 
 
-def checked_options(kind: str, make: Callable[..., System], options: Mapping[str, Any]) -> Mapping[str, Any]:
-    """The options; InputError where what makes the system does not take one."""
+def checked_options(kind: str, make: Callable[..., Model], options: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The options; InputError where what makes the model does not take one."""
     known = [name for name, one in signature(make).parameters.items() if one.kind is Parameter.KEYWORD_ONLY]
     if unknown := sorted(set(options) - set(known)):
-        raise InputError(f"a {kind} system takes no option {unknown[0]!r} (it takes: {', '.join(known) or 'none'})")
+        raise InputError(f"a {kind} model takes no option {unknown[0]!r} (it takes: {', '.join(known) or 'none'})")
     return options
 
 

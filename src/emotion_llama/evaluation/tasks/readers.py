@@ -1,7 +1,4 @@
-"""Reads the files that benchmarks are distributed in: label lists, tables, label archives, folders of clips.
-
-A reader turns a file into samples with their truths; `TaskFiles` adds clips and transcripts, and checks all of it.
-"""
+"""Readers of the files that benchmarks are distributed in: label lists, tables, label archives, folders of clips."""
 
 from __future__ import annotations
 
@@ -10,7 +7,7 @@ import io
 import pickle  # only through `_PlainOnly`, which builds arrays and plain values and nothing else
 import zipfile
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,8 +15,8 @@ import numpy as np
 
 from emotion_llama.errors import InputError
 from emotion_llama.evaluation.metrics.words import parse_word_list
-from emotion_llama.evaluation.records import EvalSample, FileProblem, Truth
-from emotion_llama.evaluation.tasks import checks
+from emotion_llama.evaluation.records import EvalSample, Truth
+from emotion_llama.labels import LabelSpace
 from emotion_llama.media.discover import MEDIA_SUFFIXES
 from emotion_llama.media.text_file import read_text
 from emotion_llama.media.transcript_table import NAME_COLUMNS, TEXT_COLUMNS
@@ -29,6 +26,15 @@ Convert = Callable[[Any], Truth]  # from a file's value; ValueError says what is
 Column = str | tuple[str, ...]
 NO_COUNT = -1
 VIDEO_FOLDERS = ("video", "videos", "test3", "train", ".")
+# Tables of what is said, as the owners and the published code name them; the first one found counts.
+TRANSCRIPTS = (
+    "transcription_en_all.csv",  # MER2023, Emotion-LLaMA: name, sentence
+    "transcription_all_new.csv",  # MER2024, Emotion-LLaMA: name, sentence_en
+    "transcription-engchi-polish.csv",  # MERBench and AffectGPT: name, chinese, english
+    "transcription_merge.csv",  # MER2024 in AffectGPT: the same columns
+    "subtitle_chieng.csv",  # MER2025, MER2026: name, chinese, english
+    "subtitle_eng.csv",  # OV-MERD+: name, sentence
+)
 
 
 # --- tables ---------------------------------------------------------------------------------------------------------
@@ -132,14 +138,15 @@ def _object(path: Path, name: str) -> Any:
 # --- truths ---------------------------------------------------------------------------------------------------------
 
 
-def one_of(labels: Mapping[str, str] | Sequence[str]) -> Convert:
-    """A label, or a name of it in the file; numbers by their text."""
-    names = labels if isinstance(labels, Mapping) else {label: label for label in labels}
+def one_of(labels: LabelSpace | Mapping[str, str]) -> Convert:
+    """A label in any of its forms ("anger" is "angry"), or, by a mapping, a number of it."""
 
     def convert(value: Any) -> Truth:
-        label = names.get(str(value).lower().removesuffix(".0"))
+        text = str(value).lower().removesuffix(".0")
+        label = labels.find(text) if isinstance(labels, LabelSpace) else labels.get(text)
         if label is None:
-            raise ValueError(f"the label {value!r}, expected {', '.join(names)}")
+            known = labels.labels if isinstance(labels, LabelSpace) else labels
+            raise ValueError(f"the label {value!r}, expected {', '.join(known)}")
         return Truth(label=label)
 
     return convert
@@ -232,30 +239,6 @@ def _sample(path: Path, name: str, value: Any, convert: Convert) -> EvalSample:
 # --- paths, clips and transcripts -----------------------------------------------------------------------------------
 
 
-def given_path(value: object, option: str) -> Path | None:
-    """The path that an option gives; None where it is not given.
-
-    Raises:
-        InputError: it is no text and no path.
-    """
-    if value is None or isinstance(value, (str, Path)):
-        return None if value is None else Path(value).expanduser()
-    raise InputError(f"{option} is {value!r}, expected a path")
-
-
-def first_file(folder: Path, names: Iterable[str], what: str) -> str:
-    """The name of the first of some files that is there.
-
-    Raises:
-        InputError: none is; the message names them all.
-    """
-    names = list(names)
-    found = next((name for name in names if (folder / name).is_file()), None)
-    if found is None:
-        raise InputError(f"{folder} holds no {what}; expected {' or '.join(names)}")
-    return found
-
-
 def clip_name(text: str) -> str:
     """A name as tables have it, without a media file's suffix; a full stop inside a name is kept."""
     name = Path(text.strip()).name
@@ -273,104 +256,15 @@ def find_clips(folders: Iterable[Path], sample_id: Callable[[str], str] = str) -
 
 
 def transcripts_of(folder: Path, given: Path | None = None) -> dict[str, str]:
-    """Name -> what is said, from the given table or the first of `checks.TRANSCRIPTS` in the folder, if any.
+    """Name -> what is said, from the given table or the first of `TRANSCRIPTS` in the folder, if any.
 
     Of a table with several languages, English is taken.
 
     Raises:
         InputError: the table has no column of names or of texts.
     """
-    path = given or next((folder / name for name in checks.TRANSCRIPTS if (folder / name).is_file()), None)
+    path = given or next((folder / name for name in TRANSCRIPTS if (folder / name).is_file()), None)
     if path is None:
         return {}
     texts = tuple(sorted(TEXT_COLUMNS, key=lambda name: TEXT_COLUMNS[name] not in ("en", None)))
     return {clip_name(name): text for name, text in read_rows(path, [NAME_COLUMNS, texts]) if name}
-
-
-@dataclass(frozen=True)
-class TaskFiles:
-    """The files of a benchmark.
-
-    Attributes:
-        folder: of the files.
-        tables: file name -> its reader, the first that is there counts; one such table for each of `folds`.
-        totals: clips in the owners' release; None where it is not known; one for each of `folds`.
-        folds: their numbers; (None,) for a benchmark without.
-        what: the tables hold, for the message where none is there.
-        sizes: clips by label in the owners' release, where known.
-        clip_folders: where clips are looked for, below `folder` or anywhere; empty where the tables name them.
-        transcript: a table of what is said, in place of those looked for.
-        has_transcripts: whether such a table is to be expected.
-        sample_id: from a name in the files to the sample's id.
-    """
-
-    folder: Path
-    tables: Sequence[Mapping[str, Reader]]
-    totals: Sequence[int | None] = (None,)
-    folds: Sequence[int | None] = (None,)
-    what: str = "labels"
-    sizes: Mapping[str, int] | None = None
-    clip_folders: Sequence[str | Path] = VIDEO_FOLDERS
-    transcript: Path | None = None
-    has_transcripts: bool = True
-    sample_id: Callable[[str], str] = clip_name
-
-    def samples(self) -> list[EvalSample]:
-        """All samples, in the order of the tables.
-
-        Raises:
-            InputError: a table is missing or malformed, or a name stands twice.
-        """
-        clips = find_clips((self.folder / name for name in self.clip_folders), self.sample_id)
-        said: dict[str, str] = {}
-        if self.has_transcripts:
-            table = transcripts_of(self.folder, self.transcript)
-            said = {self.sample_id(name): text for name, text in table.items()}
-        found: dict[str, EvalSample] = {}
-        for fold, path, reader in self._parts():
-            for one in reader(path):
-                name = self.sample_id(one.sample_id)
-                if name in found:
-                    where = "" if fold is None else f", in fold {found[name].fold} and in fold {fold}"
-                    raise InputError(f"{path}: {name} stands twice{where}")
-                found[name] = replace(
-                    one,
-                    sample_id=name,
-                    media=one.media or clips.get(name),
-                    transcript=one.transcript or said.get(name),
-                    fold=one.fold if fold is None else fold,
-                )
-        return list(found.values())
-
-    def check(self) -> list[FileProblem]:
-        """Labels by number, clips, transcripts, and whether clips and labels are of one release."""
-        try:
-            samples = self.samples()
-        except InputError as error:
-            return [FileProblem(str(error), str(self.folder), is_fatal=True)]
-        parts = self._parts()
-        labels = [sample.truth.label or "" for sample in samples]
-        # An owners' list that calls all clips neutral is one for participants; one's own table may do so.
-        problems = checks.placeholders(labels, parts[0][1]) if self.totals[0] is not None else []
-        if not problems:
-            for (fold, path, _), total in zip(parts, self.totals):
-                problems += checks.total(sum(fold in (None, one.fold) for one in samples), total, path)
-            if self.sizes is not None:
-                problems += checks.sizes(labels, self.sizes, parts[0][1] if len(parts) == 1 else self.folder)
-        problems += checks.truths(samples, parts[0][1])
-        if not self.clip_folders and all(one.media is None for one in samples):
-            what = "no row names a video: only predictions can be scored"
-            problems.append(FileProblem(what, str(parts[0][1])))
-        else:
-            problems += checks.media(samples, self.folder)
-        if self.has_transcripts:
-            problems += checks.transcripts(samples, self.folder)
-        return problems + checks.release(samples, self.folder)
-
-    def _parts(self) -> list[tuple[int | None, Path, Reader]]:
-        """Fold, table and its reader; InputError where a table is missing."""
-        found = []
-        for fold, tables in zip(self.folds, self.tables, strict=True):
-            name = first_file(self.folder, tables, self.what if fold is None else f"list of fold {fold}")
-            found.append((fold, self.folder / name, tables[name]))
-        return found

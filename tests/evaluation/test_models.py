@@ -17,24 +17,25 @@ import pytest
 import torch
 
 from emotion_llama.errors import BackendError, InputError
-from emotion_llama.evaluation.records import EvalPrompt, EvalSample, Output, System, Truth, is_passing
-from emotion_llama.evaluation.systems import load_system, predictor_system, system_kind
-from emotion_llama.evaluation.systems.pipeline_model import PipelineSystem
-from emotion_llama.evaluation.systems.predictions import PredictionFile, write_predictions
-from emotion_llama.evaluation.systems.predictor_system import own_system
+from emotion_llama.evaluation.models import load_model, model_kind, predictor
+from emotion_llama.evaluation.models.pipeline import PipelineModel
+from emotion_llama.evaluation.models.predictions import PredictionFile, write_predictions
+from emotion_llama.evaluation.models.predictor import own_model
+from emotion_llama.evaluation.records import EvalSample, Model, Output, Truth, is_passing
 from emotion_llama.labels import MER6, MERR9
 from emotion_llama.media.probe import probe
 from emotion_llama.media.writing import write_clip
 from emotion_llama.models.clips import ClipFeatures
 from emotion_llama.models.features.feature_store import FeatureStore
 from emotion_llama.predictors import Sample
+from emotion_llama.predictors.base import Task
 from emotion_llama.predictors.chat import clip_pictures, clip_sound, middles
 from emotion_llama.prompts.cues import cue_text
 from merr_synth.render.face import ANNA, DrawnFace, Placement, render
 
 torch.set_num_threads(1)
 GOLDEN = Path(__file__).parents[1] / "golden"
-LABELS = EvalPrompt("emotion", labels=MER6.labels, max_new_tokens=6)
+LABELS = Task("emotion", labels=MER6.labels, max_new_tokens=6)
 
 
 def case(name: str, media: Path | None = None, words: str | None = None) -> EvalSample:
@@ -70,11 +71,10 @@ def test_what_is_written_is_read_back(tmp_path: Path) -> None:
         Output("g", " happy "),
     ]
     file = PredictionFile(write_predictions(tmp_path / "predictions.csv", replies))
-    assert isinstance(file, System)
+    assert isinstance(file, Model)
     assert list(file.answer([case(r.sample_id) for r in replies], LABELS)) == replies
-    assert file.names == set("abcdefg")
     (missing,) = file.answer([case("z")], LABELS)
-    assert missing == Output("z", problem="the file has no prediction for this clip")
+    assert missing == Output("z", problem="the file has no prediction for this clip; expected the name 'z'")
 
 
 def test_tables_of_others(tmp_path: Path) -> None:
@@ -84,13 +84,31 @@ def test_tables_of_others(tmp_path: Path) -> None:
         '{"name": "x", "answer": "glad", "probabilities": {"happy": 1.0}}\n\n{"name": "y", "problem": "no face"}\n'
     )
     (tmp_path / "d.csv").write_text('name,probabilities\nx,"{""sad"": 1.0}"\n')
-    read = lambda name: list(load_system(str(tmp_path / name)).answer([case("x"), case("y")], LABELS))  # noqa: E731
+    read = lambda name: list(load_model(str(tmp_path / name)).answer([case("x"), case("y")], LABELS))  # noqa: E731
     assert read("a.csv") == [
         Output("x", "happy"), Output("y", problem="the file's row has neither answer nor label nor probabilities")
     ]  # fmt: skip
     assert read("b.csv")[0] == Output("x", None, {"happy": 0.75, "sad": 0.25})
     assert read("c.jsonl") == [Output("x", "glad", {"happy": 1.0}), Output("y", problem="no face")]
     assert read("d.csv")[0].probabilities == {"sad": 1.0}
+
+
+def test_names_are_matched_as_a_person_would(tmp_path: Path) -> None:
+    """A table of DFEW with names 1000 and 1000.mp4 was scored as empty: its ids are 01000."""
+    (tmp_path / "p.csv").write_text("name,answer\n1000,happy\nClips/Talk.MP4,sad\n00007.avi,angry\nclip.v2,fear\n")
+    file = PredictionFile(tmp_path / "p.csv")
+    asked = ["01000", "talk", "7", "clip.v2.mp4", "clip", "001"]
+    outputs = list(file.answer([case(name) for name in asked], LABELS))
+    assert [output.text for output in outputs] == ["happy", "sad", "angry", "fear", None, None]
+    assert [output.sample_id for output in outputs] == asked
+    assert (outputs[-1].problem or "").endswith("expected the name '001'")
+    (tmp_path / "q.csv").write_text("name,answer\n1000,happy\n1000.mp4,sad\nx,fear\n")
+    several = PredictionFile(tmp_path / "q.csv")
+    assert next(several.answer([case("1000")], LABELS)).text == "happy"  # its very id
+    with pytest.raises(InputError, match=r"'1000' and '1000\.mp4' could both be '01000'"):
+        list(several.answer([case("01000")], LABELS))
+    with pytest.raises(InputError, match="'x' could be 'x' and 'X'"):
+        list(several.answer([case("x"), case("X")], LABELS))
 
 
 @pytest.mark.parametrize(
@@ -101,7 +119,7 @@ def test_tables_of_others(tmp_path: Path) -> None:
         ("a.csv", "name,answer\nx,happy\nx,sad\n", "line 3: 'x' is there twice"),
         ("a.csv", "name,answer\nx\n", "line 2: expected 2 cells"),
         ("a.csv", "name,answer\n,happy\n", "line 2: there is no name"),
-        ("a.csv", "name,p_happy\nx,much\n", "'much' is no probability"),
+        ("a.csv", "name,p_happy\nx,much\n", "no probability .*'much'"),
         ("a.csv", "name,p_happy,p_sad\nx,0.5,0.2\n", "probabilities of 0 and more that sum to 1"),
         ("a.csv", "name,answer,generated\nx,happy,yes\n", "generated is 'yes', expected 1 or 0"),
         ("a.csv", "name,answer\n", "holds no predictions"),
@@ -128,26 +146,26 @@ def test_a_table_that_is_not_there(tmp_path: Path) -> None:
 
 
 def test_names(tmp_path: Path) -> None:
-    assert system_kind("rules") == "reader"
-    assert system_kind("openai:m@http://localhost/v1") == "openai"
-    assert system_kind("pipeline:audio-classification@x") == "pipeline"
-    assert system_kind(str(tmp_path / "p.jsonl")) == "predictions"
+    assert model_kind("rules") == "rules"
+    assert model_kind("openai:m@http://localhost/v1") == "openai"
+    assert model_kind("pipeline:audio-classification@x") == "pipeline"
+    assert model_kind(str(tmp_path / "p.jsonl")) == "predictions"
     for name, kind in (("emotion_llama", "own"), ("llava", "transformers")):
         (tmp_path / name).mkdir()
         (tmp_path / name / "config.json").write_text(json.dumps({"model_type": name}))
-        assert system_kind(str(tmp_path / name)) == kind
+        assert model_kind(str(tmp_path / name)) == kind
     with pytest.raises(InputError, match="no model 'nothing'; expected rules, nano, a model's folder"):
-        load_system("nothing")
+        load_model("nothing")
     (tmp_path / "llava" / "config.json").write_text("{")
     with pytest.raises(InputError, match="cannot be read as JSON"):
-        load_system(str(tmp_path / "llava"))
+        load_model(str(tmp_path / "llava"))
     with pytest.raises(InputError, match="expected openai:MODEL@URL, such as"):
-        load_system("openai:http://localhost/v1")
+        load_model("openai:http://localhost/v1")
     with pytest.raises(InputError, match="expected pipeline:TASK@FOLDER"):
-        load_system("pipeline:audio-classification")
+        load_model("pipeline:audio-classification")
     (tmp_path / "p.csv").write_text("name,answer\nx,happy\n")
-    with pytest.raises(InputError, match="a predictions system takes no option 'layout' \\(it takes: none\\)"):
-        load_system(str(tmp_path / "p.csv"), layout="train")
+    with pytest.raises(InputError, match="a predictions model takes no option 'layout' \\(it takes: none\\)"):
+        load_model(str(tmp_path / "p.csv"), layout="train")
 
 
 # --- readers --------------------------------------------------------------------------------------------------------
@@ -155,8 +173,8 @@ def test_names(tmp_path: Path) -> None:
 
 def test_the_rules_answer_raw_clips(clips: Path) -> None:
     (clips / "talk.srt").write_text("1\n00:00:00,000 --> 00:00:00,900\nI hate this, it is disgusting!\n")
-    rules = load_system("rules")
-    assert isinstance(rules, System)
+    rules = load_model("rules")
+    assert isinstance(rules, Model)
     asked = [case("talk", clips / "talk.mp4", "I am so happy!"), case("b", clips / "broken.mp4"), case("none")]
     talk, broken, none = rules.answer(asked, LABELS)
     assert talk.text == "happy"
@@ -167,11 +185,11 @@ def test_the_rules_answer_raw_clips(clips: Path) -> None:
     assert broken.problem.startswith("the clip cannot be read: ")
     assert str(clips) not in broken.problem  # reasons are counted: they must not differ from clip to clip
     assert none.problem == "the clip is not there"
-    (free,) = rules.answer(asked[:1], EvalPrompt("reason"))
+    (free,) = rules.answer(asked[:1], Task("reason"))
     assert free.probabilities is None
     assert "happy" in (free.text or "")
     # Words beside the clip are not the benchmark's, and are not told.
-    (silent,) = rules.answer([case("talk", clips / "talk.mp4")], EvalPrompt("reason"))
+    (silent,) = rules.answer([case("talk", clips / "talk.mp4")], Task("reason"))
     assert "disgust" not in (silent.text or silent.problem or "")
     assert silent.text is not None or silent.problem == "the cues are too weak to tell"
     (clips / "talk.srt").unlink()
@@ -180,7 +198,7 @@ def test_the_rules_answer_raw_clips(clips: Path) -> None:
 def test_reasons_of_the_rules_are_counted_and_not_told_apart_by_figures(tmp_path: Path) -> None:
     """ "the cues ... move no label by more than 0.26 log-odds" came in fifteen rows of a report, once each."""
     room = write_clip(tmp_path / "room.mp4", [np.full((90, 120, 3), 120, np.uint8)] * 5, fps=5)
-    rules = load_system("rules")
+    rules = load_model("rules")
     (reply,) = rules.answer([case("r", room, "The bank opens at nine.")], LABELS)
     assert reply.problem == "no evidence"
     rules.close()  # type: ignore[attr-defined]
@@ -235,8 +253,8 @@ def test_a_batch_is_what_single_clips_give(folder: Path, features: Path) -> None
     from emotion_llama.models.scoring import score_labels
     from emotion_llama.prompts.tokenise import encode
 
-    system = own_system(folder, features=features, device="cpu", batch_size=3)
-    assert isinstance(system, System)
+    system = own_model(folder, features=features, device="cpu", batch_size=3)
+    assert isinstance(system, Model)
     cases = [case("c0", words="Oh no."), case("c1"), case("c2", words="Well."), case("c3")]
     replies = list(system.answer(cases, LABELS))
     loaded = LoadedModel(folder, device="cpu")
@@ -255,7 +273,7 @@ def test_a_batch_is_what_single_clips_give(folder: Path, features: Path) -> None
 def test_the_frame_is_encoded_once_for_answer_and_likelihood(
     folder: Path, features: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    system = own_system(folder, features=features, device="cpu", batch_size=8)
+    system = own_model(folder, features=features, device="cpu", batch_size=8)
     seen = []
     tower = system.predictor.model.vision_tower
     forward = tower.forward
@@ -265,7 +283,7 @@ def test_the_frame_is_encoded_once_for_answer_and_likelihood(
 
 
 def test_clips_without_anything_are_problems(folder: Path, features: Path, clips: Path) -> None:
-    system = own_system(folder, features=features, device="cpu", batch_size=4)
+    system = own_model(folder, features=features, device="cpu", batch_size=4)
     asked = [case("c4"), case("c4", words="Oh no."), case("c9"), case("c9", clips / "broken.mp4"), case("c0")]
     empty, worded, unknown, broken, whole = system.answer(asked, LABELS)
     assert empty.problem == "there is nothing to see, hear or read"
@@ -276,12 +294,12 @@ def test_clips_without_anything_are_problems(folder: Path, features: Path, clips
 
 
 def test_layouts_and_free_answers(folder: Path, features: Path) -> None:
-    trained = own_system(folder, features=features, device="cpu", layout="train")
-    released = own_system(folder, features=features, device="cpu", layout="released")
+    trained = own_model(folder, features=features, device="cpu", layout="train")
+    released = own_model(folder, features=features, device="cpu", layout="released")
     assert (trained.name, released.name) == ("toy-7 [train]", "toy-7 [released]")
     assert trained.settings["layout"] == "train"
     assert {k for k in trained.settings if trained.settings[k] != released.settings[k]} == {"layout"}
-    (free,) = trained.answer([case("c0")], EvalPrompt("reason", max_new_tokens=5))
+    (free,) = trained.answer([case("c0")], Task("reason", max_new_tokens=5))
     assert free.probabilities is None
     assert free.text is not None
     lengths = [next(iter(s.answer([case("c0")], LABELS))).tokens_in for s in (trained, released)]
@@ -290,12 +308,12 @@ def test_layouts_and_free_answers(folder: Path, features: Path) -> None:
 
 def test_features_are_made_once_and_kept(folder: Path, clips: Path, tmp_path: Path) -> None:
     asked = [case("t", clips / "talk.mp4"), case("m", clips / "mute.mp4")]
-    first = own_system(folder, device="cpu", keep=tmp_path / "kept")
+    first = own_model(folder, device="cpu", keep=tmp_path / "kept")
     replies = list(first.answer(asked, LABELS))
     assert [reply.problem for reply in replies] == [None, None]
     first.close()
     assert FeatureStore(tmp_path / "kept").names == ("m", "t")
-    again = own_system(folder, device="cpu", keep=tmp_path / "kept")
+    again = own_model(folder, device="cpu", keep=tmp_path / "kept")
 
     def never(*given: object) -> None:
         raise AssertionError("features are there")
@@ -306,19 +324,19 @@ def test_features_are_made_once_and_kept(folder: Path, clips: Path, tmp_path: Pa
 
 
 def test_measured_cues_are_told_in_their_layout(folder: Path, clips: Path, features: Path) -> None:
-    system = own_system(folder, device="cpu", layout="evidence")
+    system = own_model(folder, device="cpu", layout="evidence")
     (reply,) = system.answer([case("t", clips / "talk.mp4", "Hello.")], LABELS)
-    plain = own_system(folder, device="cpu", layout="train")
+    plain = own_model(folder, device="cpu", layout="train")
     (without,) = plain.answer([case("t", clips / "talk.mp4", "Hello.")], LABELS)
     assert (reply.tokens_in or 0) > (without.tokens_in or 0)
     system.close()
-    stored = own_system(folder, device="cpu", layout="evidence", features=features)
+    stored = own_model(folder, device="cpu", layout="evidence", features=features)
     with pytest.raises(InputError, match="layout 'evidence' measures the raw clip, and c0 has none"):
         list(stored.answer([case("c0")], LABELS))
 
 
 def test_a_clip_without_words_tells_that_none_are_given(folder: Path, clips: Path) -> None:
-    system = own_system(folder, device="cpu", layout="evidence")
+    system = own_model(folder, device="cpu", layout="evidence")
     made = system._sample_of(case("t", clips / "talk.mp4"))
     assert isinstance(made, Sample)
     assert made.evidence is not None
@@ -330,7 +348,7 @@ def test_where_nothing_was_measured_no_feeling_is_told(folder: Path, tmp_path: P
     """An empty room has a frame to look at; a model that is told of measured cues is not asked about it."""
     room = np.full((90, 120, 3), 120, np.uint8)
     clip = write_clip(tmp_path / "room.mp4", [room] * 5, fps=5)
-    told, looking = (own_system(folder, device="cpu", layout=name) for name in ("evidence", "train"))
+    told, looking = (own_model(folder, device="cpu", layout=name) for name in ("evidence", "train"))
     assert next(told.answer([case("r", clip)], LABELS)).problem == "nothing was measured to tell a feeling from"
     assert next(told.answer([case("r", clip, "Go away!")], LABELS)).text is not None
     assert next(looking.answer([case("r", clip)], LABELS)).text is not None
@@ -340,7 +358,7 @@ def test_where_nothing_was_measured_no_feeling_is_told(folder: Path, tmp_path: P
 
 def test_a_clip_that_cannot_be_measured_is_a_problem(folder: Path, clips: Path, features: Path) -> None:
     """Its features are stored from elsewhere; the run goes on without it."""
-    system = own_system(folder, device="cpu", layout="evidence", features=features)
+    system = own_model(folder, device="cpu", layout="evidence", features=features)
     broken, whole = system.answer([case("c0", clips / "broken.mp4"), case("c1", clips / "talk.mp4")], LABELS)
     assert (broken.problem or "").startswith("the clip cannot be read: ")
     assert whole.text is not None
@@ -348,13 +366,13 @@ def test_a_clip_that_cannot_be_measured_is_a_problem(folder: Path, clips: Path, 
 
 
 def test_the_model_of_the_package_by_its_name(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    assert system_kind("nano") == "own"
-    monkeypatch.setattr(predictor_system, "shipped_folder", lambda name: {"nano": folder}[name])
-    assert load_system("nano", layout="train").name == "toy-7 [train]"
+    assert model_kind("nano") == "own"
+    monkeypatch.setattr(predictor, "shipped_folder", lambda name: {"nano": folder}[name])
+    assert load_model("nano", layout="train").name == "toy-7 [train]"
 
 
 def test_damaged_weights_stop_the_run(folder: Path, features: Path) -> None:
-    system = own_system(folder, device="cpu", features=features)
+    system = own_model(folder, device="cpu", features=features)
     with torch.no_grad():
         system.predictor.model.language_model.lm_head.weight.fill_(float("nan"))
     with pytest.raises(BackendError, match="label scores are not finite numbers"):
@@ -363,13 +381,13 @@ def test_damaged_weights_stop_the_run(folder: Path, features: Path) -> None:
 
 def test_options_of_our_model(folder: Path, tmp_path: Path) -> None:
     with pytest.raises(InputError, match="expected batch_size of 1 or more and temperature above 0"):
-        load_system(str(folder), batch_size=0)
+        load_model(str(folder), batch_size=0)
     with pytest.raises(InputError, match="takes no option 'quick' \\(it takes: layout, features"):
-        load_system(str(folder), quick=True)
+        load_model(str(folder), quick=True)
     other = tmp_path / "other"
     copytree(folder, other)
     (other / "generation_config.json").write_text("{}")
-    ours, theirs = (load_system(str(one), device="cpu").settings for one in (folder, other))
+    ours, theirs = (load_model(str(one), device="cpu").settings for one in (folder, other))
     assert ours["files_sha256"] != theirs["files_sha256"]
 
 
@@ -418,7 +436,7 @@ def test_a_served_model_gets_frames_sound_and_labels(clips: Path) -> None:
         return (200, "happy") if "Oh no" in json.dumps(body) else (200, "")
 
     with server(told) as (url, seen):
-        system = load_system(f"openai:vlm@{url}", frames=3, modalities=["text", "image", "audio"], concurrency=1)
+        system = load_model(f"openai:vlm@{url}", frames=3, modalities=["text", "image", "audio"], concurrency=1)
         asked = [
             case("t", clips / "talk.mp4", "Oh no."), case("e", clips / "mute.mp4"), case("b", clips / "broken.mp4"),
             case("n"),
@@ -442,7 +460,7 @@ def test_a_served_model_gets_frames_sound_and_labels(clips: Path) -> None:
 
 def test_a_server_that_fails_is_a_problem_that_may_pass(clips: Path) -> None:
     with server(lambda number, body: (503, "busy")) as (url, seen):
-        system = load_system(f"openai:vlm@{url}", max_attempts=2, max_wait_seconds=0.05)
+        system = load_model(f"openai:vlm@{url}", max_attempts=2, max_wait_seconds=0.05)
         (reply,) = system.answer([case("t", clips / "mute.mp4")], LABELS)
     assert (reply.problem or "").startswith("overloaded: HTTP status 503")
     assert is_passing(reply.problem)
@@ -453,22 +471,22 @@ def test_a_server_that_fails_is_a_problem_that_may_pass(clips: Path) -> None:
 def test_prompts_of_ones_own(clips: Path, tmp_path: Path) -> None:
     (tmp_path / "free.txt").write_text("[user]\n{words}Describe. {instruction}\n")
     with server(lambda number, body: (200, "she smiles")) as (url, seen):
-        system = load_system(f"openai:vlm@{url}", prompts=str(tmp_path), modalities=["text", "image"], frames=1)
-        (reply,) = system.answer([case("t", clips / "mute.mp4")], EvalPrompt("free", "What is felt?"))
+        system = load_model(f"openai:vlm@{url}", prompts=str(tmp_path), modalities=["text", "image"], frames=1)
+        (reply,) = system.answer([case("t", clips / "mute.mp4")], Task("free", (), "What is felt?"))
     assert reply.text == "she smiles"
     assert seen[0]["messages"][0]["content"][-1]["text"] == "Describe. What is felt?"
     (tmp_path / "label.txt").write_text("[user]\n{words}{instruction}\n")
     with pytest.raises(InputError, match=r"the field \{labels\} is needed and does not occur"):
-        load_system("openai:vlm@http://localhost/v1", prompts=str(tmp_path))
+        load_model("openai:vlm@http://localhost/v1", prompts=str(tmp_path))
     with pytest.raises(InputError, match="is no folder"):
-        load_system("openai:vlm@http://localhost/v1", prompts=str(tmp_path / "none"))
+        load_model("openai:vlm@http://localhost/v1", prompts=str(tmp_path / "none"))
 
 
 def test_a_local_chat_model_answers_in_batches(clips: Path, tmp_path: Path) -> None:
     from tiny_models import picture_model
 
     picture_model(tmp_path / "vlm")
-    system = load_system(str(tmp_path / "vlm"), frames=2, device="cpu", dtype="float32", max_new_tokens=4)
+    system = load_model(str(tmp_path / "vlm"), frames=2, device="cpu", dtype="float32", max_new_tokens=4)
     asked = [case("t", clips / "talk.mp4"), case("m", clips / "mute.mp4", "Oh."), case("b", clips / "broken.mp4")]
     replies = list(system.answer(asked, LABELS))
     # Random weights hardly ever end a reply within four tokens: cut off is told, not scored.
@@ -490,7 +508,7 @@ def test_a_classifier_of_sound(clips: Path, tmp_path: Path) -> None:
     )  # fmt: skip
     Wav2Vec2ForSequenceClassification(config).save_pretrained(tmp_path)
     Wav2Vec2FeatureExtractor().save_pretrained(tmp_path)
-    system = load_system(f"pipeline:audio-classification@{tmp_path}", device="cpu")
+    system = load_model(f"pipeline:audio-classification@{tmp_path}", device="cpu")
     talk, mute, none = system.answer([case("t", clips / "talk.mp4"), case("m", clips / "mute.mp4"), case("n")], LABELS)
     assert talk.text is None
     shares = talk.probabilities or {}
@@ -498,14 +516,14 @@ def test_a_classifier_of_sound(clips: Path, tmp_path: Path) -> None:
     assert {label for label, p in shares.items() if p > 0} == {"angry", "happy"}  # boredom is none of the six
     assert (mute.problem, none.problem) == ("the clip has no sound", "the clip is not there")
     with pytest.raises(InputError, match="answers questions for labels only"):
-        list(system.answer([case("t")], EvalPrompt("reason")))
+        list(system.answer([case("t")], Task("reason")))
     with pytest.raises(InputError, match="none of them is one of doubt, contempt"):
-        list(system.answer([case("t", clips / "talk.mp4")], EvalPrompt("emotion", labels=("doubt", "contempt"))))
+        list(system.answer([case("t", clips / "talk.mp4")], Task("emotion", labels=("doubt", "contempt"))))
     with pytest.raises(InputError, match="no pipeline task 'sing'"):
-        PipelineSystem("sing", str(tmp_path))
+        PipelineModel("sing", str(tmp_path))
     (tmp_path / "none").mkdir()
     with pytest.raises(InputError, match="cannot be loaded"):
-        PipelineSystem("text-classification", str(tmp_path / "none"))
+        PipelineModel("text-classification", str(tmp_path / "none"))
 
 
 # --- parts of a clip ------------------------------------------------------------------------------------------------
@@ -539,7 +557,7 @@ def test_a_batch_too_large_for_memory_is_halved(folder: Path, features: Path, mo
         return whole(model, inputs, labels, **options)
 
     monkeypatch.setattr(scoring, "generate_and_score", small)
-    system = own_system(folder, features=features, device="cpu")
+    system = own_model(folder, features=features, device="cpu")
     first, second = system.answer([case("c0"), case("c1")], LABELS)
     assert sizes == [2, 1, 1]
     assert first.text is not None

@@ -1,8 +1,9 @@
-"""Predictions from elsewhere: a table of names and answers is a system like any other, and scored by the same code."""
+"""Predictions from elsewhere: a table of names and answers is a model like any other, and scored by the same code."""
 
 from __future__ import annotations
 
 import csv
+import io
 import json
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -10,20 +11,26 @@ from pathlib import Path
 from typing import Any
 
 from emotion_llama.errors import InputError
-from emotion_llama.evaluation.records import EvalPrompt, EvalSample, Output, System
+from emotion_llama.evaluation.records import EXPECTED, EvalSample, Model, Output
+from emotion_llama.evaluation.tasks.readers import clip_name
+from emotion_llama.files import write_whole
+from emotion_llama.predictors.base import Task
 
 PROBABILITY_PREFIX = "p_"
 _KNOWN = ("name", "answer", "label", "problem", "probabilities", "generated")
 _NOT_THERE = "the file has no prediction for this clip"
 
 
-class PredictionFile(System):
+class PredictionFile(Model):
     """A .csv or .jsonl file of predictions.
 
     Columns (CSV) or keys (JSONL): `name`; `answer`, the text as a model wrote it; or `label`, where only that is known;
     `p_LABEL` columns, or a `probabilities` object; `problem`, why there is no answer; `generated`, 0 where no text was
     generated (an empty `answer` is an empty answer otherwise, unless the row has probabilities, a label or a problem).
-    A row with both answer and label is read by its answer.
+    A row with both answer and label is scored by its answer.
+
+    A sample's row is the one of its id; where there is none, the one whose name is the same but for a folder, a media
+    suffix, case or leading zeros ("videos/1000.mp4" of the sample 01000).
 
     Raises:
         InputError: the file cannot be read, has no name column, a doubled name, or figures that are no probabilities.
@@ -37,43 +44,64 @@ class PredictionFile(System):
 
         self.path = Path(path)
         rows = _jsonl(self.path) if self.path.suffix == ".jsonl" else _csv(self.path)
-        self._replies: dict[str, Output] = {}
+        self._outputs: dict[str, Output] = {}
         for number, row in rows:
-            reply = _reply(row, f"{self.path}, line {number}")
-            if reply.sample_id in self._replies:
-                raise InputError(f"{self.path}, line {number}: {reply.sample_id!r} is there twice; keep one")
-            self._replies[reply.sample_id] = reply
-        if not self._replies:
+            output = _output(row, f"{self.path}, line {number}")
+            if output.sample_id in self._outputs:
+                raise InputError(f"{self.path}, line {number}: {output.sample_id!r} is there twice; keep one")
+            self._outputs[output.sample_id] = output
+        if not self._outputs:
             raise InputError(f"{self.path} holds no predictions")
+        self._names: dict[str, list[str]] = {}
+        for name in self._outputs:
+            self._names.setdefault(_matched(name), []).append(name)
+        self._sample_of: dict[str, str] = {}  # name of a row -> the sample that it was taken for
         self.name = self.path.stem
         self.settings = {"system": "predictions", "file": self.path.name, "sha256": file_sha256(self.path)}
 
-    @property
-    def names(self) -> frozenset[str]:
-        """Of all clips that the file has a row for."""
-        return frozenset(self._replies)
+    def answer(self, samples: Sequence[EvalSample], task: Task) -> Iterator[Output]:
+        """The file's row of each sample; one with a problem that names the expected id where there is none.
 
-    def answer(self, cases: Sequence[EvalSample], ask: EvalPrompt) -> Iterator[Output]:
-        """The file's reply to each case."""
-        for case in cases:
-            yield self._replies.get(case.sample_id) or Output(case.sample_id, problem=_NOT_THERE)
+        Raises:
+            InputError: several rows fit a sample and none is of its very id, or one row fits several samples.
+        """
+        for sample in samples:
+            one = sample.sample_id
+            names = [one] if one in self._outputs else self._names.get(_matched(one), [])
+            if len(names) > 1:
+                raise InputError(
+                    f"{self.path}: {' and '.join(map(repr, names))} could both be {one!r}; keep one of them"
+                )
+            for name in names:
+                other = self._sample_of.setdefault(name, one)
+                if other != one:
+                    raise InputError(
+                        f"{self.path}: {name!r} could be {other!r} and {one!r}; give each sample its own row"
+                    )
+                found = self._outputs[name]
+                yield Output(one, found.text, found.probabilities, found.problem)
+            if not names:
+                yield Output(one, problem=f"{_NOT_THERE}{EXPECTED}{one!r}")
 
 
-def write_predictions(path: Path, replies: Sequence[Output]) -> Path:
-    """Replies as a CSV that `PredictionFile` reads back without loss."""
-    labels = list(dict.fromkeys(label for reply in replies for label in reply.probabilities or ()))
-    header = ["name", "answer", "problem", "generated", *(f"{PROBABILITY_PREFIX}{label}" for label in labels)]
-    half = path.with_name(f".{path.name}.tmp")
-    with half.open("w", encoding="utf-8", newline="") as file:
-        writer = csv.writer(file)
-        writer.writerow(header)
-        for reply in replies:
-            shares = reply.probabilities or {}
-            figures = [repr(shares[label]) if label in shares else "" for label in labels]
-            generated = int(reply.text is not None)
-            writer.writerow([reply.sample_id, reply.text or "", reply.problem or "", generated, *figures])
-    half.replace(path)
-    return path
+def _matched(name: str) -> str:
+    """What the names of one clip share: neither folder, media suffix, case nor leading zeros."""
+    stem = clip_name(name.replace("\\", "/")).casefold()
+    return stem.lstrip("0") or "0" if stem.isdecimal() else stem
+
+
+def write_predictions(path: Path, outputs: Sequence[Output]) -> Path:
+    """Outputs as a CSV that `PredictionFile` reads back without loss."""
+    labels = list(dict.fromkeys(label for output in outputs for label in output.probabilities or ()))
+    text = io.StringIO(newline="")
+    writer = csv.writer(text)
+    writer.writerow(["name", "answer", "problem", "generated", *(f"{PROBABILITY_PREFIX}{label}" for label in labels)])
+    for output in outputs:
+        shares = output.probabilities or {}
+        cells = [repr(shares[label]) if label in shares else "" for label in labels]
+        generated = int(output.text is not None)
+        writer.writerow([output.sample_id, output.text or "", output.problem or "", generated, *cells])
+    return write_whole(path, text.getvalue().encode("utf-8", "surrogatepass"))
 
 
 def _csv(path: Path) -> Iterator[tuple[int, Mapping[str, Any]]]:
@@ -92,9 +120,8 @@ def _csv(path: Path) -> Iterator[tuple[int, Mapping[str, Any]]]:
 
 def _check_columns(path: Path, columns: Iterable[str]) -> None:
     columns = list(columns)
-    if "name" not in columns or not (
-        {"answer", "label", "probabilities"} & set(columns) or any(map(_is_share, columns))
-    ):
+    has_answers = {"answer", "label", "probabilities"} & set(columns) or any(map(_is_share, columns))
+    if "name" not in columns or not has_answers:
         raise InputError(
             f"{path} has the columns {', '.join(columns) or 'none'}; expected name and answer (or label, or p_LABEL)"
         )
@@ -113,7 +140,10 @@ def _of_cells(row: Mapping[str, str], where: str) -> dict[str, Any]:
     if row.get("probabilities"):
         found["probabilities"] = _json(row["probabilities"], where)
     elif cells:
-        found["probabilities"] = {label: _number(cell, where) for label, cell in cells.items()}
+        try:
+            found["probabilities"] = {label: float(cell) for label, cell in cells.items()}
+        except ValueError as error:
+            raise InputError(f"{where}: there is a cell that is no probability ({error})") from None
     says = row.get("generated", "")
     if says not in ("", "0", "1"):
         raise InputError(f"{where}: generated is {says!r}, expected 1 or 0")
@@ -146,14 +176,7 @@ def _json(text: str, where: str) -> Any:
         raise InputError(f"{where}: cannot be read as JSON ({error})") from error
 
 
-def _number(cell: str, where: str) -> float:
-    try:
-        return float(cell)
-    except ValueError:
-        raise InputError(f"{where}: {cell!r} is no probability") from None
-
-
-def _reply(row: Mapping[str, Any], where: str) -> Output:
+def _output(row: Mapping[str, Any], where: str) -> Output:
     name = row.get("name")
     if not isinstance(name, str) or not name:
         raise InputError(f"{where}: there is no name")
