@@ -28,7 +28,7 @@ def encoders(size: str, device: str) -> object:
     from transformers import HubertModel
 
     from emotion_llama.models.configuration_emotion_llama import EmotionLlamaConfig
-    from emotion_llama.models.features.encoders import TorchEncoders
+    from emotion_llama.models.features.extractor import TorchEncoders
     from emotion_llama.models.vit import VisionTransformer
 
     torch.manual_seed(0)
@@ -65,8 +65,8 @@ def measure(clip: Path, size: str, device: str, batch_size: int) -> None:
     from emotion_llama.analysis.features import extract_clips
     from emotion_llama.analysis.inputs import CropOptions
     from emotion_llama.face.backends import load_backend
+    from emotion_llama.models.features.extractor import FeatureExtractor
     from emotion_llama.models.features.feature_store import FeatureStore
-    from emotion_llama.models.features.features import FeatureExtractor
     from emotion_llama.models.features.published_folders import FolderWriter
     from emotion_llama.models.inputs import HUBERT_SUM4
 

@@ -116,13 +116,16 @@ def run_stages(model: Any, batch: dict[str, Any], args: argparse.Namespace) -> N
         for repeat in range(args.repeats):
             said = "" if args.repeats == 1 else f"run {repeat + 1}"
             with stage("EVA ViT-g, 1 frame at 448", device, said):
-                vision = model.get_vision_features(batch["pixel_values"])
+                vision = model.get_image_features(batch["pixel_values"]).last_hidden_state
             with stage(f"MAE ViT-L, {len(crops)} faces", device, f"{said} {len(crops)} faces".strip()):
-                features["face_features"] = model.get_face_features(crops, crops_per_pass=args.batch_size)
+                faces = model.get_face_features(crops, crops_per_pass=args.batch_size)
+                features["face_features"] = faces.last_hidden_state[:, 0]
             with stage("VideoMAE ViT-L, 16 faces", device, said):
-                features["temporal_features"] = model.get_temporal_features(batch["clip_pixel_values"])
+                temporal = model.get_temporal_features(batch["clip_pixel_values"])
+                features["temporal_features"] = temporal.last_hidden_state[:, 0]
             with stage("HuBERT-large", device, f"{said} {sound.shape[1] / 16_000:.2f} s of sound".strip()):
-                features["audio_features"] = model.get_audio_features(sound, batch["input_lengths"])
+                audio = model.get_audio_features(sound, batch["input_lengths"])
+                features["audio_features"] = audio.last_hidden_state[:, 0]
             prompt = {"input_ids": batch["input_ids"], "attention_mask": batch["attention_mask"]}
             given = {**prompt, **features, "vision_features": vision}
             positions = f"{batch['input_ids'].shape[1]} positions"
@@ -146,8 +149,8 @@ def write_published_files(folder: Path, layers: int, shard_bytes: int = 2 * 10**
     """Files of the published layout at real size: half precision for LLaMA and EVA, float32 for the others."""
     import torch
 
-    from emotion_llama.models.checkpoints.assembly import state_shapes
     from emotion_llama.models.checkpoints.keys import published_name
+    from emotion_llama.models.checkpoints.plan import state_shapes
 
     config = real_config(layers)
     config.vision_config.position_image_size = 224

@@ -8,7 +8,7 @@ import os
 import platform
 import shutil
 from collections.abc import Callable, Iterable
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Literal
 
 from emotion_llama import __version__
@@ -29,10 +29,6 @@ class Finding:
     status: Literal["ready", "optional", "broken"]
     detail: str
     remedy: str = ""
-
-    def as_dict(self) -> dict[str, str]:
-        """For JSON."""
-        return asdict(self)
 
 
 def examine() -> list[Finding]:

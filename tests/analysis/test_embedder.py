@@ -15,10 +15,9 @@ from emotion_llama import BackendError, Embedder, InputError
 from emotion_llama.analysis.features import EMBEDDINGS
 from emotion_llama.cli.main import main
 from emotion_llama.media.writing import write_clip
-from emotion_llama.models.checkpoints.convert import Sources, convert
+from emotion_llama.models.checkpoints.convert import NEEDED, convert
 from emotion_llama.models.checkpoints.sizes import ConversionOptions
-from emotion_llama.models.features.encoders import TorchEncoders
-from emotion_llama.models.features.features import FeatureExtractor
+from emotion_llama.models.features.extractor import FeatureExtractor, TorchEncoders
 from merr_synth.render.face import ANNA, DrawnFace, Placement, render
 from merr_synth.render.voice import VoiceSpec, render_voice
 
@@ -30,11 +29,9 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The golden toy as a model's folder: widths 32 (EVA), 24 (others), 48 (language model)."""
     out = tmp_path_factory.mktemp("models") / "toy"
     files = ("eva_vit_g.pth", "mae_checkpoint-340.pth", "videomae_checkpoint-399.pth")
-    sources = Sources(
-        GOLDEN / "llama", *(GOLDEN / name for name in files), GOLDEN / "hubert", GOLDEN / "Emotion_LLaMA.pth"
-    )
+    paths = (GOLDEN / "llama", *(GOLDEN / name for name in files), GOLDEN / "hubert", GOLDEN / "Emotion_LLaMA.pth")
     options = ConversionOptions(eva_heads=4, mae_heads=4, videomae_heads=4, image_size=56, videomae_image_size=32)
-    convert(sources, out, options)
+    convert(dict(zip(NEEDED, paths)), out, options)
     return out
 
 

@@ -177,3 +177,11 @@ def test_prompts_filled_on_the_right_are_refused(toy_model, clips, prompts):
     ids, mask = prompts(toy_model.config, [3, 11], side="right")
     with pytest.raises(InputError, match=r"prompt is filled on the right; .* padding_side='left'"):
         toy_model.generate(input_ids=ids, attention_mask=mask, **clips(toy_model.config, 2), max_new_tokens=2)
+
+
+@pytest.mark.parametrize("option", ["assistant_model", "prompt_lookup_num_tokens", "assistant_early_exit"])
+def test_drafts_are_refused_by_name(toy_model, batch, option):
+    """The error spoke of input_ids that were there."""
+    value = toy_model if option == "assistant_model" else 2
+    with pytest.raises(InputError, match=f"{option}: this model does not take drafts"):
+        toy_model.generate(**batch, max_new_tokens=2, **{option: value})

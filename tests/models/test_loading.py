@@ -10,7 +10,7 @@ from safetensors.torch import load_file, save_file
 
 from emotion_llama.errors import InputError
 from emotion_llama.models.configuration_emotion_llama import EmotionLlamaConfig
-from emotion_llama.models.features.encoders import TorchEncoders
+from emotion_llama.models.features.extractor import TorchEncoders
 from emotion_llama.models.features.loaded_model import LoadedModel
 from emotion_llama.models.modeling_emotion_llama import EmotionLlamaForConditionalGeneration
 from emotion_llama.models.processing_emotion_llama import EmotionLlamaProcessor
@@ -224,6 +224,6 @@ def test_nothing_is_made_on_the_default_device(toy_model, clips, prompts):
     expected = score_labels(toy_model, batch, labels)
     with torch.device("meta"):
         ours = score_labels(toy_model, batch, labels)
-        features = toy_model.get_face_features(one["face_pixel_values"])
+        features = toy_model.get_face_features(one["face_pixel_values"]).last_hidden_state[:, 0]
     torch.testing.assert_close(ours.log_likelihoods, expected.log_likelihoods)
     torch.testing.assert_close(features, toy_model.encode(**one).face_features)

@@ -75,13 +75,24 @@ def test_visual_tokens_are_golden(golden_model, golden, golden_features, close):
 
 def test_utterance_features_are_golden(golden_model, golden, close):
     with torch.no_grad():
-        close(golden_model.get_face_features(golden.mae_pixel_values)[0], golden.mae_utterance)
-        close(golden_model.get_face_features(golden.mae_pixel_values, crops_per_pass=2)[0], golden.mae_utterance)
-        close(golden_model.get_temporal_features(golden.videomae_pixel_values)[0], golden.videomae_utterance)
+        close(golden_model.get_face_features(golden.mae_pixel_values).last_hidden_state[:, 0][0], golden.mae_utterance)
+        close(
+            golden_model.get_face_features(golden.mae_pixel_values, crops_per_pass=2).last_hidden_state[:, 0][0],
+            golden.mae_utterance,
+        )
+        close(
+            golden_model.get_temporal_features(golden.videomae_pixel_values).last_hidden_state[:, 0][0],
+            golden.videomae_utterance,
+        )
         # Before the last norm the states differ by far: the trap of transformers 5's `hidden_states[-1]`.
         close(golden_model.audio_tower(golden.hubert_input_values).last_hidden_state, golden.hubert_last_hidden)
-        close(golden_model.get_audio_features(golden.hubert_input_values)[0], golden.hubert_utterance)
-        other = golden_model.get_audio_features(golden.hubert_input_values, recipe="hubert-sum4-chunks10")
+        close(
+            golden_model.get_audio_features(golden.hubert_input_values).last_hidden_state[:, 0][0],
+            golden.hubert_utterance,
+        )
+        other = golden_model.get_audio_features(
+            golden.hubert_input_values, recipe="hubert-sum4-chunks10"
+        ).last_hidden_state[:, 0]
         close(other[0], golden.hubert_sum_last4_utterance)
 
 
@@ -189,8 +200,8 @@ def test_sound_of_a_model_that_cannot_mask_is_cut(clips):
     batch = clips(model.config, 2)
     length = int(batch["input_lengths"][1])
     with torch.no_grad():
-        both = model.get_audio_features(batch["input_values"], batch["input_lengths"])
-        alone = model.get_audio_features(batch["input_values"][1:, :length])
+        both = model.get_audio_features(batch["input_values"], batch["input_lengths"]).last_hidden_state[:, 0]
+        alone = model.get_audio_features(batch["input_values"][1:, :length]).last_hidden_state[:, 0]
     torch.testing.assert_close(both[1], alone[0])
 
 
@@ -203,7 +214,7 @@ def test_the_chunked_recipe_by_hand(toy_model):
         out = toy_model.audio_tower(rows, output_hidden_states=True)
         # Two layers and the embedding are all the states there are; the last is the normalised one.
         summed = out.hidden_states[0] + out.hidden_states[1] + out.last_hidden_state
-        ours = toy_model.get_audio_features(sound, recipe="hubert-sum4-chunks10")
+        ours = toy_model.get_audio_features(sound, recipe="hubert-sum4-chunks10").last_hidden_state[:, 0]
     torch.testing.assert_close(ours[0], summed.mean(dim=(0, 1)))
 
 
@@ -211,7 +222,9 @@ def test_face_features_are_means_over_each_clips_crops(toy_model, clips):
     batch = clips(toy_model.config, 2, crops=(1, 4))
     with torch.no_grad():
         vectors = toy_model.face_tower(batch["face_pixel_values"]).last_hidden_state[:, 0]
-        features = toy_model.get_face_features(batch["face_pixel_values"], batch["face_counts"], crops_per_pass=2)
+        features = toy_model.get_face_features(
+            batch["face_pixel_values"], batch["face_counts"], crops_per_pass=2
+        ).last_hidden_state[:, 0]
     torch.testing.assert_close(features, torch.stack([vectors[0], vectors[1:].mean(dim=0)]))
 
 
@@ -411,7 +424,7 @@ def test_other_refusals(toy_model, clips, prompts):
     with pytest.raises(InputError, match=r"face_features are \[2, 23\], expected \[B, 24\]"):
         toy_model.encode(face_features=torch.zeros(2, 23))
     with pytest.raises(InputError, match="audio recipe 'x' is not known"):
-        toy_model.get_audio_features(batch["input_values"], recipe="x")
+        toy_model.get_audio_features(batch["input_values"], recipe="x").last_hidden_state[:, 0]
 
 
 # --- training ---------------------------------------------------------------------------------------------------------

@@ -278,3 +278,36 @@ def test_temporal_encoders_of_other_lengths(num_frames, tmp_path):
     assert batch["clip_pixel_values"].shape == (1, 3, num_frames, 32, 32)
     model = EmotionLlamaForConditionalGeneration(config).eval()
     assert torch.isfinite(model.encode(**batch).temporal_token).all()
+
+
+def test_options_of_the_tokenizer_are_honoured(processor, tmp_path):
+    """They were taken and forgotten."""
+    processor.save_pretrained(tmp_path)
+    load = EmotionLlamaProcessor.from_pretrained
+    loaded = load(tmp_path, model_max_length=77, truncation_side="left", pad_token="</s>", use_fast=True)
+    assert (loaded.tokenizer.model_max_length, loaded.tokenizer.truncation_side) == (77, "left")
+    assert loaded.tokenizer.pad_token_id == loaded.tokenizer.eos_token_id
+    clips = [ClipFeatures(), ClipFeatures()]
+    words = ["Good.", "Good to be here, after all."]
+    for side, column in ((None, 0), ("left", 0), ("right", -1)):
+        given = {} if side is None else {"padding_side": side}
+        batch = load(tmp_path, **given)(clips, words=words)
+        assert batch["attention_mask"][0, column] == 0
+        assert batch["attention_mask"][0, -1 - column] == 1
+    again = load(tmp_path, padding_side="right")
+    again.save_pretrained(tmp_path / "again")
+    assert load(tmp_path / "again").padding_side == "right"
+
+
+@pytest.mark.parametrize(
+    ("option", "message"),
+    [
+        ({"use_fast": False}, "cannot honour use_fast=False"),
+        ({"add_prefix_space": True}, "cannot honour add_prefix_space=True"),
+        ({"pad_token": "<nothing>"}, "'<nothing>' is no token of the model's vocabulary"),
+    ],
+)
+def test_options_that_cannot_be_honoured_are_refused(processor, tmp_path, option, message):
+    processor.save_pretrained(tmp_path)
+    with pytest.raises(InputError, match=message):
+        EmotionLlamaProcessor.from_pretrained(tmp_path, **option)

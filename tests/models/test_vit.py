@@ -19,7 +19,7 @@ def small(**changes):
 
 def test_eva_is_golden(golden_model, golden, close):
     with torch.no_grad():
-        close(golden_model.get_vision_features(golden.pixel_values), golden.eva_hidden)
+        close(golden_model.get_image_features(golden.pixel_values).last_hidden_state, golden.eva_hidden)
 
 
 def test_mae_is_golden(golden_model, golden, close):
@@ -193,3 +193,31 @@ def test_pictures_of_another_size_are_refused():
     model = VisionTransformer(small())
     with pytest.raises(InputError, match=r"pixel values are \[1, 3, 32, 40\], expected \[B, 3, 32, 32\]"):
         model(torch.zeros(1, 3, 32, 40))
+
+
+@pytest.mark.parametrize("class_token", [True, False])
+def test_what_is_asked_for_comes_out(class_token):
+    """`output_hidden_states`, `output_attentions` and `return_dict` were taken and forgotten."""
+    config = small(use_class_token=class_token)
+    model = VisionTransformer._from_config(config, attn_implementation="eager").eval()
+    pixels = torch.randn(2, 3, config.image_size, config.image_size)
+    length = config.num_patches + class_token
+    with torch.no_grad():
+        out = model(pixels, output_hidden_states=True, output_attentions=True)
+        plain = model(pixels, return_dict=False)
+    layers = config.num_hidden_layers
+    assert [s.shape for s in out.hidden_states] == [(2, length, config.hidden_size)] * (layers + 1)
+    assert [a.shape for a in out.attentions] == [(2, config.num_attention_heads, length, length)] * layers
+    torch.testing.assert_close(out.attentions[0].sum(-1), torch.ones(2, config.num_attention_heads, length))
+    assert torch.equal(out.hidden_states[-1], out.last_hidden_state)
+    assert isinstance(plain, tuple)
+    assert torch.equal(plain[0], out.last_hidden_state)
+
+
+def test_what_cannot_be_given_is_refused():
+    model = VisionTransformer._from_config(small(), attn_implementation="sdpa")
+    pixels = torch.randn(1, 3, model.config.image_size, model.config.image_size)
+    with pytest.raises(InputError, match="attn_implementation='eager'"):
+        model(pixels, output_attentions=True)
+    with pytest.raises(TypeError, match="interpolate_pos_encoding"):
+        model(pixels, interpolate_pos_encoding=True)

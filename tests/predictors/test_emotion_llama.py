@@ -316,7 +316,7 @@ def test_settings_change_with_what_answers_depend_on(
 ) -> None:
     """A resumed run used to take results of another layout, label space or model of the same name for its own."""
     from emotion_llama.labels import MER6
-    from emotion_llama.models.known_files import folder_fingerprint
+    from emotion_llama.models.folders import folder_fingerprint
 
     assert predictor.settings["layout"] == "train"
     assert predictor.settings["label_space"] == "merr9"

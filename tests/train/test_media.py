@@ -7,7 +7,7 @@ import pytest
 
 from emotion_llama.errors import InputError
 from emotion_llama.models.clips import ENCODERS, ClipFeatures
-from emotion_llama.models.features.sources import open_features
+from emotion_llama.models.features.published_folders import open_features
 from emotion_llama.train.dataset import stored_media
 from emotion_llama.train.examples import Example
 from emotion_llama.train.recipe import load_train_recipe

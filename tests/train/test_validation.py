@@ -10,7 +10,7 @@ import torch
 from emotion_llama.errors import InputError
 from emotion_llama.labels import DFEW7, MERR9
 from emotion_llama.models import EmotionLlamaForConditionalGeneration, EmotionLlamaProcessor
-from emotion_llama.models.features.sources import open_features
+from emotion_llama.models.features.published_folders import open_features
 from emotion_llama.train.dataset import stored_media
 from emotion_llama.train.examples import Example
 from emotion_llama.train.validation import label_metrics, predict_labels

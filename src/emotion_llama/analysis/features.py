@@ -18,8 +18,8 @@ from emotion_llama.analysis.measure import StageClock
 from emotion_llama.errors import BackendError, EmotionLlamaError, InputError
 from emotion_llama.files import make_folder, write_whole
 from emotion_llama.models.clips import Modality
+from emotion_llama.models.features.extractor import FeatureExtractor
 from emotion_llama.models.features.feature_store import FeatureStore
-from emotion_llama.models.features.features import FeatureExtractor
 from emotion_llama.models.features.published_folders import FolderWriter, PublishedFolders
 from emotion_llama.models.inputs import Float32
 from emotion_llama.records import Clip, Float, Missing

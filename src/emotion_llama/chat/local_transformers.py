@@ -19,7 +19,7 @@ from emotion_llama.errors import AnnotationError, BackendError, InputError, Miss
 from emotion_llama.media.image_bytes import read_png
 from emotion_llama.media.picture import shrunk
 from emotion_llama.media.sound_bytes import read_wav
-from emotion_llama.models.known_files import folder_fingerprint
+from emotion_llama.models.folders import folder_fingerprint
 
 # Parts of a configuration that say what a model takes besides text.
 _VISION = frozenset({"vision_config", "vision_tower", "mm_vision_tower", "visual"})
@@ -222,7 +222,7 @@ class _Loaded:
         return options
 
     def _device(self, torch: Any) -> str:
-        from emotion_llama.models.features.encoders import check_device
+        from emotion_llama.models.features.extractor import check_device
 
         device = self.config.device or ("cuda" if torch.cuda.is_available() else "cpu")
         check_device(device)

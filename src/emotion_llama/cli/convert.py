@@ -75,7 +75,8 @@ _SIZES = {
 
 def run(args: argparse.Namespace) -> int:
     """Convert, then say what was made."""
-    from emotion_llama.models.checkpoints.convert import Sources, convert
+    from emotion_llama.models.checkpoints.convert import convert
+    from emotion_llama.models.checkpoints.keys import TITLES
     from emotion_llama.models.checkpoints.sizes import ConversionOptions
 
     given = {name.replace("-", "_"): getattr(args, name.replace("-", "_")) for name in (*_SIZES, "lora-alpha")}
@@ -85,7 +86,7 @@ def run(args: argparse.Namespace) -> int:
         new_projections=args.new_projections,
         **{name: value for name, value in given.items() if value is not None},
     )
-    sources = Sources(args.llama, args.eva, args.mae, args.videomae, args.hubert, args.weights, args.base)
+    sources = {role: getattr(args, role) for role in TITLES if getattr(args, role) is not None}
     made = convert(sources, args.out, options, lambda line: _say(f"{line} ..."))
     lines = [
         f"{args.out}: {made.num_parameters:,} parameters and {made.num_lora_parameters:,} of LoRA",

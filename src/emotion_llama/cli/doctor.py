@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -45,7 +46,7 @@ def _run_installation(args: argparse.Namespace) -> int:
 
     findings = examine()
     if args.json:
-        sys.stdout.write(json.dumps([finding.as_dict() for finding in findings], indent=2) + "\n")
+        sys.stdout.write(json.dumps([asdict(finding) for finding in findings], indent=2) + "\n")
     else:
         sys.stdout.write(findings_text(findings) + "\n")
     return 1 if any(f.status == "broken" for f in findings) else 0
@@ -59,7 +60,7 @@ def _run_paths(args: argparse.Namespace) -> int:
     looked_at = [_report(path, check_hashes=args.hashes) for path in args.paths]
     reports = [report for report in looked_at if report is not None]
     if args.json:
-        sys.stdout.write(json.dumps([report.as_dict() for report in reports], indent=2) + "\n")
+        sys.stdout.write(json.dumps([asdict(report) for report in reports], indent=2) + "\n")
     elif reports:
         sys.stdout.write("\n\n".join(report_text(report) for report in reports) + "\n")
     return 1 if any(r is None or r.problems or r.kind == "unknown" for r in looked_at) else 0

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from emotion_llama.analysis.features import NamedClip, Sink
     from emotion_llama.analysis.inputs import CropOptions
     from emotion_llama.face.backends import MeshBackend
-    from emotion_llama.models.features.features import FeatureExtractor
+    from emotion_llama.models.features.extractor import FeatureExtractor
     from emotion_llama.models.features.published_folders import PublishedFolders
 
 EXAMPLES = """examples:
@@ -98,8 +98,7 @@ def run(args: argparse.Namespace) -> int:
     from emotion_llama.analysis.batch import collect_jobs
     from emotion_llama.analysis.features import name_clips
     from emotion_llama.analysis.inputs import CropOptions
-    from emotion_llama.models.features.encoders import TorchEncoders
-    from emotion_llama.models.features.features import FeatureExtractor
+    from emotion_llama.models.features.extractor import FeatureExtractor, TorchEncoders
     from emotion_llama.models.features.published_folders import PublishedFolders
     from emotion_llama.models.inputs import sound_recipe
 

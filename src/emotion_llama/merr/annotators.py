@@ -221,7 +221,7 @@ def _own_model(config: EmotionLlamaConfig) -> Annotator:
     The model takes frame, face and sound itself, and the label is never in its prompt. The temporal encoder, which
     wants a face over time, is left out. A question about one modality is given that modality alone.
     """
-    from emotion_llama.models.known_files import folder_fingerprint
+    from emotion_llama.models.folders import folder_fingerprint
     from emotion_llama.prompts.layouts import layout_named
 
     if not (config.folder / "config.json").is_file():
@@ -334,7 +334,8 @@ class _OwnModel:
 
     def _why_not(self, question: Question) -> str | None:
         """Why it cannot be asked this; None when it can."""
-        from emotion_llama.models.known_files import read_card, warn_if_classifier
+        from emotion_llama.models.checkpoints.known_files import warn_if_classifier
+        from emotion_llama.models.folders import read_manifest
 
         if question.task not in OWN_TASKS:
             return f"the model knows no task {question.task!r}"
@@ -347,7 +348,7 @@ class _OwnModel:
             return "the clip has no sound"
         if question.task == "reason" and not (has_picture or has_sound):
             return "the model takes frame and sound itself, and was given neither"
-        return warn_if_classifier(question.task, read_card(self._config.folder))
+        return warn_if_classifier(question.task, read_manifest(Path(self._config.folder)))
 
     def _predictor(self) -> Any:
         if self._loaded is None:

@@ -10,8 +10,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from emotion_llama.models.configuration_emotion_llama import EmotionLlamaConfig, EmotionLlamaVitConfig
-    from emotion_llama.models.encoder_inputs import EncoderInputs
-    from emotion_llama.models.encoding import EmotionLlamaEncoding
+    from emotion_llama.models.encoder_inputs import EmotionLlamaEncoding, EncoderInputs
     from emotion_llama.models.modeling_emotion_llama import EmotionLlamaForConditionalGeneration
     from emotion_llama.models.pretrained import quantization_config
     from emotion_llama.models.processing_emotion_llama import EmotionLlamaProcessor
@@ -20,8 +19,7 @@ if TYPE_CHECKING:
 
 _HOMES = {
     "configuration_emotion_llama": ("EmotionLlamaConfig", "EmotionLlamaVitConfig"),
-    "encoder_inputs": ("EncoderInputs",),
-    "encoding": ("EmotionLlamaEncoding",),
+    "encoder_inputs": ("EmotionLlamaEncoding", "EncoderInputs"),
     "modeling_emotion_llama": ("EmotionLlamaForConditionalGeneration",),
     "processing_emotion_llama": ("EmotionLlamaProcessor",),
     "pretrained": ("quantization_config",),

@@ -66,7 +66,7 @@ def check_files(folder: Path) -> None:
         InputError: one of the adapter's two files is missing, or both though the record of the conversion names them.
         MissingDependency: there is an adapter, and peft is not installed.
     """
-    from emotion_llama.models.known_files import read_manifest
+    from emotion_llama.models.folders import read_manifest
 
     there = [name for name in (CONFIG_NAME, WEIGHTS_NAME) if (folder / name).is_file()]
     lora = ((read_manifest(folder) or {}).get("lora") or {}) if not there else {}

@@ -227,6 +227,21 @@ class EmotionLlamaConfig(PreTrainedConfig):
             raise InputError(f"image_token_id and feature_token_id are both {self.image_token_id}; they must differ")
 
     @classmethod
+    def from_dict(cls, config_dict: dict[str, Any], **kwargs: Any) -> Any:
+        """As transformers' own, except that the config of another kind of model is refused.
+
+        Raises:
+            InputError: `model_type` is another; transformers would warn and make a model of the published size.
+        """
+        kind = config_dict.get("model_type", cls.model_type)
+        if kind != cls.model_type:
+            raise InputError(
+                f"this is the config of a {kind} model, not of an Emotion-LLaMA model; name a folder that "
+                "`emotion-llama convert` made, or, of a language model, transformers:FOLDER"
+            )
+        return super().from_dict(config_dict, **kwargs)
+
+    @classmethod
     def preset(cls, name: str, **changes: Any) -> "EmotionLlamaConfig":
         """The config of that name (`PRESETS`) with fields replaced.
 

@@ -1,6 +1,7 @@
-"""What of a clip goes into the encoders, and which modalities each clip of a batch has.
+"""What of a batch of clips goes into the encoders (`EncoderInputs`), and the tokens they give (`EmotionLlamaEncoding`).
 
-Legend: B clips, F face crops of all clips together, S samples, D width of a feature.
+Legend: B clips, P clips that have a modality, F face crops of all clips together, S samples or pixels of a side,
+L prompt positions, N patches, D width of an encoder, H width of the language model, K patch tokens of a frame.
 """
 
 from __future__ import annotations
@@ -31,7 +32,7 @@ _SOURCES: Mapping[str, tuple[str, str]] = MappingProxyType(
 class EncoderInputs:
     """The encoders' inputs of a batch; per modality the raw input, its feature, or neither where no clip has it.
 
-    Rows of a clip that lacks a modality are never read (NaN is a good filling); `modality_mask` says which those are.
+    Rows of a clip that lacks a modality are never used (NaN is a good filling); `modality_mask` says which those are.
 
     Args:
         pixel_values: [B, 3, S, S] one frame per clip for the global encoder.
@@ -68,12 +69,30 @@ class EncoderInputs:
             raise InputError(f"the inputs are of different numbers of clips: {found}")
         if self.modality_mask is not None and tuple(self.modality_mask.shape[1:]) != (len(MODALITIES),):
             raise InputError(f"modality_mask is {list(self.modality_mask.shape)}, expected [B, {len(MODALITIES)}]")
-        self._check_faces()
+        if self.face_pixel_values is None:
+            return
+        if self.face_counts is None and self.batch_size != 1:
+            raise InputError(
+                f"face_pixel_values of {self.batch_size} clips need face_counts [B]: the crops of each clip"
+            )
+        total, crops = int(self.crops_per_clip().sum()), len(self.face_pixel_values)
+        if total != crops:
+            raise InputError(f"face_counts add up to {total}, but face_pixel_values holds {crops} crops")
+
+    def _given(self) -> list[torch.Tensor]:
+        """The raw inputs and features that are given."""
+        values = (getattr(self, name) for names in _SOURCES.values() for name in names)
+        return [value for value in values if value is not None]
+
+    def _per_clip(self) -> dict[str, torch.Tensor]:
+        """Every given tensor whose first axis counts clips."""
+        values = {field.name: getattr(self, field.name) for field in fields(self) if field.name != "face_pixel_values"}
+        return {name: value for name, value in values.items() if value is not None}
 
     @property
     def is_empty(self) -> bool:
         """Whether nothing of a clip is given at all."""
-        return all(getattr(self, name) is None for names in _SOURCES.values() for name in names)
+        return not self._given()
 
     @property
     def batch_size(self) -> int:
@@ -83,8 +102,7 @@ class EncoderInputs:
     @property
     def device(self) -> torch.device:
         """Where the inputs are; the CPU where nothing is given."""
-        given = (getattr(self, name) for names in _SOURCES.values() for name in names)
-        return next((value.device for value in given if value is not None), torch.device("cpu"))
+        return next((value.device for value in self._given()), torch.device("cpu"))
 
     def crops_per_clip(self) -> torch.Tensor:
         """[B] face crops of each clip, on the crops' device."""
@@ -103,7 +121,7 @@ class EncoderInputs:
         for name, value in self._per_clip().items():
             if len(value) != batch_size:
                 raise InputError(f"{name} is of {len(value)} clips, input_ids of {batch_size}")
-        given = torch.stack([self._given(modality, batch_size) for modality in MODALITIES], dim=1)
+        given = torch.stack([self._has(modality, batch_size) for modality in MODALITIES], dim=1)
         if self.modality_mask is None:
             return given
         wanted = self.modality_mask.to("cpu", torch.bool)
@@ -115,31 +133,83 @@ class EncoderInputs:
             )
         return wanted
 
-    def _given(self, modality: str, batch_size: int) -> torch.Tensor:
-        raw, feature = _SOURCES[modality]
-        if getattr(self, raw) is None and getattr(self, feature) is None:
-            return torch.zeros(batch_size, dtype=torch.bool, device="cpu")
-        if raw == "face_pixel_values" and self.face_pixel_values is not None:
+    def _has(self, modality: str, batch_size: int) -> torch.Tensor:
+        """[B] bool on the CPU: for which clips an input of the modality is given."""
+        raw, feature = (getattr(self, name) for name in _SOURCES[modality])
+        if modality == "face" and raw is not None:
             return self.crops_per_clip().cpu() > 0
-        if raw == "input_values" and self.input_values is not None and self.input_lengths is not None:
+        if modality == "audio" and raw is not None and self.input_lengths is not None:
             return self.input_lengths.cpu() > 0
-        return torch.ones(batch_size, dtype=torch.bool, device="cpu")
-
-    def _per_clip(self) -> dict[str, torch.Tensor]:
-        """Every given tensor whose first axis counts clips."""
-        values = {field.name: getattr(self, field.name) for field in fields(self) if field.name != "face_pixel_values"}
-        return {name: value for name, value in values.items() if value is not None}
-
-    def _check_faces(self) -> None:
-        if self.face_pixel_values is None:
-            return
-        if self.face_counts is None and self.batch_size != 1:
-            raise InputError(
-                f"face_pixel_values of {self.batch_size} clips need face_counts [B]: the crops of each clip"
-            )
-        total, crops = int(self.crops_per_clip().sum()), len(self.face_pixel_values)
-        if total != crops:
-            raise InputError(f"face_counts add up to {total}, but face_pixel_values holds {crops} crops")
+        return torch.full((batch_size,), raw is not None or feature is not None, device="cpu")
 
 
 ENCODER_INPUT_NAMES = tuple(field.name for field in fields(EncoderInputs))
+
+
+@dataclass(frozen=True)
+class EmotionLlamaEncoding:
+    """Features and tokens of a batch of clips, named. Rows of what a clip lacks are NaN.
+
+    Args:
+        modality_mask: [B, 4] bool, columns as `MODALITIES`: which rows below are there.
+        vision_hidden: [B, 1 + N, D] the global encoder's CLS and patch vectors after `vision_layernorm`.
+        face_features: [B, D] mean over the crops of the face encoder's CLS after its last norm ("local").
+        temporal_features: [B, D] mean over the temporal encoder's raw tokens.
+        audio_features: [B, D] mean over time of the audio encoder's states, as the config's audio recipe says.
+        patch_tokens: [B, K, H] four neighbouring patch vectors joined and projected.
+        face_token, temporal_token, audio_token, global_token: [B, H] the projected features and CLS.
+    """
+
+    modality_mask: torch.Tensor
+    vision_hidden: torch.Tensor
+    face_features: torch.Tensor
+    temporal_features: torch.Tensor
+    audio_features: torch.Tensor
+    patch_tokens: torch.Tensor
+    face_token: torch.Tensor
+    temporal_token: torch.Tensor
+    audio_token: torch.Tensor
+    global_token: torch.Tensor
+
+    @property
+    def visual_tokens(self) -> torch.Tensor:
+        """[B, K + 4, H] all tokens in the published order: patches, face, temporal, audio, global."""
+        return torch.cat([self.patch_tokens, self.feature_tokens], dim=1)
+
+    @property
+    def feature_tokens(self) -> torch.Tensor:
+        """[B, 4, H] the tokens of `<FeatureHere>` in their order: face, temporal, audio, global."""
+        return torch.stack([self.face_token, self.temporal_token, self.audio_token, self.global_token], dim=1)
+
+
+def spread(rows: torch.Tensor, there: torch.Tensor) -> torch.Tensor:
+    """[B, ...] with the P rows [P, ...] where `there` [B] is true and NaN elsewhere."""
+    if there.all():
+        return rows
+    spread = rows.new_full((len(there), *rows.shape[1:]), torch.nan)
+    spread[there.to(rows.device)] = rows
+    return spread
+
+
+def scatter(embeds: torch.Tensor, where: torch.Tensor, tokens: torch.Tensor) -> torch.Tensor:
+    """`embeds` [B, L, H] with the positions of `where` [B, L] replaced by tokens, clip by clip in order."""
+    return embeds.masked_scatter(where[..., None].to(embeds.device), tokens.to(embeds.device, embeds.dtype))
+
+
+def check_filled_left(mask: torch.Tensor) -> None:
+    """Raise InputError where a prompt's attention mask [B, L] ends with filling, which the answer would follow."""
+    if mask.ndim == 2 and not bool(mask[:, -1].all()):
+        raise InputError(
+            "a prompt is filled on the right; answers can only follow prompts filled on the left: "
+            "make the batch with padding_side='left'"
+        )
+
+
+def check_counts(kind: str, where: torch.Tensor, expected: torch.Tensor) -> None:
+    """Raise InputError where a prompt's placeholders [B, L] and its clip's tokens [B] differ in number."""
+    for clip, (placeholders, tokens) in enumerate(zip(where.sum(dim=1).tolist(), expected.tolist())):
+        if placeholders != tokens:
+            raise InputError(
+                f"clip {clip}: the prompt has {placeholders} {kind} placeholders, the clip gives {tokens} {kind} "
+                "tokens; build both with one processor call"
+            )

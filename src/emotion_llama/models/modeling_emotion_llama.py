@@ -22,17 +22,28 @@ from transformers import (
     RepetitionPenaltyLogitsProcessor,
 )
 from transformers.cache_utils import Cache
-from transformers.modeling_outputs import CausalLMOutputWithPast
+from transformers.modeling_outputs import BaseModelOutputWithPooling, CausalLMOutputWithPast
+from transformers.utils.generic import can_return_tuple
 
 from emotion_llama.errors import InputError
 from emotion_llama.models import adapters
 from emotion_llama.models.configuration_emotion_llama import EmotionLlamaConfig
-from emotion_llama.models.encoder_inputs import ENCODER_INPUT_NAMES, MODALITIES, EncoderInputs
-from emotion_llama.models.encoding import EmotionLlamaEncoding, check_counts, check_filled_left, scatter, spread
+from emotion_llama.models.encoder_inputs import (
+    ENCODER_INPUT_NAMES,
+    MODALITIES,
+    EmotionLlamaEncoding,
+    EncoderInputs,
+    check_counts,
+    check_filled_left,
+    scatter,
+    spread,
+)
 from emotion_llama.models.pretrained import FLOAT32_PARTS, EmotionLlamaPreTrainedModel
 from emotion_llama.models.utterance_features import clip_means, hubert_features
 from emotion_llama.models.vit import VisionTransformer
 
+# Options of transformers' `generate` that make another model, or the prompt, propose tokens.
+_ASSISTED = ("assistant_model", "assistant_early_exit", "prompt_lookup_num_tokens")
 _TOWERS = ("vision_tower", "vision_layernorm", "face_tower", "temporal_tower", "audio_tower")
 
 
@@ -74,34 +85,68 @@ class EmotionLlamaForConditionalGeneration(EmotionLlamaPreTrainedModel, Generati
 
     # --- encoders ---------------------------------------------------------------------------------------------------
 
-    def get_vision_features(self, pixel_values: torch.Tensor) -> torch.Tensor:
-        """[B, 1 + N, D] CLS and patch vectors of frames [B, 3, S, S], after `vision_layernorm`."""
-        seen = self.vision_tower(pixel_values).last_hidden_state
-        hidden: torch.Tensor = self.vision_layernorm(seen.to(self.vision_layernorm.weight.dtype))
-        return hidden
+    @can_return_tuple
+    def get_image_features(self, pixel_values: torch.Tensor, **kwargs: Any) -> BaseModelOutputWithPooling:
+        """What frames [B, 3, S, S] give; `kwargs` are the global encoder's.
 
+        Returns:
+            last_hidden_state [B, 1 + N, D], CLS and patch vectors after `vision_layernorm`; pooler_output [B, K, H],
+            the patch tokens; hidden_states and attentions of the encoder where asked for.
+        """
+        out = self.vision_tower(pixel_values, **{**kwargs, "return_dict": True})
+        hidden: torch.Tensor = self.vision_layernorm(out.last_hidden_state.to(self.vision_layernorm.weight.dtype))
+        return BaseModelOutputWithPooling(hidden, self._patch_tokens(hidden), out.hidden_states, out.attentions)
+
+    @can_return_tuple
     def get_face_features(
         self, face_pixel_values: torch.Tensor, face_counts: torch.Tensor | None = None, crops_per_pass: int = 64
-    ) -> torch.Tensor:
-        """[B, D] the face encoder's CLS vectors of crops [F, 3, S, S], averaged over each clip's [B] crops."""
+    ) -> BaseModelOutputWithPooling:
+        """What crops [F, 3, S, S] give, `face_counts` [B] of each clip (left out: all of one clip).
+
+        Returns:
+            last_hidden_state [B, 1, D], the mean over each clip's crops of the face encoder's CLS vectors;
+            pooler_output [B, 1, H], its token.
+        """
         tower = self._tower("face_tower")
         parts = [tower(crops).last_hidden_state[:, 0] for crops in face_pixel_values.split(crops_per_pass)]
         vectors = torch.cat(parts)
         if face_counts is None:
             face_counts = torch.tensor([len(vectors)], device=vectors.device)
-        return clip_means(vectors, face_counts.to(vectors.device))
+        return self._utterance("face", clip_means(vectors, face_counts.to(vectors.device)))
 
-    def get_temporal_features(self, clip_pixel_values: torch.Tensor) -> torch.Tensor:
-        """[B, D] mean over all raw tokens of the temporal encoder, of clips [B, 3, T, S, S]."""
+    @can_return_tuple
+    def get_temporal_features(self, clip_pixel_values: torch.Tensor) -> BaseModelOutputWithPooling:
+        """What clips [B, 3, T, S, S] give.
+
+        Returns:
+            last_hidden_state [B, 1, D], the mean over all raw tokens of the temporal encoder; pooler_output [B, 1, H].
+        """
         tokens: torch.Tensor = self._tower("temporal_tower")(clip_pixel_values).last_hidden_state
-        return tokens.mean(dim=1)
+        return self._utterance("temporal", tokens.mean(dim=1))
 
+    @can_return_tuple
     def get_audio_features(
         self, input_values: torch.Tensor, input_lengths: torch.Tensor | None = None, recipe: str | None = None
-    ) -> torch.Tensor:
-        """[B, D] of normalised waveforms [B, S] with [B] samples each; the recipe is the config's unless given."""
+    ) -> BaseModelOutputWithPooling:
+        """What normalised waveforms [B, S] with [B] samples each give; the recipe is the config's unless given.
+
+        Returns:
+            last_hidden_state [B, 1, D], the mean over time that the recipe takes; pooler_output [B, 1, H], its token.
+        """
         name = recipe or self.config.recipes["audio"]
-        return hubert_features(self._tower("audio_tower"), input_values, input_lengths, name)
+        return self._utterance("audio", hubert_features(self._tower("audio_tower"), input_values, input_lengths, name))
+
+    def _utterance(self, modality: str, features: torch.Tensor) -> BaseModelOutputWithPooling:
+        linear = getattr(self.multi_modal_projector, modality)
+        return BaseModelOutputWithPooling(features[:, None], linear(features.to(linear.bias.dtype))[:, None])
+
+    def _patch_tokens(self, hidden: torch.Tensor) -> torch.Tensor:
+        """[P, K, H] of [P, 1 + N, D]: neighbouring patch vectors joined and projected."""
+        linear = self.multi_modal_projector.patches
+        joined = hidden[:, 1:].unflatten(1, (-1, self.config.patches_per_token)).flatten(2)
+        # The type is the bias's: weights may be quantised.
+        tokens: torch.Tensor = linear(joined.to(linear.bias.dtype))
+        return tokens
 
     @torch.no_grad()
     def encode(self, **inputs: Any) -> EmotionLlamaEncoding:
@@ -120,16 +165,16 @@ class EmotionLlamaForConditionalGeneration(EmotionLlamaPreTrainedModel, Generati
         self, clips: EncoderInputs, present: torch.Tensor, zeros_for_absent: bool = False
     ) -> EmotionLlamaEncoding:
         """Encode what `present` [B, 4] says, and vectors of zeros for the rest if asked for."""
-        project, has = self.multi_modal_projector, dict(zip(MODALITIES, present.unbind(dim=1)))
-        hidden = self._image_rows(clips, has["image"])
-        joined = hidden[:, 1:].unflatten(1, (-1, self.config.patches_per_token)).flatten(2)
+        has = dict(zip(MODALITIES, present.unbind(dim=1)))
+        global_view = self.multi_modal_projector.global_view
+        hidden, patch_tokens = self._image_rows(clips, has["image"])
         out = {
             "vision_hidden": spread(hidden, has["image"]),
-            "patch_tokens": spread(project.patches(joined), has["image"]),
-            "global_token": spread(project.global_view(hidden[:, 0]), has["image"]),
+            "patch_tokens": spread(patch_tokens, has["image"]),
+            "global_token": spread(global_view(hidden[:, 0].to(global_view.bias.dtype)), has["image"]),
         }
         for modality in MODALITIES[1:]:
-            there, linear = has[modality], getattr(project, modality)
+            there, linear = has[modality], getattr(self.multi_modal_projector, modality)
             features = spread(self._feature_rows(modality, clips, there).to(linear.bias.dtype), there)
             if zeros_for_absent:
                 features[~there], there = 0, torch.ones_like(there)
@@ -137,34 +182,40 @@ class EmotionLlamaForConditionalGeneration(EmotionLlamaPreTrainedModel, Generati
             out[f"{modality}_token"] = spread(linear(features[there]), there)
         return EmotionLlamaEncoding(modality_mask=present, **out)
 
-    def _image_rows(self, clips: EncoderInputs, there: torch.Tensor) -> torch.Tensor:
-        """[P, 1 + N, D] of the P clips that have a frame."""
-        # The type is the bias's: weights may be quantised. The place is neither's: both may be offloaded.
-        config, dtype = self.config.vision_config, self.multi_modal_projector.patches.bias.dtype
-        if not there.any():
-            return torch.empty(0, 1 + config.num_patches, config.hidden_size, dtype=dtype, device=clips.device)
+    def _image_rows(self, clips: EncoderInputs, there: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """[P, 1 + N, D] and patch tokens [P, K, H] of the P clips that have a frame."""
+        config = self.config.vision_config
+        if there.any() and clips.pixel_values is not None:
+            seen = self.get_image_features(clips.pixel_values[there], return_dict=True)
+            return seen.last_hidden_state, seen.pooler_output
         if clips.vision_features is not None:
-            return clips.vision_features[there].to(dtype)
-        return self.get_vision_features(_given(clips.pixel_values)[there]).to(dtype)
+            hidden = clips.vision_features[there]
+        else:
+            hidden = torch.empty(0, 1 + config.num_patches, config.hidden_size, device=clips.device)
+        hidden = hidden.to(self.multi_modal_projector.patches.bias.dtype)
+        return hidden, self._patch_tokens(hidden)
 
     def _feature_rows(self, modality: str, clips: EncoderInputs, there: torch.Tensor) -> torch.Tensor:
         """[P, D] features of the P clips that have the modality, given or computed."""
-        linear = getattr(self.multi_modal_projector, modality)
+        width = getattr(self.multi_modal_projector, modality).in_features
         if not there.any():
-            return torch.empty(0, linear.in_features, device=clips.device)
-        given = getattr(clips, f"{modality}_features")
+            return torch.empty(0, width, device=clips.device)
+        given: torch.Tensor | None = getattr(clips, f"{modality}_features")
         if given is not None:
-            if given.shape[1:] != (linear.in_features,):
-                raise InputError(f"{modality}_features are {list(given.shape)}, expected [B, {linear.in_features}]")
+            if given.shape[1:] != (width,):
+                raise InputError(f"{modality}_features are {list(given.shape)}, expected [B, {width}]")
             return given[there]
         if modality == "face":
-            counts = clips.crops_per_clip()
+            counts, crops = clips.crops_per_clip(), _given(clips.face_pixel_values)
             kept = there.to(counts.device)
-            return self.get_face_features(_given(clips.face_pixel_values)[kept.repeat_interleave(counts)], counts[kept])
-        if modality == "temporal":
-            return self.get_temporal_features(_given(clips.clip_pixel_values)[there])
-        lengths = None if clips.input_lengths is None else clips.input_lengths.cpu()[there]
-        return self.get_audio_features(_given(clips.input_values)[there], lengths)
+            out = self.get_face_features(crops[kept.repeat_interleave(counts)], counts[kept], return_dict=True)
+        elif modality == "temporal":
+            out = self.get_temporal_features(_given(clips.clip_pixel_values)[there], return_dict=True)
+        else:
+            lengths = None if clips.input_lengths is None else clips.input_lengths.cpu()[there]
+            out = self.get_audio_features(_given(clips.input_values)[there], lengths, return_dict=True)
+        features: torch.Tensor = out.last_hidden_state[:, 0]
+        return features
 
     def _tower(self, name: str) -> Any:
         tower = getattr(self, name)
@@ -200,6 +251,7 @@ class EmotionLlamaForConditionalGeneration(EmotionLlamaPreTrainedModel, Generati
         # Face, temporal, audio, global: the image's column of the mask goes last.
         return scatter(embeds, is_feature, tokens.feature_tokens[counted.roll(-1, dims=1)])
 
+    @can_return_tuple
     def forward(
         self,
         input_ids: torch.Tensor | None = None,
@@ -262,8 +314,14 @@ class EmotionLlamaForConditionalGeneration(EmotionLlamaPreTrainedModel, Generati
         penalty counts new tokens only.
 
         Raises:
-            InputError: as `forward`, or a prompt is filled on the right.
+            InputError: as `forward`, a prompt is filled on the right, or a draft is asked for (assisted decoding).
         """
+        for name in _ASSISTED:
+            if kwargs.get(name, getattr(generation_config, name, None)) is not None:
+                raise InputError(
+                    f"{name}: this model does not take drafts, which would have to be made from token ids, while its "
+                    f"prompts hold the encoders' tokens; leave {name} out"
+                )
         input_ids = kwargs.pop("input_ids", inputs)
         clips = EncoderInputs(**{name: kwargs.pop(name, None) for name in ENCODER_INPUT_NAMES})
         zeros = kwargs.pop("compat_zero_features", None)

@@ -8,6 +8,7 @@ from __future__ import annotations
 import copy
 import importlib.util
 import os
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
@@ -16,6 +17,7 @@ from transformers import PreTrainedModel
 from emotion_llama.errors import InputError, MissingDependency
 from emotion_llama.models import adapters
 from emotion_llama.models.configuration_emotion_llama import EmotionLlamaConfig
+from emotion_llama.models.folders import check_model_folder
 
 # In float32 whatever the language model's type is: so the published features were made, and so the projections learn.
 FLOAT32_PARTS = ("vision_layernorm", "face_tower", "temporal_tower", "audio_tower", "multi_modal_projector")
@@ -75,13 +77,17 @@ class EmotionLlamaPreTrainedModel(PreTrainedModel):
         `quantization_config` that names no exceptions leaves encoders and projections whole (`KEPT_WHOLE`).
 
         Raises:
-            InputError: weights of the model or its adapter are missing, unknown or of another size, where transformers
-                would warn and go on with random ones; or the adapter's files are not all there.
+            InputError: the folder holds another kind of model, or was not downloaded whole; weights of the model or its
+                adapter are missing, unknown or of another size, where transformers would warn and go on with random
+                ones; or the adapter's files are not all there.
             MissingDependency: there is an adapter, and peft is not installed (transformers would leave it out).
         """
         path, wants_info = pretrained_model_name_or_path, kwargs.pop("output_loading_info", False)
-        if path is not None:
-            adapters.check_files(Path(path) / kwargs.get("subfolder", ""))
+        if path is not None and Path(path).is_dir():
+            folder = Path(path) / kwargs.get("subfolder", "")
+            if kwargs.get("state_dict") is None and kwargs.get("variant") is None:
+                check_model_folder(folder)
+            adapters.check_files(folder)
         if kwargs.get("quantization_config") is not None:
             kwargs["quantization_config"] = with_exceptions(kwargs["quantization_config"])
         loaded: Any = super().from_pretrained(path, *model_args, output_loading_info=True, **kwargs)
@@ -103,6 +109,24 @@ class EmotionLlamaPreTrainedModel(PreTrainedModel):
         adapters.check_names(path, "unexpected", report.unexpected_keys)
         model._report = report
         return report
+
+    def load_state_dict(self, state_dict: Mapping[str, Any], strict: bool = True, assign: bool = False) -> Any:
+        """As torch's own, except that weights without this model's adapter are refused.
+
+        transformers' Trainer resumes, and takes its best checkpoint, from `model.safetensors` alone: the adapter in the
+        file beside it would be left as it is, with a line in the log.
+
+        Raises:
+            InputError: the model has an adapter, and `state_dict` holds none of its tensors.
+        """
+        own = [] if not self._hf_peft_config_loaded else [name for name in self.state_dict() if ".lora_" in name]
+        if own and not any(name in state_dict for name in own):
+            raise InputError(
+                f"these weights hold none of the {len(own)} tensors of the model's LoRA adapter ({own[0]}, ...), which "
+                "transformers' Trainer saves in a file of its own and does not load again; load the checkpoint with "
+                "from_pretrained and train on from there, or use `emotion-llama train --resume`"
+            )
+        return super().load_state_dict(state_dict, strict, assign)
 
     def load_adapter(  # type: ignore[override]
         self, peft_model_id: Any = None, adapter_name: str | None = None, **options: Any

@@ -10,6 +10,7 @@ samples or pixels of a side, D features.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from inspect import signature
 from pathlib import Path
 from typing import Any, Literal
 
@@ -31,6 +32,15 @@ Given = ClipInputs | ClipFeatures
 # Names of the model's inputs -> arrays; only transformers' BatchFeature takes it.
 ArrayMap = dict[str, npt.NDArray[Any]]
 
+# What `from_pretrained` sets of the tokenizer, and what it takes to find files.
+_TOKENIZER_OPTIONS = (
+    "model_max_length", "truncation_side", "pad_token", "bos_token", "eos_token", "unk_token",
+)  # fmt: skip
+_HUB_OPTIONS = (
+    "cache_dir", "force_download", "local_files_only", "token", "revision", "code_revision", "subfolder", "proxies",
+    "trust_remote_code",
+)  # fmt: skip
+
 
 class EmotionLlamaProcessor(ProcessorMixin):
     """Tokenizer and recipes of one model, saved beside its weights.
@@ -49,6 +59,7 @@ class EmotionLlamaProcessor(ProcessorMixin):
         max_answer_tokens: cut of each answer, end token included (published: `max_txt_len` 1024).
         compat_zero_features: "upstream demo zeros": a missing face, clip or sound keeps its place in the prompt, and
             the model fills it with projected zeros.
+        padding_side: of batches unless a call says another; None is "right" with answers and "left" without.
 
     Raises:
         InputError: a name is unknown, or a placeholder is an id of the tokenizer.
@@ -70,6 +81,7 @@ class EmotionLlamaProcessor(ProcessorMixin):
         max_answer_tokens: int = 1024,
         compat_zero_features: bool = False,
         clip_frames: int = 16,
+        padding_side: Literal["left", "right"] | None = None,
     ) -> None:
         self.num_image_tokens = num_image_tokens
         self.image_token_id = len(tokenizer) if image_token_id is None else image_token_id
@@ -85,6 +97,7 @@ class EmotionLlamaProcessor(ProcessorMixin):
         self.target_rule = target_rule
         self.max_answer_tokens = max_answer_tokens
         self.compat_zero_features = compat_zero_features
+        self.padding_side = padding_side
         if min(self.image_token_id, self.feature_token_id) < len(tokenizer):
             raise InputError(
                 f"placeholder ids {self.image_token_id} and {self.feature_token_id} must lie after the tokenizer's "
@@ -114,23 +127,49 @@ class EmotionLlamaProcessor(ProcessorMixin):
 
     @classmethod
     def from_pretrained(cls, folder: str | Path, **kwargs: Any) -> EmotionLlamaProcessor:
-        """The processor of a folder; where it has no `processor_config.json`, the one that fits its `config.json`."""
-        place = Path(folder)
+        """The processor of a folder; where it has no `processor_config.json`, the one that fits its `config.json`.
+
+        Args:
+            folder: of a model, or the name of a repository.
+            kwargs: fields of the processor; of the tokenizer `model_max_length`, `truncation_side` and the special
+                tokens (`pad_token`, ...), which have to be of its vocabulary; how files are found (`revision`, ...).
+
+        Raises:
+            InputError: an option is unknown or cannot be honoured, or the folder holds another kind of model.
+        """
+        kwargs = {name: value for name, value in kwargs.items() if not (name == "use_fast" and value)}
+        fields = {name: kwargs[name] for name in kwargs if name in signature(cls.__init__).parameters}
+        rest = {name: value for name, value in kwargs.items() if name not in fields}
+        of_tokenizer = {name: rest.pop(name) for name in [*rest] if name in _TOKENIZER_OPTIONS}
+        if unknown := [name for name in rest if name not in _HUB_OPTIONS and not name.startswith("_")]:
+            known = sorted({*signature(cls.__init__).parameters, *_TOKENIZER_OPTIONS} - {"self", "tokenizer"})
+            raise InputError(
+                f"the processor cannot honour {unknown[0]}={rest[unknown[0]]!r} (it takes: {', '.join(known)})"
+            )
+        place = Path(folder) / rest.get("subfolder", "")
+        processor: EmotionLlamaProcessor
         if (place / "config.json").is_file() and not (place / "processor_config.json").is_file():
-            return cls.of_config(EmotionLlamaConfig.from_pretrained(place), load_tokenizer(place), **kwargs)
-        processor: EmotionLlamaProcessor = super().from_pretrained(folder, **kwargs)
+            tokenizer = fields.pop("tokenizer", None) or load_tokenizer(place)
+            processor = cls.of_config(EmotionLlamaConfig.from_pretrained(place), tokenizer, **fields)
+        else:
+            processor = super().from_pretrained(folder, **fields, **rest)
+        for name, value in of_tokenizer.items():
+            if name.endswith("_token") and value not in processor.tokenizer.get_vocab():
+                raise InputError(f"{name} {value!r} is no token of the model's vocabulary; name one that is")
+            setattr(processor.tokenizer, name, value)
         return processor
 
     @classmethod
     def _load_tokenizer_from_pretrained(
         cls, sub_processor_type: str, pretrained_model_name_or_path: str, subfolder: str = "", **kwargs: Any
     ) -> PreTrainedTokenizerBase:
-        """Folders are read by our own loader, whatever version of transformers wrote them."""
+        """Folders by our own loader, whatever version of transformers wrote them."""
         place = Path(pretrained_model_name_or_path) / subfolder
         if place.is_dir():
             return load_tokenizer(place)
+        found = {name: value for name, value in kwargs.items() if name in _HUB_OPTIONS}
         tokenizer: PreTrainedTokenizerBase = super()._load_tokenizer_from_pretrained(
-            sub_processor_type, pretrained_model_name_or_path, subfolder, **kwargs
+            sub_processor_type, pretrained_model_name_or_path, subfolder, **found
         )
         return tokenizer
 
@@ -180,7 +219,7 @@ class EmotionLlamaProcessor(ProcessorMixin):
             text: ready prompts with `<VideoHere>` and `<FeatureHere>`, in place of task, words and instruction.
             layout: another layout than the processor's.
             answers: what training predicts; gives `labels`, -100 where nothing is predicted.
-            padding_side: None is "right" with answers and "left" without, as generation needs it.
+            padding_side: None is the processor's: "right" with answers and "left" without, as generation needs it.
             return_tensors: "pt", "np", or None for numpy arrays.
 
         Returns:
@@ -203,7 +242,7 @@ class EmotionLlamaProcessor(ProcessorMixin):
         prompts = [
             self._prompt(clip, {name: values[i] for name, values in each.items()}) for i, clip in enumerate(batch)
         ]
-        side = padding_side or ("left" if answers is None else "right")
+        side = padding_side or self.padding_side or ("left" if answers is None else "right")
         data = self._padded([self.tokens_of(prompt) for prompt in prompts], side, with_labels=answers is not None)
         data |= self._media(batch)
         return BatchFeature(data, tensor_type=return_tensors)

@@ -13,8 +13,7 @@ import torch
 from transformers import LogitsProcessor, LogitsProcessorList
 
 from emotion_llama.errors import InputError
-from emotion_llama.models.encoder_inputs import ENCODER_INPUT_NAMES, EncoderInputs
-from emotion_llama.models.encoding import check_filled_left
+from emotion_llama.models.encoder_inputs import ENCODER_INPUT_NAMES, EncoderInputs, check_filled_left
 
 if TYPE_CHECKING:
     from transformers.cache_utils import DynamicCache

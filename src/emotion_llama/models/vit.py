@@ -19,6 +19,7 @@ from transformers import initialization as init
 from transformers.modeling_layers import GradientCheckpointingLayer
 from transformers.modeling_outputs import BaseModelOutput
 from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS, PreTrainedModel
+from transformers.utils.output_capturing import OutputRecorder, capture_outputs
 
 from emotion_llama.errors import InputError
 from emotion_llama.models.configuration_emotion_llama import EmotionLlamaVitConfig
@@ -102,17 +103,16 @@ class VitAttention(nn.Module):
         if config.qkv_bias == "query_value":
             self.q_bias, self.v_bias = nn.Parameter(torch.zeros(width)), nn.Parameter(torch.zeros(width))
 
-    def forward(self, hidden: torch.Tensor) -> torch.Tensor:
-        """[B, P + N, D] of the same."""
+    def forward(self, hidden: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor | None]:
+        """[B, P + N, D] of the same, and the weights [B, heads, P + N, P + N] where eager attention computes them."""
         qkv = self.qkv(hidden)
         if self.config.qkv_bias == "query_value":
             # Added to the product, not given to it, so that a quantised `qkv` computes the same.
             qkv = qkv + torch.cat([self.q_bias, torch.zeros_like(self.q_bias), self.v_bias])
         query, key, value = qkv.unflatten(-1, (3, -1, self.head_dim)).permute(2, 0, 3, 1, 4)  # 3 x [B, heads, N, D/h]
         attend = ALL_ATTENTION_FUNCTIONS.get_interface(self.config._attn_implementation, eager_attention)
-        joined, _ = attend(self, query, key, value, None, scaling=self.head_dim**-0.5, dropout=0.0)
-        out: torch.Tensor = self.proj(joined.flatten(2))
-        return out
+        joined, weights = attend(self, query, key, value, None, scaling=self.head_dim**-0.5, dropout=0.0)
+        return self.proj(joined.flatten(2)), weights
 
 
 class VitMlp(nn.Module):
@@ -141,7 +141,7 @@ class VitBlock(GradientCheckpointingLayer):
 
     def forward(self, hidden: torch.Tensor) -> torch.Tensor:
         """[B, P + N, D] of the same."""
-        hidden = hidden + self.attn(self.norm1(hidden))
+        hidden = hidden + self.attn(self.norm1(hidden))[0]
         out: torch.Tensor = hidden + self.mlp(self.norm2(hidden))
         return out
 
@@ -158,6 +158,10 @@ class VisionTransformer(PreTrainedModel):
     _supports_sdpa = True
     _supports_flash_attn = True
     _supports_attention_backend = True
+    _can_record_outputs: ClassVar[dict[str, Any]] = {
+        "hidden_states": VitBlock,
+        "attentions": OutputRecorder(VitAttention, index=1),
+    }
 
     def __init__(self, config: EmotionLlamaVitConfig) -> None:
         super().__init__(config)
@@ -174,8 +178,22 @@ class VisionTransformer(PreTrainedModel):
         self.gradient_checkpointing = False
         self.post_init()
 
-    def forward(self, pixel_values: torch.Tensor, **kwargs: Any) -> BaseModelOutput:
-        """Encode; raises InputError on pixel values of another size than the config's."""
+    @capture_outputs
+    def forward(
+        self,
+        pixel_values: torch.Tensor,
+        output_attentions: bool | None = None,
+        output_hidden_states: bool | None = None,
+    ) -> BaseModelOutput:
+        """Encode; hidden_states (embeddings first) and attentions where asked for, a tuple with `return_dict=False`.
+
+        Raises:
+            InputError: pixel values of another size than the config's, or attentions of an implementation that
+                computes none.
+        """
+        attention = self.config._attn_implementation
+        if (output_attentions or self.config.output_attentions) and attention != "eager":
+            raise InputError(f"{attention!r} attention keeps no weights; load with attn_implementation='eager'")
         hidden = self.patch_embed(pixel_values)
         if self.config.use_class_token:
             hidden = torch.cat([self.cls_token.expand(len(hidden), -1, -1), hidden], dim=1)

@@ -15,9 +15,10 @@ from typing import TYPE_CHECKING, Any
 
 from emotion_llama.errors import BackendError, InputError
 from emotion_llama.labels import MERR9, LabelSpace
+from emotion_llama.models.checkpoints.known_files import warn_if_classifier
 from emotion_llama.models.clips import ClipFeatures
 from emotion_llama.models.features.loaded_model import LoadedModel
-from emotion_llama.models.known_files import folder_fingerprint, read_card, warn_if_classifier
+from emotion_llama.models.folders import folder_fingerprint, read_manifest
 from emotion_llama.predictors import out_of_domain
 from emotion_llama.predictors.base import Sample, Task
 from emotion_llama.predictors.model_prompts import label_instruction, prompt_batch, reasons
@@ -33,7 +34,6 @@ if TYPE_CHECKING:
 
     from emotion_llama.models.clips import ClipInputs
     from emotion_llama.models.inputs import FramePolicy
-    from emotion_llama.models.known_files import WeightsCard
     from emotion_llama.prompts.builder import Turn
 
 NOTHING = "there is nothing to see, hear or read"
@@ -80,8 +80,8 @@ class EmotionLlamaPredictor:
         size = sum(parameter.numel() for parameter in model.parameters())
         self._is_small = size < SMALL_PARAMETERS
         self._threads = threads_for(size, str(model.device))
-        # Of a folder: what the weights can do, the domain they were trained on, and a hash.
-        self._card: WeightsCard | None = None
+        # Of a folder: the record of its conversion, the domain they were trained on, and a hash.
+        self._manifest: Mapping[str, Any] | None = None
         self._domains: Mapping[str, out_of_domain.Domain] = {}
         self._files_sha256 = ""
 
@@ -103,10 +103,10 @@ class EmotionLlamaPredictor:
         """
         if options.get("layout") is not None:  # a wrong name costs no loading
             layout_named(options["layout"])
-        card = read_card(Path(folder))
+        manifest = read_manifest(Path(folder))
         loaded = LoadedModel(folder, device=device, dtype=dtype)
         found = cls(loaded.model, loaded.processor, name=loaded.name, extractor=loaded.extractor, **options)
-        found._card = card
+        found._manifest = manifest
         found._domains = out_of_domain.load(Path(folder))
         found._files_sha256 = folder_fingerprint(Path(folder))
         return found
@@ -137,7 +137,7 @@ class EmotionLlamaPredictor:
 
     def why_not(self, task: str) -> str | None:
         """Why these weights cannot do a task of `prompts.TASKS`; None where they can, as far as is known."""
-        return warn_if_classifier(task, self._card)
+        return warn_if_classifier(task, self._manifest)
 
     # --- samples ----------------------------------------------------------------------------------------------------
 
@@ -177,7 +177,9 @@ class EmotionLlamaPredictor:
             vision = None
             if features.global_image is not None:
                 pixels = global_pixel_values(features.global_image, self.processor.image_size)
-                vision = self.model.get_vision_features(torch.from_numpy(pixels)[None].to(self.model.device))
+                vision = self.model.get_image_features(
+                    torch.from_numpy(pixels)[None].to(self.model.device)
+                ).last_hidden_state
             return replace(features, vision=vision)
 
     def _no_answer(self, problem: str) -> Prediction:

@@ -22,7 +22,7 @@ from emotion_llama.train.examples import DESCRIPTION_TASKS, Example
 if TYPE_CHECKING:
     from transformers import BatchFeature
 
-    from emotion_llama.models.features.sources import FeatureSource
+    from emotion_llama.models.features.published_folders import FeatureSource
 
 # The media of an example; None where there are none.
 MediaSource = Callable[[Example], ClipFeatures | None]

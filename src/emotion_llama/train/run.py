@@ -133,7 +133,7 @@ def with_features(
     Raises:
         InputError: `features` holds none, or none of an example to learn from.
     """
-    from emotion_llama.models.features.sources import open_features
+    from emotion_llama.models.features.published_folders import open_features
 
     media = partial(stored_media, open_features(features), frozenset(recipe.data.without))
     text_alone = bool(recipe.data.dropout)
@@ -157,9 +157,8 @@ def make_features(recipe: TrainRecipe, examples: Sequence[Example], folder: Path
     from emotion_llama.analysis.features import extract_clips, run_recipe
     from emotion_llama.analysis.inputs import CropOptions
     from emotion_llama.face.backends import load_backend
-    from emotion_llama.models.features.encoders import TorchEncoders
+    from emotion_llama.models.features.extractor import FeatureExtractor, TorchEncoders
     from emotion_llama.models.features.feature_store import FeatureStore
-    from emotion_llama.models.features.features import FeatureExtractor
     from emotion_llama.models.inputs import sound_recipe
 
     clips = [(example.name, example.media) for example in examples if example.media is not None]

@@ -30,7 +30,7 @@ def changed(path: Path, out: Path, change: Callable[[Tensors], object]) -> Path:
 
 
 def with_weights(sources: Sources, tmp_path: Path, change: Callable[[Tensors], object]) -> Sources:
-    return replace(sources, weights=changed(sources.weights, tmp_path / "changed.pth", change))
+    return sources | {"weights": changed(sources["weights"], tmp_path / "changed.pth", change)}
 
 
 def assert_nothing_is_left(folder: Path) -> None:
@@ -72,7 +72,7 @@ def test_shards_of_the_language_model_and_of_the_output(
     toy_sources: Sources, toy_options: ConversionOptions, converted: Path, tmp_path: Path
 ) -> None:
     llama = tmp_path / "llama"
-    shutil.copytree(toy_sources.llama, llama)
+    shutil.copytree(toy_sources["llama"], llama)
     tensors = torch.load(llama / "pytorch_model.bin", weights_only=True)
     (llama / "pytorch_model.bin").unlink()
     names = list(tensors)
@@ -82,7 +82,7 @@ def test_shards_of_the_language_model_and_of_the_output(
         torch.save({name: tensors[name] for name in part}, llama / shard)
         weight_map |= dict.fromkeys(part, shard)
     (llama / "pytorch_model.bin.index.json").write_text(json.dumps({"weight_map": weight_map}))
-    convert(replace(toy_sources, llama=llama), tmp_path / "out", replace(toy_options, max_shard_bytes=300_000))
+    convert(toy_sources | {"llama": llama}, tmp_path / "out", replace(toy_options, max_shard_bytes=300_000))
     shards = sorted((tmp_path / "out").glob("model-*.safetensors"))
     assert len(shards) == 5  # 1.14 MB of tensors, at most 0.3 MB a shard
     together: Tensors = {}
@@ -99,7 +99,7 @@ def test_merged_is_weight_plus_scaled_product(
     convert(toy_sources, tmp_path / "out", replace(toy_options, merge=True))
     assert not (tmp_path / "out" / "adapter_model.safetensors").exists()
     assert not (tmp_path / "out" / "adapter_config.json").exists()
-    lora = torch.load(toy_sources.weights, weights_only=True)["model"]
+    lora = torch.load(toy_sources["weights"], weights_only=True)["model"]
     before, after = (load_file(at / "model.safetensors") for at in (converted, tmp_path / "out"))
     for name in before:
         expected = before[name]
@@ -146,12 +146,12 @@ def test_base_brings_what_weights_lack_and_weights_replace_the_rest(
         for tensor in tensors.values():
             tensor.fill_(7)
 
-    base = changed(toy_sources.weights, tmp_path / "minigptv2_checkpoint.pth", as_minigpt)
+    base = changed(toy_sources["weights"], tmp_path / "minigptv2_checkpoint.pth", as_minigpt)
     sources = with_weights(toy_sources, tmp_path, lambda tensors: tensors.pop("llama_proj.bias"))
-    convert(replace(sources, base=base), tmp_path / "out", toy_options)
+    convert(sources | {"base": base}, tmp_path / "out", toy_options)
     written = load_file(tmp_path / "out" / "model.safetensors")
     assert written["multi_modal_projector.patches.bias"].unique().tolist() == [7]
-    published = torch.load(toy_sources.weights, weights_only=True)["model"]
+    published = torch.load(toy_sources["weights"], weights_only=True)["model"]
     assert torch.equal(written["multi_modal_projector.patches.weight"], published["llama_proj.weight"])
 
 
@@ -216,16 +216,16 @@ def test_weights_that_are_not_whole_are_refused(
 def test_encoders_that_are_not_whole_are_refused(
     toy_sources: Sources, toy_options: ConversionOptions, tmp_path: Path, role: str, change, problem: str
 ) -> None:
-    broken = changed(getattr(toy_sources, role), tmp_path / "broken.pth", change)
+    broken = changed(toy_sources[role], tmp_path / "broken.pth", change)
     with pytest.raises(InputError, match=problem):
-        convert(replace(toy_sources, **{role: broken}), tmp_path / "out", toy_options)
+        convert((toy_sources | {role: broken}), tmp_path / "out", toy_options)
     assert_nothing_is_left(tmp_path)
 
 
 def test_two_files_given_the_wrong_way_round(
     toy_sources: Sources, toy_options: ConversionOptions, tmp_path: Path
 ) -> None:
-    swapped = replace(toy_sources, mae=toy_sources.videomae, videomae=toy_sources.mae)
+    swapped = toy_sources | {"mae": toy_sources["videomae"], "videomae": toy_sources["mae"]}
     with pytest.raises(
         InputError,
         match=r"videomae_checkpoint-399\.pth: given as --mae, but .* another part: VideoMAE .*; give it as --videomae",
@@ -239,9 +239,9 @@ def test_an_eva_file_given_as_mae_is_named_before_its_heads_are(
     # EVA is 32 wide and MAE 24: "--mae-heads 3 does not divide 32" was the answer to the wrong question.
     options = replace(toy_options, mae_heads=3)
     with pytest.raises(InputError, match=r"eva_vit_g\.pth: given as --mae, but .*: EVA .*; give it as --eva"):
-        convert(replace(toy_sources, mae=toy_sources.eva), tmp_path / "out", options)
+        convert(toy_sources | {"mae": toy_sources["eva"]}, tmp_path / "out", options)
     with pytest.raises(InputError, match=r"llama: given as --hubert, but .*: language model; give it as --llama"):
-        convert(replace(toy_sources, hubert=toy_sources.llama), tmp_path / "out", toy_options)
+        convert(toy_sources | {"hubert": toy_sources["llama"]}, tmp_path / "out", toy_options)
 
 
 def test_heads_that_nothing_tells_have_to_be_given(toy_sources: Sources, toy_options, tmp_path: Path) -> None:
@@ -262,20 +262,20 @@ def test_a_block_past_the_depth_is_left_behind(
         tensors |= {n.replace("blocks.2.", "blocks.3."): t for n, t in list(tensors.items()) if "blocks.2." in n}
         tensors |= {"norm.weight": torch.ones(32), "head.bias": torch.ones(5)}
 
-    eva = changed(toy_sources.eva, tmp_path / "eva.pth", add_block)
+    eva = changed(toy_sources["eva"], tmp_path / "eva.pth", add_block)
     options = replace(toy_options, eva_depth=3)
-    report = convert(replace(toy_sources, eva=eva), tmp_path / "out", options)
+    report = convert(toy_sources | {"eva": eva}, tmp_path / "out", options)
     assert len(report.ignored["eva"]["the reference builds the first 3 blocks"]) == 13
     assert file_sha256(tmp_path / "out" / "model.safetensors") == file_sha256(converted / "model.safetensors")
 
 
 def test_alpha_is_the_files_the_users_or_the_published_one(toy_sources: Sources, toy_options, tmp_path: Path) -> None:
-    content = torch.load(toy_sources.weights, weights_only=True)
+    content = torch.load(toy_sources["weights"], weights_only=True)
     weights = tmp_path / "w.pth"
 
     def alpha(name: str, options: ConversionOptions) -> float:
         torch.save(content, weights)
-        convert(replace(toy_sources, weights=weights), tmp_path / name, options)
+        convert(toy_sources | {"weights": weights}, tmp_path / name, options)
         return json.loads((tmp_path / name / "adapter_config.json").read_text())["lora_alpha"]
 
     content["config"]["model"]["lora_alpha"] = 32
@@ -287,23 +287,23 @@ def test_alpha_is_the_files_the_users_or_the_published_one(toy_sources: Sources,
 
 def test_folders_that_lack_something(toy_sources: Sources, toy_options: ConversionOptions, tmp_path: Path) -> None:
     llama, hubert = tmp_path / "llama", tmp_path / "hubert"
-    shutil.copytree(toy_sources.llama, llama)
-    shutil.copytree(toy_sources.hubert, hubert)
+    shutil.copytree(toy_sources["llama"], llama)
+    shutil.copytree(toy_sources["hubert"], hubert)
     (llama / "tokenizer.model").unlink()
     with pytest.raises(InputError, match=r"no tokenizer\.json and no tokenizer\.model"):
-        convert(replace(toy_sources, llama=llama), tmp_path / "out", toy_options)
+        convert(toy_sources | {"llama": llama}, tmp_path / "out", toy_options)
     (llama / "config.json").unlink()
     with pytest.raises(InputError, match=r"llama: no config\.json"):
-        convert(replace(toy_sources, llama=llama), tmp_path / "out", toy_options)
+        convert(toy_sources | {"llama": llama}, tmp_path / "out", toy_options)
     (hubert / "preprocessor_config.json").write_text(json.dumps({"sampling_rate": 8000, "do_normalize": False}))
     with pytest.raises(InputError, match="sampling_rate 8000, do_normalize False; expected 16000 and true"):
-        convert(replace(toy_sources, hubert=hubert), tmp_path / "out", toy_options)
+        convert(toy_sources | {"hubert": hubert}, tmp_path / "out", toy_options)
     assert_nothing_is_left(tmp_path)
 
 
 def test_old_weight_norm_names_of_hubert(toy_sources: Sources, toy_options, converted: Path, tmp_path: Path) -> None:
     hubert = tmp_path / "hubert"
-    shutil.copytree(toy_sources.hubert, hubert)
+    shutil.copytree(toy_sources["hubert"], hubert)
 
     def respell(tensors: Tensors) -> None:
         conv = "encoder.pos_conv_embed.conv"
@@ -312,7 +312,7 @@ def test_old_weight_norm_names_of_hubert(toy_sources: Sources, toy_options, conv
         tensors["masked_spec_embed"] = torch.ones(24)  # this model does not mask, so it has no such parameter
 
     changed(hubert / "pytorch_model.bin", hubert / "pytorch_model.bin", respell)
-    report = convert(replace(toy_sources, hubert=hubert), tmp_path / "out", toy_options)
+    report = convert(toy_sources | {"hubert": hubert}, tmp_path / "out", toy_options)
     assert report.ignored["hubert"] == {"only used to mask the spectrum in pre-training": ["masked_spec_embed"]}
     before, after = (load_file(at / "model.safetensors") for at in (converted, tmp_path / "out"))
     assert all(torch.equal(before[name], after[name]) for name in before)
@@ -365,10 +365,10 @@ def test_stored_keeps_each_type_and_the_language_model_decides_the_models(
     toy_sources: Sources, toy_options: ConversionOptions, tmp_path: Path
 ) -> None:
     llama = tmp_path / "llama"
-    shutil.copytree(toy_sources.llama, llama)
+    shutil.copytree(toy_sources["llama"], llama)
     tensors = torch.load(llama / "pytorch_model.bin", weights_only=True)
     torch.save({name: tensor.half() for name, tensor in tensors.items()}, llama / "pytorch_model.bin")
-    convert(replace(toy_sources, llama=llama), tmp_path / "out", toy_options)
+    convert(toy_sources | {"llama": llama}, tmp_path / "out", toy_options)
     written = load_file(tmp_path / "out" / "model.safetensors")
     types = {name.split(".")[0]: tensor.dtype for name, tensor in written.items()}
     assert types.pop("language_model") == torch.float16
@@ -387,8 +387,8 @@ def test_a_language_model_of_another_kind_with_tied_embeddings(
     )  # fmt: skip
     qwen = AutoModelForCausalLM.from_config(config)
     qwen.save_pretrained(tmp_path / "qwen")
-    shutil.copy(toy_sources.llama / "tokenizer.model", tmp_path / "qwen")
-    convert(replace(toy_sources, llama=tmp_path / "qwen"), tmp_path / "out", toy_options)
+    shutil.copy(toy_sources["llama"] / "tokenizer.model", tmp_path / "qwen")
+    convert(toy_sources | {"llama": tmp_path / "qwen"}, tmp_path / "out", toy_options)
     model, info = EmotionLlamaForConditionalGeneration.from_pretrained(tmp_path / "out", output_loading_info=True)
     assert not any(info.values())
     ids = torch.tensor([[1, 5, 9]])
@@ -400,14 +400,14 @@ def test_a_language_model_of_another_kind_with_tied_embeddings(
     tensors = load_file(tmp_path / "qwen" / "model.safetensors")
     tensors["lm_head.weight"] = tensors["model.embed_tokens.weight"].clone()
     save_file(tensors, tmp_path / "qwen" / "model.safetensors")
-    report = convert(replace(toy_sources, llama=tmp_path / "qwen"), tmp_path / "with_head", toy_options)
+    report = convert(toy_sources | {"llama": tmp_path / "qwen"}, tmp_path / "with_head", toy_options)
     assert report.ignored["llama"] == {"tied to the table of embeddings": ["lm_head.weight"]}
 
 
 def test_a_language_model_of_another_size_is_refused(toy_sources: Sources, toy_options, tmp_path: Path) -> None:
     llama = tmp_path / "llama"
-    shutil.copytree(toy_sources.llama, llama)
+    shutil.copytree(toy_sources["llama"], llama)
     config = json.loads((llama / "config.json").read_text())
     (llama / "config.json").write_text(json.dumps(config | {"num_hidden_layers": 1}))
     with pytest.raises(InputError, match=r"without a place in the model: model\.layers\.1\..* \(llama\)"):
-        convert(replace(toy_sources, llama=llama), tmp_path / "out", toy_options)
+        convert(toy_sources | {"llama": llama}, tmp_path / "out", toy_options)

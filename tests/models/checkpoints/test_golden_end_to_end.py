@@ -86,7 +86,7 @@ def test_frames_to_visual_tokens(model, expected: Tensors) -> None:
     pixels = torch.from_numpy(pixels).reshape(expected["pixel_values"].shape)
     assert_close(pixels, expected["pixel_values"])
     with torch.no_grad():
-        assert_close(model.get_vision_features(pixels), expected["eva_hidden"])
+        assert_close(model.get_image_features(pixels).last_hidden_state, expected["eva_hidden"])
     assert_close(model.encode(**clip_inputs(expected)).visual_tokens, expected["visual_tokens"])
 
 
@@ -95,7 +95,7 @@ def test_faces_to_the_local_feature(model, expected: Tensors, sizes: dict[str, i
     assert_close(pixels, expected["mae_pixel_values"])
     with torch.no_grad():
         assert_close(model.face_tower(pixels).last_hidden_state[:, 0], expected["mae_frame_features"])
-        assert_close(model.get_face_features(pixels)[0], expected["mae_utterance"])
+        assert_close(model.get_face_features(pixels).last_hidden_state[:, 0][0], expected["mae_utterance"])
 
 
 def test_faces_to_the_temporal_feature(model, expected: Tensors, sizes: dict[str, int]) -> None:
@@ -106,7 +106,7 @@ def test_faces_to_the_temporal_feature(model, expected: Tensors, sizes: dict[str
     assert_close(pixels, expected["videomae_pixel_values"])
     with torch.no_grad():
         assert_close(model.temporal_tower(pixels).last_hidden_state, expected["videomae_tokens"])
-        assert_close(model.get_temporal_features(pixels)[0], expected["videomae_utterance"])
+        assert_close(model.get_temporal_features(pixels).last_hidden_state[:, 0][0], expected["videomae_utterance"])
 
 
 def test_waveform_to_the_audio_feature(model, expected: Tensors) -> None:
@@ -114,7 +114,7 @@ def test_waveform_to_the_audio_feature(model, expected: Tensors) -> None:
     assert_close(values, expected["hubert_input_values"])
     with torch.no_grad():
         assert_close(model.audio_tower(values).last_hidden_state, expected["hubert_last_hidden"])
-        assert_close(model.get_audio_features(values)[0], expected["hubert_utterance"])
+        assert_close(model.get_audio_features(values).last_hidden_state[:, 0][0], expected["hubert_utterance"])
 
 
 def test_training_prompt_targets_and_losses(model, converted: Path, expected: Tensors, texts) -> None:

@@ -1,7 +1,6 @@
 """A file is what its tensors are; its name only adds what tensors cannot tell."""
 
 import shutil
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -10,7 +9,7 @@ import torch
 from emotion_llama.errors import InputError
 from emotion_llama.models.checkpoints.convert import Sources, convert
 from emotion_llama.models.checkpoints.inspect import inspect, report_text
-from emotion_llama.models.known_files import card_of, read_card
+from emotion_llama.models.folders import read_manifest
 
 
 def test_every_toy_file_is_recognised_without_its_name(golden: Path, tmp_path: Path) -> None:
@@ -148,15 +147,21 @@ def test_a_record_that_is_none(tmp_path: Path) -> None:
         inspect(tmp_path)
     (tmp_path / "conversion.json").write_text('{"format": "other"}')
     with pytest.raises(InputError, match="not a record of a conversion"):
-        read_card(tmp_path)
+        read_manifest(tmp_path)
 
 
-def test_the_card_of_a_folder(converted: Path, toy_sources: Sources, toy_options, tmp_path: Path) -> None:
-    assert read_card(converted) == card_of("Emotion_LLaMA.pth")
-    assert read_card(tmp_path) is None
-    shutil.copy(toy_sources.weights, tmp_path / "epoch_29.pth")
-    convert(replace(toy_sources, weights=tmp_path / "epoch_29.pth"), tmp_path / "out", toy_options)
-    assert read_card(tmp_path / "out") == card_of("epoch_29.pth")
+def test_the_record_says_what_the_weights_can_do(
+    converted: Path, toy_sources: Sources, toy_options, tmp_path: Path
+) -> None:
+    made = read_manifest(converted)
+    assert made is not None
+    assert (made["weights"], made["abilities"]) == ("Emotion_LLaMA.pth", ["classify", "reason"])
+    assert read_manifest(tmp_path) is None
+    shutil.copy(toy_sources["weights"], tmp_path / "epoch_29.pth")
+    convert(toy_sources | {"weights": tmp_path / "epoch_29.pth"}, tmp_path / "out", toy_options)
+    made = read_manifest(tmp_path / "out")
+    assert made is not None
+    assert (made["weights"], made["abilities"]) == ("epoch_29.pth", None)
     assert inspect(tmp_path / "out").abilities is None
 
 

@@ -1,14 +1,10 @@
 """Published names, all their spellings, and the warning for a classifier that is asked to reason."""
 
+import re
+
 import pytest
 
-from emotion_llama.models.known_files import (
-    KNOWN_FILES,
-    WeightsCard,
-    card_of,
-    known_file,
-    warn_if_classifier,
-)
+from emotion_llama.models.checkpoints.known_files import KNOWN_FILES, known_file, warn_if_classifier
 
 
 @pytest.mark.parametrize(
@@ -44,12 +40,18 @@ def test_other_names_are_not() -> None:
 def test_each_name_is_one_file_only() -> None:
     for known in KNOWN_FILES:
         name = "maeVideo_checkpoint-399.pth" if " " in known.title else known.title
-        assert [other.title for other in KNOWN_FILES if other.names(name)] == [known.title]
+        assert [one.title for one in KNOWN_FILES if re.fullmatch(one.pattern, name, re.IGNORECASE)] == [known.title]
+
+
+def record(name: str) -> dict[str, object]:
+    """What a conversion records of its weights."""
+    known = known_file(name)
+    return {"weights": name, "abilities": None if known is None else list(known.abilities)}
 
 
 def test_a_classifier_asked_to_reason_is_warned_of() -> None:
-    best = card_of("checkpoint_best.pth")
-    assert best == WeightsCard("checkpoint_best.pth", frozenset({"classify"}))
+    best = record("checkpoint_best.pth")
+    assert best["abilities"] == ["classify"]
     assert warn_if_classifier("emotion", best) is None
     for task in ("reason", "reason_v2"):
         line = warn_if_classifier(task, best)
@@ -59,13 +61,13 @@ def test_a_classifier_asked_to_reason_is_warned_of() -> None:
 
 
 def test_no_warning_for_weights_that_reason_or_are_not_known() -> None:
-    assert warn_if_classifier("reason", card_of("Emoation_LLaMA.pth")) is None
-    assert warn_if_classifier("reason", card_of("mine.pth")) is None
+    assert warn_if_classifier("reason", record("Emoation_LLaMA.pth")) is None
+    assert warn_if_classifier("reason", record("mine.pth")) is None
     assert warn_if_classifier("reason", None) is None
-    assert warn_if_classifier("reason", card_of("mine.pth", ["classify"])) is not None
+    assert warn_if_classifier("reason", {"weights": "mine.pth", "abilities": ["classify"]}) is not None
 
 
 def test_start_weights_reason_about_nothing() -> None:
-    line = warn_if_classifier("reason", card_of("minigptv2_checkpoint.pth"))
+    line = warn_if_classifier("reason", record("minigptv2_checkpoint.pth"))
     assert line is not None
     assert "holds start weights" in line

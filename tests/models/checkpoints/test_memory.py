@@ -13,7 +13,7 @@ import json, sys
 import torch
 torch.set_num_threads(1)
 from emotion_llama.models.checkpoints.sizes import ConversionOptions
-from emotion_llama.models.checkpoints.convert import Sources, convert
+from emotion_llama.models.checkpoints.convert import NEEDED, convert
 from pathlib import Path
 
 def memory_mb(field):
@@ -27,8 +27,8 @@ options = ConversionOptions(
     eva_heads=4, mae_heads=4, videomae_heads=4, image_size=56, videomae_image_size=32,
 )
 def sources(llama, weights):
-    return Sources(llama, golden / "eva_vit_g.pth", golden / "mae_checkpoint-340.pth",
-                   golden / "videomae_checkpoint-399.pth", golden / "hubert", weights)
+    return dict(zip(NEEDED, (llama, golden / "eva_vit_g.pth", golden / "mae_checkpoint-340.pth",
+                   golden / "videomae_checkpoint-399.pth", golden / "hubert", weights)))
 # The toy first: it imports everything that takes memory of its own.
 convert(sources(golden / "llama", golden / "Emotion_LLaMA.pth"), root / "toy", options)
 Path("/proc/self/clear_refs").write_text("5")  # the peak starts anew

@@ -8,7 +8,7 @@ import torch
 from transformers import set_seed
 
 from emotion_llama.models import EmotionLlamaConfig, EmotionLlamaForConditionalGeneration
-from emotion_llama.models.checkpoints.convert import Sources, convert
+from emotion_llama.models.checkpoints.convert import NEEDED, convert
 from emotion_llama.models.checkpoints.export import PARTS, export
 from emotion_llama.models.checkpoints.sizes import ConversionOptions
 
@@ -51,10 +51,10 @@ def test_odd_sizes_survive(golden: Path, tmp_path: Path, seed: int) -> None:
     shutil.copy(golden / "llama" / "tokenizer.model", tmp_path / "files" / "llama")
 
     at = tmp_path / "files"
-    sources = Sources(
+    sources = dict(zip(NEEDED, (
         at / "llama", at / "eva_vit_g.pth", at / "mae_checkpoint-340.pth", at / "videomae_checkpoint-399.pth",
         at / "hubert", at / "Emotion_LLaMA.pth",
-    )  # fmt: skip
+    )))  # fmt: skip
     options = ConversionOptions(
         eva_heads=5, mae_heads=3, videomae_heads=6, image_size=60, videomae_image_size=48, videomae_frames=8
     )

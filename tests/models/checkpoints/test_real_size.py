@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from published_shapes import hubert_large_shapes, llama_shapes, vit_shapes, write_sparse_safetensors
 
-from emotion_llama.models.checkpoints.assembly import Assembly, assemble
+from emotion_llama.models.checkpoints.plan import Plan, make_plan
 from emotion_llama.models.checkpoints.sizes import ConversionOptions
 from emotion_llama.models.checkpoints.tensor_files import open_source
 
@@ -38,7 +38,7 @@ def folder(path: Path, shapes: Mapping[str, tuple[int, ...]], config: dict[str, 
 
 
 @pytest.fixture(scope="module")
-def real(published, golden: Path, tmp_path_factory: pytest.TempPathFactory) -> Assembly:
+def real(published, golden: Path, tmp_path_factory: pytest.TempPathFactory) -> Plan:
     root = tmp_path_factory.mktemp("real")
     weights, eva = published["Emotion_LLaMA.pth"], published["eva_vit_g.pth"]
     past = {name.replace(".38.", ".39."): shape for name, shape in eva.items() if ".38." in name}
@@ -56,27 +56,27 @@ def real(published, golden: Path, tmp_path_factory: pytest.TempPathFactory) -> A
     for role, shapes in (("eva", eva), ("mae", mae), ("videomae", videomae), ("weights", weights)):
         paths[role] = root / f"{role}.safetensors"
         write_sparse_safetensors(paths[role], shapes)
-    return assemble({role: open_source(path) for role, path in paths.items()}, ConversionOptions())
+    return make_plan({role: open_source(path) for role, path in paths.items()}, ConversionOptions())
 
 
-def test_every_published_key_is_placed_or_named_with_its_reason(real: Assembly, published) -> None:
+def test_every_published_key_is_placed_or_named_with_its_reason(real: Plan, published) -> None:
     for role, file in (("weights", "Emotion_LLaMA.pth"), ("eva", "eva_vit_g.pth")):
-        placed = {o.name for o in real.plan.placed.values() if o.role == role}
-        ignored = {name for names in real.plan.ignored.get(role, {}).values() for name in names}
+        placed = {name for found, name in real.placed.values() if found == role}
+        ignored = {name for names in real.ignored.get(role, {}).values() for name in names}
         assert set(published[file]) <= placed | ignored
         assert not placed & ignored
-    left = real.plan.ignored["weights"]
+    left = real.ignored["weights"]
     assert sum(len(names) for names in left.values()) == 32 + 36  # inv_freq of each layer; the unused head
     # The 40th block and what follows it; the file's other 511 tensors are all placed.
-    assert {reason: len(names) for reason, names in real.plan.ignored["eva"].items()} == {
+    assert {reason: len(names) for reason, names in real.ignored["eva"].items()} == {
         "the reference takes the last block's output; `ln_vision` follows instead": 2,
         "classification head, not on the path of the features": 1,
         "the reference builds the first 39 blocks": 13,
     }
-    assert sum(o.role == "eva" for o in real.plan.placed.values()) == 511
+    assert sum(role == "eva" for role, _ in real.placed.values()) == 511
 
 
-def test_the_parameters_are_counted(real: Assembly, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_parameters_are_counted(real: Plan, capsys: pytest.CaptureFixture[str]) -> None:
     # 32 layers x (q, v) x (4096 x 64 + 64 x 4096), UPSTREAM 1.3 E.
     assert real.num_lora_parameters == 33_554_432 == 32 * 2 * 2 * 4096 * 64
     tower: dict[str, int] = {}
@@ -95,7 +95,7 @@ def test_the_parameters_are_counted(real: Assembly, capsys: pytest.CaptureFixtur
         print(f"\n  LoRA {real.num_lora_parameters:,}; " + ", ".join(f"{k} {v:,}" for k, v in tower.items()))
 
 
-def test_published_widths_need_no_options(real: Assembly) -> None:
+def test_published_widths_need_no_options(real: Plan) -> None:
     config = real.config
     assert (config.vision_config.num_attention_heads, config.vision_config.num_hidden_layers) == (16, 39)
     assert (config.vision_config.image_size, config.vision_config.position_image_size) == (448, 224)

@@ -11,11 +11,11 @@ import torch
 from safetensors.torch import load_file
 
 from emotion_llama.errors import InputError
-from emotion_llama.models.checkpoints.assembly import check_finite
 from emotion_llama.models.checkpoints.convert import Sources, convert
 from emotion_llama.models.checkpoints.sizes import ConversionOptions
+from emotion_llama.models.checkpoints.tensor_files import check_finite
 from emotion_llama.models.clips import ClipInputs
-from emotion_llama.models.known_files import read_json_object
+from emotion_llama.models.folders import read_json_object
 from emotion_llama.models.modeling_emotion_llama import EmotionLlamaForConditionalGeneration
 from emotion_llama.models.processing_emotion_llama import EmotionLlamaProcessor
 from emotion_llama.prompts.tokenise import load_tokenizer
@@ -24,10 +24,10 @@ LORA_A = "llama_model.base_model.model.model.layers.1.self_attn.v_proj.lora_A.we
 
 
 def with_tensor(sources: Sources, tmp_path: Path, name: str, change) -> Sources:
-    content = torch.load(sources.weights, weights_only=True)
+    content = torch.load(sources["weights"], weights_only=True)
     content["model"][name] = change(content["model"][name])
     torch.save(content, tmp_path / "weights.pth")
-    return replace(sources, weights=tmp_path / "weights.pth")
+    return sources | {"weights": tmp_path / "weights.pth"}
 
 
 def copied(folder: Path, out: Path) -> Path:
@@ -101,9 +101,9 @@ def test_a_padding_token_without_a_row_moves_the_placeholders(
     toy_sources: Sources, toy_options: ConversionOptions, tmp_path: Path, converted: Path
 ) -> None:
     """Many copies of LLaMA have a "<pad>" of id 32000: the first placeholder wanted that id too, after 27 GB."""
-    llama = copied(toy_sources.llama, tmp_path / "llama")
+    llama = copied(toy_sources["llama"], tmp_path / "llama")
     with_added_tokens(llama, "<pad>", pad="<pad>")
-    report = convert(replace(toy_sources, llama=llama), tmp_path / "out", toy_options)
+    report = convert(toy_sources | {"llama": llama}, tmp_path / "out", toy_options)
     assert report.notes == ("the tokenizer's <pad> has no row in the model", "prompts are padded with '$$'")
     config = json.loads((tmp_path / "out" / "config.json").read_text())
     assert (config["image_token_id"], config["feature_token_id"]) == (481, 482)
@@ -126,14 +126,14 @@ def test_a_padding_token_without_a_row_moves_the_placeholders(
 def test_a_tokenizer_of_another_model_is_refused_before_anything_is_written(
     toy_sources: Sources, toy_options: ConversionOptions, tmp_path: Path
 ) -> None:
-    llama = copied(toy_sources.llama, tmp_path / "llama")
+    llama = copied(toy_sources["llama"], tmp_path / "llama")
     with_added_tokens(llama)
     content = json.loads((llama / "tokenizer.json").read_text())
     content["model"]["vocab"] |= {"other": 480, "words": 481}
     (llama / "tokenizer.json").write_text(json.dumps(content))
     steps: list[str] = []
     with pytest.raises(InputError, match=r"has 2 tokens past the language model's 480 rows \('other', 'words'\)"):
-        convert(replace(toy_sources, llama=llama), tmp_path / "out", toy_options, steps.append)
+        convert(toy_sources | {"llama": llama}, tmp_path / "out", toy_options, steps.append)
     assert steps == ["reading names and shapes"]
 
 
@@ -150,14 +150,14 @@ def test_a_tokenizer_of_another_model_is_refused_before_anything_is_written(
 def test_a_broken_tokenizer_costs_no_writing(
     toy_sources: Sources, toy_options: ConversionOptions, tmp_path: Path, files: dict[str, str], problem: str
 ) -> None:
-    llama = copied(toy_sources.llama, tmp_path / "llama")
+    llama = copied(toy_sources["llama"], tmp_path / "llama")
     for path in llama.glob("*token*"):
         path.unlink()
     for name, content in files.items():
         (llama / name).write_text(content)
     steps: list[str] = []
     with pytest.raises(InputError, match=problem):
-        convert(replace(toy_sources, llama=llama), tmp_path / "out", toy_options, steps.append)
+        convert(toy_sources | {"llama": llama}, tmp_path / "out", toy_options, steps.append)
     assert steps == ["reading names and shapes"]
 
 
@@ -178,10 +178,10 @@ def test_broken_configurations_are_one_line(
     toy_sources: Sources, toy_options: ConversionOptions, tmp_path: Path, name: str, content: str, problem: str
 ) -> None:
     folder = name.split("/", maxsplit=1)[0]
-    copied(getattr(toy_sources, folder), tmp_path / folder)
+    copied(toy_sources[folder], tmp_path / folder)
     (tmp_path / name).write_text(content)
     with pytest.raises(InputError, match=problem) as caught:
-        convert(replace(toy_sources, **{folder: tmp_path / folder}), tmp_path / "out", toy_options)
+        convert((toy_sources | {folder: tmp_path / folder}), tmp_path / "out", toy_options)
     assert "\n" not in str(caught.value)
 
 
@@ -235,21 +235,21 @@ def test_more_blocks_than_the_file_has_are_refused(toy_sources: Sources, toy_opt
 def test_shapes_of_no_sense_are_refused(
     toy_sources: Sources, toy_options, tmp_path: Path, role: str, name: str, shape: tuple[int, ...], problem: str
 ) -> None:
-    content = torch.load(getattr(toy_sources, role), weights_only=True)
+    content = torch.load(toy_sources[role], weights_only=True)
     content.get("model", content)[name] = torch.ones(shape)
     torch.save(content, tmp_path / "x.pth")
     with pytest.raises(InputError, match=problem):
-        convert(replace(toy_sources, **{role: tmp_path / "x.pth"}), tmp_path / "out", toy_options)
+        convert((toy_sources | {role: tmp_path / "x.pth"}), tmp_path / "out", toy_options)
 
 
 def test_mae_files_of_distributed_training_convert_alike(
     toy_sources: Sources, toy_options: ConversionOptions, tmp_path: Path, converted: Path
 ) -> None:
-    content = torch.load(toy_sources.mae, weights_only=True)
+    content = torch.load(toy_sources["mae"], weights_only=True)
     tensors = {f"module.{name}": tensor for name, tensor in content["model"].items()}
     tensors |= {"module.head.weight": torch.ones(7, 24), "module.fc_norm.bias": torch.ones(24)}
     torch.save({"model": tensors}, tmp_path / "mae.pth")
-    convert(replace(toy_sources, mae=tmp_path / "mae.pth"), tmp_path / "out", toy_options)
+    convert(toy_sources | {"mae": tmp_path / "mae.pth"}, tmp_path / "out", toy_options)
     before, after = (load_file(folder / "model.safetensors") for folder in (converted, tmp_path / "out"))
     assert before.keys() == after.keys()
     assert all(torch.equal(before[name], after[name]) for name in before)

@@ -9,8 +9,7 @@ import torch
 from safetensors import safe_open
 from safetensors.torch import load_file
 
-from emotion_llama.models.checkpoints.shards import write_safetensors, write_shards
-from emotion_llama.models.checkpoints.tensor_files import TensorInfo, open_source
+from emotion_llama.models.checkpoints.tensor_files import TensorInfo, open_source, write_safetensors, write_shards
 
 TENSORS = {
     "f32": torch.randn(3, 5),

@@ -9,11 +9,11 @@ import pytest
 import torch
 
 from emotion_llama.media.writing import write_clip
-from emotion_llama.models.checkpoints.convert import Sources, convert
+from emotion_llama.models.checkpoints.convert import NEEDED, convert
 from emotion_llama.models.checkpoints.sizes import ConversionOptions
 from emotion_llama.models.clips import ClipInputs, FaceCrops
 from emotion_llama.models.configuration_emotion_llama import EmotionLlamaConfig
-from emotion_llama.models.features.encoders import TorchEncoders
+from emotion_llama.models.features.extractor import TorchEncoders
 from emotion_llama.models.modeling_emotion_llama import EmotionLlamaForConditionalGeneration
 from emotion_llama.records import AudioInfo, Clip, Missing, VideoInfo
 from merr_synth.render.face import ANNA, DrawnFace, Placement, render
@@ -33,11 +33,11 @@ def golden_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
         eva_heads=eva["eva_heads"], mae_heads=dims["heads"], videomae_heads=dims["heads"], image_size=eva["img"],
         videomae_image_size=dims["vm_img"], videomae_frames=dims["vm_frames"],
     )  # fmt: skip
-    sources = Sources(
+    sources = zip(NEEDED, (
         GOLDEN / "llama", GOLDEN / "eva_vit_g.pth", GOLDEN / "mae_checkpoint-340.pth",
         GOLDEN / "videomae_checkpoint-399.pth", GOLDEN / "hubert", GOLDEN / "Emotion_LLaMA.pth",
-    )  # fmt: skip
-    convert(sources, out, options)
+    ))  # fmt: skip
+    convert(dict(sources), out, options)
     return out
 
 

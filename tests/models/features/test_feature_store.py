@@ -210,7 +210,7 @@ def test_a_missing_package_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPa
 
 @pytest.mark.parametrize("name", ["", "/etc/x", "a/../b", "./a", "a//b", "a/", "..", "a\0b"])
 def test_names_stay_inside_the_folder(name: str) -> None:
-    from emotion_llama.models.features.names import check_name
+    from emotion_llama.models.features.feature_store import check_name
 
     with pytest.raises(InputError, match="cannot name a clip's features"):
         check_name(name)
@@ -218,7 +218,7 @@ def test_names_stay_inside_the_folder(name: str) -> None:
 
 
 def test_a_folder_without_a_recipe_is_said_to_be_none(tmp_path: Path) -> None:
-    from emotion_llama.models.features.names import read_recipe
+    from emotion_llama.models.features.feature_store import read_recipe
 
     with pytest.raises(InputError, match=r"is no feature folder of this package: recipe.json is missing"):
         read_recipe(tmp_path)

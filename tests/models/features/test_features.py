@@ -16,8 +16,7 @@ from emotion_llama.errors import BackendError, InputError, MediaError, MissingDe
 from emotion_llama.models import inputs
 from emotion_llama.models.clips import MODALITIES, ClipFeatures, ClipInputs, FaceCrops, rebatched
 from emotion_llama.models.configuration_emotion_llama import EmotionLlamaConfig
-from emotion_llama.models.features.encoders import TorchEncoders
-from emotion_llama.models.features.features import FeatureExtractor
+from emotion_llama.models.features.extractor import FeatureExtractor, TorchEncoders
 from emotion_llama.models.inputs import HUBERT_SUM4
 from emotion_llama.models.modeling_emotion_llama import EmotionLlamaForConditionalGeneration
 
@@ -236,7 +235,7 @@ def test_a_model_folder_that_is_none_is_refused(tmp_path: Path, toy_folder: Path
     with pytest.raises(InputError, match=r"holds no model: config.json is missing; `emotion-llama convert`"):
         TorchEncoders.load(tmp_path)
     (tmp_path / "config.json").write_text((toy_folder / "config.json").read_text())
-    with pytest.raises(InputError, match=r"holds no weights: expected model.safetensors"):
+    with pytest.raises(InputError, match=r"no weights in this folder; expected one of model.safetensors"):
         TorchEncoders.load(tmp_path)
 
 

@@ -20,9 +20,8 @@ from emotion_llama.errors import InputError
 from emotion_llama.face.backends import load_backend
 from emotion_llama.media.writing import write_clip
 from emotion_llama.models.clips import MODALITIES
-from emotion_llama.models.features.encoders import TorchEncoders
+from emotion_llama.models.features.extractor import FeatureExtractor, TorchEncoders
 from emotion_llama.models.features.feature_store import FeatureStore
-from emotion_llama.models.features.features import FeatureExtractor
 from emotion_llama.models.features.published_folders import PublishedFolders
 
 Captured = pytest.CaptureFixture[str]

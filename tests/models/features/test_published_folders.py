@@ -9,8 +9,13 @@ import pytest
 from emotion_llama.errors import InputError
 from emotion_llama.models.clips import MODALITIES, ClipFeatures
 from emotion_llama.models.features.feature_store import FeatureStore
-from emotion_llama.models.features.published_folders import FOLDERS, FolderWriter, PublishedFolders, read_vector
-from emotion_llama.models.features.sources import open_features
+from emotion_llama.models.features.published_folders import (
+    FOLDERS,
+    FolderWriter,
+    PublishedFolders,
+    open_features,
+    read_vector,
+)
 from emotion_llama.records import Missing
 
 RECIPE = {"recipes": "these"}

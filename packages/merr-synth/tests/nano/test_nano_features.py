@@ -52,7 +52,7 @@ def test_processes_beside_each_other_store_the_same(workshop: Path, cache: ClipC
 
 
 def test_vectors_are_the_towers_own(workshop: Path, cache: ClipCache, tmp_path: Path) -> None:
-    from emotion_llama.models.features.encoders import TorchEncoders
+    from emotion_llama.models.features.extractor import TorchEncoders
     from emotion_llama.models.inputs import face_pixel_values
 
     store_features(workshop / "model", cache, ["whole"], tmp_path / "features")

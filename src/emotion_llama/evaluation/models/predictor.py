@@ -240,7 +240,7 @@ class Encoded:
 
     Args:
         predictor: the model, whose encoders compute what is not stored.
-        features: a folder of stored features (`models.features.sources`); names are sample ids, or the clips' stems.
+        features: a folder of stored features (`models.features`); names are sample ids, or the clips' stems.
         keep: folder of a feature store where features are kept for the next run; None keeps none.
         faces: face backend.
 
@@ -252,7 +252,7 @@ class Encoded:
         self, predictor: EmotionLlamaPredictor, *, features: Path | None, keep: Path | None, faces: str
     ) -> None:
         from emotion_llama.analysis.inputs import CropOptions
-        from emotion_llama.models.features.sources import open_features
+        from emotion_llama.models.features.published_folders import open_features
 
         self._predictor, self._faces = predictor, faces
         self._options = CropOptions(predictor.frame_policy)

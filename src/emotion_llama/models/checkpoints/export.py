@@ -10,11 +10,11 @@ from pathlib import Path
 from typing import Any
 
 from emotion_llama.errors import InputError
-from emotion_llama.models.checkpoints.assembly import ADAPTER_CONFIG_NAME, ADAPTER_WEIGHTS_NAME
+from emotion_llama.models.checkpoints.convert import ADAPTER_CONFIG_NAME, ADAPTER_WEIGHTS_NAME
 from emotion_llama.models.checkpoints.keys import published_name
-from emotion_llama.models.checkpoints.shards import write_shards
-from emotion_llama.models.checkpoints.tensor_files import TensorSource, open_source
-from emotion_llama.models.known_files import Role, read_json_object, read_manifest
+from emotion_llama.models.checkpoints.known_files import Role
+from emotion_llama.models.checkpoints.tensor_files import TensorSource, open_source, write_shards
+from emotion_llama.models.folders import read_json_object, read_manifest
 
 # What each part is called when written; HuBERT and the language model are folders.
 FILE_NAMES: dict[Role, str] = {

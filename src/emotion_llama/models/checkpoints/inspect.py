@@ -4,18 +4,17 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
 from emotion_llama.errors import InputError
 from emotion_llama.media.probe import file_sha256
+from emotion_llama.models.checkpoints.convert import NEEDED
 from emotion_llama.models.checkpoints.keys import PROJECTIONS, TITLES, block_count, place, recognise
+from emotion_llama.models.checkpoints.known_files import Ability, Role, known_file
 from emotion_llama.models.checkpoints.tensor_files import TensorInfo, open_source
-from emotion_llama.models.known_files import MANIFEST_NAME, Ability, Role, known_file, read_manifest
-
-Kind = Literal["part", "model", "collection", "unknown"]
-_NEEDED: tuple[Role, ...] = ("llama", "eva", "mae", "videomae", "hubert", "weights")
+from emotion_llama.models.folders import read_manifest
 
 
 @dataclass(frozen=True)
@@ -35,17 +34,13 @@ class FileReport:
     """
 
     path: str
-    kind: Kind
+    kind: Literal["part", "model", "collection", "unknown"]
     title: str
     role: Role | None = None
     abilities: tuple[Ability, ...] | None = None
     facts: tuple[str, ...] = ()
     problems: tuple[str, ...] = ()
     parts: tuple[FileReport, ...] = ()
-
-    def as_dict(self) -> dict[str, Any]:
-        """For JSON."""
-        return asdict(self)
 
 
 def inspect(path: str | Path, *, check_hashes: bool = False) -> FileReport:
@@ -60,12 +55,12 @@ def inspect(path: str | Path, *, check_hashes: bool = False) -> FileReport:
         MissingDependency: without torch.
     """
     path = Path(path)
-    if path.is_dir():
-        if (path / MANIFEST_NAME).is_file():
-            return _converted(path, check_hashes)
-        if not (path / "config.json").is_file():
-            return _collection(path)
-    return _part(path)
+    if not path.is_dir():
+        return _part(path)
+    manifest = read_manifest(path)
+    if manifest is not None:
+        return _converted(path, manifest, check_hashes)
+    return _part(path) if (path / "config.json").is_file() else _collection(path)
 
 
 def report_text(report: FileReport, width: int = 80) -> str:
@@ -110,7 +105,7 @@ def _part(path: Path) -> FileReport:
     unknown = [name for name in source.infos if place(role, name) is None]
     if unknown:
         problems.append(f"{len(unknown)} tensors have no place in it: {', '.join(unknown[:3])}")
-    problems += _missing(role, source.infos)
+    problems += _missing(source.infos) if role == "weights" else []
     abilities: tuple[Ability, ...] | None = ("start",) if role == "base" else None
     if known is not None and known.role == role:
         facts.append(f"by its name it is {known.title}: {known.facts} ({known.source})")
@@ -163,9 +158,7 @@ _DETAILS: dict[Role, Callable[[Mapping[str, TensorInfo]], list[str]]] = {
 }
 
 
-def _missing(role: Role, infos: Mapping[str, TensorInfo]) -> list[str]:
-    if role != "weights":
-        return []
+def _missing(infos: Mapping[str, TensorInfo]) -> list[str]:
     wanted = [f"{name}.{kind}" for name in PROJECTIONS if name != "ln_vision" for kind in ("weight", "bias")]
     missing = [name for name in wanted if name not in infos]
     if not any(".lora_" in name for name in infos):
@@ -173,9 +166,7 @@ def _missing(role: Role, infos: Mapping[str, TensorInfo]) -> list[str]:
     return [f"missing: {', '.join(missing)}"] if missing else []
 
 
-def _converted(path: Path, check_hashes: bool) -> FileReport:
-    manifest = read_manifest(path)
-    assert manifest is not None
+def _converted(path: Path, manifest: Mapping[str, Any], check_hashes: bool) -> FileReport:
     problems = []
     for name, file in manifest["files"].items():
         if not (path / name).is_file():
@@ -209,10 +200,11 @@ def _collection(path: Path) -> FileReport:
     if not parts:
         raise InputError(f"{path}: neither a model's folder nor one with published files (.pth, Hugging Face folders)")
     found: dict[Role, str] = {part.role: part.path for part in parts if part.role is not None}
-    lacking = [role for role in _NEEDED if role not in found]
-    if lacking:
-        problems = (f"to convert, these are missing: {', '.join(f'--{r} ({TITLES[r]})' for r in lacking)}",)
-        return FileReport(str(path), "collection", "published files", problems=problems, parts=tuple(parts))
-    options = " ".join(f"--{role} {found[role]}" for role in (*_NEEDED, "base") if role in found)
-    facts = (f"all parts are here: emotion-llama convert {options} --out DIR",)
-    return FileReport(str(path), "collection", "published files", facts=facts, parts=tuple(parts))
+    lacking = [role for role in NEEDED if role not in found]
+    missing = [f"to convert, these are missing: {', '.join(f'--{r} ({TITLES[r]})' for r in lacking)}"]
+    options = " ".join(f"--{role} {found[role]}" for role in (*NEEDED, "base") if role in found)
+    facts = [f"all parts are here: emotion-llama convert {options} --out DIR"]
+    facts, problems = ([], missing) if lacking else (facts, [])
+    return FileReport(
+        str(path), "collection", "published files", None, None, tuple(facts), tuple(problems), tuple(parts)
+    )

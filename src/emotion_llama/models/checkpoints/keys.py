@@ -10,8 +10,8 @@ import re
 from collections.abc import Iterable, Mapping
 
 from emotion_llama.errors import InputError
+from emotion_llama.models.checkpoints.known_files import Role
 from emotion_llama.models.checkpoints.tensor_files import TensorInfo, TensorSource
-from emotion_llama.models.known_files import Role
 
 TITLES: dict[Role, str] = {
     "weights": "trained part of Emotion-LLaMA",

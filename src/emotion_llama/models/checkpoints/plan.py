@@ -1,169 +1,244 @@
-"""Decide, from names and shapes alone, where every tensor of the sources goes; refuse anything left over."""
+"""Decide, from names, shapes and the folders' own files alone, what conversion makes; refuse anything left over."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
-from typing import NamedTuple
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from emotion_llama.errors import InputError
-from emotion_llama.models.checkpoints.keys import ADAPTER_PREFIX, LANGUAGE_MODEL, TITLES, place
+from emotion_llama.models.checkpoints.keys import (
+    ADAPTER_PREFIX,
+    LANGUAGE_MODEL,
+    TITLES,
+    check_roles,
+    place,
+    published_name,
+)
+from emotion_llama.models.checkpoints.known_files import Role
+from emotion_llama.models.checkpoints.sizes import ConversionOptions, model_config, read_vocabulary, unused_blocks
 from emotion_llama.models.checkpoints.tensor_files import TensorInfo, TensorSource
-from emotion_llama.models.known_files import Role
 
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
+
+    from emotion_llama.models.configuration_emotion_llama import EmotionLlamaConfig
+
+# Emotion-LLaMA's training configuration (UPSTREAM 1.3 E); alpha is also in the files of training runs.
+PUBLISHED_ALPHA = 16.0
+LAYER_NORM = "vision_layernorm"
+FEATURE_PROJECTIONS = tuple(f"multi_modal_projector.{name}." for name in ("face", "temporal", "audio", "global_view"))
+
+# Tensors that a file may hold though the model, by its configuration, has no such parameter.
+_DISPENSABLE = {
+    "audio_tower.masked_spec_embed": "only used to mask the spectrum in pre-training",
+    f"{LANGUAGE_MODEL}.lm_head.weight": "tied to the table of embeddings",
+}
 _SHOWN = 6  # names listed in an error before "and N more"
 _ORDER: tuple[Role, ...] = ("llama", "eva", "mae", "videomae", "hubert", "base", "weights")
 _WEIGHT_TYPES = ("float64", "float32", "float16", "bfloat16")
 
 
-class Origin(NamedTuple):
-    """A tensor of a source."""
-
-    role: Role
-    name: str
-    info: TensorInfo
-
-
-@dataclass
+@dataclass(frozen=True)
 class Plan:
-    """What conversion will do.
+    """Everything that has to be known before the first byte is written.
 
     Attributes:
-        placed: our name -> where it comes from; adapter tensors among them.
-        ignored: role -> reason -> names left behind.
+        opened: the files.
+        options: as given.
+        placed: our name -> published file and name; adapter tensors among them.
+        ignored: role -> reason -> published names left behind.
+        config: of the model.
+        tokenizer: of the language model, for the processor.
+        expected: shape of every tensor of the model's state.
+        rank, alpha: of the LoRA.
+        notes: choices that the user did not make.
     """
 
-    placed: dict[str, Origin] = field(default_factory=dict)
-    ignored: dict[Role, dict[str, list[str]]] = field(default_factory=dict)
+    opened: dict[Role, TensorSource]
+    options: ConversionOptions
+    placed: dict[str, tuple[Role, str]]
+    ignored: dict[Role, dict[str, list[str]]]
+    config: EmotionLlamaConfig
+    tokenizer: PreTrainedTokenizerBase
+    expected: dict[str, tuple[int, ...]]
+    rank: int
+    alpha: float
+    notes: tuple[str, ...]
 
     @property
-    def adapter(self) -> dict[str, Origin]:
-        """The LoRA tensors."""
-        return {name: origin for name, origin in self.placed.items() if name.startswith(ADAPTER_PREFIX)}
+    def infos(self) -> dict[str, TensorInfo]:
+        """Our name -> shape and published type of what is placed."""
+        return _infos(self.placed, self.opened)
 
     @property
-    def model(self) -> dict[str, Origin]:
-        """Everything but the LoRA tensors."""
-        return {name: origin for name, origin in self.placed.items() if not name.startswith(ADAPTER_PREFIX)}
+    def num_parameters(self) -> int:
+        """Numbers in the model without its adapter."""
+        return sum(math.prod(shape) for shape in self.expected.values())
 
-    def infos(self, prefix: str) -> dict[str, TensorInfo]:
-        """Shapes below one of our prefixes, by the rest of the name."""
-        start = len(prefix) + 1
-        return {name[start:]: o.info for name, o in self.placed.items() if name.startswith(f"{prefix}.")}
+    @property
+    def num_lora_parameters(self) -> int:
+        """Numbers in the adapter, merged or not."""
+        return sum(math.prod(info.shape) for name, info in self.infos.items() if name.startswith(ADAPTER_PREFIX))
 
 
-def make_plan(sources: Mapping[Role, TensorSource]) -> Plan:
-    """Place every tensor of every source; `weights` replaces what `base` brings.
+def make_plan(opened: dict[Role, TensorSource], options: ConversionOptions) -> Plan:
+    """Place every tensor, configure, and check that the model is whole; `weights` replaces what `base` brings.
 
     Raises:
-        InputError: a name that no table knows, or two tensors of a source for one place.
+        InputError: something is unknown, missing, left over, of another shape or type, or must be given.
     """
-    plan = Plan()
-    for role in (role for role in _ORDER if role in sources):
-        unknown = []
-        for name, info in sources[role].infos.items():
-            placement = place(role, name)
-            if placement is None:
-                unknown.append(name)
-                continue
-            target, reason = placement
-            if target is None:
-                plan.ignored.setdefault(role, {}).setdefault(reason, []).append(name)
-                continue
-            before = plan.placed.get(target)
-            if before is not None and before.role == role:
-                raise InputError(
-                    f"{sources[role].path}: {before.name} and {name} are both {target}; keep one of them in the file"
-                )
-            plan.placed[target] = Origin(role, name, info)
-        if unknown:
+    check_roles(opened)
+    placed: dict[str, tuple[Role, str]] = {}
+    ignored: dict[Role, dict[str, list[str]]] = {}
+    for role in (role for role in _ORDER if role in opened):
+        _place(role, opened[role], placed, ignored)
+
+    def leave_behind(names: Iterable[str], reason: str) -> None:
+        for name in names:
+            role, published = placed.pop(name)
+            ignored.setdefault(role, {}).setdefault(reason, []).append(published)
+
+    leave_behind(*unused_blocks(_infos(placed, opened), options))
+    infos = _infos(placed, opened)
+    config = model_config(infos, options, llama=opened["llama"].path, hubert=opened["hubert"].path)
+    tokenizer, free_id, notes = read_vocabulary(opened["llama"].path, config.text_config.vocab_size)
+    config.image_token_id, config.feature_token_id = free_id, free_id + 1
+    expected = state_shapes(config)
+    for name, reason in _DISPENSABLE.items():
+        if name in placed and name not in expected:
+            leave_behind([name], reason)
+    provided, more = _provided(placed, expected, options)
+    infos = _infos(placed, opened)
+    model = {name: info for name, info in infos.items() if not name.startswith(ADAPTER_PREFIX)}
+    _check_complete(model, expected, provided, placed)
+    rank = _check_adapter({name: info for name, info in infos.items() if name not in model}, expected, placed)
+    alpha, note = _alpha(opened, options.lora_alpha)
+    return Plan(
+        opened, options, placed, ignored, config, tokenizer, expected, rank, alpha, (*notes, *more, *note)
+    )  # fmt: skip
+
+
+def state_shapes(config: EmotionLlamaConfig) -> dict[str, tuple[int, ...]]:
+    """Shape of every tensor that a model of this configuration saves; no memory is taken for them."""
+    import torch
+
+    from emotion_llama.models.modeling_emotion_llama import EmotionLlamaForConditionalGeneration
+
+    with torch.device("meta"):
+        model = EmotionLlamaForConditionalGeneration(config)
+    tied = set(model.all_tied_weights_keys)  # saved once, under the name they are tied to
+    return {name: tuple(tensor.shape) for name, tensor in model.state_dict().items() if name not in tied}
+
+
+def _infos(placed: Mapping[str, tuple[Role, str]], opened: Mapping[Role, TensorSource]) -> dict[str, TensorInfo]:
+    return {name: opened[role].infos[published] for name, (role, published) in placed.items()}
+
+
+def _place(
+    role: Role,
+    source: TensorSource,
+    placed: dict[str, tuple[Role, str]],
+    ignored: dict[Role, dict[str, list[str]]],
+) -> None:
+    """Add a source's tensors to those placed and those left behind."""
+    unknown = []
+    for name, info in source.infos.items():
+        placement = place(role, name)
+        if placement is None:
+            unknown.append(name)
+            continue
+        target, reason = placement
+        if target is None:
+            ignored.setdefault(role, {}).setdefault(reason, []).append(name)
+            continue
+        if target in placed and placed[target][0] == role:
             raise InputError(
-                f"{sources[role].path}: {_listed(unknown)} {'is' if len(unknown) == 1 else 'are'} unknown in the "
-                f"{TITLES[role]} (--{role}); is it the right file? "
-                f"'emotion-llama doctor {sources[role].path}' says what it is"
+                f"{source.path}: {placed[target][1]} and {name} are both {target}; keep one of them in the file"
             )
-    return plan
-
-
-def check_types(plan: Plan, opened: Mapping[Role, TensorSource]) -> None:
-    """Refuse placed tensors of whole numbers, truth values, or types that only a quantised model has.
-
-    Raises:
-        InputError: naming the first such tensor.
-    """
-    for origin in plan.placed.values():
-        kind = str(origin.info.dtype).removeprefix("torch.")
+        kind = str(info.dtype).removeprefix("torch.")
         if kind not in _WEIGHT_TYPES:
             raise InputError(
-                f"{opened[origin.role].path}: {origin.name} (--{origin.role}) holds {kind}; expected one of "
-                f"{', '.join(_WEIGHT_TYPES)}; quantised or damaged weights cannot be converted"
+                f"{source.path}: {name} (--{role}) holds {kind}; expected one of {', '.join(_WEIGHT_TYPES)}; "
+                "quantised or damaged weights cannot be converted"
             )
+        placed[target] = role, name
+    if unknown:
+        raise InputError(
+            f"{source.path}: {_listed(unknown)} {'is' if len(unknown) == 1 else 'are'} unknown in the "
+            f"{TITLES[role]} (--{role}); is it the right file? 'emotion-llama doctor {source.path}' says what it is"
+        )
 
 
-def leave_behind(plan: Plan, names: Iterable[str], reason: str) -> None:
-    """Move placed tensors to those left behind."""
-    for name in names:
-        origin = plan.placed.pop(name)
-        plan.ignored.setdefault(origin.role, {}).setdefault(reason, []).append(origin.name)
+def _provided(
+    placed: Mapping[str, tuple[Role, str]], expected: Mapping[str, tuple[int, ...]], options: ConversionOptions
+) -> tuple[set[str], list[str]]:
+    """Names that conversion fills itself, and what to say about it."""
+    absent = [name for name in expected if name not in placed]
+    norm = [name for name in absent if name.startswith(f"{LAYER_NORM}.")]
+    provided, notes = set(), []
+    if len(norm) == 2:  # half of it missing is a damaged file
+        provided.update(norm)
+        notes.append("ln_vision is in no file: weight 1, bias 0, as the reference has it then")
+    if options.new_projections is not None:
+        new = [name for name in absent if name.startswith(FEATURE_PROJECTIONS)]
+        provided.update(new)
+        notes += [f"new, drawn from seed {options.new_projections}: {', '.join(map(_shown, new))}"] if new else []
+    return provided, notes
 
 
-def check_complete(
-    plan: Plan, expected: Mapping[str, tuple[int, ...]], provided: Iterable[str] = (), published: Mapping[str, str] = {}
+def _check_complete(
+    model: Mapping[str, TensorInfo],
+    expected: Mapping[str, tuple[int, ...]],
+    provided: set[str],
+    placed: Mapping[str, tuple[Role, str]],
 ) -> None:
-    """Every parameter of the model has a tensor of its shape, and every tensor a parameter.
-
-    Args:
-        plan: what was placed.
-        expected: name -> shape of the model's own state.
-        provided: names that conversion fills by a rule of its own.
-        published: our name -> the name to show for a missing one.
-
-    Raises:
-        InputError: naming what is missing, left over or of another shape.
-    """
-    model = plan.model
-    missing = [published.get(name, name) for name in expected if name not in model and name not in set(provided)]
-    surplus = [f"{model[name].name} ({model[name].role})" for name in model if name not in expected]
-    other = [
-        f"{o.name} ({o.role}) is {list(o.info.shape)}, the model expects {list(expected[name])}"
-        for name, o in model.items()
-        if name in expected and o.info.shape != expected[name]
-    ]
-    problems = []
-    if missing:
-        problems.append(f"missing: {_listed(missing)}")
-    if surplus:
-        problems.append(f"without a place in the model: {_listed(surplus)}")
-    if other:
-        problems.append(f"of another shape: {_listed(other)}")
-    if problems:
-        raise InputError("the files do not make a whole model; " + "; ".join(problems))
+    """Raise InputError unless every parameter has a tensor of its shape, and every tensor a parameter."""
+    found = {name: f"{placed[name][1]} ({placed[name][0]})" for name in model}
+    problems = {
+        "missing": [_shown(name) for name in expected if name not in model and name not in provided],
+        "without a place in the model": [found[name] for name in model if name not in expected],
+        "of another shape": [
+            f"{found[name]} is {list(info.shape)}, the model expects {list(expected[name])}"
+            for name, info in model.items()
+            if name in expected and info.shape != expected[name]
+        ],
+    }
+    if any(problems.values()):
+        listed = "; ".join(f"{problem}: {_listed(names)}" for problem, names in problems.items() if names)
+        raise InputError(f"the files do not make a whole model; {listed}")
 
 
-def check_adapter(plan: Plan, expected: Mapping[str, tuple[int, ...]]) -> int:
+def _check_adapter(
+    adapter: Mapping[str, TensorInfo],
+    expected: Mapping[str, tuple[int, ...]],
+    placed: Mapping[str, tuple[Role, str]],
+) -> int:
     """The LoRA rank, when every pair is whole, fits its layer, and reaches every layer alike.
 
     Raises:
         InputError: no LoRA at all, half a pair, other ranks or shapes, or a layer without it.
     """
-    adapter = plan.adapter
     if not adapter:
         raise InputError("--weights holds no LoRA tensors (lora_A, lora_B); without them the answers are LLaMA's own")
     stems = sorted({name.rsplit(".lora_", 1)[0] for name in adapter})
     halves = [f"{stem}.lora_{half}.weight" for stem in stems for half in "AB"]
-    missing = [name for name in halves if name not in adapter] + _uncovered(stems, expected)
-    if missing:
+    # A layer without LoRA is a gap where the same module of another layer has it.
+    modules = {stem.rsplit(".", 1)[1] for stem in stems}
+    layers = (name.removesuffix(".weight") for name in expected if name.startswith(f"{LANGUAGE_MODEL}."))
+    gaps = [layer for layer in layers if layer.rsplit(".", 1)[1] in modules and ADAPTER_PREFIX + layer not in stems]
+    if missing := [name for name in halves if name not in adapter] + [ADAPTER_PREFIX + layer for layer in gaps]:
         raise InputError(f"LoRA tensors are missing: {_listed(missing)}")
-    flat = [name for name, origin in adapter.items() if len(origin.info.shape) != 2]
-    if flat:
-        raise InputError(f"LoRA of {adapter[flat[0]].name} is {list(adapter[flat[0]].info.shape)}; expected two axes")
-    ranks = {adapter[f"{stem}.lora_A.weight"].info.shape[0] for stem in stems}
+    if flat := [name for name, info in adapter.items() if len(info.shape) != 2]:
+        raise InputError(f"LoRA of {placed[flat[0]][1]} is {list(adapter[flat[0]].shape)}; expected two axes")
+    ranks = {adapter[f"{stem}.lora_A.weight"].shape[0] for stem in stems}
     if len(ranks) > 1:
         raise InputError(f"LoRA tensors have ranks {sorted(ranks)}; expected one rank")
     rank = int(ranks.pop())
     for stem in stems:
         rows, columns = expected.get(f"{stem.removeprefix(ADAPTER_PREFIX)}.weight", (0, 0))
-        a, b = (adapter[f"{stem}.lora_{half}.weight"].info.shape for half in "AB")
+        a, b = (adapter[f"{stem}.lora_{half}.weight"].shape for half in "AB")
         if (a, b) != ((rank, columns), (rows, rank)):
             raise InputError(
                 f"LoRA of {stem} is {list(a)} and {list(b)}, but its layer is [{rows}, {columns}]; "
@@ -172,18 +247,23 @@ def check_adapter(plan: Plan, expected: Mapping[str, tuple[int, ...]]) -> int:
     return rank
 
 
-def adapted_modules(plan: Plan) -> list[str]:
-    """Last names of the adapted layers: `q_proj`, `v_proj` in the published files."""
-    return sorted({name.rsplit(".lora_", 1)[0].rsplit(".", 1)[1] for name in plan.adapter})
+def _alpha(opened: Mapping[Role, TensorSource], given: float | None) -> tuple[float, list[str]]:
+    """LoRA's alpha as given, else as a training run saved it with its weights, else the published one with a note."""
+    if given is not None:
+        return given, []
+    for source in (opened["weights"], opened.get("base")):
+        config = source.extras.get("config") if source is not None else None
+        model = config.get("model") if isinstance(config, Mapping) else None
+        alpha = model.get("lora_alpha") if isinstance(model, Mapping) else None
+        if isinstance(alpha, (int, float)):
+            return float(alpha), []
+    return PUBLISHED_ALPHA, [f"LoRA's alpha is not in the files: {PUBLISHED_ALPHA:g}, as published"]
 
 
-def _uncovered(stems: list[str], expected: Mapping[str, tuple[int, ...]]) -> list[str]:
-    """Stems of layers that should carry LoRA because the same module of another layer does."""
-    modules = {stem.rsplit(".", 1)[1] for stem in stems}
-    have = set(stems)
-    stems_of_model = (ADAPTER_PREFIX + name.removesuffix(".weight") for name in expected if name.endswith(".weight"))
-    below = ADAPTER_PREFIX + LANGUAGE_MODEL + "."
-    return [s for s in stems_of_model if s.startswith(below) and s.rsplit(".", 1)[1] in modules and s not in have]
+def _shown(name: str) -> str:
+    """The published file and name of one of ours."""
+    role, published = published_name(name)
+    return f"{published} (--{role})"
 
 
 def _listed(names: list[str]) -> str:

@@ -15,9 +15,8 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from emotion_llama.errors import InputError
 from emotion_llama.models.checkpoints.keys import block_count
-from emotion_llama.models.checkpoints.plan import Plan, leave_behind
 from emotion_llama.models.checkpoints.tensor_files import TensorInfo
-from emotion_llama.models.known_files import read_json_object
+from emotion_llama.models.folders import read_json_object
 from emotion_llama.prompts.tokenise import PUBLISHED_PAD, load_tokenizer
 
 if TYPE_CHECKING:
@@ -31,8 +30,6 @@ HEADS_OF_WIDTH = {1408: 16, 384: 6, 768: 12, 1024: 16, 1280: 16}
 EVA_DEPTH_OF_WIDTH = {1408: 39}
 # The biases that a whole file of each encoder has.
 _QKV_BIAS = {"eva": "query_value", "mae": "full", "videomae": "query_value"}
-
-
 _TOKENIZER_FILES = ("tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json")
 Dtype = Literal["stored", "float32", "float16", "bfloat16"]
 
@@ -70,10 +67,9 @@ class ConversionOptions:
     lora_alpha: float | None = None
 
     def __post_init__(self) -> None:
-        sizes = ("eva_heads", "mae_heads", "videomae_heads", "eva_depth", "image_size", "videomae_image_size",
-                 "videomae_frames", "lora_alpha")  # fmt: skip
-        for name in sizes:
-            value = getattr(self, name)
+        for name, value in vars(self).items():
+            if name in ("dtype", "merge", "new_projections", "max_shard_bytes"):
+                continue
             if value is not None and not (value > 0 and math.isfinite(value)):
                 raise InputError(f"--{name.replace('_', '-')} {value}: expected a number above 0")
         if self.videomae_frames % 2:
@@ -83,8 +79,10 @@ class ConversionOptions:
             )
 
 
-def model_config(plan: Plan, options: ConversionOptions, *, llama: Path, hubert: Path) -> EmotionLlamaConfig:
-    """The configuration that the placed tensors imply.
+def model_config(
+    infos: Mapping[str, TensorInfo], options: ConversionOptions, *, llama: Path, hubert: Path
+) -> EmotionLlamaConfig:
+    """The configuration that the placed tensors, by our names, imply.
 
     Raises:
         InputError: a folder without `config.json`, shapes that contradict each other, or heads that must be given.
@@ -94,21 +92,22 @@ def model_config(plan: Plan, options: ConversionOptions, *, llama: Path, hubert:
     register_auto_classes()  # names the extra where transformers is missing
     from emotion_llama.models.configuration_emotion_llama import EmotionLlamaConfig
 
-    eva = _vision(plan.infos("vision_tower"), "eva", options.eva_heads)
-    vision = {**eva, "image_size": options.image_size, "final_norm": False}
-    table_size = _table_size(plan.infos("vision_tower"), vision["patch_size"], "eva")
+    towers = {name: _below(infos, f"{name}_tower") for name in ("vision", "face", "temporal")}
+    vision = _vision(towers["vision"], "eva", options.eva_heads)
+    vision |= {"image_size": options.image_size, "final_norm": False}
+    table_size = _table_size(towers["vision"], vision["patch_size"], "eva")
     if table_size != options.image_size:
         vision["position_image_size"] = table_size
-    face = _vision(plan.infos("face_tower"), "mae", options.mae_heads)
-    face["image_size"] = _table_size(plan.infos("face_tower"), face["patch_size"], "mae")
-    temporal = {
-        **_vision(plan.infos("temporal_tower"), "videomae", options.videomae_heads),
+    face = _vision(towers["face"], "mae", options.mae_heads)
+    face["image_size"] = _table_size(towers["face"], face["patch_size"], "mae")
+    temporal = _vision(towers["temporal"], "videomae", options.videomae_heads)
+    temporal |= {
         "use_class_token": False,
         "position_table": "sincos",
         "final_norm": False,
         "image_size": options.videomae_image_size,
         "num_frames": options.videomae_frames,
-        "tubelet_size": _needed(plan.infos("temporal_tower"), "patch_embed.proj.weight", "videomae", 5).shape[2],
+        "tubelet_size": _needed(towers["temporal"], "patch_embed.proj.weight", "videomae", 5).shape[2],
     }
     _check_front_end(hubert)
     return EmotionLlamaConfig(
@@ -117,25 +116,29 @@ def model_config(plan: Plan, options: ConversionOptions, *, llama: Path, hubert:
         temporal_config=temporal,
         audio_config=_folder_config(hubert),
         text_config=_folder_config(llama),
-        patches_per_token=_patches_per_token(plan, vision["hidden_size"]),
+        patches_per_token=_patches_per_token(_below(infos, "multi_modal_projector"), vision["hidden_size"]),
         prompt_layout="released",  # what the published evaluation feeds (UPSTREAM 1.3 F)
         frame_policy="first",  # UPSTREAM 1.3 D
     )
 
 
-def drop_unused_blocks(plan: Plan, options: ConversionOptions) -> None:
-    """Leave behind the EVA blocks that the reference does not build (the published file may hold a 40th)."""
-    infos = plan.infos("vision_tower")
-    embed = infos.get("patch_embed.proj.weight")
+def unused_blocks(infos: Mapping[str, TensorInfo], options: ConversionOptions) -> tuple[list[str], str]:
+    """Names in the EVA blocks that the reference does not build (the published file may hold a 40th), and why."""
+    vision = _below(infos, "vision_tower")
+    embed = vision.get("patch_embed.proj.weight")
     depth = options.eva_depth
     if depth is None:
         depth = EVA_DEPTH_OF_WIDTH.get(embed.shape[0]) if embed and embed.shape else None
-    elif depth > block_count(infos):
-        raise InputError(f"--eva-depth {depth}: the file of --eva has {block_count(infos)} blocks")
-    if depth is not None:
-        past = [name for name in plan.placed if name.startswith("vision_tower.blocks.")]
-        past = [name for name in past if int(name.split(".")[2]) >= depth]
-        leave_behind(plan, past, f"the reference builds the first {depth} blocks")
+    elif depth > block_count(vision):
+        raise InputError(f"--eva-depth {depth}: the file of --eva has {block_count(vision)} blocks")
+    blocks = [name for name in infos if depth is not None and name.startswith("vision_tower.blocks.")]
+    past = [name for name in blocks if int(name.split(".")[2]) >= (depth or 0)]
+    return past, f"the reference builds the first {depth} blocks"
+
+
+def _below(infos: Mapping[str, TensorInfo], prefix: str) -> dict[str, TensorInfo]:
+    """Tensors below one of our prefixes, by the rest of the name."""
+    return {name[len(prefix) + 1 :]: info for name, info in infos.items() if name.startswith(f"{prefix}.")}
 
 
 def _vision(infos: Mapping[str, TensorInfo], role: str, heads: int | None) -> dict[str, Any]:
@@ -181,8 +184,8 @@ def _table_size(infos: Mapping[str, TensorInfo], patch_size: int, role: str) -> 
     return grid * patch_size
 
 
-def _patches_per_token(plan: Plan, width: int) -> int:
-    columns = _needed(plan.infos("multi_modal_projector"), "patches.weight", "weights: llama_proj", 2, "").shape[1]
+def _patches_per_token(projector: Mapping[str, TensorInfo], width: int) -> int:
+    columns = _needed(projector, "patches.weight", "weights: llama_proj", 2, "").shape[1]
     if columns % width:
         raise InputError(
             f"llama_proj takes {columns} numbers, which is no multiple of EVA's width {width}; "

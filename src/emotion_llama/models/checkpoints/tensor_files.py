@@ -1,4 +1,4 @@
-"""Published tensor files, opened tensor by tensor without running code hidden in them.
+"""Tensor files, read tensor by tensor without running code hidden in them, and written one tensor at a time.
 
 Files are mapped, not loaded: `torch.load(weights_only=True, mmap=True)` opens 27 GB in 0.05 s with 225 MB of memory.
 Pages that were read stay in the process's memory until the mapping goes, up to all memory there is; a new mapping after
@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import hashlib
+import json
 import math
 import mmap
 import os
@@ -17,11 +19,13 @@ import re
 import struct
 import warnings
 import zipfile
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from emotion_llama.errors import InputError, MissingDependency
-from emotion_llama.models.known_files import read_json_object
+from emotion_llama.media.probe import file_sha256
+from emotion_llama.models.folders import weight_files
 
 if TYPE_CHECKING:
     import torch
@@ -34,12 +38,12 @@ _UNREADABLE = (
 )  # fmt: skip
 # Keys under which training code keeps the tensors: MiniGPT-4, MAE and VideoMAE use "model", DeepSpeed "module".
 _WRAPPERS = ("model", "module", "state_dict", "model_state_dict")
-_WEIGHT_FILES = (
-    "model.safetensors.index.json",
-    "pytorch_model.bin.index.json",
-    "model.safetensors",
-    "pytorch_model.bin",
-)
+# torch type -> name in a safetensors header (https://github.com/huggingface/safetensors, README "Format").
+_DTYPE_NAMES = {
+    "float64": "F64", "float32": "F32", "float16": "F16", "bfloat16": "BF16", "int64": "I64", "int32": "I32",
+    "int16": "I16", "int8": "I8", "uint8": "U8", "bool": "BOOL",
+}  # fmt: skip
+FileRecords = dict[str, dict[str, Any]]  # name -> {"num_bytes", "sha256"}, as the record of a conversion has them
 _HEAD_BYTES = 1024
 _ZIP_START = b"PK\x03\x04"
 # The number that torch before 1.6 began its files with, pickled.
@@ -115,34 +119,20 @@ def open_source(path: str | Path) -> TensorSource:
     return TensorSource(path, weight_files(path) if path.is_dir() else (path,))
 
 
-def weight_files(folder: Path) -> tuple[Path, ...]:
-    """The weight files of a Hugging Face folder; safetensors before pickles when both are there.
+def check_finite(tensor: torch.Tensor, name: str, why: str) -> torch.Tensor:
+    """`tensor` itself when all its values are finite.
+
+    One pass for the smallest and largest value, which are NaN where any value is, takes no memory of the tensor's size.
 
     Raises:
-        InputError: no weight file, or an index that names files which are missing.
+        InputError: naming the tensor, how many of its values are NaN or infinite, and `why` that may be.
     """
-    for name in _WEIGHT_FILES:
-        if not (folder / name).is_file():
-            continue
-        if not name.endswith(".index.json"):
-            return (folder / name,)
-        shards = tuple(folder / shard for shard in _shard_names(folder / name))
-        missing = [shard.name for shard in shards if not shard.is_file()]
-        if missing:
-            raise InputError(f"{folder}: {name} names {', '.join(missing)}, which are not there; fetch them")
-        return shards
-    raise InputError(f"{folder}: no weights in this folder; expected one of {', '.join(_WEIGHT_FILES)}")
+    import torch
 
-
-def _shard_names(index: Path) -> list[str]:
-    weight_map = read_json_object(index).get("weight_map")
-    names = list(weight_map.values()) if isinstance(weight_map, dict) else []
-    if not names or not all(isinstance(name, str) for name in names):
-        raise InputError(f"{index}: its weight_map names no files of weights; fetch it again")
-    outside = [name for name in names if Path(name).name != name]
-    if outside:
-        raise InputError(f"{index}: names {outside[0]!r}; expected files of its own folder")
-    return sorted(set(names))
+    if tensor.numel() == 0 or all(torch.isfinite(end) for end in torch.aminmax(tensor.detach())):
+        return tensor
+    count = tensor.numel() - int(torch.isfinite(tensor).sum())
+    raise InputError(f"{name}: {count:,} of {tensor.numel():,} values are NaN or infinite; {why}")
 
 
 def _open(file: Path) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
@@ -238,6 +228,79 @@ def _need_torch() -> Any:
     except ImportError as error:
         raise MissingDependency("torch", "reading weights", "pip install 'emotion-llama[model]'") from error
     return torch
+
+
+# --- writing ----------------------------------------------------------------------------------------------------------
+
+
+def file_record(path: Path) -> dict[str, Any]:
+    """Size and SHA-256 of a file, for the record of a conversion."""
+    return {"num_bytes": path.stat().st_size, "sha256": file_sha256(path)}
+
+
+def write_safetensors(path: Path, infos: Mapping[str, TensorInfo], read: Callable[[str], torch.Tensor]) -> FileRecords:
+    """Write one file. The header needs only names, shapes and types, so values are asked for one by one.
+
+    The library's own `save_file` wants all tensors of a shard at once; that is what this function is for.
+    """
+    header: dict[str, object] = {"__metadata__": {"format": "pt"}}
+    end = 0
+    for name, info in infos.items():
+        start, end = end, end + info.num_bytes
+        dtype = _DTYPE_NAMES[str(info.dtype).removeprefix("torch.")]
+        header[name] = {"dtype": dtype, "shape": list(info.shape), "data_offsets": [start, end]}
+    head = json.dumps(header, separators=(",", ":")).encode()
+    head += b" " * (-len(head) % 8)  # the data begins on a multiple of 8 bytes
+    digest = hashlib.sha256()
+    with path.open("wb") as stream:
+        for data in (len(head).to_bytes(8, "little"), head):
+            stream.write(data)
+            digest.update(data)
+        for name, info in infos.items():
+            values = _bytes_of(read(name), name, info)
+            stream.write(values)
+            digest.update(values)
+    return {path.name: {"num_bytes": 8 + len(head) + end, "sha256": digest.hexdigest()}}
+
+
+def write_shards(
+    folder: Path, infos: Mapping[str, TensorInfo], read: Callable[[str], torch.Tensor], max_shard_bytes: int
+) -> FileRecords:
+    """Write `model.safetensors`, or several shards and the index that transformers reads."""
+    groups = list(_groups(infos, max_shard_bytes))
+    if len(groups) == 1:
+        return write_safetensors(folder / "model.safetensors", infos, read)
+    written: FileRecords = {}
+    weight_map: dict[str, str] = {}
+    for number, group in enumerate(groups, start=1):
+        name = f"model-{number:05d}-of-{len(groups):05d}.safetensors"
+        written |= write_safetensors(folder / name, group, read)
+        weight_map |= dict.fromkeys(group, name)
+    total = sum(info.num_bytes for info in infos.values())
+    path = folder / "model.safetensors.index.json"
+    path.write_text(
+        json.dumps({"metadata": {"total_size": total}, "weight_map": weight_map}, indent=1), encoding="utf-8"
+    )
+    return written | {path.name: file_record(path)}
+
+
+def _groups(infos: Mapping[str, TensorInfo], max_bytes: int) -> Iterator[dict[str, TensorInfo]]:
+    group: dict[str, TensorInfo] = {}
+    size = 0
+    for name, info in infos.items():
+        if group and size + info.num_bytes > max_bytes:
+            yield group
+            group, size = {}, 0
+        group[name] = info
+        size += info.num_bytes
+    yield group
+
+
+def _bytes_of(tensor: torch.Tensor, name: str, info: TensorInfo) -> memoryview:
+    import torch
+
+    assert (tuple(tensor.shape), tensor.dtype) == tuple(info), f"{name}: {tensor.shape} {tensor.dtype}, not {info}"
+    return tensor.detach().contiguous().reshape(-1).view(torch.uint8).numpy().data
 
 
 # --- why a file cannot be read ----------------------------------------------------------------------------------------

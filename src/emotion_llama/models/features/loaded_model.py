@@ -7,8 +7,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from emotion_llama.errors import InputError
-from emotion_llama.models.features.features import FeatureExtractor
+from emotion_llama.models.features.extractor import FeatureExtractor, TorchEncoders, check_device
+from emotion_llama.models.folders import check_model_folder
+from emotion_llama.models.inputs import sound_recipe
 
 _LONG_TO_LOAD_BYTES = 1_000_000_000
 
@@ -26,7 +27,7 @@ class LoadedModel:
         extractor: makes a clip's utterance features with the model's own encoders and sound recipe.
 
     Raises:
-        InputError: the folder holds no model, or there is no such device.
+        InputError: the folder holds no whole model of ours (`folders.check_model_folder`), or there is no such device.
         MissingDependency: torch or transformers is not installed.
     """
 
@@ -40,18 +41,12 @@ class LoadedModel:
                 CPU, bfloat16 in place of float16, which CPUs compute many times slower.
         """
         place = Path(folder)
-        if not (place / "config.json").is_file():
-            raise InputError(
-                f"{place} holds no model: config.json is missing; `emotion-llama convert` makes one of published files"
-            )
+        check_model_folder(place)
         from emotion_llama import models  # names the extra where torch is missing
 
         build: Any = models.EmotionLlamaForConditionalGeneration
         prepare: Any = models.EmotionLlamaProcessor
         import torch
-
-        from emotion_llama.models.features.encoders import TorchEncoders, check_device
-        from emotion_llama.models.inputs import sound_recipe
 
         self.name = place.resolve().name
         self.device = device or ("cuda" if torch.cuda.is_available() else "cpu")
@@ -67,21 +62,18 @@ class LoadedModel:
 @contextmanager
 def _bar_if_long(place: Path) -> Iterator[None]:
     """Without transformers' bar of loaded weights where there is nothing to wait for."""
-    from transformers.utils import logging
+    from transformers.utils import logging as untyped
 
+    logging: Any = untyped
     weights = sum(file.stat().st_size for file in place.glob("*.safetensors"))
-    # transformers' logging has no types.
-    is_shown: Any = logging.is_progress_bar_enabled
-    hide: Any = logging.disable_progress_bar
-    show: Any = logging.enable_progress_bar
-    hides = weights < _LONG_TO_LOAD_BYTES and is_shown()
+    hides = weights < _LONG_TO_LOAD_BYTES and logging.is_progress_bar_enabled()
     if hides:
-        hide()
+        logging.disable_progress_bar()
     try:
         yield
     finally:
         if hides:
-            show()
+            logging.enable_progress_bar()
 
 
 def _cpu_dtype(place: Path) -> str:

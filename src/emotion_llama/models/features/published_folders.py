@@ -19,7 +19,7 @@ import numpy as np
 from emotion_llama.errors import InputError
 from emotion_llama.files import make_folder, write_whole
 from emotion_llama.models.clips import MODALITIES, ClipFeatures, Modality
-from emotion_llama.models.features.names import check_name, settle_recipe
+from emotion_llama.models.features.feature_store import INDEX_FILE, PENDING, FeatureStore, check_name, settle_recipe
 from emotion_llama.models.inputs import Float32
 from emotion_llama.records import Missing
 
@@ -138,6 +138,30 @@ class PublishedFolders:
             )
             return None
         return vector
+
+
+# Where features of clips come from, by the clip's name.
+FeatureSource = FeatureStore | PublishedFolders
+
+
+def open_features(folder: str | Path, *, size: int | None = None) -> FeatureSource:
+    """The store in `folder`, or the published folders in it where there is no store.
+
+    Args:
+        folder: what `emotion-llama features` wrote, or where the published archives were unpacked.
+        size: D that published vectors must have; None takes any.
+
+    Raises:
+        InputError: it is neither.
+        MissingDependency: it is a store, and safetensors or pyarrow is not installed.
+    """
+    folder = Path(folder)
+    if (folder / INDEX_FILE).is_file() or (folder / PENDING).is_dir():
+        return FeatureStore(folder)
+    if any((folder / name).is_dir() for layout in FOLDERS.values() for name in layout.values()):
+        return PublishedFolders(folder, size=size)
+    names = ", ".join(name for layout in FOLDERS.values() for name in layout.values())
+    raise InputError(f"{folder} holds no features: expected {INDEX_FILE}, or some of the folders {names}")
 
 
 class FolderWriter:

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from emotion_llama.models.clips import ClipFeatures, ClipInputs
-from emotion_llama.models.features.features import FeatureExtractor
+from emotion_llama.models.features.extractor import FeatureExtractor
 from emotion_llama.records import AudioInfo, Clip, Missing
 from merr_synth.nano.encoders.clips import ClipArrays, ClipCache
 
@@ -57,7 +57,7 @@ def store_features(
 
 
 def _extractor(model: Path) -> FeatureExtractor:
-    from emotion_llama.models.features.encoders import TorchEncoders
+    from emotion_llama.models.features.extractor import TorchEncoders
     from emotion_llama.models.inputs import sound_recipe
 
     encoders = TorchEncoders.load(model)

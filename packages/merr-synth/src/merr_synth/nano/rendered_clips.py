@@ -54,7 +54,7 @@ def read_rendered(
     """
     from emotion_llama.merr.measured import from_bytes
     from emotion_llama.merr.store import Store
-    from emotion_llama.models.features.sources import open_features
+    from emotion_llama.models.features.published_folders import open_features
     from merr_synth.agreement import read_truth
     from merr_synth.nano.nano_data import note_of
     from merr_synth.render.plan_file import read_plans

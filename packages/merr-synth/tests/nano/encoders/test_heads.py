@@ -35,20 +35,20 @@ def test_heads_read_what_the_model_projects(tower, whole):
     with torch.no_grad():
         if tower == "vision_tower":
             frames = torch.rand(2, 3, 56, 56, generator=rng)
-            hidden = whole.get_vision_features(frames)
+            hidden = whole.get_image_features(frames).last_hidden_state
             seen = model.see(frames, lengths, 2)
             assert torch.equal(seen.clips, hidden[:, 0])
             assert torch.equal(seen.rows, torch.cat([hidden[:, 0], hidden[:, 1:].mean(dim=1)]))
             return
         if tower == "face_tower":
             inputs = torch.rand(6, 3, 64, 64, generator=rng)
-            expected = whole.get_face_features(inputs, torch.tensor([3, 3]))
+            expected = whole.get_face_features(inputs, torch.tensor([3, 3])).last_hidden_state[:, 0]
         elif tower == "temporal_tower":
             inputs = torch.rand(2, 3, 16, 32, 32, generator=rng)
-            expected = whole.get_temporal_features(inputs)
+            expected = whole.get_temporal_features(inputs).last_hidden_state[:, 0]
         else:
             inputs = torch.randn(2, 20_000, generator=rng)
-            expected = whole.get_audio_features(inputs, lengths)
+            expected = whole.get_audio_features(inputs, lengths).last_hidden_state[:, 0]
         torch.testing.assert_close(model.see(inputs, lengths, 2).clips, expected)
 
 
