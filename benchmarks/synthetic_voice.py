@@ -19,7 +19,8 @@ import numpy as np
 
 from emotion_llama import Analyzer
 from emotion_llama.labels import MERR9
-from emotion_llama.records import Evidence, Missing, Prosody, Waveform
+from emotion_llama.records import Prosody, Waveform
+from emotion_llama.results import Evidence, Missing
 from emotion_llama.rules.scoring import predict_by_rules
 from emotion_llama.speech.prosody import summarise
 from emotion_llama.speech.tone import SCALES, describe_tone

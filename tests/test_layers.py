@@ -23,7 +23,7 @@ FLOORS = (
     ("models",),
     ("prompts", "media", "face", "speech"),
     ("documents",),
-    ("schema", "config", "files"),
+    ("schema", "config", "files", "results"),
     ("records", "labels", "errors", "__init__"),
 )
 FLOOR_OF = {name: floor for floor, names in enumerate(reversed(FLOORS)) for name in names}

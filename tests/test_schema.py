@@ -10,19 +10,8 @@ import pytest
 from pydantic import ValidationError
 
 from emotion_llama.documents import analysis_document
-from emotion_llama.records import (
-    AU_NAMES,
-    ActionUnits,
-    Analysis,
-    AudioInfo,
-    Clip,
-    Evidence,
-    Missing,
-    PersonAnalysis,
-    Prediction,
-    Prosody,
-    Segment,
-)
+from emotion_llama.records import AU_NAMES, ActionUnits, AudioInfo, Clip, Prosody
+from emotion_llama.results import Analysis, Evidence, Missing, PersonAnalysis, Prediction, Segment
 from emotion_llama.schema import AnalysisDocument, analysis_schema
 from reference import generated_documents
 

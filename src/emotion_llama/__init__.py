@@ -1,4 +1,4 @@
-"""A video of people goes in; who feels what, how sure, on which evidence, and why, comes out.
+"""Multimodal emotion recognition from video, with evidence and explanations.
 
     from emotion_llama import Analyzer
     analysis = Analyzer.load("rules").analyze("talk.mp4")
@@ -17,22 +17,16 @@ if TYPE_CHECKING:
     from emotion_llama.labels import DFEW7, MER6, MERR9, LabelSpace
     from emotion_llama.records import (
         ActionUnits,
-        Analysis,
         Clip,
-        Cue,
-        Evidence,
         FaceTrack,
-        Missing,
         PeakFrame,
-        PersonAnalysis,
-        Prediction,
         Prosody,
-        Segment,
         Tone,
         Transcript,
         TranscriptLine,
         VoiceTrack,
     )
+    from emotion_llama.results import Analysis, Cue, Evidence, Missing, PersonAnalysis, Prediction, Segment
     from emotion_llama.schema import analysis_schema
 
 __version__ = "0.1.0.dev0"
@@ -44,9 +38,10 @@ _HOMES = {
     "labels": ("DFEW7", "MER6", "MERR9", "LabelSpace"),
     "analysis": ("Analyzer", "ClipEmbedding", "Embedder"),
     "records": (
-        "ActionUnits", "Analysis", "Clip", "Cue", "Evidence", "FaceTrack", "Missing", "PeakFrame", "PersonAnalysis",
-        "Prediction", "Prosody", "Segment", "Tone", "Transcript", "TranscriptLine", "VoiceTrack",
+        "ActionUnits", "Clip", "FaceTrack", "PeakFrame", "Prosody", "Tone", "Transcript", "TranscriptLine",
+        "VoiceTrack",
     ),
+    "results": ("Analysis", "Cue", "Evidence", "Missing", "PersonAnalysis", "Prediction", "Segment"),
 }  # fmt: skip
 _HOME_OF = {name: f"{__name__}.{home}" for home, names in _HOMES.items() for name in names}
 

@@ -10,17 +10,8 @@ from typing import Any
 import numpy as np
 
 from emotion_llama import __version__
-from emotion_llama.records import (
-    ActionUnits,
-    Analysis,
-    Evidence,
-    FaceTrack,
-    Float,
-    Prediction,
-    Prosody,
-    Segment,
-    VoiceTrack,
-)
+from emotion_llama.records import ActionUnits, FaceTrack, Float, Prosody, VoiceTrack
+from emotion_llama.results import Analysis, Evidence, Prediction, Segment
 from emotion_llama.schema import (
     ActionUnitsDocument,
     AnalysisDocument,

@@ -1,14 +1,14 @@
-"""The data that flows: frozen records from a clip to its analysis.
+"""What is measured of a clip: frozen records of its media, its faces and its sound.
 
 Notation: N video frames in time order, T audio frames (10 ms hop), U action units. Times are seconds from the start of
 the file (`pts_seconds`), boxes are `x1, y1, x2, y2` in pixels of the upright frame, intensities are 0..5.
-A thing that could not be measured is None with a `Missing` beside it, or NaN inside an array; never a default.
+A thing that could not be measured is None with a `results.Missing` beside it, or NaN inside an array; never a default.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Literal
@@ -32,7 +32,8 @@ AU_DESCRIPTIONS: Mapping[str, str] = MappingProxyType(
 AU_NAMES: tuple[str, ...] = tuple(AU_DESCRIPTIONS)
 
 
-def _require(condition: bool, message: str) -> None:
+def require(condition: bool, message: str) -> None:
+    """Raise ValueError with the message unless the condition holds."""
     if not condition:
         raise ValueError(message)
 
@@ -40,10 +41,11 @@ def _require(condition: bool, message: str) -> None:
 def _require_rows(record: Any, count: int, *names: str) -> None:  # any of the records below
     for name in names:
         rows = len(getattr(record, name))
-        _require(rows == count, f"{name} must have {count} rows, has {rows}")
+        require(rows == count, f"{name} must have {count} rows, has {rows}")
 
 
-def _freeze(record: Any, *names: str) -> None:  # any of the records below
+def freeze(record: Any, *names: str) -> None:  # any frozen dataclass
+    """Replace fields that hold mappings by read-only copies."""
     for name in names:
         object.__setattr__(record, name, MappingProxyType(dict(getattr(record, name))))
 
@@ -84,8 +86,8 @@ class Clip:
     audio: AudioInfo | None
 
     def __post_init__(self) -> None:
-        _require(self.video is not None or self.audio is not None, f"a clip needs a stream: {self.path}")
-        _require(self.duration_seconds > 0, f"duration must be positive: {self.duration_seconds = }")
+        require(self.video is not None or self.audio is not None, f"a clip needs a stream: {self.path}")
+        require(self.duration_seconds > 0, f"duration must be positive: {self.duration_seconds = }")
 
 
 @dataclass(frozen=True, repr=False)
@@ -98,9 +100,7 @@ class Frames:
 
     def __post_init__(self) -> None:
         shape, kind = self.images.shape, self.images.dtype
-        _require(
-            len(shape) == 4 and shape[3] == 3 and kind == np.uint8, f"expected [N, H, W, 3] uint8: {shape}, {kind}"
-        )
+        require(len(shape) == 4 and shape[3] == 3 and kind == np.uint8, f"expected [N, H, W, 3] uint8: {shape}, {kind}")
         _require_rows(self, len(self.images), "pts_seconds", "index")
 
     def __len__(self) -> int:
@@ -120,7 +120,7 @@ class Waveform:
 
     def __post_init__(self) -> None:
         shape, kind = self.samples.shape, self.samples.dtype
-        _require(len(shape) == 1 and kind == np.float32, f"a waveform must be [S] float32: {shape}, {kind}")
+        require(len(shape) == 1 and kind == np.float32, f"a waveform must be [S] float32: {shape}, {kind}")
 
     @property
     def duration_seconds(self) -> float:
@@ -222,13 +222,13 @@ class ActionUnits:
 
     def __post_init__(self) -> None:
         n, u = len(self.pts_seconds), len(self.names)
-        _require(self.intensity.shape == (n, u), f"intensity must be [{n}, {u}]: {self.intensity.shape = }")
+        require(self.intensity.shape == (n, u), f"intensity must be [{n}, {u}]: {self.intensity.shape = }")
         _require_rows(self, n, "confidence", "is_blink", "is_speech")
         shape = None if self.presence is None else self.presence.shape
         expected = (n, len(self.presence_names)) if self.presence_names else None
-        _require(shape == expected, f"presence must be {expected} for these names: {shape}")
+        require(shape == expected, f"presence must be {expected} for these names: {shape}")
         seen = self.intensity[np.isfinite(self.intensity)]
-        _require(bool(np.all((seen >= 0) & (seen <= 5))), "intensities must be within 0..5 or NaN")
+        require(bool(np.all((seen >= 0) & (seen <= 5))), "intensities must be within 0..5 or NaN")
 
     @property
     def valid(self) -> Bool:
@@ -267,7 +267,7 @@ class PeakFrame:
     why: str
 
     def __post_init__(self) -> None:
-        _freeze(self, "units")
+        freeze(self, "units")
 
 
 # --- speech ---------------------------------------------------------------------------------------------------------
@@ -345,7 +345,7 @@ class Tone:
     words: Mapping[str, str]  # word -> the measurement behind it, with its unit
 
     def __post_init__(self) -> None:
-        _freeze(self, "words")
+        freeze(self, "words")
 
 
 @dataclass(frozen=True)
@@ -380,178 +380,6 @@ class Transcript:
             or (line.start_seconds < end_seconds and (line.end_seconds or line.start_seconds) >= start_seconds)
         )
         return Transcript(kept, self.source, self.language) if kept else None
-
-
-# --- what comes out -------------------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True)
-class Missing:
-    """A measurement that could not be made: `what` names the Evidence field, `reason` says why."""
-
-    what: str
-    reason: str
-
-
-@dataclass(frozen=True, repr=False)
-class Evidence:
-    """All that was measured of one person in one segment: numbers first, phrases derived from them.
-
-    `usual` is how the same voice sounds over the whole clip, what the tone is relative to; None where it is not.
-    """
-
-    action_units: ActionUnits | None = None
-    peak_frame: PeakFrame | None = None
-    prosody: Prosody | None = None
-    tone: Tone | None = None
-    transcript: Transcript | None = None
-    missing: tuple[Missing, ...] = ()
-    usual: Prosody | None = None
-
-    def why_missing(self, what: str) -> str | None:
-        """The reason why the field `what` is None, if it is."""
-        return next((m.reason for m in self.missing if m.what == what), None)
-
-    def __repr__(self) -> str:
-        there = [n for n in ("action_units", "peak_frame", "prosody", "tone", "transcript") if getattr(self, n)]
-        return f"Evidence({', '.join(there) or 'none'})"
-
-
-@dataclass(frozen=True)
-class Cue:
-    """One piece of evidence and what it speaks for.
-
-    Attributes:
-        source: "face", "voice" or "words".
-        text: what was measured, readable: "cheek raiser (AU06) 2.1 of 5".
-        weights: label -> log-odds that the cue adds (negative: it speaks against).
-        origin: the published table, or the project's own, that the weights come from.
-    """
-
-    source: Literal["face", "voice", "words"]
-    text: str
-    weights: Mapping[str, float]
-    origin: str
-
-    def __post_init__(self) -> None:
-        _freeze(self, "weights")
-
-
-@dataclass(frozen=True)
-class Prediction:
-    """An answer about one person in one segment.
-
-    Attributes:
-        label: of the label space; None where `problem` says why there is no answer, and where the answer is a text that
-            names no label.
-        probabilities: of every label; None where there are none.
-        reasoning: why, as people read it.
-        raw_text: the text as the model generated it.
-        model: what predicted.
-        cues: what speaks for which label.
-        problem: why there is no answer.
-        tokens_in, tokens_out: of prompt and generated text, where they are counted.
-        is_cut_off: the text is longer than was allowed, and ends in the middle.
-    """
-
-    label: str | None
-    probabilities: Mapping[str, float] | None
-    reasoning: str
-    raw_text: str
-    model: str
-    cues: tuple[Cue, ...] = ()
-    problem: str | None = None
-    tokens_in: int | None = None
-    tokens_out: int | None = None
-    is_cut_off: bool = False
-
-    def __post_init__(self) -> None:
-        if self.probabilities is not None:
-            total = sum(self.probabilities.values())
-            _require(abs(total - 1.0) < 1e-6, f"probabilities must sum to 1, got {total}")
-            _freeze(self, "probabilities")
-        _require(
-            self.problem is None or (self.label, self.probabilities) == (None, None),
-            f"either an answer or a problem: {self.label = }, {self.problem = }",
-        )
-
-    @property
-    def probability(self) -> float | None:
-        """Probability of `label`."""
-        if self.label is None or self.probabilities is None:
-            return None
-        return self.probabilities[self.label]
-
-
-@dataclass(frozen=True, repr=False)
-class PeakImage:
-    """A face at its peak frame, as a page shows it.
-
-    Attributes:
-        jpeg: the encoded image.
-        width, height: its size in pixels.
-        mesh: [478, 2] mesh points in the image's pixels; None where the face was not found again.
-    """
-
-    jpeg: bytes
-    width: int
-    height: int
-    mesh: Float | None
-
-    def __repr__(self) -> str:
-        return f"PeakImage({self.width}x{self.height}, {len(self.jpeg)} bytes, mesh={self.mesh is not None})"
-
-
-@dataclass(frozen=True)
-class Segment:
-    """One person in one stretch of time; `image` is there where it was asked for and the face was tracked."""
-
-    start_seconds: float
-    end_seconds: float
-    evidence: Evidence
-    prediction: Prediction
-    image: PeakImage | None = None
-
-
-@dataclass(frozen=True, repr=False)
-class PersonAnalysis:
-    """One person of a clip. A voice without a visible face is a person too (`track` is None).
-
-    `person_id` is 1, 2, ... in order of first appearance (or of another program's numbers).
-    """
-
-    person_id: int
-    is_main: bool
-    why: str  # why this person is, or is not, the main one
-    track: FaceTrack | None
-    segments: tuple[Segment, ...]
-
-    def __repr__(self) -> str:
-        return f"PersonAnalysis({self.person_id}, main={self.is_main}, {len(self.segments)} segments)"
-
-
-@dataclass(frozen=True, repr=False)
-class Analysis:
-    """Everything that was found in one clip; the main person is the first of `people`.
-
-    `waveform` is the clip's sound at 16 kHz, where it was asked for and there is any.
-    """
-
-    clip: Clip
-    people: tuple[PersonAnalysis, ...]
-    voice: VoiceTrack | None
-    model: str
-    settings: Mapping[str, object] = field(default_factory=dict)  # options as given, for the record
-    warnings: tuple[str, ...] = ()
-    seconds_by_stage: Mapping[str, float] = field(default_factory=dict)
-    versions: Mapping[str, str] = field(default_factory=dict)  # of what measured it, package -> version
-    waveform: Waveform | None = None
-
-    def __post_init__(self) -> None:
-        _freeze(self, "settings", "versions", "seconds_by_stage")
-
-    def __repr__(self) -> str:
-        return f"Analysis({self.clip.path.name!r}, {len(self.people)} people, model={self.model!r})"
 
 
 def _span(times: Float) -> str:

@@ -14,8 +14,8 @@ from emotion_llama.analysis.options import Options
 from emotion_llama.errors import InputError
 from emotion_llama.media.writing import write_clip
 from emotion_llama.predictors import load_predictor
-from emotion_llama.records import Analysis
 from emotion_llama.report.analysis_page import analysis_page
+from emotion_llama.results import Analysis
 from merr_synth.render.voice import VoiceSpec, render_voice
 
 Sounds = Callable[..., list[Path]]

@@ -4,7 +4,8 @@ import numpy as np
 
 from emotion_llama.analysis.evidence import gather, main_first
 from emotion_llama.analysis.measure import Measurements
-from emotion_llama.records import Evidence, Missing, Prosody, VoiceTrack, Waveform
+from emotion_llama.records import Prosody, VoiceTrack, Waveform
+from emotion_llama.results import Evidence, Missing
 from emotion_llama.speech.prosody import summarise
 from emotion_llama.speech.voice_track import measure_voice
 from merr_synth.render.voice import VoiceSpec, render_voice

@@ -7,7 +7,8 @@ import pytest
 from emotion_llama.analysis.evidence import find_transcript, transcript_record
 from emotion_llama.analysis.options import Options
 from emotion_llama.errors import InputError
-from emotion_llama.records import Missing, Transcript
+from emotion_llama.records import Transcript
+from emotion_llama.results import Missing
 
 SRT = "1\n00:00:00,000 --> 00:00:01,000\n{}\n"
 

@@ -21,7 +21,8 @@ from emotion_llama.errors import AnnotationError, InputError, MissingDependency
 from emotion_llama.labels import MERR9
 from emotion_llama.merr.annotators import Annotator, load_annotator
 from emotion_llama.prompts.merr_prompts import load_prompt
-from emotion_llama.records import Evidence, Tone
+from emotion_llama.records import Tone
+from emotion_llama.results import Evidence
 
 PNG = bytes(cv2.imencode(".png", np.full((48, 64, 3), 90, np.uint8))[1])
 WAV = b"RIFF" + bytes(64_000)

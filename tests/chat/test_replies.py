@@ -12,7 +12,8 @@ from emotion_llama.chat.reply_texts import why_other_language
 from emotion_llama.errors import AnnotationError
 from emotion_llama.labels import MERR9
 from emotion_llama.prompts.merr_prompts import LANGUAGES
-from emotion_llama.records import Evidence, Tone, Transcript, TranscriptLine
+from emotion_llama.records import Tone, Transcript, TranscriptLine
+from emotion_llama.results import Evidence
 from emotion_llama.rules.wording import wording
 
 REASON = {"supporting": ["raised brows"], "misleading": [], "text": "The brows rise. She is happy.", "label": "happy"}

@@ -21,7 +21,8 @@ from emotion_llama.merr.stages.consistency import (
     judged,
     split_sentences,
 )
-from emotion_llama.records import AU_NAMES, ActionUnits, Cue, Evidence, Prediction, Transcript, TranscriptLine
+from emotion_llama.records import AU_NAMES, ActionUnits, Transcript, TranscriptLine
+from emotion_llama.results import Cue, Evidence, Prediction
 from emotion_llama.rules.wording import wording
 
 CLUES = {

@@ -12,18 +12,8 @@ import pytest
 
 from emotion_llama.errors import InputError
 from emotion_llama.merr.measured import Measured, Person, from_bytes, to_bytes
-from emotion_llama.records import (
-    AU_NAMES,
-    ActionUnits,
-    Evidence,
-    FaceTrack,
-    Missing,
-    PeakFrame,
-    Prosody,
-    Tone,
-    Transcript,
-    TranscriptLine,
-)
+from emotion_llama.records import AU_NAMES, ActionUnits, FaceTrack, PeakFrame, Prosody, Tone, Transcript, TranscriptLine
+from emotion_llama.results import Evidence, Missing
 
 N = 7
 RNG = np.random.default_rng(5)

@@ -22,7 +22,8 @@ from emotion_llama.merr.annotators import Annotator, _OwnModel, load_annotator, 
 from emotion_llama.models import EmotionLlamaConfig, EmotionLlamaForConditionalGeneration, EmotionLlamaProcessor
 from emotion_llama.models.clips import ClipFeatures
 from emotion_llama.prompts.tokenise import load_tokenizer
-from emotion_llama.records import Evidence, Missing, Prediction, Transcript, TranscriptLine
+from emotion_llama.records import Transcript, TranscriptLine
+from emotion_llama.results import Evidence, Missing, Prediction
 
 torch.set_num_threads(1)
 GOLDEN = Path(__file__).parents[1] / "golden"

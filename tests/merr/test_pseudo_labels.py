@@ -25,7 +25,8 @@ from emotion_llama.merr.labels import (
 from emotion_llama.merr.measured import Measured, Person, from_bytes, to_bytes
 from emotion_llama.merr.recipe import PseudoLabelPart
 from emotion_llama.merr.records import PseudoLabel
-from emotion_llama.records import AU_NAMES, ActionUnits, Evidence
+from emotion_llama.records import AU_NAMES, ActionUnits
+from emotion_llama.results import Evidence
 
 FPS = 25.0
 MER_FACTORY_RULES = label_rules("mer-factory", MERR9)

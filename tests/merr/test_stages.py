@@ -35,7 +35,8 @@ from emotion_llama.merr.records import (
 )
 from emotion_llama.merr.stage import Stage
 from emotion_llama.merr.stages import STAGE_NAMES, build_stages, stage_named
-from emotion_llama.records import AU_NAMES, ActionUnits, Evidence, Missing, PeakFrame, Transcript, TranscriptLine
+from emotion_llama.records import AU_NAMES, ActionUnits, PeakFrame, Transcript, TranscriptLine
+from emotion_llama.results import Evidence, Missing
 from emotion_llama.speech import transcribe
 from emotion_llama.speech.transcribe import Heard, HeardLine
 

@@ -12,7 +12,8 @@ from emotion_llama.errors import AnnotationError
 from emotion_llama.labels import MERR9
 from emotion_llama.merr.annotators import Annotator, load_annotator
 from emotion_llama.merr.stub import question_hash
-from emotion_llama.records import Evidence, Tone
+from emotion_llama.records import Tone
+from emotion_llama.results import Evidence
 
 FACTS = Facts(label="sad", clues={"audio_tone": "a low voice", "subtitle": "Oh."}, text="The person is sad.")
 

@@ -18,7 +18,8 @@ from emotion_llama.predictors.emotion_llama import EmotionLlamaPredictor
 from emotion_llama.predictors.writer import Writer, limited_threads, threads_for
 from emotion_llama.prompts.builder import Turn, user_text
 from emotion_llama.prompts.tokenise import load_tokenizer
-from emotion_llama.records import Clip, Evidence, Missing, Prediction, Transcript, TranscriptLine, VideoInfo
+from emotion_llama.records import Clip, Transcript, TranscriptLine, VideoInfo
+from emotion_llama.results import Evidence, Missing, Prediction
 from emotion_llama.serve.questions import loaded, read_sample, sample_message
 
 GOLDEN = Path(__file__).parents[1] / "golden"

@@ -13,7 +13,8 @@ from emotion_llama.models.clips import ClipInputs
 from emotion_llama.predictors import Predictor, Sample, Task, load_predictor
 from emotion_llama.predictors.chat import ChatPredictor
 from emotion_llama.prompts.builder import Turn
-from emotion_llama.records import AudioInfo, Clip, Evidence, Missing, Transcript, TranscriptLine
+from emotion_llama.records import AudioInfo, Clip, Transcript, TranscriptLine
+from emotion_llama.results import Evidence, Missing
 
 CLIP = Clip(Path("clip"), "", 1.0, None, AudioInfo(16_000, 1, ""))
 FRAME = np.full((20, 30, 3), 90, np.uint8)

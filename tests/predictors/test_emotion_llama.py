@@ -22,7 +22,8 @@ from emotion_llama.predictors.emotion_llama import EmotionLlamaPredictor
 from emotion_llama.predictors.evidence import EvidencePredictor
 from emotion_llama.predictors.model_prompts import label_instruction, reasons, shortened
 from emotion_llama.prompts.tokenise import load_tokenizer
-from emotion_llama.records import Clip, Evidence, Missing, Prediction, Transcript, TranscriptLine, VideoInfo
+from emotion_llama.records import Clip, Transcript, TranscriptLine, VideoInfo
+from emotion_llama.results import Evidence, Missing, Prediction
 
 torch.set_num_threads(1)
 GOLDEN = Path(__file__).parents[1] / "golden"

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from emotion_llama import Analyzer
-from emotion_llama.records import Prediction
+from emotion_llama.results import Prediction
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 

@@ -1,17 +1,8 @@
 import numpy as np
 
 from emotion_llama.prompts.cues import MAX_CHARACTERS, cue_text
-from emotion_llama.records import (
-    AU_NAMES,
-    ActionUnits,
-    Evidence,
-    Missing,
-    PeakFrame,
-    Prosody,
-    Tone,
-    Transcript,
-    TranscriptLine,
-)
+from emotion_llama.records import AU_NAMES, ActionUnits, PeakFrame, Prosody, Tone, Transcript, TranscriptLine
+from emotion_llama.results import Evidence, Missing
 
 UNITS = ActionUnits(
     ("AU04",), np.zeros(1), np.ones((1, 1)), np.ones(1), np.zeros(1, bool), np.zeros(1, bool), "person", "test"

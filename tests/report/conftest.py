@@ -12,24 +12,18 @@ import pytest
 from emotion_llama.records import (
     AU_NAMES,
     ActionUnits,
-    Analysis,
     AudioInfo,
     Clip,
-    Cue,
-    Evidence,
     FaceTrack,
-    Missing,
     PeakFrame,
-    PersonAnalysis,
-    Prediction,
     Prosody,
-    Segment,
     Tone,
     Transcript,
     TranscriptLine,
     VideoInfo,
     VoiceTrack,
 )
+from emotion_llama.results import Analysis, Cue, Evidence, Missing, PersonAnalysis, Prediction, Segment
 
 LABELS = ("neutral", "angry", "happy", "sad", "worried", "surprise", "fear", "contempt", "doubt")
 

@@ -12,19 +12,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from emotion_llama.records import (
-    ActionUnits,
-    Analysis,
-    Cue,
-    Evidence,
-    Missing,
-    PeakImage,
-    Prosody,
-    Transcript,
-    TranscriptLine,
-)
+from emotion_llama.records import ActionUnits, Prosody, Transcript, TranscriptLine
 from emotion_llama.report.analysis_page import render_page
 from emotion_llama.report.pages import POLICY
+from emotion_llama.results import Analysis, Cue, Evidence, Missing, PeakImage
 
 VOID = {"meta", "img", "input", "br", "hr", "link", "col"}
 

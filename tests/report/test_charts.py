@@ -8,18 +8,10 @@ from xml.etree import ElementTree
 import numpy as np
 import pytest
 
-from emotion_llama.records import (
-    ActionUnits,
-    Evidence,
-    PeakFrame,
-    Prediction,
-    Segment,
-    Transcript,
-    TranscriptLine,
-    VoiceTrack,
-)
+from emotion_llama.records import ActionUnits, PeakFrame, Transcript, TranscriptLine, VoiceTrack
 from emotion_llama.report import charts, evidence_charts
 from emotion_llama.report.series import TimeAxis
+from emotion_llama.results import Evidence, Prediction, Segment
 
 NAN = float("nan")
 

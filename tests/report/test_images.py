@@ -3,8 +3,9 @@
 import numpy as np
 import pytest
 
-from emotion_llama.records import AU_NAMES, PeakImage
+from emotion_llama.records import AU_NAMES
 from emotion_llama.report import images
+from emotion_llama.results import PeakImage
 
 
 def test_every_unit_has_points_on_the_mesh() -> None:

@@ -4,8 +4,8 @@ import dataclasses
 
 import pytest
 
-from emotion_llama.records import Analysis, Prediction
 from emotion_llama.report import selection
+from emotion_llama.results import Analysis, Prediction
 
 
 def test_each_person_gets_a_segment_before_anybody_gets_two(two_people: Analysis) -> None:

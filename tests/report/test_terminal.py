@@ -13,9 +13,10 @@ from rich.cells import cell_len
 from rich.console import Console
 
 from emotion_llama.errors import InputError
-from emotion_llama.records import Analysis, Prediction, Transcript, TranscriptLine
+from emotion_llama.records import Transcript, TranscriptLine
 from emotion_llama.report import console as consoles
 from emotion_llama.report import terminal
+from emotion_llama.results import Analysis, Prediction
 
 ANSI = re.compile(r"\x1b\[[0-9;]*m")
 HARD_NAMES = {

@@ -2,8 +2,8 @@ from __future__ import annotations
 
 import pytest
 
-from emotion_llama.records import Analysis, Evidence, PersonAnalysis, Prediction, Segment
 from emotion_llama.report import wording
+from emotion_llama.results import Analysis, Evidence, PersonAnalysis, Prediction, Segment
 
 
 @pytest.mark.parametrize(

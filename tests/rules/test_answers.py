@@ -8,7 +8,8 @@ import pytest
 from emotion_llama.chat.questions import Facts, Question
 from emotion_llama.errors import AnnotationError, InputError
 from emotion_llama.media.scene_facts import SceneFacts
-from emotion_llama.records import AU_NAMES, ActionUnits, Evidence, Missing, PeakFrame, Tone
+from emotion_llama.records import AU_NAMES, ActionUnits, PeakFrame, Tone
+from emotion_llama.results import Evidence, Missing
 from emotion_llama.rules.answers import MODEL, answer_by_rules, telling_units
 from emotion_llama.rules.phrases import Phrases, own_phrases
 

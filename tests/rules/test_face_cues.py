@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 
 from emotion_llama.labels import DFEW7
-from emotion_llama.records import AU_NAMES, ActionUnits, Evidence, PeakFrame
+from emotion_llama.records import AU_NAMES, ActionUnits, PeakFrame
+from emotion_llama.results import Evidence
 from emotion_llama.rules.face_cues import degree, read_face, saturating
 from emotion_llama.rules.rule_tables import FACE_TABLES, FaceTable
 from emotion_llama.rules.scoring import predict_by_rules

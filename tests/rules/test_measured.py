@@ -2,7 +2,8 @@
 
 import pytest
 
-from emotion_llama.records import Evidence, Missing, PeakFrame, Prosody, Tone, Transcript, TranscriptLine
+from emotion_llama.records import PeakFrame, Prosody, Tone, Transcript, TranscriptLine
+from emotion_llama.results import Evidence, Missing
 from emotion_llama.rules.tone_text import has_evidence
 
 PEAK = PeakFrame(0, 1.0, 0.0, "all", None, {}, "a face at rest")

@@ -9,7 +9,8 @@ import pytest
 from emotion_llama.chat.questions import Facts, Question
 from emotion_llama.chat.records import Answer
 from emotion_llama.labels import MERR9
-from emotion_llama.records import AU_NAMES, Evidence, Prosody, Transcript, TranscriptLine
+from emotion_llama.records import AU_NAMES, Prosody, Transcript, TranscriptLine
+from emotion_llama.results import Evidence
 from emotion_llama.rules.answers import answer_by_rules
 from emotion_llama.rules.clues import Clue, cues_in, find_clues, quotations, without_quotations
 from emotion_llama.rules.reasoning import holds_label, reason, sort_clues

@@ -23,7 +23,8 @@ from emotion_llama.media.scene_facts import (
     scene_to_json,
 )
 from emotion_llama.media.writing import write_clip
-from emotion_llama.records import FaceTrack, Frames, Missing
+from emotion_llama.records import FaceTrack, Frames
+from emotion_llama.results import Missing
 from emotion_llama.rules.scene.scene_measure import head_speed, measure_scene, read_around
 from emotion_llama.rules.scene.scene_words import SHOTS, amount, framing, gaze, head
 from merr_synth.render.face import ANNA, BEN, DrawnFace, Identity, Placement, render

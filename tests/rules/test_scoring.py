@@ -14,7 +14,8 @@ from emotion_llama.errors import InputError
 from emotion_llama.labels import DFEW7, MER6, MERR9, LabelSpace
 from emotion_llama.predictors import DEFAULT_MODEL, PREDICTORS, Predictor, Sample, Task, load_predictor
 from emotion_llama.predictors.evidence import EvidencePredictor
-from emotion_llama.records import ActionUnits, Cue, Evidence, Missing, Prediction, Prosody, Tone, Transcript
+from emotion_llama.records import ActionUnits, Prosody, Tone, Transcript
+from emotion_llama.results import Cue, Evidence, Missing, Prediction
 from emotion_llama.rules.lexicon import Lexicon, parse
 from emotion_llama.rules.scoring import CLOSING, disagreement, predict_by_rules, prior, score
 from emotion_llama.rules.voice_cues import VOICE_RULES

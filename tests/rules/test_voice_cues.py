@@ -6,7 +6,8 @@ from dataclasses import fields
 
 import pytest
 
-from emotion_llama.records import Evidence, Prosody, Tone
+from emotion_llama.records import Prosody, Tone
+from emotion_llama.results import Evidence
 from emotion_llama.rules.scoring import predict_by_rules
 from emotion_llama.rules.voice_cues import TONE_WORDS, VOICE_RULES, deviation, read_voice
 from emotion_llama.speech.tone import describe_tone, judge

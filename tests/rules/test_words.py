@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from emotion_llama.errors import InputError
-from emotion_llama.records import Evidence, Transcript
+from emotion_llama.records import Transcript
+from emotion_llama.results import Evidence
 from emotion_llama.rules.lexicon import Lexicon, english, parse, tokens
 from emotion_llama.rules.scoring import predict_by_rules
 from emotion_llama.rules.words import read_words

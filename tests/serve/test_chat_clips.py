@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from emotion_llama.models.clips import ClipInputs
-from emotion_llama.records import Missing
+from emotion_llama.results import Missing
 from emotion_llama.serve.clips import ClipId, ClipMemory, KnownClip, KnownPerson
 from emotion_llama.serve.questions import Sample
 

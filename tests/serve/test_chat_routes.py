@@ -16,7 +16,7 @@ from emotion_llama.errors import BackendError, InputError
 from emotion_llama.models.clips import ClipInputs
 from emotion_llama.predictors import load_predictor
 from emotion_llama.prompts.builder import Turn
-from emotion_llama.records import Missing, Prediction
+from emotion_llama.results import Missing, Prediction
 from emotion_llama.serve.chat import answers
 from emotion_llama.serve.errors import Busy, ClipRefused
 from emotion_llama.serve.questions import Sample

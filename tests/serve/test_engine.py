@@ -19,7 +19,7 @@ from emotion_llama.predictors.base import TextStream
 from emotion_llama.predictors.emotion_llama import EmotionLlamaPredictor
 from emotion_llama.prompts.builder import Turn
 from emotion_llama.prompts.tokenise import load_tokenizer
-from emotion_llama.records import Missing, Prediction
+from emotion_llama.results import Missing, Prediction
 from emotion_llama.serve.engine import Engine
 from emotion_llama.serve.errors import Busy
 from emotion_llama.serve.model_thread import ForgottenClip

@@ -9,7 +9,7 @@ import pytest
 
 from emotion_llama.errors import InputError
 from emotion_llama.models.clips import ClipInputs
-from emotion_llama.records import Cue, Evidence, Missing, Prediction
+from emotion_llama.results import Cue, Evidence, Missing, Prediction
 from emotion_llama.serve import questions
 from emotion_llama.serve.questions import (
     Question,

@@ -227,7 +227,8 @@ def test_curves_are_the_strongest_units_over_time(client: httpx2.Client, store: 
 
     from emotion_llama.merr.measured import Measured, to_bytes
     from emotion_llama.merr.records import Artifact, StageOutput, StageRun
-    from emotion_llama.records import ActionUnits, Evidence
+    from emotion_llama.records import ActionUnits
+    from emotion_llama.results import Evidence
 
     nan = float("nan")
     units = ActionUnits(

@@ -30,7 +30,8 @@ from emotion_llama.analysis.measure import (
 )
 from emotion_llama.analysis.options import Options, check_choice, file_and_hash, spans_of
 from emotion_llama.errors import InputError
-from emotion_llama.records import Analysis, Missing, PersonAnalysis, Segment, Transcript
+from emotion_llama.records import Transcript
+from emotion_llama.results import Analysis, Missing, PersonAnalysis, Segment
 
 if TYPE_CHECKING:
     from emotion_llama.face.backends import MeshBackend

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from emotion_llama.analysis.analyzer import Analyzer, ChooseImages
     from emotion_llama.analysis.options import Options
     from emotion_llama.models.clips import ClipFeatures
-    from emotion_llama.records import Analysis
+    from emotion_llama.results import Analysis
     from emotion_llama.schema import AnalysisDocument
 
 RESULT_SUFFIX = ".emotion.json"  # after the clip's whole name, so that talk.mp4 and talk.wav do not collide

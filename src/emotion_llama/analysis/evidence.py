@@ -12,9 +12,7 @@ from emotion_llama.analysis.options import Options
 from emotion_llama.errors import InputError
 from emotion_llama.records import (
     ActionUnits,
-    Evidence,
     FaceTrack,
-    Missing,
     PeakFrame,
     Prosody,
     Transcript,
@@ -22,6 +20,7 @@ from emotion_llama.records import (
     VoiceTrack,
     Waveform,
 )
+from emotion_llama.results import Evidence, Missing
 
 VOICE_BACKENDS = ("autocorrelation", "opensmile")
 Span = tuple[float, float]  # start and end, seconds

@@ -22,7 +22,8 @@ from emotion_llama.models.features.extractor import FeatureExtractor
 from emotion_llama.models.features.feature_store import FeatureStore
 from emotion_llama.models.features.published_folders import FolderWriter, PublishedFolders
 from emotion_llama.models.inputs import Float32
-from emotion_llama.records import Clip, Float, Missing
+from emotion_llama.records import Clip, Float
+from emotion_llama.results import Missing
 
 if TYPE_CHECKING:
     from emotion_llama.face.backends import MeshBackend

@@ -18,7 +18,8 @@ from emotion_llama.analysis.measure import Person, StageClock, Warn, frame_rate,
 from emotion_llama.analysis.options import check_choice
 from emotion_llama.models.clips import ClipInputs, FaceCrops
 from emotion_llama.models.inputs import FRAME_POLICIES, FramePolicy
-from emotion_llama.records import FaceTrack, Missing, PeakFrame, UInt8, Waveform
+from emotion_llama.records import FaceTrack, PeakFrame, UInt8, Waveform
+from emotion_llama.results import Missing
 
 if TYPE_CHECKING:
     from emotion_llama.face.backends import MeshBackend

@@ -11,7 +11,8 @@ import numpy as np
 
 from emotion_llama.errors import InputError
 from emotion_llama.media.image_bytes import scaled_jpeg
-from emotion_llama.records import FaceTrack, Float, PeakFrame, PeakImage, UInt8
+from emotion_llama.records import FaceTrack, Float, PeakFrame, UInt8
+from emotion_llama.results import PeakImage
 
 if TYPE_CHECKING:
     from emotion_llama.face.backends import MeshBackend

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
-from emotion_llama.records import Evidence
+from emotion_llama.results import Evidence
 
 if TYPE_CHECKING:
     from emotion_llama.media.scene_facts import SceneFacts

@@ -13,7 +13,7 @@ from typing import Any, Literal, TypeVar
 
 from emotion_llama.errors import InputError
 from emotion_llama.media.picture import Brightness
-from emotion_llama.records import Missing
+from emotion_llama.results import Missing
 
 T = TypeVar("T")
 Amount = Literal["still", "slight", "strong"]

@@ -311,7 +311,7 @@ class _OwnModel:
         from emotion_llama.models.inputs import face_pixel_values
         from emotion_llama.predictors import Sample
         from emotion_llama.prompts.cues import cue_text
-        from emotion_llama.records import Missing, Prediction
+        from emotion_llama.results import Missing, Prediction
 
         image, samples, face = None, None, None
         if question.task != "audio" and question.picture_png is not None:

@@ -15,18 +15,8 @@ from typing import Any
 import numpy as np
 
 from emotion_llama.errors import InputError
-from emotion_llama.records import (
-    ActionUnits,
-    Analysis,
-    Evidence,
-    FaceTrack,
-    Missing,
-    PeakFrame,
-    Prosody,
-    Tone,
-    Transcript,
-    TranscriptLine,
-)
+from emotion_llama.records import ActionUnits, FaceTrack, PeakFrame, Prosody, Tone, Transcript, TranscriptLine
+from emotion_llama.results import Analysis, Evidence, Missing
 
 FORMAT, VERSION = "emotion-llama measured clip", 1
 _HEADER = "header.json"

@@ -13,7 +13,8 @@ import numpy.typing as npt
 from emotion_llama.errors import InputError
 from emotion_llama.models import inputs as recipes
 from emotion_llama.models.inputs import Float32
-from emotion_llama.records import Clip, Missing, UInt8
+from emotion_llama.records import Clip, UInt8
+from emotion_llama.results import Missing
 
 if TYPE_CHECKING:
     import torch

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from emotion_llama.models.clips import ClipFeatures, ClipInputs
     from emotion_llama.models.inputs import FramePolicy
     from emotion_llama.prompts.builder import Turn
-    from emotion_llama.records import Evidence, Prediction
+    from emotion_llama.results import Evidence, Prediction
 
 
 @dataclass(frozen=True, repr=False)

@@ -19,7 +19,8 @@ from emotion_llama.prompts.answer_parser import parse_tolerant
 from emotion_llama.prompts.cues import cue_text
 from emotion_llama.prompts.prompt_files import checked_folder, load_prompt
 from emotion_llama.prompts.tasks import pick_instruction
-from emotion_llama.records import Clip, Float, Prediction, UInt8
+from emotion_llama.records import Clip, Float, UInt8
+from emotion_llama.results import Prediction
 
 if TYPE_CHECKING:
     from emotion_llama.models.inputs import FramePolicy

@@ -26,7 +26,7 @@ from emotion_llama.predictors.writer import SMALL_PARAMETERS, Writer, limited_th
 from emotion_llama.prompts.layouts import layout_named
 from emotion_llama.prompts.tasks import pick_instruction, task_named
 from emotion_llama.prompts.tokenise import encode
-from emotion_llama.records import Prediction
+from emotion_llama.results import Prediction
 from emotion_llama.rules.tone_text import has_evidence
 
 if TYPE_CHECKING:

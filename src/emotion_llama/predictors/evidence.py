@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from emotion_llama.errors import InputError
 from emotion_llama.labels import MERR9, LabelSpace
 from emotion_llama.predictors.base import Sample, Task, TextStream
-from emotion_llama.records import Evidence, Prediction
+from emotion_llama.results import Evidence, Prediction
 from emotion_llama.rules.lexicon import Lexicon
 from emotion_llama.rules.scoring import NAME, check_rules, predict_by_rules
 

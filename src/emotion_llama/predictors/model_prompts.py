@@ -13,7 +13,7 @@ from emotion_llama.prompts.answer_parser import parse_tolerant
 from emotion_llama.prompts.cues import cue_text
 from emotion_llama.prompts.layouts import Layout
 from emotion_llama.prompts.tasks import emotion_instruction, pick_instruction
-from emotion_llama.records import Missing
+from emotion_llama.results import Missing
 
 if TYPE_CHECKING:
     from emotion_llama.prompts.builder import Turn

@@ -12,7 +12,7 @@ import re
 from collections.abc import Mapping
 
 from emotion_llama.labels import MER6, MERR9, SYNONYMS, LabelSpace
-from emotion_llama.records import Prediction
+from emotion_llama.results import Prediction
 
 
 def parse_upstream(text: str, *, model: str = "unknown") -> Prediction:

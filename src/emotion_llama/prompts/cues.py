@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from emotion_llama.records import AU_DESCRIPTIONS, Evidence, Prosody
+from emotion_llama.records import AU_DESCRIPTIONS, Prosody
+from emotion_llama.results import Evidence
 
 _MAX_UNITS = 6
 _MAX_VOICE_WORDS = 6

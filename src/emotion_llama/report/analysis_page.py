@@ -7,18 +7,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from emotion_llama import __version__
-from emotion_llama.records import (
-    ActionUnits,
-    Analysis,
-    Clip,
-    Cue,
-    Evidence,
-    PeakFrame,
-    PeakImage,
-    PersonAnalysis,
-    Prosody,
-    Segment,
-)
+from emotion_llama.records import ActionUnits, Clip, PeakFrame, Prosody
 from emotion_llama.report.charts import timeline
 from emotion_llama.report.evidence_charts import scale_of, unit_chart, voice_chart
 from emotion_llama.report.images import overlay
@@ -52,6 +41,7 @@ from emotion_llama.report.wording import (
     unit_name,
     weights_in_words,
 )
+from emotion_llama.results import Analysis, Cue, Evidence, PeakImage, PersonAnalysis, Segment
 from emotion_llama.speech.pauses import pauses
 
 Row = tuple[str, ...]  # the cells of a table's row, or a name and its value

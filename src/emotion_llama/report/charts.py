@@ -13,10 +13,11 @@ from typing import NamedTuple
 import numpy as np
 from markupsafe import Markup, escape
 
-from emotion_llama.records import Float, Segment
+from emotion_llama.records import Float
 from emotion_llama.report.selection import Run, timeline_rows
 from emotion_llama.report.series import UNITS, TimeAxis, tick_label
 from emotion_llama.report.wording import percent, printable, ranked, span
+from emotion_llama.results import Segment
 
 Attribute = str | int | float | None
 

@@ -98,7 +98,7 @@ def words_of(clip: Path, subtitle: str | None) -> str | None:
     """What is said in a clip: as given, or in the file beside it; None where neither is there."""
     from emotion_llama.analysis.evidence import find_transcript
     from emotion_llama.analysis.options import Options
-    from emotion_llama.records import Missing
+    from emotion_llama.results import Missing
 
     if subtitle is not None:
         return " ".join(subtitle.split()) or None

@@ -14,9 +14,10 @@ from markupsafe import Markup
 
 from emotion_llama.errors import InputError
 from emotion_llama.media.image_bytes import scaled_jpeg
-from emotion_llama.records import Float, PeakImage
+from emotion_llama.records import Float
 from emotion_llama.report.charts import path, shape
 from emotion_llama.report.wording import unit_name
+from emotion_llama.results import PeakImage
 
 THUMBNAIL_SIDE = 360  # longer side, pixels
 LABEL_GAP = 26  # least distance between two unit labels, pixels of an image 480 high

@@ -7,8 +7,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from itertools import groupby
 from typing import NamedTuple
 
-from emotion_llama.records import Evidence, PersonAnalysis, Segment
 from emotion_llama.report.wording import lead_segment, mean_probabilities, most_telling
+from emotion_llama.results import Evidence, PersonAnalysis, Segment
 
 Key = tuple[int, int]  # person_id, index of the segment
 MAX_DETAILED = 12

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from rich.cells import cell_len
 
-from emotion_llama.records import Analysis, Clip, Cue, Evidence, PersonAnalysis, Segment
+from emotion_llama.records import Clip
 from emotion_llama.report.console import MIN_WIDTH, Printout
 from emotion_llama.report.selection import SHARED_ROWS, timeline_rows
 from emotion_llama.report.wording import (
@@ -29,6 +29,7 @@ from emotion_llama.report.wording import (
     unit_name,
     weights_in_words,
 )
+from emotion_llama.results import Analysis, Cue, Evidence, PersonAnalysis, Segment
 
 if TYPE_CHECKING:
     from rich.console import Console

@@ -7,7 +7,8 @@ import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from emotion_llama.records import AU_DESCRIPTIONS, PersonAnalysis, Prediction, Segment
+from emotion_llama.records import AU_DESCRIPTIONS
+from emotion_llama.results import PersonAnalysis, Prediction, Segment
 
 NBSP = "\u00a0"  # keeps a number and its unit on one line
 NO_ANSWER = "No answer"

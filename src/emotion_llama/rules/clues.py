@@ -20,7 +20,8 @@ import numpy as np
 
 from emotion_llama.chat.questions import Facts
 from emotion_llama.face.label_units import PRESENT
-from emotion_llama.records import AU_NAMES, Evidence, PeakFrame, Transcript, TranscriptLine
+from emotion_llama.records import AU_NAMES, PeakFrame, Transcript, TranscriptLine
+from emotion_llama.results import Evidence
 from emotion_llama.rules.face_cues import Face, rule_values, saturating
 from emotion_llama.rules.phrases import Phrases, phrase_index
 from emotion_llama.rules.rule_tables import AGAINST_NEUTRAL, CALM, FaceTable

@@ -11,7 +11,8 @@ from typing import NamedTuple
 import numpy as np
 
 from emotion_llama.face.label_units import PRESENT
-from emotion_llama.records import AU_DESCRIPTIONS, ActionUnits, Bool, Cue, Float, PeakFrame
+from emotion_llama.records import AU_DESCRIPTIONS, ActionUnits, Bool, Float, PeakFrame
+from emotion_llama.results import Cue
 from emotion_llama.rules.rule_tables import (
     AGAINST_NEUTRAL,
     BLINK_UNITS,

@@ -19,7 +19,7 @@ from typing import NamedTuple
 
 from emotion_llama.errors import InputError
 from emotion_llama.labels import MERR9, LabelSpace
-from emotion_llama.records import Cue, Evidence, Prediction
+from emotion_llama.results import Cue, Evidence, Prediction
 from emotion_llama.rules.face_cues import read_face
 from emotion_llama.rules.lexicon import Lexicon
 from emotion_llama.rules.phrases import expression_phrases

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from emotion_llama.records import Evidence, Prosody, Tone
+from emotion_llama.records import Prosody, Tone
+from emotion_llama.results import Evidence
 from emotion_llama.rules.voice_cues import TONE_WORDS
 from emotion_llama.rules.wording import Wording, joined, pick, wording
 from emotion_llama.speech.tone import ORDINARY_FIGURES, SCALES, Judgement, Scale, describe_tone, judge

@@ -9,7 +9,8 @@ import math
 from collections.abc import Mapping
 from typing import NamedTuple
 
-from emotion_llama.records import Cue, Prosody, Tone
+from emotion_llama.records import Prosody, Tone
+from emotion_llama.results import Cue
 from emotion_llama.rules.rule_tables import OWN
 from emotion_llama.speech.prosody import BACKEND
 from emotion_llama.speech.tone import NOISY_BELOW_DB, SCALES, Judgement, Scale, judge, why_no_voice

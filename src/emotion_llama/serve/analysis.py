@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from emotion_llama.analysis.options import Options
-from emotion_llama.records import Prediction
+from emotion_llama.results import Prediction
 from emotion_llama.serve.errors import ChildDied
 from emotion_llama.serve.problems import Problem
 from emotion_llama.serve.state import ServeState

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from emotion_llama.records import Prediction
+    from emotion_llama.results import Prediction
     from emotion_llama.serve.questions import Sample
 
 MAX_BYTES = 1 << 30  # of all clips together, arrays alone; our own choice

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from emotion_llama.errors import InputError
-from emotion_llama.records import Prediction
+from emotion_llama.results import Prediction
 from emotion_llama.serve.model_thread import EngineCounts, ModelThread
 from emotion_llama.serve.questions import Question, Sample
 from emotion_llama.serve.request_queue import PredictRequest, RequestQueue, TextAnswer, TextBuffer, TextRequest

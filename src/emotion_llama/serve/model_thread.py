@@ -16,7 +16,7 @@ import numpy as np
 from emotion_llama.errors import BackendError, EmotionLlamaError, InputError
 from emotion_llama.models.clips import ClipInputs
 from emotion_llama.prompts.builder import Turn
-from emotion_llama.records import Prediction
+from emotion_llama.results import Prediction
 from emotion_llama.serve.questions import Question, Sample
 from emotion_llama.serve.request_queue import (
     Batch,

@@ -22,7 +22,7 @@ from emotion_llama.predictors.base import Sample
 from emotion_llama.prompts.builder import Turn
 from emotion_llama.prompts.cues import cue_text
 from emotion_llama.prompts.tasks import task_named
-from emotion_llama.records import Cue, Evidence, Missing, Prediction
+from emotion_llama.results import Cue, Evidence, Missing, Prediction
 from emotion_llama.rules.tone_text import has_evidence
 
 __all__ = [

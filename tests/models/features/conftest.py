@@ -15,7 +15,8 @@ from emotion_llama.models.clips import ClipInputs, FaceCrops
 from emotion_llama.models.configuration_emotion_llama import EmotionLlamaConfig
 from emotion_llama.models.features.extractor import TorchEncoders
 from emotion_llama.models.modeling_emotion_llama import EmotionLlamaForConditionalGeneration
-from emotion_llama.records import AudioInfo, Clip, Missing, VideoInfo
+from emotion_llama.records import AudioInfo, Clip, VideoInfo
+from emotion_llama.results import Missing
 from merr_synth.render.face import ANNA, DrawnFace, Placement, render
 from merr_synth.render.voice import VoiceSpec, render_voice
 

@@ -14,7 +14,7 @@ from emotion_llama.errors import InputError, MissingDependency
 from emotion_llama.models.clips import ClipFeatures
 from emotion_llama.models.features import feature_store
 from emotion_llama.models.features.feature_store import FeatureStore
-from emotion_llama.records import Missing
+from emotion_llama.results import Missing
 
 RECIPE = {"recipes": {"audio": "a"}, "about": {"model": "here"}}
 

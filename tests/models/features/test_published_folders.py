@@ -16,7 +16,7 @@ from emotion_llama.models.features.published_folders import (
     open_features,
     read_vector,
 )
-from emotion_llama.records import Missing
+from emotion_llama.results import Missing
 
 RECIPE = {"recipes": "these"}
 VECTORS = {m: np.linspace(i, i + 1, 1024, dtype=np.float32) for i, m in enumerate(MODALITIES)}

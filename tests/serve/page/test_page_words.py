@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
-from emotion_llama.records import Evidence, PersonAnalysis, Prediction, Segment
 from emotion_llama.report import wording
+from emotion_llama.results import Evidence, PersonAnalysis, Prediction, Segment
 
 
 @pytest.fixture

@@ -16,7 +16,7 @@ import pytest
 
 from emotion_llama.analysis.options import Options
 from emotion_llama.errors import BackendError, InputError
-from emotion_llama.records import Prediction
+from emotion_llama.results import Prediction
 from emotion_llama.serve.errors import Busy, ChildDied, ClipRefused
 from emotion_llama.serve.questions import Sample
 from emotion_llama.serve.workers import process, worker

@@ -8,7 +8,7 @@ import av
 import pytest
 
 from emotion_llama.analysis.options import Options
-from emotion_llama.records import Prediction
+from emotion_llama.results import Prediction
 from emotion_llama.serve.questions import prediction_message
 from emotion_llama.serve.workers.child import Child
 from emotion_llama.serve.workers.clip_check import ClipLimits

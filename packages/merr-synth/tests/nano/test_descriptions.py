@@ -4,16 +4,8 @@ import re
 
 import numpy as np
 
-from emotion_llama.records import (
-    AU_NAMES,
-    ActionUnits,
-    Evidence,
-    Missing,
-    PeakFrame,
-    Tone,
-    Transcript,
-    TranscriptLine,
-)
+from emotion_llama.records import AU_NAMES, ActionUnits, PeakFrame, Tone, Transcript, TranscriptLine
+from emotion_llama.results import Evidence, Missing
 from emotion_llama.rules.tone_text import has_evidence
 from merr_synth.nano.descriptions import NOTHING, describe
 

@@ -5,16 +5,8 @@ import pytest
 
 from emotion_llama.errors import InputError
 from emotion_llama.models.clips import ClipFeatures
-from emotion_llama.records import (
-    AU_NAMES,
-    ActionUnits,
-    Evidence,
-    Missing,
-    PeakFrame,
-    Tone,
-    Transcript,
-    TranscriptLine,
-)
+from emotion_llama.records import AU_NAMES, ActionUnits, PeakFrame, Tone, Transcript, TranscriptLine
+from emotion_llama.results import Evidence, Missing
 from emotion_llama.rules.scoring import predict_by_rules
 from merr_synth.nano.modalities import CHANNELS, SENSE_SETS, shown_evidence, shown_media, shown_of
 

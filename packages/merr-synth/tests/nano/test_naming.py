@@ -5,7 +5,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from emotion_llama.records import AU_NAMES, ActionUnits, Evidence, PeakFrame, Tone, Transcript, TranscriptLine
+from emotion_llama.records import AU_NAMES, ActionUnits, PeakFrame, Tone, Transcript, TranscriptLine
+from emotion_llama.results import Evidence
 from emotion_llama.rules.clues import CUE_UNITS
 from merr_synth.nano.descriptions import describe
 from merr_synth.nano.naming import (

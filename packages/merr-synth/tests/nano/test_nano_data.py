@@ -12,7 +12,7 @@ from emotion_llama.cli.main import main
 from emotion_llama.errors import InputError
 from emotion_llama.labels import MERR9
 from emotion_llama.prompts.cues import cue_text
-from emotion_llama.records import Evidence
+from emotion_llama.results import Evidence
 from emotion_llama.train.examples import read_examples
 from merr_synth.nano.descriptions import NOTHING
 from merr_synth.nano.nano_data import note_of, read_pairs, rows_of, write_examples

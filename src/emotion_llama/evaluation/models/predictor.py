@@ -13,7 +13,7 @@ from emotion_llama.evaluation.records import NO_CLIP, NOBODY, EvalSample, Model,
 from emotion_llama.media.probe import file_sha256, probe
 from emotion_llama.models.clips import ClipFeatures, ClipInputs
 from emotion_llama.predictors import PREDICTORS, Predictor, Sample, Task, load_predictor, shipped_folder
-from emotion_llama.records import Evidence, Prediction
+from emotion_llama.results import Evidence, Prediction
 
 if TYPE_CHECKING:
     from emotion_llama.face.backends import MeshBackend

@@ -8,7 +8,8 @@ from typing import Literal
 
 from emotion_llama.merr.records import Json, Sample
 from emotion_llama.merr.values import peak_units, source_of, subtitle_language, subtitle_text
-from emotion_llama.records import Evidence, PeakFrame, Prosody, Tone, Transcript, TranscriptLine
+from emotion_llama.records import PeakFrame, Prosody, Tone, Transcript, TranscriptLine
+from emotion_llama.results import Evidence
 
 Modality = Literal["face", "voice", "words"]
 MODALITIES: tuple[Modality, ...] = ("face", "voice", "words")

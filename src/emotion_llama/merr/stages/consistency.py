@@ -36,7 +36,7 @@ from emotion_llama.merr.stage import Results, Stage
 from emotion_llama.merr.stages.asked import Respondent, provenance_of
 from emotion_llama.merr.stages.captions import clues_of
 from emotion_llama.merr.stages.common import EVIDENCE, measured_of
-from emotion_llama.records import Cue, Evidence
+from emotion_llama.results import Cue, Evidence
 from emotion_llama.rules.clues import cues_in, find_problems, without_quotations
 from emotion_llama.rules.reasoning import holds_label
 from emotion_llama.rules.scoring import predict_by_rules

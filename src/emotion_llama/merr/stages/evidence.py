@@ -19,14 +19,15 @@ from emotion_llama.merr.recipe import EvidencePart
 from emotion_llama.merr.records import Artifact, ClipRow, Field, Json, Provenance, StageInput, StageOutput, now, to_json
 from emotion_llama.merr.stage import Stage
 from emotion_llama.merr.stages.common import EVIDENCE, field, measured_of
-from emotion_llama.records import Evidence, Transcript, Waveform
+from emotion_llama.records import Transcript, Waveform
+from emotion_llama.results import Evidence
 
 if TYPE_CHECKING:
     from emotion_llama.analysis.analyzer import Analyzer
     from emotion_llama.analysis.options import Options
     from emotion_llama.media.reader import ClipFile
     from emotion_llama.merr.recipe import Recipe
-    from emotion_llama.records import Analysis
+    from emotion_llama.results import Analysis
 
 SOUND = "sound"  # artifact
 

@@ -30,7 +30,8 @@ from emotion_llama.models.clips import (
 )
 from emotion_llama.models.folders import check_model_folder
 from emotion_llama.models.inputs import HUBERT_LAST, Float32, FramePolicy, SoundRecipe, clip_recipe
-from emotion_llama.records import Missing, UInt8
+from emotion_llama.records import UInt8
+from emotion_llama.results import Missing
 
 if TYPE_CHECKING:
     import torch

@@ -24,7 +24,7 @@ import numpy.typing as npt
 from emotion_llama.errors import InputError, MissingDependency
 from emotion_llama.files import make_folder, write_whole
 from emotion_llama.models.clips import GLOBAL_IMAGE, MODALITIES, ClipFeatures
-from emotion_llama.records import Missing
+from emotion_llama.results import Missing
 
 if TYPE_CHECKING:
     import pyarrow as pa

@@ -21,7 +21,7 @@ from emotion_llama.files import make_folder, write_whole
 from emotion_llama.models.clips import MODALITIES, ClipFeatures, Modality
 from emotion_llama.models.features.feature_store import INDEX_FILE, PENDING, FeatureStore, check_name, settle_recipe
 from emotion_llama.models.inputs import Float32
-from emotion_llama.records import Missing
+from emotion_llama.results import Missing
 
 FOLDERS: Mapping[str, Mapping[Modality, str]] = MappingProxyType(
     {

@@ -31,7 +31,8 @@ from emotion_llama.media.scene_facts import (
     Motion,
     SceneFacts,
 )
-from emotion_llama.records import Bool, FaceTrack, Float, Frames, Missing, UInt8
+from emotion_llama.records import Bool, FaceTrack, Float, Frames, UInt8
+from emotion_llama.results import Missing
 from emotion_llama.rules.scene.scene_words import THIRDS, amount, framing, gaze, head
 
 if TYPE_CHECKING:

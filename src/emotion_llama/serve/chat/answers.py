@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from emotion_llama.analysis.options import Options
-from emotion_llama.records import Prediction
+from emotion_llama.results import Prediction
 from emotion_llama.serve.analysis import clip_limits
 from emotion_llama.serve.chat.messages import ChatQuestion, ClipReference, inline_bytes, kind_of
 from emotion_llama.serve.chat.schemas import ClipAnswer, ClipOptions, Usage

@@ -24,7 +24,8 @@ import numpy.typing as npt
 from emotion_llama.analysis import Analyzer
 from emotion_llama.errors import EmotionLlamaError, InputError, MediaError, MissingDependency
 from emotion_llama.models.clips import ClipInputs, FaceCrops
-from emotion_llama.records import Analysis, Clip, Missing, Prediction, UInt8
+from emotion_llama.records import Clip, UInt8
+from emotion_llama.results import Analysis, Missing, Prediction
 from emotion_llama.serve.errors import ClipRefused
 from emotion_llama.serve.questions import loaded, pack, read_prediction, sample_message, unpack
 from emotion_llama.serve.workers import confine

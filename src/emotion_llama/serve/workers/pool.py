@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from emotion_llama.errors import BackendError, InputError
-from emotion_llama.records import Prediction
+from emotion_llama.results import Prediction
 from emotion_llama.serve.errors import Busy
 from emotion_llama.serve.workers.clip_check import GIB, ClipLimits
 from emotion_llama.serve.workers.protocol import options_message

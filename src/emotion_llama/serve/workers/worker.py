@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from emotion_llama.errors import BackendError, EmotionLlamaError, InputError
-from emotion_llama.records import Prediction
+from emotion_llama.results import Prediction
 from emotion_llama.serve.errors import ChildDied, ClipRefused
 from emotion_llama.serve.questions import Sample, pack, prediction_message, read_sample, unpack
 from emotion_llama.serve.workers.confine import EXIT_MEMORY

@@ -17,7 +17,7 @@ from emotion_llama.chat.questions import Facts
 from emotion_llama.face.peak import SPEECH_UNITS
 from emotion_llama.merr.stages.captions import coarse_caption
 from emotion_llama.prompts.cues import is_talking, named_units
-from emotion_llama.records import Evidence
+from emotion_llama.results import Evidence
 from emotion_llama.rules.clues import Clue, find_clues
 from emotion_llama.rules.phrases import expression_phrases
 from emotion_llama.rules.reasoning import reason, sort_clues

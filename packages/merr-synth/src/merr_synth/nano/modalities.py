@@ -15,7 +15,7 @@ from typing import Literal, NamedTuple
 from emotion_llama.errors import InputError
 from emotion_llama.models.clips import ClipFeatures
 from emotion_llama.prompts.cues import cue_text
-from emotion_llama.records import Evidence, Missing
+from emotion_llama.results import Evidence, Missing
 
 Sense = Literal["A", "V", "T"]
 Senses = frozenset[Sense]

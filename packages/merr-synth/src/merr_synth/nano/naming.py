@@ -17,7 +17,8 @@ from typing import Any, NamedTuple
 from emotion_llama.face.label_units import PRESENT
 from emotion_llama.face.peak import SPEECH_UNITS
 from emotion_llama.prompts.cues import is_talking, named_units
-from emotion_llama.records import Evidence, Tone
+from emotion_llama.records import Tone
+from emotion_llama.results import Evidence
 from emotion_llama.rules.clues import CUE_UNITS, cues_in, find_problems, quotations, without_quotations
 from emotion_llama.rules.wording import wording
 from merr_synth.nano.descriptions import describe

@@ -15,7 +15,7 @@ from emotion_llama.errors import InputError
 from emotion_llama.merr.measured import from_bytes
 from emotion_llama.merr.store import Store
 from emotion_llama.prompts.cues import cue_text
-from emotion_llama.records import Evidence
+from emotion_llama.results import Evidence
 from emotion_llama.rules.tone_text import has_evidence
 from merr_synth.nano.descriptions import describe
 from merr_synth.nano.language.measured_like import Pair

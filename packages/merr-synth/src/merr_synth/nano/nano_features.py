@@ -16,7 +16,8 @@ import numpy as np
 
 from emotion_llama.models.clips import ClipFeatures, ClipInputs
 from emotion_llama.models.features.extractor import FeatureExtractor
-from emotion_llama.records import AudioInfo, Clip, Missing
+from emotion_llama.records import AudioInfo, Clip
+from emotion_llama.results import Missing
 from merr_synth.nano.encoders.clips import ClipArrays, ClipCache
 
 Say = Callable[[str], None]

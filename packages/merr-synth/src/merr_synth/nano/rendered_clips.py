@@ -14,7 +14,7 @@ from typing import Any
 
 from emotion_llama.errors import InputError
 from emotion_llama.models.clips import ClipFeatures
-from emotion_llama.records import Evidence
+from emotion_llama.results import Evidence
 from merr_synth.nano.condition_scores import TestClip
 
 

@@ -5,7 +5,8 @@ from collections.abc import Sequence
 import numpy as np
 import pytest
 
-from emotion_llama.records import AU_NAMES, ActionUnits, Evidence, PeakFrame, Prosody
+from emotion_llama.records import AU_NAMES, ActionUnits, PeakFrame, Prosody
+from emotion_llama.results import Evidence
 from emotion_llama.speech.tone import describe_tone
 from merr_synth.nano.language.measured_like import Measuring, Pair
 from merr_synth.render.motion import unit_curves

@@ -5,7 +5,8 @@ from pathlib import Path
 import numpy as np
 
 from emotion_llama.labels import MERR9
-from emotion_llama.records import AU_DESCRIPTIONS, Evidence
+from emotion_llama.records import AU_DESCRIPTIONS
+from emotion_llama.results import Evidence
 from emotion_llama.rules.clues import find_problems
 from emotion_llama.rules.phrases import phrase_index
 from emotion_llama.train.examples import read_examples

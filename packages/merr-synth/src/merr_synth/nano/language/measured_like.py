@@ -19,17 +19,8 @@ import numpy as np
 
 from emotion_llama.errors import InputError
 from emotion_llama.face.peak import REPORT_ABOVE
-from emotion_llama.records import (
-    AU_NAMES,
-    ActionUnits,
-    Evidence,
-    Float,
-    Missing,
-    PeakFrame,
-    Prosody,
-    Transcript,
-    TranscriptLine,
-)
+from emotion_llama.records import AU_NAMES, ActionUnits, Float, PeakFrame, Prosody, Transcript, TranscriptLine
+from emotion_llama.results import Evidence, Missing
 from emotion_llama.speech.prosody import to_semitones
 from emotion_llama.speech.tone import describe_tone, why_no_voice
 from merr_synth.render.motion import unit_curves
