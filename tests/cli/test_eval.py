@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from emotion_llama.cli.eval import with_run
-from emotion_llama.cli.eval.common import key_values
 from emotion_llama.cli.main import main
+from emotion_llama.cli.options import key_values
 from emotion_llama.errors import InputError
 from merr_synth.cli import main as merr_synth
 

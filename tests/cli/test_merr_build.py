@@ -15,9 +15,9 @@ import pytest
 
 from emotion_llama.cli.main import main
 from emotion_llama.cli.merr.build import split_arguments
-from emotion_llama.cli.merr.progress_line import BuildLine
-from emotion_llama.cli.merr.tables import status_text, tally_text
+from emotion_llama.cli.merr.status import status_text, tally_text
 from emotion_llama.cli.options import AnyOrder
+from emotion_llama.cli.progress import BuildLine
 from emotion_llama.errors import InputError
 from emotion_llama.media.writing import write_clip
 from emotion_llama.merr.status import BuildStatus, BuildTally, PhaseTally

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from toy_stages import Toy, ToySet, write_clips
 
-from emotion_llama.cli.merr.progress_line import PhaseClock, clock_time
+from emotion_llama.cli.progress import PhaseClock, clock_time
 from emotion_llama.merr.build import build
 from emotion_llama.merr.engines import EngineOptions
 from emotion_llama.merr.progress import Silent

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from emotion_llama import __version__
-from emotion_llama.analysis.batch import Outcome
+from emotion_llama.analysis.batch import Job, Outcome, Progress
 from emotion_llama.analysis.inputs import CropOptions, open_inputs
 from emotion_llama.analysis.measure import StageClock
 from emotion_llama.errors import BackendError, EmotionLlamaError, InputError
@@ -167,6 +167,21 @@ class Embedder:
                     f"or too large for {self._loaded.model.dtype}: convert again, or load with dtype='float32'"
                 )
         return vectors
+
+
+def encode_jobs(
+    embedder: Embedder, jobs: Sequence[Job], out: Path, progress: Progress | None = None
+) -> Iterator[Outcome]:
+    """Encode `jobs` one after the other into .safetensors files below `out`, and yield each outcome."""
+    for position, job in enumerate(jobs):
+        if progress is not None:
+            progress(position, job.path.name, "encoding", 0.0)
+        try:
+            target = out / job.relative.with_name(job.relative.name + ".safetensors")
+            yield Outcome(job.path, "done", written=(embedder.encode(job.path).save(target),))
+        except (EmotionLlamaError, OSError) as error:
+            text = str(error) if isinstance(error, EmotionLlamaError) else f"{job.path}: {error}"
+            yield Outcome(job.path, "failed", error=text)
 
 
 # --- features of many clips ------------------------------------------------------------------------------------------

@@ -1,17 +1,22 @@
-"""What several verbs share: paths on the command line, messages, JSON, and a progress line."""
+"""What several verbs share: paths on the command line, messages, text and JSON on stdout, and files begun early."""
 
 from __future__ import annotations
 
+import json
 import os
+import shutil
 import sys
+import textwrap
 import unicodedata
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, TextIO
+from typing import TYPE_CHECKING, Any, TextIO
 
 from emotion_llama.errors import InputError
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+MIN_WIDTH = 40  # columns
 
 
 def input_paths(inputs: Iterable[str]) -> list[str]:
@@ -40,6 +45,12 @@ def complain(message: str) -> None:
     sys.stderr.write(f"emotion-llama: {shown(message)}\n")
 
 
+def say_where_clips_go(model: object) -> None:
+    """A line on stderr where a model sends what it is given to another machine."""
+    if (host := getattr(model, "sends_to", None)) is not None:
+        complain(f"images, audio and transcripts of the clips leave this machine: they are sent to {host}")
+
+
 def shown(text: object) -> str:
     """`text` on one line, its control characters escaped."""
     return "".join(
@@ -47,13 +58,30 @@ def shown(text: object) -> str:
     )
 
 
-def is_coloured(stream: TextIO) -> bool:
-    """Whether a stream shows styles: a terminal, unless NO_COLOR is set to anything (no-color.org)."""
-    return stream.isatty() and not os.environ.get("NO_COLOR")
+def style_of(stream: TextIO) -> dict[str, Any]:  # arguments of the `render_` functions of `report`
+    """`colour` (a terminal, unless NO_COLOR is set to anything: no-color.org) and `encoding` of a stream."""
+    return {"colour": stream.isatty() and not os.environ.get("NO_COLOR"), "encoding": stream.encoding}
 
 
-def write_json(text: str) -> None:
-    """A JSON document and a line's end on stdout: in UTF-8 whatever the locale (RFC 8259)."""
+def terminal_width() -> int:
+    """Columns of the terminal; 80 where there is none."""
+    return max(MIN_WIDTH, shutil.get_terminal_size((80, 24)).columns)
+
+
+def write_wrapped(text: str) -> None:
+    """Write `text` to stdout, its lines within the terminal, long ones continued further in."""
+    for line in map(shown, text.splitlines()):
+        indent = " " * (len(line) - len(line.lstrip()) + 2)
+        wrapped = textwrap.wrap(
+            line, terminal_width() - 1, subsequent_indent=indent, break_long_words=False, break_on_hyphens=False,
+            replace_whitespace=False,
+        )  # fmt: skip
+        sys.stdout.write("\n".join(wrapped) + "\n")
+
+
+def write_json(value: object) -> None:
+    """A value as a JSON document on stdout (text is taken to be JSON): in UTF-8 whatever the locale (RFC 8259)."""
+    text = value if isinstance(value, str) else json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False)
     buffer = getattr(sys.stdout, "buffer", None)
     if buffer is None:
         sys.stdout.write(text + "\n")
@@ -63,7 +91,7 @@ def write_json(text: str) -> None:
     sys.stdout.flush()
 
 
-def begin_file(option: str, path: Path) -> None:
+def begin_file(option: str, path: Path | None) -> None:
     """Empty or make the file that `option` names, before the long work: an old one must not look like this run's.
 
     Raises:
@@ -71,6 +99,8 @@ def begin_file(option: str, path: Path) -> None:
     """
     from emotion_llama.files import make_folder
 
+    if path is None:
+        return
     if path.is_dir():
         raise InputError(f"{option} {path} is a folder; give a file")
     make_folder(path.parent)
@@ -78,38 +108,6 @@ def begin_file(option: str, path: Path) -> None:
         path.write_bytes(b"")
     except OSError as error:
         raise InputError(f"{option} {path} cannot be written ({error.strerror}); give another place") from error
-
-
-class ProgressLine:
-    """One line on stderr with the progress of a run; a context manager, silent when stderr is no terminal."""
-
-    def __init__(self, total: int, *, enabled: bool) -> None:
-        self._total = total
-        self._enabled = enabled and sys.stderr.isatty()
-        self._shown = False
-
-    def __enter__(self) -> ProgressLine:
-        return self
-
-    def __exit__(self, *exc: object) -> None:
-        self.clear()
-
-    def __call__(self, position: int, name: str, stage: str, share: float) -> None:
-        """Show: clip `position` (from 0) is at `share` (0..1) of `stage`."""
-        if not self._enabled:
-            return
-        count = f"[{position + 1}/{self._total}] " if self._total > 1 else ""
-        line = f"{count}{shown(name)[:40]}  {stage} {100 * share:3.0f} %"
-        sys.stderr.write(f"\r\x1b[K{line[:79]}")
-        sys.stderr.flush()
-        self._shown = True
-
-    def clear(self) -> None:
-        """Take the line away."""
-        if self._shown:
-            sys.stderr.write("\r\x1b[K")
-            sys.stderr.flush()
-            self._shown = False
 
 
 def quiet_transformers() -> None:

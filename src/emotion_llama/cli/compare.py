@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import argparse
 import sys
+from contextlib import ExitStack
 from pathlib import Path
 
-from emotion_llama.cli.common import begin_file, complain, shown
-from emotion_llama.cli.options import Verbs, add_verb
+from emotion_llama.cli.common import begin_file, say_where_clips_go, shown, style_of
+from emotion_llama.cli.options import Verbs, add_shared, add_verb, names_in
 from emotion_llama.errors import InputError
 
 EXAMPLES = """examples:
@@ -15,26 +16,22 @@ EXAMPLES = """examples:
   emotion-llama compare talk.mp4 --html talk.html \\
       --models rules,emotion-llama-7b/,openai:qwen2.5-vl@http://localhost:8000/v1
 
-Models are named as in 'emotion-llama eval'. The page holds frames of the clip:
-it contains images of faces: share with care."""
+Models are named as in 'emotion-llama eval'. The page contains images of faces:
+share with care."""
 MAX_FRAMES = 4
 
 
 def add_parser(verbs: Verbs) -> None:
     """Add the verb and its options."""
     parser = add_verb(
-        verbs,
-        "compare",
-        run,
-        summary="one clip, several models, their answers and reasons side by side",
-        description="Ask several models for the label of one clip and for their reasons.",
-        epilog=EXAMPLES,
-    )
+        verbs, "compare", run, "one clip, several models, their answers and reasons side by side",
+        "Ask several models for the label of one clip and for their reasons.", EXAMPLES,
+    )  # fmt: skip
     add = parser.add_argument
     add("clip", type=Path, metavar="CLIP", help="a video or sound file")
-    add("--models", required=True, metavar="A,B,C", help="names of models, separated by commas")
+    add("--models", required=True, type=names_in, metavar="A,B,C", help="the models, separated by commas")
     add("--subtitle", metavar="TEXT", help="what is said (default: a subtitle file beside the clip)")
-    add("--html", type=Path, metavar="FILE", help="write a page")
+    add_shared(parser, "html")
 
 
 def run(args: argparse.Namespace) -> int:
@@ -42,24 +39,19 @@ def run(args: argparse.Namespace) -> int:
     from emotion_llama.evaluation.models import load_model
     from emotion_llama.report.compare import compare_clip, render_comparison_text, words_of
 
-    names = [name.strip() for name in args.models.split(",") if name.strip()]
-    if not names:
+    if not args.models:
         raise InputError("--models names no model; give such as rules,emotion-llama-7b/")
-    if args.html is not None:
-        begin_file("--html", args.html)
+    begin_file("--html", args.html)
     words = words_of(args.clip, args.subtitle)
-    models = [load_model(name) for name in names]
-    for model in models:
-        if (host := getattr(model, "sends_to", None)) is not None:
-            complain(f"images, audio and transcript of the clip leave this machine: they are sent to {host}")
-    try:
+    with ExitStack() as closing:
+        models = []
+        for name in args.models:
+            models.append(load_model(name))
+            closing.callback(models[-1].close)
+            say_where_clips_go(models[-1])
         found = compare_clip(args.clip, models, words=words)
-    finally:
-        for model in models:
-            model.close()
     if args.html is None:
-        text = render_comparison_text(found, colour=sys.stdout.isatty(), encoding=sys.stdout.encoding)
-        sys.stdout.write(text)
+        sys.stdout.write(render_comparison_text(found, **style_of(sys.stdout)))
     else:
         from emotion_llama.media.probe import probe
         from emotion_llama.predictors.chat import clip_pictures

@@ -8,46 +8,36 @@ from pathlib import Path
 
 from emotion_llama.cli.options import Verbs, add_verb
 
+EXAMPLES = """examples:
+  emotion-llama convert --llama Llama-2-7b-chat-hf --eva eva_vit_g.pth \\
+      --mae mae_checkpoint-340.pth --videomae maeVideo_checkpoint-399.pth \\
+      --hubert chinese-hubert-large --weights Emoation_LLaMA.pth --out emotion-llama-7b
+  emotion-llama convert ... --base minigptv2_checkpoint.pth --dtype bfloat16 --merge --out DIR
+
+'emotion-llama doctor FILE' says what a file is and what it can do."""
+
 
 def add_parser(verbs: Verbs) -> None:
     """Add the verb and its options."""
     parser = add_verb(
-        verbs,
-        "convert",
-        run,
-        summary="turn the published weight files into one model folder",
-        description="Turn the published weight files into one folder that --model and from_pretrained\n"
+        verbs, "convert", run, "turn the published weight files into one model folder",
+        "Turn the published weight files into one folder that --model and from_pretrained\n"
         "load. Every tensor is placed or named in a list of those left behind; anything\n"
         "missing is an error. Files are read and written tensor by tensor.",
-        epilog="examples:\n"
-        "  emotion-llama convert --llama Llama-2-7b-chat-hf --eva eva_vit_g.pth \\\n"
-        "      --mae mae_checkpoint-340.pth --videomae maeVideo_checkpoint-399.pth \\\n"
-        "      --hubert chinese-hubert-large --weights Emoation_LLaMA.pth --out emotion-llama-7b\n"
-        "  emotion-llama convert ... --base minigptv2_checkpoint.pth --dtype bfloat16 --merge --out DIR\n\n"
-        "'emotion-llama doctor FILE' says what a file is and what it can do.",
-    )
+        EXAMPLES,
+    )  # fmt: skip
     files = parser.add_argument_group("files")
     for name, what in _FILES.items():
         metavar = "DIR" if name in ("llama", "hubert") else "FILE"
-        files.add_argument(f"--{name}", type=Path, required=True, metavar=metavar, help=what)
-    files.add_argument(
-        "--base", type=Path, metavar="FILE", help="minigptv2_checkpoint.pth; --weights replaces its tensors"
-    )
+        files.add_argument(f"--{name}", type=Path, required=name != "base", metavar=metavar, help=what)
     files.add_argument("--out", type=Path, required=True, metavar="DIR", help="new folder for the model")
-    parser.add_argument(
-        "--dtype",
-        choices=("stored", "float32", "float16", "bfloat16"),
-        default="stored",
-        help="type to store (default: as it came, which `export` gives back bit for bit)",
-    )
-    parser.add_argument("--merge", action="store_true", help="add LoRA into the language model; no adapter is kept")
-    parser.add_argument(
-        "--new-projections",
-        type=int,
-        metavar="SEED",
+    add = parser.add_argument
+    add("--dtype", choices=("stored", "float32", "float16", "bfloat16"), default="stored",
+        help="type to store; as it came, `export` gives it back bit for bit")  # fmt: skip
+    add("--merge", action="store_true", help="add LoRA into the language model; no adapter is kept")
+    add("--new-projections", type=int, metavar="SEED",
         help="initialise feature projections that no file has, to start a training"
-        " (--weights minigptv2_checkpoint.pth)",
-    )
+        " (--weights minigptv2_checkpoint.pth)")  # fmt: skip
     sizes = parser.add_argument_group("sizes that the files do not state (only for encoders of unpublished sizes)")
     for name, what in _SIZES.items():
         sizes.add_argument(f"--{name}", type=int, metavar="N", help=what)
@@ -61,6 +51,7 @@ _FILES = {
     "videomae": "maeVideo checkpoint 399",
     "hubert": "chinese-hubert-large",
     "weights": "the trained part, such as Emoation_LLaMA.pth",
+    "base": "minigptv2_checkpoint.pth; --weights replaces its tensors",
 }
 _SIZES = {
     "eva-heads": "attention heads of the EVA ViT",

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from emotion_llama.cli.common import complain
-from emotion_llama.cli.options import Verbs, add_verb
+from emotion_llama.cli.options import Verbs, add_shared, add_verb
 
 if TYPE_CHECKING:
     from emotion_llama.models.checkpoints.inspect import FileReport
@@ -18,19 +18,16 @@ if TYPE_CHECKING:
 def add_parser(verbs: Verbs) -> None:
     """Add the verb and its options."""
     parser = add_verb(
-        verbs,
-        "doctor",
-        run,
-        summary="what is installed, and the command that adds what is not; what a weight file is",
-        description="List what is installed, and for the rest the command that installs it.\n"
+        verbs, "doctor", run, "what is installed, and the command that adds what is not; what a weight file is",
+        "List what is installed, and for the rest the command that installs it.\n"
         "With paths: identify each weight file or folder by its tensors; list what it can be\n"
         "used for, and what is missing.",
-        epilog="examples:\n  emotion-llama doctor\n  emotion-llama doctor --json\n"
+        "examples:\n  emotion-llama doctor\n  emotion-llama doctor --json\n"
         "  emotion-llama doctor checkpoint_best.pth\n  emotion-llama doctor downloads/\n\n"
         "Exit code 1 when a required package is missing, or a file is incomplete.",
-    )
+    )  # fmt: skip
     parser.add_argument("paths", nargs="*", type=Path, metavar="PATH", help="weight file, model folder, or downloads")
-    parser.add_argument("--json", action="store_true", help="print the findings as JSON")
+    add_shared(parser, "json")
     parser.add_argument("--hashes", action="store_true", help="compare a converted folder's files with their SHA-256")
 
 

@@ -4,31 +4,21 @@ from __future__ import annotations
 
 import argparse
 import sys
+from contextlib import ExitStack
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from emotion_llama.cli.common import ProgressLine, complain, input_paths
-from emotion_llama.cli.options import (
-    Verbs,
-    add_clips,
-    add_converted_model,
-    add_faces,
-    add_quiet,
-    add_resume,
-    add_verb,
-    positive_number,
-    whole_number,
-)
+from emotion_llama.cli.common import complain, input_paths
+from emotion_llama.cli.options import Verbs, add_shared, add_verb, positive_number, whole_number
+from emotion_llama.cli.progress import run_clips
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from emotion_llama.analysis.batch import Outcome
-    from emotion_llama.analysis.features import NamedClip, Sink
+    from emotion_llama.analysis.features import Sink
     from emotion_llama.analysis.inputs import CropOptions
     from emotion_llama.face.backends import MeshBackend
     from emotion_llama.models.features.extractor import FeatureExtractor
-    from emotion_llama.models.features.published_folders import PublishedFolders
 
 EXAMPLES = """examples:
   emotion-llama features videos/ --out features/ --model emotion-llama-7b/
@@ -47,57 +37,33 @@ or sound gets no file of that kind, never zeros. One DIR holds one recipe."""
 def add_parser(verbs: Verbs) -> None:
     """Add the verb and its options."""
     parser = add_verb(
-        verbs,
-        "features",
-        run,
-        summary="the encoders' features of clips, for training and research",
-        description="Make face, temporal and audio features of clips from raw video, the way the\n"
-        "published ones were made.",
-        epilog=EXAMPLES,
-    )
+        verbs, "features", run, "the encoders' features of clips, for training and research",
+        "Make face, temporal and audio features of clips from raw video, the way the\npublished ones were made.",
+        EXAMPLES,
+    )  # fmt: skip
     add = parser.add_argument
-    add_clips(parser)
-    add("--out", metavar="DIR", type=Path, required=True, help="folder for the features")
-    add_converted_model(parser, "a converted model; only its encoders are loaded")
-    add("--format", choices=("folders", "store", "both"), default="both", help="what to write (default: %(default)s)")
-    add(
-        "--layout",
-        choices=("MER2023", "MER2024"),
-        default="MER2023",
-        help="names of the folders (default: %(default)s)",
-    )
-    add(
-        "--frame",
-        choices=("first", "middle", "peak"),
-        help="frame for the global encoder (default: the one the model was trained with)",
-    )
+    add_shared(parser, "clips")
+    add_shared(parser, "out", help="folder for the features")
+    add_shared(parser, "converted", help="a converted model; only its encoders are loaded")
+    add("--format", choices=("folders", "store", "both"), default="both", help="what to write")
+    add("--layout", choices=("MER2023", "MER2024"), default="MER2023", help="names of the folders")
+    add("--frame", choices=("first", "middle", "peak"),
+        help="frame for the global encoder (default: the one the model was trained with)")  # fmt: skip
     add("--audio-recipe", metavar="NAME", help="hubert-last-whole or hubert-sum4-chunks10 (default: the model's)")
     add("--published", metavar="DIR", type=Path, help="take what is in these published folders; compute only the rest")
-    add_resume(parser, "skip clips whose features exist")
-    add(
-        "--batch-size",
-        type=whole_number(1),
-        default=32,
-        metavar="N",
-        help="face crops at a time (default: %(default)s)",
-    )
-    add("--device", default="cpu", help="where the encoders run: cpu, cuda, cuda:1 ... (default: %(default)s)")
-    add(
-        "--max-fps",
-        type=positive_number("frames per second"),
-        default=float("inf"),
-        metavar="FPS",
-        help="use fewer frames (default: all)",
-    )
-    add_faces(parser)
-    add_quiet(parser)
+    add_shared(parser, "resume", help="skip clips whose features exist")
+    add("--batch-size", type=whole_number(1), default=32, metavar="N", help="face crops at a time")
+    add_shared(parser, "device", default="cpu", help="where the encoders run: cpu, cuda, cuda:1 ...")
+    add("--max-fps", type=positive_number("frames per second"), metavar="FPS", help="use fewer frames (default: all)")
+    add_shared(parser, "faces", "quiet")
 
 
 def run(args: argparse.Namespace) -> int:
     """Make the features of all inputs; 0 when every one was done, else 1."""
     from emotion_llama.analysis.batch import collect_jobs
-    from emotion_llama.analysis.features import name_clips
+    from emotion_llama.analysis.features import extract_clips, name_clips
     from emotion_llama.analysis.inputs import CropOptions
+    from emotion_llama.face.backends import load_backend
     from emotion_llama.models.features.extractor import FeatureExtractor, TorchEncoders
     from emotion_llama.models.features.published_folders import PublishedFolders
     from emotion_llama.models.inputs import sound_recipe
@@ -106,62 +72,25 @@ def run(args: argparse.Namespace) -> int:
     encoders = TorchEncoders.load(args.model, device=args.device)
     sound = sound_recipe(args.audio_recipe or encoders.audio_recipe)
     extractor = FeatureExtractor(encoders, sound=sound, batch_size=args.batch_size)
-    options = CropOptions(args.frame or encoders.frame_policy, args.max_fps)
+    options = CropOptions(args.frame or encoders.frame_policy, args.max_fps or float("inf"))
     published = None if args.published is None else PublishedFolders(args.published, size=encoders.feature_sizes)
-    sinks = _sinks(args, extractor, options, encoders.fingerprint())
-    try:
-        return _run_clips(clips, extractor, options, sinks, published, args)
-    finally:
+    with ExitStack() as closing:
+        sinks = _sinks(args, extractor, options, encoders.fingerprint())
         for sink in sinks:
-            sink.close()
+            closing.callback(sink.close)
 
+        @cache
+        def backend() -> MeshBackend:  # the first video starts it
+            return closing.enter_context(load_backend(args.faces))
 
-def _run_clips(
-    clips: list[NamedClip],
-    extractor: FeatureExtractor,
-    options: CropOptions,
-    sinks: list[Sink],
-    published: PublishedFolders | None,
-    args: argparse.Namespace,
-) -> int:
-    from emotion_llama.analysis.batch import Tally
-    from emotion_llama.analysis.features import extract_clips
-    from emotion_llama.face.backends import load_backend
-
-    tally = Tally()
-    with (
-        _Backend(lambda: load_backend(args.faces)) as backend,
-        ProgressLine(len(clips), enabled=not args.quiet) as progress,
-    ):
-        outcomes = extract_clips(
-            clips, extractor, backend, options, sinks, published=published, resume=args.resume, progress=progress
+        return run_clips(
+            len(clips),
+            lambda progress: extract_clips(
+                clips, extractor, backend, options, sinks, published=published, resume=args.resume, progress=progress
+            ),
+            lambda outcome: _report(outcome, quiet=args.quiet),
+            quiet=args.quiet,
         )
-        for outcome in outcomes:
-            tally.add(outcome)
-            progress.clear()
-            _report(outcome, args.quiet)
-    if not args.quiet:
-        sys.stderr.write(tally.text() + "\n")
-    return 1 if tally.failed else 0
-
-
-class _Backend:
-    """The face backend, started by the first call, stopped at the end."""
-
-    def __init__(self, load: Callable[[], MeshBackend]) -> None:
-        self._load = load
-        self._started: MeshBackend | None = None
-
-    def __call__(self) -> MeshBackend:
-        self._started = self._started or self._load()
-        return self._started
-
-    def __enter__(self) -> _Backend:
-        return self
-
-    def __exit__(self, *exc: object) -> None:
-        if self._started is not None:
-            self._started.close()
 
 
 def _sinks(args: argparse.Namespace, extractor: FeatureExtractor, options: CropOptions, sha256: str) -> list[Sink]:
@@ -171,8 +100,8 @@ def _sinks(args: argparse.Namespace, extractor: FeatureExtractor, options: CropO
     from emotion_llama.models.features.published_folders import FolderWriter
 
     about = {"model": str(args.model), "device": args.device, "versions": installed_versions()}
-    taken = None if args.published is None else str(args.published)
-    recipe = {**run_recipe(extractor, options, sha256, about), "face_backend": args.faces, "published": taken}
+    published = None if args.published is None else str(args.published)
+    recipe = {**run_recipe(extractor, options, sha256, about), "face_backend": args.faces, "published": published}
     sinks: list[Sink] = []
     if args.format in ("folders", "both"):
         sinks.append(FolderWriter(args.out, recipe, layout=args.layout))
@@ -181,9 +110,7 @@ def _sinks(args: argparse.Namespace, extractor: FeatureExtractor, options: CropO
     return sinks
 
 
-def _report(outcome: Outcome, quiet: bool) -> None:
-    if outcome.error is not None:
-        complain(outcome.error)
+def _report(outcome: Outcome, *, quiet: bool) -> None:
     for warning in outcome.warnings:
         complain(f"{outcome.path}: {warning}")
     if quiet or outcome.error is not None:

@@ -3,12 +3,59 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any, Protocol, TypeAlias
+
+from emotion_llama.errors import InputError
+from emotion_llama.labels import LABEL_SPACES
+from emotion_llama.prompts.layouts import LAYOUTS
 
 Verbs: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"
 Run: TypeAlias = Callable[[argparse.Namespace], int]
+
+# Name -> how an option is written, and its arguments for argparse; a verb may change these (`add_shared`).
+SHARED: Mapping[str, tuple[tuple[str, ...], Mapping[str, Any]]] = {
+    "clips": (
+        ("inputs",),
+        {"nargs": "+", "metavar": "CLIP", "help": "video or audio files, folders, or - for a list of paths on stdin"},
+    ),
+    "build": (("folder",), {"type": Path, "metavar": "BUILD", "help": "folder of a build"}),
+    "converted": (
+        ("--model",), {"required": True, "type": Path, "metavar": "MODELDIR", "help": "a converted model"},
+    ),
+    "faces": (("--faces",), {"default": "onnx_mesh", "metavar": "BACKEND", "help": "face mesh backend"}),
+    "device": (
+        ("--device",),
+        {"metavar": "DEVICE", "help": "where models run: cpu, cuda, cuda:1 (default: a GPU if there is one)"},
+    ),
+    "labels": (("--labels",), {"choices": tuple(LABEL_SPACES)}),
+    "layout": (("--layout",), {"choices": tuple(LAYOUTS)}),
+    "language": (("--language",), {"choices": ("en", "zh")}),
+    "out": (("--out",), {"required": True, "type": Path, "metavar": "DIR"}),
+    "html": (("--html",), {"type": Path, "metavar": "FILE", "help": "write a page"}),
+    "json": (("--json",), {"action": "store_true", "help": "print the result as JSON"}),
+    "resume": (("--resume",), {"action": "store_true"}),
+    "resamples": (
+        ("--resamples",), {"metavar": "N", "type": int, "default": 2000, "help": "of the bootstrap; 0 for none"},
+    ),
+    "quiet": (("--quiet", "-q"), {"action": "store_true", "help": "no progress and no lines about finished clips"}),
+}  # fmt: skip
+
+
+class VerbModule(Protocol):
+    """A module of the command line."""
+
+    def add_parser(self, verbs: Verbs) -> None:
+        """Add its verb, or verbs."""
+
+
+class HelpFormatter(argparse.ArgumentDefaultsHelpFormatter, argparse.RawDescriptionHelpFormatter):
+    """Leaves descriptions as they are written; names the default of each option that has one to name."""
+
+    def _get_help_string(self, action: argparse.Action) -> str | None:
+        nothing = action.default is None or isinstance(action.default, (bool, list))
+        return action.help if nothing else super()._get_help_string(action)
 
 
 class AnyOrder(argparse.ArgumentParser):
@@ -29,48 +76,29 @@ class AnyOrder(argparse.ArgumentParser):
         return known, [text for text in extras if text not in positional]
 
 
-def add_verb(
-    verbs: Verbs, name: str, run: Run, *, summary: str, description: str, epilog: str | None = None
-) -> argparse.ArgumentParser:
+def add_verb(verbs: Verbs, name: str, run: Run, summary: str, description: str, epilog: str) -> argparse.ArgumentParser:
     """Add a verb that calls `run`: `summary` is its line in the list of verbs, `epilog` has its examples."""
-    parser = verbs.add_parser(
-        name, help=summary, description=description, epilog=epilog, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = verbs.add_parser(name, help=summary, description=description, epilog=epilog, formatter_class=HelpFormatter)
     parser.set_defaults(run=run)
     return parser
 
 
-def add_clips(parser: argparse.ArgumentParser) -> None:
-    """The clips: `inputs`; see `common.input_paths`."""
-    text = "video or audio files, folders, or - for a list of paths on stdin"
-    parser.add_argument("inputs", nargs="+", metavar="CLIP", help=text)
+def add_verbs(
+    verbs: Verbs, name: str, modules: Iterable[VerbModule], summary: str, description: str, epilog: str
+) -> Verbs:
+    """Add a verb that has verbs of its own, those of `modules`."""
+    parser = verbs.add_parser(name, help=summary, description=description, epilog=epilog, formatter_class=HelpFormatter)
+    below = parser.add_subparsers(title="verbs", metavar="VERB", required=True, parser_class=AnyOrder)
+    for module in modules:
+        module.add_parser(below)
+    return below
 
 
-def add_converted_model(parser: argparse.ArgumentParser, text: str = "a converted model") -> None:
-    """`--model`, the folder of `convert`."""
-    parser.add_argument("--model", required=True, type=Path, metavar="MODELDIR", help=text)
-
-
-def add_faces(parser: argparse.ArgumentParser) -> None:
-    """`--faces`."""
-    text = "face mesh backend (default: %(default)s)"
-    parser.add_argument("--faces", default="onnx_mesh", metavar="BACKEND", help=text)
-
-
-def add_device(parser: argparse.ArgumentParser) -> None:
-    """`--device`; None takes a GPU where there is one."""
-    text = "where the model runs: cpu, cuda, cuda:1 (default: a GPU if there is one)"
-    parser.add_argument("--device", metavar="DEVICE", help=text)
-
-
-def add_resume(parser: argparse.ArgumentParser, text: str) -> None:
-    """`--resume`."""
-    parser.add_argument("--resume", action="store_true", help=text)
-
-
-def add_quiet(parser: argparse.ArgumentParser, text: str = "no progress and no lines about finished clips") -> None:
-    """`--quiet`, `-q`."""
-    parser.add_argument("--quiet", "-q", action="store_true", help=text)
+def add_shared(parser: argparse.ArgumentParser, *names: str, **changes: object) -> None:
+    """Add options of `SHARED`, with what is different for this verb, such as `help`."""
+    for name in names:
+        flags, about = SHARED[name]
+        parser.add_argument(*flags, **{**about, **changes})
 
 
 def whole_number(minimum: int, what: str = "a number") -> Callable[[str], int]:
@@ -97,3 +125,29 @@ def positive_number(what: str) -> Callable[[str], float]:
         return number
 
     return convert
+
+
+def names_in(text: str) -> list[str]:
+    """A kind of value: names separated by commas."""
+    return [name.strip() for name in text.split(",") if name.strip()]
+
+
+def key_values(option: str, given: Sequence[str]) -> dict[str, Any]:
+    """KEY=VALUE pairs as a dict; values are read as YAML: numbers, true, [text, image], null, else text.
+
+    Raises:
+        InputError: one is no such pair, a key is there twice, or a value is no YAML.
+    """
+    import yaml
+
+    found: dict[str, Any] = {}
+    for text in given:
+        key, separator, value = text.partition("=")
+        if not separator or not key or key in found:
+            what = "is there twice" if key in found else "is no KEY=VALUE"
+            raise InputError(f"{option} {text!r} {what}; give such as {option} dtype=float32")
+        try:
+            found[key] = yaml.safe_load(value) if value else ""
+        except yaml.YAMLError as error:
+            raise InputError(f"{option} {key}: {value!r} cannot be read ({str(error).splitlines()[0]})") from error
+    return found

@@ -5,11 +5,11 @@ from __future__ import annotations
 import argparse
 import os
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from emotion_llama.cli.analyze import LABEL_SPACES, LAYOUTS
-from emotion_llama.cli.options import Verbs, add_verb
+from emotion_llama.cli.options import Verbs, add_shared, add_verb
 from emotion_llama.errors import InputError, MissingDependency
 from emotion_llama.predictors import PREDICTORS, default_model
 
@@ -28,151 +28,78 @@ then every caller needs an API key. Clips are deleted at once, files within the
 hour, and nothing is sent anywhere. Do not base decisions about people on it."""
 
 
+# Option, setting, default, what it is called, and what it is for.
+_NUMBERS: Mapping[str, tuple[tuple[str, str, float | None, str, str], ...]] = {
+    "models": (
+        ("--max-batch", "max_batch", 8, "N", "requests that a model answers together"),
+        ("--max-wait-ms", "max_wait_ms", 10.0, "MS", "how long a request waits for others"),
+        ("--cache-clips", "cache_clips", 256, "N", "clips whose features are kept for questions"),
+        ("--workers", "workers", None, "N", "processes that measure clips (default: one a core, one spared, up to 4)"),
+    ),
+    "limits": (
+        ("--max-upload-mib", "max_upload_mib", 200.0, "MIB", "largest file"),
+        ("--max-seconds", "max_duration_seconds", 600.0, "SECONDS", "longest recording at once"),
+        ("--max-job-seconds", "max_job_seconds", 7200.0, "SECONDS", "longest recording as a job"),
+        ("--max-pixels", "max_pixels", 3840 * 2160, "N", "largest frame, width times height"),
+        ("--max-queue", "max_queue", 64, "N", "requests that wait; more are refused with 429"),
+        ("--rate", "rate_per_minute", None, "N", "requests a minute of one key, or address (default: no limit)"),
+        ("--grace", "grace_seconds", 20.0, "SECONDS", "for running work when the server is to stop"),
+    ),
+    "keeping": (
+        ("--file-minutes", "file_minutes", 60.0, "MINUTES", "how long a file may be asked about"),
+        ("--job-days", "job_days", 7.0, "DAYS", "how long results of jobs are kept"),
+    ),
+}  # fmt: skip
+# Settings that take an option as it is given.
+_SETTINGS = (
+    "device", "labels", "layout", "host", "port", "keep_uploads", "examples_dir", "review_dir",
+    *(setting for group in _NUMBERS.values() for _, setting, *_ in group if setting != "max_upload_mib"),
+)  # fmt: skip
+
+
 def add_parser(verbs: Verbs) -> None:
     """Add the verb and its options."""
     parser = add_verb(
-        verbs,
-        "serve",
-        run,
-        summary="a page in the browser, and an API",
-        description="Serve a page for people and an API for programs: analysis, chat in\nOpenAI's form, and "
+        verbs, "serve", run, "a page in the browser, and an API",
+        "Serve a page for people and an API for programs: analysis, chat in\nOpenAI's form, and "
         "jobs for long recordings.",
-        epilog=EXAMPLES,
-    )
-    _add_model_options(parser)
-    _add_address_options(parser)
-    _add_limit_options(parser)
-    _add_keeping_options(parser)
-
-
-def _add_model_options(parser: argparse.ArgumentParser) -> None:
+        EXAMPLES,
+    )  # fmt: skip
     add = parser.add_argument
-    add(
-        "--model",
-        action="append",
-        metavar="[NAME=]MODEL",
+    add("--model", action="append", metavar="[NAME=]MODEL",
         help=f"{', '.join(PREDICTORS)}, or the folder of a model; may be repeated, the first is the default "
-        f"(default: {', '.join(default_models())})",
-    )
-    add("--device", metavar="DEVICE", help="where models run: cpu, cuda, cuda:1 (default: a GPU if there is one)")
-    add("--labels", choices=LABEL_SPACES, help="labels that models choose from (default: as they were trained)")
-    add("--layout", choices=LAYOUTS, help="prompt layout of models (default: as they were trained)")
-    add("--max-batch", type=int, default=8, metavar="N", help="requests that a model answers together (%(default)s)")
-    add(
-        "--max-wait-ms",
-        type=float,
-        default=10.0,
-        metavar="MS",
-        help="how long a request waits for others (%(default)g)",
-    )
-    add(
-        "--cache-clips",
-        type=int,
-        default=256,
-        metavar="N",
-        help="clips whose features are kept for questions (%(default)s)",
-    )
-    add(
-        "--workers",
-        type=int,
-        metavar="N",
-        help="processes that measure clips (default: a core each, one spared, at most 4)",
-    )
-
-
-def _add_address_options(parser: argparse.ArgumentParser) -> None:
-    add = parser.add_argument
-    add(
-        "--host",
-        default="127.0.0.1",
-        metavar="ADDRESS",
-        help="where to listen (default: %(default)s, this machine alone)",
-    )
-    add("--port", type=int, default=8000, metavar="PORT", help="0 takes a free one (default: %(default)s)")
-    add(
-        "--allow-host",
-        action="append",
-        default=[],
-        metavar="NAME",
-        help="a name that clients call the server by, behind a proxy; may be repeated",
-    )
-    add(
-        "--allow-origin",
-        action="append",
-        default=[],
-        metavar="ORIGIN",
-        help="https://... whose pages may call the API; may be repeated",
-    )
-    add(
-        "--api-key-file",
-        type=Path,
-        metavar="FILE",
-        help="API keys, one a line (also: EMOTION_LLAMA_API_KEYS, by commas)",
-    )
+        f"(default: {', '.join(default_models())})")  # fmt: skip
+    add_shared(parser, "device")
+    add_shared(parser, "labels", help="labels that models choose from (default: as they were trained)")
+    add_shared(parser, "layout", help="prompt layout of models (default: as they were trained)")
+    _add_numbers(parser, "models")
+    add("--host", default="127.0.0.1", metavar="ADDRESS", help="where to listen; the default is this machine alone")
+    add("--port", type=int, default=8000, metavar="PORT", help="0 takes a free one")
+    add("--allow-host", action="append", default=[], metavar="NAME",
+        help="a name that clients call the server by, behind a proxy; may be repeated")  # fmt: skip
+    add("--allow-origin", action="append", default=[], metavar="ORIGIN",
+        help="https://... whose pages may call the API; may be repeated")  # fmt: skip
+    add("--api-key-file", type=Path, metavar="FILE",
+        help="API keys, one a line (also: EMOTION_LLAMA_API_KEYS, by commas)")  # fmt: skip
     add("--open", action="store_true", help="open the page in the browser")
-
-
-def _add_limit_options(parser: argparse.ArgumentParser) -> None:
-    add = parser.add_argument
-    add("--max-upload-mib", type=float, default=200.0, metavar="MIB", help="largest file (default: %(default)g)")
-    add(
-        "--max-seconds",
-        type=float,
-        default=600.0,
-        metavar="SECONDS",
-        help="longest recording at once (default: %(default)g)",
-    )
-    add(
-        "--max-job-seconds",
-        type=float,
-        default=7200.0,
-        metavar="SECONDS",
-        help="longest recording as a job (default: %(default)g)",
-    )
-    add(
-        "--max-pixels",
-        type=int,
-        default=3840 * 2160,
-        metavar="N",
-        help="largest frame, width times height (default: %(default)s)",
-    )
-    add(
-        "--max-queue",
-        type=int,
-        default=64,
-        metavar="N",
-        help="requests that wait; more are refused with 429 (default: %(default)s)",
-    )
-    add("--rate", type=int, metavar="N", help="requests a minute of one key, or address (default: no limit)")
-    add(
-        "--grace",
-        type=float,
-        default=20.0,
-        metavar="SECONDS",
-        help="for running work when the server is to stop (default: %(default)g)",
-    )
-
-
-def _add_keeping_options(parser: argparse.ArgumentParser) -> None:
-    add = parser.add_argument
+    _add_numbers(parser, "limits")
     add("--data", type=Path, metavar="DIR", help="where jobs and files are kept (default: a temporary folder)")
     add("--keep-uploads", action="store_true", help="keep files until they are deleted by their owner")
+    _add_numbers(parser, "keeping")
     add(
-        "--file-minutes",
-        type=float,
-        default=60.0,
-        metavar="MINUTES",
-        help="how long a file may be asked about (default: %(default)g)",
+        "--examples",
+        type=Path,
+        metavar="DIR",
+        dest="examples_dir",
+        help="clips that the page offers in place of its own",
     )
-    add(
-        "--job-days",
-        type=float,
-        default=7.0,
-        metavar="DAYS",
-        help="how long results of jobs are kept (default: %(default)g)",
-    )
-    add("--examples", type=Path, metavar="DIR", help="clips that the page offers in place of its own")
-    add("--review", type=Path, metavar="DIR", help="a MERR build to be reviewed in the browser")
+    add("--review", type=Path, metavar="DIR", dest="review_dir", help="a MERR build to be reviewed in the browser")
+
+
+def _add_numbers(parser: argparse.ArgumentParser, group: str) -> None:
+    for option, setting, default, metavar, text in _NUMBERS[group]:
+        kind = float if isinstance(default, float) else int
+        parser.add_argument(option, dest=setting, type=kind, default=default, metavar=metavar, help=text)
 
 
 def run(args: argparse.Namespace) -> int:
@@ -197,34 +124,16 @@ def settings_of(args: argparse.Namespace) -> ServeSettings:
     from emotion_llama.serve.auth import read_keys
     from emotion_llama.serve.settings import MIB, ServeSettings, default_workers
 
+    given = {setting: getattr(args, setting) for setting in _SETTINGS}
     try:
         return ServeSettings(
+            **{**given, "workers": default_workers() if args.workers is None else args.workers},
             models=named_models(args.model or default_models()),
-            device=args.device,
-            labels=args.labels,
-            layout=args.layout,
-            host=args.host,
-            port=args.port,
             allowed_hosts=tuple(args.allow_host),
             cors_origins=tuple(args.allow_origin),
             api_keys=read_keys(args.api_key_file, os.environ.get("EMOTION_LLAMA_API_KEYS")),
-            workers=default_workers() if args.workers is None else args.workers,
             max_upload_bytes=round(args.max_upload_mib * MIB),
-            max_duration_seconds=args.max_seconds,
-            max_job_seconds=args.max_job_seconds,
-            max_pixels=args.max_pixels,
-            max_queue=args.max_queue,
-            rate_per_minute=args.rate,
-            max_batch=args.max_batch,
-            max_wait_ms=args.max_wait_ms,
-            cache_clips=args.cache_clips,
             data_dir=None if args.data is None else args.data.expanduser(),
-            keep_uploads=args.keep_uploads,
-            file_minutes=args.file_minutes,
-            job_days=args.job_days,
-            examples_dir=args.examples,
-            review_dir=args.review,
-            grace_seconds=args.grace,
         )
     except ValidationError as error:
         problems = [

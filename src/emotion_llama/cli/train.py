@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 from emotion_llama.cli.common import complain, quiet_transformers, shown
-from emotion_llama.cli.options import Verbs, add_quiet, add_resume, add_verb
+from emotion_llama.cli.options import Verbs, add_shared, add_verb
 
 EXAMPLES = """examples:
   emotion-llama features videos/ --model start/ --out features/
@@ -24,19 +24,14 @@ docs/train.md explains recipes, memory and several machines."""
 def add_parser(verbs: Verbs) -> None:
     """Add the verb and its options."""
     parser = add_verb(
-        verbs,
-        "train",
-        run,
-        summary="train a model by a recipe",
-        description="Train a model by a recipe. DIR gets checkpoints/, model/ (the best, whole) and run_card.json.",
-        epilog=EXAMPLES,
-    )
-    add = parser.add_argument
-    add("recipe", type=Path, metavar="RECIPE", help="a YAML file; its paths start from its own folder")
-    add("overrides", nargs="*", metavar="KEY=VALUE", help="single choices, such as run.seed=7")
-    add("--out", required=True, type=Path, metavar="DIR", help="folder of the run")
-    add_resume(parser, "continue from the last checkpoint in DIR")
-    add_quiet(parser, "print the result only")
+        verbs, "train", run, "train a model by a recipe",
+        "Train a model by a recipe. DIR gets checkpoints/, model/ (the best, whole) and run_card.json.", EXAMPLES,
+    )  # fmt: skip
+    parser.add_argument("recipe", type=Path, metavar="RECIPE", help="a YAML file; its paths start from its own folder")
+    parser.add_argument("overrides", nargs="*", metavar="KEY=VALUE", help="single choices, such as run.seed=7")
+    add_shared(parser, "out", help="folder of the run")
+    add_shared(parser, "resume", help="continue from the last checkpoint in DIR")
+    add_shared(parser, "quiet", help="print the result only")
 
 
 def run(args: argparse.Namespace) -> int:

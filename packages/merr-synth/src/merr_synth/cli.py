@@ -9,7 +9,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from emotion_llama.cli.common import ProgressLine, complain
+from emotion_llama.cli.common import complain
+from emotion_llama.cli.progress import ProgressLine
 from emotion_llama.errors import EmotionLlamaError
 
 if TYPE_CHECKING:

@@ -9,9 +9,9 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from emotion_llama.cli.common import complain, quiet_transformers, shown
-from emotion_llama.cli.eval.common import key_values, positive
-from emotion_llama.cli.options import Verbs, add_quiet, add_resume, add_verb
+from emotion_llama.cli.common import complain, quiet_transformers, say_where_clips_go, shown, style_of
+from emotion_llama.cli.options import Verbs, add_shared, add_verb, key_values, names_in, whole_number
+from emotion_llama.cli.progress import StatusLine
 from emotion_llama.errors import InputError
 
 if TYPE_CHECKING:
@@ -41,46 +41,35 @@ is kept in DIR as it comes: a killed run goes on with --resume. Clips are sent
 to a server only where MODEL or the judge names one. docs/evaluate.md explains
 benchmarks, files, parsers, options and judges."""
 
+_SETTINGS = {
+    "--set": "benchmark, such as folds=[1]",
+    "--option": "model, such as dtype=float32",
+    "--judge-option": "judge, such as votes=3 or scale=0-10",
+}
+
 
 def add_parser(verbs: Verbs) -> None:
     """Add the sub-verb and its options."""
     parser = add_verb(
-        verbs,
-        "run",
-        run,
-        summary="a model on a benchmark ('run' may be left out)",
-        description="Ask a model about every case of a benchmark, score what it answers by every parser\n"
+        verbs, "run", run, "a model on a benchmark ('run' may be left out)",
+        "Ask a model about every case of a benchmark, score what it answers by every parser\n"
         "that applies, and print the figures with their intervals and all failures counted.",
-        epilog=EXAMPLES,
-    )
+        EXAMPLES,
+    )  # fmt: skip
     add = parser.add_argument
     add("benchmark", metavar="BENCHMARK", help="a name that 'eval ls' prints")
     add("--data", metavar="DIR", type=Path, required=True, help="its files, as their owners distribute them")
-    add("--model", metavar="MODEL", required=True, help="the model")
-    add("--layout", metavar="NAMES", help="prompt layouts of our model, each a run: train,released")
-    add("--parser", metavar="NAMES", help="upstream,tolerant,likelihood (default: all that apply)")
-    add("--limit", metavar="N", type=positive, help="take the first N cases only")
-    add("--out", metavar="DIR", type=Path, help="folder of the run (default: nothing is kept)")
-    add_resume(parser, "go on with the run in DIR")
-    add("--set", metavar="KEY=VALUE", action="append", default=[], help="an option of the benchmark, such as folds=[1]")
-    add(
-        "--option",
-        metavar="KEY=VALUE",
-        action="append",
-        default=[],
-        help="an option of the model, such as dtype=float32",
-    )
+    add("--model", metavar="MODEL", required=True, help="the model that is evaluated")
+    add("--layout", metavar="NAMES", type=names_in, help="prompt layouts of our model, each a run: train,released")
+    add("--parser", metavar="NAMES", type=names_in, help="upstream,tolerant,likelihood (default: all that apply)")
+    add("--limit", metavar="N", type=whole_number(1), help="take the first N cases only")
+    add_shared(parser, "out", required=False, help="folder of the run (default: nothing is kept)")
+    add_shared(parser, "resume", help="go on with the run in DIR")
+    for option, of_what in _SETTINGS.items():
+        add(option, metavar="KEY=VALUE", action="append", default=[], help=f"an option of the {of_what}")
     add("--judge", metavar="MODEL", help="openai:MODEL@URL or transformers:FOLDER, where the metric needs one")
-    add("--judge-option", metavar="KEY=VALUE", action="append", default=[],
-        help="an option of the judge, such as votes=3 or scale=0-10")  # fmt: skip
-    add(
-        "--resamples",
-        metavar="N",
-        type=int,
-        default=2000,
-        help="of the bootstrap intervals; 0 for none (default: 2000)",
-    )
-    add_quiet(parser, "no progress and no report")
+    add_shared(parser, "resamples")
+    add_shared(parser, "quiet", help="no progress and no report")
 
 
 def run(args: argparse.Namespace) -> int:
@@ -93,7 +82,7 @@ def run(args: argparse.Namespace) -> int:
     problems = benchmark.check()
     if not args.quiet and shard.is_first:
         _say_of_files(problems)
-    layouts = [None] if args.layout is None else [name.strip() for name in args.layout.split(",") if name.strip()]
+    layouts = [None] if args.layout is None else args.layout
     folders = _folders(args.out, layouts)
     finished: list[EvalRun] = []
     for layout, folder in zip(layouts, folders):
@@ -120,16 +109,20 @@ def _one(
     from emotion_llama.evaluation.run import evaluate
 
     model = _model(args, layout, shard)
-    parsers = None if args.parser is None else [name.strip() for name in args.parser.split(",") if name.strip()]
-    line = _Line(model.name, enabled=not args.quiet and sys.stderr.isatty() and shard.is_first)
+    line = StatusLine(enabled=not args.quiet and shard.is_first)
+
+    def progress(done: int, total: int) -> None:
+        line.draw(f"{shown(model.name)[:40]}: {done} of {total} cases")
+
     try:
         with ExitStack() as open_things:
             open_things.callback(model.close)
-            open_things.callback(line.clear)
+            open_things.enter_context(line)
             judge = _judge(args, folder, open_things) if shard.is_first else None
             found = evaluate(
-                benchmark, model, out=folder, limit=args.limit, resume=args.resume, parsers=parsers,
-                num_resamples=max(0, args.resamples), judge=judge, shard=shard, progress=line, file_problems=problems,
+                benchmark, model, out=folder, limit=args.limit, resume=args.resume, parsers=args.parser,
+                num_resamples=max(0, args.resamples), judge=judge, shard=shard, progress=progress,
+                file_problems=problems,
             )  # fmt: skip
     except KeyboardInterrupt:
         if folder is not None:
@@ -155,8 +148,8 @@ def _model(args: argparse.Namespace, layout: str | None, shard: Shard) -> Model:
             # Encoders run once for all layouts and for every resumed run; each process has a store of its own.
             options.setdefault("keep", args.out / f"features.{shard.rank}")
     model = load_model(args.model, **options)
-    if model.sends_to is not None and shard.is_first:
-        complain(f"images, audio and transcripts of the clips leave this machine: they are sent to {model.sends_to}")
+    if shard.is_first:
+        say_where_clips_go(model)
     return model
 
 
@@ -190,25 +183,4 @@ def _report(finished: list[EvalRun]) -> None:
     from emotion_llama.evaluation.report import report_of
     from emotion_llama.report.evaluation_text import render_report_text
 
-    text = render_report_text(report_of(finished), colour=sys.stdout.isatty(), encoding=sys.stdout.encoding)
-    sys.stdout.write(text)
-
-
-class _Line:
-    """One line on stderr that says how many cases are answered."""
-
-    def __init__(self, name: str, *, enabled: bool) -> None:
-        self._name, self._enabled, self._shown = name, enabled, False
-
-    def __call__(self, done: int, total: int) -> None:
-        if self._enabled:
-            sys.stderr.write(f"\r\x1b[K{shown(self._name)[:40]}: {done} of {total} cases")
-            sys.stderr.flush()
-            self._shown = True
-
-    def clear(self) -> None:
-        """Take the line away."""
-        if self._shown:
-            sys.stderr.write("\r\x1b[K")
-            sys.stderr.flush()
-            self._shown = False
+    sys.stdout.write(render_report_text(report_of(finished), **style_of(sys.stdout)))

@@ -11,15 +11,15 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from emotion_llama.cli.common import complain, input_paths, is_coloured, shown
-from emotion_llama.cli.options import Verbs, add_quiet, add_verb, positive_number, whole_number
+from emotion_llama.cli.common import complain, input_paths, shown, style_of
+from emotion_llama.cli.merr.status import tally_text
+from emotion_llama.cli.options import Verbs, add_shared, add_verb, positive_number, whole_number
+from emotion_llama.cli.progress import BuildLine
 from emotion_llama.errors import InputError
 
 if TYPE_CHECKING:
     from emotion_llama.merr.recipe import Recipe
-    from emotion_llama.merr.status import BuildTally
 
-ENGINES = ("local", "ray")
 OVERRIDE = re.compile(r"[a-z_]+(\.[A-Za-z0-9_-]+)*=.*", re.DOTALL)
 EXAMPLES = """examples:
   emotion-llama merr build videos/ --out merr/
@@ -32,41 +32,32 @@ Stop it whenever you like (Ctrl-C, or worse) and run the same command again: wha
 is done is not done twice. A changed recipe does again what depends on the change.
 Without --recipe a build that is there keeps its own (merr/recipe.yaml). Clips
 whose files are no longer among the inputs are set aside, not deleted."""
-
-
-_MOST_EXAMPLES = 3  # failures that are told in full
+MAX_EXAMPLES = 3  # failures that are written out in full
 
 
 def add_parser(verbs: Verbs) -> None:
     """Add the sub-verb and its options."""
     parser = add_verb(
-        verbs,
-        "build",
-        run,
-        summary="make a data set of clips, or go on with it",
-        description="Make a MERR data set of clips: evidence, label, descriptions, splits.",
-        epilog=EXAMPLES,
-    )
-    add = parser.add_argument
-    add(
-        "inputs", nargs="+", metavar="INPUT",
-        help="media files, folders, manifests (.csv, .jsonl), - for a list of paths on stdin; and choices of the "
-        "recipe as PART.KEY=VALUE",
+        verbs, "build", run, "make a data set of clips, or go on with it",
+        "Make a MERR data set of clips: evidence, label, descriptions, splits.", EXAMPLES,
     )  # fmt: skip
-    add("--out", metavar="DIR", type=Path, required=True, help="folder of the build")
+    add = parser.add_argument
+    add_shared(parser, "clips", metavar="INPUT",
+               help="media files, folders, manifests (.csv, .jsonl), - for a list of paths on stdin; and choices of "
+               "the recipe as PART.KEY=VALUE")  # fmt: skip
+    add_shared(parser, "out", help="folder of the build")
     add("--recipe", metavar="FILE", type=Path, help="every choice, as YAML (default: offline, by rules)")
-    add("--engine", choices=ENGINES, default=ENGINES[0], help="where work is done (default: %(default)s)")
+    add("--engine", choices=("local", "ray"), default="local", help="where work is done")
     add("--workers", metavar="N", type=whole_number(1), help="processes for media (default: one a core)")
-    add("--in-flight", metavar="N", type=whole_number(1), default=8, help="requests at a time to a server (default: 8)")
+    add("--in-flight", metavar="N", type=whole_number(1), default=8, help="requests at a time to a server")
     add("--time-limit", metavar="SECONDS", type=positive_number("seconds"), default=600.0,
-        help="a clip that takes longer fails, plus 20 s for each second of it (default: 600)")  # fmt: skip
+        help="a clip that takes longer fails, plus 20 s for each second of it")  # fmt: skip
     add("--limit", metavar="N", type=whole_number(1), help="take the first N clips only")
-    add_quiet(parser, "no progress and no table")
+    add_shared(parser, "quiet", help="no progress and no table")
 
 
 def run(args: argparse.Namespace) -> int:
     """Build; 0 when no clip failed, 1 when some did, 130 when it was interrupted."""
-    from emotion_llama.cli.merr.progress_line import BuildLine
     from emotion_llama.merr.build import build
     from emotion_llama.merr.engines import EngineOptions
 
@@ -81,7 +72,7 @@ def run(args: argparse.Namespace) -> int:
             engine=args.engine, options=options, limit=args.limit, progress=line,
         )  # fmt: skip
     if not args.quiet:
-        _report(tally)
+        sys.stderr.write(tally_text(tally, **style_of(sys.stderr)))
     if tally.failed:
         _complain_of_failures(args.out)
     if tally.was_interrupted:
@@ -124,17 +115,11 @@ def _recipe(path: Path | None, out: Path, overrides: Sequence[str], *, quiet: bo
     return load_recipe(path, overrides)
 
 
-def _report(tally: BuildTally) -> None:
-    from emotion_llama.cli.merr.tables import tally_text
-
-    sys.stderr.write(tally_text(tally, colour=is_coloured(sys.stderr), encoding=sys.stderr.encoding))
-
-
 def _complain_of_failures(out: Path) -> None:
     """One failure of each stage and kind in full, the newest: the table counts kinds, this says what to do."""
     from emotion_llama.merr.store import Store
 
     with Store.open(out, read_only=True) as store:
         newest = {(f.stage, (f.reason or "").partition(":")[0]): f for f in store.failures() if f.current}
-    for failure in list(newest.values())[-_MOST_EXAMPLES:]:
+    for failure in list(newest.values())[-MAX_EXAMPLES:]:
         complain(f"{failure.clip_id}, {failure.stage}: {failure.reason}")

@@ -1,15 +1,25 @@
-"""The sub-verb `merr status`: where a build stands, also while it runs."""
+"""The sub-verb `merr status`: where a build stands, also while it runs; and the tables of a build in 80 columns."""
 
 from __future__ import annotations
 
 import argparse
-import json
 import sys
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict
-from pathlib import Path
+from typing import TYPE_CHECKING
 
-from emotion_llama.cli.common import is_coloured, write_json
-from emotion_llama.cli.options import Verbs, add_verb
+from emotion_llama.cli.common import style_of, write_json
+from emotion_llama.cli.options import Verbs, add_shared, add_verb
+from emotion_llama.cli.progress import clock_time
+
+if TYPE_CHECKING:
+    from emotion_llama.merr.status import BuildStatus, BuildTally, PhaseTally
+    from emotion_llama.report.console import Printout
+
+WIDTH = 80
+_PHASE = 20  # columns
+_REASONS = 4  # of a phase and kind that are written out; the others are counted
+_JOB = 24  # columns of what a line of numbers is about
 
 EXAMPLES = """examples:
   emotion-llama merr status merr/
@@ -20,28 +30,110 @@ EXAMPLES = """examples:
 def add_parser(verbs: Verbs) -> None:
     """Add the sub-verb and its options."""
     parser = add_verb(
-        verbs,
-        "status",
-        run,
-        summary="what of a build is done, dropped, failed, running, waiting",
-        description="Where a build stands: every clip counted in every phase, with reasons.\n"
+        verbs, "status", run, "what of a build is done, dropped, failed, running, waiting",
+        "Where a build stands: every clip counted in every phase, with reasons.\n"
         "Right while a build runs, and never in its way.",
-        epilog=EXAMPLES,
-    )
-    parser.add_argument("folder", metavar="DIR", type=Path, help="folder of the build")
-    parser.add_argument("--json", action="store_true", help="as JSON on stdout")
+        EXAMPLES,
+    )  # fmt: skip
+    add_shared(parser, "build", "json")
 
 
 def run(args: argparse.Namespace) -> int:
     """Print the status; 0 whatever it says."""
-    from emotion_llama.cli.merr.tables import status_text
     from emotion_llama.merr.status import build_status
     from emotion_llama.merr.store import Store
 
     with Store.open(args.folder, read_only=True) as store:
         status = build_status(store)
     if args.json:
-        write_json(json.dumps({**asdict(status), "is_complete": status.is_complete}, ensure_ascii=False, indent=1))
+        write_json({**asdict(status), "is_complete": status.is_complete})
     else:
-        sys.stdout.write(status_text(status, colour=is_coloured(sys.stdout), encoding=sys.stdout.encoding))
+        sys.stdout.write(status_text(status, **style_of(sys.stdout)))
     return 0
+
+
+def tally_text(tally: BuildTally, *, colour: bool, encoding: str | None) -> str:
+    """A build's tally: phase by phase, then the reasons, then what the data set has."""
+    from emotion_llama.report.console import Printout
+
+    out = Printout(WIDTH, colour=colour, encoding=encoding)
+    rows = []
+    for phase in tally.phases:
+        numbers = (phase.done, phase.skipped, _left(phase), phase.num_failed, phase.waiting)
+        rows.append((phase.name, *map(_number, numbers), clock_time(phase.wall_seconds)))
+    out.numbers("phase", ("done", "skipped", "dropped", "failed", "not yet", "time"), rows, name_width=_PHASE)
+    _reasons(out, tally.phases)
+    out.line()
+    _set(out, tally.clips, tally.coarse, tally.fine, tally.set_aside)
+    return out.text()
+
+
+def status_text(status: BuildStatus, *, colour: bool, encoding: str | None) -> str:
+    """A build's status, likewise."""
+    from emotion_llama.report.console import Printout
+
+    out = Printout(WIDTH, colour=colour, encoding=encoding)
+    rows = []
+    for phase in status.phases:
+        numbers = (phase.done, _left(phase), sum(phase.failed.values()), phase.running, phase.waiting)
+        rows.append((phase.name, *map(_number, numbers), clock_time(phase.seconds)))
+    out.numbers("phase", ("done", "dropped", "failed", "running", "waiting", "work"), rows, name_width=_PHASE)
+    _reasons(out, status.phases)
+    out.line()
+    _set(out, status.clips, status.coarse, status.fine, status.set_aside)
+    for build in status.running:
+        out.paragraph(
+            f"pid {build.pid} on {build.host}, since {build.began_at}, at {build.phase or 'its start'}, "
+            f"{build.engine} engine, {build.workers} workers",
+            "running now: ",
+        )
+    if not status.running:
+        out.paragraph(_how_it_ended(status), "no build is running: ")
+    return out.text()
+
+
+def _how_it_ended(status: BuildStatus) -> str:
+    last = status.last
+    if last is None:
+        return "none ever was"
+    how = {
+        None: "the last one died; run the same command again to go on",
+        "died": "the last one died; run the same command again to go on",
+        "interrupted": "the last one was interrupted; run the same command again to go on",
+        "failed": "the last one ended with an error; run the same command again to go on",
+        "done": "the last one ended well",
+    }[last.how_ended]
+    if last.how_ended == "done" and not status.is_complete:
+        how = "the last one did all it could; run the same command again to try what failed"
+    return f"{how} (began {last.began_at}{'' if last.ended_at is None else f', ended {last.ended_at}'})"
+
+
+def _number(value: int) -> str:
+    return str(value) if value else "-"
+
+
+def _left(phase: PhaseTally) -> int:
+    return sum(phase.dropped.values()) + sum(phase.dropped_fine.values())
+
+
+def _reasons(out: Printout, phases: Iterable[PhaseTally]) -> None:
+    lines: list[tuple[str, str, int]] = []
+    for phase in phases:
+        kinds = (("dropped", phase.dropped), ("not fine", phase.dropped_fine), ("failed", phase.failed))
+        for kind, reasons in kinds:
+            items = list(reasons.items())
+            lines += [(f"{phase.name}, {kind}", reason, count) for reason, count in items[:_REASONS]]
+            rest = items[_REASONS:]
+            if rest:
+                more = f"{len(rest)} other reasons"
+                lines.append((f"{phase.name}, {kind}", more, sum(count for _, count in rest)))
+    if lines:
+        out.line()
+    for where, reason, count in lines:
+        out.paragraph(reason, f"{count:>6}  {out.crop(where, _JOB + 4):<{_JOB + 4}}  ")
+
+
+def _set(out: Printout, clips: int, coarse: int, fine: int, set_aside: Mapping[str, int]) -> None:
+    out.line(f"{clips} clips: {coarse} in the coarse set, {fine} of them in the fine set")
+    for why, count in set_aside.items():
+        out.paragraph(f"{count} set aside, {why}")
