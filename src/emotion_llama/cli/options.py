@@ -11,7 +11,7 @@ from emotion_llama.errors import InputError
 from emotion_llama.labels import LABEL_SPACES
 from emotion_llama.prompts.layouts import LAYOUTS
 
-Verbs: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"
+Verbs: TypeAlias = "argparse._SubParsersAction[AnyOrder]"
 Run: TypeAlias = Callable[[argparse.Namespace], int]
 
 # Name -> how an option is written, and its arguments for argparse; a verb may change these (`add_shared`).
