@@ -17,6 +17,7 @@ from emotion_llama.schema import (
     AnalysisDocument,
     AudioDocument,
     ClipDocument,
+    CoverageDocument,
     CueDocument,
     EvidenceDocument,
     FaceCurves,
@@ -67,6 +68,10 @@ def analysis_document(analysis: Analysis, *, curves: bool = True) -> AnalysisDoc
             for person in analysis.people
         ],
         voice=_voice(analysis.voice) if analysis.voice is not None and curves else None,
+        coverage={
+            what: CoverageDocument(read_seconds=_rounded(read, 3), unread_seconds=_rounded(unread, 3))
+            for what, (read, unread) in analysis.coverage.items()
+        },
     )
 
 

@@ -55,7 +55,7 @@ def freeze(record: Any, *names: str) -> None:  # any frozen dataclass
 
 @dataclass(frozen=True)
 class VideoInfo:
-    """What a file's first video stream is, measured upright (rotation applied)."""
+    """What the video stream that is read is, measured upright (mirrored, then turned)."""
 
     width: int
     height: int
@@ -64,15 +64,19 @@ class VideoInfo:
     rotation_degrees: int  # 0, 90, 180 or 270, clockwise turn that makes the picture upright
     codec: str
     pixel_format: str
+    is_mirrored: bool = False  # left to right, before the turn
+    track: int = 1  # which of the file's videos
 
 
 @dataclass(frozen=True)
 class AudioInfo:
-    """What a file's first audio stream is."""
+    """What the sound that is read is."""
 
     sample_rate_hz: int
     channels: int
     codec: str
+    track: int = 1  # which of the file's sound tracks
+    weights: tuple[float, ...] = ()  # of the channels in the mix, where those of their places would be wrong
 
 
 @dataclass(frozen=True)
@@ -135,6 +139,19 @@ class Waveform:
 
     def __repr__(self) -> str:
         return f"Waveform([{len(self.samples)}] @ {self.sample_rate_hz} Hz from {self.start_seconds:.2f} s)"
+
+
+def frame_seconds(pts_seconds: Float) -> Float:
+    """[N] how long each frame is shown: until the next one, the last as long as the one before it."""
+    gaps = np.diff(pts_seconds)
+    return np.append(gaps, gaps[-1:]) if len(gaps) else np.ones(len(pts_seconds))
+
+
+def time_share(pts_seconds: Float, chosen: Bool) -> float:
+    """Share of the time, not of the frames, for which `chosen` [N] holds; 0 without frames."""
+    lasting = frame_seconds(pts_seconds)
+    total = float(lasting.sum())
+    return float(lasting[chosen].sum()) / total if total else 0.0
 
 
 # --- face -----------------------------------------------------------------------------------------------------------

@@ -187,9 +187,11 @@ class Analysis:
     seconds_by_stage: Mapping[str, float] = field(default_factory=dict)
     versions: Mapping[str, str] = field(default_factory=dict)  # of what measured it, package -> version
     waveform: Waveform | None = None
+    # "video", "sound": seconds read, and seconds in the file that were not; "rest": of recordings behind their end
+    coverage: Mapping[str, tuple[float, float]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        freeze(self, "settings", "versions", "seconds_by_stage")
+        freeze(self, "settings", "versions", "seconds_by_stage", "coverage")
 
     def __repr__(self) -> str:
         return f"Analysis({self.clip.path.name!r}, {len(self.people)} people, model={self.model!r})"

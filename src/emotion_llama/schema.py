@@ -38,6 +38,8 @@ class VideoDocument(_Document):
     rotation_degrees: int
     codec: Text
     pixel_format: Text
+    is_mirrored: bool = Field(default=False, description="left to right, before the turn")
+    track: int = Field(default=1, description="which of the file's videos was read")
 
 
 class AudioDocument(_Document):
@@ -46,6 +48,8 @@ class AudioDocument(_Document):
     sample_rate_hz: int
     channels: int
     codec: Text
+    track: int = Field(default=1, description="which of the file's sound tracks was read")
+    weights: list[float] = Field(default=[], description="of the channels, where those of their places would be wrong")
 
 
 class ClipDocument(_Document):
@@ -226,6 +230,13 @@ class VoiceDocument(_Document):
     is_speech: list[bool]
 
 
+class CoverageDocument(_Document):
+    """How much of a stream's data was read."""
+
+    read_seconds: float
+    unread_seconds: float = Field(description="in the file, and not decoded; `warnings` says why")
+
+
 class AnalysisDocument(_Document):
     """Everything that was found in one clip."""
 
@@ -240,6 +251,9 @@ class AnalysisDocument(_Document):
     seconds_by_stage: dict[Text, float]
     people: list[PersonDocument]
     voice: VoiceDocument | None
+    coverage: dict[Text, CoverageDocument] = Field(
+        default={}, description='"video", "sound": of the streams that were read; "rest": recordings behind their end'
+    )
 
 
 def analysis_schema() -> dict[str, Any]:

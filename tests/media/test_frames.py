@@ -12,7 +12,7 @@ from marked import RED, number_of, picture, pictures, red_corner, tone
 from emotion_llama.errors import InputError, MediaError
 from emotion_llama.media.frames import frame_at, iter_frames
 from emotion_llama.media.probe import probe
-from emotion_llama.media.reader import StreamReader
+from emotion_llama.media.streams import StreamReader
 from emotion_llama.media.writing import ClipFormat, write_clip
 
 B_FRAMES = {"bf": "2", "preset": "medium", "g": "25", "crf": "16"}
@@ -302,7 +302,7 @@ MEASURE = """
 import resource, sys
 from emotion_llama.media.frames import iter_frames
 from emotion_llama.media.probe import probe
-from emotion_llama.media.reader import StreamReader
+from emotion_llama.media.streams import StreamReader
 short, long = (probe(path) for path in sys.argv[1:])
 peak = lambda: resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 count = sum(len(chunk) for chunk in iter_frames(short))

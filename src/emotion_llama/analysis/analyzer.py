@@ -134,6 +134,7 @@ class Analyzer:
         segment: Literal["none", "auto"] | float = "none",
         peak_rule: Literal["all", "label"] = "all",
         images: bool = False,
+        audio_track: int | None = None,
         progress: StageProgress | None = None,
     ) -> Analysis:
         """Measure one file and read the evidence.
@@ -147,6 +148,8 @@ class Analyzer:
             segment: one segment for the whole clip, segments by pauses, or of so many seconds.
             peak_rule: strongest frame by the sum of all units, or of the label's units (MERR's two published rules).
             images: make an image of the face at each segment's peak frame.
+            audio_track: which of the file's sound tracks is read, from 1; by default the one that is marked as default,
+                unless it is silent and another is not.
             progress: called with the stage's name and its share done.
 
         Raises:
@@ -161,6 +164,7 @@ class Analyzer:
             people,
             segment,
             peak_rule,
+            audio_track,
         )
         return self.run(path, options, progress=progress, images=_every_segment if images else None)
 
@@ -187,7 +191,7 @@ class Analyzer:
 
         with ExitStack() as stack:
             if not isinstance(source, ClipFile):
-                source = stack.enter_context(open_clip(source, warn=lambda line: None))
+                source = stack.enter_context(open_clip(source, warn=lambda line: None, audio_track=options.audio_track))
             analysis = self._analysis(source, options, StageClock(progress), keep_waveform)
             if images is None:
                 return analysis
@@ -230,6 +234,7 @@ class Analyzer:
             clock.finish(),
             installed_versions(),
             found.waveform if keep_waveform else None,
+            coverage=dict(file.coverage),
         )
 
     def settings(self, path: Path, options: Options) -> dict[str, object]:
@@ -252,6 +257,7 @@ class Analyzer:
             "peak_rule": options.peak_rule,
             "words": transcript_record(path, options),
             "asr_model": None if options.asr_model is None else str(options.asr_model),
+            **({} if options.audio_track is None else {"audio_track": options.audio_track}),
         }
 
     def _units_file(self, clip_path: Path) -> Path | None:

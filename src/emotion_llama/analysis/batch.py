@@ -6,6 +6,7 @@ version it is of. Resuming skips exactly the clips whose result file still says 
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 from collections import Counter
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from emotion_llama.results import Analysis
     from emotion_llama.schema import AnalysisDocument
 
+_MAX_NAME_BYTES = 255  # of the usual file systems
 RESULT_SUFFIX = ".emotion.json"  # after the clip's whole name, so that talk.mp4 and talk.wav do not collide
 
 # position of the clip, its name, stage, share of the stage 0..1
@@ -64,16 +66,26 @@ class Outputs:
     def result_path(self, job: Job) -> Path | None:
         """The clip's own result file, when there is to be one."""
         if self.out_dir is not None:
-            return self.out_dir / job.relative.with_name(job.relative.name + RESULT_SUFFIX)
+            return self.out_dir / job.relative.with_name(name_with(job.relative.name, RESULT_SUFFIX))
         if self.beside:
-            return job.path.with_name(job.path.name + RESULT_SUFFIX)
+            return job.path.with_name(name_with(job.path.name, RESULT_SUFFIX))
         return None
 
     def page_path(self, job: Job) -> Path | None:
         """The clip's HTML file, when there is to be one."""
         if self.html is None or (self.single and not self.html.is_dir()):
             return self.html
-        return self.html / job.relative.with_name(job.relative.name + ".html")
+        return self.html / job.relative.with_name(name_with(job.relative.name, ".html"))
+
+
+def name_with(name: str, suffix: str) -> str:
+    """`name` and `suffix`; where a file system would not take that, a part of the name and a hash of all of it."""
+    whole = os.fsencode(name + suffix)
+    if len(whole) <= _MAX_NAME_BYTES:
+        return name + suffix
+    digest = hashlib.sha256(os.fsencode(name)).hexdigest()[:12]
+    begin = os.fsencode(name)[: _MAX_NAME_BYTES - len(os.fsencode(suffix)) - len(digest) - 1]
+    return f"{begin.decode(errors='ignore')}~{digest}{suffix}"
 
 
 @dataclass(frozen=True)

@@ -31,11 +31,14 @@ class Options:
     people: Literal["main", "all"] = "main"
     segment: Literal["none", "auto"] | float = "none"
     peak_rule: Literal["all", "label"] = "all"
+    audio_track: int | None = None
 
     def __post_init__(self) -> None:
         given = [name for name in ("subtitle", "transcript", "asr_model") if getattr(self, name) is not None]
         if len(given) > 1:
             raise InputError(f"words come from one place, got {' and '.join(given)}; give one of them")
+        if self.audio_track is not None and self.audio_track < 1:
+            raise InputError(f"audio_track={self.audio_track}: expected the number of a sound track, from 1")
         check_choice("people", self.people, ("main", "all"))
         check_choice("peak_rule", self.peak_rule, ("all", "label"))
         segment = self.segment

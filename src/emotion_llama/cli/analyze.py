@@ -70,6 +70,8 @@ def add_parser(verbs: Verbs) -> None:
     add("--units", metavar="FILE|BACKEND", help="action units from an OpenFace or py-feat CSV, or openface_binary")
     add("--voice", choices=VOICES, default=VOICES[0], help="voice backend")
     add("--peak", choices=("all", "label"), default="all", help="peak frame by the sum of all or the label's units")
+    add("--audio-track", type=whole_number(1, "the number of a sound track"), metavar="N",
+        help="which sound track of the file (default: the one marked so, unless it is silent)")  # fmt: skip
     add("--max-side", type=whole_number(64, "a number of pixels"), default=640, metavar="PIXELS",
         help="longest side of analysed frames")  # fmt: skip
     add_shared(parser, "quiet", help="no progress and no tables")
@@ -87,7 +89,7 @@ def run(args: argparse.Namespace) -> int:
         raise InputError(f"--subtitle is for one clip, got {len(jobs)}; use --transcript FILE.csv with name,sentence")
     outputs = _outputs(args, single=len(jobs) == 1 and args.inputs != ["-"] and not Path(args.inputs[0]).is_dir())
     console, analyzer = _console(args), _analyzer(args)
-    options = Options(args.subtitle, args.transcript, args.asr, args.people, args.segment, args.peak)
+    options = Options(args.subtitle, args.transcript, args.asr, args.people, args.segment, args.peak, args.audio_track)
     write_document = _document_writer(args.json, indent=1 if outputs.single else None)
 
     def report(outcome: Outcome) -> None:

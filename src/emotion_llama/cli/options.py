@@ -66,7 +66,9 @@ class AnyOrder(argparse.ArgumentParser):
     """
 
     def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:  # as argparse declares them
-        """See `argparse`."""
+        """See `argparse`. A file whose name begins with - is no option, as where a shell wrote out `*`."""
+        if args is not None:
+            args = [f"./{text}" if self._is_file(text) else text for text in args]
         known, extras = super().parse_known_args(args, namespace)
         several = [a.dest for a in self._actions if not a.option_strings and a.nargs in ("+", "*")]
         if not several:
@@ -74,6 +76,9 @@ class AnyOrder(argparse.ArgumentParser):
         positional = [text for text in extras if text == "-" or not text.startswith("-")]
         getattr(known, several[-1]).extend(positional)
         return known, [text for text in extras if text not in positional]
+
+    def _is_file(self, text: str) -> bool:
+        return len(text) > 1 and text[0] == "-" and text not in self._option_string_actions and Path(text).exists()
 
 
 def add_verb(verbs: Verbs, name: str, run: Run, summary: str, description: str, epilog: str) -> argparse.ArgumentParser:

@@ -15,7 +15,7 @@ import numpy as np
 
 from emotion_llama.errors import InputError
 from emotion_llama.face.geometry import FEATURE_NAMES
-from emotion_llama.records import FaceTrack, Float, VoiceTrack
+from emotion_llama.records import FaceTrack, Float, VoiceTrack, frame_seconds, time_share
 
 # The project's own weights. Size and sound count alike: the largest face is usually the one the camera is on, and the
 # one that talks is usually the one a clip is about; time in view counts a little less.
@@ -45,7 +45,7 @@ class RankedPerson(NamedTuple):
         is_main: exactly one person is.
         why: the measurements behind the rank, as a sentence without full stop.
         score: 0..1, by WEIGHTS.
-        share_in_view: share of the analysed frames with this face.
+        share_in_view: share of the time with this face.
         height_share: median height of the face / height of the picture.
         sound_match: of lip speed with loudness; None without sound, speech or enough frames.
     """
@@ -102,9 +102,9 @@ def rank_people(
     """The people of a clip, the main one first.
 
     The score is the weighted mean (WEIGHTS) of: size, the median face height relative to the largest face; time, the
-    share of frames in view; sound, the correlation r of lip speed and loudness over d seconds, as r / 0.5 x d / (d + 5)
-    within 0..1, since short stretches correlate by chance. Where no correlation can be had of anybody, the other two
-    weights make up the whole. Equal scores: first seen first.
+    share of the time in view; sound, the correlation r of lip speed and loudness over d seconds, as r / 0.5 x d /
+    (d + 5) within 0..1, since short stretches correlate by chance. Where no correlation can be had of anybody, the
+    other two weights make up the whole. Equal scores: first seen first.
 
     Args:
         tracks: one per person, of one clip.
@@ -119,7 +119,7 @@ def rank_people(
     if missing:
         raise InputError(f"mouth_opening_by_track lacks the tracks {missing}; give mouth_opening(track) of each")
     heights = [_height_share(track, frame_size[1]) for track in tracks]
-    times = [float(track.valid.mean()) for track in tracks]
+    times = [time_share(track.pts_seconds, track.valid) for track in tracks]
     sounds = [match_sound(t.pts_seconds, mouth_opening_by_track[t.track_id], voice) for t in tracks]
     has_sound = any(sound is not None for sound in sounds)
     ranked = []
@@ -146,7 +146,7 @@ def match_sound(pts_seconds: Float, opening: Float, voice: VoiceTrack | None) ->
     speed = _smooth(lip_speed(pts_seconds, opening), _frames_of(_WINDOW_SECONDS, pts_seconds))
     loudness = _smooth(_speech_level(voice), _frames_of(_WINDOW_SECONDS, voice.times_seconds))
     known = np.isfinite(speed)
-    seconds = float(known.sum()) * _step(pts_seconds)
+    seconds = float(frame_seconds(pts_seconds)[known].sum())
     if seconds < _LEAST_SECONDS or np.ptp(speed[known]) < 1e-6:
         return None
     heard = [np.interp(pts_seconds[known] + lag, voice.times_seconds, loudness) for lag in _LAGS_SECONDS]
@@ -157,15 +157,15 @@ def match_sound(pts_seconds: Float, opening: Float, voice: VoiceTrack | None) ->
 def speaking_share(track: FaceTrack, voice: VoiceTrack, start_seconds: float, end_seconds: float) -> float | None:
     """Share of the speech within a stretch of time during which this person's lips move.
 
-    Counted over the frames with speech and with the face in view; lips move where their speed, averaged over 0.3 s,
+    Of the time with speech and with the face in view; lips move where their speed, averaged over 0.3 s,
     is above 2 cm/s. None when there is less than 0.3 s of such frames.
     """
     speed = _smooth(lip_speed(track.pts_seconds, mouth_opening(track)), _frames_of(_WINDOW_SECONDS, track.pts_seconds))
     within = (track.pts_seconds >= start_seconds) & (track.pts_seconds < end_seconds)
     counted = within & np.isfinite(speed) & _is_spoken(voice, track.pts_seconds)
-    if counted.sum() * _step(track.pts_seconds) < _LEAST_SPEECH_SECONDS:
+    if frame_seconds(track.pts_seconds)[counted].sum() < _LEAST_SPEECH_SECONDS:
         return None
-    return float((speed[counted] > _MOVING_CM_PER_SECOND).mean())
+    return float(np.average(speed[counted] > _MOVING_CM_PER_SECOND, weights=frame_seconds(track.pts_seconds)[counted]))
 
 
 def find_speaker(tracks: Sequence[FaceTrack], voice: VoiceTrack, start_seconds: float, end_seconds: float) -> Speaker:
@@ -206,7 +206,7 @@ def _why_unmatched(pts_seconds: Float, opening: Float, voice: VoiceTrack | None)
         return "no speech to compare the mouth with"
     speed = lip_speed(pts_seconds, opening)
     known = np.isfinite(speed)
-    seconds = float(known.sum()) * _step(pts_seconds)
+    seconds = float(frame_seconds(pts_seconds)[known].sum())
     if seconds < _LEAST_SECONDS:
         return f"mouth seen for {seconds:.1f} s, too short to compare with the sound"
     if not (_is_spoken(voice, pts_seconds) & known).any():

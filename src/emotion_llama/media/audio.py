@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Iterator
-from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 from emotion_llama.errors import InputError, MediaError
-from emotion_llama.media.container import Warn, log_warning
+from emotion_llama.media.channels import layout_weights
+from emotion_llama.media.container import MAX_CHANNELS, Warn, log_warning
 from emotion_llama.media.frames import check_span, clip_of
-from emotion_llama.media.reader import ClipFile, StreamReader, opened
-from emotion_llama.records import Clip, Waveform
+from emotion_llama.media.reader import ClipFile, opened
+from emotion_llama.media.streams import StreamReader
+from emotion_llama.records import Clip, Float, Waveform
 
 if TYPE_CHECKING:
     from av.audio.frame import AudioFrame
@@ -29,7 +30,8 @@ _SEEK_FROM_SECONDS = 10.0  # decoding sound is so cheap that a nearer start is r
 _SEEK_MARGIN_SECONDS = 1.0  # codecs need some packets before their output is right (Opus 80 ms, AAC 2 frames)
 _RESAMPLER_MARGIN_SECONDS = 0.25
 _SILENCE_PIECE_SECONDS = 10.0
-_MOST_CHANNELS = 64  # that libswresample converts (SWR_CH_MAX)
+_SAID_SECONDS = 0.1  # of silence that was put in, or of sound that was left out, from which on it is said
+_CANCELLED = 1 / 16  # of the loudest channel's power: -12 dB
 
 
 class _Block(NamedTuple):
@@ -52,9 +54,10 @@ def iter_audio(
 ) -> Iterator[Waveform]:
     """Decode the sound of [start, end) as chunks that follow each other without a gap.
 
-    Channels are averaged (each counts the same, whatever its place), then resampled by the SoX resampler ("HQ": 20 bit,
-    pass band to 0.91 of the new Nyquist frequency). Sound that begins after the file's start is preceded by silence, a
-    gap in its times is filled with silence, and samples whose time has passed already are left out.
+    Channels are mixed by their places (`channels.layout_weights`; where those are unknown, each counts the same), then
+    resampled by the SoX resampler ("HQ": 20 bit, pass band to 0.91 of the new Nyquist frequency). Sound that begins
+    after the file's start is preceded by silence, a gap in its times is filled with silence, and samples whose time has
+    passed already are left out; `warn` says so.
 
     Args:
         source: what `probe` returned; or a file that is open, whose pictures can then be read in the same pass.
@@ -76,6 +79,9 @@ def iter_audio(
     clip = clip_of(source)
     if clip.audio is None:
         raise MediaError(clip.path, "it has video but no sound", "ask for its pictures only")
+    if clip.audio.channels > MAX_CHANNELS:
+        problem = f"its sound has {clip.audio.channels} channels; {MAX_CHANNELS} or fewer can be read"
+        raise MediaError(clip.path, problem, "export it with fewer channels")
     reader = source.sound() if isinstance(source, ClipFile) else None
     size = round(chunk_seconds * sample_rate_hz)
     return _chunks(source, reader, sample_rate_hz, size, start_seconds, end_seconds, warn)
@@ -115,7 +121,7 @@ def _chunks(
     with opened(source) as file:
         blocks = _blocks(file, reader or file.sound(), begin_seconds, warn)
         last_seconds = file.clip.duration_seconds if end_seconds is None else end_seconds + _RESAMPLER_MARGIN_SECONDS
-        for piece in _resampled(_placed(blocks, begin_seconds, last_seconds), rate):
+        for piece in _resampled(_placed(blocks, begin_seconds, last_seconds, warn), rate):
             kept = piece[skip:]
             skip -= len(piece) - len(kept)
             if most is not None:
@@ -138,12 +144,12 @@ def _blocks(file: ClipFile, reader: StreamReader[AudioFrame], begin_seconds: flo
     clip, media = file.clip, file.media
     if media.is_indexed and begin_seconds >= _SEEK_FROM_SECONDS:
         reader.seek(begin_seconds - _SEEK_MARGIN_SECONDS)
-    to_float = _ToFloat(clip.path)
+    mix = _Mix(clip)
     samples, end = 0, 0.0
     for seconds, frame in reader.frames():
         is_exact = samples == 0 or reader.damage.since_last_frame
         most = _true_length(frame) if "mov" in media.format_names else frame.samples
-        for mono in (part[:most] for part in to_float(frame)):
+        for mono in (part[:most] for part in mix(frame)):
             start = None if seconds is None else float(seconds)
             yield _Block(start, frame.sample_rate, mono, is_exact)
             samples += len(mono)
@@ -151,9 +157,11 @@ def _blocks(file: ClipFile, reader: StreamReader[AudioFrame], begin_seconds: flo
     reader.check_end()
     if samples == 0 and begin_seconds == 0:
         raise MediaError(clip.path, "nothing of its sound can be decoded", "copy or download it again")
-    damage = reader.damage.describe("sound", end, f"{end:.1f} s")
-    if damage:
-        warn(damage)
+    if reader.is_from_start:
+        file.coverage["sound"] = reader.read_seconds, reader.damage.unread_seconds
+    for line in (reader.damage.describe("sound", end, f"{end:.1f} s"), mix.problem()):
+        if line:
+            warn(line)
 
 
 def _true_length(frame: AudioFrame) -> int:
@@ -163,36 +171,59 @@ def _true_length(frame: AudioFrame) -> int:
     return min(round(frame.duration * frame.time_base * frame.sample_rate), frame.samples)
 
 
-class _ToFloat:
-    """Converts decoded sound of any sample format to the mean of its channels, float32 in -1..1."""
+class _Mix:
+    """Converts decoded sound of any sample format to one channel, float32, and compares the mix with the channels."""
 
-    def __init__(self, path: Path) -> None:
-        self._path = path
+    def __init__(self, clip: Clip) -> None:
+        self._channels = Channels()
+        self._found = np.array(clip.audio.weights if clip.audio else (), np.float32)
+        self._energy = np.zeros(2)  # of the loudest channel of each block, and of the mix
+
+    def __call__(self, frame: AudioFrame) -> Iterator[Samples]:
+        weights: Float | None = self._found
+        if len(self._found) != frame.layout.nb_channels:
+            weights = layout_weights([channel.name for channel in frame.layout.channels])
+        for channels in self._channels(frame):
+            # Rows of channels are averaged 2 to 6 times as fast as columns, the copy included.
+            mono = channels.mean(axis=0, dtype=np.float32) if weights is None else weights @ channels
+            if len(channels) > 1:
+                self._energy += max(float(row @ row) for row in channels), float(mono @ mono)
+            yield mono
+
+    def problem(self) -> str | None:
+        """One line where the channels cancel each other."""
+        loudest, mixed = self._energy
+        if mixed >= _CANCELLED * loudest:
+            return None
+        below = 10 * np.log10(loudest / max(mixed, 1e-12))
+        return f"sound: the mix of its channels is {below:.0f} dB below the loudest of them"
+
+
+class Channels:
+    """Converts decoded sound of any sample format to [C, S] float32 in -1..1."""
+
+    def __init__(self) -> None:
         self._resampler: AudioResampler | None = None
         self._key: tuple[str, str, int] | None = None
 
-    def __call__(self, frame: AudioFrame) -> Iterator[Samples]:
+    def __call__(self, frame: AudioFrame) -> Iterator[Float]:
+        """The channels of a frame."""
         from av.audio.resampler import AudioResampler
 
-        channels = frame.layout.nb_channels
-        if channels > _MOST_CHANNELS:
-            problem = f"its sound has {channels} channels; {_MOST_CHANNELS} or fewer can be read"
-            raise MediaError(self._path, problem, "export it with fewer channels")
         key = (frame.format.name, frame.layout.name, frame.sample_rate)
         if self._resampler is None or key != self._key:  # a stream may change on its way
             # "flt" holds the channels in turn in one plane: of 8 planes and more, PyAV (up to 19) does not find the
-            # end (FFmpeg's AV_NUM_DATA_POINTERS), and reads memory that is not the frame's.
+            # end (FFmpeg's AV_NUM_DATA_POINTERS), and reads memory that is not the frame's. The mix is made by us:
+            # swresample's own keeps power, not amplitude.
             self._resampler, self._key = AudioResampler("flt", frame.layout, frame.sample_rate), key
         for converted in self._resampler.resample(frame):
-            # The mean is taken here: swresample's own mixing keeps power, not amplitude, and weighs by position. Rows
-            # of channels are averaged 2 to 6 times as fast as columns, the copy included.
-            by_channel = np.ascontiguousarray(converted.to_ndarray().reshape(-1, channels).T)
-            yield by_channel.mean(axis=0, dtype=np.float32)
+            yield np.ascontiguousarray(converted.to_ndarray().reshape(-1, frame.layout.nb_channels).T)
 
 
-def _placed(blocks: Iterable[_Block], begin_seconds: float, last_seconds: float) -> Iterator[_Block]:
+def _placed(blocks: Iterable[_Block], begin_seconds: float, last_seconds: float, warn: Warn) -> Iterator[_Block]:
     """Blocks that follow each other from `begin_seconds` on without gap or overlap; no silence after `last_seconds`."""
     rate, count = 0, 0  # the present rate, and samples since it began
+    late, filled, left_out = 0.0, 0.0, 0.0
     for block in blocks:
         if block.sample_rate_hz != rate:
             begin_seconds, count, rate = begin_seconds + (count / rate if rate else 0), 0, block.sample_rate_hz
@@ -204,9 +235,20 @@ def _placed(blocks: Iterable[_Block], begin_seconds: float, last_seconds: float)
         for size in _pieces(shift, round(_SILENCE_PIECE_SECONDS * rate)):
             yield _Block(None, rate, np.zeros(size, np.float32), False)
         samples = block.samples[max(-shift, 0) :]
+        if expected == 0 and shift > 0:
+            late = shift / rate
+        elif shift > 0:
+            filled += shift / rate
+        elif expected > begin_seconds:  # before the beginning of a part nothing is wanted
+            left_out += (len(block.samples) - len(samples)) / rate
         if len(samples):
             yield _Block(None, rate, samples, False)
         count += max(shift, 0) + len(samples)
+    for seconds, what in (
+        (late, "before it begins"), (filled, "without data in it"), (left_out, "of it that overlap others, left out")
+    ):  # fmt: skip
+        if seconds >= _SAID_SECONDS:
+            warn(f"sound: {seconds:.2f} s {what}{'' if what.endswith('out') else ', filled with silence'}")
 
 
 def _pieces(total: int, most: int) -> Iterator[int]:

@@ -6,14 +6,7 @@ import os
 from collections.abc import Iterable
 from pathlib import Path
 
-# What folders are searched for. A file that is named by itself may have any suffix.
-MEDIA_SUFFIXES = frozenset(
-    {
-        ".mp4", ".m4v", ".mov", ".mkv", ".webm", ".avi", ".flv", ".wmv", ".asf", ".mpg", ".mpeg", ".mts", ".m2ts",
-        ".ts", ".3gp", ".3g2", ".ogv", ".mxf", ".vob", ".rm",
-        ".wav", ".mp3", ".m4a", ".aac", ".flac", ".ogg", ".oga", ".opus", ".wma", ".aif", ".aiff", ".amr",
-    }
-)  # fmt: skip
+from emotion_llama.media.kinds import MEDIA_SUFFIXES
 
 
 def find_media(paths: Iterable[str | os.PathLike[str]]) -> list[Path]:

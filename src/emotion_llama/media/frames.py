@@ -12,8 +12,10 @@ import numpy as np
 
 from emotion_llama.errors import InputError, MediaError
 from emotion_llama.media.container import Warn, log_warning
-from emotion_llama.media.reader import ClipFile, StreamReader, opened
+from emotion_llama.media.hdr import NAMES, to_sdr
+from emotion_llama.media.reader import ClipFile, opened
 from emotion_llama.media.sampling import EPSILON_SECONDS, fit_size, pick_nearest
+from emotion_llama.media.streams import StreamReader
 from emotion_llama.records import Clip, Frames, UInt8, VideoInfo
 
 if TYPE_CHECKING:
@@ -184,6 +186,8 @@ def _pictures(
             out_of_order += 1
         index += 1
     reader.check_end()
+    if reader.is_from_start:
+        file.coverage["video"] = reader.read_seconds, reader.damage.unread_seconds
     _report(file.clip, reader, count, out_of_order, float(latest or 0), start_seconds, warn)
 
 
@@ -251,16 +255,22 @@ class _Converter:
 
         width, height = fit_size(video.width, video.height, max_side)
         self.shape = (height, width, 3)
-        self._quarter_turns = video.rotation_degrees // 90
+        self._quarter_turns, self._is_mirrored = video.rotation_degrees // 90, video.is_mirrored
         self._stored_size = (height, width) if self._quarter_turns % 2 else (width, height)
         self._reformatter = VideoReformatter()
 
     def write(self, frame: VideoFrame, out: UInt8) -> None:
         """Fill `out` [H, W, 3] from a decoded frame."""
         width, height = self._stored_size
+        is_hdr = frame.color_trc in NAMES
         # AREA averages the pixels that fall together, so that a smaller picture does not alias; it is also the
         # cheapest of swscale's kinds that do not.
-        rgb = self._reformatter.reformat(frame, width, height, "rgb24", interpolation="AREA", threads=1)
-        plane = rgb.planes[0]
-        rows = np.frombuffer(memoryview(plane), np.uint8).reshape(-1, plane.line_size)[:height, : width * 3]
-        out[...] = np.rot90(rows.reshape(height, width, 3), -self._quarter_turns)
+        rgb = self._reformatter.reformat(
+            frame, width, height, "rgb48le" if is_hdr else "rgb24", interpolation="AREA", threads=1
+        )
+        plane, kind = rgb.planes[0], np.dtype("<u2" if is_hdr else "u1")
+        rows = np.frombuffer(memoryview(plane), kind).reshape(-1, plane.line_size // kind.itemsize)
+        image = rows[:height, : width * 3].reshape(height, width, 3)
+        if is_hdr:
+            image = to_sdr(image, frame.color_trc)
+        out[...] = np.rot90(image[:, ::-1] if self._is_mirrored else image, -self._quarter_turns)

@@ -218,7 +218,7 @@ def _listed(inputs: Sequence[str | os.PathLike[str]], space: LabelSpace) -> dict
 
 def _must_be_there(given: Path) -> None:
     """A name that can only be a folder's and is nowhere is a slip: all clips that a build has would be set aside."""
-    from emotion_llama.media.discover import MEDIA_SUFFIXES
+    from emotion_llama.media.kinds import MEDIA_SUFFIXES
 
     if given.suffix.lower() not in MEDIA_SUFFIXES and not given.exists():
         raise InputError(f"{given}: no such file or folder; check the path")

@@ -11,7 +11,7 @@ from typing import NamedTuple
 import numpy as np
 
 from emotion_llama.face.label_units import PRESENT
-from emotion_llama.records import AU_DESCRIPTIONS, ActionUnits, Bool, Float, PeakFrame
+from emotion_llama.records import AU_DESCRIPTIONS, ActionUnits, Bool, Float, PeakFrame, frame_seconds
 from emotion_llama.results import Cue
 from emotion_llama.rules.rule_tables import (
     AGAINST_NEUTRAL,
@@ -42,6 +42,7 @@ class Face(NamedTuple):
         confidence: [N] 0..1.
         peak_row: row of the peak frame; None when none was given.
         pts_seconds: [N]; None when only a peak frame was given.
+        seconds: [N] how long each frame is shown; None where that is not known: all the same.
     """
 
     names: tuple[str, ...]
@@ -49,6 +50,13 @@ class Face(NamedTuple):
     confidence: Float
     peak_row: int | None
     pts_seconds: Float | None
+    seconds: Float | None = None
+
+    def share(self, values: Float, *, by_confidence: bool = True) -> Float:
+        """Mean over the visible time of [..., N] values; frames that were seen better count more."""
+        weights = self.confidence if by_confidence else np.ones(len(self.confidence))
+        weights = weights if self.seconds is None else weights * self.seconds
+        return np.asarray(values @ weights / weights.sum())
 
     def column(self, name: str) -> Float:
         """[N] of one unit; zeros for a unit that was not measured."""
@@ -76,8 +84,8 @@ def read_face(units: ActionUnits | None, peak: PeakFrame | None, table: FaceTabl
         return FaceReading((), {}, "no frame shows a face whose units could be measured" if units is not None else None)
     values = np.stack([rule_values(face, rule) for rule in table.rules])
     at_peak = values[:, face.peak_row] if face.peak_row is not None else np.percentile(values, _STRONGEST_PERCENTILE, 1)
-    clarity = float(face.confidence.mean())
-    held = values @ face.confidence / face.confidence.sum()
+    clarity = float(face.share(face.confidence, by_confidence=False))
+    held = face.share(values)
     weights = clarity * (PEAK_SHARE * at_peak + HELD_SHARE * held)
     row = face.peak_row if face.peak_row is not None else int(np.argmax(face.intensity.sum(axis=1)))
     cues = [_cue(face, rule, values[i], float(weights[i])) for i, rule in enumerate(table.rules) if weights[i] > 0]
@@ -115,7 +123,8 @@ def _visible(units: ActionUnits | None, peak: PeakFrame | None) -> Face | None:
             intensity[units.is_blink[valid], i] = 0.0
     times = units.pts_seconds[valid]
     row = None if peak is None else int(np.argmin(np.abs(times - peak.pts_seconds)))
-    return Face(units.names, intensity, units.confidence[valid].astype(np.float64), row, times)
+    seconds = frame_seconds(units.pts_seconds)[valid]
+    return Face(units.names, intensity, units.confidence[valid].astype(np.float64), row, times, seconds)
 
 
 def rule_values(face: Face, rule: FaceRule) -> Float:
@@ -145,14 +154,14 @@ def _cue(face: Face, rule: FaceRule, values: Float, weight: float) -> Cue:
     if absent:
         notes.append(f"without {_joined(absent)}")
     if len(values) > 1:
-        notes.append(f"held {100 * float((values > 0).mean()):.0f} % of the visible time")
+        notes.append(f"held {100 * float(face.share(values > 0, by_confidence=False)):.0f} % of the visible time")
     text = f"{_listed(face, shown, row)}{_moment(face, row)} ({', '.join(notes)})"
     return Cue("face", text, _with_neutral({rule.label: weight}), rule.origin)
 
 
 def _lone_cue(face: Face, name: str, row: int, weights: Mapping[str, float], clarity: float) -> Cue:
     levels = saturating(face.column(name))
-    level = clarity * (PEAK_SHARE * levels[row] + HELD_SHARE * float(levels.mean()))
+    level = clarity * (PEAK_SHARE * levels[row] + HELD_SHARE * float(face.share(levels, by_confidence=False)))
     text = f"{_listed(face, [name], row)}{_moment(face, row)}, in no combination"
     return Cue("face", text, _with_neutral({label: w * level for label, w in weights.items()}), OWN)
 
@@ -165,7 +174,7 @@ def _calm_cue(face: Face, table: FaceTable, values: Float, at_peak: Float, clari
         for i, name in enumerate(face.names):
             if name not in REST_UNITS:
                 resting &= face.intensity[:, i] < PRESENT
-    share = float(resting @ face.confidence / face.confidence.sum())
+    share = float(face.share(resting))
     strongest = max(float(v) / rule.strength for v, rule in zip(at_peak, table.rules))
     weight = CALM * share * clarity * (1.0 - strongest)
     if share < MIN_CALM_SHARE or weight <= 0:

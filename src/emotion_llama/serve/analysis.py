@@ -42,6 +42,9 @@ class AnalyzeForm(BaseModel):
     peak_rule: Literal["all", "label"] = Field(
         default="all", description="strongest frame by the sum of all units, or of the label's"
     )
+    audio_track: Annotated[int, Field(ge=1)] | None = Field(
+        default=None, description="which of the clip's sound tracks, from 1; by default one that is not silent"
+    )
     curves: bool = Field(default=True, description="frame-by-frame values in the JSON document")
     format: Literal["json", "html"] = Field(default="json", description="the published document, or a page")
 
@@ -102,7 +105,7 @@ async def analyze_clip(
     """
     name = state.model_name(form.model)
     subtitle = None if form.subtitle is None or not form.subtitle.strip() else form.subtitle
-    options = Options(subtitle, transcript, None, form.people, form.segment, form.peak_rule)
+    options = Options(subtitle, transcript, None, form.people, form.segment, form.peak_rule, form.audio_track)
     analyzed = await state.pool.analyze(
         clip,
         options,

@@ -18,10 +18,10 @@ from python_multipart.exceptions import FormParserError
 from python_multipart.multipart import MultipartParser
 from starlette.requests import Request
 
+from emotion_llama.media.kinds import KINDS, SNIFF_BYTES, sniff
 from emotion_llama.serve.problems import Problem, busy, no_room
 from emotion_llama.serve.settings import MIB
 from emotion_llama.serve.state import ServeState
-from emotion_llama.serve.workers.clip_check import KINDS, SNIFF_BYTES, sniff
 
 # Our own choice: text fields are options of a few words, a subtitle at most; a transcript of four hours has 0.3 MB.
 MAX_FIELD_BYTES = 64 * 1024

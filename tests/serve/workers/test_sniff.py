@@ -7,14 +7,15 @@ import av
 import numpy as np
 import pytest
 
-from emotion_llama.serve.workers.clip_check import KINDS, SNIFF_BYTES, sniff
+from emotion_llama.media.kinds import KINDS, SNIFF_BYTES, sniff
 
 
 def _written(path: Path, container: str, codec: str) -> bytes:
     with av.open(str(path), "w", format=container) as out:
-        if codec in ("mpeg4", "vp8"):
+        if codec in ("mpeg4", "vp8", "gif", "flv"):
             stream = out.add_stream(codec, rate=10)
-            stream.width, stream.height, stream.pix_fmt = 64, 48, "yuv420p"
+            stream.width, stream.height = 64, 48
+            stream.pix_fmt = "rgb8" if codec == "gif" else "yuv420p"
             frame = av.VideoFrame.from_ndarray(np.full((48, 64, 3), 90, np.uint8), format="rgb24")
         else:
             stream = out.add_stream(codec, rate=16000, layout="mono")
@@ -31,7 +32,11 @@ def _written(path: Path, container: str, codec: str) -> bytes:
     [
         ("mp4", "mp4", "mpeg4"), ("mov", "mov", "mpeg4"), ("m4a", "ipod", "aac"), ("webm", "webm", "vp8"),
         ("mkv", "matroska", "mpeg4"), ("avi", "avi", "mpeg4"), ("wav", "wav", "pcm_s16le"), ("flac", "flac", "flac"),
-        ("ogg", "ogg", "libopus"),
+        ("ogg", "ogg", "libopus"), ("ts", "mpegts", "mpeg4"), ("mpg", "vob", "mp2"), ("flv", "flv", "flv"),
+        ("wmv", "asf", "mpeg4"), ("nut", "nut", "mpeg4"), ("aiff", "aiff", "pcm_s16be"), ("au", "au", "pcm_s16be"),
+        ("caf", "caf", "pcm_s16le"), ("w64", "w64", "pcm_s16le"), ("aac", "adts", "aac"), ("mp3", "mp3", "libmp3lame"),
+        ("wv", "wv", "wavpack"), ("tta", "tta", "tta"), ("ivf", "ivf", "vp8"),
+        ("gif", "gif", "gif"),
     ],
 )  # fmt: skip
 def test_what_ffmpeg_writes(tmp_path: Path, kind: str, container: str, codec: str) -> None:
@@ -53,10 +58,14 @@ def test_wave_of_the_standard_library(tmp_path: Path) -> None:
     [
         (b"ID3\x04\0\0\0\0\0\0", "mp3"),
         (b"\xff\xfb\x90\x64", "mp3"),  # MPEG 1 layer III, 128 kbit/s, 44.1 kHz
-        (b"\xff\xf1\x50\x80", None),  # AAC in ADTS: layer 0
+        (b"\xff\xf1\x50\x80", "aac"),  # AAC in ADTS: layer 0
+        (b"\xff\xf1\xf4\x80", None),  # sample rate 13 does not exist
         (b"\xff\xfb\xf0\x64", None),  # bit rate 15 does not exist
         (b"\xff\xfb\x9c\x64", None),  # sample rate 3 does not exist
         (b"\0\0\0\x08wide\0\0\0\0mdat", "mov"),
+        (b"\x0b\x77\x00\x00", "ac3"),
+        (b"\x1f\x07\x00\x3f", "dv"),
+        (b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR" + bytes(17) + b"\0\0\0\x08acTL", "apng"),
         (b"RF64\xff\xff\xff\xffWAVE", "wav"),
     ],
 )

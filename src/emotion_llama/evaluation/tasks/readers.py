@@ -17,7 +17,7 @@ from emotion_llama.errors import InputError
 from emotion_llama.evaluation.metrics.words import parse_word_list
 from emotion_llama.evaluation.records import EvalSample, Truth
 from emotion_llama.labels import LabelSpace
-from emotion_llama.media.discover import MEDIA_SUFFIXES
+from emotion_llama.media.kinds import MEDIA_SUFFIXES
 from emotion_llama.media.text_file import read_text
 from emotion_llama.media.transcript_table import NAME_COLUMNS, TEXT_COLUMNS
 

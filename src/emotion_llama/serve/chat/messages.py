@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from urllib.parse import unquote_to_bytes
 
+from emotion_llama.media.kinds import KINDS, SNIFF_BYTES, sniff
 from emotion_llama.prompts.builder import Turn, user_text
 from emotion_llama.prompts.tasks import TASKS
 from emotion_llama.serve.chat.schemas import (
@@ -23,7 +24,6 @@ from emotion_llama.serve.chat.schemas import (
 )
 from emotion_llama.serve.problems import Problem
 from emotion_llama.serve.questions import Question
-from emotion_llama.serve.workers.clip_check import KINDS, SNIFF_BYTES, sniff
 
 _DATA_URI = re.compile(r"""data:[\w.+-]*/?[\w.+-]*(?:;[\w.+-]+=(?:"[^"]*"|[\w.+-]+))*(;base64)?,""", re.IGNORECASE)
 _URL_SAFE = bytes.maketrans(b"-_", b"+/")

@@ -12,6 +12,7 @@ from fastapi.responses import FileResponse
 
 from emotion_llama.errors import EmotionLlamaError
 from emotion_llama.face.peak import BLINK_UNIT
+from emotion_llama.media import kinds
 from emotion_llama.merr.columns import column_of
 from emotion_llama.merr.measured import from_bytes
 from emotion_llama.merr.records import ClipRow, Field, Json, Sample
@@ -35,14 +36,10 @@ from emotion_llama.serve.routes.review_schemas import (
     Unit,
     UnitCurve,
 )
-from emotion_llama.serve.workers.clip_check import SNIFF_BYTES, sniff
 
-# What `sniff` says -> the media type that browsers know. A file that is none of these is not sent.
-MEDIA_TYPES: Mapping[str, str] = {
-    "mp4": "video/mp4", "mov": "video/quicktime", "webm": "video/webm", "mkv": "video/x-matroska",
-    "avi": "video/x-msvideo", "wav": "audio/wav", "mp3": "audio/mpeg", "flac": "audio/flac", "ogg": "audio/ogg",
-    "m4a": "audio/mp4",
-}  # fmt: skip
+# Kinds that browsers know, and their media types. A file that is none of these is not sent.
+_PLAYED = ("mp4", "mov", "webm", "mkv", "avi", "wav", "mp3", "flac", "ogg", "m4a")
+MEDIA_TYPES: Mapping[str, str] = {kind: kinds.MEDIA_TYPES[kind] for kind in _PLAYED}
 ARTIFACT_TYPES: Mapping[str, str] = {
     ".png": "image/png", ".jpg": "image/jpeg", ".jpeg": "image/jpeg", ".webp": "image/webp", ".wav": "audio/wav",
 }  # fmt: skip
@@ -60,10 +57,10 @@ def clip_file(clip: ClipRow) -> FoundFile | None:
         if not path.is_file():
             return None
         with path.open("rb") as file:
-            kind = sniff(file.read(SNIFF_BYTES))
+            kind = kinds.sniff(file.read(kinds.SNIFF_BYTES))
     except OSError:
         return None
-    return None if kind is None or kind not in MEDIA_TYPES else (path, MEDIA_TYPES[kind])
+    return None if kind not in MEDIA_TYPES else (path, MEDIA_TYPES[kind])
 
 
 def artifact_file(store: Store, sample: Sample, name: str) -> FoundFile | None:

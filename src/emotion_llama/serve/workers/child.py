@@ -149,7 +149,7 @@ class Child:
         from emotion_llama.report.selection import choose_detailed
 
         asking = None
-        with checked_clip(path, limits) as file:
+        with checked_clip(path, limits, options.audio_track) as file:
             if model is not None:
                 _check_segment(file.clip, options, limits)
                 asking = RemotePredictor(**model, limits=limits, ask=self._ask)

@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from emotion_llama.errors import InputError
+from emotion_llama.media.kinds import KINDS, SNIFF_BYTES, sniff
 from emotion_llama.records import Clip
 from emotion_llama.serve.errors import ClipRefused
 
@@ -49,67 +51,9 @@ class ClipLimits:
                 raise InputError(f"{name} is {value}, expected a number above 0")
 
 
-SNIFF_BYTES = 4096  # how much of a file `sniff` needs; less will do for a small file
-# What `sniff` can return; each is a usual suffix, and the name of FFmpeg's demuxer for it.
-KINDS = ("mp4", "mov", "m4a", "webm", "mkv", "avi", "wav", "mp3", "flac", "ogg")
-
-_EBML = b"\x1a\x45\xdf\xa3"
-_EBML_DOC_TYPE = b"\x42\x82"
-_STILL_BRANDS = frozenset({b"heic", b"heix", b"hevc", b"mif1", b"msf1", b"avif", b"avis", b"jxl ", b"jp2 ", b"crx "})
-_SOUND_BRANDS = frozenset({b"M4A ", b"M4B ", b"M4P "})
-# QuickTime files from before `ftyp` begin with one of these boxes.
-_QUICKTIME_BOXES = frozenset({b"moov", b"mdat", b"wide", b"free", b"skip", b"pnot"})
-_RIFF_KINDS = {b"AVI ": "avi", b"WAVE": "wav"}
-
-
-def sniff(head: bytes) -> str | None:
-    """The kind of media file that begins with `head` (its first `SNIFF_BYTES`), one of `KINDS`; None for all else.
-
-    Signatures: ISO/IEC 14496-12 (`ftyp`), QuickTime File Format, RFC 8794 and the Matroska specification (EBML,
-    DocType), RIFF and RF64 (EBU Tech 3306), RFC 3533 (Ogg), RFC 9639 (FLAC), ID3v2, ISO/IEC 11172-3 (frame header).
-    Pictures in the same containers (HEIC, AVIF) are none.
-    """
-    if head[4:8] == b"ftyp":
-        return _by_brand(head[8:12])
-    if head[4:8] in _QUICKTIME_BOXES:
-        return "mov"
-    if head.startswith(_EBML):
-        return _by_doc_type(head)
-    if head[:4] in (b"RIFF", b"RF64"):
-        return _RIFF_KINDS.get(head[8:12])
-    if head.startswith(b"fLaC"):
-        return "flac"
-    if head.startswith(b"OggS"):
-        return "ogg"
-    return "mp3" if head.startswith(b"ID3") or _is_layer_3(head) else None
-
-
-def _by_brand(brand: bytes) -> str | None:
-    if brand in _STILL_BRANDS:
-        return None
-    if brand == b"qt  ":
-        return "mov"
-    return "m4a" if brand in _SOUND_BRANDS else "mp4"
-
-
-def _by_doc_type(head: bytes) -> str | None:
-    at = head.find(_EBML_DOC_TYPE, len(_EBML))
-    size = head[at + 2] & 0x7F if 0 <= at < len(head) - 2 else 0
-    return {b"webm": "webm", b"matroska": "mkv"}.get(head[at + 3 : at + 3 + size]) if size else None
-
-
-def _is_layer_3(head: bytes) -> bool:
-    """Whether an MPEG audio frame of layer III begins here: sync, a version, and rates that exist."""
-    if len(head) < 4 or head[0] != 0xFF or head[1] & 0xE0 != 0xE0:
-        return False
-    version, layer = head[1] >> 3 & 3, head[1] >> 1 & 3
-    bit_rate, sample_rate = head[2] >> 4, head[2] >> 2 & 3
-    return version != 1 and layer == 1 and bit_rate not in (0, 15) and sample_rate != 3
-
-
 @contextmanager
-def checked_clip(path: Path, limits: ClipLimits) -> Iterator[ClipFile]:
-    """The open file, once it is known to be within the limits.
+def checked_clip(path: Path, limits: ClipLimits, audio_track: int | None = None) -> Iterator[ClipFile]:
+    """The open file, once it is known to be within the limits; its sound is `audio_track` (see `open_clip`).
 
     First its first bytes; then what the container says of size, rate and length, with nothing of ours decoded (FFmpeg
     itself may look at the first packets); last what the first frame and samples show.
@@ -129,7 +73,8 @@ def checked_clip(path: Path, limits: ClipLimits) -> Iterator[ClipFile]:
             f"this is no media file of a known kind; expected one of: {', '.join(KINDS)}", 415, "no_media"
         )
     # The analysis itself warns.
-    with open_clip(path, warn=lambda line: None, check=lambda media: _check_header(media, limits)) as file:
+    check = partial(_check_header, limits=limits)
+    with open_clip(path, warn=lambda line: None, check=check, audio_track=audio_track) as file:
         _check_clip(file.clip, limits)
         yield file
 

@@ -85,6 +85,7 @@ def options_message(options: Options) -> dict[str, Any]:  # as JSON
         "people": options.people,
         "segment": options.segment,
         "peak_rule": options.peak_rule,
+        "audio_track": options.audio_track,
         **{name: None if path is None else str(path.absolute()) for name, path in files.items()},
     }
 
