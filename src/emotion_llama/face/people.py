@@ -15,7 +15,7 @@ import numpy as np
 
 from emotion_llama.errors import InputError
 from emotion_llama.face.geometry import FEATURE_NAMES
-from emotion_llama.records import FaceTrack, Float, VoiceTrack, frame_seconds, time_share
+from emotion_llama.records import Bool, FaceTrack, Float, VoiceTrack, frame_seconds, time_share
 
 # The project's own weights. Size and sound count alike: the largest face is usually the one the camera is on, and the
 # one that talks is usually the one a clip is about; time in view counts a little less.
@@ -235,7 +235,7 @@ def _speech_level(voice: VoiceTrack) -> Float:
     return np.where(voice.is_speech, level, 0.0)
 
 
-def _is_spoken(voice: VoiceTrack, pts_seconds: Float) -> Float:
+def _is_spoken(voice: VoiceTrack, pts_seconds: Float) -> Bool:
     """[N] bool: voice activity at the time of each frame."""
     if not len(voice.times_seconds):
         return np.zeros(len(pts_seconds), bool)

@@ -185,7 +185,9 @@ class _Mix:
             weights = layout_weights([channel.name for channel in frame.layout.channels])
         for channels in self._channels(frame):
             # Rows of channels are averaged 2 to 6 times as fast as columns, the copy included.
-            mono = channels.mean(axis=0, dtype=np.float32) if weights is None else weights @ channels
+            mono = (
+                channels.mean(axis=0, dtype=np.float32) if weights is None else (weights @ channels).astype(np.float32)
+            )
             if len(channels) > 1:
                 self._energy += max(float(row @ row) for row in channels), float(mono @ mono)
             yield mono

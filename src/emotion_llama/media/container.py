@@ -14,6 +14,8 @@ from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
+import numpy as np
+
 from emotion_llama.errors import MediaError
 from emotion_llama.media.kinds import SECOND_HEAD, SNIFF_BYTES, sniff
 from emotion_llama.media.survey import Joins
@@ -224,7 +226,7 @@ def _sounds(packet: Packet[AudioStream]) -> bool:
     for frame in frames:
         if frame.layout.nb_channels <= MAX_CHANNELS:
             for converted in AudioResampler("flt", frame.layout, frame.sample_rate).resample(frame):
-                if float(abs(converted.to_ndarray()).max(initial=0)) > _SILENT_PEAK:
+                if float(np.abs(converted.to_ndarray()).max(initial=0)) > _SILENT_PEAK:
                     return True
     return False
 

@@ -182,7 +182,8 @@ class _First:
         if stream is None or not self._sounds:
             return None
         sound = self._sounds[0]
-        count, weights = sound.layout.nb_channels, ()
+        count = sound.layout.nb_channels
+        weights: tuple[float, ...] = ()
         if 1 < count <= MAX_CHANNELS:
             alike = [frame for frame in self._sounds if frame.layout.name == sound.layout.name]
             heard = [part for frame in alike for part in self._channels(frame)]
@@ -198,7 +199,7 @@ def _orientation(picture: VideoFrame) -> tuple[int, bool]:
     """
     from av.sidedata.sidedata import Type
 
-    matrix = picture.side_data.get(Type.DISPLAYMATRIX)
+    matrix = next((data for data in iter(picture.side_data) if data.type == Type.DISPLAYMATRIX), None)
     if matrix is None:
         return 0, False
     a, b, _, c, d = struct.unpack("=5i", bytes(matrix)[:20])

@@ -58,6 +58,7 @@ class ClipFile:
         self.path = path
         self.problems: tuple[str, ...] = ()
         self.coverage: dict[str, tuple[float, float]] = {}
+        self.media: Media
         self.survey: Survey | None = None
         self._clip, self._check = clip, check
         self._tracks: tuple[int | None, int | None] = (None, audio_track)

@@ -122,7 +122,8 @@ def find_joins(by_stream: Mapping[int, Times], sound: int | None, *, is_continuo
     for cut in cuts:
         place = min(int(by_stream[stream].place[at]) for stream, at in cut.items())
         firsts = {s: cut.get(s, max(before[s], int(np.searchsorted(t.place, place)))) for s, t in by_stream.items()}
-        ends, starts = [], []
+        ends: list[float] = []
+        starts: list[float] = []
         for stream, times in by_stream.items():
             old, new = slice(before[stream], firsts[stream]), slice(firsts[stream], firsts[stream] + _START_PACKETS)
             ends += (times.pts[old] + times.duration[old]).tolist()

@@ -52,7 +52,7 @@ class Face(NamedTuple):
     pts_seconds: Float | None
     seconds: Float | None = None
 
-    def share(self, values: Float, *, by_confidence: bool = True) -> Float:
+    def share(self, values: Float | Bool, *, by_confidence: bool = True) -> Float:
         """Mean over the visible time of [..., N] values; frames that were seen better count more."""
         weights = self.confidence if by_confidence else np.ones(len(self.confidence))
         weights = weights if self.seconds is None else weights * self.seconds
@@ -174,7 +174,7 @@ def _calm_cue(face: Face, table: FaceTable, values: Float, at_peak: Float, clari
         for i, name in enumerate(face.names):
             if name not in REST_UNITS:
                 resting &= face.intensity[:, i] < PRESENT
-    share = float(face.share(resting))
+    share = float(face.share(np.asarray(resting)))
     strongest = max(float(v) / rule.strength for v, rule in zip(at_peak, table.rules))
     weight = CALM * share * clarity * (1.0 - strongest)
     if share < MIN_CALM_SHARE or weight <= 0:

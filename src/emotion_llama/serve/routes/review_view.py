@@ -60,7 +60,7 @@ def clip_file(clip: ClipRow) -> FoundFile | None:
             kind = kinds.sniff(file.read(kinds.SNIFF_BYTES))
     except OSError:
         return None
-    return None if kind not in MEDIA_TYPES else (path, MEDIA_TYPES[kind])
+    return None if kind is None or kind not in MEDIA_TYPES else (path, MEDIA_TYPES[kind])
 
 
 def artifact_file(store: Store, sample: Sample, name: str) -> FoundFile | None:
