@@ -22,9 +22,8 @@ FLOORS = (
     ("chat",),
     ("models",),
     ("prompts", "media", "face", "speech"),
-    ("documents",),
-    ("schema", "config", "files", "results"),
-    ("records", "labels", "errors", "__init__"),
+    ("schema", "config", "files"),
+    ("records", "results", "labels", "errors", "__init__"),
 )
 FLOOR_OF = {name: floor for floor, names in enumerate(reversed(FLOORS)) for name in names}
 

@@ -68,52 +68,26 @@ SYNONYMS: dict[str, tuple[str, ...]] = {
     for word in words.split()
 }
 
-# Label -> the label of another space that names the same state, None where nothing corresponds. An identity is written
-# out too, so that a table answers for every label of its source space. MER 2023 and DFEW publish no such table;
-# "fear" is not folded into "worried", nor "contempt" into "angry" or "disgust": these are different states with
-# different action units, and an evaluation that folds them has to say so itself.
-_MAPPINGS: dict[tuple[str, str], dict[str, str | None]] = {
-    ("merr9", "mer6"): {
-        "neutral": "neutral", "angry": "angry", "happy": "happy", "sad": "sad", "worried": "worried",
-        "surprise": "surprise", "fear": None, "contempt": None, "doubt": None,
-    },
-    ("merr9", "dfew7"): {
-        "neutral": "neutral", "angry": "angry", "happy": "happy", "sad": "sad", "worried": None,
-        "surprise": "surprise", "fear": "fear", "contempt": None, "doubt": None,
-    },
-    ("mer6", "merr9"): {
-        "neutral": "neutral", "angry": "angry", "happy": "happy", "sad": "sad", "worried": "worried",
-        "surprise": "surprise",
-    },
-    ("mer6", "dfew7"): {
-        "neutral": "neutral", "angry": "angry", "happy": "happy", "sad": "sad", "worried": None,
-        "surprise": "surprise",
-    },
-    ("dfew7", "merr9"): {
-        "happy": "happy", "sad": "sad", "neutral": "neutral", "angry": "angry", "surprise": "surprise",
-        "disgust": None, "fear": "fear",
-    },
-    ("dfew7", "mer6"): {
-        "happy": "happy", "sad": "sad", "neutral": "neutral", "angry": "angry", "surprise": "surprise",
-        "disgust": None, "fear": None,
-    },
-}  # fmt: skip
-
 
 def convert(label: str, source: LabelSpace, target: LabelSpace) -> str | None:
     """The label of `target` that names the same state as `label` of `source`; None when there is none.
 
+    Between published spaces a label means the label of the same name, and nothing else: MER 2023 and DFEW publish no
+    table, and "fear" is not folded into "worried", nor "contempt" into "angry" or "disgust": these are different states
+    with different action units, and an evaluation that folds them has to say so itself.
+
     Raises:
-        InputError: `label` is not in `source`, or no table leads from one space to the other.
+        InputError: `label` is not in `source`, or one of the spaces is not a published one.
     """
     source.index(label)
     if source == target:
         return label
-    try:
-        return _MAPPINGS[source.name, target.name][label]
-    except KeyError:
-        known = "; ".join(f"{a} to {b}" for a, b in _MAPPINGS)
-        raise InputError(f"no table maps {source.name} to {target.name} (there are: {known})") from None
+    if source not in LABEL_SPACES.values() or target not in LABEL_SPACES.values():
+        raise InputError(
+            f"labels of {source.name} have no counterpart in {target.name}; labels are converted between "
+            f"{', '.join(LABEL_SPACES)} only"
+        )
+    return label if label in target.labels else None
 
 
 def label_space(name: str) -> LabelSpace:

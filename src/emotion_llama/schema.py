@@ -1,31 +1,58 @@
-"""The published JSON form of an analysis: strict models and their schema.
+"""The published JSON form of an analysis: strict models, their schema, and how an analysis becomes one.
 
-`documents.analysis_document` makes one; `analysis_schema` is what docs/schema/analysis-1.schema.json holds.
-Missing measurements are null, gaps inside curves too; times are seconds, boxes pixels `x1, y1, x2, y2` of the upright
-frame, intensities 0..5. A change that breaks readers raises `SCHEMA_VERSION`.
+`analysis_schema` is what docs/schema/analysis-1.schema.json holds. Missing measurements are null, gaps inside curves
+too; times are seconds, boxes pixels `x1, y1, x2, y2` of the upright frame, intensities 0..5. A change that breaks
+readers raises `SCHEMA_VERSION`.
 """
 
 from __future__ import annotations
 
+import json
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import PurePath
 from typing import Annotated, Any, Literal
 
+import numpy as np
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+
+from emotion_llama import __version__
+from emotion_llama.records import ActionUnits, FaceTrack, Float, VoiceTrack
+from emotion_llama.results import Analysis, Evidence, PersonAnalysis
 
 SCHEMA_VERSION = 1
 
 
 def printable(value: object) -> object:
     """Text that UTF-8 can hold: the bytes of a file name that is no text (old Latin-1 names, say) are escaped."""
-    if not isinstance(value, str):
+    if not isinstance(value, str | PurePath):
         return value
-    return value.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+    return str(value).encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+
+
+def _rounded(digits: int, gaps: bool = False) -> BeforeValidator:
+    """Floats with that many digits after the point; with `gaps`, what is not finite is None."""
+
+    def rounded(value: object) -> object:
+        if not isinstance(value, float | np.floating):
+            return value
+        return None if gaps and not np.isfinite(value) else round(float(value), digits)
+
+    return BeforeValidator(rounded)
 
 
 Text = Annotated[str, BeforeValidator(printable)]
+Digits2 = Annotated[float, _rounded(2)]
+Digits3 = Annotated[float, _rounded(3)]
+Digits4 = Annotated[float, _rounded(4)]
+Digits6 = Annotated[float, _rounded(6)]
+Gap1 = Annotated[float | None, _rounded(1, gaps=True)]
+Gap2 = Annotated[float | None, _rounded(2, gaps=True)]
+Gap3 = Annotated[float | None, _rounded(3, gaps=True)]
 
 
 class _Document(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, from_attributes=True)
 
 
 class VideoDocument(_Document):
@@ -57,7 +84,7 @@ class ClipDocument(_Document):
 
     path: Text
     sha256: Text = Field(pattern="^[0-9a-f]{64}$")
-    duration_seconds: float = Field(gt=0)
+    duration_seconds: Digits3 = Field(gt=0)
     video: VideoDocument | None
     audio: AudioDocument | None
 
@@ -65,9 +92,9 @@ class ClipDocument(_Document):
 class UnitCurves(_Document):
     """Action units frame by frame: `intensity[i][j]` is frame i, unit j of `names`."""
 
-    pts_seconds: list[float]
-    intensity: list[list[float | None]]
-    confidence: list[float]
+    pts_seconds: list[Digits4]
+    intensity: list[list[Gap3]]
+    confidence: list[Digits3]
     is_blink: list[bool]
     is_speech: list[bool]
 
@@ -80,42 +107,42 @@ class ActionUnitsDocument(_Document):
     neutral: Literal["person", "population", "backend"]
     num_frames: int
     num_frames_measured: int
-    mean: dict[Text, float]
-    max: dict[Text, float]
+    mean: dict[Text, Digits3]
+    max: dict[Text, Digits3]
     curves: UnitCurves | None
 
 
 class PeakDocument(_Document):
     """The frame of strongest expression."""
 
-    pts_seconds: float
-    score: float
+    pts_seconds: Digits4
+    score: Digits3
     rule: Literal["all", "label"]
     label: Text | None
-    units: dict[Text, float]
+    units: dict[Text, Digits3]
     why: Text
 
 
 class ProsodyDocument(_Document):
     """The voice in figures; null where the sound does not support a figure."""
 
-    speech_seconds: float
-    voiced_seconds: float
-    pitch_median_hz: float | None
-    pitch_median_semitones: float | None
-    pitch_range_semitones: float | None
-    pitch_slope_semitones_per_second: float | None
-    loudness_median_db: float | None
-    loudness_range_db: float | None
-    syllables_per_second: float | None
-    articulation_rate: float | None
+    speech_seconds: Digits3
+    voiced_seconds: Digits3
+    pitch_median_hz: Gap3
+    pitch_median_semitones: Gap3
+    pitch_range_semitones: Gap3
+    pitch_slope_semitones_per_second: Gap3
+    loudness_median_db: Gap3
+    loudness_range_db: Gap3
+    syllables_per_second: Gap3
+    articulation_rate: Gap3
     pause_count: int | None
-    pause_share: float | None
-    harmonicity_db: float | None
-    pitch_perturbation_percent: float | None
-    loudness_perturbation_db: float | None
-    tremor_depth_percent: float | None
-    tilt_db: float | None
+    pause_share: Gap3
+    harmonicity_db: Gap3
+    pitch_perturbation_percent: Gap3
+    loudness_perturbation_db: Gap3
+    tremor_depth_percent: Gap3
+    tilt_db: Gap3
     backend: Text
 
 
@@ -169,7 +196,7 @@ class CueDocument(_Document):
 
     source: Literal["face", "voice", "words"]
     text: Text
-    weights: dict[Text, float]
+    weights: dict[Text, Digits3]
     origin: Text
 
 
@@ -177,7 +204,7 @@ class PredictionDocument(_Document):
     """The answer; `label` is null exactly when `problem` says why."""
 
     label: Text | None
-    probabilities: dict[Text, float] | None
+    probabilities: dict[Text, Digits6] | None
     reasoning: Text
     raw_text: Text
     model: Text
@@ -188,8 +215,8 @@ class PredictionDocument(_Document):
 class SegmentDocument(_Document):
     """One person in one stretch of time."""
 
-    start_seconds: float
-    end_seconds: float
+    start_seconds: Digits3
+    end_seconds: Digits3
     prediction: PredictionDocument
     evidence: EvidenceDocument
 
@@ -197,9 +224,9 @@ class SegmentDocument(_Document):
 class FaceCurves(_Document):
     """Where the face was; null where it was not seen."""
 
-    pts_seconds: list[float]
-    boxes_xyxy: list[list[float] | None]
-    head_pose_degrees: list[list[float] | None] = Field(description="pitch, yaw, roll")
+    pts_seconds: list[Digits4]
+    boxes_xyxy: list[list[Digits2] | None]
+    head_pose_degrees: list[list[Digits2] | None] = Field(description="pitch, yaw, roll")
 
 
 class FaceDocument(_Document):
@@ -224,17 +251,17 @@ class PersonDocument(_Document):
 class VoiceDocument(_Document):
     """The sound frame by frame, 10 ms a row."""
 
-    times_seconds: list[float]
-    f0_hz: list[float | None]
-    loudness_db: list[float | None]
+    times_seconds: list[Digits3]
+    f0_hz: list[Gap2]
+    loudness_db: list[Gap1]
     is_speech: list[bool]
 
 
 class CoverageDocument(_Document):
     """How much of a stream's data was read."""
 
-    read_seconds: float
-    unread_seconds: float = Field(description="in the file, and not decoded; `warnings` says why")
+    read_seconds: Digits3
+    unread_seconds: Digits3 = Field(description="in the file, and not decoded; `warnings` says why")
 
 
 class AnalysisDocument(_Document):
@@ -248,7 +275,7 @@ class AnalysisDocument(_Document):
     has_curves: bool  # whether frame-by-frame values were asked for
     versions: dict[Text, str]
     warnings: list[Text]
-    seconds_by_stage: dict[Text, float]
+    seconds_by_stage: dict[Text, Digits3]
     people: list[PersonDocument]
     voice: VoiceDocument | None
     coverage: dict[Text, CoverageDocument] = Field(
@@ -260,3 +287,100 @@ def analysis_schema() -> dict[str, Any]:
     """JSON schema (2020-12) of the document, as published."""
     schema = AnalysisDocument.model_json_schema(mode="serialization")
     return {"$schema": "https://json-schema.org/draft/2020-12/schema", **schema}
+
+
+# --- from an analysis -------------------------------------------------------------------------------------------------
+
+
+def analysis_document(analysis: Analysis, *, curves: bool = True) -> AnalysisDocument:
+    """The JSON document of `analysis`; without `curves` only summaries, a few kilobytes."""
+    return AnalysisDocument.model_validate(
+        {
+            "generator": f"emotion-llama {__version__}",
+            # A file may hold a single sound sample; its length is above 0 all the same.
+            "clip": replace(analysis.clip, duration_seconds=max(analysis.clip.duration_seconds, 0.001)),
+            "model": analysis.model,
+            "settings": {name: printable(value) for name, value in analysis.settings.items()},
+            "has_curves": curves,
+            "versions": analysis.versions,
+            "warnings": analysis.warnings,
+            "seconds_by_stage": analysis.seconds_by_stage,
+            "people": [_person(person, curves) for person in analysis.people],
+            "voice": _voice(analysis.voice) if analysis.voice is not None and curves else None,
+            "coverage": {
+                what: {"read_seconds": read, "unread_seconds": unread}
+                for what, (read, unread) in analysis.coverage.items()
+            },
+        }
+    )
+
+
+def json_value(settings: Mapping[str, object]) -> Any:
+    """Settings as they come back from a document that was written and read."""
+    return json.loads(json.dumps({name: printable(value) for name, value in settings.items()}))
+
+
+# What follows gives the fields of a document as a mapping, where they are not the record's own; records within are
+# taken field by field.
+
+
+def _person(person: PersonAnalysis, curves: bool) -> dict[str, Any]:
+    segments = [
+        {
+            "start_seconds": segment.start_seconds,
+            "end_seconds": segment.end_seconds,
+            "prediction": segment.prediction,
+            "evidence": _evidence(segment.evidence, curves),
+        }
+        for segment in person.segments
+    ]
+    return {
+        "person_id": person.person_id,
+        "is_main": person.is_main,
+        "why": person.why,
+        "face": None if person.track is None else _face(person.track, curves),
+        "segments": segments,
+    }
+
+
+def _evidence(evidence: Evidence, curves: bool) -> dict[str, Any]:
+    units = None if evidence.action_units is None else _units(evidence.action_units, curves)
+    return {name: getattr(evidence, name) for name in EvidenceDocument.model_fields} | {"action_units": units}
+
+
+def _units(units: ActionUnits, curves: bool) -> dict[str, Any]:
+    seen = units.intensity[units.valid]
+    # A unit that was never measured is left out of the summaries.
+    measured = np.flatnonzero(np.isfinite(seen).any(axis=0))
+    rows = {name: getattr(units, name).tolist() for name in UnitCurves.model_fields} if curves else None
+    return {
+        "names": units.names,
+        "source": units.source,
+        "neutral": units.neutral,
+        "num_frames": len(units.pts_seconds),
+        "num_frames_measured": len(seen),
+        "mean": {units.names[i]: np.nanmean(seen[:, i]) for i in measured},
+        "max": {units.names[i]: np.nanmax(seen[:, i]) for i in measured},
+        "curves": rows,
+    }
+
+
+def _face(track: FaceTrack, curves: bool) -> dict[str, Any]:
+    def rows(values: Float) -> list[list[float] | None]:
+        return [row if seen else None for row, seen in zip(values.tolist(), track.valid, strict=True)]
+
+    found = {
+        "pts_seconds": track.pts_seconds.tolist(),
+        "boxes_xyxy": rows(track.boxes_xyxy),
+        "head_pose_degrees": rows(track.head_pose_degrees),
+    }
+    return {
+        "frame_size": track.frame_size,
+        "num_frames": len(track.valid),
+        "num_frames_seen": int(track.valid.sum()),
+        "curves": found if curves else None,
+    }
+
+
+def _voice(voice: VoiceTrack) -> dict[str, Any]:
+    return {name: getattr(voice, name).tolist() for name in VoiceDocument.model_fields}
