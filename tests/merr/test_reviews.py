@@ -9,8 +9,16 @@ from samples import MODEL, RULES, make_clip_row, make_field, make_fields
 
 from emotion_llama.errors import InputError
 from emotion_llama.merr.records import FIELDS, Field, Json, StageOutput, StageRun
-from emotion_llama.merr.review.records import Draft, Review, seen_of, state_of
-from emotion_llama.merr.review.store import Outdated, history, newest_reviews, put_review, reviewers
+from emotion_llama.merr.review.decisions import (
+    Outdated,
+    Review,
+    history,
+    newest_reviews,
+    put_review,
+    reviewers,
+    seen_of,
+    state_of,
+)
 from emotion_llama.merr.store import Store
 from emotion_llama.merr.store.schema import VERSION
 
@@ -35,7 +43,7 @@ def store(tmp_path: Path) -> Store:
 
 def test_a_review_comes_back_as_it_was_recorded(store: Store) -> None:
     fixes: dict[str, Json] = {"label": "surprise", "fine_caption_en": " Brows up: this is surprise. "}
-    put = put_review(store, Draft("a", "  Anna   B ", "fix", 4, "brows, not the mouth", fixes))
+    put = put_review(store, Review("a", "  Anna   B ", "fix", 4, "brows, not the mouth", fixes))
     assert history(store, "a") == [put]
     assert (put.reviewer, put.decision, put.stars, put.comment) == ("Anna B", "fix", 4, "brows, not the mouth")
     assert dict(put.fixes) == {"label": "surprise", "fine_caption_en": "Brows up: this is surprise."}
@@ -46,15 +54,15 @@ def test_a_review_comes_back_as_it_was_recorded(store: Store) -> None:
 
 def test_what_annotators_wrote_is_not_touched(store: Store) -> None:
     before = store.sample("a")
-    put_review(store, Draft("a", "anna", "fix", fixes={"label": "surprise"}))
+    put_review(store, Review("a", "anna", "fix", fixes={"label": "surprise"}))
     assert store.sample("a") == before
 
 
 def test_the_newest_review_of_each_reviewer_counts_and_the_history_stays(store: Store) -> None:
-    put_review(store, Draft("a", "anna", "reject"))
-    put_review(store, Draft("a", "ben", "accept"))
-    put_review(store, Draft("b", "anna", "accept"))
-    put_review(store, Draft("a", "anna", "accept", 5))
+    put_review(store, Review("a", "anna", "reject"))
+    put_review(store, Review("a", "ben", "accept"))
+    put_review(store, Review("b", "anna", "accept"))
+    put_review(store, Review("a", "anna", "accept", 5))
     newest = newest_reviews(store)
     assert {clip: [(r.reviewer, r.decision, r.stars) for r in found] for clip, found in newest.items()} == {
         "a": [("ben", "accept", None), ("anna", "accept", 5)],
@@ -68,8 +76,8 @@ def test_the_newest_review_of_each_reviewer_counts_and_the_history_stays(store: 
 
 
 def test_a_withdrawn_review_is_none(store: Store) -> None:
-    put_review(store, Draft("a", "anna", "reject"))
-    put_review(store, Draft("a", "anna", "withdraw"))
+    put_review(store, Review("a", "anna", "reject"))
+    put_review(store, Review("a", "anna", "withdraw"))
     assert newest_reviews(store) == {}
     assert [r.decision for r in history(store, "a")] == ["reject", "withdraw"]
 
@@ -81,14 +89,14 @@ def test_a_fix_that_changes_nothing_is_none(store: Store) -> None:
         "clues_en": {"supporting": ["corners of the mouth clearly pulled up"], "misleading": ["a moderate voice"]},
     }  # fmt: skip
     with pytest.raises(InputError, match="'fix' came without a changed field"):
-        put_review(store, Draft("a", "anna", "fix", fixes=same))
-    kept = put_review(store, Draft("a", "anna", "fix", fixes={**same, "audio_tone_en": "a bright voice"}))
+        put_review(store, Review("a", "anna", "fix", fixes=same))
+    kept = put_review(store, Review("a", "anna", "fix", fixes={**same, "audio_tone_en": "a bright voice"}))
     assert dict(kept.fixes) == {"audio_tone_en": "a bright voice"}
 
 
 def test_an_emptied_text_is_taken_away(store: Store) -> None:
     fixes: dict[str, Json] = {"subtitle": "  ", "visual_expression_en": [""], "audio_tone_en": None}
-    assert dict(put_review(store, Draft("a", "anna", "fix", fixes=fixes)).fixes) == {
+    assert dict(put_review(store, Review("a", "anna", "fix", fixes=fixes)).fixes) == {
         "subtitle": None, "visual_expression_en": None, "audio_tone_en": None,
     }  # fmt: skip
 
@@ -109,7 +117,7 @@ def test_an_emptied_text_is_taken_away(store: Store) -> None:
 )
 def test_a_fix_that_is_none_is_refused(store: Store, fixes: dict[str, Json], message: str) -> None:
     with pytest.raises(InputError, match=message):
-        put_review(store, Draft("a", "anna", "fix", fixes=fixes))
+        put_review(store, Review("a", "anna", "fix", fixes=fixes))
     assert history(store, "a") == []
 
 
@@ -131,24 +139,24 @@ def test_a_fix_that_is_none_is_refused(store: Store, fixes: dict[str, Json], mes
 )
 def test_a_draft_that_is_none_is_refused(change: dict[str, object], message: str) -> None:
     with pytest.raises(InputError, match=message):
-        Draft(**{"clip_id": "a", "reviewer": "anna", "decision": "accept", **change})  # type: ignore[arg-type]
+        Review(**{"clip_id": "a", "reviewer": "anna", "decision": "accept", **change})  # type: ignore[arg-type]
 
 
 def test_an_unknown_clip_is_refused(store: Store) -> None:
     with pytest.raises(InputError, match="has no clip 'zzz'"):
-        put_review(store, Draft("zzz", "anna", "accept"))
+        put_review(store, Review("zzz", "anna", "accept"))
 
 
 def test_a_sample_that_changed_while_it_was_looked_at_is_refused(store: Store) -> None:
     shown = state_of(store.sample("a"))
     put_sample(store, "a", "happy", make_field("fine_caption", "Written anew. This is happy.", MODEL, "en"))
     with pytest.raises(Outdated, match="a has changed since it was shown; look at it again"):
-        put_review(store, Draft("a", "anna", "accept"), state=shown)
-    assert put_review(store, Draft("a", "anna", "accept"), state=state_of(store.sample("a"))).number == 1
+        put_review(store, Review("a", "anna", "accept"), state=shown)
+    assert put_review(store, Review("a", "anna", "accept"), state=state_of(store.sample("a"))).number == 1
 
 
 def test_a_review_holds_until_something_that_it_saw_changes(store: Store) -> None:
-    review = put_review(store, Draft("a", "anna", "accept"))
+    review = put_review(store, Review("a", "anna", "accept"))
     assert review.holds_for(store.sample("a"))
     # Another language, another split and other measurements are nothing that it saw.
     put_sample(store, "a", "happy", make_field("split", "test"), make_field("fine_caption", "他很高兴。", MODEL, "zh"),
@@ -162,7 +170,7 @@ def test_a_review_holds_until_something_that_it_saw_changes(store: Store) -> Non
 
 
 def test_reviews_outlive_their_clip(store: Store) -> None:
-    put_review(store, Draft("a", "anna", "accept"))
+    put_review(store, Review("a", "anna", "accept"))
     store.remove(["a"])
     put_sample(store, "a")
     assert [r.reviewer for r in newest_reviews(store)["a"]] == ["anna"]
@@ -172,7 +180,7 @@ def test_two_reviewers_write_at_once(store: Store) -> None:
     def write(name: str) -> None:
         with Store.open(store.folder) as own:
             for _ in range(20):
-                put_review(own, Draft("a", name, "accept"))
+                put_review(own, Review("a", name, "accept"))
 
     threads = [threading.Thread(target=write, args=(name,)) for name in ("anna", "ben")]
     for thread in threads:
@@ -216,7 +224,7 @@ def test_an_older_ledger_takes_reviews_once_it_is_written(older: Path) -> None:
     with Store.open(older, read_only=True) as store:
         before = list(store.samples("all"))
     with Store.open(older) as store:
-        put_review(store, Draft("b", "anna", "fix", fixes={"label": "worried"}))
+        put_review(store, Review("b", "anna", "fix", fixes={"label": "worried"}))
     assert version(older) == VERSION
     with Store.open(older, read_only=True) as store:
         assert list(store.samples("all")) == before
@@ -258,7 +266,7 @@ def test_the_store_refuses_stars_and_decisions_that_are_none(store: Store) -> No
 
 
 def test_reviews_are_records_that_cannot_be_changed(store: Store) -> None:
-    review = put_review(store, Draft("a", "anna", "fix", fixes={"label": "sad"}))
+    review = put_review(store, Review("a", "anna", "fix", fixes={"label": "sad"}))
     assert isinstance(review, Review)
     with pytest.raises(TypeError, match="does not support item assignment"):
         review.fixes["label"] = "happy"  # type: ignore[index]

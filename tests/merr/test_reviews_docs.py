@@ -8,7 +8,7 @@ from review_build import put_clip
 from samples import make_clip_row
 
 from emotion_llama.cli.main import build_parser
-from emotion_llama.merr.review.store import newest_reviews
+from emotion_llama.merr.review.decisions import newest_reviews
 from emotion_llama.merr.store import Store
 
 PAGE = (Path(__file__).parents[2] / "docs" / "merr-review.md").read_text(encoding="utf-8")

@@ -7,9 +7,9 @@ import pytest
 from samples import make_field, make_runs, make_sample
 
 from emotion_llama.merr.records import Json, Provenance, Sample
+from emotion_llama.merr.review.decisions import Decision, Review, Verdict, seen_of, settle
 from emotion_llama.merr.review.figures import ReviewCounter, agreement, num_disputed, num_reviewed, review_lines
 from emotion_llama.merr.review.fixes import with_fixes
-from emotion_llama.merr.review.records import Decision, Review, Verdict, seen_of, settle
 from emotion_llama.merr.values import is_coarse, is_fine
 
 SAMPLE = make_sample()  # "happy", with English descriptions

@@ -15,7 +15,7 @@ from samples import MODEL, make_clip_row, make_field
 
 from emotion_llama.errors import InputError
 from emotion_llama.merr.io.export import export_build
-from emotion_llama.merr.review.store import history, newest_reviews
+from emotion_llama.merr.review.decisions import history, newest_reviews
 from emotion_llama.merr.store import Store
 from emotion_llama.serve.routes.review import build_router
 

@@ -12,17 +12,18 @@ import numpy as np
 from emotion_llama.merr.quality.measures import PRESENT
 from emotion_llama.merr.quality.modalities import MODALITIES, modality_label
 from emotion_llama.merr.quality.texts import ngrams, tokens
-from emotion_llama.merr.records import FIELDS, FieldKey, Sample
+from emotion_llama.merr.records import FieldKey, Sample
 from emotion_llama.merr.status import reason_group
 from emotion_llama.merr.values import (
+    SPLITS,
     is_coarse,
     is_fine,
     label_of,
     part,
     peak_units,
-    source_of,
-    subtitle_language,
+    place_of,
     text_of,
+    text_part,
 )
 
 Statistics: TypeAlias = dict[str, Any]  # JSON values of any depth; `collect` says which
@@ -34,7 +35,6 @@ PHASES = (
     "audio_tone", "coarse_caption", "fine_caption", "consistency", "balance", "splits",
 )  # fmt: skip
 DESCRIPTIONS = ("visual_expression", "visual_objective", "audio_tone", "coarse_caption", "fine_caption")
-SPLITS = ("train", "validation", "test")
 UNKNOWN = "not known"
 
 
@@ -132,7 +132,7 @@ class Collector:
         strength, split = part(value, "strength"), sample.value("split")
         self._counts["coarse"][label] += 1
         self._counts["fine"][label] += is_fine(sample)
-        self._counts["given"][label] += source_of(value) == "given"
+        self._counts["given"][label] += part(value, "source") == "given"
         self._counts["strengths", label][strength if isinstance(strength, str) else UNKNOWN] += 1
         if isinstance(split, str):
             self._counts["label splits", label][split] += 1
@@ -153,8 +153,8 @@ class Collector:
             self._counts["tone words"].update(str(word) for word in words)
         subtitle = sample.value("subtitle")
         if text_of(subtitle) is not None:
-            self._counts["subtitle sources"][source_of(subtitle) or UNKNOWN] += 1
-            self._counts["subtitle languages"][subtitle_language(subtitle) or UNKNOWN] += 1
+            self._counts["subtitle sources"][text_part(subtitle, "source") or UNKNOWN] += 1
+            self._counts["subtitle languages"][text_part(subtitle, "language") or UNKNOWN] += 1
 
     def _add_fields(self, sample: Sample) -> None:
         for key, found in sample.fields.items():
@@ -278,7 +278,7 @@ class Collector:
 
     def _coverage(self) -> list[Statistics]:
         found = []
-        for key in sorted(self._present, key=lambda key: (_place(key[0]), key)):
+        for key in sorted(self._present, key=lambda key: (place_of(key[0]), key)):
             present, missing = self._present[key], self._counts["missing", key[0], key[1]]
             found.append({
                 "name": key[0], "language": key[1], "present": present, "missing": by_size(missing),
@@ -296,7 +296,7 @@ class Collector:
 
     def _made_by(self) -> list[Statistics]:
         names = ("name", "language", "annotator", "model", "prompt_sha256", "label_shown")
-        ordered = sorted(self._makers.items(), key=lambda item: (_place(item[0][0]), str(item[0])))
+        ordered = sorted(self._makers.items(), key=lambda item: (place_of(item[0][0]), str(item[0])))
         return [{**dict(zip(names, who)), **cost} for who, cost in ordered]
 
     def _splits(self) -> list[Statistics]:
@@ -313,8 +313,3 @@ class Collector:
 def _ordered(names: Iterable[str], order: Sequence[str]) -> list[str]:
     """Names in a given order, others after them by name."""
     return sorted(names, key=lambda name: (order.index(name) if name in order else len(order), name))
-
-
-def _place(name: str) -> int:
-    """Of a field in the order of a build."""
-    return list(FIELDS).index(name) if name in FIELDS else len(FIELDS)

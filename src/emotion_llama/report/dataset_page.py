@@ -10,7 +10,7 @@ from emotion_llama.merr.overview import Example, Overview
 from emotion_llama.merr.records import Json, Sample
 from emotion_llama.merr.review.figures import review_lines
 from emotion_llama.merr.statistics import Statistics
-from emotion_llama.merr.values import label_of, part, peak_units, subtitle_text, text_of
+from emotion_llama.merr.values import label_of, part, peak_units, text_of
 from emotion_llama.report.charts import Bar
 from emotion_llama.report.images import thumbnail
 from emotion_llama.report.pages import render
@@ -201,7 +201,7 @@ def _card(sample: Sample, image: bytes | None) -> dict[str, Any]:  # what sample
         "clip_id": sample.clip.clip_id,
         "image": image,
         "how_labelled": _how_labelled(sample),
-        "transcript": subtitle_text(sample.value("subtitle")),
+        "transcript": text_of(sample.value("subtitle")),
         "conflicts": [text_of(conflict) or "" for conflict in _list(sample.value("conflicts"))],
         "texts": [_texts(sample, language) for language in LANGUAGES],
     }

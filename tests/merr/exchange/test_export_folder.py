@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 
 from emotion_llama.errors import BackendError, InputError
-from emotion_llama.merr.io.export import export_build
-from emotion_llama.merr.io.folder import changed_files, file_hash, new_export, read_manifest, write_manifest
+from emotion_llama.media.probe import file_sha256
+from emotion_llama.merr.io.export import changed_files, export_build, new_export, read_manifest, write_manifest
 from emotion_llama.merr.io.rows import Choice
 from emotion_llama.merr.store import Store
 
@@ -150,7 +150,7 @@ def test_manifest_cannot_make_an_export_delete_files_elsewhere(tmp_path: Path) -
     (tmp_path / "precious").write_text("x")
     target = tmp_path / "o"
     target.mkdir()
-    known = {"bytes": 1, "sha256": file_hash(tmp_path / "precious")}
+    known = {"bytes": 1, "sha256": file_sha256(tmp_path / "precious")}
     (target / "export.json").write_text(json.dumps({"files": {"../precious": known}}))
     with new_export(target, own=True, force=False) as half:
         write_manifest(half, {})

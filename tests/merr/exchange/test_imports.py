@@ -395,7 +395,7 @@ def test_table_that_breaks_in_the_middle(make_build: Make, tmp_path: Path) -> No
 def test_table_without_what_is_needed() -> None:
     from emotion_llama.labels import MERR9
     from emotion_llama.merr.io.content import FileContent
-    from emotion_llama.merr.io.published import read_table
+    from emotion_llama.merr.io.tables import read_table
 
     with pytest.raises(InputError, match="the table has the columns name, mood; expected `name` and one of"):
         read_table("name,mood\na,b\n", FileContent("t.csv", ""), MERR9)

@@ -12,10 +12,8 @@ import pytest
 import yaml
 
 from emotion_llama.errors import MissingDependency
-from emotion_llama.merr.io.card import without_places
-from emotion_llama.merr.io.export import export_build
-from emotion_llama.merr.io.folder import new_export, write_manifest
-from emotion_llama.merr.io.parquet import write_parquet
+from emotion_llama.merr.io.export import export_build, new_export, write_manifest
+from emotion_llama.merr.io.parquet import without_places, write_parquet
 from emotion_llama.merr.io.rows import Choice, Rows
 from emotion_llama.merr.recipe import Recipe
 from emotion_llama.merr.records import Drop, Field, Provenance

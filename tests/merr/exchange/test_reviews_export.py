@@ -18,8 +18,7 @@ from emotion_llama.merr.io.imports import import_files
 from emotion_llama.merr.io.rows import Choice
 from emotion_llama.merr.overview import look_over, overview_document
 from emotion_llama.merr.records import Json
-from emotion_llama.merr.review.records import Draft
-from emotion_llama.merr.review.store import put_review
+from emotion_llama.merr.review.decisions import Review, put_review
 from emotion_llama.merr.store import Store
 from emotion_llama.report.dataset_page import render_dataset_page
 from emotion_llama.report.dataset_text import render_dataset_text
@@ -32,11 +31,11 @@ FIXES: dict[str, Json] = {"label": "sad", "fine_caption_en": "Tears. The person 
 def store(make_build: Make, spec: Any) -> Store:
     """Five samples: a accepted, b rejected, c fixed by anna, d in dispute, e not reviewed."""
     store = make_build(*(spec(name, split="train") for name in "abcde"))
-    put_review(store, Draft("a", "anna", "accept", 5))
-    put_review(store, Draft("b", "anna", "reject", 1, "nobody is in view"))
-    put_review(store, Draft("c", "anna", "fix", 3, fixes=FIXES))
-    put_review(store, Draft("d", "anna", "accept"))
-    put_review(store, Draft("d", "ben", "reject"))
+    put_review(store, Review("a", "anna", "accept", 5))
+    put_review(store, Review("b", "anna", "reject", 1, "nobody is in view"))
+    put_review(store, Review("c", "anna", "fix", 3, fixes=FIXES))
+    put_review(store, Review("d", "anna", "accept"))
+    put_review(store, Review("d", "ben", "reject"))
     return store
 
 
@@ -77,7 +76,7 @@ def test_decisions_can_be_ignored(store: Store, tmp_path: Path) -> None:
 
 
 def test_a_changed_label_leaves_the_old_labels_description_out(store: Store) -> None:
-    put_review(store, Draft("c", "anna", "fix", fixes={"label": "sad"}))
+    put_review(store, Review("c", "anna", "fix", fixes={"label": "sad"}))
     tally = export_build(store, None, "merr")
     assert list(fine(tally.folder)) == ["a", "e"]
     assert tally.samples == {"coarse": 3, "fine": 2}
@@ -85,7 +84,7 @@ def test_a_changed_label_leaves_the_old_labels_description_out(store: Store) -> 
 
 def test_a_rejected_test_sample_is_not_counted_in_an_export_of_the_training_split(make_build: Make, spec: Any) -> None:
     store = make_build(spec("a", split="train"), spec("b", split="test"))
-    put_review(store, Draft("b", "anna", "reject"))
+    put_review(store, Review("b", "anna", "reject"))
     assert export_build(store, None, "merr", Choice(splits=("train",))).left_out == {"not in the split train": 1}
 
 
@@ -113,7 +112,7 @@ def test_the_card_names_what_was_rejected_and_who_fixed(store: Store) -> None:
 
 def test_a_build_of_which_everything_is_rejected_exports_nothing(make_build: Make, spec: Any) -> None:
     store = make_build(spec("a"))
-    put_review(store, Draft("a", "anna", "reject"))
+    put_review(store, Review("a", "anna", "reject"))
     with pytest.raises(InputError, match=r"nothing is left to export from .*: 1 rejected by reviewers"):
         export_build(store, None, "merr")
 
@@ -139,7 +138,7 @@ def test_the_command_line_honours_or_ignores(store: Store, tmp_path: Path, capsy
 
 
 def test_stats_tell_of_reviewers_and_their_agreement(store: Store) -> None:
-    put_review(store, Draft("a", "ben", "accept"))
+    put_review(store, Review("a", "ben", "accept"))
     overview = look_over(store)
     text = render_dataset_text(overview)
     lines = [line.split() for line in text.splitlines()]

@@ -12,9 +12,9 @@ import pytest
 
 from emotion_llama.errors import InputError
 from emotion_llama.merr.io.export import export_build
-from emotion_llama.merr.io.published import error_like
 from emotion_llama.merr.io.rows import Choice
 from emotion_llama.merr.io.validate import validate
+from emotion_llama.merr.quality.texts import error_like
 from emotion_llama.merr.recipe import Recipe
 from emotion_llama.merr.records import Drop, Field, Provenance, StageRun
 from emotion_llama.merr.store import Store

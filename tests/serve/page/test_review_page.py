@@ -14,8 +14,7 @@ from review_build import make_review_build, put_clip
 from samples import MODEL, make_field
 
 from emotion_llama.merr.io.export import export_build
-from emotion_llama.merr.review.records import Draft
-from emotion_llama.merr.review.store import history, newest_reviews, put_review
+from emotion_llama.merr.review.decisions import Review, history, newest_reviews, put_review
 from emotion_llama.merr.store import Store
 
 KEY = "0123456789abcdef-key"
@@ -189,7 +188,7 @@ def test_filters_and_the_end(review: Callable[..., Page]) -> None:
 
 def test_agreement_of_two_reviewers(review: Callable[..., Page], folder: Path) -> None:
     with Store.open(folder) as store:
-        put_review(store, Draft("a", "ben", "reject", comment="not convinced"))
+        put_review(store, Review("a", "ben", "reject", comment="not convinced"))
     page = review()
     expect(page.locator("#others")).to_be_empty()  # whoever has not decided sees no other opinion
     page.keyboard.press("a")

@@ -16,7 +16,7 @@ from emotion_llama.errors import InputError
 from emotion_llama.merr.json_text import parse_json
 from emotion_llama.merr.quality.measures import Measure
 from emotion_llama.merr.records import Sample
-from emotion_llama.merr.values import part, peak_units, subtitle_text
+from emotion_llama.merr.values import part, peak_units, text_of
 from emotion_llama.records import ActionUnits, Float
 
 if TYPE_CHECKING:
@@ -214,7 +214,7 @@ class Subtitles:
     def add(self, sample: Sample, truth: Truth, units: ActionUnits | None) -> None:
         """One clip."""
         said = None if "no_words" in truth["missing"] else truth["text"]
-        self._same.append(subtitle_text(sample.value("subtitle")) == said)
+        self._same.append(text_of(sample.value("subtitle")) == said)
 
     def measures(self) -> tuple[Measure, ...]:
         """Share of clips."""

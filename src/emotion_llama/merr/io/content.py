@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
 
 from emotion_llama.labels import LabelSpace
+from emotion_llama.merr.json_text import parse_json
 from emotion_llama.merr.records import NO_LANGUAGE, ClipRow, Field, FieldKey, Json, Provenance
-from emotion_llama.merr.values import part, text_of
+from emotion_llama.merr.values import part, shown_key, text_of
 
 MAX_EXAMPLES = 3  # of one kind of problem
 
@@ -18,20 +20,19 @@ class Problems:
 
     def __init__(self) -> None:
         self._counts: Counter[str] = Counter()
-        self._examples: dict[str, list[str]] = {}
+        self._examples: defaultdict[str, list[str]] = defaultdict(list)
 
     def add(self, kind: str, example: str = "", count: int = 1) -> None:
         """Count `count` problems of a kind; `example` says where (file and line, or clip) and what."""
         self._counts[kind] += count
-        examples = self._examples.setdefault(kind, [])
-        if example and len(examples) < MAX_EXAMPLES:
-            examples.append(example)
+        if example and len(self._examples[kind]) < MAX_EXAMPLES:
+            self._examples[kind].append(example)
 
     def add_all(self, other: Problems) -> None:
         """Count what `other` has counted."""
         for kind, count in other._counts.items():
             self._counts[kind] += count
-            self._examples[kind] = (self._examples.get(kind, []) + other._examples[kind])[:MAX_EXAMPLES]
+            self._examples[kind] = (self._examples[kind] + other._examples[kind])[:MAX_EXAMPLES]
 
     @property
     def counts(self) -> Mapping[str, int]:
@@ -50,52 +51,38 @@ class Problems:
         return [
             line
             for kind, count in self.counts.items()
-            for line in (f"{count:>8,}  {kind}", *(f"          {example}" for example in self._examples[kind]))
+            for line in (f"{count:>8,}  {kind}", *(f"          {example}" for example in self.examples(kind)))
         ]
 
     def document(self) -> list[Json]:
         """For JSON."""
-        return [{"problem": k, "count": n, "examples": list(self._examples[k])} for k, n in self.counts.items()]
-
-
-@dataclass
-class ImportedClip:
-    """What files say of one clip.
-
-    Attributes:
-        fields: with the file as their provenance; those of our own CSV keep the one that they were exported with.
-        frame_count: pictures that a file states for this name.
-        row: what our own CSV knows of the clip itself.
-        not_fine: why it is not in the fine set, though it has a fine description.
-    """
-
-    fields: dict[FieldKey, Field] = field(default_factory=dict)
-    frame_count: int | None = None
-    row: ClipRow | None = None
-    not_fine: str | None = None
+        return [{"problem": k, "count": n, "examples": list(self.examples(k))} for k, n in self.counts.items()]
 
 
 class FileContent:
-    """One file as it is read.
+    """One file as it is read, or what several say together (`merge`).
 
     Attributes:
         origin: its name, as provenance records it.
         sha256: of its bytes; of a folder's names.
-        clips: what it says, by clip.
+        fields: clip -> what it says of it, with the file as provenance; those of our own CSV keep the provenance that
+            they were exported with. A clip of which nothing else is known has no fields.
+        frame_counts: clip -> frames that it states.
+        clip_rows: clip -> what our own CSV knows of the clip itself.
+        not_fine: clip -> why it is not in the fine set, though it has a fine description.
         rows: rows or entries read, good or not.
         problems: what could not be taken, by kind.
     """
 
     def __init__(self, origin: str, sha256: str, made_at: str = "") -> None:
         self.origin, self.sha256 = origin, sha256
-        self.clips: dict[str, ImportedClip] = {}
+        self.fields: defaultdict[str, dict[FieldKey, Field]] = defaultdict(dict)
+        self.frame_counts: dict[str, int] = {}
+        self.clip_rows: dict[str, ClipRow] = {}
+        self.not_fine: dict[str, str] = {}
         self.rows = 0
         self.problems = Problems()
         self._imported = Provenance("imported", f"{origin} (sha256 {sha256[:12]})", made_at=made_at)
-
-    def clip(self, clip_id: str) -> ImportedClip:
-        """What the file says of a clip, to be added to."""
-        return self.clips.setdefault(clip_id, ImportedClip())
 
     def say(
         self,
@@ -109,7 +96,7 @@ class FileContent:
     ) -> None:
         """A field of a clip has this value, or none for a reason; the first that the file says of it counts."""
         found = Field(name, value, provenance or self._imported, language, why_missing)
-        self.clip(clip_id).fields.setdefault((name, language), found)
+        self.fields[clip_id].setdefault((name, language), found)
 
     def say_label(self, clip_id: str, word: str, where: str, space: LabelSpace) -> None:
         """The clip has the label that a word means; counted as a problem when it means none of the space."""
@@ -134,7 +121,7 @@ def is_name(text: str) -> bool:
 
 
 def given_label(label: str) -> Json:
-    """The value of the field `label` for a label that came from outside (`fields.PseudoLabel`)."""
+    """The value of the field `label` for a label that came from outside (`records.PseudoLabel`)."""
     return {
         "label": label, "source": "given", "strength": None, "score": None, "confidence": None, "units": {},
         "candidates": {}, "table": "", "by_rules": None,
@@ -146,38 +133,39 @@ def given_words(words: str, language: str | None) -> Json:
     return {"text": words, "source": "imported", "language": language}
 
 
-def merge(contents: Iterable[FileContent], problems: Problems) -> dict[str, ImportedClip]:
-    """What several files say, by clip, sorted by id; the first file that says something of a field counts.
+def merge(contents: Iterable[FileContent]) -> FileContent:
+    """What several files say, clips sorted by id; the first file that says something counts.
 
     Disagreements are counted.
     """
-    merged: dict[str, ImportedClip] = {}
+    merged = FileContent("", "")
     for content in contents:
-        problems.add_all(content.problems)
-        for clip_id, new in content.clips.items():
-            clip = merged.setdefault(clip_id, ImportedClip())
-            clip.row, clip.not_fine = new.row or clip.row, new.not_fine or clip.not_fine
-            for found in new.fields.values():
-                _add(clip, found, clip_id, content.origin, problems)
-            if clip.frame_count is None:
-                clip.frame_count = new.frame_count
-            elif new.frame_count not in (None, clip.frame_count):
-                where = f"{clip_id}: {clip.frame_count}, {content.origin}: {new.frame_count}"
-                problems.add("two files state different frame counts (the first counts)", where)
-    return dict(sorted(merged.items()))
+        merged.rows += content.rows
+        merged.problems.add_all(content.problems)
+        merged.clip_rows |= content.clip_rows
+        merged.not_fine |= content.not_fine
+        for clip_id, fields in content.fields.items():
+            for key, found in fields.items():
+                _add(merged, clip_id, key, found, content.origin)
+            merged.fields[clip_id]  # also of a clip without fields
+        for clip_id, count in content.frame_counts.items():
+            before = merged.frame_counts.setdefault(clip_id, count)
+            if before != count:
+                where = f"{clip_id}: {before}, {content.origin}: {count}"
+                merged.problems.add("two files state different frame counts (the first counts)", where)
+    merged.fields = defaultdict(dict, sorted(merged.fields.items()))
+    return merged
 
 
-def _add(clip: ImportedClip, new: Field, clip_id: str, origin: str, problems: Problems) -> None:
-    key = new.name, new.language
-    old = clip.fields.get(key)
+def _add(merged: FileContent, clip_id: str, key: FieldKey, new: Field, origin: str) -> None:
+    old = merged.fields[clip_id].get(key)
     if old is None or old.value is None:
-        clip.fields[key] = new
+        merged.fields[clip_id][key] = new
     elif new.name == "published" and isinstance(old.value, dict) and isinstance(new.value, dict):
-        clip.fields[key] = Field(new.name, {**new.value, **old.value}, old.provenance)
+        merged.fields[clip_id][key] = Field(new.name, {**new.value, **old.value}, old.provenance)
     elif new.value is not None and _said(new.name, old.value) != _said(new.name, new.value):
-        what = f"{new.name} ({new.language})" if new.language else new.name
         where = f"{clip_id}: {_short(old.value)}; {origin}: {_short(new.value)}"
-        problems.add(f"two files disagree about {what} (the first counts)", where)
+        merged.problems.add(f"two files disagree about {shown_key(key)} (the first counts)", where)
 
 
 def _said(name: str, value: Json) -> Json:
@@ -189,3 +177,17 @@ def _said(name: str, value: Json) -> Json:
 
 def _short(value: Json) -> str:
     return repr(part(value, "label") or text_of(value) or value)[:40]
+
+
+def json_of(path: Path, problems: Problems) -> Any:  # whatever the file holds
+    """The JSON value of a file that others may have changed; None of what is no JSON, which is counted."""
+    return parsed(path.read_text(encoding="utf-8", errors="replace"), path, "a file is no JSON", problems)
+
+
+def parsed(text: str, path: Path, kind: str, problems: Problems) -> Any:  # whatever JSON holds
+    """The value of a JSON text of a file; None of what is no JSON, counted as `kind`."""
+    try:
+        return parse_json(text)
+    except ValueError as error:
+        problems.add(kind, f"{path.name}: {error}")
+        return None

@@ -16,27 +16,23 @@ from dataclasses import fields
 from pathlib import Path
 
 from emotion_llama.errors import InputError
-from emotion_llama.labels import LabelSpace
-from emotion_llama.merr.columns import HEADLINES, column_of, key_of, value_hash
-from emotion_llama.merr.io.content import FileContent, given_label
-from emotion_llama.merr.io.published import read_rows
+from emotion_llama.labels import MERR9, LabelSpace
+from emotion_llama.merr.io.content import FileContent, Problems, given_label
 from emotion_llama.merr.io.rows import Row, Rows, Written
+from emotion_llama.merr.io.tables import read_rows
 from emotion_llama.merr.json_text import parse_json
-from emotion_llama.merr.records import FIELDS, ClipRow, Field, FieldKey, Json, Provenance
-from emotion_llama.merr.statistics import SPLITS
+from emotion_llama.merr.records import ClipRow, Field, FieldKey, Json, Provenance
+from emotion_llama.merr.values import HEADLINES, SPLITS, column_of, key_of, place_of, value_hash
 
 FILE = "samples.csv"
 # Fields whose value is one text; all others are JSON.
 TEXT_FIELDS = frozenset({"visual_objective", "audio_tone", "coarse_caption", "fine_caption", "split"})
 DETAILS = "_details"
-CLIP_COLUMNS: tuple[str, ...] = tuple(f.name for f in fields(ClipRow))
-CLIP_TYPES: Mapping[str, str] = {f.name: str(f.type).removesuffix(" | None") for f in fields(ClipRow)}
+# Of the clip itself -> "str", "int", "float" or "bool".
+CLIP_COLUMNS: Mapping[str, str] = {f.name: str(f.type).removesuffix(" | None") for f in fields(ClipRow)}
 NOT_FINE, WHY_MISSING, PROVENANCE = "not_fine", "why_missing", "provenance"
 # What people read comes first.
-_FIRST = (
-    "label", "subtitle", "split", "visual_expression", "visual_objective", "audio_tone", "coarse_caption",
-    "fine_caption",
-)  # fmt: skip
+_FIRST = frozenset({*TEXT_FIELDS, "label", "subtitle", "visual_expression"})
 _MARKED = re.compile(r"'*(?:[=+\-@\t\r]|\Z)")
 
 
@@ -75,8 +71,7 @@ def write_csv(half: Path, rows: Rows) -> Written:
 
 
 def _columns(keys: set[FieldKey]) -> list[str]:
-    order = {name: place for place, name in enumerate((*_FIRST, *FIELDS))}
-    ordered = sorted(keys, key=lambda key: (order.get(key[0], len(order)), key))
+    ordered = sorted(keys, key=lambda key: (place_of(key[0]), key))
     first = [column_of(key) for key in ordered if key[0] in _FIRST]
     rest = [column_of(key) for key in ordered if key[0] not in _FIRST]
     details = [column + DETAILS for column in (*first, *rest) if column in HEADLINES]
@@ -159,7 +154,7 @@ def read_own_csv(text: str, content: FileContent, space: LabelSpace) -> None:
     Raises:
         InputError: it has unknown columns, or cannot be read as a table.
     """
-    rows = read_rows(text, content.origin, ",")
+    rows = read_rows(text, content.origin)
     _, header = next(rows, (0, []))
     _check_header(content.origin, header)
     for line, row in rows:
@@ -169,7 +164,7 @@ def read_own_csv(text: str, content: FileContent, space: LabelSpace) -> None:
             content.problems.add(f"malformed row (expected {len(header)} cells)", f"{where}: {len(row)} cells")
             continue
         cells = dict(zip(header, row))
-        if read_text(cells["clip_id"]) in content.clips:
+        if read_text(cells["clip_id"]) in content.fields:
             content.problems.add("a clip stands twice: the first counts", f"{where}: {cells['clip_id']}")
             continue
         try:
@@ -179,10 +174,12 @@ def read_own_csv(text: str, content: FileContent, space: LabelSpace) -> None:
         except (ValueError, TypeError) as error:
             content.problems.add("malformed cell", f"{where}: {error}")
             continue
-        imported = content.clip(clip.clip_id)
-        imported.row, imported.not_fine = clip, read_text(cells.get(NOT_FINE, ""))
-        for name, value, language, why_missing, provenance in found:
-            content.say(clip.clip_id, name, value, language, why_missing=why_missing, provenance=provenance)
+        content.clip_rows[clip.clip_id] = clip
+        content.fields[clip.clip_id] = {}
+        if not_fine := read_text(cells.get(NOT_FINE, "")):
+            content.not_fine[clip.clip_id] = not_fine
+        for key, value, why_missing, provenance in found:
+            content.say(clip.clip_id, key[0], value, key[1], why_missing=why_missing, provenance=provenance)
 
 
 def _check_header(origin: str, header: Sequence[str]) -> None:
@@ -195,7 +192,7 @@ def _check_header(origin: str, header: Sequence[str]) -> None:
 
 
 def _clip_value(name: str, cell: str) -> str | int | float | bool | None:
-    kind = CLIP_TYPES[name]
+    kind = CLIP_COLUMNS[name]
     if kind == "bool":
         if cell.lower() not in ("true", "false"):
             raise ValueError(f"{name} must be true or false, got {cell!r}")
@@ -205,10 +202,10 @@ def _clip_value(name: str, cell: str) -> str | int | float | bool | None:
 
 def _fields(
     cells: Mapping[str, str], where: str, clip_id: str, content: FileContent, space: LabelSpace
-) -> list[tuple[str, Json, str, str | None, Provenance | None]]:
-    """Name, value, language, reason and provenance of each field; provenance is None of what was edited."""
+) -> list[tuple[FieldKey, Json, str | None, Provenance | None]]:
+    """Key, value, reason and provenance of each field; provenance is None of what was edited."""
     sources, reasons = _object(cells, PROVENANCE), _object(cells, WHY_MISSING)
-    found: list[tuple[str, Json, str, str | None, Provenance | None]] = []
+    found: list[tuple[FieldKey, Json, str | None, Provenance | None]] = []
     for column in cells:
         key = key_of(column)
         value = None if key is None else _value(column, key, cells)
@@ -220,11 +217,11 @@ def _fields(
                 content.problems.add(f"edited since it was exported: {column}", f"{where}: {clip_id}")
             value, provenance = _edited(key, value, where, content, space), None
         if value is not None:
-            found.append((key[0], value, key[1], None, provenance))
+            found.append((key, value, None, provenance))
     for column, why in reasons.items():
         key = key_of(column)
         if key is not None and isinstance(why, str) and why and not cells.get(column):
-            found.append((key[0], None, key[1], why, _read_provenance(sources.get(column))[0]))
+            found.append((key, None, why, _read_provenance(sources.get(column))[0]))
     return found
 
 
@@ -253,3 +250,17 @@ def _object(cells: Mapping[str, str], column: str) -> dict[str, Json]:
     if not isinstance(value, dict):
         raise ValueError(f"{column} must be a JSON object")
     return value
+
+
+def check_csv(folder: Path, problems: Problems) -> int:
+    """Read `samples.csv` of an export as an import would; its rows."""
+    path = folder / FILE
+    if not path.is_file():
+        return 0
+    content = FileContent(FILE, "")
+    try:
+        read_own_csv(path.read_text(encoding="utf-8-sig"), content, MERR9)
+    except (InputError, UnicodeDecodeError) as error:
+        problems.add("a table cannot be read", f"{FILE}: {error}")
+    problems.add_all(content.problems)
+    return content.rows

@@ -7,18 +7,18 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
-from datetime import datetime, timezone
 from pathlib import Path
 
 from emotion_llama.errors import InputError
 from emotion_llama.labels import MERR9, LabelSpace
 from emotion_llama.merr.ingest import Found, take_in
-from emotion_llama.merr.io.content import FileContent, ImportedClip, Problems, merge
+from emotion_llama.merr.io.content import FileContent, Problems, merge
 from emotion_llama.merr.io.frame_counts import FrameCounts, compare_frame_counts, media_by_name
 from emotion_llama.merr.io.sources import find_sources, read_source
 from emotion_llama.merr.plan import IMPORTED, output_sha256
-from emotion_llama.merr.records import FIELDS, ClipRow, Drop, Field, FieldKey, Json, Sample, StageOutput, StageRun
+from emotion_llama.merr.records import FIELDS, ClipRow, Drop, Field, FieldKey, Json, Sample, StageOutput, StageRun, now
 from emotion_llama.merr.store import Store
+from emotion_llama.merr.values import shown_key
 
 Progress = Callable[[int, int], None]  # media files done, of how many
 _MEDIA_FACTS = (
@@ -112,23 +112,22 @@ def import_files(
         InputError: a path does not exist or holds nothing that can be imported.
         BackendError: the store cannot be written.
     """
-    problems = Problems()
     known = {row.clip_id: row for row in store.clips()}
-    made_at = datetime.now(timezone.utc).isoformat(timespec="seconds")
+    made_at = now()
     contents: list[FileContent] = []
     for source in find_sources(paths):
         # Of feature folders those of the clips that there are; of all that have features in an empty build.
-        wanted = frozenset(known).union(*(content.clips for content in contents)) or None
+        wanted = frozenset(known).union(*(content.fields for content in contents)) or None
         contents.append(read_source(source, space, language, wanted, made_at))
-    clips = merge(contents, problems)
-    tally = ImportTally(store.folder, {c.origin: c.rows for c in contents}, problems=problems)
-    if not clips:
+    merged = merge(contents)
+    tally = ImportTally(store.folder, {c.origin: c.rows for c in contents}, problems=merged.problems)
+    if not merged.fields:
         names = ", ".join(str(p) for p in paths[:3]) + (" ..." if len(paths) > 3 else "")
-        raise InputError(f"nothing could be taken from {names}: " + "; ".join(problems.counts or ["no rows"]))
+        raise InputError(f"nothing could be taken from {names}: " + "; ".join(merged.problems.counts or ["no rows"]))
     if videos is not None:
-        tally.media = _take_in_media(clips, known, videos, problems, workers=workers, progress=progress)
+        tally.media = _take_in_media(merged, known, videos, workers=workers, progress=progress)
     origin = hashlib.sha256("".join(c.sha256 for c in contents).encode()).hexdigest()[:16]
-    rows = _Writer(store, tally, f"{IMPORTED}{origin}", made_at, replace_made=replace_made).write(clips)
+    rows = _Writer(store, tally, f"{IMPORTED}{origin}", made_at, replace_made=replace_made).write(merged)
     stated = {c: row.stated_frame_count for c, row in rows.items() if row.stated_frame_count is not None}
     real = {c: row.frame_count for c, row in rows.items() if row.frame_count is not None}
     tally.frame_counts = compare_frame_counts(stated, real)
@@ -136,33 +135,32 @@ def import_files(
 
 
 def _take_in_media(
-    clips: Mapping[str, ImportedClip],
+    merged: FileContent,
     known: Mapping[str, ClipRow],
     folder: Path,
-    problems: Problems,
     *,
     workers: int,
     progress: Progress | None,
 ) -> int:
     """Give clips without media their file: path, hash, frame count, length; how many got one. Others are counted."""
-    files = media_by_name(folder, problems)
-    without = [c for c in clips if c not in known or known[c].path is None]
+    files = media_by_name(folder, merged.problems)
+    without = [c for c in merged.fields if c not in known or known[c].path is None]
     found = [Found(clip_id, files[clip_id].absolute()) for clip_id in without if clip_id in files]
     count = 0
     with ThreadPoolExecutor(max(1, workers)) as pool:  # hashing and reading leave Python's lock
         for done, taken in enumerate(pool.map(lambda clip: take_in(clip, sidecars=False), found), 1):
             if taken.error is None:
                 clip_id = taken.row.clip_id
-                row = known.get(clip_id) or clips[clip_id].row or ClipRow(clip_id, None, None)
-                clips[clip_id].row = replace(row, **{name: getattr(taken.row, name) for name in _MEDIA_FACTS})
+                row = known.get(clip_id) or merged.clip_rows.get(clip_id) or ClipRow(clip_id, None, None)
+                merged.clip_rows[clip_id] = replace(row, **{name: getattr(taken.row, name) for name in _MEDIA_FACTS})
                 count += 1
             else:
-                problems.add("a media file cannot be read", str(taken.error))
+                merged.problems.add("a media file cannot be read", str(taken.error))
             if progress is not None:
                 progress(done, len(found))
     missing = [c for c in without if c not in files]
     if missing:
-        problems.add(f"no media file of the clip's name in {folder}", missing[0], len(missing))
+        merged.problems.add(f"no media file of the clip's name in {folder}", missing[0], len(missing))
     return count
 
 
@@ -176,27 +174,27 @@ class _Writer:
         self._store, self._tally = store, tally
         self._fingerprint, self._made_at, self._replace = fingerprint, made_at, replace_made
 
-    def write(self, clips: Mapping[str, ImportedClip]) -> dict[str, ClipRow]:
+    def write(self, merged: FileContent) -> dict[str, ClipRow]:
         """Write clips, sorted by id; the rows of all of them as they are now."""
         store, tally = self._store, self._tally
         aside = {row.clip_id for row in store.all_clips()} - {row.clip_id for row in store.clips()}
-        now: dict[str, ClipRow] = {}
+        written: dict[str, ClipRow] = {}
         rows: list[ClipRow] = []
         runs: list[tuple[StageRun, StageOutput]] = []
-        for clip_id, clip, sample in _beside(clips, store):
+        for clip_id, sample in _beside(merged.fields, store):
             if clip_id in aside:
                 tally.problems.add("the build has set this clip aside: not changed", clip_id)
                 continue
-            row = now[clip_id] = self._row(clip_id, clip, None if sample is None else sample.clip)
+            row = written[clip_id] = self._row(clip_id, merged, None if sample is None else sample.clip)
             if sample is None or row != sample.clip:
                 rows.append(row)
             tally.new_clips += sample is None
             tally.known_clips += sample is not None
-            runs += self._runs(clip_id, clip, sample)
+            runs += self._runs(clip_id, merged, sample)
             if len(rows) + len(runs) >= _AT_ONCE:
                 self._flush(rows, runs)
         self._flush(rows, runs)
-        return now
+        return written
 
     def _flush(self, rows: list[ClipRow], runs: list[tuple[StageRun, StageOutput]]) -> None:
         with self._store.transaction():
@@ -207,22 +205,23 @@ class _Writer:
         rows.clear()
         runs.clear()
 
-    def _row(self, clip_id: str, clip: ImportedClip, known: ClipRow | None) -> ClipRow:
-        has_media = clip.row is not None and clip.row.path is not None
-        is_new = clip.row is not None and (known is None or (known.path is None and has_media))
-        row = (clip.row if is_new else known) or ClipRow(clip_id, None, None)
-        if clip.frame_count is None:
+    def _row(self, clip_id: str, merged: FileContent, known: ClipRow | None) -> ClipRow:
+        new, count = merged.clip_rows.get(clip_id), merged.frame_counts.get(clip_id)
+        is_new = new is not None and (known is None or (known.path is None and new.path is not None))
+        row = (new if is_new else known) or ClipRow(clip_id, None, None)
+        if count is None:
             return row
-        if row.stated_frame_count not in (None, clip.frame_count):
-            where = f"{clip_id}: {row.stated_frame_count} before, {clip.frame_count} now"
+        if row.stated_frame_count not in (None, count):
+            where = f"{clip_id}: {row.stated_frame_count} before, {count} now"
             self._tally.problems.add("an earlier import stated another frame count (the new one counts)", where)
-        return replace(row, stated_frame_count=clip.frame_count)
+        return replace(row, stated_frame_count=count)
 
-    def _runs(self, clip_id: str, clip: ImportedClip, sample: Sample | None) -> Iterator[tuple[StageRun, StageOutput]]:
+    def _runs(self, clip_id: str, merged: FileContent, sample: Sample | None) -> Iterator[tuple[StageRun, StageOutput]]:
         by_stage: dict[str, dict[FieldKey, Field]] = defaultdict(dict)
-        for key, new in clip.fields.items():
+        for key, new in merged.fields[clip_id].items():
             by_stage[_stage_of(key)][key] = new
-        if clip.not_fine is not None:
+        not_fine = merged.not_fine.get(clip_id)
+        if not_fine is not None:
             by_stage.setdefault(_NOT_FINE_STAGE, {})
         for stage, wanted in by_stage.items():
             old = {} if sample is None else {k: f for k, f in sample.fields.items() if _stage_of(k) == stage}
@@ -230,10 +229,10 @@ class _Writer:
             is_made = run is not None and not run.fingerprint.startswith(IMPORTED) and run.status != "failed"
             changed = self._changed(wanted, old, is_made)
             drop = None
-            if stage == _NOT_FINE_STAGE and clip.not_fine is not None and (self._replace or not is_made):
-                drop = Drop(clip.not_fine, "fine")
+            if stage == _NOT_FINE_STAGE and not_fine is not None and (self._replace or not is_made):
+                drop = Drop(not_fine, "fine")
             if changed or (drop is not None and (run is None or run.reason != drop.reason)):
-                self._tally.fields.update(_shown(key) for key in changed)
+                self._tally.fields.update(shown_key(key) for key in changed)
                 output = StageOutput(tuple({**old, **changed}.values()), (), drop)
                 yield self._run(clip_id, stage, output), output
 
@@ -249,7 +248,7 @@ class _Writer:
             if self._replace or not (is_made or (there is not None and there.value is not None)):
                 changed[key] = new
             else:
-                self._tally.kept[_shown(key)] += 1
+                self._tally.kept[shown_key(key)] += 1
         return changed
 
     def _run(self, clip_id: str, stage: str, output: StageOutput) -> StageRun:
@@ -260,19 +259,13 @@ class _Writer:
         return StageRun(clip_id, stage, "dropped", self._fingerprint, sha256, *why, finished_at=self._made_at)
 
 
-def _beside(clips: Mapping[str, ImportedClip], store: Store) -> Iterator[tuple[str, ImportedClip, Sample | None]]:
+def _beside(clips: Mapping[str, object], store: Store) -> Iterator[tuple[str, Sample | None]]:
     """Each clip with the sample that the build has of it; both come sorted by id."""
     left = dict(clips)
     for sample in store.samples("all"):
-        clip = left.pop(sample.clip.clip_id, None)
-        if clip is not None:
-            yield sample.clip.clip_id, clip, sample
-    for clip_id, clip in left.items():
-        yield clip_id, clip, None
-
-
-def _shown(key: FieldKey) -> str:
-    return f"{key[0]} ({key[1]})" if key[1] else key[0]
+        if left.pop(sample.clip.clip_id, None) is not None:
+            yield sample.clip.clip_id, sample
+    yield from ((clip_id, None) for clip_id in left)
 
 
 def _stage_of(key: FieldKey) -> str:

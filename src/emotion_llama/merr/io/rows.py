@@ -5,23 +5,22 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Literal, TypeAlias, get_args
 
 from emotion_llama.errors import InputError
 from emotion_llama.merr.records import Sample, StageRun
+from emotion_llama.merr.review.decisions import Review, newest_reviews
 from emotion_llama.merr.review.figures import ReviewCounter
 from emotion_llama.merr.review.fixes import with_fixes
-from emotion_llama.merr.review.records import Review
-from emotion_llama.merr.review.store import newest_reviews
-from emotion_llama.merr.statistics import SPLITS, reason_kind
+from emotion_llama.merr.statistics import reason_kind
 from emotion_llama.merr.status import reason_group
 from emotion_llama.merr.store import Store
-from emotion_llama.merr.values import is_coarse, is_fine, label_of, subtitle_text, text_of
+from emotion_llama.merr.values import LANGUAGES, SPLITS, is_coarse, is_fine, label_of, split_of, text_of
 
 ExportScope = Literal["coarse", "fine", "both"]
 Media = Literal["none", "peak", "all"]
 UseOfReviews = Literal["honour", "ignore"]
-LANGUAGES = ("en", "zh")
 # What a writer says of its work: each file's rows (None: it holds no rows), samples by set, notes for the user.
 Written: TypeAlias = tuple[dict[str, int | None], Mapping[str, int], Sequence[str]]
 
@@ -90,7 +89,7 @@ class Row:
     @property
     def subtitle(self) -> str | None:
         """What is said."""
-        return subtitle_text(self.sample.value("subtitle"))
+        return text_of(self.sample.value("subtitle"))
 
 
 class Rows:
@@ -99,6 +98,7 @@ class Rows:
     Attributes:
         store: the build.
         choice: which of its samples, in which form.
+        target: the folder that the export will be in; paths of its files start from there.
         language: of files that hold one language.
         described: a sample belongs to a set when its description is there in one of these languages.
         has_splits: some sample of the coarse set has a split.
@@ -109,13 +109,13 @@ class Rows:
         InputError: the build has no captions in the language asked for, or none at all.
     """
 
-    def __init__(self, store: Store, choice: Choice, *, one_language: bool = True) -> None:
-        self.store, self.choice = store, choice
+    def __init__(self, store: Store, choice: Choice, target: Path | None = None, *, one_language: bool = True) -> None:
+        self.store, self.choice, self.target = store, choice, target or store.folder
         found: set[str] = set()
         self.has_splits = False
         for sample in store.samples("coarse"):
             found.update(language for name, language in sample.fields if name == "coarse_caption")
-            self.has_splits = self.has_splits or _split_of(sample) is not None
+            self.has_splits = self.has_splits or split_of(sample) is not None
         languages = tuple(language for language in LANGUAGES if language in found)
         if not languages:
             raise InputError(f"{store.folder} has no captions to export; see: emotion-llama merr status {store.folder}")
@@ -151,19 +151,18 @@ class Rows:
 
     def _row(self, sample: Sample) -> Row | str:
         """The sample as it is taken, or why it is not."""
-        runs, scope = sample.runs.values(), self.choice.scope
-        dropped = next((r for r in runs if r.status == "dropped" and (r.scope or "all") == "all"), None)
-        if dropped is not None:
+        scope = self.choice.scope
+        if dropped := _run(sample, "dropped", "all"):
             return f"dropped at {_what(dropped)}"
         fine = is_fine(sample) and self._has(sample, "fine_caption")
         if not (is_coarse(sample) and self._has(sample, "coarse_caption")):
-            failed = next((r for r in runs if r.status == "failed"), None)
+            failed = _run(sample, "failed", "all")
             return f"failed at {_what(failed)}" if failed else f"no coarse caption ({' or '.join(self.described)})"
         if scope == "fine" and not fine:
-            dropped = next((r for r in runs if r.status == "dropped" and r.scope == "fine"), None)
+            dropped = _run(sample, "dropped", "fine")
             why = f"no fine caption ({' or '.join(self.described)})"
             return f"dropped from the fine set at {_what(dropped)}" if dropped else why
-        split = _split_of(sample)
+        split = split_of(sample)
         if split is None and self.has_splits:
             return "no split, where other clips have one"
         if self.choice.splits and (split or "train") not in self.choice.splits:
@@ -174,11 +173,16 @@ class Rows:
         return any(text_of(sample.value(name, language)) is not None for language in self.described)
 
 
-def _split_of(sample: Sample) -> str | None:
-    split = sample.value("split")
-    return split if isinstance(split, str) and split in SPLITS else None
+def _run(sample: Sample, status: str, scope: str) -> StageRun | None:
+    """The first run that ended this way."""
+    return next((r for r in sample.runs.values() if r.status == status and (r.scope or "all") == scope), None)
 
 
 def _what(run: StageRun) -> str:
-    """The stage, and the reason as `merr status` counts it, numbers made alike."""
+    """The stage, and the reason as statistics count it."""
     return f"{run.stage}: {reason_kind(reason_group(run.reason or ''))}"
+
+
+def write_utf8(path: Path, text: str) -> None:
+    """Write a file of an export: UTF-8, lines end with LF everywhere."""
+    path.write_text(text, encoding="utf-8", newline="\n")

@@ -11,8 +11,10 @@ import os
 import re
 from collections import Counter, defaultdict
 from pathlib import Path
+from typing import Any
 
-from emotion_llama.merr.io.rows import Row, Rows, Written
+from emotion_llama.merr.io.content import Problems, json_of, parsed
+from emotion_llama.merr.io.rows import Row, Rows, Written, write_utf8
 from emotion_llama.merr.records import Json
 from emotion_llama.merr.values import text_of
 from emotion_llama.prompts.tasks import pick_instruction
@@ -25,45 +27,45 @@ _TASKS = {"coarse": ("emotion", "reason"), "fine": ("reason_v2",)}
 _ROLES = {"role_tag": "role", "content_tag": "content", "user_tag": "user", "assistant_tag": "assistant"}
 
 
-def write_sharegpt(half: Path, rows: Rows, target: Path) -> Written:
+def write_sharegpt(half: Path, rows: Rows) -> Written:
     """Write one file a set and split (`merr_fine_train.json`), and dataset_info.json with an entry for each.
 
     Media are named, not copied: the clip as the build found it, and what the build made of it (sound, and the peak
-    frame with media other than "none") relative to `target`, where `half` will end up.
+    frame with media other than "none") relative to `rows.target`, where `half` will end up.
     """
     choice = rows.choice
     entries: defaultdict[str, list[str]] = defaultdict(list)  # file's name -> JSON of its conversations
     samples: Counter[str] = Counter()
     for row in rows:
         for which, tasks in _TASKS.items():
-            found = [_conversation(row, task, rows, target) for task in tasks] if getattr(row, which) else []
+            found = [_conversation(row, task, rows) for task in tasks] if getattr(row, which) else []
             for task, entry in zip(tasks, found):
                 if isinstance(entry, str):
                     rows.left_out[f"{task}: {entry}"] += 1
                 else:
                     text = json.dumps(entry, ensure_ascii=False, indent=None if choice.lines else 1)
                     entries[f"{choice.name}_{which}_{row.split}"].append(text)
-            if getattr(row, which):
+            if found:
                 samples[which] += any(not isinstance(entry, str) for entry in found)
     columns = {"messages": "messages", **{column: column for column in MEDIA_COLUMNS.values()}}
     info, files = {}, dict[str, int | None]()
     for name, texts in sorted(entries.items()):
         file = f"{name}.{'jsonl' if choice.lines else 'json'}"
         content = "".join(f"{text}\n" for text in texts) if choice.lines else "[\n" + ",\n".join(texts) + "\n]\n"
-        _write(half / file, content)
+        write_utf8(half / file, content)
         info[name] = {"file_name": file, "formatting": "sharegpt", "columns": columns, "tags": _ROLES}
         files[file] = len(texts)
-    _write(half / INFO, json.dumps(info, indent=2) + "\n")
+    write_utf8(half / INFO, json.dumps(info, indent=2) + "\n")
     return {**files, INFO: None}, dict(samples), _notes(list(entries), rows.language)
 
 
-def _conversation(row: Row, task: str, rows: Rows, target: Path) -> dict[str, Json] | str:
+def _conversation(row: Row, task: str, rows: Rows) -> dict[str, Json] | str:
     """One entry, or why there is none."""
     caption = "coarse_caption" if task == "reason" else "fine_caption"
     answer = row.label if task == "emotion" else text_of(row.sample.value(caption, rows.language))
     if answer is None:
         return "no label" if task == "emotion" else f"no {caption}"
-    media = _media(row, rows, target)
+    media = _media(row, rows)
     if not media:
         return "no media file is known"
     words = " ".join((row.subtitle or "").split())
@@ -76,7 +78,7 @@ def _conversation(row: Row, task: str, rows: Rows, target: Path) -> dict[str, Js
     return {"messages": messages, **{column: [media[t]] if t in media else [] for t, column in MEDIA_COLUMNS.items()}}
 
 
-def _media(row: Row, rows: Rows, target: Path) -> dict[str, str]:
+def _media(row: Row, rows: Rows) -> dict[str, str]:
     """Tag -> path of what the conversation speaks of."""
     clip, found = row.sample.clip, {}
     if clip.path is not None and clip.frame_count != 0 and clip.width is not None:
@@ -84,7 +86,7 @@ def _media(row: Row, rows: Rows, target: Path) -> dict[str, str]:
     made = {"audio": "sound"} if rows.choice.media == "none" else {"audio": "sound", "image": "peak_frame"}
     for tag, artifact in made.items():
         if artifact in row.sample.artifacts:
-            path = os.path.relpath(rows.store.folder / row.sample.artifacts[artifact], target)
+            path = os.path.relpath(rows.store.folder / row.sample.artifacts[artifact], rows.target)
             found[tag] = Path(path).as_posix()
     return found
 
@@ -99,5 +101,28 @@ def _notes(names: list[str], language: str) -> list[str]:
     ]  # fmt: skip
 
 
-def _write(path: Path, text: str) -> None:
-    path.write_text(text, encoding="utf-8", newline="\n")
+def check_sharegpt(folder: Path, problems: Problems) -> int:
+    """Conversations of an export; the media that they name, which lie elsewhere, are there."""
+    info = json_of(folder / INFO, problems) if (folder / INFO).is_file() else None
+    entries = 0
+    for name, entry in info.items() if isinstance(info, dict) else ():
+        path = folder / str(entry.get("file_name", ""))
+        if not path.is_file():
+            problems.add(f"{INFO} names a file that is not there", f"{name}: {path.name}")
+            continue
+        for number, conversation in enumerate(_conversations(path, problems), 1):
+            entries += 1
+            for medium in (str(medium) for c in MEDIA_COLUMNS.values() for medium in conversation.get(c) or ()):
+                if not (folder / medium).exists():
+                    where = f"{path.name}, entry {number}: {medium}"
+                    problems.add("a media file of a conversation is not there", where)
+    return entries
+
+
+def _conversations(path: Path, problems: Problems) -> list[dict[str, Any]]:  # JSON objects
+    if path.suffix == ".jsonl":
+        lines = path.read_text(encoding="utf-8").split("\n")
+        found: Any = [parsed(line, path, "a line is no JSON", problems) for line in lines if line]
+    else:
+        found = json_of(path, problems)
+    return [entry for entry in found if isinstance(entry, dict)] if isinstance(found, list) else []

@@ -1,29 +1,33 @@
-"""What a path holds, by looking inside, and its content: the edge between files and the readers beside it."""
+"""What a path holds, by looking inside, and its content: published files, tables, OpenFace tables, feature folders."""
 
 from __future__ import annotations
 
 import hashlib
+import os
 from collections.abc import Collection, Iterable
 from pathlib import Path
 from typing import Literal, TypeAlias
 
+import numpy as np
+
 from emotion_llama.errors import InputError
+from emotion_llama.face.backends import PersonUnits
+from emotion_llama.face.backends.openface_csv import OpenFaceCsv
+from emotion_llama.face.peak import find_peak
 from emotion_llama.labels import LabelSpace
-from emotion_llama.merr.io.content import FileContent
+from emotion_llama.merr.io.content import FileContent, is_name
 from emotion_llama.merr.io.csv_table import is_own_csv, read_own_csv
-from emotion_llama.merr.io.measured_files import (
-    is_feature_root,
-    is_openface_table,
-    read_features,
-    read_openface_table,
-)
-from emotion_llama.merr.io.published import is_table, read_list, read_published, read_rows, read_table, split_of_name
+from emotion_llama.merr.io.merr_files import read_list, read_published, split_of_name
+from emotion_llama.merr.io.tables import is_table, read_rows, read_table
+from emotion_llama.merr.records import Json, to_json
+from emotion_llama.models.features.published_folders import FOLDERS
 
 Kind = Literal["own", "list", "json", "table", "openface", "features"]
 # Which is believed first where two files disagree: our own export, then the lists (training takes labels from them).
 ORDER: tuple[Kind, ...] = ("own", "list", "json", "table", "openface", "features")
 Source: TypeAlias = tuple[Path, Kind]  # a file or folder to import, and what it is
-_FIRST_BYTES = 1 << 16
+FEATURE_SIZE = 1024  # of the published vectors
+_FIRST_BYTES = 1 << 16  # of a file, to see what it is
 
 
 def find_sources(paths: Iterable[Path]) -> list[Source]:
@@ -108,8 +112,7 @@ def _is_likely(path: Path) -> bool:
     suffix = path.suffix.lower()
     if suffix not in (".txt", ".json"):
         return True
-    with path.open("rb") as file:
-        first = file.read(_FIRST_BYTES)
+    first = _bytes(path, _FIRST_BYTES)
     if suffix == ".json":
         return b'"caption"' in first or b'"smp_reason_caption"' in first
     cells = next((line.split() for line in first.decode("utf-8-sig", "replace").splitlines() if line.strip()), [])
@@ -122,7 +125,8 @@ def _kind(path: Path) -> Kind | None:
         return "json" if suffix == ".json" else "list"
     if suffix not in (".csv", ".tsv"):
         return None
-    if is_openface_table(path):
+    first_line = _bytes(path, _FIRST_BYTES).partition(b"\n")[0]
+    if b"AU01_r" in first_line and b"timestamp" in first_line:
         return "openface"
     _, header = next(read_rows(_text(path, _bytes(path)), path.name, _delimiter(path)), (0, []))
     return "own" if is_own_csv(header) else "table" if is_table(header) else None
@@ -132,9 +136,10 @@ def _delimiter(path: Path) -> str:
     return "\t" if path.suffix.lower() == ".tsv" else ","
 
 
-def _bytes(path: Path) -> bytes:
+def _bytes(path: Path, most: int = -1) -> bytes:
     try:
-        return path.read_bytes()
+        with path.open("rb") as file:
+            return file.read(most)
     except OSError as error:
         raise InputError(f"{path} cannot be read ({error.strerror}); check the path and its rights") from error
 
@@ -144,3 +149,92 @@ def _text(path: Path, data: bytes) -> str:
         return data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         raise InputError(f"{path} is not UTF-8 text ({error.reason} at byte {error.start}); save it as UTF-8") from None
+
+
+# --- measurements of others
+
+
+def read_openface_table(path: Path, content: FileContent) -> None:
+    """Add a clip's peak to `content`; the clip's name is the file's stem. A table that cannot be used is counted.
+
+    The person is the one seen in the most frames. The peak is the frame with the largest sum of all units ("all"),
+    blinks and talking included: OpenFace does not tell them apart. Units count as present as in `face.peak`.
+    """
+    content.rows += 1
+    if not is_name(path.stem):
+        content.problems.add("the file's name cannot be a clip's", path.name)
+        return
+    try:
+        people = OpenFaceCsv().read(path)
+    except InputError as error:
+        content.problems.add("OpenFace table that cannot be read", str(error))
+        return
+    person = max(people, key=lambda p: int(p.units.valid.sum()), default=None)
+    peak = None if person is None else find_peak(person.units, rule="all", include_blinks=True, include_speech=True)
+    if person is None or peak is None:
+        content.say(path.stem, "peak", None, why_missing=f"{path.name} has no frame with a face")
+        return
+    units = {name: float(value) for name, value in peak.units.items()}
+    found: Json = {
+        "frame_index": _frame_number(person, peak.row), "pts_seconds": float(peak.pts_seconds),
+        "score": float(peak.score), "rule": "all", "units": to_json(units), "why": peak.why, "face_hash": None,
+    }  # fmt: skip
+    content.say(path.stem, "peak", found)
+    content.frame_counts[path.stem] = max(_frame_number(p, len(p.units.pts_seconds) - 1) + 1 for p in people)
+
+
+def _frame_number(person: PersonUnits, row: int) -> int:
+    """The frame's index from 0. Rows of a person may have gaps, times have none."""
+    times = person.units.pts_seconds
+    step = float(np.median(np.diff(times))) if len(times) > 1 else 0.0
+    return row if step <= 0 else round(float(times[row]) / step)
+
+
+def is_feature_root(folder: Path) -> bool:
+    """Whether a folder holds published feature folders."""
+    return any((folder / name).is_dir() for folders in FOLDERS.values() for name in folders.values())
+
+
+def read_features(root: Path, content: FileContent, wanted: Collection[str] | None, size: int = FEATURE_SIZE) -> None:
+    """Add where each clip's feature files lie to `content`, where their shapes are right.
+
+    The files stay where they are: training reads them there, and copies for 78,000 clips would help nobody.
+
+    Args:
+        root: what the feature folders lie in.
+        content: filled.
+        wanted: the clips of the build; None for all that have a file. Of these, missing files are counted.
+        size: of a vector; files hold (size,) or (1, size).
+    """
+    layout = max(FOLDERS, key=lambda name: sum((root / f).is_dir() for f in FOLDERS[name].values()))
+    there: dict[str, tuple[str, frozenset[str]]] = {}  # kind of feature -> its folder and the clips that have a file
+    for kind, folder in FOLDERS[layout].items():
+        if (root / folder).is_dir():
+            with os.scandir(root / folder) as entries:
+                there[kind] = folder, frozenset(e.name[:-4] for e in entries if e.name.endswith(".npy"))
+        else:
+            content.problems.add(f"no folder {folder} ({kind} features)", str(root))
+    for clip_id in sorted(set().union(*(names for _, names in there.values())) if wanted is None else wanted):
+        found: dict[str, Json] = {}
+        for feature, (folder, names) in there.items():
+            if clip_id not in names:
+                content.problems.add(f"no file in {folder}", clip_id)
+                continue
+            content.rows += 1
+            shape = _shape(root / folder / f"{clip_id}.npy")
+            if shape in ((size,), (1, size)):
+                found[feature] = {"file": f"{folder}/{clip_id}.npy", "shape": list(shape)}
+            else:
+                what = "no .npy file of numbers" if shape is None else f"shape {shape}, not ({size},)"
+                content.problems.add(f"{folder}: {what}", clip_id)
+        if found and is_name(clip_id):
+            content.say(clip_id, "features", {"layout": layout, "root": str(root.absolute()), **found})
+
+
+def _shape(path: Path) -> tuple[int, ...] | None:
+    """Shape of an array on disk; None when it is no whole file of floating-point numbers."""
+    try:
+        array = np.load(path, mmap_mode="r", allow_pickle=False)
+    except (OSError, ValueError, EOFError):
+        return None
+    return tuple(array.shape) if isinstance(array, np.ndarray) and np.issubdtype(array.dtype, np.floating) else None

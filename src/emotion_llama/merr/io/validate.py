@@ -2,30 +2,33 @@
 
 from __future__ import annotations
 
-import re
-from collections import Counter
-from collections.abc import Iterator
+from collections import Counter, defaultdict
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
+from emotion_llama.chat.questions import LANGUAGES
 from emotion_llama.errors import InputError
 from emotion_llama.labels import MERR9
-from emotion_llama.merr.io.content import FileContent, Problems
-from emotion_llama.merr.io.csv_table import FILE as OWN_CSV
-from emotion_llama.merr.io.csv_table import read_own_csv
-from emotion_llama.merr.io.folder import MANIFEST, changed_files, file_hash, read_manifest
+from emotion_llama.media.probe import file_sha256
+from emotion_llama.merr.io.content import Problems
+from emotion_llama.merr.io.csv_table import check_csv
+from emotion_llama.merr.io.export import MANIFEST, changed_files, read_manifest
 from emotion_llama.merr.io.frame_counts import FrameCounts, compare_frame_counts, count_frames, media_by_name
-from emotion_llama.merr.io.merr_files import CAPTIONS, READ_AS_NAN, TRANSCRIPTS
-from emotion_llama.merr.io.published import error_like, read_list, read_rows
-from emotion_llama.merr.io.sample_checks import SampleChecks
-from emotion_llama.merr.io.sharegpt import INFO, MEDIA_COLUMNS
-from emotion_llama.merr.json_text import parse_json
-from emotion_llama.merr.records import Json, Sample
+from emotion_llama.merr.io.merr_files import CAPTIONS, check_merr
+from emotion_llama.merr.io.parquet import check_parquet
+from emotion_llama.merr.io.sharegpt import check_sharegpt
+from emotion_llama.merr.quality.texts import error_like
+from emotion_llama.merr.recipe import ConsistencyPart, Recipe
+from emotion_llama.merr.records import BY_LANGUAGE, FIELDS, Json, Sample
+from emotion_llama.merr.stages.consistency import check_text
 from emotion_llama.merr.store import Store
 from emotion_llama.merr.store.schema import LEDGER_NAME
+from emotion_llama.merr.values import is_coarse, is_dropped, is_fine, label_of, part, shown_key, text_of
 
-_LIST = re.compile(r"MERR_(coarse|fine)_grained(?:_\w+)?\.txt")
+_TEXTS = ("visual_objective", "audio_tone", "coarse_caption", "fine_caption", "visual_expression")
+# Fields that a phase may leave out without a reason though it is done.
+_OPTIONAL = frozenset({"conflicts", "clues", "consistency", "published", "features", "scene"})
 
 
 @dataclass(frozen=True)
@@ -109,7 +112,7 @@ def validate(folder: Path, *, deep: bool = False, videos: Path | None = None) ->
 
 
 def _validate_build(store: Store, *, deep: bool) -> Validation:
-    checks = SampleChecks(store.recipe, [name for name, *_ in store.stages()])
+    checks = _SampleChecks(store.recipe, [name for name, *_ in store.stages()])
     problems, facts = checks.problems, Counter[str]()
     for row in store.query("PRAGMA quick_check(5)"):
         if row[0] != "ok":
@@ -146,13 +149,13 @@ def _check_files(sample: Sample, folder: Path, problems: Problems, *, deep: bool
     clip = sample.clip
     if clip.path is not None and not Path(clip.path).is_file():
         problems.add("a media file is gone", f"{clip.clip_id}: {clip.path}")
-    elif clip.path is not None and deep and clip.sha256 not in (None, file_hash(Path(clip.path))):
+    elif clip.path is not None and deep and clip.sha256 not in (None, file_sha256(Path(clip.path))):
         problems.add("a media file was changed since it was taken in", f"{clip.clip_id}: {clip.path}")
     for name, relative in sorted(sample.artifacts.items()):
         path = folder / relative
         if not path.is_file():
             problems.add("an artifact's file is gone", f"{clip.clip_id}: {name}")
-        elif file_hash(path) != path.name.split(".", 1)[0]:
+        elif file_sha256(path) != path.name.split(".", 1)[0]:
             problems.add("an artifact's file is damaged", f"{clip.clip_id}: {name}")
 
 
@@ -184,10 +187,9 @@ def _is_export(folder: Path) -> bool:
 
 
 def _check_export(folder: Path, problems: Problems, stated: dict[str, int]) -> int:
-    """Check every file of an export; the number of entries that were looked at.
+    """Check every file of an export, in whichever formats it is; the number of entries that were looked at.
 
-    What our manifest vouches for is compared with it. MERR files, which others make too, are read as the published
-    training code reads them; `stated` is filled with the frame counts of their lists.
+    What our manifest vouches for is compared with it; `stated` is filled with the frame counts of MERR's lists.
     """
     try:
         manifest = read_manifest(folder)
@@ -197,142 +199,107 @@ def _check_export(folder: Path, problems: Problems, stated: dict[str, int]) -> i
     for name in [] if manifest is None else changed_files(folder, manifest):
         kind = "is not what was exported" if (folder / name).exists() else "is gone"
         problems.add(f"a file of the export {kind}", str(folder / name))
-    entries = 0
-    if any((folder / f"MERR_{which}_grained.json").is_file() for which in CAPTIONS):
-        entries += _check_merr(folder, problems, stated)
-    if (folder / OWN_CSV).is_file():
-        entries += _check_own_csv(folder / OWN_CSV, problems)
-    if (folder / INFO).is_file():
-        entries += _check_sharegpt(folder, problems)
-    for path in sorted((folder / "data").glob("*.parquet")):
-        entries += _parquet_rows(path, problems)
-    return entries
+    entries = check_merr(folder, problems, stated)
+    return entries + sum(check(folder, problems) for check in (check_csv, check_sharegpt, check_parquet))
 
 
-def _check_merr(folder: Path, problems: Problems, stated: dict[str, int]) -> int:
-    """The accesses of the published training code: each name of a list in the JSON file and in the table."""
-    sentences = _sentences(folder / TRANSCRIPTS, problems)
-    objects = {which: _objects(folder / f"MERR_{which}_grained.json", which, problems) for which in CAPTIONS}
-    entries = sum(len(found) for found in objects.values())
-    for path in sorted(folder.iterdir()):
-        matched = _LIST.fullmatch(path.name)
-        if not matched:
-            continue
-        content = FileContent(path.name, "")
-        read_list(path.read_text(encoding="utf-8-sig", errors="replace").splitlines(), content, MERR9)
-        problems.add_all(content.problems)
-        entries += content.rows
-        for name, clip in sorted(content.clips.items()):
-            if clip.frame_count is not None:
-                stated[name] = clip.frame_count
-            if name not in objects[matched[1]]:
-                problems.add(f"a name of the list is not in MERR_{matched[1]}_grained.json", f"{path.name}: {name}")
-            if sentences is not None and name not in sentences:
-                kind = f"a name of the list is not in {TRANSCRIPTS} (the published code stops)"
-                problems.add(kind, f"{path.name}: {name}")
-    return entries
+class _SampleChecks:
+    """Sees every sample of a build once; `finish` then adds what only the whole set shows."""
+
+    def __init__(self, recipe: Recipe | None, stages: Sequence[str]) -> None:
+        """`recipe` is the build's, None without one; `stages` are its phases in force."""
+        self.problems = Problems()
+        self.stated: dict[str, int] = {}  # frame counts of clips, for the comparison
+        self.real: dict[str, int] = {}
+        self._space = recipe.space if recipe else MERR9
+        self._languages: Sequence[str] = recipe.languages if recipe else ()
+        self._label_last = recipe.consistency.require_label_last if recipe else True
+        self._stages = stages
+        self._by_hash: defaultdict[str, list[str]] = defaultdict(list)
+        self._by_folded: defaultdict[str, list[str]] = defaultdict(list)
+        self._splits: defaultdict[tuple[str, str], dict[str, str]] = defaultdict(dict)
+
+    def add(self, sample: Sample) -> None:
+        """Check one sample, dropped or not."""
+        clip = sample.clip
+        self._by_folded[clip.clip_id.casefold()].append(clip.clip_id)
+        if clip.stated_frame_count is not None:
+            self.stated[clip.clip_id] = clip.stated_frame_count
+        if clip.frame_count is not None:
+            self.real[clip.clip_id] = clip.frame_count
+        if is_dropped(sample, "all"):
+            return
+        if clip.sha256 is not None:
+            self._by_hash[clip.sha256].append(clip.clip_id)
+        for problem in self._of_fields(sample):
+            self.problems.add(problem, clip.clip_id)
+        label = label_of(sample)
+        if label is not None and label not in self._space.labels:
+            self.problems.add(f"a label is none of {self._space.name}", f"{clip.clip_id}: {label!r}")
+        for problem, what in (*self._of_texts(sample), *_of_peaks(sample)):
+            self.problems.add(problem, f"{clip.clip_id}: {what}")
+        split = sample.value("split")
+        for kind, name in (("person", clip.person), ("source", clip.source)):
+            if name is not None and isinstance(split, str):
+                self._splits[kind, name][split] = clip.clip_id
+
+    def finish(self) -> None:
+        """Add problems between samples."""
+        for hash_, ids in sorted(self._by_hash.items()):
+            if len(ids) > 1:
+                self.problems.add("clips with the same media file (by hash)", f"{', '.join(ids[:3])}: {hash_[:12]}")
+        for ids in self._by_folded.values():
+            if len(ids) > 1:
+                kind = "ids that differ in capitals only (one file name on Windows and macOS)"
+                self.problems.add(kind, ", ".join(ids[:3]))
+        for (kind, name), splits in sorted(self._splits.items()):
+            if len(splits) > 1:
+                where = ", ".join(f"{clip} in {split}" for split, clip in sorted(splits.items()))
+                self.problems.add(f"a {kind} stands in several splits", f"{name}: {where}")
+
+    def _of_fields(self, sample: Sample) -> Iterator[str]:
+        """Fields that a phase left without a value and without a reason, and what every sample of a set needs."""
+        for name, stage in FIELDS.items():
+            run = sample.runs.get(stage)
+            if stage not in self._stages or run is None or run.status != "done" or name in _OPTIONAL:
+                continue
+            for language in self._languages if name in BY_LANGUAGE else ("",):
+                if (name, language) not in sample.fields:
+                    yield f"{shown_key((name, language))}: neither a value nor a reason, though {stage} is done"
+        if not is_coarse(sample):
+            return
+        if label_of(sample) is None:
+            yield "a sample of the coarse set has no label"
+        for language in self._languages:
+            if text_of(sample.value("coarse_caption", language)) is None:
+                yield f"a sample of the coarse set has no coarse caption ({language})"
+            if is_fine(sample) and text_of(sample.value("fine_caption", language)) is None:
+                yield f"a sample of the fine set has no fine caption ({language})"
+        if "splits" in self._stages and not isinstance(sample.value("split"), str):
+            yield "a sample of the coarse set has no split"
+
+    def _of_texts(self, sample: Sample) -> Iterator[tuple[str, str]]:
+        label, words = label_of(sample), text_of(sample.value("subtitle"))
+        for key, found in sorted(sample.fields.items()):
+            if key[0] not in _TEXTS or found.value is None:
+                continue
+            text, shown = text_of(found.value), shown_key(key)
+            if text is None or not text.strip():
+                yield f"{shown} is empty", repr(found.value)
+            elif error_like(text):
+                yield f"{shown} is the text of an error or a refusal", repr(text[:60])
+            elif self._label_last and key[0] == "fine_caption" and label and key[1] in LANGUAGES and is_fine(sample):
+                clues = {"subtitle": words} if words else {}
+                if not check_text(text, label, clues, key[1], ConsistencyPart()).label_at_end:
+                    yield f"{shown} names the label before its last sentence", f"{label!r} in {text[:60]!r}"
 
 
-def _objects(path: Path, which: str, problems: Problems) -> dict[str, Any]:
-    found = _json(path, problems) if path.is_file() else {}
-    if not isinstance(found, dict):
-        if found is not None:
-            problems.add("a MERR file is no object by clip name", path.name)
-        return {}
-    caption = CAPTIONS[which]
-    for name, entry in found.items():
-        where = f"{path.name}: {name}"
-        text = entry.get(caption) if isinstance(entry, dict) else None
-        if not isinstance(text, str) or not text.strip():
-            problems.add(f"an entry has no {caption}", where)
-        elif error_like(text):
-            problems.add(f"{caption} is the text of an error or a refusal", f"{where}: {text[:60]!r}")
-    return found
-
-
-def _sentences(path: Path, problems: Problems) -> set[str] | None:
-    """Names of the table; None where there is no table."""
-    if not path.is_file():
-        return None
-    names: set[str] = set()
-    try:
-        for line, row in read_rows(path.read_text(encoding="utf-8-sig"), path.name, ","):
-            _check_sentence(row, f"{path.name}, line {line}", line == 1, names, problems)
-    except (InputError, UnicodeDecodeError) as error:
-        problems.add("a table cannot be read", f"{path.name}: {error}")
-    return names
-
-
-def _check_sentence(row: list[str], where: str, is_header: bool, names: set[str], problems: Problems) -> None:
-    if is_header:
-        if row != ["name", "sentence"]:
-            kind = "the table of sentences must have the columns name,sentence"
-            problems.add(kind, f"{where}: {','.join(row)[:60]}")
-        return
-    if len(row) != 2:
-        problems.add("malformed row of the table of sentences", f"{where}: {len(row)} cells")
-        return
-    if row[0] in names:
-        problems.add("a name stands twice in the table of sentences", f"{where}: {row[0]}")
-    if row[1] in READ_AS_NAN:
-        problems.add('a sentence that pandas reads as NaN (it becomes "nan" in the prompt)', f"{where}: {row[1]!r}")
-    names.add(row[0])
-
-
-def _check_own_csv(path: Path, problems: Problems) -> int:
-    content = FileContent(path.name, "")
-    try:
-        read_own_csv(path.read_text(encoding="utf-8-sig"), content, MERR9)
-    except (InputError, UnicodeDecodeError) as error:
-        problems.add("a table cannot be read", f"{path.name}: {error}")
-    problems.add_all(content.problems)
-    return content.rows
-
-
-def _check_sharegpt(folder: Path, problems: Problems) -> int:
-    """Conversations counted; the media that they name, which lie elsewhere, are there."""
-    info, entries = _json(folder / INFO, problems), 0
-    for name, entry in info.items() if isinstance(info, dict) else ():
-        path = folder / str(entry.get("file_name", ""))
-        if not path.is_file():
-            problems.add(f"{INFO} names a file that is not there", f"{name}: {path.name}")
-            continue
-        for number, conversation in enumerate(_conversations(path, problems), 1):
-            entries += 1
-            for medium in (str(medium) for c in MEDIA_COLUMNS.values() for medium in conversation.get(c) or ()):
-                if not (folder / medium).exists():
-                    where = f"{path.name}, entry {number}: {medium}"
-                    problems.add("a media file of a conversation is not there", where)
-    return entries
-
-
-def _conversations(path: Path, problems: Problems) -> list[dict[str, Any]]:  # JSON objects
-    if path.suffix == ".jsonl":
-        lines = path.read_text(encoding="utf-8").split("\n")
-        found: Any = [_parsed(line, path, "a line is no JSON", problems) for line in lines if line]
-    else:
-        found = _json(path, problems)
-    return [entry for entry in found if isinstance(entry, dict)] if isinstance(found, list) else []
-
-
-def _parquet_rows(path: Path, problems: Problems) -> int:
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
-    try:
-        return int(pq.read_metadata(path).num_rows)
-    except (pa.ArrowException, OSError) as error:
-        problems.add("a Parquet file cannot be read", f"{path.name}: {error}")
-        return 0
-
-
-def _json(path: Path, problems: Problems) -> Any:  # whatever the file holds; None of what is no JSON
-    return _parsed(path.read_text(encoding="utf-8", errors="replace"), path, "a file is no JSON", problems)
-
-
-def _parsed(text: str, path: Path, kind: str, problems: Problems) -> Any:
-    try:
-        return parse_json(text)
-    except ValueError as error:
-        problems.add(kind, f"{path.name}: {error}")
-        return None
+def _of_peaks(sample: Sample) -> Iterator[tuple[str, str]]:
+    count = sample.clip.frame_count if sample.clip.frame_count is not None else sample.clip.stated_frame_count
+    published = str(part(sample.value("published"), "peak_index")).strip()  # imported files write numbers as texts
+    for name, value in (
+        ("peak", part(sample.value("peak"), "frame_index")),
+        ("peak_index", int(published) if published.lstrip("-").isdecimal() else None),
+    ):
+        if isinstance(value, int) and (value < 0 or (count is not None and value >= count)):
+            yield f"{name} lies outside the clip", f"frame {value} of {count}"

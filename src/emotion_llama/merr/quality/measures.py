@@ -22,16 +22,7 @@ from emotion_llama.merr.quality.texts import ideograph_share, near_duplicates, r
 from emotion_llama.merr.recipe import ConsistencyPart
 from emotion_llama.merr.records import FieldKey, Sample
 from emotion_llama.merr.stages.consistency import check_text
-from emotion_llama.merr.values import (
-    by_rules,
-    descriptions,
-    is_coarse,
-    label_of,
-    part,
-    peak_units,
-    source_of,
-    subtitle_text,
-)
+from emotion_llama.merr.values import by_rules, descriptions, is_coarse, label_of, part, peak_units, text_of
 from emotion_llama.records import Prosody
 from emotion_llama.rules.reasoning import holds_label
 from emotion_llama.rules.wording import wording
@@ -115,10 +106,10 @@ class Assessor:
     def _add_given_label(self, sample: Sample) -> None:
         """The rules' label against the label that came with the clip, where both are known."""
         given, value = sample.clip.given_label, sample.value("label")
-        said = label_of(sample) if source_of(value) == "rules" else part(value, "by_rules")
+        said = label_of(sample) if part(value, "source") == "rules" else part(value, "by_rules")
         if given is None:
             self._left_out["given"]["no label was given"] += 1
-        elif source_of(value) == "rules" or isinstance(said, str):
+        elif part(value, "source") == "rules" or isinstance(said, str):
             label = MERR9.find(given) or given.strip().lower()
             self._by_given[label].append(label == said)
         else:
@@ -142,14 +133,14 @@ class Assessor:
     def _add_face(self, sample: Sample) -> None:
         """Units named in texts about the face, beside those measured at the peak frame; all languages alike."""
         units = peak_units(sample)
-        for _, written in descriptions(sample, FACE_TEXTS):
-            if by_rules(written.provenance):
+        for _, text, provenance in descriptions(sample, FACE_TEXTS):
+            if by_rules(provenance):
                 self._left_out["face"][CIRCULAR] += 1
             elif units is None:
                 self._left_out["face"]["no face was measured"] += 1
             else:
                 present = frozenset(u for u, x in units.items() if x >= PRESENT) - UNNAMED
-                self._faces.append((unit_mentions(written.text), present))
+                self._faces.append((unit_mentions(text), present))
 
     def _face_measures(self) -> list[Measure]:
         """Precision and recall over all mentions and units, beside those of texts with another sample's face."""
@@ -176,13 +167,13 @@ class Assessor:
             value = getattr(prosody, scale.figure)
             if value is not None:
                 self._voices[scale.figure].append(float(value))
-        for _, written in descriptions(sample, ("audio_tone",)):
-            if by_rules(written.provenance):
+        for _, text, provenance in descriptions(sample, ("audio_tone",)):
+            if by_rules(provenance):
                 self._left_out["voice"][CIRCULAR] += 1
             elif prosody is None:
                 self._left_out["voice"]["no voice was measured"] += 1
             else:
-                self._compare_voice(tone_mentions(written.text), prosody)
+                self._compare_voice(tone_mentions(text), prosody)
 
     def _compare_voice(self, mentions: Sequence[tuple[str, Literal[-1, 1]]], prosody: Prosody) -> None:
         for figure, direction in mentions:
@@ -223,9 +214,9 @@ class Assessor:
 
     def _add_grounds(self, sample: Sample) -> None:
         """Of fine descriptions that a model wrote, the share of cues that were given: the consistency stage's."""
-        for (_, language), written in descriptions(sample, ("fine_caption",)):
+        for (_, language), _, provenance in descriptions(sample, ("fine_caption",)):
             share = part(sample.value("consistency", language), "grounded_share")
-            if by_rules(written.provenance):
+            if by_rules(provenance):
                 self._left_out["grounded"][CIRCULAR] += 1
             elif not isinstance(share, (int, float)):
                 self._left_out["grounded"]["names no cue, or was not checked"] += 1
@@ -238,27 +229,27 @@ class Assessor:
         if label is None:
             self._left_out["label"]["no label"] += 1
             return
-        clues = {"subtitle": subtitle_text(sample.value("subtitle")) or ""}
-        for (name, language), written in descriptions(sample, ("fine_caption", *UNIMODAL)):
+        clues = {"subtitle": text_of(sample.value("subtitle")) or ""}
+        for (name, language), text, _ in descriptions(sample, ("fine_caption", *UNIMODAL)):
             if language not in LANGUAGES:
                 continue
             if name in UNIMODAL:
-                self._seen["label_in_clues"].append(holds_label(written.text, label, wording(language)))
+                self._seen["label_in_clues"].append(holds_label(text, label, wording(language)))
                 continue
-            found = check_text(written.text, label, clues, language, ConsistencyPart())
+            found = check_text(text, label, clues, language, ConsistencyPart())
             self._seen["label_named"].append(found.names_label)
             self._seen["label_early"].append(not found.label_at_end)
 
     def _add_texts(self, sample: Sample) -> None:
         """Descriptions in the script of their language, and those that repeat themselves or another sample's."""
-        for key, written in descriptions(sample, TEXTS):
-            script, repeats = ideograph_share(written.text), repeated_share(tokens(written.text))
+        for key, text, _ in descriptions(sample, TEXTS):
+            script, repeats = ideograph_share(text), repeated_share(tokens(text))
             if script is not None and key[1] in ("en", "zh"):
                 self._seen["language"].append(script >= MIN_ZH if key[1] == "zh" else script <= MAX_EN)
             if repeats is not None:
                 self._seen["loops"].append(repeats >= LOOPS)
             if key[0] in ("visual_objective", "fine_caption"):
-                self._long_texts[key].append(written.text)
+                self._long_texts[key].append(text)
 
     def _text_measures(self) -> list[Measure]:
         rows = (

@@ -7,7 +7,7 @@ from dataclasses import fields
 from typing import Literal
 
 from emotion_llama.merr.records import Json, Sample
-from emotion_llama.merr.values import peak_units, source_of, subtitle_language, subtitle_text
+from emotion_llama.merr.values import part, peak_units, text_of, text_part
 from emotion_llama.records import PeakFrame, Prosody, Tone, Transcript, TranscriptLine
 from emotion_llama.results import Evidence
 
@@ -26,7 +26,7 @@ def modality_label(sample: Sample, modality: Modality) -> tuple[str | None, str 
         (label, None); (None, None) where it speaks for none; (None, reason) where nothing was measured, or asking
         would be circular.
     """
-    if modality == "face" and source_of(sample.value("label")) == "rules":
+    if modality == "face" and part(sample.value("label"), "source") == "rules":
         return None, FROM_FACE
     evidence = _evidence(sample, modality)
     return (None, evidence) if isinstance(evidence, str) else (_strongest(evidence), None)
@@ -67,7 +67,7 @@ def _evidence(sample: Sample, modality: Modality) -> Evidence | str:
             return Evidence(prosody=prosody, tone=Tone(str(tone.get("phrase", "")), found))
         return _why_missing(sample, "prosody") if prosody is None else Evidence(prosody=prosody, tone=Tone("", {}))
     subtitle = sample.value("subtitle")
-    said, language = subtitle_text(subtitle), subtitle_language(subtitle)
+    said, language = text_of(subtitle), text_part(subtitle, "language")
     if said is None:
         return _why_missing(sample, "subtitle")
     if language not in (None, "en"):

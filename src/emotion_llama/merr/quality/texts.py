@@ -1,4 +1,4 @@
-"""Descriptions as texts: their words, how varied they are, and which of them nearly repeat another."""
+"""Descriptions as texts: their words, how varied they are, which nearly repeat another, and which are errors."""
 
 from __future__ import annotations
 
@@ -17,6 +17,31 @@ SHINGLE = 3  # tokens in a row: Broder 1997, "On the resemblance and containment
 NEAR = 0.9  # Jaccard similarity of two texts' shingles from which they are near duplicates; own choice
 BANDS, ROWS = 16, 8  # own choice: a pair of similarity 0.9 shares a band with probability 1 - (1 - 0.9^8)^16 > 0.999
 _PRIME = (1 << 31) - 1
+
+# How such texts begin. Only beginnings: a description may well say "the man is sorry" later on. The forms are those of
+# HTTP clients and Python, of the published factory's messages ("Error ...", "An error occurred ..."), and of models
+# that refuse; the list is ours.
+_ERROR_BEGINNINGS = re.compile(
+    r"""\s*["'`*\[(]*(?:
+        (?:an?\s+)?(?:unexpected\s+|internal\s+)?(?:server\s+)?error\b
+        | traceback\s+\(most
+        | exception\b\s*[:(]
+        | (?:\w+\.)*\w+(?:Error|Exception)\s*[:(]
+        | (?:http\s*)?[45]\d\d\b\s*(?:error|bad|unauthori[sz]ed|forbidden|not\s+found|too\s+many|internal|service)
+        | (?:too\s+many\s+requests|rate\s+limit|quota\s+exceeded|connection\s+(?:refused|reset|error))
+        | (?:the\s+)?(?:request\s+)?(?:timed\s+out|time-?out)\b
+        | (?:none|null|nan|n/a|undefined)\s*[.]?\s*$
+        | <(?:!doctype|html|\?xml)\b
+        | (?:i['’]?m|i\s+am|we['’]?re)\s+(?:very\s+|so\s+)?sorry,?\s+(?:but\s+)?(?:i|we|as)\b
+        | sorry,?\s+(?:but\s+)?i\s+(?:can|am|do|cannot)
+        | i\s+(?:cannot|can['’]?t|am\s+unable\s+to|['’]?m\s+unable\s+to|am\s+not\s+able\s+to)\s+
+            (?:help|assist|provide|view|see|process|analy[sz]e|access|watch|listen|determine|identify|comply|fulfill?)
+        | as\s+an?\s+(?:ai|large\s+language|language)\b
+        | (?:抱歉|对不起)[,，]?\s*(?:我|作为)
+        | 作为一?个?(?:AI|人工智能|语言模型)
+    )""",
+    re.VERBOSE | re.IGNORECASE,
+)
 
 
 def tokens(text: str) -> list[str]:
@@ -39,6 +64,11 @@ def ideograph_share(text: str) -> float | None:
     """Share of a text's letters that are Chinese characters; None of a text without letters."""
     letters = _LETTER.findall(text)
     return sum(bool(re.match(f"[{_IDEOGRAPH}]", c)) for c in letters) / len(letters) if letters else None
+
+
+def error_like(text: str) -> bool:
+    """Whether a text is an error message or a refusal that a program stored in the place of a description."""
+    return _ERROR_BEGINNINGS.match(text) is not None
 
 
 def near_duplicates(texts: Sequence[str]) -> list[int]:

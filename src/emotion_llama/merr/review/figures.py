@@ -1,19 +1,22 @@
-"""Reviews of a build counted: progress, what they come to, each reviewer, and how far two reviewers agree."""
+"""Reviews of a build counted (progress, outcomes, each reviewer, agreement of two), and the list of what to review."""
 
 from __future__ import annotations
 
+import json
 from collections import Counter, defaultdict
 from collections.abc import Hashable, Mapping, Sequence
 from itertools import combinations
-from typing import Any, TypeAlias
+from typing import Any, Literal, TypeAlias
 
-from emotion_llama.merr.columns import column_of
-from emotion_llama.merr.records import Sample
-from emotion_llama.merr.review.records import Outcome, Review, Verdict, settle, stated_label
+from emotion_llama.merr.records import Json, Sample
+from emotion_llama.merr.review.decisions import Outcome, Review, Verdict, newest_reviews, settle, stated_label
 from emotion_llama.merr.statistics import by_size
-from emotion_llama.merr.values import is_coarse
+from emotion_llama.merr.store import Store
+from emotion_llama.merr.values import column_of, is_coarse, part, text_part
 
 ReviewStatistics: TypeAlias = dict[str, Any]  # JSON values; `ReviewCounter.result` says which
+Flag = Literal["conflict", "description", "label", "changed", "disputed"]  # `index` says what they mean
+IndexRow: TypeAlias = dict[str, Any]  # `index` says what it holds
 
 
 class ReviewCounter:
@@ -137,3 +140,88 @@ def _pair(first: str, second: str, common: Sequence[tuple[Review, Review, Sample
     labels = [(stated_label(one, sample), stated_label(other, sample)) for one, other, sample in kept]
     decisions = agreement([(one.decision, other.decision) for one, other, _ in common])
     return {"first": first, "second": second, "decisions": decisions, "labels": agreement(labels)}
+
+
+# --- the list of what can be reviewed
+
+
+def index(store: Store, reviewer: str | None) -> list[IndexRow]:
+    """The samples of the coarse set, by id, as one reviewer has them before them: a short row each.
+
+    Args:
+        store: open.
+        reviewer: whose decisions are named; None for nobody's.
+
+    Returns:
+        `clip_id`, `label`, `confidence` of a label by rules (0..1; None for a given one), `mine`: what the reviewer
+        decided last, whether or not the sample has changed since; `reviews`: how many reviewers have seen it as it is.
+        `flags` say why it deserves a look: "conflict" (its modalities contradict each other), "description" (its fine
+        description did not hold), "label" (the rules would have labelled it otherwise than whoever gave the label),
+        "changed" (after this reviewer saw it), "disputed" (reviewers disagree).
+    """
+    with store.snapshot():
+        found: dict[str, dict[str, list[Json]]] = {clip_id: {} for clip_id in store.clip_ids("coarse")}
+        # The few fields that matter, in one go.
+        for clip_id, name, value in store.query(
+            "SELECT f.clip_id, f.name, f.value FROM fields f "
+            "JOIN runs r ON r.clip_id = f.clip_id AND r.stage = f.stage AND r.current = 1 "
+            "WHERE f.name IN ('label', 'conflicts', 'consistency') AND f.value IS NOT NULL"
+        ):
+            if clip_id in found:
+                found[clip_id].setdefault(name, []).append(json.loads(value))
+        rows = {clip_id: _row(clip_id, values) for clip_id, values in found.items()}
+        reviews = newest_reviews(store)
+        for sample in store.samples_of([clip_id for clip_id in reviews if clip_id in rows]):
+            clip_id = sample.clip.clip_id
+            rows[clip_id] = _as_reviewed(rows[clip_id], sample, reviews[clip_id], reviewer)
+    return list(rows.values())
+
+
+def index_row(sample: Sample, reviews: Sequence[Review], reviewer: str | None) -> IndexRow:
+    """The row of one sample, of its newest reviews."""
+    values: dict[str, list[Json]] = {}
+    for (name, _), found in sample.fields.items():
+        values.setdefault(name, []).append(found.value)
+    return _as_reviewed(_row(sample.clip.clip_id, values), sample, reviews, reviewer)
+
+
+def review_statistics(store: Store) -> ReviewStatistics:
+    """The reviews of a build counted, read without all that nobody has reviewed."""
+    with store.snapshot():
+        reviews = newest_reviews(store)
+        counter = ReviewCounter(reviews)
+        for sample in store.samples_of(list(reviews)):
+            counter.add(sample)
+        samples = store.count("coarse")
+    found = counter.result()
+    found["outcomes"]["none"] = found["outcomes"].get("none", 0) + samples - found["samples"]
+    return {**found, "samples": samples}
+
+
+def _row(clip_id: str, values: Mapping[str, list[Json]]) -> IndexRow:
+    said = values.get("label", [None])[0]
+    label, by_rules, confidence = part(said, "label"), part(said, "by_rules"), part(said, "confidence")
+    flags = {
+        "conflict": any(values.get("conflicts", [])),
+        "description": any(part(one, "problems") for one in values.get("consistency", [])),
+        "label": by_rules is not None and by_rules != label,
+    }
+    return {
+        "clip_id": clip_id,
+        "label": text_part(said, "label"),
+        "confidence": float(confidence) if isinstance(confidence, (int, float)) else None,
+        "flags": [flag for flag, is_set in flags.items() if is_set],
+        "mine": None,
+        "reviews": 0,
+    }
+
+
+def _as_reviewed(row: IndexRow, sample: Sample, reviews: Sequence[Review], reviewer: str | None) -> IndexRow:
+    verdict = settle(sample, reviews)
+    mine = next((r for r in reviews if r.reviewer == reviewer), None)
+    flags = list(row["flags"])
+    if mine is not None and mine not in verdict.reviews:
+        flags.append("changed")
+    if verdict.outcome in ("disputed", "disputed label"):
+        flags.append("disputed")
+    return {**row, "flags": flags, "mine": None if mine is None else mine.decision, "reviews": len(verdict.reviews)}

@@ -1,18 +1,32 @@
-"""Fixed fields: what is handed in checked, and put in place of what was there with the reviewer as its maker. Pure."""
+"""Fields that people may fix: what is handed in, checked, and put in place of what was there. Pure."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
+from typing import Literal
 
 from emotion_llama.errors import InputError
 from emotion_llama.labels import LabelSpace
 from emotion_llama.merr.records import Field, FieldKey, Json, Provenance, PseudoLabel, Sample, StageRun, to_json
-from emotion_llama.merr.review.records import FIXABLE, REVIEWER, Fixes, headline, key_of_fix
-from emotion_llama.merr.values import part, source_of, text_of
+from emotion_llama.merr.values import HEADLINES, column_of, key_of, list_of, part, text_of, text_part
 from emotion_llama.rules.reasoning import holds_label
 from emotion_llama.rules.wording import wording
 
+# How a field that people may fix is written: one word of the label space, a text, a list of phrases, sorted clues.
+FixKind = Literal["label", "text", "phrases", "clues"]
+FIXABLE: Mapping[str, FixKind] = {
+    "label": "label",
+    "subtitle": "text",
+    "visual_expression": "phrases",
+    "visual_objective": "text",
+    "audio_tone": "text",
+    "coarse_caption": "text",
+    "clues": "clues",
+    "fine_caption": "text",
+}
+Fixes = Mapping[FieldKey, tuple[Json, Provenance]]  # new values, with the reviewer as their maker
+REVIEWER = "reviewer"  # the annotator's name in the provenance of a fixed field; its model is who fixed it
 MAX_LETTERS, MAX_PHRASES = 8000, 60  # of one text, and of one list; own choice, far above what a build writes
 TAKEN_AWAY = "a reviewer took it away"
 OTHER_LABEL = "written for another label, which a reviewer changed"
@@ -39,6 +53,26 @@ def checked_fixes(fixes: Mapping[str, Json], sample: Sample, space: LabelSpace) 
     return kept
 
 
+def headline(name: str, value: Json) -> Json:
+    """What people read and fix of a field's value: the word of a label, the text of a subtitle, others whole."""
+    if name in HEADLINES and isinstance(value, Mapping):
+        return value.get(HEADLINES[name])
+    return value
+
+
+def key_of_fix(column: str, sample: Sample) -> FieldKey:
+    """The field of a column that people may fix.
+
+    Raises:
+        InputError: the sample has no such field, or nobody may fix it.
+    """
+    found = key_of(column)
+    if found is not None and found[0] in FIXABLE and found in sample.fields:
+        return found
+    columns = ", ".join(column_of(key) for key in sorted(sample.fields) if key[0] in FIXABLE)
+    raise InputError(f"{sample.clip.clip_id} has no field {column!r} that a reviewer can fix (it has: {columns})")
+
+
 def with_fixes(sample: Sample, fixes: Fixes) -> Sample:
     """The sample with fixed fields in place of its own, and without what they made untrue.
 
@@ -50,7 +84,10 @@ def with_fixes(sample: Sample, fixes: Fixes) -> Sample:
         return sample
     fields = dict(sample.fields)
     for key, (value, provenance) in fixes.items():
-        fields[key] = _fixed(fields[key], value, provenance)
+        why_missing = TAKEN_AWAY if value is None else None
+        fields[key] = replace(
+            fields[key], value=_whole(fields[key], value), why_missing=why_missing, provenance=provenance
+        )
     if ("label", "") in fixes:
         _follow_label(fields, fixes)
     rewritten = {language for name, language in fixes if name == "fine_caption"}
@@ -68,8 +105,7 @@ def _follow_label(fields: dict[FieldKey, Field], fixes: Fixes) -> None:
         name, language = key
         if key in fixes or found.value is None:
             continue
-        told = text_of(found.value) or ""
-        if name == "clues" or (name == "fine_caption" and not _comes_to(told, label, language)):
+        if name == "clues" or (name == "fine_caption" and not _comes_to(text_of(found.value) or "", label, language)):
             fields[key] = _missing(found, OTHER_LABEL)
         if name == "conflicts" and isinstance(found.value, list):
             others: list[Json] = [c for c in found.value if "label" not in (part(c, "first"), part(c, "second"))]
@@ -93,19 +129,13 @@ def _without_failed_check(sample: Sample, rewritten: set[str]) -> Mapping[str, S
     return {**sample.runs, "consistency": replace(run, status="done", reason=None, scope=None)}
 
 
-def _fixed(before: Field, value: Json, provenance: Provenance) -> Field:
-    if value is None:
-        return replace(before, value=None, why_missing=TAKEN_AWAY, provenance=provenance)
-    return replace(before, value=_whole(before, value), why_missing=None, provenance=provenance)
-
-
 def _whole(before: Field, value: Json) -> Json:
     """The field's value around what was fixed of it."""
     if before.name == "label":
-        said = part(before.value, "label") if source_of(before.value) == "rules" else part(before.value, "by_rules")
-        by_rules = said if isinstance(said, str) else None
+        is_of_rules = part(before.value, "source") == "rules"
+        by_rules = text_part(before.value, "label" if is_of_rules else "by_rules")
         return to_json(PseudoLabel(str(value), "given", None, None, None, by_rules=by_rules))
-    if before.name == "subtitle":
+    if before.name == "subtitle" and value is not None:
         return {"text": value, "source": REVIEWER, "language": part(before.value, "language")}
     if before.name == "clues" and isinstance(value, Mapping):
         return {**value, "label": part(before.value, "label")}
@@ -119,12 +149,8 @@ def _missing(found: Field, why: str) -> Field:
 def _comparable(name: str, value: Json) -> Json:
     """A field's value in the form in which a fix of it is handed in."""
     if name == "clues" and isinstance(value, Mapping):
-        return {side: list(_list(value.get(side))) for side in ("supporting", "misleading")}
+        return {side: list(list_of(value.get(side))) for side in ("supporting", "misleading")}
     return headline(name, value)
-
-
-def _list(value: Json) -> list[Json]:
-    return value if isinstance(value, list) else []
 
 
 def _tidy(column: str, name: str, value: Json, space: LabelSpace) -> Json:

@@ -13,19 +13,18 @@ from fastapi.responses import FileResponse, Response
 from starlette.concurrency import run_in_threadpool
 
 from emotion_llama.merr.records import Sample
-from emotion_llama.merr.review.figures import num_disputed, num_reviewed
-from emotion_llama.merr.review.records import MAX_NAME, Draft, reviewer_name
-from emotion_llama.merr.review.store import (
+from emotion_llama.merr.review.decisions import (
+    MAX_NAME,
     Outdated,
+    Review,
     history,
-    index,
-    index_row,
     label_space,
     newest_reviews,
     put_review,
-    review_statistics,
+    reviewer_name,
     reviewers,
 )
+from emotion_llama.merr.review.figures import index, index_row, num_disputed, num_reviewed, review_statistics
 from emotion_llama.merr.store import Store
 from emotion_llama.serve.auth import caller_of
 from emotion_llama.serve.problems import Problem, error_responses
@@ -192,7 +191,7 @@ def _add_decisions(api: APIRouter, folder: Path) -> None:
     async def decide(form: DecisionForm) -> Shown:
         """Record a decision; earlier ones stay in the history. 409 where the sample has changed since it was shown."""
         fixes = plain_fixes(form.fixes)
-        draft = Draft(form.clip_id, form.reviewer, form.decision, form.stars, form.comment, fixes)
+        draft = Review(form.clip_id, form.reviewer, form.decision, form.stars, form.comment, fixes)
 
         def put() -> Shown:
             with Store.open(folder) as store:

@@ -6,8 +6,9 @@ from typing import Annotated, Literal
 
 from pydantic import ConfigDict, Field, StringConstraints
 
-from emotion_llama.merr.review.records import MAX_COMMENT, MAX_NAME, Decision, FixKind
-from emotion_llama.merr.review.store import Flag
+from emotion_llama.merr.review.decisions import MAX_COMMENT, MAX_NAME, Decision
+from emotion_llama.merr.review.figures import Flag
+from emotion_llama.merr.review.fixes import FixKind
 from emotion_llama.serve.problems import Schema
 
 Name = Annotated[str, StringConstraints(min_length=1, max_length=MAX_NAME, strip_whitespace=True)]
@@ -38,7 +39,7 @@ class ReviewSet(_Strict):
 
 
 class Row(_Strict):
-    """One sample of the list; see `merr.review.store.index`."""
+    """One sample of the list; see `merr.review.figures.index`."""
 
     clip_id: str
     label: str | None

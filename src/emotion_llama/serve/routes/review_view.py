@@ -13,13 +13,13 @@ from fastapi.responses import FileResponse
 from emotion_llama.errors import EmotionLlamaError
 from emotion_llama.face.peak import BLINK_UNIT
 from emotion_llama.media import kinds
-from emotion_llama.merr.columns import column_of
 from emotion_llama.merr.measured import from_bytes
 from emotion_llama.merr.records import ClipRow, Field, Json, Sample
-from emotion_llama.merr.review.records import FIXABLE, Review, headline, state_of
-from emotion_llama.merr.review.store import IndexRow
+from emotion_llama.merr.review.decisions import Review, state_of
+from emotion_llama.merr.review.figures import IndexRow
+from emotion_llama.merr.review.fixes import FIXABLE, headline
 from emotion_llama.merr.store import Store
-from emotion_llama.merr.values import label_of, part, peak_units
+from emotion_llama.merr.values import column_of, label_of, part, peak_units
 from emotion_llama.records import AU_DESCRIPTIONS, ActionUnits
 from emotion_llama.report.sample_text import in_order, maker, value_lines
 from emotion_llama.serve.problems import Problem

@@ -1,4 +1,4 @@
-"""What people said of a sample (decision, stars, comment, fixed fields), and what the reviews of several come to. Pure.
+"""What people decided about samples: recorded in the build's ledger, never changed, and what several reviews come to.
 
 The rule (own choice), over the newest review of each reviewer:
 
@@ -13,35 +13,25 @@ The rule (own choice), over the newest review of each reviewer:
 
 from __future__ import annotations
 
+import json
 import unicodedata
 from collections import Counter
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 from typing import Literal, get_args
 
 from emotion_llama.errors import InputError
-from emotion_llama.merr.columns import HEADLINES, column_of, key_of, value_hash
-from emotion_llama.merr.records import FieldKey, Json, Provenance, Sample
-from emotion_llama.merr.values import label_of
+from emotion_llama.labels import MERR9, LabelSpace
+from emotion_llama.merr.records import Json, Provenance, Sample, now
+from emotion_llama.merr.review.fixes import FIXABLE, REVIEWER, Fixes, checked_fixes, headline
+from emotion_llama.merr.store import Store
+from emotion_llama.merr.store.ledger import Ledger
+from emotion_llama.merr.values import column_of, key_of, label_of, value_hash
 
 # "withdraw" takes an earlier decision back: the sample is as if this reviewer had never seen it.
 Decision = Literal["accept", "fix", "reject", "withdraw"]
 DECISIONS: tuple[Decision, ...] = get_args(Decision)
-# How a field that people may fix is written: one word of the label space, a text, a list of phrases, sorted clues.
-FixKind = Literal["label", "text", "phrases", "clues"]
-FIXABLE: Mapping[str, FixKind] = MappingProxyType(
-    {
-        "label": "label",
-        "subtitle": "text",
-        "visual_expression": "phrases",
-        "visual_objective": "text",
-        "audio_tone": "text",
-        "coarse_caption": "text",
-        "clues": "clues",
-        "fine_caption": "text",
-    }
-)
 # "none": nobody has reviewed it as it is now.
 Outcome = Literal["none", "accepted", "fixed", "rejected", "disputed", "disputed label"]
 LEFT_OUT: Mapping[Outcome, str] = {
@@ -49,16 +39,17 @@ LEFT_OUT: Mapping[Outcome, str] = {
     "disputed": "reviewers disagree: as many reject it as keep it",
     "disputed label": "reviewers disagree on its label",
 }
-Fixes = Mapping[FieldKey, tuple[Json, Provenance]]  # new values, with the reviewer as their maker
-REVIEWER = "reviewer"  # the annotator's name in the provenance of a fixed field; its model is who fixed it
 MEDIA = "media"  # the clip's file among what was seen
 MAX_NAME, MAX_COMMENT = 60, 4000  # characters; own choice
 _GONE = "gone"
+_COLUMNS = ("clip_id", "reviewer", "decision", "stars", "comment", "fixes", "seen", "reviewed_at")
+# A reviewer's newest row; one that was withdrawn afterwards is none.
+_NEWEST = "id = (SELECT max(id) FROM reviews o WHERE (o.clip_id, o.reviewer) = (r.clip_id, r.reviewer))"
 
 
 @dataclass(frozen=True)
-class Draft:
-    """A review as it is handed in.
+class Review:
+    """What a reviewer says of a sample.
 
     Attributes:
         clip_id: of the sample.
@@ -68,6 +59,10 @@ class Draft:
         comment: free text, "" for none.
         fixes: column ("label", "fine_caption_en") -> new value in the form of its `FixKind`; None takes a text away.
             Only with the decision "fix".
+        seen: column -> hash of the value that was looked at, and the media file's under "media"; recorded by
+            `put_review`, like what follows.
+        reviewed_at: UTC time, ISO 8601 with seconds.
+        number: rises with every review of the build; the order in which they were made.
 
     Raises:
         InputError: a value is none of those.
@@ -79,6 +74,9 @@ class Draft:
     stars: int | None = None
     comment: str = ""
     fixes: Mapping[str, Json] = field(default_factory=dict)
+    seen: Mapping[str, str] = field(default_factory=dict)
+    reviewed_at: str = ""
+    number: int = 0
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "reviewer", reviewer_name(self.reviewer))
@@ -91,21 +89,6 @@ class Draft:
         if self.fixes and self.decision != "fix":
             raise InputError(f"fixed fields go with the decision 'fix', not with {self.decision!r}")
         object.__setattr__(self, "fixes", MappingProxyType(dict(self.fixes)))
-
-
-@dataclass(frozen=True)
-class Review(Draft):
-    """A review as the store has it.
-
-    Attributes:
-        seen: column -> hash of the value that was looked at, and the media file's under "media".
-        reviewed_at: UTC time, ISO 8601 with seconds.
-        number: rises with every review of the build; the order in which they were made.
-    """
-
-    seen: Mapping[str, str] = field(default_factory=dict)
-    reviewed_at: str = ""
-    number: int = 0
 
     @property
     def keeps(self) -> bool:
@@ -148,26 +131,6 @@ def state_of(sample: Sample) -> str:
     return value_hash(dict(seen_of(sample)))
 
 
-def headline(name: str, value: Json) -> Json:
-    """What people read and fix of a field's value: the word of a label, the text of a subtitle, others whole."""
-    if name in HEADLINES and isinstance(value, Mapping):
-        return value.get(HEADLINES[name])
-    return value
-
-
-def key_of_fix(column: str, sample: Sample) -> FieldKey:
-    """The field of a column that people may fix.
-
-    Raises:
-        InputError: the sample has no such field, or nobody may fix it.
-    """
-    found = key_of(column)
-    if found is not None and found[0] in FIXABLE and found in sample.fields:
-        return found
-    columns = ", ".join(column_of(key) for key in sorted(sample.fields) if key[0] in FIXABLE)
-    raise InputError(f"{sample.clip.clip_id} has no field {column!r} that a reviewer can fix (it has: {columns})")
-
-
 @dataclass(frozen=True)
 class Verdict:
     """What the reviews of one sample come to.
@@ -197,7 +160,7 @@ def settle(sample: Sample, reviews: Sequence[Review]) -> Verdict:
 
     Args:
         sample: as the build has it.
-        reviews: `reviews.newest_reviews` of it.
+        reviews: `newest_reviews` of it.
     """
     valid = tuple(sorted((r for r in reviews if r.holds_for(sample)), key=lambda review: review.number))
     stale = len(reviews) - len(valid)
@@ -246,3 +209,92 @@ def _newest_fixes(keepers: Sequence[Review]) -> tuple[dict[str, Review], tuple[s
                 disputed.add(column)
             newest[column] = review
     return newest, tuple(sorted(disputed))
+
+
+# --- in the ledger
+
+
+class Outdated(InputError):
+    """The sample has changed since the reviewer was shown it."""
+
+
+def put_review(store: Store, review: Review, *, state: str | None = None) -> Review:
+    """Record what a reviewer decided; what the same reviewer decided before stays in the history.
+
+    Args:
+        store: open for writing.
+        review: as it is handed in.
+        state: `state_of` the sample that the reviewer was shown; None takes the one in the store.
+
+    Returns:
+        The review as recorded.
+
+    Raises:
+        InputError: the build has no such clip, a fix is none, or "fix" comes without one.
+        Outdated: the sample has changed since it was shown.
+    """
+    with store.transaction() as db:
+        sample = store.sample(review.clip_id)
+        if state is not None and state != state_of(sample):
+            raise Outdated(f"{review.clip_id} has changed since it was shown; look at it again")
+        fixes = checked_fixes(review.fixes, sample, label_space(store))
+        if review.decision == "fix" and not fixes:
+            raise InputError("the decision 'fix' came without a changed field; change one, or accept the sample")
+        put = replace(review, fixes=fixes, seen=seen_of(sample), reviewed_at=now())
+        values = (*(getattr(put, name) for name in _COLUMNS[:5]), _json(put.fixes), _json(put.seen), put.reviewed_at)
+        marks = ", ".join("?" * len(_COLUMNS))
+        cursor = db.execute(f"INSERT INTO reviews ({', '.join(_COLUMNS)}) VALUES ({marks})", values)  # noqa: S608
+        return replace(put, number=int(cursor.lastrowid or 0))
+
+
+def history(ledger: Ledger, clip_id: str) -> list[Review]:
+    """Every review of a clip that was ever recorded, oldest first."""
+    return _read(ledger, "clip_id = ?", (clip_id,))
+
+
+def newest_reviews(ledger: Ledger, clip_ids: Iterable[str] | None = None) -> dict[str, tuple[Review, ...]]:
+    """Clip -> the newest review of each of its reviewers, oldest first; without what was withdrawn.
+
+    Args:
+        ledger: open; one of an older version, which cannot have any, gives none.
+        clip_ids: only these; None for all.
+    """
+    wanted = None if clip_ids is None else json.dumps(list(clip_ids))
+    where = f"decision <> 'withdraw' AND {_NEWEST} AND (? IS NULL OR clip_id IN (SELECT value FROM json_each(?)))"  # noqa: S608
+    found: dict[str, list[Review]] = {}
+    for review in _read(ledger, where, (wanted, wanted)):
+        found.setdefault(review.clip_id, []).append(review)
+    return {clip_id: tuple(reviews) for clip_id, reviews in sorted(found.items())}
+
+
+def reviewers(ledger: Ledger) -> list[str]:
+    """Who has ever reviewed something of the build, by name."""
+    if not _has_table(ledger):
+        return []
+    return [row[0] for row in ledger.query("SELECT DISTINCT reviewer FROM reviews ORDER BY reviewer")]
+
+
+def label_space(ledger: Ledger) -> LabelSpace:
+    """Labels that a reviewer can choose from: the recipe's, or MERR's nine before the first build (imports)."""
+    recipe = ledger.recipe
+    return MERR9 if recipe is None else recipe.space
+
+
+def _read(ledger: Ledger, where: str, parameters: tuple[object, ...]) -> list[Review]:
+    """Reviews by a condition, oldest first."""
+    if not _has_table(ledger):
+        return []
+    sql = f"SELECT id, {', '.join(_COLUMNS)} FROM reviews r WHERE {where} ORDER BY id"  # noqa: S608  (constants)
+    return [
+        Review(clip_id, reviewer, decision, stars, comment, json.loads(fixes), json.loads(seen), at, number)
+        for number, clip_id, reviewer, decision, stars, comment, fixes, seen, at in ledger.query(sql, parameters)
+    ]
+
+
+def _has_table(ledger: Ledger) -> bool:
+    """Whether the ledger has been opened for writing since there are reviews at all."""
+    return bool(ledger.query("SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = 'reviews'"))
+
+
+def _json(value: Mapping[str, Json] | Mapping[str, str]) -> str:
+    return json.dumps(dict(value), ensure_ascii=False)
