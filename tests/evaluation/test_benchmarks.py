@@ -345,11 +345,11 @@ def test_labels_lead_to_their_groups_on_every_wheel(tmp_path: Path) -> None:
     from emotion_llama.evaluation.tasks.wheels import load_wheels
 
     write_wheels(tmp_path)
-    groupings = load_wheels(tmp_path).groupings(1)
+    groupings = load_wheels(tmp_path)[0][1]
     for label, groups in GROUPS.items():
         assert [grouping(label) or "-" for grouping in groupings] == groups.split(), label
     write_wheels(tmp_path, "2025")
-    older = load_wheels(tmp_path).groupings(1)
+    older = load_wheels(tmp_path)[0][1]
     assert [grouping("fear") for grouping in older] == FEAR_IN_2025.split()
     differing = [label for label in GROUPS if [g(label) for g in older] != [g(label) for g in groupings]]
     assert differing == ["fear"]

@@ -41,8 +41,8 @@ def test_three_systems_one_table_and_a_resumed_run(
     given += ["--resamples", "20", "--markdown", str(tmp_path / "t.md")]
     assert script.main(given) == 0
     text = " ".join(capsys.readouterr().out.split())
-    assert "rules (tolerant) minus toy [train] (tolerant): uar" in text
-    assert "toy [train] (tolerant) minus scripted (tolerant): uar" in text
+    assert "rules (tolerant) minus toy [train] (tolerant): UAR" in text
+    assert "toy [train] (tolerant) minus scripted (tolerant): UAR" in text
     # Two of the six clips of the split, three apart.
     rows = [json.loads(line)["case_id"] for line in (out / "served" / "cases.jsonl").read_text().splitlines()]
     assert rows == ["test-00000", "test-00003"]

@@ -11,7 +11,7 @@ from emotion_llama.chat.model import ScriptedChatModel, load_chat
 from emotion_llama.chat.records import ChatRequest
 from emotion_llama.errors import AnnotationError, InputError
 from emotion_llama.evaluation.cache import JsonlCache
-from emotion_llama.evaluation.judges import SCALES, Judge, Verdict, load_judge, parse_score
+from emotion_llama.evaluation.judges import SCALES, Judge, load_judge, parse_score
 from emotion_llama.evaluation.models import load_model
 from emotion_llama.evaluation.run import evaluate
 from emotion_llama.evaluation.tasks import load_benchmark
@@ -97,7 +97,7 @@ def test_clues_are_rated_with_both_texts_and_the_scale() -> None:
     chat = Scripted(lambda text: "8; alike")
     judge = Judge(chat, "j", scale="0-10")
     (verdict,) = judge.judge("clue_overlap", [("She frowns {a lot}.", "He smiles.")])
-    assert verdict == Verdict(8.0, ("8; alike",), (8.0,))
+    assert verdict == (8.0, ("8; alike",), None)
     (text,) = chat.asked
     assert "She frowns {a lot}." in text
     assert "He smiles." in text
@@ -114,26 +114,25 @@ def test_labels_are_rated_as_lists_of_words() -> None:
         return "3; not the same"
 
     chat = Scripted(told)
-    (verdict,) = Judge(chat, "j").judge("label_overlap", [("She weeps.", "Who knows.")])
-    assert verdict.score == 3
+    ((score, _, _),) = Judge(chat, "j").judge("label_overlap", [("She weeps.", "Who knows.")])
+    assert score == 3
     assert "List A, the reference: sad\n" in chat.asked[-1]
     assert "List B, to be judged: none\n" in chat.asked[-1]
     broken = Scripted(lambda text: "sad")
     (failed,) = Judge(broken, "j").judge("label_overlap", [("She weeps.", "Who knows.")])
-    assert failed.problem == "malformed: the reply is no JSON list (words of a text)"
-    assert failed.raw == ("sad",) * 4  # two texts, each asked twice
+    # Two texts, each asked twice.
+    assert failed == (None, ("sad",) * 4, "malformed: the reply is no JSON list (words of a text)")
 
 
 def test_the_median_of_several_votes_counts() -> None:
     replies = iter(["9", "2", "x", "4", "x"])  # the third vote is asked once more at the end
     judge = Judge(Scripted(lambda text: next(replies), temperature=0.7), "j", votes=4)
-    (verdict,) = judge.judge("clue_overlap", [("a", "b")])
-    assert (verdict.score, verdict.votes) == (4.0, (9.0, 2.0, 4.0))
-    assert verdict.raw == ("9", "2", "x", "x", "4")
+    # The median of 9, 2 and 4; the third vote counts as none.
+    assert judge.judge("clue_overlap", [("a", "b")]) == [(4.0, ("9", "2", "x", "x", "4"), None)]
     mostly = iter(["9", *["x"] * 6])
     judge = Judge(Scripted(lambda text: next(mostly), temperature=0.7), "j", votes=4)
-    (failed,) = judge.judge("clue_overlap", [("a", "b")])
-    assert (failed.score, failed.problem) == (None, "malformed: the reply holds no score")
+    ((score, _, problem),) = judge.judge("clue_overlap", [("a", "b")])
+    assert (score, problem) == (None, "malformed: the reply holds no score")
     with pytest.raises(InputError, match="3 votes were asked for; give 1 or more, and for several a chat model with"):
         Judge(Scripted(lambda text: "1"), "j", votes=3)
 
@@ -159,8 +158,8 @@ def test_verdicts_are_kept_but_those_of_a_busy_server(tmp_path: Path) -> None:
         third = Scripted(told)
         Judge(third, "j", scale="0-10", cache=cache).judge("clue_overlap", pairs[:1])
         assert len(third.asked) == 1
-    assert [v.score for v in one] == [5, None, None, 5]
-    assert one[1].raw == ("no score", "no score")
+    assert [score for score, _, _ in one] == [5, None, None, 5]
+    assert one[1][1] == ("no score", "no score")
 
 
 def test_words_groups_and_sentiments() -> None:
@@ -178,11 +177,6 @@ def test_words_groups_and_sentiments() -> None:
     assert judge.extract_words(["x"]) == [("glad",)]
     assert Judge(Scripted(lambda t: "[1]"), "j").extract_words(["x"]) == [None]
     assert Judge(Scripted(lambda t: '["a"]'), "j").group_words([["a"]]) == [None]
-
-
-def test_a_verdict_is_a_score_or_a_problem() -> None:
-    with pytest.raises(InputError, match="a verdict has a score or a problem"):
-        Verdict(None)
 
 
 # --- by name --------------------------------------------------------------------------------------------------------

@@ -190,15 +190,11 @@ def test_few_noise_files_are_kept_in_memory(
 def test_refusals(tmp_path: Path, noise_folder: Path) -> None:
     with pytest.raises(InputError, match="blur factors of 1, 2, 4"):
         draw("a", 0, blur_factors=(3,))
-    with pytest.raises(InputError, match="must be of one length"):
-        mix(np.ones(3), np.ones(4), 5)
     with pytest.raises(InputError, match="the noise is silent"):
         mix(np.ones(3), np.zeros(3), 5)
-    with pytest.raises(InputError, match="no noise to draw from"):
-        draw_noise(3, (), lambda name: np.ones(1), np.random.default_rng(0))
-    with pytest.raises(InputError, match="noise a has no sound"):
+    with pytest.raises(InputError, match="noise a holds no audio"):
         draw_noise(3, ("a",), lambda name: np.ones(0), np.random.default_rng(0))
-    with pytest.raises(InputError, match="holds no sound files"):
+    with pytest.raises(InputError, match="holds no audio files"):
         noise_files(tmp_path / "none")
     with pytest.raises(InputError, match="two clips are called 'a'"):
         corrupt_clips(["x/a.mp4", "y/a.mp4"], noise_folder, tmp_path / "out")

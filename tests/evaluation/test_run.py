@@ -303,7 +303,7 @@ def test_runs_that_cannot_be(table: Path, tmp_path: Path) -> None:
     assert run is not None
     assert run.file_problems == (no_clips,)
     with pytest.raises(InputError, match="csv has no samples in"):
-        evaluate(replace(whole, tables=[{"clips.csv": lambda path: iter(())}]), Scripted(), file_problems=[])
+        evaluate(replace(whole, tables=[{"": lambda path: iter(())}]), Scripted(), file_problems=[])
 
 
 def test_a_system_that_answers_out_of_order_is_refused(table: Path) -> None:
@@ -383,9 +383,9 @@ def test_replies_survive_the_file(tmp_path: Path) -> None:
         assert output_of_row(json.loads(json.dumps(row_of_output(reply)))) == reply
     case = EvalSample("a", Truth(label="sad"))
     cache = OutputCache(tmp_path, Scripted(), Task("emotion"), {"a": "k"})
-    assert case not in cache
-    cache.add([case], [Output("a", "x")])
-    assert cache.get(case) == Output("a", "x")
+    assert cache.output(case) is None
+    cache.keep([case], [Output("a", "x")])
+    assert cache.output(case) == Output("a", "x")
     cache.close()
 
 

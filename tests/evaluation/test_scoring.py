@@ -13,7 +13,7 @@ from emotion_llama.evaluation.metrics.words import named_in, named_overlap
 from emotion_llama.evaluation.records import EvalResult, EvalSample, Metric, Output, Truth
 from emotion_llama.evaluation.scoring import outputs_by_sample, score_outputs
 from emotion_llama.evaluation.tasks.base import Benchmark
-from emotion_llama.evaluation.tasks.wheels import WheelFiles
+from emotion_llama.evaluation.tasks.wheels import Wheels, wheel_groupings
 from emotion_llama.labels import DFEW7, MER6, MERR9
 from emotion_llama.predictors.base import Task
 
@@ -23,11 +23,11 @@ GROUPS, SENTIMENT, DESCRIPTIONS = (
 )
 
 
-def wheels_of(files: WheelFiles, *levels: int) -> Benchmark:
+def wheels_of(files: Wheels, *levels: int) -> Benchmark:
     return replace(GROUPS, metric="wheels", wheels=files, levels=levels)
 
 
-def hits_of(files: WheelFiles) -> Benchmark:
+def hits_of(files: Wheels) -> Benchmark:
     return replace(GROUPS, metric="hit", wheels=files)
 
 
@@ -176,12 +176,12 @@ def test_grouped_synonyms_by_hand() -> None:
     assert result.counts["unanswered: no reply"] == 1
 
 
-def tiny_wheels() -> WheelFiles:
+def tiny_wheels() -> Wheels:
     words = ("happy", "glad", "sad", "cross")
     one = ({"happy": "joy", "glad": "joy", "sad": "sad", "cross": "mad"},
            {"happy": "merry", "glad": "pleased", "sad": "low", "cross": "irate"})  # fmt: skip
     two = ({"happy": "up", "sad": "down"}, {"happy": "up", "sad": "down"})
-    return WheelFiles({w: [w] for w in words}, {w: [w] for w in words}, (one, two), "2026")
+    return wheel_groupings({w: [w] for w in words}, {w: [w] for w in words}, (one, two))
 
 
 def test_wheels_at_one_level_and_at_two() -> None:

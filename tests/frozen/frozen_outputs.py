@@ -49,7 +49,7 @@ TRAIN_RECIPE = """
 model: {start: model, dtype: float32, lora: {rank: 4, alpha: 16, dropout: 0.0}}
 data: {train: [train.jsonl], validation: [validation.jsonl], features: features}
 optim: {learning_rate: 5.0e-3, min_lr: 1.0e-4, warmup_start_lr: 1.0e-4, warmup_steps: 3}
-run: {epochs: 2, steps_per_epoch: 4, batch_size: 3, log_every: 1}
+run: {epochs: 2, steps_per_epoch: 4, batch_size: 3, log_every: 1, loss: tokens}
 """
 CONVERT = """--llama llama --eva eva_vit_g.pth --mae mae_checkpoint-340.pth --videomae videomae_checkpoint-399.pth
 --hubert hubert --weights Emotion_LLaMA.pth --eva-heads 4 --mae-heads 4 --videomae-heads 4 --image-size 56

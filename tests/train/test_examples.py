@@ -86,7 +86,7 @@ def test_a_build_gives_the_clips_of_one_split(merr: Path, tmp_path: Path) -> Non
         ("a.csv", "name,label,mood\nx,sad,1\n", "row 1: no column 'mood' is known"),
         ("a.csv", "label\nsad\n", "row 1: expected a name or a video"),
         ("a.csv", "name,label\nx,sad\nx,sad\n", "row 2: x stands there a second time"),
-        ("a.csv", "name,label\nx,sad,1\n", "row 1: it has more or fewer cells"),
+        ("a.csv", "name,label\nx,sad,1\n", "line 2: it has more or fewer cells"),
         ("a.jsonl", "{\n", "line 1: no JSON"),
         ("a.jsonl", "[1]\n", "line 1: expected an object, got list"),
         ("a.jsonl", '{"name": "x"}\n', "no examples in"),
@@ -116,7 +116,7 @@ def test_broken_merr_folders_are_named(merr: Path, tmp_path: Path) -> None:
     with pytest.raises(InputError, match="line 1: expected `name frames label`, got 's2'"):
         read_examples([merr], {"reason_v2"}, MERR9)
     (merr / "transcription_en_all.csv").write_text("id,text\na,b\n")
-    with pytest.raises(InputError, match="expected name and sentence"):
+    with pytest.raises(InputError, match="columns id, text; expected name"):
         read_examples([merr], TASKS, MERR9)
     with pytest.raises(InputError, match=r"expected MERR_coarse_grained\.txt or MERR_fine_grained\.txt"):
         read_examples([tmp_path], TASKS, MERR9)

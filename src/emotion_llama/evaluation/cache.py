@@ -125,11 +125,12 @@ def _locked(path: Path) -> IO[str]:
 
 def hash_of(*values: object) -> str:
     """A SHA-256 of JSON values, the same in every process."""
-    text = json.dumps(values, sort_keys=True, ensure_ascii=False, default=_as_json)
+    text = json.dumps(values, sort_keys=True, ensure_ascii=False, default=as_json)
     return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
 
 
-def _as_json(value: object) -> object:
+def as_json(value: object) -> object:
+    """What `json.dumps` does not know: other mappings and iterables, and texts of everything else."""
     if isinstance(value, Mapping):
         return dict(value)
     if isinstance(value, Iterable) and not isinstance(value, (str, bytes)):
@@ -137,7 +138,12 @@ def _as_json(value: object) -> object:
     return str(value)
 
 
-def media_sha256(path: Path | None) -> str:
+def sample_keys(samples: Sequence[EvalSample]) -> dict[str, str]:
+    """Sample -> hash of what a model is given of it: the clip and the transcript."""
+    return {one.sample_id: hash_of(one.sample_id, one.transcript, _media_sha256(one.media)) for one in samples}
+
+
+def _media_sha256(path: Path | None) -> str:
     """Of a clip's bytes; of a folder of frames, the names and sizes of its files."""
     from emotion_llama.media.probe import file_sha256
 
@@ -146,11 +152,6 @@ def media_sha256(path: Path | None) -> str:
     if path.is_dir():
         return hash_of(sorted((file.name, file.stat().st_size) for file in path.iterdir() if file.is_file()))
     return file_sha256(path) if path.is_file() else "not there"
-
-
-def sample_keys(samples: Sequence[EvalSample]) -> dict[str, str]:
-    """Sample -> hash of what a model is given of it: the clip and the transcript."""
-    return {one.sample_id: hash_of(one.sample_id, one.transcript, media_sha256(one.media)) for one in samples}
 
 
 def data_sha256(samples: Sequence[EvalSample], keys: Mapping[str, str]) -> str:
@@ -166,8 +167,8 @@ def data_sha256(samples: Sequence[EvalSample], keys: Mapping[str, str]) -> str:
 # --- outputs --------------------------------------------------------------------------------------------------------
 
 
-class OutputCache:
-    """Outputs by sample, of one model with its settings and one task.
+class OutputCache(JsonlCache):
+    """Outputs of one model with its settings and one task.
 
     Args:
         folder: of the run.
@@ -179,29 +180,18 @@ class OutputCache:
 
     def __init__(self, folder: Path, model: Model, task: Task, keys: Mapping[str, str], *, writer: int = 0) -> None:
         self.settings_sha256 = hash_of(model.settings, task_json(task))
-        self._rows = JsonlCache(folder, "replies", writer=writer)
         self._keys = keys
+        super().__init__(folder, "replies", writer=writer)
 
-    def __contains__(self, sample: EvalSample) -> bool:
-        return self._key(sample) in self._rows
-
-    def get(self, sample: EvalSample) -> Output | None:
+    def output(self, sample: EvalSample) -> Output | None:
         """The output for a sample; None where there is none."""
-        row = self._rows.get(self._key(sample))
+        row = self.get(self._key(sample))
         return None if row is None else output_of_row(row)
 
-    def add(self, samples: Sequence[EvalSample], outputs: Sequence[Output]) -> None:
-        """Keep outputs, but for those that another try may give otherwise."""
+    def keep(self, samples: Sequence[EvalSample], outputs: Sequence[Output]) -> None:
+        """Add outputs, but for those that another try may give otherwise."""
         kept = [(sample, output) for sample, output in zip(samples, outputs) if not is_passing(output.problem)]
-        self._rows.add([(self._key(sample), row_of_output(output)) for sample, output in kept])
-
-    def read_again(self) -> None:
-        """Read what the other processes wrote."""
-        self._rows.read_again()
-
-    def close(self) -> None:
-        """Let another process write."""
-        self._rows.close()
+        self.add([(self._key(sample), row_of_output(output)) for sample, output in kept])
 
     def _key(self, sample: EvalSample) -> str:
         return f"{self.settings_sha256}:{self._keys[sample.sample_id]}"
@@ -239,7 +229,7 @@ def collect(
     whole = bool(getattr(model, "depends_on_batch", False))
     found: dict[str, Output] = {}
     for block in own:
-        known = {one.sample_id: kept for one in block if cache is not None and (kept := cache.get(one)) is not None}
+        known = {one.sample_id: kept for one in block if cache is not None and (kept := cache.output(one)) is not None}
         left = [one for one in block if one.sample_id not in known]
         if left:
             asked = block if whole else left
@@ -250,7 +240,7 @@ def collect(
                 )
             fresh = {output.sample_id: output for output in outputs}
             if cache is not None:
-                cache.add(left, [fresh[one.sample_id] for one in left])
+                cache.keep(left, [fresh[one.sample_id] for one in left])
             known = fresh | known
         found |= known
         if progress is not None:

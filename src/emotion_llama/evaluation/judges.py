@@ -12,7 +12,6 @@ import re
 import statistics
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
@@ -33,7 +32,7 @@ ASPECTS: tuple[Aspect, ...] = ("clue_overlap", "label_overlap")
 Pair = tuple[str, str]  # what is compared: the reference's text and the model's
 # From a reply's text to its value, a JSON value; AnnotationError where it is none.
 ParseReply = Callable[[str], Any]
-# The value of a reply (None where there is none), the replies as they came, and why there is no value.
+# A value, None where there is none; the replies as they came, those without a value among them; why there is no value.
 Parsed = tuple[Any, tuple[str, ...], str | None]
 # Lowest and highest score. The published judge's prompt says 1 to 10, the project page 0 to 10.
 SCALES: dict[str, tuple[float, float]] = {"1-10": (1, 10), "0-10": (0, 10)}
@@ -46,27 +45,6 @@ _FIRST = re.compile(rf"\A(?P<n>{_NUMBER}){_OF}(?P<after>.*)", re.DOTALL | re.IGN
 _SHARE = re.compile(rf"(?<![\d.,/])(?P<n>{_NUMBER})\s*(?:/|out of)\s*(?P<of>{_NUMBER})", re.IGNORECASE)
 # "1" that begins a list ("1. The clues"), a range ("7-8") or a count ("3 clues"), and is no score.
 _NO_SCORE = re.compile(r"\s*(?:[.)]\s*\S|[-–~]\s*\d|%|[a-z])", re.IGNORECASE)
-
-
-@dataclass(frozen=True)
-class Verdict:
-    """What a judge says of one pair.
-
-    Attributes:
-        score: within the judge's scale; None where there is none.
-        raw: every reply as it came, those that were no answer among them.
-        votes: the scores whose median `score` is.
-        problem: why there is no score.
-    """
-
-    score: float | None
-    raw: tuple[str, ...] = ()
-    votes: tuple[float, ...] = ()
-    problem: str | None = None
-
-    def __post_init__(self) -> None:
-        if (self.score is None) == (self.problem is None):
-            raise InputError("a verdict has a score or a problem")
 
 
 class Judge:
@@ -120,33 +98,30 @@ class Judge:
             "prompts": self._prompts,
         }
 
-    def judge(self, aspect: Aspect, pairs: Sequence[Pair]) -> list[Verdict]:
-        """A verdict for each pair; what was asked before is not asked again."""
+    def judge(self, aspect: Aspect, pairs: Sequence[Pair]) -> list[Parsed]:
+        """The score of each pair within the scale, of several votes the median; nothing is asked a second time."""
         low, high = SCALES[self.scale]
-        verdicts: dict[int, Verdict] = {}
-        values: list[dict[str, str]] = []
-        rows: list[int] = []
-        for row, pair in enumerate(pairs if aspect == "clue_overlap" else self._as_words(pairs)):
-            if isinstance(pair, Verdict):
-                verdicts[row] = pair
-            else:
-                rows.append(row)
-                values += [{"truth": pair[0], "answer": pair[1], "low": f"{low:g}", "high": f"{high:g}"}] * self.votes
-        parsed = self._each(aspect, values, lambda text: parse_score(text, low, high))
-        for place, row in enumerate(rows):
-            verdicts[row] = _median(parsed[place * self.votes : (place + 1) * self.votes])
-        return [verdicts[row] for row in range(len(pairs))]
+        rated, found = (dict(enumerate(pairs)), {}) if aspect == "clue_overlap" else self._as_words(pairs)
+        values = [
+            {"truth": truth, "answer": answer, "low": f"{low:g}", "high": f"{high:g}"}
+            for truth, answer in rated.values()
+            for _ in range(self.votes)
+        ]
+        parsed = self._each(aspect, values, [lambda text: parse_score(text, low, high)] * len(values))
+        for place, row in enumerate(rated):
+            found[row] = _median(parsed[place * self.votes : (place + 1) * self.votes])
+        return [found[row] for row in range(len(pairs))]
 
     def extract_words(self, texts: Sequence[str]) -> list[tuple[str, ...] | None]:
         """The emotion words of each text; None where the judge gives no usable answer."""
-        parsed = self._each("extract", [{"answer": text} for text in texts], parse_word_reply)
+        parsed = self._words_of(texts)
         return [None if value is None else tuple(value) for value, _, _ in parsed]
 
     def group_words(self, words: Sequence[Sequence[str]]) -> list[tuple[tuple[str, ...], ...] | None]:
         """Groups of the same meaning, of every word of each list; None where the judge gives no usable answer."""
         some = [row for row, listed in enumerate(words) if listed]
         values = [{"answer": ", ".join(words[row])} for row in some]
-        parsed = self._each_by("group", values, [group_parser(words[row]) for row in some])
+        parsed = self._each("group", values, [group_parser(words[row]) for row in some])
         found: list[tuple[tuple[str, ...], ...] | None] = [()] * len(words)
         for row, (groups, _, _) in zip(some, parsed):
             found[row] = None if groups is None else tuple(tuple(group) for group in groups)
@@ -155,33 +130,34 @@ class Judge:
     def sentiments(self, words: Sequence[Sequence[str]]) -> list[str | None]:
         """Positive, negative or neutral for each list of words; None where the judge gives no usable answer."""
         values = [{"answer": json.dumps(list(some), ensure_ascii=False)} for some in words]
-        return [value for value, _, _ in self._each("sentiment", values, parse_sentiment_reply)]
+        return [value for value, _, _ in self._each("sentiment", values, [parse_sentiment_reply] * len(values))]
 
     # --- asking -----------------------------------------------------------------------------------------------------
 
-    def _as_words(self, pairs: Sequence[Pair]) -> list[Pair | Verdict]:
-        """Each pair as two lists of words, or a verdict where the words cannot be had."""
+    def _words_of(self, texts: Sequence[str]) -> list[Parsed]:
+        return self._each("extract", [{"answer": text} for text in texts], [parse_word_reply] * len(texts))
+
+    def _as_words(self, pairs: Sequence[Pair]) -> tuple[dict[int, Pair], dict[int, Parsed]]:
+        """By row: the pairs as lists of words, and those whose words cannot be had."""
         texts = list(dict.fromkeys(text for pair in pairs for text in pair))
-        parsed = dict(zip(texts, self._each("extract", [{"answer": text} for text in texts], parse_word_reply)))
-        found: list[Pair | Verdict] = []
-        for pair in pairs:
+        parsed = dict(zip(texts, self._words_of(texts)))
+        found: dict[int, Pair] = {}
+        failed: dict[int, Parsed] = {}
+        for row, pair in enumerate(pairs):
             sides = [parsed[text] for text in pair]
             wrong = next((problem for value, _, problem in sides if value is None), None)
-            if wrong is not None:
-                raw = tuple(reply for _, replies, _ in sides for reply in replies)
-                found.append(Verdict(None, raw, problem=f"{wrong} (words of a text)"))
-            else:
+            if wrong is None:
                 truth, answer = (", ".join(value) or "none" for value, _, _ in sides)
-                found.append((truth, answer))
-        return found
+                found[row] = truth, answer
+            else:
+                raw = tuple(reply for _, replies, _ in sides for reply in replies)
+                failed[row] = None, raw, f"{wrong} (words of a text)"
+        return found, failed
 
-    def _each(self, prompt_name: str, values: Sequence[Mapping[str, str]], parse: ParseReply) -> list[Parsed]:
-        """The replies to one prompt, filled in as often as there are values; the same values are several votes."""
-        return self._each_by(prompt_name, values, [parse] * len(values))
-
-    def _each_by(
+    def _each(
         self, prompt_name: str, values: Sequence[Mapping[str, str]], parsers: Sequence[ParseReply]
     ) -> list[Parsed]:
+        """The replies to one prompt, filled in as often as there are values; the same values are several votes."""
         prompt, again = (load_prompt("judge", name, self._folder) for name in (prompt_name, "again"))
         votes: Counter[str] = Counter()
         keys: list[str] = []
@@ -193,36 +169,27 @@ class Judge:
         for key in keys:
             if self._cache is not None and (row := self._cache.get(key)) is not None:
                 found[key] = row["value"], tuple(row["raw"]), row["problem"]
+
+        def request(row: int, raw: list[str]) -> ChatRequest:
+            def parsed(text: str) -> dict[str, object]:
+                raw.append(text)
+                return {"value": parsers[row](text)}
+
+            system, user = prompt.filled(values[row])
+            ask_again = lambda problem: again.filled({"problem": problem})[1]  # noqa: E731 - used once, below
+            return ChatRequest(user, system, prompt.sha256, parse=parsed, again=ask_again)
+
         left = [row for row, key in enumerate(keys) if key not in found]
         for begin in range(0, len(left), AT_ONCE):
-            some = left[begin : begin + AT_ONCE]
-            raws: list[list[str]] = [[] for _ in some]
-            asked = [
-                self._question(prompt.filled(values[row]), prompt.sha256, again.filled, parsers[row], raw)
-                for row, raw in zip(some, raws)
-            ]
-            fresh = {keys[row]: _parsed(one, raw) for row, one, raw in zip(some, self._chat.ask(asked), raws)}
+            raws: dict[int, list[str]] = {row: [] for row in left[begin : begin + AT_ONCE]}
+            outcomes = self._chat.ask([request(row, raw) for row, raw in raws.items()])
+            fresh = {keys[row]: _parsed(one, raw) for (row, raw), one in zip(raws.items(), outcomes)}
             if self._cache is not None:
                 # What a busy server did not answer is asked again next time.
                 kept = {key: one for key, one in fresh.items() if not is_passing(one[2])}
                 self._cache.add([(key, dict(zip(("value", "raw", "problem"), one))) for key, one in kept.items()])
             found |= fresh
         return [found[key] for key in keys]
-
-    def _question(
-        self,
-        texts: tuple[str | None, str],
-        sha256: str,
-        again: Callable[[Mapping[str, str]], tuple[str | None, str]],
-        parse: ParseReply,
-        raw: list[str],
-    ) -> ChatRequest:
-        def parsed(text: str) -> dict[str, object]:
-            raw.append(text)
-            return {"value": parse(text)}
-
-        system, user = texts
-        return ChatRequest(user, system, sha256, parse=parsed, again=lambda problem: again({"problem": problem})[1])
 
 
 def _parsed(outcome: Answer | AnnotationError, raw: Sequence[str]) -> Parsed:
@@ -231,13 +198,13 @@ def _parsed(outcome: Answer | AnnotationError, raw: Sequence[str]) -> Parsed:
     return outcome.values["value"], tuple(raw), None
 
 
-def _median(parsed: Sequence[Parsed]) -> Verdict:
+def _median(parsed: Sequence[Parsed]) -> Parsed:
     """The median of the votes where at least half of them count."""
-    votes = tuple(float(value) for value, _, _ in parsed if value is not None)
+    votes = [float(value) for value, _, _ in parsed if value is not None]
     raw = tuple(reply for _, replies, _ in parsed for reply in replies)
     if 2 * len(votes) < len(parsed) or not votes:
-        return Verdict(None, raw, votes, next(problem for _, _, problem in parsed if problem is not None))
-    return Verdict(float(statistics.median(votes)), raw, votes)
+        return None, raw, next(problem for _, _, problem in parsed if problem is not None)
+    return float(statistics.median(votes)), raw, None
 
 
 # --- from a reply's text to its value -------------------------------------------------------------------------------
@@ -334,12 +301,11 @@ def judge_descriptions(
     scores: dict[str, dict[str, float]] = {sample_id: {} for sample_id in pairs}
     failures: Counter[str] = Counter()
     for aspect in ASPECTS:
-        verdicts = judge.judge(aspect, list(pairs.values()))
-        for sample_id, verdict in zip(pairs, verdicts):
-            if verdict.score is not None:
-                scores[sample_id][aspect] = verdict.score
+        for sample_id, (score, _, problem) in zip(pairs, judge.judge(aspect, list(pairs.values()))):
+            if score is not None:
+                scores[sample_id][aspect] = score
             else:
-                failures[f"judge failed, {aspect}: {(verdict.problem or '').partition(':')[0]}"] += 1
+                failures[f"judge failed, {aspect}: {(problem or '').partition(':')[0]}"] += 1
     return scores, dict(sorted(failures.items()))
 
 

@@ -87,28 +87,20 @@ def draw(
 def draw_noise(
     num_samples: int, names: Sequence[str], read: Callable[[str], Samples], rng: np.random.Generator
 ) -> tuple[Samples, tuple[str, ...], int]:
-    """Noise of a length: files drawn one after the other until they are longer, and a random part of them.
+    """Noise [S] of a length, the files it was joined from, and the sample of them at which it begins.
 
-    Args:
-        num_samples: wanted.
-        names: of the noise files.
-        read: from a name to its samples.
-        rng: draws.
-
-    Returns:
-        The noise [S], the files it was joined from, and the sample of them at which it begins.
+    Files are drawn one after the other until they are longer, and a random part of them is taken; `read` gives the
+    samples of a file.
 
     Raises:
-        InputError: there are no files, or one is empty.
+        InputError: a file is empty.
     """
-    if not names:
-        raise InputError("there is no noise to draw from")
     pieces, chosen, total = [], [], 0
     while total <= num_samples:
         name = names[int(rng.integers(len(names)))]
         piece = read(name)
         if not len(piece):
-            raise InputError(f"the noise {name} has no sound in it")
+            raise InputError(f"the noise {name} holds no audio")
         pieces.append(piece)
         chosen.append(name)
         total += len(piece)
@@ -117,21 +109,14 @@ def draw_noise(
 
 
 def mix(clean: Samples, noise: Samples, snr_db: float) -> tuple[Samples, float, float]:
-    """Clean audio with noise: rms(clean) / rms(scaled noise) = 10 ** (snr_db / 20).
-
-    Args:
-        clean: [S].
-        noise: [S].
-        snr_db: the ratio.
+    """Clean audio [S] with noise [S] scaled so that rms(clean) / rms(noise) is 10 ** (snr_db / 20).
 
     Returns:
         The mixture [S] in -1..1, and what the noise, and then the mixture, was multiplied with.
 
     Raises:
-        InputError: lengths differ, or one of the two is silent, so that no ratio exists.
+        InputError: one of the two is silent, so that no ratio exists.
     """
-    if clean.shape != noise.shape:
-        raise InputError(f"clean sound and noise must be of one length, got {clean.shape} and {noise.shape}")
     clean_rms, noise_rms = (float(np.sqrt(np.mean(np.square(x)))) if len(x) else 0.0 for x in (clean, noise))
     if not clean_rms or not noise_rms:
         raise InputError(f"the {'noise' if clean_rms else 'clip'} is silent; a signal-to-noise ratio needs both")
@@ -169,7 +154,7 @@ def noise_files(folder: Path) -> tuple[str, ...]:
 
     found = [path for path in find_media([folder]) if path.is_file()] if folder.is_dir() else []
     if not found:
-        raise InputError(f"{folder} holds no sound files; give a folder of noise, as MUSAN's speech/ (openslr.org/17)")
+        raise InputError(f"{folder} holds no audio files; give a folder of noise, as MUSAN's speech/ (openslr.org/17)")
     return tuple(sorted(path.relative_to(folder).as_posix() for path in found))
 
 
@@ -244,12 +229,12 @@ def _corrupt(
 
     clip = probe(path)
     blur_factor = None if clip.video is None else factor
-    record, sound = NoiseRecord(path.stem, seed, target.name, blur_factor=blur_factor), None
+    record, audio = NoiseRecord(path.stem, seed, target.name, blur_factor=blur_factor), None
     if clip.audio is not None:
         clean = _read_audio(path)
         noise, files, start = noise_of(len(clean))
         mixed, gain, scale = mix(clean, noise, snr_db)
-        sound = mixed.astype(np.float32)
+        audio = mixed.astype(np.float32)
         record = NoiseRecord(path.stem, seed, target.name, snr_db, blur_factor, files, start, gain, scale)
     stored = ClipFormat()
     if target.suffix == ".mp4":
@@ -258,7 +243,7 @@ def _corrupt(
     try:
         images = None if clip.video is None else _blurred(clip, factor)
         fps = 25.0 if clip.video is None else clip.video.fps
-        write_clip(half, images, fps, sound, sample_rate_hz=SAMPLE_RATE_HZ, stored=stored)
+        write_clip(half, images, fps, audio, sample_rate_hz=SAMPLE_RATE_HZ, stored=stored)
         half.replace(target)
     finally:
         half.unlink(missing_ok=True)

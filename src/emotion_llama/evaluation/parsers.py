@@ -1,7 +1,7 @@
 """From an output to a predicted label, words or sentiment: the published rule, the tolerant one and likelihood.
 
-Every parser gives an answer or a reason why there is none, out of the short list `REASONS`, so that reasons can be
-counted. What each parser reads of an output:
+Every parser gives an answer or one of `REASONS` why there is none, so that reasons can be counted. Each parses, of an
+output:
 
     upstream     its text, by the rule of the published code of the benchmark's kind, faults included
     tolerant     its text, as a person would understand it
@@ -81,7 +81,7 @@ def check_parser(parser: str) -> Parser:
 
 
 def parsers_for(outputs: Sequence[Output]) -> tuple[Parser, ...]:
-    """The parsers that find something to read in these outputs; those of texts where no output has anything."""
+    """The parsers that apply to these outputs; those of texts where no output has anything."""
     if not any(output.probabilities is not None for output in outputs):
         return ("upstream", "tolerant")
     return PARSERS if any(output.text is not None for output in outputs) else ("likelihood",)
@@ -115,8 +115,8 @@ def parse_label(output: Output | None, parser: Parser, asked: LabelSpace, scored
     if parser == "likelihood":
         shares: dict[str, float] = {}
         for name, share in (output.probabilities or {}).items():
-            label = asked.find(name) or name  # "anger" is "angry", whatever the model calls its classes
-            shares[label] = shares.get(label, 0.0) + share
+            known = asked.find(name) or name  # "anger" is "angry", whatever the model calls its classes
+            shares[known] = shares.get(known, 0.0) + share
         likeliest = into(_likeliest(shares), asked, scored)
         if likeliest is None:
             return ParsedAnswer(why_none="other label")

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import time
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import closing, nullcontext
 from dataclasses import replace
 from datetime import datetime, timezone
@@ -13,7 +14,7 @@ from typing import Any
 
 from emotion_llama import __version__
 from emotion_llama.errors import InputError
-from emotion_llama.evaluation.cache import OutputCache, Progress, collect, data_sha256, sample_keys, task_json
+from emotion_llama.evaluation.cache import OutputCache, Progress, as_json, collect, data_sha256, sample_keys, task_json
 from emotion_llama.evaluation.judges import Judge, judge_descriptions, reduce_outputs, synonym_groups_by
 from emotion_llama.evaluation.metrics.intervals import NUM_RESAMPLES
 from emotion_llama.evaluation.parsers import PARSERS, check_parser, parse_label
@@ -22,6 +23,8 @@ from emotion_llama.evaluation.run_folder import EvalRun, SampleRow, installed, m
 from emotion_llama.evaluation.scoring import applicable_parsers, score_outputs
 from emotion_llama.evaluation.shards import Shard
 from emotion_llama.evaluation.tasks.base import NO_MEDIA, Benchmark
+
+TOKENS = ("tokens_in", "tokens_out")
 
 
 def evaluate(
@@ -94,13 +97,13 @@ def _all_outputs(
     progress: Progress | None,
 ) -> tuple[list[Output], int]:
     """An output for each sample, those of the other processes among them, and how many were kept before."""
-    known = sum(sample in cache for sample in samples) if cache is not None else 0
+    known = sum(cache.output(sample) is not None for sample in samples) if cache is not None else 0
     shard.wait()  # a process that is quicker to start would have written outputs that this one counts as known
     found = collect(model, samples, benchmark.task, cache, shard=shard, progress=progress)
     shard.wait()
     if cache is not None and shard.world > 1 and shard.is_first:
         cache.read_again()
-        found = {**{one.sample_id: kept for one in samples if (kept := cache.get(one)) is not None}, **found}
+        found = {**{one.sample_id: kept for one in samples if (kept := cache.output(one)) is not None}, **found}
     other = "another process could not answer it"
     return [found.get(one.sample_id) or Output(one.sample_id, problem=other) for one in samples], known
 
@@ -140,6 +143,7 @@ def _card(
     judge: Judge | None,
 ) -> dict[str, Any]:
     """What the run was, as JSON values: benchmark and data, model and weights, prompt, judge, why samples failed."""
+    known = {name: [count for one in outputs if (count := getattr(one, name)) is not None] for name in TOKENS}
     return {
         "emotion_llama": __version__,
         "benchmark": {
@@ -150,13 +154,12 @@ def _card(
             "cases": len(samples),
             "file_problems": [vars(problem) for problem in problems],
         },
-        "system": {"name": model.name, "settings": _as_json(model.settings)},
-        "judge": None if judge is None else _as_json(judge.settings),
+        "system": {"name": model.name, "settings": _plain(model.settings)},
+        "judge": None if judge is None else _plain(judge.settings),
         "problems": count_problems(outputs),
         "time": {
             "seconds_of_all_replies": round(sum(output.seconds for output in outputs), 2),
-            "tokens_in": _total(output.tokens_in for output in outputs),
-            "tokens_out": _total(output.tokens_out for output in outputs),
+            **{name: sum(counts) if counts else None for name, counts in known.items()},
         },
         "versions": installed(),
         "machine": machine(),
@@ -175,17 +178,9 @@ def count_problems(outputs: Sequence[Output]) -> dict[str, int]:
     return {why + (f"{EXPECTED}{expected[why]}" if expected[why] else ""): n for why, n in found.most_common()}
 
 
-def _total(counts: Iterable[int | None]) -> int | None:
-    known = [count for count in counts if count is not None]
-    return sum(known) if known else None
-
-
-def _as_json(value: object) -> Any:
-    if isinstance(value, Mapping):
-        return {str(key): _as_json(one) for key, one in value.items()}
-    if isinstance(value, (list, tuple, frozenset, set)):
-        return [_as_json(one) for one in value]
-    return value if value is None or isinstance(value, (str, int, float, bool)) else str(value)
+def _plain(settings: Mapping[str, object]) -> Any:
+    """Settings as a JSON file gives them back."""
+    return json.loads(json.dumps(settings, default=as_json))
 
 
 # --- scoring --------------------------------------------------------------------------------------------------------

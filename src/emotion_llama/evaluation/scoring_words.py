@@ -100,7 +100,7 @@ def score_wheels(
     by_wheel: list[tuple[Scores, Scores]] = []
     counts: dict[str, int] = {}
     for level in benchmark.levels:
-        wheels, counts = _on_wheels(truth, words, benchmark.wheels.groupings(level))
+        wheels, counts = _on_wheels(truth, words, benchmark.wheels[level])
         by_wheel += wheels
         means = [_means(precision, recall) for precision, recall in wheels]
         for name, values in (("", np.mean(means, axis=0)), *((f" wheel/{k}", one) for k, one in enumerate(means, 1))):
@@ -119,7 +119,7 @@ def score_hits(
     assert benchmark.wheels is not None
     answers = _predicted_words(samples, outputs, parser)
     truth, words = [(true_label(one),) for one in samples], [one.words or () for one in answers]
-    by_wheel, counts = _on_wheels(truth, words, benchmark.wheels.groupings(1))
+    by_wheel, counts = _on_wheels(truth, words, benchmark.wheels[1])
     # With one true word, a hit is a recall of 1, and its precision is 1 / |P|.
     metrics = [
         estimate(name, _mean_over_wheels(by_wheel, place), samples)

@@ -110,7 +110,7 @@ def problem_table(section: Section) -> Table | None:
     rows: list[Cells] = [
         (name, why, f"{count:,}") for name, some in section.problems.items() for why, count in some.items()
     ]
-    return (("Run", "Reason", "Cases"), rows) if rows else None
+    return (("Run", "Reason", "Samples"), rows) if rows else None
 
 
 def comparison_table(section: Section) -> Table | None:
@@ -125,7 +125,7 @@ def comparison_table(section: Section) -> Table | None:
                 f"{one.p_value:.3g}", one.test, f"{one.only_first} : {one.only_second}", f"{one.num_samples:,}",
             )
         )  # fmt: skip
-    return (("Pair", "Metric", "Difference", "p", "Test", "Only one right", "Cases"), rows) if rows else None
+    return (("Pair", "Metric", "Difference", "p", "Test", "Only one right", "Samples"), rows) if rows else None
 
 
 # --- lists ----------------------------------------------------------------------------------------------------------
@@ -138,14 +138,11 @@ def counts_text(counts: Mapping[str, int]) -> str:
 
 def comparison_lines(section: Section) -> list[str]:
     """A sentence for each paired test, and for each pair that was not compared."""
-    lines = []
-    for one in section.comparisons:
-        scale = 1 if one.metric in AS_THEY_ARE else 100
-        value, low, high = (x * scale for x in one.difference)
-        lines.append(
-            f"{one.first} minus {one.second}: {one.metric} {value:+.2f} [{low:+.2f}, {high:+.2f}], "
-            f"p = {one.p_value:.3g} ({one.test}), {one.only_first} against {one.only_second} of {one.num_samples} cases"
-        )
+    _, rows = comparison_table(section) or ((), [])
+    lines = [
+        f"{pair}: {metric} {difference}, p = {p} ({test}), only one right {only} of {count} samples"
+        for pair, metric, difference, p, test, only, count in rows
+    ]
     return [*lines, *(f"not compared: {why}" for why in section.not_compared)]
 
 
@@ -172,7 +169,7 @@ def published_lines(section: Section) -> list[str]:
 def lists_of(section: Section) -> list[tuple[str, list[str]]]:
     """Title and lines of the lists below a benchmark's table; those without lines are left out."""
     lists = [
-        ("Cases", [f"{one.label}: {counts_text(one.counts)}" for one in section.own if one.counts]),
+        ("Samples", [f"{one.label}: {counts_text(one.counts)}" for one in section.own if one.counts]),
         ("Failures", [f"{name}: {n} x {why}" for name, some in section.problems.items() for why, n in some.items()]),
         ("Paired tests", comparison_lines(section)),
         ("How it was done", [f"{who}: {what}" for who, what in by_sentence(section.protocol)]),

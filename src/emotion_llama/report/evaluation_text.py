@@ -46,7 +46,7 @@ def _print(out: Printout, section: Section) -> None:
     rest = [column for column in section.columns[MAX_COLUMNS:] if not column.startswith(RECALL)]
     if rest:
         out.paragraph(f"further metrics in the other formats: {', '.join(rest)}", style="dim")
-    styles = {"Cases": "", "Failures": "yellow", "Paired tests": ""}
+    styles = {"Samples": "", "Failures": "yellow", "Paired tests": ""}
     for title, lines in lists_of(section):
         out.line()
         out.line((title, "bold"))

@@ -13,7 +13,6 @@ CSV or JSONL: columns `name` or `video` (one must be there), `label`, `descripti
 
 from __future__ import annotations
 
-import csv
 import json
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -22,6 +21,7 @@ from types import MappingProxyType
 from typing import Any
 
 from emotion_llama.errors import InputError
+from emotion_llama.evaluation.tasks.readers import read_csv, read_rows
 from emotion_llama.labels import LabelSpace
 from emotion_llama.merr.stages.splits import SPLITS
 from emotion_llama.prompts.tasks import task_named
@@ -186,13 +186,7 @@ def _video(name: str, folder: Path) -> Path | None:
 
 
 def _transcripts(path: Path) -> dict[str, str]:
-    if not path.is_file():
-        return {}
-    rows = _csv_rows(path)
-    columns = next(iter(rows), {})
-    if columns and not {"name", "sentence"} <= columns.keys():
-        raise InputError(f"{path} has the columns {', '.join(columns)}; expected name and sentence")
-    return {row["name"]: (row["sentence"] or "").strip() for row in rows}
+    return dict(read_rows(path, ["name", "sentence"])) if path.is_file() else {}
 
 
 def _json_table(path: Path) -> dict[str, Any]:
@@ -257,16 +251,13 @@ def _label(word: str, space: LabelSpace, where: str) -> str:
     return label
 
 
-def _csv_rows(path: Path) -> list[dict[str, Any]]:
-    try:
-        with path.open(encoding="utf-8-sig", newline="") as file:
-            reader = csv.DictReader(file)
-            rows = list(reader)
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise InputError(f"{path} cannot be read as CSV ({error})") from None
-    if broken := next((i for i, row in enumerate(rows, 1) if None in row or None in row.values()), None):
-        raise InputError(f"{path}, row {broken}: it has more or fewer cells than the header")
-    return rows
+def _csv_rows(path: Path) -> Iterator[dict[str, Any]]:
+    rows = read_csv(path)
+    _, header = next(rows)
+    for number, row in rows:
+        if len(row) != len(header):
+            raise InputError(f"{path}, line {number}: it has more or fewer cells than the header")
+        yield dict(zip(header, row))
 
 
 def _lines(path: Path) -> list[str]:

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from emotion_llama import __version__
 from emotion_llama.errors import BackendError, InputError
+from emotion_llama.evaluation.cache import hash_of
 from emotion_llama.evaluation.run_folder import installed, machine
 from emotion_llama.files import make_folder, write_whole
 from emotion_llama.train.dataset import (
@@ -172,20 +173,19 @@ def make_features(recipe: TrainRecipe, examples: Sequence[Example], folder: Path
     extractor = FeatureExtractor(encoders, sound=sound_recipe(encoders.audio_recipe))
     options = CropOptions(encoders.frame_policy)
     made_by = run_recipe(extractor, options, encoders.fingerprint(), {"model": recipe.model.start.name})
-    mesh: list[MeshBackend] = []
-
-    def backend() -> MeshBackend:
-        if not mesh:
-            mesh.append(load_backend("mediapipe_mesh"))
-        return mesh[0]
-
     say(f"features of {len(clips)} clips are made in {folder}")
-    with FeatureStore(folder, writable=True, recipe=made_by) as store:
+    with ExitStack() as stack:
+        store = stack.enter_context(FeatureStore(folder, writable=True, recipe=made_by))
+
+        @cache
+        def backend() -> MeshBackend:
+            mesh = load_backend()
+            stack.callback(mesh.close)
+            return mesh
+
         for outcome in extract_clips(clips, extractor, backend, options, [store], resume=True):
             if outcome.error is not None:
                 say(f"no features: {outcome.error}")
-    for one in mesh:
-        one.close()
     return folder
 
 
@@ -253,7 +253,6 @@ def _arguments(recipe: TrainRecipe, out: Path, has_validation: bool) -> Any:
         optional["use_cpu"] = True
         if _num_processes() > 1:  # named, or processes without GPUs would each train a whole run of their own
             optional["ddp_backend"] = "gloo"
-    keeps_best = has_validation
     return TrainingArguments(
         output_dir=str(out / CHECKPOINTS),
         max_steps=recipe.num_steps,
@@ -275,10 +274,10 @@ def _arguments(recipe: TrainRecipe, out: Path, has_validation: bool) -> Any:
         eval_steps=run.steps_per_epoch,
         save_strategy="steps",
         save_steps=run.steps_per_epoch,
-        save_total_limit=run.keep + keeps_best,
-        load_best_model_at_end=keeps_best,
-        metric_for_best_model=f"eval_{run.best_by}" if keeps_best else None,
-        greater_is_better=run.best_by != "loss" if keeps_best else None,
+        save_total_limit=run.keep + has_validation,
+        load_best_model_at_end=has_validation,
+        metric_for_best_model=f"eval_{run.best_by}" if has_validation else None,
+        greater_is_better=run.best_by != "loss" if has_validation else None,
         seed=run.seed,
         dataloader_num_workers=run.workers,
         dataloader_pin_memory=False,
@@ -366,14 +365,10 @@ def _card(
 
 
 def _write_card(folder: Path, card: Mapping[str, Any]) -> None:
-    text = json.dumps(card, indent=1, ensure_ascii=False, sort_keys=True)
-    write_whole(folder / CARD_FILE, text + "\n")
+    write_whole(folder / CARD_FILE, json.dumps(card, indent=1, ensure_ascii=False, sort_keys=True) + "\n")
 
 
 def _data_sha256(examples: Sequence[Example]) -> str:
     """A hash of all that examples hold: names, answers, words, cues and truths; not of where clips lie."""
-    digest = hashlib.sha256()
-    for example in sorted(examples, key=lambda one: one.name):
-        row = [example.name, dict(example.answers), example.words, example.cues, dict(example.truths)]
-        digest.update(json.dumps(row, sort_keys=True, ensure_ascii=False).encode() + b"\n")
-    return digest.hexdigest()
+    ordered = sorted(examples, key=lambda one: one.name)
+    return hash_of(*([one.name, one.answers, one.words, one.cues, one.truths] for one in ordered))

@@ -121,7 +121,7 @@ def own_model(
     dtype: str = "auto",
     batch_size: int = DEFAULT_BATCH,
     temperature: float = 1.0,
-    faces: str = "mediapipe_mesh",
+    faces: str = "onnx_mesh",
 ) -> PredictorModel:
     """Our own model: label likelihoods and a generated answer of one pass over the prompt.
 

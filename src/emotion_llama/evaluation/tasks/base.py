@@ -11,7 +11,7 @@ from typing import Literal
 from emotion_llama.errors import InputError, MediaError
 from emotion_llama.evaluation.records import EvalSample, FileProblem
 from emotion_llama.evaluation.tasks.readers import TRANSCRIPTS, VIDEO_FOLDERS, clip_name, find_clips, transcripts_of
-from emotion_llama.evaluation.tasks.wheels import WheelFiles
+from emotion_llama.evaluation.tasks.wheels import Wheels
 from emotion_llama.labels import LabelSpace
 from emotion_llama.predictors.base import Task
 
@@ -66,7 +66,7 @@ class Benchmark:
     sample_id: Callable[[str], str] = field(default=clip_name, repr=False)
     asked: LabelSpace | None = None
     scored: LabelSpace | None = None
-    wheels: WheelFiles | None = field(default=None, repr=False)
+    wheels: Wheels | None = field(default=None, repr=False)
     levels: tuple[int, ...] = (1,)
     groups: SynonymGroups | None = field(default=None, repr=False)
 

@@ -8,10 +8,10 @@ footage.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import json
+from collections.abc import Iterator, Mapping
 from pathlib import Path
-
-from pydantic import BaseModel, ConfigDict, ValidationError
+from typing import Any
 
 from emotion_llama.errors import InputError
 from emotion_llama.evaluation.records import EvalSample, Truth
@@ -22,51 +22,35 @@ from emotion_llama.predictors.base import Task
 from emotion_llama.prompts.tasks import pick_instruction
 
 
-class _ClipPlan(BaseModel):
-    """What plans.jsonl says of one clip, as far as the evaluation needs it."""
-
-    model_config = ConfigDict(strict=True)
-
-    id: str
-    split: str
-    label: str
-    face_label: str | None
-    voice_label: str | None
-    words_label: str | None
-    conflict: str | None
-    missing: list[str]
-    person: str
-    text: str
-    duration_seconds: float
-    fps: float
-
-    def sample(self) -> EvalSample:
-        alone = {"face": self.face_label, "voice": self.voice_label, "words": self.words_label}
-        return EvalSample(
-            self.id, Truth(label=self.label), None, None if "no_words" in self.missing else self.text, self.person,
-            frame_count=round(self.duration_seconds * self.fps),
-            note=f"conflict: {self.conflict}" if self.conflict else " and ".join(self.missing),
-            parts=("conflict/all",) * bool(self.conflict) + ("missing/all",) * bool(self.missing),
-            alone={name: label for name, label in alone.items() if label is not None} if self.conflict else {},
-        )  # fmt: skip
-
-
 def plans_of(split: str | None) -> Reader:
     """Reads the clips of a split, in the order of the plans; all clips where none is given."""
 
     def read(path: Path) -> Iterator[EvalSample]:
         try:
-            plans = [_ClipPlan.model_validate_json(line) for line in read_text(path, None).splitlines() if line.strip()]
-        except ValidationError as error:
-            first = error.errors()[0]
-            raise InputError(f"{path}: not a clip plan: {first['loc']}: {first['msg']}") from None
-        splits = sorted({plan.split for plan in plans})
-        if not plans or split not in (None, *splits):
+            plans = [json.loads(line) for line in read_text(path, None).splitlines() if line.strip()]
+            samples = [(plan["split"], _sample(plan)) for plan in plans]
+        except (ValueError, KeyError, TypeError) as error:
+            raise InputError(f"{path}: not plans of `merr-synth render` ({error!r}); render the clips again") from None
+        splits = sorted({own for own, _ in samples})
+        if not samples or split not in (None, *splits):
             there = ", ".join(splits) or "none"
             raise InputError(f"{path.parent} holds no clip of split {split!r} (splits: {there})")
-        yield from (plan.sample() for plan in plans if split in (None, plan.split))
+        yield from (sample for own, sample in samples if split in (None, own))
 
     return read
+
+
+def _sample(plan: Mapping[str, Any]) -> EvalSample:
+    """The sample of one clip's plan."""
+    alone = {name: plan[f"{name}_label"] for name in ("face", "voice", "words")}
+    missing, conflict = plan["missing"], plan["conflict"]
+    return EvalSample(
+        plan["id"], Truth(label=plan["label"]), None, None if "no_words" in missing else plan["text"], plan["person"],
+        frame_count=round(plan["duration_seconds"] * plan["fps"]),
+        note=f"conflict: {conflict}" if conflict else " and ".join(missing),
+        parts=("conflict/all",) * bool(conflict) + ("missing/all",) * bool(missing),
+        alone={name: label for name, label in alone.items() if label is not None} if conflict else {},
+    )  # fmt: skip
 
 
 def merr_synth(folder: Path, *, split: str | None = "test") -> Benchmark:

@@ -80,10 +80,10 @@ def _fine_grained(
     name: str, folder: Path, levels: tuple[int, ...], total: int | None, wheels: Path | None,
     mapping: str | int | None, labels: Path | None, transcript: Path | None,
 ) -> Benchmark:  # fmt: skip
-    found = chosen_wheels(folder, wheels, mapping)
+    found, version = chosen_wheels(folder, wheels, mapping)
     names = ("track2_test.csv", "mer2025-ov.csv") if labels is None else (str(labels.absolute()),)
     return Benchmark(
-        name, f"1 (mapping {found.version})", "wheels", "ew", WORDS_TASK, folder, [dict.fromkeys(names, WORD_TABLE)],
+        name, f"1 (mapping {version})", "wheels", "ew", WORDS_TASK, folder, [dict.fromkeys(names, WORD_TABLE)],
         [total], clip_folders=("video", "video/video", "videos", "."), transcript=transcript, wheels=found,
         levels=levels,
     )  # fmt: skip

@@ -64,8 +64,8 @@ def table_file(
     kind = kind_of(path)
     if labels is not None and kind != "label":
         raise InputError(f"{path} has no labels but {kind}; leave the option labels out")
-    own = Benchmark(
-        "csv", f"1 ({path.name})", "groups", "average", WORDS_TASK, path.parent, [{path.name: read_table}],
+    own = Benchmark(  # its folder is the table itself
+        "csv", f"1 ({path.name})", "groups", "average", WORDS_TASK, path, [{"": read_table}],
         clip_folders=(), has_transcripts=False, groups=None if groups is None else stored_groups(groups),
     )  # fmt: skip
     if kind == "label":
@@ -81,7 +81,7 @@ def table_file(
     if kind == "description":
         return replace(own, metric="description", primary="clue_overlap", task=DESCRIPTION_TASK)
     if wheels is not None:
-        return replace(own, metric="wheels", primary="ew", wheels=chosen_wheels(path.parent, wheels, mapping))
+        return replace(own, metric="wheels", primary="ew", wheels=chosen_wheels(path.parent, wheels, mapping)[0])
     return own
 
 

@@ -58,10 +58,11 @@ def scored_by_wheels(
     name: str, folder: Path, *, wheels: Path | None = None, mapping: str | int | None = None
 ) -> Benchmark:
     """A set with emotion words or labels: HIT, or EW for OV-MERD+; options as `open_vocabulary.mer2025_fg`'s."""
-    found, (place, table, reader, clips, total) = chosen_wheels(folder, wheels, mapping), _layout(name, folder)
+    found, version = chosen_wheels(folder, wheels, mapping)
+    place, table, reader, clips, total = _layout(name, folder)
     metric: MetricName = "wheels" if name == "ovmerd" else "hit"
     return Benchmark(
-        f"unibench-{name}", f"1 (mapping {found.version})", metric, "ew" if name == "ovmerd" else "hit", WORDS_TASK,
+        f"unibench-{name}", f"1 (mapping {version})", metric, "ew" if name == "ovmerd" else "hit", WORDS_TASK,
         place, [{table: reader}], [total], clip_folders=clips, wheels=found,
     )  # fmt: skip
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import zipfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 
 from emotion_llama.errors import InputError, MissingDependency
@@ -21,48 +21,28 @@ VERSIONS = ("2025", "2026")
 
 
 Levels = tuple[Mapping[str, str], Mapping[str, str]]  # of one wheel: word -> its group at level 1, and at level 2
+Wheels = Mapping[int, tuple[Grouping, ...]]  # level 1 or 2 -> of each wheel, from a word to its group
 
 
-@dataclass(frozen=True, repr=False)
-class WheelFiles:
-    """What the files say.
+def wheel_groupings(
+    bases: Mapping[str, Sequence[str]], wheel_words: Mapping[str, Sequence[str]], wheels: Sequence[Levels]
+) -> Wheels:
+    """The groupings of both levels: the first wheel word, alphabetically, that a word leads to and the wheel holds.
 
-    Attributes:
+    Args:
         bases: word form -> base words it may be a form of.
         wheel_words: base word -> words of wheels that it is a synonym of.
-        wheels: the wheels in order.
-        version: "2025" or "2026", by name of the mapping, for the report.
+        wheels: in order.
     """
 
-    bases: Mapping[str, Sequence[str]]
-    wheel_words: Mapping[str, Sequence[str]]
-    wheels: tuple[Levels, ...]
-    version: str
-    _reachable: dict[str, tuple[str, ...]] = field(default_factory=dict, compare=False)
+    @cache
+    def reachable(key: str) -> list[str]:
+        return sorted({target for base in bases.get(key, ()) for target in wheel_words.get(base, ())})
 
-    def reachable(self, word: str) -> tuple[str, ...]:
-        """All wheel words that a word leads to, in alphabetical order."""
-        key = word.strip().lower()
-        if key not in self._reachable:
-            found = {target for base in self.bases.get(key, ()) for target in self.wheel_words.get(base, ())}
-            self._reachable[key] = tuple(sorted(found))
-        return self._reachable[key]
+    def grouping(groups: Mapping[str, str]) -> Grouping:
+        return lambda word: next((groups[w] for w in reachable(word.strip().lower()) if w in groups), None)
 
-    def groupings(self, level: int) -> tuple[Grouping, ...]:
-        """One grouping a wheel: the first reachable word, alphabetically, that the wheel holds decides.
-
-        Raises:
-            InputError: the level is not 1 or 2.
-        """
-        if level not in (1, 2):
-            raise InputError(f"wheels are read at level 1 or 2, got {level}")
-        return tuple(self._grouping(levels[level - 1]) for levels in self.wheels)
-
-    def _grouping(self, groups: Mapping[str, str]) -> Grouping:
-        return lambda word: next((groups[target] for target in self.reachable(word) if target in groups), None)
-
-    def __repr__(self) -> str:
-        return f"WheelFiles({self.version}, {len(self.bases)} forms, {len(self.wheels)} wheels)"
+    return {level: tuple(grouping(levels[level - 1]) for levels in wheels) for level in (1, 2)}
 
 
 def wheel_from_rows(rows: Sequence[tuple[str, str, str]]) -> Levels:
@@ -89,8 +69,8 @@ def wheel_from_rows(rows: Sequence[tuple[str, str, str]]) -> Levels:
     return level1, level2
 
 
-def load_wheels(folder: str | Path) -> WheelFiles:
-    """Read the wheel files of a folder.
+def load_wheels(folder: str | Path) -> tuple[Wheels, str]:
+    """The wheels of a folder's files, and the version of their word forms, "2025" or "2026".
 
     Raises:
         InputError: neither form of the files is there, or one cannot be understood; says which file.
@@ -107,8 +87,8 @@ def load_wheels(folder: str | Path) -> WheelFiles:
     )
 
 
-def chosen_wheels(folder: Path, wheels: Path | None, mapping: str | int | None) -> WheelFiles:
-    """The wheel files that two options of a benchmark name.
+def chosen_wheels(folder: Path, wheels: Path | None, mapping: str | int | None) -> tuple[Wheels, str]:
+    """The wheels that two options of a benchmark name, and their version.
 
     Args:
         folder: of the benchmark.
@@ -122,13 +102,13 @@ def chosen_wheels(folder: Path, wheels: Path | None, mapping: str | int | None) 
     if mapping is not None and str(mapping) not in VERSIONS:
         raise InputError(f"mapping is {mapping!r}, expected one of: {', '.join(VERSIONS)}")
     place = wheels or folder / "emotion_wheel"
-    found = load_wheels(place)
-    if mapping is not None and found.version != str(mapping):
-        raise InputError(f"{place} holds the word forms of {found.version}, not those of {mapping}")
-    return found
+    found, version = load_wheels(place)
+    if mapping is not None and version != str(mapping):
+        raise InputError(f"{place} holds the word forms of {version}, not those of {mapping}")
+    return found, version
 
 
-def read_mapping(path: Path) -> WheelFiles:
+def read_mapping(path: Path) -> tuple[Wheels, str]:
     """`wheel_mapping.npz` of MER2026: `format_mapping`, `raw_mapping` and `wheel_map_whole`.
 
     Raises:
@@ -141,26 +121,19 @@ def read_mapping(path: Path) -> WheelFiles:
             (_words(whole[f"wheel{k}"]["level1"]), _words(whole[f"wheel{k}"]["level2"]))
             for k in range(1, NUM_WHEELS + 1)
         )
-        return WheelFiles(_lists(forms), _lists(raw), wheels, "2026")
+        return wheel_groupings(_lists(forms), _lists(raw), wheels), "2026"
     except (KeyError, TypeError, AttributeError, ValueError) as error:
         raise InputError(f"{path} is not the wheel_mapping.npz of MER2026 ({error!r})") from error
 
 
-def read_spreadsheets(folder: Path) -> WheelFiles:
+def read_spreadsheets(folder: Path) -> tuple[Wheels, str]:
     """`format.csv`, `synonym.xlsx` and `wheel1.xlsx` to `wheel5.xlsx` of AffectGPT and MER2025.
 
     Raises:
         InputError: a file is missing or has other columns.
         MissingDependency: openpyxl is not installed.
     """
-    bases: dict[str, list[str]] = {}
-    for base, forms in read_rows(folder / "format.csv", ["name", "format"]):
-        base = base.lower()
-        # A base word is a form of itself, also where its own row does not list it: the official mapping of 2025 has
-        # 7,386 forms, one more than the rows name.
-        for form in (base, *(part.strip().lower() for part in forms.split(","))):
-            if form and base not in bases.setdefault(form, []):
-                bases[form].append(base)
+    bases = _word_forms(folder / "format.csv")
     wheel_words: dict[str, list[str]] = {}
     for word, synonyms in _synonym_rows(folder / "synonym.xlsx"):
         for base in synonyms:
@@ -169,7 +142,22 @@ def read_spreadsheets(folder: Path) -> WheelFiles:
     wheels = tuple(wheel_from_rows(_wheel_rows(folder / f"wheel{k}.xlsx")) for k in range(1, NUM_WHEELS + 1))
     # The forms of 2026 lack 64 of 2025, "fearless" among those of "fear".
     version = "2025" if "fearless" in bases.get("fear", ()) else "2026"
-    return WheelFiles(bases, wheel_words, wheels, version)
+    return wheel_groupings(bases, wheel_words, wheels), version
+
+
+def _word_forms(path: Path) -> dict[str, list[str]]:
+    """Word form -> base words it is a form of.
+
+    A base word is a form of itself, also where its own row does not list it: the official mapping of 2025 has 7,386
+    forms, one more than the rows name.
+    """
+    bases: dict[str, list[str]] = {}
+    for base, forms in read_rows(path, ["name", "format"]):
+        base = base.lower()
+        for form in (base, *(part.strip().lower() for part in forms.split(","))):
+            if form and base not in bases.setdefault(form, []):
+                bases[form].append(base)
+    return bases
 
 
 def _words(table: Mapping[str, str]) -> dict[str, str]:
