@@ -186,6 +186,7 @@ class FaceTrack:
         head_pose_degrees: [N, 3] pitch (up +), yaw (to the person's left +), roll (clockwise in the image +).
         shape_features: [N, F] pose- and size-normalised measurements of the mesh (face/geometry.py names them).
         appearance: [D] descriptor that let the tracker join the parts across cuts.
+        blendshapes: [N, 52] 0..1, named by face/blendshapes.py; None where they were not measured.
     """
 
     track_id: int
@@ -199,10 +200,11 @@ class FaceTrack:
     head_pose_degrees: Float
     shape_features: Float
     appearance: Float
+    blendshapes: Float | None = None
 
     def __post_init__(self) -> None:
         names = ("frame_index", "valid", "boxes_xyxy", "scores", "points", "head_pose_degrees", "shape_features")
-        _require_rows(self, len(self.pts_seconds), *names)
+        _require_rows(self, len(self.pts_seconds), *names, *(["blendshapes"] if self.blendshapes is not None else []))
 
     def __repr__(self) -> str:
         return f"FaceTrack({self.track_id}, {int(self.valid.sum())} of {len(self.valid)} frames)"

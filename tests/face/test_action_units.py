@@ -159,11 +159,11 @@ def test_jitter_is_smoothed_but_no_step_blurred_or_peak_moved():
     assert int(np.argmax(smoothed)) == int(np.argmax(levels))
     assert smoothed[:38].max() < 0.05
     features = geometry.measure_many(noisy).shape_features
-    after = action_units._smoothed(np.arange(len(levels)) / FPS, features)
+    after = action_units._smoothed(np.arange(len(levels)) / FPS, features, action_units.JITTER_CM)
     corner = geometry.FEATURE_NAMES.index("brow_inner_y_right")
     assert after[:40, corner].std() < 0.7 * features[:40, corner].std()
     # Frames a second apart are not neighbours.
-    apart = action_units._smoothed(np.arange(len(levels)) * 1.0, features)
+    apart = action_units._smoothed(np.arange(len(levels)) * 1.0, features, action_units.JITTER_CM)
     assert apart == pytest.approx(features)
 
 

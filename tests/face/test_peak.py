@@ -173,3 +173,15 @@ def test_near_peaks_keep_the_higher():
 
 def test_one_frame_is_its_own_peak():
     assert [peak.row for peak in find_peaks(units_of({"AU12": [2.0]}))] == [0]
+
+
+def test_a_mesh_that_is_still_being_laid_a_turned_head_and_half_shut_eyes_do_not_win():
+    """First frames after a detection were up to 15 degrees off, and won; so did glances down and away."""
+    values = np.ones(40)
+    values[0], values[20], values[25], values[30] = 4.0, 3.5, 3.0, 2.0
+    confidence, lids = np.ones(40), np.zeros(40)
+    confidence[20], lids[25] = 0.6, 3.0
+    units = units_of({"AU12": values.tolist(), "AU45": lids.tolist()}, confidence=confidence)
+    assert find_peak(units).row == 30
+    assert find_peak(units, min_confidence=0.0).row == 20
+    assert find_peak(units_of({"AU12": values[:10].tolist()})).row == 0  # of a short stretch every frame counts

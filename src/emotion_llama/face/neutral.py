@@ -61,23 +61,39 @@ def _spread() -> tuple[Float, Float]:
     return np.array(below), np.array(above)
 
 
-def estimate_neutral(features: Float, usable: Bool, seconds_per_frame: float) -> Neutral:
+def estimate_neutral(
+    features: Float, usable: Bool, seconds_per_frame: float, usable_above: Bool | None = None
+) -> Neutral:
     """The neutral face of one person.
+
+    Where the mouth gives too little rest, that of the upper face may still be the person's own; where neither does, the
+    brows rest where they mostly are, within half of what faces differ, and everything else is the population's.
 
     Args:
         features: [N, F] cm; NaN in rows that are not usable.
-        usable: [N] frames that may define the rest: seen, not turned far, no blink, little speech.
+        usable: [N] frames that may define the rest: seen, not turned far, no blink, no speech, no smile.
         seconds_per_frame: typical time a frame stands for.
+        usable_above: [N] the same for brows and lids, which speech does not move; as `usable` where not given.
     """
-    population = population_neutral()
-    if usable.sum() >= PERSON_FRAMES and usable.sum() * seconds_per_frame >= PERSON_SECONDS:
-        below, above = _spread()
-        dwell = _densest(features[usable], population)
-        usual = _lids_within(_for_length(population, dwell, 1.0), dwell)
-        return Neutral(np.clip(dwell, usual - below, usual + above), "person")
+    population, (below, above) = population_neutral(), _spread()
     seen = np.isfinite(features).all(axis=1)
     typical = np.median(features[seen], axis=0) if seen.any() else population
-    return Neutral(_lids_within(_for_length(population, typical, UNSURE_SHARE), typical), "population")
+    usual = _lids_within(_for_length(population, typical, UNSURE_SHARE), typical)
+    brows, upper = _are("brow_"), _are("brow_", "lid_", "infraorbital_")
+    rest = np.where(brows, np.clip(typical, usual - UNSURE_SHARE * below, usual + UNSURE_SHARE * above), usual)
+    whose: Literal["person", "population"] = "population"
+    for frames, part in ((usable if usable_above is None else usable_above, upper), (usable, ~upper)):
+        if frames.sum() >= PERSON_FRAMES and frames.sum() * seconds_per_frame >= PERSON_SECONDS:
+            dwell = _densest(features[frames], population)
+            usual = _lids_within(_for_length(population, dwell, 1.0), dwell)
+            rest = np.where(part, np.clip(dwell, usual - below, usual + above), rest)
+            whose = "person" if part is not upper else whose
+    return Neutral(rest, whose)
+
+
+def _are(*prefixes: str) -> Bool:
+    """[F] features whose names begin so."""
+    return np.array([name.startswith(prefixes) for name in geometry.FEATURE_NAMES])
 
 
 def _for_length(population: Float, person: Float, share: float) -> Float:

@@ -17,14 +17,20 @@ import numpy.typing as npt
 
 from emotion_llama.errors import InputError
 from emotion_llama.face.label_units import units_of
-from emotion_llama.face.rhythms import typical_step
-from emotion_llama.records import ActionUnits, Float, PeakFrame
+from emotion_llama.face.rhythms import runs, typical_step
+from emotion_llama.records import ActionUnits, Bool, Float, PeakFrame
 
 Rule = Literal["all", "label"]
 BLINK_UNIT = "AU45"
 SPEECH_UNITS = ("AU25", "AU26")
 REPORT_ABOVE = 0.8  # MER-Factory calls a unit active above 0.8 of 5
 MIN_CONFIDENCE = 0.2  # below: the face turned away, a few pixels large, or the mesh jumping
+# The mesh of a face that was just found is still being laid: of a longer stretch its first frames do not win.
+SETTLING_FRAMES, LONGER_STRETCH = 2, 15
+FACING_SHARE = (
+    0.75  # of the confidence of the best tenth: who turns away (40 degrees) does not win against who does not
+)
+HALF_SHUT = 2.5  # AU45 of eyes that are half shut, outside blinks too
 MIN_HEIGHT = 0.8  # MER-Factory's default threshold on the sum
 MIN_DISTANCE_SECONDS = 0.5
 
@@ -60,6 +66,7 @@ def find_peak(
         include_blinks: let blink frames win and count AU45.
         include_speech: count AU25 and AU26 in frames where the person talks.
         min_confidence: frames at or below it cannot win unless all are; frames without a face (confidence 0) never can.
+            Above 0, a face that is turned further away than it mostly is does not win either.
         report_above: intensity from which a unit is listed in `PeakFrame.units`.
 
     Raises:
@@ -121,13 +128,33 @@ def _timeline(
     blinks = can_win & units.is_blink
     if not include_blinks and not blinks[can_win].all():
         can_win = can_win & ~units.is_blink
+    judged = can_win
+    if can_win.any():
+        can_win = _preferred(units, can_win, min_confidence, include_blinks)
     counted = np.nan_to_num(units.intensity[:, [units.names.index(name) for name in summed]])
     talking = np.array([name in SPEECH_UNITS for name in summed])[None] & units.is_speech[:, None]
     if not include_speech:
         counted = np.where(talking, 0.0, counted)
     score = np.where(can_win, counted.sum(axis=1), np.nan)
     left_out = not include_speech and bool(talking[can_win].any())
-    return _Timeline(score, summed, int(can_win.sum()), int((blinks & ~can_win).sum()), left_out)
+    return _Timeline(score, summed, int(can_win.sum()), int((blinks & ~judged).sum()), left_out)
+
+
+def _preferred(units: ActionUnits, can_win: Bool, min_confidence: float, include_blinks: bool) -> Bool:
+    """Of [N] frames those that show a settled mesh of a face that looks here with open eyes, where there are such."""
+    settled = np.ones(len(can_win), bool)
+    for start, end in runs(units.valid):
+        if end - start >= LONGER_STRETCH:
+            settled[start : start + SETTLING_FRAMES] = False
+    wanted = [settled]
+    if min_confidence > 0:
+        wanted.append(units.confidence >= FACING_SHARE * np.quantile(units.confidence[can_win], 0.9))
+    if BLINK_UNIT in units.names and not include_blinks:
+        wanted.append(~(np.nan_to_num(units.column(BLINK_UNIT)) >= HALF_SHUT))
+    for condition in wanted:
+        if (can_win & condition).any():
+            can_win = can_win & condition
+    return can_win
 
 
 def _summed_units(

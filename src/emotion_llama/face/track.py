@@ -15,7 +15,7 @@ from typing import NamedTuple
 import numpy as np
 
 from emotion_llama.errors import InputError
-from emotion_llama.face import appearance, geometry
+from emotion_llama.face import appearance, blendshapes, geometry
 from emotion_llama.face.cuts import CutDetector
 from emotion_llama.face.tracklets import MAX_GAP_SECONDS, Candidate, Tracklet, group, match
 from emotion_llama.records import FaceObservation, FaceTrack, Float, Frames, UInt8
@@ -28,8 +28,9 @@ _SAME_PERSON_DISTANCE = 0.36
 _LEAST_FRAMES = 5
 _LEAST_SHARE = 0.5  # in very short clips: of all frames
 
-# Columns of a compact row: box, score, points, head pose, shape features.
-_BOX, _SCORE, _POINTS, _POSE, _FEATURES = slice(0, 4), 4, slice(5, 15), slice(15, 18), slice(18, None)
+# Columns of a compact row: box, score, points, head pose, blendshapes, shape features.
+_BOX, _SCORE, _POINTS, _POSE = slice(0, 4), 4, slice(5, 15), slice(15, 18)
+_BLENDSHAPES, _FEATURES = slice(18, 18 + len(blendshapes.NAMES)), slice(18 + len(blendshapes.NAMES), None)
 
 
 class DroppedTrack(NamedTuple):
@@ -49,7 +50,7 @@ class _Seen(NamedTuple):
 class Tracker:
     """Takes chunks of frames with the faces seen in them; gives the people at the end.
 
-    Holds about 0.3 kB for each face and frame; no pictures and no meshes.
+    Holds about 0.5 kB for each face and frame; no pictures and no meshes.
 
     Args:
         frame_size: width and height of the upright video in pixels: the coordinates of the tracks. The frames given
@@ -156,6 +157,7 @@ class Tracker:
             points=rows[:, _POINTS].reshape(n, 5, 2),
             head_pose_degrees=rows[:, _POSE],
             shape_features=rows[:, _FEATURES],
+            blendshapes=rows[:, _BLENDSHAPES],
             appearance=looks.mean,
         )
 
@@ -175,11 +177,11 @@ def _measure(faces: Sequence[FaceObservation], scale: Float) -> list[Float | Non
         return rows
     # z is on the scale of x.
     meshes = np.stack([np.asarray(faces[i].landmarks) for i in meshed]) * np.array([scale[0], scale[1], scale[0]])
-    measured = geometry.measure_many(meshes)
+    measured, shapes = geometry.measure_many(meshes), blendshapes.measure_many(meshes)
     for k, i in enumerate(meshed):
         box = np.array(faces[i].box_xyxy) * np.tile(scale, 2)
         points, pose, features = measured.points[k].ravel(), measured.head_pose_degrees[k], measured.shape_features[k]
-        rows[i] = np.concatenate([box, [faces[i].score], points, pose, features])
+        rows[i] = np.concatenate([box, [faces[i].score], points, pose, shapes[k], features])
     return rows
 
 

@@ -83,8 +83,9 @@ def _brow_lowerer(d: Moved) -> Float:
 
 
 def _upper_lid_raiser(d: Moved) -> Float:
-    # How open the person's eyes are at rest is in the neutral (`neutral._lids_within`).
-    return d("lid_upper_y")
+    # How open the person's eyes are at rest is in the neutral (`neutral._lids_within`), but not to a fraction of a
+    # millimetre: on real clips a lid that was up by less than a fifth of the scale was hardly ever a raised one.
+    return np.asarray(d("lid_upper_y") - _LID_REST_CM)
 
 
 def _cheek_raiser(d: Moved) -> Float:
@@ -136,10 +137,12 @@ def _dimpler(d: Moved) -> Float:
 
 
 def _lip_corner_depressor(d: Moved) -> Float:
-    # Lower against the nose and against the middle of the upper lip: the first alone would fire on a long face or a
-    # dropping jaw, the second alone on a raised lip. The jaw takes the corners along by a tenth.
-    corner = d("mouth_corner_y")
-    return np.asarray(np.minimum(-corner, d("upper_lip_y") - corner) - 0.1 * _up(-d("chin_y")))
+    # Lower against the nose, the middle of the upper lip, and the middle of both lips: the first alone would fire on a
+    # long face or a dropping jaw, the second on a raised lip, the third tells a mouth that hangs from one that curves
+    # down. The jaw takes the corners along by a tenth.
+    corner, upper = d("mouth_corner_y"), d("upper_lip_y")
+    curve = 0.5 * (upper + d("lower_lip_y")) - corner
+    return np.asarray(np.minimum.reduce([-corner, upper - corner, curve]) - 0.1 * _up(-d("chin_y")))
 
 
 def _chin_raiser(d: Moved) -> Float:
@@ -187,6 +190,7 @@ def _per_aperture(d: Moved, way: Float) -> Float:
     return np.asarray(way * _CANONICAL_APERTURE_CM / aperture)
 
 
+_LID_REST_CM = 0.04  # a fifth of AU05's full way
 _CANONICAL_APERTURE_CM = 0.55  # mean of lid_upper_y - lid_lower_y on the canonical mesh
 
 UNIT_FORMULAS: Mapping[str, UnitFormula] = {
@@ -206,7 +210,7 @@ UNIT_FORMULAS: Mapping[str, UnitFormula] = {
         "two thirds of the maximal raise: no published norm",
     ),
     "AU05": UnitFormula(
-        _upper_lid_raiser, 0.22, "rise of the upper lid, beyond what an eye with a fold so high has at rest",
+        _upper_lid_raiser, 0.22 - _LID_REST_CM, "rise of the upper lid, by more than an eye at rest can be misjudged",
         "FACS (the lid disappears from view); FAP 19/20 close_t_eyelid, negative",
         "2.2 mm over the lid's middle half: what it covers of the iris at rest (1-2 mm) and some white above",
     ),
@@ -241,7 +245,7 @@ UNIT_FORMULAS: Mapping[str, UnitFormula] = {
         "6 mm in sum: the corner's lips at half their height (4 mm) and 2 mm of the other signs; no published norm",
     ),
     "AU15": UnitFormula(
-        _lip_corner_depressor, 1.00, "way of the lip corner down, against the nose and against the upper lip",
+        _lip_corner_depressor, 1.00, "way of the lip corner down, against the nose, the upper lip and both lips",
         "FACS; Tian et al. 2001 (lip corner height); FAP 12/13, negative",
         "10 mm, as far down as AU12 pulls up",
     ),

@@ -12,13 +12,12 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from functools import lru_cache
-from importlib import resources
 from typing import Any
 
 import numpy as np
 
-from emotion_llama.errors import InputError, MissingDependency
 from emotion_llama.face.backends.following import FollowingBackend, Region, iou, observation, region_of
+from emotion_llama.face.networks import open_network
 from emotion_llama.records import FaceObservation, Float, UInt8
 
 _DETECTOR_SIZE, _STRIDE, _KEY_POINTS = 192, 4, 6
@@ -54,8 +53,8 @@ class OnnxMesh(FollowingBackend):
     ) -> None:
         super().__init__(max_faces, detect_every, min_score)
         self._min_score = min_score
-        self._detector = _session("face_detector", providers)
-        self._mesh, self._refine = _session("face_mesh", providers), _session("face_mesh_refine", providers)
+        self._detector = open_network("face_detector", providers)
+        self._mesh, self._refine = open_network("face_mesh", providers), open_network("face_mesh_refine", providers)
         parts = json.loads(self._mesh.get_modelmeta().custom_metadata_map["parts"])
         self._parts = [{**part, "points": np.array(part["points"])} for part in parts]
         self._inputs = [[i.name for i in net.get_inputs()] for net in (self._detector, self._mesh, self._refine)]
@@ -106,21 +105,6 @@ class OnnxMesh(FollowingBackend):
         for iris_points, eye_points in zip(irises, (of_eye, of_other)):
             points[iris_points, 2] = mesh[eye_points[:_EYE_OUTLINE], 2].mean()
         return points
-
-
-def _session(name: str, providers: Sequence[str]) -> Any:
-    try:
-        import onnxruntime
-    except ImportError as error:
-        raise MissingDependency("onnxruntime", "finding faces", "pip install onnxruntime") from error
-    if missing := sorted(set(providers) - set(onnxruntime.get_available_providers())):
-        known = ", ".join(onnxruntime.get_available_providers())
-        raise InputError(f"onnxruntime has no execution provider {missing[0]}; choose among: {known}")
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = options.inter_op_num_threads = 1  # the networks are too small to share
-    options.log_severity_level = 3
-    model = resources.files("emotion_llama.face").joinpath(f"networks/{name}.onnx").read_bytes()
-    return onnxruntime.InferenceSession(model, options, providers=list(providers))
 
 
 def crop(image: UInt8, region: Region, size: int, *, is_black: bool = False) -> UInt8:
