@@ -16,7 +16,7 @@ from emotion_llama.labels import LabelSpace
 from emotion_llama.merr.annotators import CONFIGS
 from emotion_llama.merr.labels import label_rules
 from emotion_llama.merr.recipe import Recipe
-from emotion_llama.prompts.merr_prompts import LANGUAGES, NEEDED_FIELDS, PROMPT_FIELDS, load_prompt
+from emotion_llama.prompts.prompt_files import LANGUAGES, MERR_FIELDS, MERR_NEEDED, load_prompt
 
 
 def option_table(name: str) -> str:
@@ -35,10 +35,11 @@ def option_table(name: str) -> str:
 def prompt_table() -> str:
     """A Markdown table of the prompts, their fields and their hashes."""
     rows = []
-    for use, fields in PROMPT_FIELDS.items():
-        needed = NEEDED_FIELDS.get(use, ())
+    for use, fields in MERR_FIELDS.items():
+        needed = MERR_NEEDED.get(use, ())
         shown_fields = ", ".join(f"`{{{name}}}`" + (" (needed)" if name in needed else "") for name in fields) or "none"
-        hashes = ", ".join(f"{language} `{load_prompt(use, language).sha256[:12]}`" for language in LANGUAGES)
+        digests = {language: load_prompt("merr", f"{use}.{language}").sha256 for language in LANGUAGES}
+        hashes = ", ".join(f"{language} `{digest[:12]}`" for language, digest in digests.items())
         rows.append(f"| `{use}` | {shown_fields} | {hashes} |")
     return "\n".join(["| prompt | fields | sha256 begins |", "| --- | --- | --- |", *rows])
 

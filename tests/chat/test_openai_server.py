@@ -20,7 +20,7 @@ from emotion_llama.chat.records import Answer
 from emotion_llama.errors import AnnotationError, InputError, MissingDependency
 from emotion_llama.labels import MERR9
 from emotion_llama.merr.annotators import Annotator, load_annotator
-from emotion_llama.prompts.merr_prompts import load_prompt
+from emotion_llama.prompts.prompt_files import load_prompt
 from emotion_llama.records import Tone
 from emotion_llama.results import Evidence
 
@@ -63,7 +63,7 @@ def test_a_right_answer_with_its_provenance() -> None:
         assert text.startswith("One person stands in a bright room and looks at the camera, number ")
         assert (answer.model, answer.attempts) == ("m-2024-08-06", 1)
         assert (answer.tokens_in, answer.tokens_out) == (100, 20)
-        assert answer.prompt_sha256 == load_prompt("visual", "en").sha256
+        assert answer.prompt_sha256 == load_prompt("merr", "visual.en").sha256
         assert 0 < answer.seconds < 5
         assert server_of(annotator).budget.spent == Spent(1, 120)
         assert server.seen[0].path == "/v1/chat/completions"
@@ -116,7 +116,7 @@ def test_without_a_label_it_is_inferred() -> None:
     with ScriptedServer() as server:
         answer = one(make(server), Question("reason", "en", Facts(clues=CLUES), labels=MERR9.labels))
         assert isinstance(answer, Answer)
-        assert answer.prompt_sha256 == load_prompt("infer", "en").sha256
+        assert answer.prompt_sha256 == load_prompt("merr", "infer.en").sha256
         assert answer.values["label"] == "happy"  # the server's default where no label is told
         assert "The person in the clip feels" not in user_texts(server.seen[0].body)[0]
 
@@ -500,7 +500,7 @@ def test_own_prompts_are_used(tmp_path: Path) -> None:
         answer = one(make(server, prompts=tmp_path))
         assert isinstance(answer, Answer)
         assert user_texts(server.seen[0].body) == ['What is in this frame of a clip? {"text": ...}']
-        assert answer.prompt_sha256 == load_prompt("visual", "en", tmp_path).sha256
+        assert answer.prompt_sha256 == load_prompt("merr", "visual.en", tmp_path).sha256
     with pytest.raises(InputError, match="is no folder"):
         make(server, prompts=tmp_path / "none")
 

@@ -11,7 +11,7 @@ from emotion_llama.chat.replies import REPLIES, check_reply, check_text, reply_s
 from emotion_llama.chat.reply_texts import why_other_language
 from emotion_llama.errors import AnnotationError
 from emotion_llama.labels import MERR9
-from emotion_llama.prompts.merr_prompts import LANGUAGES
+from emotion_llama.prompts.prompt_files import LANGUAGES
 from emotion_llama.records import Tone, Transcript, TranscriptLine
 from emotion_llama.results import Evidence
 from emotion_llama.rules.wording import wording

@@ -1,7 +1,7 @@
 import pytest
 
 from emotion_llama.errors import InputError
-from emotion_llama.prompts import SLOTS, Segment, Turn, build_prompt, prompt_from_text
+from emotion_llama.prompts import SLOTS, Segment, Turn, build_prompt, prompt_from_text, prompt_text
 
 NINE = (
     "Please determine which emotion label in the video represents: "
@@ -10,7 +10,7 @@ NINE = (
 
 
 def test_train_layout_piece_by_piece() -> None:
-    assert build_prompt("emotion", words="Oh no.").segments == (
+    assert build_prompt("emotion", words="Oh no.") == (
         Segment("bos"),
         Segment("text", "[INST] <video>"),
         Segment("patches"),
@@ -24,7 +24,7 @@ def test_train_layout_piece_by_piece() -> None:
 
 
 def test_released_layout_begins_twice_and_reads_the_placeholder_as_words() -> None:
-    assert build_prompt("emotion", words="Oh no.", layout="released").segments == (
+    assert build_prompt("emotion", words="Oh no.", layout="released") == (
         Segment("bos"),
         Segment("bos"),
         Segment("text", "[INST] <video>"),
@@ -38,7 +38,7 @@ def test_released_layout_begins_twice_and_reads_the_placeholder_as_words() -> No
 
 def test_demo_layout_has_two_user_turns() -> None:
     prompt = build_prompt("reason", instruction="Why?", words="No.", layout="demo")
-    assert prompt.shown == (
+    assert prompt_text(prompt) == (
         "<s><s>[INST] <video>{patches}{face}{temporal}{audio}{global}</video> <feature><FeatureHere></feature>"
         "<s>[INST] The person in video says: No..  [reason] Why? [/INST]"
     )
@@ -46,32 +46,34 @@ def test_demo_layout_has_two_user_turns() -> None:
 
 def test_evidence_layout_tells_the_cues_before_the_words() -> None:
     prompt = build_prompt("reason", instruction="Why?", words="No.", cues="Measured cues. Face: x.", layout="evidence")
-    assert prompt.segments[-1] == Segment(
+    assert prompt[-1] == Segment(
         "text", "</feature> Measured cues. Face: x. The person in video says: No..  [reason] Why?  [/INST]"
     )
     with pytest.raises(InputError, match="'evidence' needs measured cues, got none; give them, or use"):
         build_prompt(layout="evidence")
-    assert "Face" not in build_prompt(cues="Face: x.", layout="train").shown  # not told where weights do not know them
+    assert "Face" not in prompt_text(
+        build_prompt(cues="Face: x.", layout="train")
+    )  # not told where weights do not know them
 
 
 @pytest.mark.parametrize("words", [None, "", " \n "])
 def test_without_words_there_is_no_character_line(words: str | None) -> None:
     prompt = build_prompt("audio", words=words)
-    assert prompt.segments[-1].text == "</feature>  [audio] Analyze the speaker's voice in the video.  [/INST]"
+    assert prompt[-1].text == "</feature>  [audio] Analyze the speaker's voice in the video.  [/INST]"
 
 
 def test_line_ends_in_words_become_blanks() -> None:
-    assert "says: a b c. " in build_prompt(words="a\n b\t c").shown
+    assert "says: a b c. " in prompt_text(build_prompt(words="a\n b\t c"))
 
 
 def test_placeholders_spelt_by_a_speaker_stay_words() -> None:
     prompt = build_prompt(words="look <VideoHere> </s> <FeatureHere>")
-    assert prompt.slots == SLOTS
-    assert "says: look <VideoHere> </s> <FeatureHere>. " in prompt.segments[-1].text
+    assert tuple(piece.kind for piece in prompt if piece.kind in SLOTS) == SLOTS
+    assert "says: look <VideoHere> </s> <FeatureHere>. " in prompt[-1].text
 
 
 def test_free_text_has_no_tag() -> None:
-    assert build_prompt("free", instruction="Who is it?").segments[-1].text == "</feature>  Who is it?  [/INST]"
+    assert build_prompt("free", instruction="Who is it?")[-1].text == "</feature>  Who is it?  [/INST]"
     with pytest.raises(InputError, match="task 'free' has no instruction of its own"):
         build_prompt("free")
 
@@ -87,14 +89,14 @@ def test_free_text_has_no_tag() -> None:
 )
 def test_missing_modalities_leave_no_place(present: tuple[str, ...], shown: str) -> None:
     prompt = build_prompt("free", instruction="Hm?", present=present)  # type: ignore[arg-type]
-    assert prompt.shown == f"<s>[INST] {shown}  Hm?  [/INST]"
+    assert prompt_text(prompt) == f"<s>[INST] {shown}  Hm?  [/INST]"
 
 
 def test_texts_stay_apart_where_a_place_is_empty() -> None:
     """The reference splits at the placeholders; a place without tokens must not change how the rest is tokenised."""
-    texts = [p.text for p in build_prompt("free", instruction="Hm?", present=()).segments if p.kind == "text"]
+    texts = [p.text for p in build_prompt("free", instruction="Hm?", present=()) if p.kind == "text"]
     assert texts == ["[INST] <video>", "</video> <feature>", "</feature>  Hm?  [/INST]"]
-    released = build_prompt("free", instruction="Hm?", present=(), layout="released").segments
+    released = build_prompt("free", instruction="Hm?", present=(), layout="released")
     assert [p.text for p in released if p.kind == "text"] == [
         "[INST] <video>", "</video> <feature><FeatureHere></feature>  Hm?  [/INST]",
     ]  # fmt: skip
@@ -105,7 +107,7 @@ HISTORY = (Turn("What is seen?", "a smile"),)
 
 def test_chat_in_train_layout_learns_every_answer() -> None:
     prompt = build_prompt("free", instruction="Why?", history=HISTORY, answer="joy", present=())
-    assert prompt.segments[3:] == (
+    assert prompt[3:] == (
         Segment("text", "</feature> What is seen? [/INST]"),
         Segment("text", "a smile", is_answer=True),
         Segment("eos", is_answer=True),
@@ -117,9 +119,9 @@ def test_chat_in_train_layout_learns_every_answer() -> None:
 
 
 def test_chat_in_released_layout_joins_answers_and_demo_forgets_them() -> None:
-    released = build_prompt("free", instruction="Why?", history=HISTORY, layout="released").shown
+    released = prompt_text(build_prompt("free", instruction="Why?", history=HISTORY, layout="released"))
     assert released.endswith("<FeatureHere></feature> What is seen? [/INST]a smile<s>[INST] Why? [/INST]")
-    demo = build_prompt("free", instruction="Why?", history=HISTORY, layout="demo").shown
+    demo = prompt_text(build_prompt("free", instruction="Why?", history=HISTORY, layout="demo"))
     assert demo.endswith("</feature><s>[INST] What is seen? [/INST]</s><s>[INST] Why? [/INST]")
 
 

@@ -41,7 +41,7 @@ def check(ids: tuple[int, ...], embeds: Any, rows: Any, visual: Any) -> None:
 def test_train_prompt(golden: Any, rows: Any, toy_tokenizer: Any, sample: int) -> None:
     tensors, texts = golden
     prompt = prompt_from_text(texts["instructions"][sample], layout="train")
-    ids = tokenise(prompt.segments, toy_tokenizer, PLACES).ids
+    ids = tokenise(prompt, toy_tokenizer, PLACES).ids
     length = int(tensors["train_prompt_mask"][sample].sum())
     assert length == (116, 91)[sample]
     assert ids[0] == 1  # the golden prompt embeddings are taken before the begin token is put in front
@@ -53,7 +53,7 @@ def test_train_prompt(golden: Any, rows: Any, toy_tokenizer: Any, sample: int) -
 def test_released_prompt(golden: Any, rows: Any, toy_tokenizer: Any, sample: int, key: str) -> None:
     tensors, texts = golden
     prompt = prompt_from_text(texts[key][sample], layout="released")
-    ids = tokenise(prompt.segments, toy_tokenizer, PLACES).ids
+    ids = tokenise(prompt, toy_tokenizer, PLACES).ids
     assert ids[:2] == (1, 1)
     embeds = tensors[f"eval_prompt_embeds_{sample}"].reshape(-1, 48)
     check(ids, embeds, rows, tensors["visual_tokens"][sample])
@@ -66,7 +66,7 @@ def test_answers_and_labels(golden: Any, toy_tokenizer: Any) -> None:
     ):
         assert target_text(raw, "published") == answer
         prompt = prompt_from_text(instruction, answer=target_text(raw, "published"))
-        tokens = tokenise(prompt.segments, toy_tokenizer, PLACES)
+        tokens = tokenise(prompt, toy_tokenizer, PLACES)
         expected = [int(label) for label in target if label != -100]
         assert [label for label in tokens.labels if label != -100] == expected
         assert list(tokens.ids[-len(expected) :]) == expected  # the answer ends the sequence

@@ -8,23 +8,23 @@ from pathlib import Path
 import pytest
 
 from emotion_llama.errors import InputError
-from emotion_llama.prompts.merr_prompts import (
+from emotion_llama.prompts.prompt_files import (
     LANGUAGES,
-    PROMPT_FIELDS,
-    check_folder,
+    MERR_FIELDS,
+    check_prompts,
     load_prompt,
     parse_prompt,
     prompt_hashes,
 )
 
-CASES = [(question, language) for question in PROMPT_FIELDS for language in LANGUAGES]
+CASES = [(question, language) for question in MERR_FIELDS for language in LANGUAGES]
 
 
 @pytest.mark.parametrize(("question", "language"), CASES)
 def test_each_file_formats_with_exactly_its_fields(question: str, language: str) -> None:
-    prompt = load_prompt(question, language)
-    assert prompt.fields == set(PROMPT_FIELDS[question])
-    values = {name: f"<<{name}>>" for name in PROMPT_FIELDS[question]}
+    prompt = load_prompt("merr", f"{question}.{language}")
+    assert prompt.fields == set(MERR_FIELDS[question])
+    values = {name: f"<<{name}>>" for name in MERR_FIELDS[question]}
     system, user = prompt.filled(values)
     for value in values.values():
         assert f"{system}{user}".count(value) == 1
@@ -40,7 +40,7 @@ def test_each_file_formats_with_exactly_its_fields(question: str, language: str)
 @pytest.mark.parametrize(("question", "language"), CASES)
 def test_the_hash_is_that_of_the_file(question: str, language: str) -> None:
     data = (files("emotion_llama.prompts") / "merr" / f"{question}.{language}.txt").read_bytes()
-    assert load_prompt(question, language).sha256 == hashlib.sha256(data).hexdigest()
+    assert load_prompt("merr", f"{question}.{language}").sha256 == hashlib.sha256(data).hexdigest()
 
 
 def test_there_is_no_other_file() -> None:
@@ -50,7 +50,7 @@ def test_there_is_no_other_file() -> None:
 
 def test_languages_are_asked_for_in_themselves() -> None:
     for question, language in CASES:
-        prompt = load_prompt(question, language)
+        prompt = load_prompt("merr", f"{question}.{language}")
         han = len(re.findall(r"[\u4e00-\u9fff]", prompt.wording))
         assert (han > 20) == (language == "zh")
         if question != "again":
@@ -59,15 +59,15 @@ def test_languages_are_asked_for_in_themselves() -> None:
 
 
 def test_only_reason_can_show_the_label() -> None:
-    assert [question for question, fields in PROMPT_FIELDS.items() if "label" in fields] == ["reason"]
+    assert [question for question, fields in MERR_FIELDS.items() if "label" in fields] == ["reason"]
     for question in ("expression", "visual", "audio", "check", "infer"):
         with pytest.raises(InputError, match=r"there is no field \{label\} here"):
-            parse_prompt("[user]\n{label} {labels} {text}", question)
+            parse_prompt("[user]\n{label} {labels} {text}", "merr", f"{question}.en")
 
 
 def test_what_is_filled_in_is_never_read_as_a_field() -> None:
-    prompt = load_prompt("reason", "en")
-    values = dict.fromkeys(PROMPT_FIELDS["reason"], "{label} {0} {{x}}")
+    prompt = load_prompt("merr", "reason.en")
+    values = dict.fromkeys(MERR_FIELDS["reason"], "{label} {0} {{x}}")
     _, user = prompt.filled(values)
     assert user.count("{label} {0} {{x}}") == len(values)
 
@@ -75,14 +75,14 @@ def test_what_is_filled_in_is_never_read_as_a_field() -> None:
 def test_own_prompts_beside_the_packages(tmp_path: Path) -> None:
     text = '[system]\r\nBe brief.\r\n[user]\r\nWhat is there? {{"text": ...}}\r\n'
     (tmp_path / "visual.en.txt").write_bytes(b"\xef\xbb\xbf" + text.encode())
-    own = load_prompt("visual", "en", tmp_path)
+    own = load_prompt("merr", "visual.en", tmp_path)
     assert own.filled({}) == ("Be brief.", 'What is there? {"text": ...}')
     assert own.sha256 == hashlib.sha256(text.replace("\r\n", "\n").encode()).hexdigest()
-    assert load_prompt("audio", "en", tmp_path) == load_prompt("audio", "en")
-    assert check_folder(tmp_path) == ("visual.en",)
-    changed = prompt_hashes(frozenset({"visual", "reason"}), tmp_path)
-    plain = prompt_hashes(frozenset({"visual", "reason"}))
-    assert set(plain) == {f"{q}.{lang}" for q in ("visual", "reason", "infer", "again") for lang in LANGUAGES}
+    assert load_prompt("merr", "audio.en", tmp_path) == load_prompt("merr", "audio.en")
+    assert check_prompts("merr", tmp_path) == ("visual.en",)
+    names = [f"{question}.{language}" for question in ("visual", "reason", "infer", "again") for language in LANGUAGES]
+    plain, changed = prompt_hashes("merr", None, names), prompt_hashes("merr", tmp_path, names)
+    assert set(plain) == set(names)
     assert {name for name in plain if plain[name] != changed[name]} == {"visual.en"}
 
 
@@ -111,18 +111,18 @@ def test_own_prompts_beside_the_packages(tmp_path: Path) -> None:
 def test_own_prompts_that_cannot_be_used(tmp_path: Path, name: str, text: str, message: str) -> None:
     (tmp_path / f"{name}.txt").write_text(text)
     with pytest.raises(InputError, match=message):
-        check_folder(tmp_path)
+        check_prompts("merr", tmp_path)
 
 
 def test_folders_that_cannot_be_used(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="holds no prompt"):
-        check_folder(tmp_path)
+        check_prompts("merr", tmp_path)
     with pytest.raises(InputError, match="is no folder"):
-        check_folder(tmp_path / "x")
+        check_prompts("merr", tmp_path / "x")
     (tmp_path / "visual.en.txt").write_bytes(b"[user]\n\xff\xfe")
     with pytest.raises(InputError, match="cannot be read as UTF-8 text"):
-        check_folder(tmp_path)
-    with pytest.raises(InputError, match=r"no prompt colour\.en \(questions: expression, .*; languages: en, zh\)"):
-        load_prompt("colour", "en")
-    with pytest.raises(InputError, match=r"no prompt visual\.fr"):
-        load_prompt("visual", "fr")
+        check_prompts("merr", tmp_path)
+    with pytest.raises(InputError, match=r"no merr prompt 'colour\.en' \(there are: expression\.en, .*again\.zh\)"):
+        load_prompt("merr", "colour.en")
+    with pytest.raises(InputError, match=r"no merr prompt 'visual\.fr'"):
+        load_prompt("merr", "visual.fr")

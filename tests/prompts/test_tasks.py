@@ -5,6 +5,7 @@ import pytest
 from emotion_llama.errors import InputError
 from emotion_llama.labels import MERR9
 from emotion_llama.prompts import TASKS, instruction_pool, pick_instruction
+from emotion_llama.prompts.builder import user_text
 from emotion_llama.prompts.tasks import POOLS, emotion_instruction
 
 
@@ -42,6 +43,5 @@ def test_emotion_instruction_for_other_labels() -> None:
 def test_unknown_pool_and_tags() -> None:
     with pytest.raises(InputError, match="no instruction pool 'resaon'"):
         pick_instruction("reason", pool="resaon")
-    assert [task.tag for task in TASKS.values()] == [
-        "emotion", "reason", "reason_v2", "caption", "visual", "audio", None,
-    ]  # fmt: skip
+    tags = [user_text(task, instruction="Why?").partition("]")[0].strip() for task in TASKS]
+    assert tags == ["[emotion", "[reason", "[reason_v2", "[caption", "[visual", "[audio", "Why?"]

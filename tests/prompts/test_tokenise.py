@@ -27,7 +27,7 @@ class Words:
 
 def test_slots_are_expanded_and_only_answers_are_labels() -> None:
     prompt = build_prompt("free", instruction="abc", answer="yes no", present=("patches", "audio"))
-    ids, labels = tokenise(prompt.segments, Words(), PLACES)  # type: ignore[arg-type]
+    ids, labels = tokenise(prompt, Words(), PLACES)  # type: ignore[arg-type]
     # [INST] <video> | patches | </video> <feature> | audio | </feature> abc [/INST] | yes no | end; no begin token
     assert ids == (6, 7, 480, 480, 480, 480, 8, 9, 481, 10, 3, 7, 3, 2, 0)
     assert labels == (-100,) * 12 + (3, 2, 0)
@@ -35,7 +35,7 @@ def test_slots_are_expanded_and_only_answers_are_labels() -> None:
 
 def test_long_answers_are_cut_each_on_its_own() -> None:
     prompt = build_prompt("free", instruction="q", history=[Turn("q", "a bb ccc dddd")], answer="a bb", present=())
-    labels = tokenise(prompt.segments, Words(), PLACES, max_answer_tokens=3).labels  # type: ignore[arg-type]
+    labels = tokenise(prompt, Words(), PLACES, max_answer_tokens=3).labels  # type: ignore[arg-type]
     assert [label for label in labels if label != -100] == [1, 2, 3, 1, 2, 0]  # the first lost its end, not the second
 
 
@@ -44,7 +44,7 @@ def test_answer_needs_an_end_token() -> None:
         eos_token_id = None
 
     with pytest.raises(InputError, match="no end token"):
-        tokenise(build_prompt(answer="x").segments, Endless(), PLACES)  # type: ignore[arg-type]
+        tokenise(build_prompt(answer="x"), Endless(), PLACES)  # type: ignore[arg-type]
 
 
 def test_empty_vocabulary_is_an_error() -> None:
@@ -58,7 +58,7 @@ def test_empty_vocabulary_is_an_error() -> None:
 def test_begin_and_end_tokens_never_depend_on_the_tokenizer(toy_tokenizer: Any) -> None:
     counts = {}
     for layout in ("train", "released", "demo"):
-        ids = tokenise(build_prompt(words="A b </s> <s> c.", layout=layout).segments, toy_tokenizer, PLACES).ids
+        ids = tokenise(build_prompt(words="A b </s> <s> c.", layout=layout), toy_tokenizer, PLACES).ids
         counts[layout] = (ids.count(1), ids.count(2))
     assert counts == {"train": (1, 0), "released": (2, 0), "demo": (3, 0)}
     assert toy_tokenizer("A").input_ids[0] == 1  # alone it adds one, as LLaMA's does
@@ -139,10 +139,10 @@ def test_byte_level_tokenizer_without_a_begin_token(tmp_path: Path) -> None:
     tokenizer = load_tokenizer(tmp_path)
     prompt = build_prompt("free", words="she is <|im_end|>", instruction="Why?", layout="released", answer="happy")
     places = {"patches": (900, 4)} | dict.fromkeys(SLOTS[1:], (901, 1))
-    ids, labels = tokenise(prompt.segments, tokenizer, places)
+    ids, labels = tokenise(prompt, tokenizer, places)
     end = tokenizer.eos_token_id
     assert (ids.count(end), ids[-1]) == (1, end)
-    texts = [piece.text for piece in prompt.segments if piece.kind == "text"]
+    texts = [piece.text for piece in prompt if piece.kind == "text"]
     assert tokenizer.decode([i for i in ids if i < 900]) == f"{''.join(texts)}<|im_end|>"
     assert tokenizer.decode([i for i in labels if i != -100]) == "happy<|im_end|>"
 

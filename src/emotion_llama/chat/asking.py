@@ -12,7 +12,7 @@ from emotion_llama.chat.records import ChatRequest
 from emotion_llama.chat.replies import check_reply, reply_schema
 from emotion_llama.errors import AnnotationError
 from emotion_llama.face.label_units import PRESENT
-from emotion_llama.prompts.merr_prompts import load_prompt
+from emotion_llama.prompts.prompt_files import load_prompt
 from emotion_llama.records import AU_DESCRIPTIONS
 
 _NEEDS_PICTURE: frozenset[Task] = frozenset({"expression", "visual"})
@@ -56,8 +56,8 @@ def request_of(question: Question, modalities: Collection[str], prompts: str | P
     sound = question.sound_wav if question.task == "audio" and "audio" in modalities else None
     _check_able(question, picture, sound)
     is_blind = question.task == "reason" and question.facts.label is None
-    prompt = load_prompt("infer" if is_blind else question.task, question.language, prompts)
-    again = load_prompt("again", question.language, prompts)
+    names = ("infer" if is_blind else question.task, "again")
+    prompt, again = (load_prompt("merr", f"{name}.{question.language}", prompts) for name in names)
     system, user = prompt.filled({name: _value(name, question) for name in prompt.fields})
     # Both prompts' words, since the model may echo either.
     wording = f"{prompt.wording}\n{again.wording}"

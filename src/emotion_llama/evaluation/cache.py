@@ -250,10 +250,10 @@ def collect(
 
 def task_json(task: Task) -> dict[str, object]:
     """The task as JSON values, with the instruction that is really given."""
-    from emotion_llama.prompts.tasks import pick_instruction, task_named
+    from emotion_llama.prompts.tasks import TASKS, pick_instruction
 
     instruction = task.instruction
-    if instruction is None and task_named(task.name).pool is not None:
+    if instruction is None and TASKS[task.name] is not None:
         instruction = pick_instruction(task.name)
     return {
         "task": task.name, "instruction": instruction, "labels": list(task.labels),

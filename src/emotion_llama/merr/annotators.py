@@ -185,13 +185,15 @@ def _stub(config: StubConfig) -> Annotator:
 
 
 def _chat(config: OpenAIConfig | TransformersConfig, budget: Budget | None) -> Annotator:
-    from emotion_llama.prompts.merr_prompts import check_folder, prompt_hashes
+    from emotion_llama.prompts.prompt_files import LANGUAGES, check_prompts, prompt_hashes
 
     if config.prompts is not None:
-        check_folder(config.prompts)
+        check_prompts("merr", config.prompts)
     chat = ChatModel(config, budget=budget)
     tasks = askable(chat.modalities)
-    settings = {**chat.settings, "prompts": prompt_hashes(tasks, config.prompts)}
+    questions = {*tasks, "again", *(["infer"] if "reason" in tasks else [])}
+    names = [f"{question}.{language}" for question in questions for language in LANGUAGES]
+    settings = {**chat.settings, "prompts": prompt_hashes("merr", config.prompts, names)}
 
     def answer(questions: Sequence[Question]) -> list[Outcome]:
         return _asked(chat, questions, config.prompts)

@@ -23,8 +23,8 @@ from emotion_llama.models import inputs as recipes
 from emotion_llama.models.clips import MODALITIES, ClipFeatures, ClipInputs
 from emotion_llama.models.configuration_emotion_llama import EmotionLlamaConfig
 from emotion_llama.models.inputs import ClipRecipe, Float32, SoundRecipe
-from emotion_llama.prompts import SLOTS, Prompt, Turn, build_prompt, layout_named, prompt_from_text, target_text
-from emotion_llama.prompts.layouts import SlotKind
+from emotion_llama.prompts import SLOTS, Turn, build_prompt, layout_named, prompt_from_text, target_text
+from emotion_llama.prompts.layouts import Segment, SlotKind
 from emotion_llama.prompts.tokenise import IGNORED, Tokens, load_tokenizer, tokenise
 from emotion_llama.records import UInt8
 
@@ -182,9 +182,9 @@ class EmotionLlamaProcessor(ProcessorMixin):
         there = (image, face or zeros, temporal or zeros, audio or zeros, image)
         return tuple(kind for kind, is_there in zip(SLOTS, there) if is_there)
 
-    def tokens_of(self, prompt: Prompt) -> Tokens:
+    def tokens_of(self, prompt: Sequence[Segment]) -> Tokens:
         """Ids [L] with placeholders expanded, and labels [L]."""
-        return tokenise(prompt.segments, self.tokenizer, self._placeholders(), max_answer_tokens=self.max_answer_tokens)
+        return tokenise(prompt, self.tokenizer, self._placeholders(), max_answer_tokens=self.max_answer_tokens)
 
     def _placeholders(self) -> Mapping[SlotKind, tuple[int, int]]:
         single = dict.fromkeys(SLOTS, (self.feature_token_id, 1))
@@ -271,7 +271,7 @@ class EmotionLlamaProcessor(ProcessorMixin):
             "temporal_features", "audio_features",
         ]  # fmt: skip
 
-    def _prompt(self, clip: Given, given: Mapping[str, Any]) -> Prompt:
+    def _prompt(self, clip: Given, given: Mapping[str, Any]) -> tuple[Segment, ...]:
         """The prompt of one clip from its values of `__call__`."""
         layout, present = given["layout"] or self.prompt_layout, self.slots_of(clip)
         target = None if given["answer"] is None else target_text(given["answer"], self.target_rule)

@@ -24,7 +24,7 @@ from emotion_llama.predictors.base import Sample, Task
 from emotion_llama.predictors.model_prompts import label_instruction, prompt_batch, reasons
 from emotion_llama.predictors.writer import SMALL_PARAMETERS, Writer, limited_threads, threads_for
 from emotion_llama.prompts.layouts import layout_named
-from emotion_llama.prompts.tasks import pick_instruction, task_named
+from emotion_llama.prompts.tasks import check_task, pick_instruction
 from emotion_llama.prompts.tokenise import encode
 from emotion_llama.results import Prediction
 from emotion_llama.rules.tone_text import has_evidence
@@ -75,7 +75,7 @@ class EmotionLlamaPredictor:
         self.model, self.processor, self.name, self.extractor = model, processor, name, extractor
         self.label_space = label_space
         self.layout = layout_named(layout or processor.prompt_layout)
-        self.reason_task = None if reason_task is None else task_named(reason_task).name
+        self.reason_task = None if reason_task is None else check_task(reason_task)
         self.max_new_tokens, self.temperature = max_new_tokens, temperature
         size = sum(parameter.numel() for parameter in model.parameters())
         self._is_small = size < SMALL_PARAMETERS
@@ -345,7 +345,7 @@ class EmotionLlamaPredictor:
             InputError: there is nothing to ask about, the task is unknown or not for these weights, free text without
                 an instruction, or the chat is too long for the model.
         """
-        chosen = task_named(task).name
+        chosen = check_task(task)
         if why := self.why_not(chosen):
             raise InputError(why)
         encoded = self.encode(sample)

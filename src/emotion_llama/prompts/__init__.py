@@ -1,6 +1,6 @@
-"""From a clip's words and measurements to the text and placeholders that the language model reads."""
+"""From a clip's transcript and measurements to the text and placeholders that the language model is given."""
 
-from emotion_llama.prompts.builder import Prompt, Turn, build_prompt, prompt_from_text
+from emotion_llama.prompts.builder import Turn, build_prompt, prompt_from_text, prompt_text
 from emotion_llama.prompts.layouts import LAYOUTS, SLOTS, Layout, Segment, layout_named
 from emotion_llama.prompts.tasks import TARGET_RULES, TASKS, instruction_pool, pick_instruction, target_text
 
@@ -10,7 +10,6 @@ __all__ = [
     "TARGET_RULES",
     "TASKS",
     "Layout",
-    "Prompt",
     "Segment",
     "Turn",
     "build_prompt",
@@ -18,5 +17,6 @@ __all__ = [
     "layout_named",
     "pick_instruction",
     "prompt_from_text",
+    "prompt_text",
     "target_text",
 ]

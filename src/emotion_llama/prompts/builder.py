@@ -1,4 +1,4 @@
-"""One builder of prompts: task, words, cues and earlier turns in; the pieces to tokenise out."""
+"""Builds prompts: from task, transcript, cues and earlier turns to the pieces that are tokenised."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from emotion_llama.prompts.layouts import (
     SlotKind,
     layout_named,
 )
-from emotion_llama.prompts.tasks import pick_instruction, task_named
+from emotion_llama.prompts.tasks import check_task, pick_instruction
 
 MEDIA = f"<video>{VIDEO_PLACEHOLDER}</video> <feature>{FEATURE_PLACEHOLDER}</feature>"
 _SHOWN = {"bos": "<s>", "eos": "</s>"}
@@ -29,23 +29,9 @@ class Turn:
     answer: str | None = None
 
 
-@dataclass(frozen=True)
-class Prompt:
-    """Pieces in order, and the name of the layout that ordered them."""
-
-    segments: tuple[Segment, ...]
-    layout: str
-
-    @property
-    def slots(self) -> tuple[SlotKind, ...]:
-        """The encoders whose tokens have a place, in order."""
-        kinds = {piece.kind for piece in self.segments}
-        return tuple(kind for kind in SLOTS if kind in kinds)
-
-    @property
-    def shown(self) -> str:
-        """The prompt as one readable line: special tokens as the published code writes them, slots as `{face}`."""
-        return "".join(piece.text or _SHOWN.get(piece.kind, f"{{{piece.kind}}}") for piece in self.segments)
+def prompt_text(segments: Sequence[Segment]) -> str:
+    """A prompt as one readable line: special tokens as the published code writes them, slots as `{face}`."""
+    return "".join(piece.text or _SHOWN.get(piece.kind, f"{{{piece.kind}}}") for piece in segments)
 
 
 def user_text(
@@ -65,14 +51,14 @@ def user_text(
     Raises:
         InputError: the task is unknown, or there is no instruction.
     """
-    tag = task_named(task).tag
+    tag = "" if check_task(task) == "free" else f"[{task}] "
     asked = pick_instruction(task) if instruction is None else " ".join(instruction.split())
     if not asked:
         raise InputError("the instruction is empty; leave it out to get the task's own")
     spoken = " ".join((words or "").split())
     line = f"The person in video says: {spoken}. " if spoken else ""
     measured = f"{cues} " if cues else ""
-    return f"{measured}{line} [{tag}] {asked} " if tag is not None else f"{measured}{line} {asked} "
+    return f"{measured}{line} {tag}{asked} "
 
 
 def build_prompt(
@@ -85,7 +71,7 @@ def build_prompt(
     present: Collection[SlotKind] = SLOTS,
     history: Sequence[Turn] = (),
     answer: str | None = None,
-) -> Prompt:
+) -> tuple[Segment, ...]:
     """The prompt for one clip.
 
     A missing modality is left out: no place is kept for the tokens of an encoder that is not in `present`, and the
@@ -110,12 +96,12 @@ def build_prompt(
     asked = user_text(task, words=words, instruction=instruction, cues=cues if chosen.has_cues else None)
     turns = [*history, Turn(asked, answer)]
     head = _media(MEDIA, chosen, frozenset(present))
-    return Prompt(tuple(_joined(_chat(head, turns, chosen))), layout)
+    return _joined(_chat(head, turns, chosen))
 
 
 def prompt_from_text(
     text: str, *, layout: str = "train", present: Collection[SlotKind] = SLOTS, answer: str | None = None
-) -> Prompt:
+) -> tuple[Segment, ...]:
     """The prompt for a ready text with `<VideoHere>` and `<FeatureHere>` in it, as the published code takes it.
 
     `text` stands between `[INST] ` and ` [/INST]`; where these and a leading `<s>` are there, they are taken off.
@@ -133,35 +119,28 @@ def prompt_from_text(
             f"expected one {VIDEO_PLACEHOLDER} and after it one {FEATURE_PLACEHOLDER}, got {counts[0]} and {counts[1]}"
         )
     head = [
-        *_begin(chosen.bos_count),
+        *[Segment("bos")] * chosen.bos_count,
         Segment("text", "[INST] "),
         *_media(bare, chosen, frozenset(present)),
         Segment("text", " [/INST]"),
     ]
-    return Prompt(tuple(_joined([*head, *_answered(answer)])), layout)
+    return _joined([*head, *_answered(answer)])
 
 
 def _media(text: str, layout: Layout, present: frozenset[SlotKind]) -> list[Segment]:
     """`text` with its placeholders replaced by the slots that are there; pieces are not joined yet."""
     before, _, after = text.partition(VIDEO_PLACEHOLDER)
     at_video: tuple[SlotKind, ...] = SLOTS if layout.features_at == VIDEO_PLACEHOLDER else SLOTS[:1]
-    pieces: list[Segment] = [Segment("text", before), *_slots(at_video, present)]
+    pieces: list[Segment] = [Segment("text", before), *(Segment(kind) for kind in at_video if kind in present)]
     if layout.features_at == VIDEO_PLACEHOLDER:
         return [*pieces, _APART, Segment("text", after)]
     between, _, rest = after.partition(FEATURE_PLACEHOLDER)
-    return [*pieces, _APART, Segment("text", between), *_slots(SLOTS[1:], present), _APART, Segment("text", rest)]
+    at_feature = [Segment(kind) for kind in SLOTS[1:] if kind in present]
+    return [*pieces, _APART, Segment("text", between), *at_feature, _APART, Segment("text", rest)]
 
 
 # Marks a border at which the reference splits its text even where no slot stands: an empty piece joins nothing.
 _APART = Segment("text")
-
-
-def _slots(kinds: Sequence[SlotKind], present: frozenset[SlotKind]) -> list[Segment]:
-    return [Segment(kind) for kind in kinds if kind in present]
-
-
-def _begin(count: int) -> list[Segment]:
-    return [Segment("bos")] * count
 
 
 def _answered(answer: str | None) -> list[Segment]:
@@ -172,7 +151,7 @@ def _answered(answer: str | None) -> list[Segment]:
 
 
 def _chat(head: list[Segment], turns: Sequence[Turn], layout: Layout) -> list[Segment]:
-    pieces = [*_begin(layout.bos_count), Segment("text", "[INST] "), *head]
+    pieces = [*[Segment("bos")] * layout.bos_count, Segment("text", "[INST] "), *head]
     for number, turn in enumerate(turns):
         is_last = number == len(turns) - 1
         if number == 0 and not layout.has_media_turn:
@@ -190,7 +169,7 @@ def _chat(head: list[Segment], turns: Sequence[Turn], layout: Layout) -> list[Se
     return pieces
 
 
-def _joined(pieces: Sequence[Segment]) -> list[Segment]:
+def _joined(pieces: Sequence[Segment]) -> tuple[Segment, ...]:
     """Neighbouring texts of one kind made one, so that they are tokenised together; empty texts keep theirs apart."""
     joined: list[Segment] = []
     is_apart = True
@@ -203,4 +182,4 @@ def _joined(pieces: Sequence[Segment]) -> list[Segment]:
         else:
             joined.append(piece)
             is_apart = False
-    return joined
+    return tuple(joined)

@@ -5,47 +5,34 @@ from __future__ import annotations
 import random
 import re
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
 
 from emotion_llama.errors import InputError
 
-
-@dataclass(frozen=True)
-class Task:
-    """One kind of question: the tag in the prompt, None for free text, and the pool its instructions come from."""
-
-    name: str
-    tag: str | None
-    pool: str | None
-
-
-# Tags: the dataset class of Emotion-LLaMA (emotion, reason, reason_v2, caption) and its demo (visual, audio).
-TASKS: dict[str, Task] = {
-    task.name: task
-    for task in (
-        Task("emotion", "emotion", "emotion"),
-        Task("reason", "reason", "reason"),
-        Task("reason_v2", "reason_v2", "reason"),
-        Task("caption", "caption", "caption"),
-        Task("visual", "visual", "visual"),
-        Task("audio", "audio", "audio"),
-        Task("free", None, None),
-    )
+# Task -> the pool of its instructions; None: a text of the user's own. The tag in the prompt is the task's name; free
+# text has none. Source: dataset class of Emotion-LLaMA (emotion, reason, reason_v2, caption), its demo (visual, audio).
+TASKS: dict[str, str | None] = {
+    "emotion": "emotion",
+    "reason": "reason",
+    "reason_v2": "reason",
+    "caption": "caption",
+    "visual": "visual",
+    "audio": "audio",
+    "free": None,
 }
 POOLS: tuple[str, ...] = ("emotion", "emotion_six", "reason", "caption", "visual", "audio")
 
 
-def task_named(name: str) -> Task:
-    """The task called `name`.
+def check_task(name: str) -> str:
+    """The name itself, where it is a task's.
 
     Raises:
-        InputError: there is none; the message lists them.
+        InputError: there is no such task; the message lists them.
     """
     if name not in TASKS:
         raise InputError(f"no task {name!r} (there are: {', '.join(TASKS)})")
-    return TASKS[name]
+    return name
 
 
 @cache
@@ -72,7 +59,7 @@ def pick_instruction(task: str, *, pool: str | None = None, seed: int | str | No
     Raises:
         InputError: the task or pool is unknown, or the task has no instructions of its own.
     """
-    name = pool or task_named(task).pool
+    name = pool or TASKS[check_task(task)]
     if name is None:
         raise InputError(f"task {task!r} has no instruction of its own; give instruction=...")
     choices = instruction_pool(name)

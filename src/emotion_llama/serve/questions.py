@@ -21,7 +21,7 @@ from emotion_llama.models.clips import ClipInputs
 from emotion_llama.predictors.base import Sample
 from emotion_llama.prompts.builder import Turn
 from emotion_llama.prompts.cues import cue_text
-from emotion_llama.prompts.tasks import task_named
+from emotion_llama.prompts.tasks import TASKS, check_task
 from emotion_llama.results import Cue, Evidence, Missing, Prediction
 from emotion_llama.rules.tone_text import has_evidence
 
@@ -78,7 +78,7 @@ class Question:
     seed: int | None = None
 
     def __post_init__(self) -> None:
-        has_own = self.task is not None and task_named(self.task).pool is not None
+        has_own = self.task is not None and TASKS[check_task(self.task)] is not None
         if not has_own and not self.instruction.strip():
             raise InputError("nothing is asked; give an instruction, or a task that has its own")
         if not 0 <= self.temperature <= 10:

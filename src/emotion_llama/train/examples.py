@@ -24,7 +24,7 @@ from emotion_llama.errors import InputError
 from emotion_llama.evaluation.tasks.readers import read_csv, read_rows
 from emotion_llama.labels import LabelSpace
 from emotion_llama.merr.stages.splits import SPLITS
-from emotion_llama.prompts.tasks import task_named
+from emotion_llama.prompts.tasks import check_task
 
 COARSE, FINE = "MERR_coarse_grained", "MERR_fine_grained"
 TRANSCRIPTS = "transcription_en_all.csv"
@@ -61,7 +61,7 @@ class Example:
         if not self.answers:
             raise InputError(f"{self.name} teaches nothing: it has no answer to any task")
         for task, answer in self.answers.items():
-            task_named(task)
+            check_task(task)
             if not answer.strip():
                 raise InputError(f"{self.name}: the answer to task {task!r} is empty; leave the task out instead")
         for name in ("answers", "truths"):

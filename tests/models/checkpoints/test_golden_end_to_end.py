@@ -78,7 +78,7 @@ def tokens_of(model, converted: Path, text: str, layout: str, answer: str | None
         "face": feature, "temporal": feature, "audio": feature, "global": feature,
     }  # fmt: skip
     prompt = prompt_from_text(text, layout=layout, answer=answer)
-    return tokenise(prompt.segments, load_tokenizer(converted), places)
+    return tokenise(prompt, load_tokenizer(converted), places)
 
 
 def test_frames_to_visual_tokens(model, expected: Tensors) -> None:

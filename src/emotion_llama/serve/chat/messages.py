@@ -251,7 +251,7 @@ def split_tag(text: str) -> tuple[str, str]:
     if found is None:
         return FREE, text.strip()
     name = found[1].lower()
-    if name not in TASKS or TASKS[name].tag is None:
+    if TASKS.get(name) is None:
         raise wrong(f"there is no task [{found[1]}]; there are: {_tags()}; without a tag the question is free",
                      "messages", code="unknown_task")  # fmt: skip
     return name, text[found.end() :].strip()

@@ -78,7 +78,7 @@ def test_prompts_are_short_for_their_fixed_phrases(tokenizer: Any, texts: list[s
     cues = max((t for t in texts if t.startswith("Measured cues")), key=len)
     assert len(encode(cues, tokenizer)) <= 120
     prompt = build_prompt("emotion", words="No!", cues=cues, layout="evidence", present=())
-    pieces = [tokenizer.decode([i]) for i in tokenise(prompt.segments, tokenizer, {}).ids]
+    pieces = [tokenizer.decode([i]) for i in tokenise(prompt, tokenizer, {}).ids]
     assert sum("Please determine which emotion label" in piece for piece in pieces) == 1
 
 

@@ -40,7 +40,7 @@ def tokens_of(item: TrainingItem, tokenizer: Any) -> Tokens:
         item.task, words=item.words, instruction=item.instruction, cues=item.cues, layout=LAYOUT, present=(),
         answer=target_text(item.answer, "plain"),
     )  # fmt: skip
-    return tokenise(prompt.segments, tokenizer, {})
+    return tokenise(prompt, tokenizer, {})
 
 
 def texts_of(examples: Sequence[Example]) -> Iterator[str]:
