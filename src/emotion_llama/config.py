@@ -78,7 +78,7 @@ def merged(tree: Mapping[str, Any], over: Mapping[str, Any]) -> Tree:
     """Both trees, `over` winning: `tasks.emotion=1` changes one entry of a mapping, a `Whole` replaces it."""
     out = dict(tree)
     for key, value in over.items():
-        old = out.get(key)
+        old: Any = out.get(key)
         is_part = isinstance(old, dict) and isinstance(value, dict) and not isinstance(value, Whole)
         out[key] = merged(old, value) if is_part else value
     return out

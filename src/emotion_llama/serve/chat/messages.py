@@ -258,7 +258,7 @@ def split_tag(text: str) -> tuple[str, str]:
 
 
 def _tags() -> str:
-    return ", ".join(f"[{task.tag}]" for task in TASKS.values() if task.tag is not None)
+    return ", ".join(f"[{name}]" for name, pool in TASKS.items() if pool is not None)
 
 
 def _stops(stop: str | list[str] | None) -> tuple[str, ...]:
