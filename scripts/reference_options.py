@@ -10,8 +10,8 @@ from typing import Any
 from pydantic import BaseModel
 from pydantic_core import PydanticUndefined
 
+from emotion_llama.chat.asking import reply_schema
 from emotion_llama.chat.questions import TASKS
-from emotion_llama.chat.replies import reply_schema
 from emotion_llama.labels import LabelSpace
 from emotion_llama.merr.annotators import CONFIGS
 from emotion_llama.merr.labels import label_rules

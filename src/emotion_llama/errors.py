@@ -60,20 +60,25 @@ class AnnotationError(BackendError):
 
     Args:
         kind: "refused", "empty", "malformed", "rejected" (the server says the request is wrong), "unreachable",
-            "timeout", "overloaded" (still so after all retries), "budget" (ours is spent) or "cannot" (it is not able
-            to answer this question).
+            "timeout", "overloaded" (still so after all retries), "budget" (ours is spent), "interrupted" (the build
+            was stopped before it was asked) or "cannot" (it is not able to answer this question).
         message: what came, what was expected, what to do next; never the reply as it came.
         attempts: how often it was asked.
         tokens_in, tokens_out: spent without an answer, as far as the server said.
+        reply: the last reply as it came, for whoever looks for the reason; "" where there was none. Never printed.
     """
 
-    def __init__(self, kind: str, message: str, attempts: int = 1, tokens_in: int = 0, tokens_out: int = 0) -> None:
+    def __init__(
+        self, kind: str, message: str, attempts: int = 1, tokens_in: int = 0, tokens_out: int = 0, *, reply: str = ""
+    ) -> None:
         self.kind = kind
         self.message = message
         self.attempts = attempts
         self.tokens_in = tokens_in
         self.tokens_out = tokens_out
+        self.reply = reply
         super().__init__(f"{kind}: {message}")
 
-    def __reduce__(self) -> tuple[type[AnnotationError], tuple[str, str, int, int, int]]:
-        return type(self), (self.kind, self.message, self.attempts, self.tokens_in, self.tokens_out)
+    def __reduce__(self) -> tuple[type[AnnotationError], tuple[str, str, int, int, int], dict[str, str]]:
+        given = (self.kind, self.message, self.attempts, self.tokens_in, self.tokens_out)
+        return AnnotationError, given, {"reply": self.reply}

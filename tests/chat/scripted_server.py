@@ -284,6 +284,21 @@ class _Handler(BaseHTTPRequestHandler):
             return self._send(one, {"detail": detail}, 422)
         return self.do_good(one)
 
+    def do_llama_cpp(self, one: Seen) -> None:
+        """llama-cpp-python 0.3: an unknown form of replies is an error of the server that names its place."""
+        kind = one.body.get("response_format", {}).get("type")
+        if kind == "json_schema":
+            place = "[{'type': 'literal_error', 'loc': ('body', 'response_format', 'type'), 'input': 'json_schema'}]"
+            return self._send(one, {"error": {"message": place, "type": "internal_server_error"}}, 500)
+        return self.do_good(one)
+
+    def do_short_grammar(self, one: Seen) -> None:
+        """A server whose grammars know no long repetitions."""
+        if "maxLength" in json.dumps(one.body):
+            message = "failed to parse grammar: number of repetitions exceeds sane defaults"
+            return self._send(one, {"error": {"message": message}}, 400)
+        return self.do_good(one)
+
     def do_new_length(self, one: Seen) -> None:
         if "max_tokens" in one.body:
             message = "Unsupported parameter: 'max_tokens'. Use 'max_completion_tokens' instead."

@@ -14,6 +14,7 @@ from scripted_server import BAD_CONTENT, BAD_TEXTS, PROMPT_TOKENS, REPLY_TOKENS,
 
 from emotion_llama.chat import openai_server
 from emotion_llama.chat.budget import Budget, Spent
+from emotion_llama.chat.config import OpenAIConfig
 from emotion_llama.chat.openai_server import OpenAIServer
 from emotion_llama.chat.questions import Facts, Question
 from emotion_llama.chat.records import Answer
@@ -279,7 +280,9 @@ def test_a_repeat_says_what_was_wrong() -> None:
         )
 
 
-@pytest.mark.parametrize(("outcome", "form"), [("no_schema", "json_object"), ("no_format", "plain")])
+@pytest.mark.parametrize(
+    ("outcome", "form"), [("no_schema", "json_object"), ("no_format", "plain"), ("llama_cpp", "json_object")]
+)
 def test_a_server_without_structured_output_is_found_out_once(outcome: str, form: str) -> None:
     with ScriptedServer((outcome,)) as server:
         annotator = make(server)
@@ -292,12 +295,54 @@ def test_a_server_without_structured_output_is_found_out_once(outcome: str, form
         assert server.seen[-1].body.get("response_format", {}).get("type", "plain") == form
 
 
-def test_a_form_that_was_asked_for_is_not_given_up() -> None:
-    with ScriptedServer(("no_schema",)) as server:
+def test_a_server_that_takes_no_lengths_gets_the_schema_without_them() -> None:
+    with ScriptedServer(("short_grammar",)) as server:
+        annotator = make(server)
+        assert isinstance(one(annotator), Answer)
+        assert isinstance(one(annotator), Answer)
+        first, second, third = (seen.body["response_format"]["json_schema"]["schema"] for seen in server.seen)
+        assert first["properties"]["text"] == {"type": "string", "minLength": 1, "maxLength": 1500}
+        assert second["properties"]["text"] == third["properties"]["text"] == {"type": "string"}
+        assert second["required"] == ["text"]
+
+
+@pytest.mark.parametrize(("outcome", "message"), [("no_schema", "must be one of"), ("llama_cpp", "HTTP status 500")])
+def test_a_form_that_was_asked_for_is_not_given_up(outcome: str, message: str) -> None:
+    with ScriptedServer((outcome,)) as server:
         error = one(make(server, structured="json_schema"))
         assert isinstance(error, AnnotationError)
-        assert error.kind == "rejected"
-        assert "response_format.type must be one of" in error.message
+        assert (error.kind, len(server.seen)) == ("rejected", 1)
+        assert message in error.message
+
+
+def test_a_server_on_this_machine_is_asked_one_at_a_time() -> None:
+    """llama.cpp answers one request after the other: eight sent at once waited for each other, and timed out."""
+    with ScriptedServer(("slow",), slow_seconds=0.05) as server:
+        assert all(isinstance(answer, Answer) for answer in make(server).answer([VISUAL] * 4))
+        assert server.most_at_once == 1
+    far = OpenAIConfig(base_url="https://api.example.com/v1", model="m")
+    assert (far.at_once, far.model_copy(update={"concurrency": 3}).at_once) == (8, 3)
+
+
+def test_the_reply_that_was_refused_is_kept_with_the_reason(tmp_path: Path) -> None:
+    """A build said "malformed" of half its clips, and nobody could see what the model had written."""
+    with ScriptedServer(("prose",)) as server:
+        annotator = make(server, max_repeats=1)
+        assert annotator.chat is not None
+        annotator.chat.refused_file = tmp_path / "refused-replies.jsonl"
+        error = one(annotator)
+        first, second = map(json.loads, annotator.chat.refused_file.read_text().splitlines())
+        assert first == second
+        assert (first["asked"], first["kind"], first["reply"]) == ("visual", "malformed", BAD_TEXTS["prose"])
+        assert first["reason"] == error.message
+        assert isinstance(error, AnnotationError)
+        assert error.reply == BAD_TEXTS["prose"]
+        assert error.reply not in str(error)
+        assert pickle.loads(pickle.dumps(error)).reply == error.reply
+    with ScriptedServer(("refusal_field",)) as server:
+        error = one(make(server))
+        assert isinstance(error, AnnotationError)
+        assert (error.kind, error.reply) == ("refused", "I will not.")
 
 
 def test_threads_that_find_out_together_step_down_once() -> None:
@@ -422,12 +467,15 @@ def test_the_key_is_sent_and_nowhere_else(monkeypatch: pytest.MonkeyPatch) -> No
 
 
 def test_a_key_that_a_server_repeats_is_taken_out(monkeypatch: pytest.MonkeyPatch) -> None:
-    from emotion_llama.chat.http_chat import ChatServer
+    from emotion_llama.chat.http_chat import ChatServer, RequestFailed
 
     server = ChatServer("http://localhost/v1", key="secret-7", proxy=None, timeout_seconds=1)
-    reply = server._read(401, {}, b'{"error": {"message": "Incorrect API key provided: secret-7"}}')
-    assert reply.problem == "HTTP status 401: Incorrect API key provided: ***"
-    assert len(server._read(400, {}, json.dumps({"error": "x" * 999}).encode()).problem) < 230
+    with pytest.raises(RequestFailed) as failed:
+        server._checked(401, {}, b'{"error": {"message": "Incorrect API key provided: secret-7"}}')
+    assert failed.value.message == "HTTP status 401: Incorrect API key provided: ***"
+    with pytest.raises(RequestFailed) as failed:
+        server._checked(400, {}, json.dumps({"error": "x" * 999}).encode())
+    assert len(failed.value.message) < 230
     server.close()
 
 

@@ -5,9 +5,8 @@ import random
 
 import pytest
 
-from emotion_llama.chat.asking import LABEL_WORDS, request_of
+from emotion_llama.chat.asking import LABEL_WORDS, REPLIES, check_reply, check_text, reply_schema, request_of
 from emotion_llama.chat.questions import Facts, Language, Question, Task
-from emotion_llama.chat.replies import REPLIES, check_reply, check_text, reply_schema
 from emotion_llama.chat.reply_texts import why_other_language
 from emotion_llama.errors import AnnotationError
 from emotion_llama.labels import MERR9
@@ -244,6 +243,8 @@ GOOD = json.dumps({"text": "A man in a room."})
         f"<thinking>...</thinking>{GOOD}",
         f"Here is the JSON object:\n{GOOD}",
         f"Here you are:\n```json\n{GOOD}\n```",
+        f"```json\n{GOOD}\n```\nI hope this helps!",
+        f"The user wants JSON, so I write a text.\n</think>\n\n{GOOD}",
         '{"text": "  A man\\n in   a room. "}',
     ],
 )
@@ -258,6 +259,8 @@ def test_forms_that_are_taken(reply: str) -> None:
         ('{"text": "A man in a ro', "not JSON or was cut off at character 9"),
         (f"{GOOD} {GOOD}", "goes on after its JSON object"),
         (f"{GOOD}\nI hope this helps!", "goes on after its JSON object"),
+        (f"```json\n{GOOD}\n```\nOr else: {GOOD}", "goes on after its JSON object"),
+        (f"```json\n{GOOD}\n```\n```json\n{GOOD}\n```", "goes on after its JSON object"),
         (f"[{GOOD}]", "does not begin with a JSON object"),
         (f"{'Well, let me think. ' * 15}{GOOD}", "does not begin with a JSON object"),
         (f"<html>{GOOD}", "does not begin with a JSON object"),
@@ -281,7 +284,9 @@ def test_forms_that_are_not_taken(reply: str, message: str) -> None:
     assert "secret" not in error.value.message
 
 
-@pytest.mark.parametrize("reply", ["", " \n", "<think>I think", "<think>done</think>", "<THINK>\nhm</THINK> "])
+@pytest.mark.parametrize(
+    "reply", ["", " \n", "<think>I think", "<think>done</think>", "<THINK>\nhm</THINK> ", "hm</think>"]
+)
 def test_nothing_to_see_is_empty(reply: str) -> None:
     with pytest.raises(AnnotationError, match="empty: the reply holds no text"):
         check_reply(question(), reply)
@@ -306,7 +311,8 @@ def test_reason() -> None:
         return check_reply(question("reason"), json.dumps(REASON | changes))
 
     assert reason() == REASON
-    assert reason(label=" Happy ")["label"] == "happy"
+    for label in (" Happy ", "Happy.", "**happy**", '"Happy"'):  # as small models write it
+        assert reason(label=label)["label"] == "happy"
     with pytest.raises(AnnotationError, match="label is none of neutral, angry, happy"):
         reason(label="joyful")
     with pytest.raises(AnnotationError, match="supporting: List should have at least 1 item"):
@@ -352,7 +358,25 @@ def test_schemas_say_what_is_checked(task: Task) -> None:
         assert value["type"] == own["properties"][key]["type"]
     if task == "reason":
         assert schema["properties"]["label"]["enum"] == list(MERR9.labels)
-        assert reply_schema("reason")["properties"]["label"] == {"type": "string"}
+        assert "enum" not in reply_schema("reason")["properties"]["label"]
+
+
+def test_what_the_check_refuses_for_its_size_the_schema_refuses_too() -> None:
+    """Servers that keep to the schema wrote lists without an entry and texts of any length, which were refused."""
+    from jsonschema import Draft202012Validator
+
+    def fits(task: Task, values: object) -> bool:
+        return Draft202012Validator(reply_schema(task, MERR9.labels)).is_valid(values)
+
+    assert fits("expression", {"phrases": ["eyes widened"]})
+    for phrases in ([], [""], ["x" * 401], ["eyes widened"] * 13):
+        assert not fits("expression", {"phrases": phrases})
+    assert fits("reason", REASON)
+    assert not fits("reason", REASON | {"supporting": []})
+    assert not fits("reason", REASON | {"text": "x" * 4001})
+    assert not fits("visual", {"text": "x" * 1501})
+    assert not fits("audio", {"text": "x" * 1001})
+    assert not fits("check", {"holds": False, "problems": ["no smile"] * 17})
 
 
 # --- what is filled into prompts ------------------------------------------------------------------------------------

@@ -155,3 +155,5 @@ def test_one_clip_and_several_models(synth: Path, tmp_path: Path, capsys: pytest
     assert page.read_text().count("<img") == 4
     assert main(["compare", str(clip), "--models", " , "]) == 1
     assert "--models names no model" in capsys.readouterr().err
+    assert main(["compare", str(clip), "--models", "rules", "--option", "modalities=[text]"]) == 1
+    assert "--option is for chat models" in capsys.readouterr().err

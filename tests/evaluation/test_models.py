@@ -468,10 +468,20 @@ def test_a_server_that_fails_is_a_problem_that_may_pass(clips: Path) -> None:
     assert len(seen) == 2
 
 
+def test_a_text_model_is_given_the_measured_cues(clips: Path) -> None:
+    """It got the transcript only, and answered "neutral" to each of 20 clips."""
+    with server(lambda number, body: (200, "Happy.")) as (url, seen):
+        model = load_model(f"openai:llm@{url}", modalities=["text"])
+        (reply,) = model.answer([case("t", clips / "mute.mp4")], Task("emotion", MER6.labels))
+        model.close()
+    assert reply.text == "Happy."
+    assert "Measured cues. Face: strongest at 0.3 s, of 5: cheek raiser" in seen[0]["messages"][-1]["content"]
+
+
 def test_prompts_of_ones_own(clips: Path, tmp_path: Path) -> None:
     (tmp_path / "free.txt").write_text("[user]\n{words}Describe. {instruction}\n")
     with server(lambda number, body: (200, "she smiles")) as (url, seen):
-        system = load_model(f"openai:vlm@{url}", prompts=str(tmp_path), modalities=["text", "image"], frames=1)
+        system = load_model(f"openai:vlm@{url}", prompts=str(tmp_path), cues=False, frames=1)
         (reply,) = system.answer([case("t", clips / "mute.mp4")], Task("free", (), "What is felt?"))
     assert reply.text == "she smiles"
     assert seen[0]["messages"][0]["content"][-1]["text"] == "Describe. What is felt?"

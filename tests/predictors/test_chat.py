@@ -13,7 +13,7 @@ from emotion_llama.models.clips import ClipInputs
 from emotion_llama.predictors import Predictor, Sample, Task, load_predictor
 from emotion_llama.predictors.chat import ChatPredictor
 from emotion_llama.prompts.builder import Turn
-from emotion_llama.records import AudioInfo, Clip, Transcript, TranscriptLine
+from emotion_llama.records import AudioInfo, Clip, PeakFrame, Transcript, TranscriptLine
 from emotion_llama.results import Evidence, Missing
 
 CLIP = Clip(Path("clip"), "", 1.0, None, AudioInfo(16_000, 1, ""))
@@ -60,6 +60,26 @@ def test_replies_without_a_label_and_failures_are_problems() -> None:
 def test_a_task_is_asked_once_and_its_text_kept() -> None:
     (found,) = predictor("no label").predict([SAMPLE], Task("emotion", MER6.labels))
     assert (found.label, found.raw_text, found.problem) == (None, "no label", None)
+
+
+def test_a_model_of_text_alone_gets_the_measured_cues_in_every_task() -> None:
+    """In an evaluation it was given the transcript only, and answered "neutral" to each of 20 clips."""
+    peak = PeakFrame(0, 0.5, 3.1, "all", None, {"AU12": 3.1}, "strongest")
+    sent: list[ChatRequest] = []
+    (found,) = predictor("Happy.", sent=sent).predict([Sample(Evidence(None, peak))], Task("emotion", MER6.labels))
+    assert found.label == "happy"
+    assert "lip corner puller 3.1" in sent[0].user
+    chat = ScriptedChatModel(lambda request, problem: request.user)
+    (found,) = ChatPredictor(chat, "m", cues=False).predict([SAMPLE], Task("free", instruction="What is there?"))
+    assert "Measured" not in found.raw_text
+
+
+def test_a_reply_that_is_no_answer_is_kept_beside_its_problem() -> None:
+    def reply(request: ChatRequest, problem: str | None) -> AnnotationError:
+        return AnnotationError("refused", "the model declined", reply="I will not say.")
+
+    (found,) = ChatPredictor(ScriptedChatModel(reply), "m").predict([SAMPLE])
+    assert (found.raw_text, found.problem) == ("I will not say.", "refused: the model declined")
 
 
 def test_a_chat() -> None:

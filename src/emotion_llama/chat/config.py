@@ -69,7 +69,9 @@ class OpenAIConfig(Config):
         default={},
         description="Further fields of each request, such as {chat_template_kwargs: {enable_thinking: false}}.",
     )
-    timeout_seconds: float = Field(default=120.0, gt=0, description="For one request.")
+    timeout_seconds: float = Field(
+        default=120.0, gt=0, description="For one request, from when it is sent; waiting for its turn does not count."
+    )
     max_attempts: int = Field(
         default=6,
         ge=1,
@@ -81,11 +83,21 @@ class OpenAIConfig(Config):
     max_wait_seconds: float = Field(
         default=60.0, gt=0, description="Longest wait before another attempt; a server that asks for more is given up."
     )
-    concurrency: int = Field(default=8, ge=1, description="Requests under way at once.")
+    concurrency: int | None = Field(
+        default=None,
+        ge=1,
+        description="Requests under way at once. None: 8, but 1 to a server on this machine: llama.cpp and others "
+        "answer one at a time, and the wait would count as time of the request. Give vLLM more.",
+    )
     requests_per_minute: float | None = Field(default=None, gt=0, description="None: as fast as `concurrency` allows.")
     tokens_per_minute: float | None = Field(default=None, gt=0, description="Counting what a reply may have at most.")
     budget_requests: int | None = Field(default=None, ge=0, description="The most requests altogether; None: no bound.")
     budget_tokens: int | None = Field(default=None, ge=0, description="The most tokens altogether, in and out.")
+
+    @property
+    def at_once(self) -> int:
+        """Requests under way at once: `concurrency`, or its default for this address."""
+        return self.concurrency or (1 if is_this_machine(urlsplit(self.base_url).hostname or "") else 8)
 
     @field_validator("extra_body")
     @classmethod

@@ -1,4 +1,4 @@
-"""One request to an OpenAI-compatible server, and what became of it: a reply, or a failure of a known kind.
+"""One request to an OpenAI-compatible server: the JSON of its reply, or a failure of a known kind.
 
 Plain HTTP by httpx2 rather than the official client: what servers other than OpenAI's send has to be checked anyway,
 every attempt must be seen to be counted, a server that drips bytes must still time out, and nothing may be read from
@@ -14,43 +14,48 @@ import math
 import time
 import weakref
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
-from emotion_llama.errors import MissingDependency
+from emotion_llama.errors import AnnotationError, MissingDependency
 
 CONNECT_SECONDS = 10.0
-MAX_REPLY_BYTES = 8 << 20  # a chat reply has a few kilobytes; what sends more is something else
+MAX_REPLY_BYTES, MAX_ERROR_BYTES = 8 << 20, 64 << 10  # chat replies have a few kilobytes
 # Statuses that pass: busy, restarting, behind a gateway that timed out (529: "overloaded" of some hosted servers).
 PASSING = frozenset({408, 409, 425, 429, 500, 502, 503, 504, 520, 522, 524, 529})
+# Words by which an error's body, whatever its status, names a part of the request that the server does not take.
+# "bounds" are the lengths of a JSON schema, of which a server's grammar may know none or short ones only.
+PARAMETERS: Mapping[str, tuple[str, ...]] = {
+    "bounds": ("minitems", "maxitems", "minlength", "maxlength", "grammar", "repetition"),
+    "response_format": ("response_format", "json_schema", "json_object", "guided", "structured output"),
+    "max_tokens": ("max_completion_tokens",),
+}
 
-Failing = Literal["unreachable", "timeout", "overloaded", "rejected", "malformed"]
 
-
-@dataclass(frozen=True, repr=False)
-class Reply:
-    """What came: either `body`, the JSON object of a status 200, or what went wrong.
+class RequestFailed(AnnotationError):
+    """A request that got no reply.
 
     Attributes:
-        body: the reply's JSON object.
-        failing: kind of the failure.
-        problem: of the failure, in words of ours; at most a short excerpt of the server's own message.
+        kind: "unreachable", "timeout", "overloaded", "rejected" or "malformed".
+        message: in words of ours; at most a short excerpt of the server's own message.
         status: HTTP status, where there was one.
-        passing: it may go better a little later.
+        is_passing: it may go better a little later.
         wait_seconds: how long the server asks to wait.
-        parameter: which parameter of the request a status 400 is about, where the message names one.
+        parameter: what the error's body names of `PARAMETERS`.
     """
 
-    body: Mapping[str, Any] | None = None
-    failing: Failing | None = None
-    problem: str = ""
-    status: int | None = None
-    passing: bool = False
-    wait_seconds: float | None = None
-    parameter: str | None = None
-
-    def __repr__(self) -> str:
-        return f"Reply(status={self.status}, failing={self.failing})"
+    def __init__(
+        self,
+        kind: str,
+        message: str,
+        *,
+        status: int | None = None,
+        is_passing: bool = False,
+        wait_seconds: float | None = None,
+        parameter: str | None = None,
+    ) -> None:
+        super().__init__(kind, message)
+        self.status, self.is_passing = status, is_passing
+        self.wait_seconds, self.parameter = wait_seconds, parameter
 
 
 class ChatServer:
@@ -91,8 +96,12 @@ class ChatServer:
         # Chat models are not always closed; the connections go when the server's last user does.
         weakref.finalize(self, self._client.close)
 
-    def post(self, request: Mapping[str, Any]) -> Reply:
-        """Send one request and read its reply; whatever happens on the way is in the reply."""
+    def post(self, request: Mapping[str, Any]) -> dict[str, Any]:
+        """The JSON object of a reply with status 200; the time limit begins here.
+
+        Raises:
+            RequestFailed: there is none.
+        """
         h = self._httpx
         end = time.monotonic() + self._timeout_seconds
         try:
@@ -101,37 +110,42 @@ class ChatServer:
                 for chunk in response.iter_bytes():
                     data += chunk
                     if time.monotonic() > end:
-                        return self._timed_out()
+                        raise self._timed_out()
                     if len(data) > MAX_REPLY_BYTES:
-                        return Reply(failing="malformed", problem=f"the reply exceeds {MAX_REPLY_BYTES} bytes")
-                return self._read(response.status_code, response.headers, bytes(data))
-        except h.TimeoutException:
-            return self._timed_out()
+                        raise RequestFailed("malformed", f"the reply exceeds {MAX_REPLY_BYTES} bytes")
+                return self._checked(response.status_code, response.headers, bytes(data))
+        except h.TimeoutException as error:
+            raise self._timed_out() from error
         except (h.TransportError, h.DecodingError) as error:
             problem = f"{type(error).__name__}: {self._clean(str(error))}"
-            return Reply(failing="unreachable", problem=problem, passing=True)
+            raise RequestFailed("unreachable", problem, is_passing=True) from error
 
     def close(self) -> None:
         """Give the connections back."""
         self._client.close()
 
-    def _timed_out(self) -> Reply:
-        problem = f"no complete reply within {self._timeout_seconds:g} s"
-        return Reply(failing="timeout", problem=problem, passing=True)
+    def _timed_out(self) -> RequestFailed:
+        return RequestFailed("timeout", f"no complete reply within {self._timeout_seconds:g} s", is_passing=True)
 
-    def _read(self, status: int, headers: Mapping[str, str], data: bytes) -> Reply:
+    def _checked(self, status: int, headers: Mapping[str, str], data: bytes) -> dict[str, Any]:
         found = _object(data)
         if status == 200 and found is not None and found.get("error") is None:
-            return Reply(body=found, status=status)
+            return found
         if status == 200:
             what = "an error with status 200" if found is not None else f"no JSON ({_kind_of(headers)})"
-            return Reply(failing="malformed", problem=f"the server sent {what}", status=status)
+            raise RequestFailed("malformed", f"the server sent {what}", status=status)
         message = self._clean(_message(found))
         problem = f"HTTP status {status}" + (f": {message}" if message else "")
-        if status in PASSING and not _is_quota(found):
-            wait = _retry_after(headers)
-            return Reply(failing="overloaded", problem=problem, status=status, passing=True, wait_seconds=wait)
-        return Reply(failing="rejected", problem=problem, status=status, parameter=_parameter(status, found))
+        # The whole body, whatever its form: 422 of FastAPI has no message but a list of places.
+        text = data[:MAX_ERROR_BYTES].decode("utf-8", "replace").lower()
+        parameter = next((name for name, words in PARAMETERS.items() if any(word in text for word in words)), None)
+        # A parameter that is refused with status 500 (llama-cpp-python) is refused again a little later.
+        is_passing = status in PASSING and not _is_quota(found) and not (status == 500 and parameter)
+        wait = _retry_after(headers) if is_passing else None
+        raise RequestFailed(
+            "overloaded" if is_passing else "rejected", problem, status=status, is_passing=is_passing,
+            wait_seconds=wait, parameter=parameter,
+        )  # fmt: skip
 
     def _clean(self, text: str) -> str:
         """A short excerpt in one line; a key that a server repeats is taken out."""
@@ -169,21 +183,6 @@ def _is_quota(found: Mapping[str, Any] | None) -> bool:
     """An account without money answers 429 too, and waiting does not help."""
     error = found.get("error") if found else None
     return isinstance(error, dict) and "insufficient_quota" in (error.get("code"), error.get("type"))
-
-
-# What a message about a parameter says of it; servers word it in their own ways.
-_PARAMETERS: Mapping[str, tuple[str, ...]] = {
-    "response_format": ("response_format", "json_schema", "json_object", "guided", "grammar", "structured output"),
-    "max_tokens": ("max_completion_tokens",),
-}
-
-
-def _parameter(status: int, found: Mapping[str, Any] | None) -> str | None:
-    if status not in (400, 422):
-        return None
-    # 422 of FastAPI has no message but a list of places, hence the whole body.
-    text = json.dumps(found).lower()
-    return next((name for name, words in _PARAMETERS.items() if any(word in text for word in words)), None)
 
 
 def _retry_after(headers: Mapping[str, str]) -> float | None:

@@ -6,8 +6,9 @@ failure of the backend, is not. What is no answer is an `AnnotationError`, never
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from emotion_llama.chat.budget import Budget
@@ -27,9 +28,14 @@ class ChatModel:
         config: which model, and how it is asked.
         budget: of a server's requests and tokens, in place of the one that `config` describes.
 
+    Attributes:
+        refused_file: gets every reply that is no answer, with the reason; None keeps none.
+
     Raises:
         InputError: the model's folder cannot be used.
     """
+
+    refused_file: Path | None = None
 
     def __init__(self, config: ChatConfig, *, budget: Budget | None = None) -> None:
         self.config = config
@@ -93,6 +99,8 @@ class ChatModel:
             sent = [(turn.request, None if turn.error is None else turn.error.message) for turn in waiting]
             for turn, reply in zip(waiting, self.backend.send(sent), strict=True):
                 turn.take(reply)
+                if self.refused_file is not None and turn.error is not None and turn.error.reply:
+                    keep_refused(self.refused_file, turn.request, turn.error)
         return [turn.outcome() for turn in turns]
 
     def close(self) -> None:
@@ -100,18 +108,26 @@ class ChatModel:
         self.backend.close()
 
 
-@dataclass
+def keep_refused(path: Path, request: ChatRequest, error: AnnotationError) -> None:
+    """Append a reply that is no answer to a file, a JSON line with what was asked and why it was refused."""
+    asked = {"asked": None if request.schema is None else request.schema[0], "prompt_sha256": request.prompt_sha256}
+    line = {**asked, "kind": error.kind, "reason": error.message, "reply": error.reply}
+    with path.open("a", encoding="utf-8", errors="replace") as file:
+        file.write(f"{json.dumps(line, ensure_ascii=False)}\n")
+
+
 class _Turn:
     """How far one request has come."""
 
-    request: ChatRequest
-    values: dict[str, object] | None = None
-    error: AnnotationError | None = None
-    model: str = ""
-    attempts: int = 0
-    tokens: tuple[int, int] = (0, 0)
-    is_counted: bool = False
-    seconds: float = 0.0
+    def __init__(self, request: ChatRequest) -> None:
+        self.request = request
+        self.values: dict[str, object] | None = None
+        self.error: AnnotationError | None = None
+        self.model = ""
+        self.attempts = 0
+        self.tokens = (0, 0)
+        self.is_counted = False
+        self.seconds = 0.0
 
     @property
     def is_open(self) -> bool:
@@ -132,6 +148,7 @@ class _Turn:
             self.values, self.error = self.request.parse(reply.text), None
         except AnnotationError as error:
             self.error = error
+            error.reply = reply.text
 
     def outcome(self) -> Outcome:
         if self.values is not None:
@@ -139,7 +156,8 @@ class _Turn:
             sha256 = self.request.prompt_sha256
             return Answer(self.values, self.model, sha256, tokens_in, tokens_out, self.seconds, self.attempts)
         assert self.error is not None, "every request is sent at least once"
-        return AnnotationError(self.error.kind, self.error.message, self.attempts, *self.tokens)
+        error = self.error
+        return AnnotationError(error.kind, error.message, self.attempts, *self.tokens, reply=error.reply)
 
 
 class ScriptedBackend:

@@ -1,7 +1,8 @@
 """One model of an OpenAI-compatible server: requests, waits and asks again while the server is busy.
 
 Retried: a busy or broken server, a time-out, a lost connection (`max_attempts`, waits doubling with jitter, or what
-Retry-After says). Not retried: a request that the server calls wrong, a refusal, a spent budget.
+Retry-After says). Asked in another way at once: a form of replies, or a name of a parameter, that the server refuses.
+Not retried: a request that the server calls wrong, a refusal, a spent budget.
 """
 
 from __future__ import annotations
@@ -11,14 +12,14 @@ import os
 import random
 import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Literal, TypeGuard
 from urllib.parse import urlsplit
 
 from emotion_llama.chat.budget import Budget, Pace
 from emotion_llama.chat.config import OpenAIConfig, is_this_machine
-from emotion_llama.chat.http_chat import ChatServer, Reply
+from emotion_llama.chat.http_chat import ChatServer, RequestFailed
 from emotion_llama.chat.records import ChatRequest, RawReply
 from emotion_llama.errors import AnnotationError, InputError
 from emotion_llama.media.image_bytes import smaller_png
@@ -26,6 +27,8 @@ from emotion_llama.media.image_bytes import smaller_png
 FIRST_WAIT_SECONDS = 1.0  # doubles with each attempt, up to max_wait_seconds
 Form = Literal["json_schema", "json_object", "plain"]
 FORMS: tuple[Form, ...] = ("json_schema", "json_object", "plain")  # the strictest first
+Way = tuple[Form, bool, str]  # form of replies, whether its schema has bounds of length, name of the limit of tokens
+_BOUNDS = frozenset({"minItems", "maxItems", "minLength", "maxLength"})
 # What a request may cost before anybody has counted: a token has at least 3 characters of English or 1 of Chinese; a
 # picture 1,500 (its largest of the usual models), a second of sound 25 (Qwen2-Audio, Whisper-based encoders).
 _CHARACTERS_PER_TOKEN, _PICTURE_TOKENS, _SOUND_TOKENS_PER_SECOND = 3, 1500, 25
@@ -40,12 +43,13 @@ class OpenAIServer:
         self.modalities: tuple[str, ...] = config.modalities
         self.batch_size = 1
         self._pace = Pace(config.requests_per_minute, config.tokens_per_minute)
-        self._places = threading.Semaphore(config.concurrency)
+        self._places = threading.Semaphore(config.at_once)
         self._lock = threading.Lock()
         self._server: ChatServer | None = None
         # How replies are asked for at the moment; `structured: auto` steps down when the server refuses it.
         self.form: Form = "json_schema" if config.structured == "auto" else config.structured
-        self._length_name = "max_tokens"
+        self._has_bounds, self._length_name = True, "max_tokens"
+        self.stopped: Callable[[], bool] = lambda: False  # from then on nothing is sent: "interrupted"
 
     @property
     def settings(self) -> Mapping[str, object]:
@@ -78,7 +82,7 @@ class OpenAIServer:
         """A reply, or the reason why there is none, for each request and what was wrong with its last reply."""
         if len(sent) < 2:
             return [self._send(*one) for one in sent]
-        with ThreadPoolExecutor(min(self.config.concurrency, len(sent))) as pool:
+        with ThreadPoolExecutor(min(self.config.at_once, len(sent))) as pool:
             return list(pool.map(lambda one: self._send(*one), sent))
 
     def close(self) -> None:
@@ -97,7 +101,7 @@ class OpenAIServer:
                 body = self._reach(request, problem, count)
             text = text_of(body)
         except AnnotationError as error:
-            return AnnotationError(error.kind, error.message, count.attempts, *count.tokens)
+            return AnnotationError(error.kind, error.message, count.attempts, *count.tokens, reply=error.reply)
         tokens_in, tokens_out = count.tokens if count.is_told else (None, None)
         model = body.get("model")  # what the server says is more exact than what was asked for: "gpt-4o-2024-08-06"
         is_name = isinstance(model, str) and 0 < len(model.strip()) <= 200
@@ -108,30 +112,42 @@ class OpenAIServer:
         """The JSON of a status 200."""
         tries = 0
         while True:
-            form, length_name = self.form, self._length_name
-            reply = self._post(self._body(request, problem, form, length_name), request, count)
-            if reply.body is not None:
-                return reply.body
-            if reply.parameter is not None and self._adapt(reply.parameter, form, length_name):
-                continue
-            # A hanging server costs minutes a try, a busy one seconds: fewer tries for the first.
-            tries += 2 if reply.failing == "timeout" else 1
-            if not reply.passing or tries >= self.config.max_attempts:
-                raise AnnotationError(reply.failing or "malformed", reply.problem)
-            self._pause(tries, reply)
+            way = self._way
+            try:
+                return self._post(self._body(request, problem, way), request, count)
+            except RequestFailed as failure:
+                if self._adapt(failure.parameter, way):
+                    continue
+                # A hanging server costs minutes a try, a busy one seconds: fewer tries for the first.
+                tries += 2 if failure.kind == "timeout" else 1
+                if not failure.is_passing or tries >= self.config.max_attempts:
+                    raise
+                self._pause(tries, failure)
 
-    def _post(self, body: Mapping[str, Any], request: ChatRequest, count: _Count) -> Reply:
+    def _post(self, body: Mapping[str, Any], request: ChatRequest, count: _Count) -> Mapping[str, Any]:
         server, most = self._connected(), _max_tokens(request, self.config.max_tokens)
+        self._check_stopped()
         self.budget.take(most)
-        used: int | None = None
+        used: int | None = 0
         try:
             self._pace.wait(most)
+            self._check_stopped()
+            used = None
             count.attempts += 1
             reply = server.post(body)
             used = count.add(reply)
             return reply
+        except RequestFailed as failure:
+            # A request that was turned away took no tokens; where the reply was lost or is no JSON, it may have been
+            # worked on: unknown, not nothing.
+            used = 0 if failure.status is not None and failure.status != 200 else None
+            raise
         finally:
             self.budget.settle(most, used)
+
+    def _check_stopped(self) -> None:
+        if self.stopped():
+            raise AnnotationError("interrupted", "nothing more is asked", attempts=0)
 
     def _connected(self) -> ChatServer:
         with self._lock:
@@ -143,36 +159,46 @@ class OpenAIServer:
                 )  # fmt: skip
             return self._server
 
-    def _adapt(self, parameter: str, form: Form, length_name: str) -> bool:
-        """Whether a refused parameter was changed, by this thread or, meanwhile, by another."""
+    @property
+    def _way(self) -> Way:
+        with self._lock:
+            return self.form, self._has_bounds, self._length_name
+
+    def _adapt(self, parameter: str | None, way: Way) -> bool:
+        """Whether a parameter that was refused was changed, by this thread or, meanwhile, by another."""
+        form, has_bounds, length_name = way
         with self._lock:
             if parameter == "max_tokens" and length_name == "max_tokens":
                 self._length_name = "max_completion_tokens"
                 return True
-            if parameter != "response_format" or form == "plain" or self.config.structured != "auto":
+            if parameter == "bounds" and form == "json_schema" and has_bounds:
+                self._has_bounds = False
+                return True
+            if parameter not in ("response_format", "bounds") or form == "plain" or self.config.structured != "auto":
                 return False
             if self.form == form:
                 self.form = FORMS[FORMS.index(form) + 1]
             return True
 
-    def _pause(self, tries: int, reply: Reply) -> None:
-        if reply.wait_seconds is not None:
-            if reply.wait_seconds > self.config.max_wait_seconds:
+    def _pause(self, tries: int, failure: RequestFailed) -> None:
+        wait_seconds = failure.wait_seconds
+        if wait_seconds is not None:
+            if wait_seconds > self.config.max_wait_seconds:
                 raise AnnotationError(
                     "overloaded",
-                    f"{reply.problem}; the server asks to wait {reply.wait_seconds:.0f} s, and max_wait_seconds is "
+                    f"{failure.message}; the server asks to wait {wait_seconds:.0f} s, and max_wait_seconds is "
                     f"{self.config.max_wait_seconds:g}",
                 )
-            self._pace.hold(reply.wait_seconds)
-            time.sleep(reply.wait_seconds)
+            self._pace.hold(wait_seconds)
+            time.sleep(wait_seconds)
             return
         # Full jitter keeps threads that failed together from coming back together.
         longest = min(self.config.max_wait_seconds, FIRST_WAIT_SECONDS * 2 ** (tries - 1))
         time.sleep(random.uniform(longest / 2, longest))  # noqa: S311 - no secret
 
-    def _body(self, request: ChatRequest, problem: str | None, form: Form, length_name: str) -> dict[str, Any]:
+    def _body(self, request: ChatRequest, problem: str | None, way: Way) -> dict[str, Any]:
         # The protocol's own shape: https://platform.openai.com/docs/api-reference/chat
-        c = self.config
+        c, (form, has_bounds, length_name) = self.config, way
         messages: list[dict[str, Any]] = []
         if request.system is not None:
             messages.append({"role": "system", "content": request.system})
@@ -188,7 +214,7 @@ class OpenAIServer:
             body["response_format"] = {"type": "json_object"}
         elif form == "json_schema" and request.schema is not None:
             name, schema = request.schema
-            named = {"name": name, "strict": True, "schema": schema}
+            named = {"name": name, "strict": True, "schema": schema if has_bounds else _without_bounds(schema)}
             body["response_format"] = {"type": "json_schema", "json_schema": named}
         return body
 
@@ -211,12 +237,9 @@ class _Count:
         self.tokens = (0, 0)
         self.is_told = False
 
-    def add(self, reply: Reply) -> int | None:
-        """Tokens that the server says this reply took; a request that it turned away took none."""
-        if reply.body is None:
-            # Where the reply was lost or is no JSON, it may have been worked on: unknown, not nothing.
-            return 0 if reply.status is not None and reply.status != 200 else None
-        usage = reply.body.get("usage")
+    def add(self, body: Mapping[str, Any]) -> int | None:
+        """Tokens that the server says this reply took; None where it does not."""
+        usage = body.get("usage")
         if not isinstance(usage, dict):
             return None
         tokens_in, tokens_out = usage.get("prompt_tokens"), usage.get("completion_tokens")
@@ -225,6 +248,12 @@ class _Count:
         self.is_told = True
         self.tokens = self.tokens[0] + tokens_in, self.tokens[1] + tokens_out
         return tokens_in + tokens_out
+
+
+def _without_bounds(schema: Any) -> Any:
+    if isinstance(schema, Mapping):
+        return {key: _without_bounds(value) for key, value in schema.items() if key not in _BOUNDS}
+    return schema
 
 
 def _is_count(value: object) -> TypeGuard[int]:
@@ -243,11 +272,13 @@ def text_of(body: Mapping[str, Any]) -> str:
     if not isinstance(choice, dict) or not isinstance(message, dict):
         raise AnnotationError("malformed", "the server's reply holds no message")
     reason = choice.get("finish_reason")
-    if message.get("refusal") or reason == "content_filter":
-        raise AnnotationError("refused", "the server says that the model declined, or its filter stepped in")
-    if reason == "length":
-        raise AnnotationError("malformed", "the reply is longer than max_tokens allows and was cut off")
     content = message.get("content")
+    said = content if isinstance(content, str) else ""
+    if message.get("refusal") or reason == "content_filter":
+        declined = "the server says that the model declined, or its filter stepped in"
+        raise AnnotationError("refused", declined, reply=str(message.get("refusal") or said))
+    if reason == "length":
+        raise AnnotationError("malformed", "the reply is longer than max_tokens allows and was cut off", reply=said)
     if isinstance(content, list):
         texts = [part.get("text") for part in content if isinstance(part, dict) and part.get("type") == "text"]
         content = "".join(text for text in texts if isinstance(text, str))

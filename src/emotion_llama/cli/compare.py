@@ -8,13 +8,14 @@ from contextlib import ExitStack
 from pathlib import Path
 
 from emotion_llama.cli.common import begin_file, say_where_clips_go, shown, style_of
-from emotion_llama.cli.options import Verbs, add_shared, add_verb, names_in
+from emotion_llama.cli.options import Verbs, add_shared, add_verb, key_values, names_in
 from emotion_llama.errors import InputError
 
 EXAMPLES = """examples:
   emotion-llama compare talk.mp4 --models rules,emotion-llama-7b/
   emotion-llama compare talk.mp4 --html talk.html \\
-      --models rules,emotion-llama-7b/,openai:qwen2.5-vl@http://localhost:8000/v1
+      --models rules,emotion-llama-7b/,openai:qwen2.5-vl@http://localhost:8000/v1 \\
+      --option modalities=[text,image]
 
 Models are named as in 'emotion-llama eval'. The page contains images of faces:
 share with care."""
@@ -31,22 +32,28 @@ def add_parser(verbs: Verbs) -> None:
     add("clip", type=Path, metavar="CLIP", help="a video or sound file")
     add("--models", required=True, type=names_in, metavar="A,B,C", help="the models, separated by commas")
     add("--subtitle", metavar="TEXT", help="what is said (default: a subtitle file beside the clip)")
+    add("--option", metavar="KEY=VALUE", action="append", default=[],
+        help="an option of the chat models (openai:, transformers:), such as modalities=[text]")  # fmt: skip
     add_shared(parser, "html")
 
 
 def run(args: argparse.Namespace) -> int:
     """Compare; 0 when every model gave a label, else 1."""
-    from emotion_llama.evaluation.models import load_model
+    from emotion_llama.evaluation.models import load_model, model_kind
     from emotion_llama.report.compare import compare_clip, render_comparison_text, words_of
 
     if not args.models:
         raise InputError("--models names no model; give such as rules,emotion-llama-7b/")
+    options = key_values("--option", args.option)
+    of_chat = {name: options for name in args.models if model_kind(name) in ("openai", "transformers")}
+    if options and not of_chat:
+        raise InputError("--option is for chat models; --models names no openai:MODEL@URL and no transformers:FOLDER")
     begin_file("--html", args.html)
     words = words_of(args.clip, args.subtitle)
     with ExitStack() as closing:
         models = []
         for name in args.models:
-            models.append(load_model(name))
+            models.append(load_model(name, **of_chat.get(name, {})))
             closing.callback(models[-1].close)
             say_where_clips_go(models[-1])
         found = compare_clip(args.clip, models, words=words)

@@ -285,7 +285,7 @@ class _OwnModel:
         return {row: self._outcome(questions[row], one, seconds) for (row, _), one in zip(rows, made, strict=True)}
 
     def _outcome(self, question: Question, made: Any, seconds: float) -> Outcome:
-        from emotion_llama.chat.replies import check_text
+        from emotion_llama.chat.asking import check_text
         from emotion_llama.predictors.model_prompts import as_sentence
 
         if made.problem is not None:

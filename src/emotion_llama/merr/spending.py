@@ -58,6 +58,8 @@ def _keep_answers(stages: Iterable[Stage], folder: Path) -> None:
     kept = KeptAnswers(folder / FILE) if costly else None
     for respondent in costly:
         respondent.kept = kept
+        if respondent.annotator.chat is not None:
+            respondent.annotator.chat.refused_file = folder / "refused-replies.jsonl"
 
 
 def _share_budgets(annotators: Iterable[Annotator], folder: Path) -> None:

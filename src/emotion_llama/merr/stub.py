@@ -10,10 +10,9 @@ import hashlib
 import json
 from collections.abc import Mapping
 
-from emotion_llama.chat.asking import LABEL_WORDS
+from emotion_llama.chat.asking import LABEL_WORDS, check_reply
 from emotion_llama.chat.questions import Language, Question
 from emotion_llama.chat.records import Answer, Outcome
-from emotion_llama.chat.replies import check_reply
 from emotion_llama.errors import AnnotationError
 
 MODEL = "stub 1"

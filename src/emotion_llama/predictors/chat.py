@@ -21,6 +21,7 @@ from emotion_llama.prompts.prompt_files import checked_folder, load_prompt
 from emotion_llama.prompts.tasks import pick_instruction
 from emotion_llama.records import Clip, Float, UInt8
 from emotion_llama.results import Prediction
+from emotion_llama.rules.tone_text import has_evidence
 
 if TYPE_CHECKING:
     from emotion_llama.models.inputs import FramePolicy
@@ -34,7 +35,8 @@ NOTHING = "there is nothing to see, hear or read"
 class ChatPredictor:
     """Asks a chat model about each sample, once; nothing is asked again because of what it answers.
 
-    Where `Sample.inputs` has a frame, that one is sent; otherwise `num_frames` frames of the clip's file.
+    Where `Sample.inputs` has a frame, that one is sent; otherwise `num_frames` frames of the clip's file. Measured cues
+    go along in words, so that a model of text alone knows of face and voice as well.
 
     Args:
         chat: the model.
@@ -43,6 +45,7 @@ class ChatPredictor:
         num_frames: frames of each clip; 0 sends none.
         max_side: of a frame, in pixels.
         prompts: folder with label.txt and free.txt in place of the package's.
+        cues: whether the measured cues are sent.
 
     Raises:
         InputError: the folder of prompts, or one of them, cannot be used.
@@ -57,8 +60,9 @@ class ChatPredictor:
         num_frames: int = DEFAULT_FRAMES,
         max_side: int = 512,
         prompts: str | Path | None = None,
+        cues: bool = True,
     ) -> None:
-        self.chat, self.name, self.label_space = chat, name, label_space
+        self.chat, self.name, self.label_space, self.has_cues = chat, name, label_space, cues
         self._num_frames, self._max_side = num_frames, max_side
         folder = checked_folder(prompts)
         self._prompts = {name: load_prompt("evaluation", name, folder) for name in ("label", "free")}
@@ -70,13 +74,14 @@ class ChatPredictor:
         Args:
             spec: "openai:MODEL@URL", or "transformers:FOLDER" (or an id).
             label_space: as of the class.
-            options: `frames`, `prompts`, and those of the chat model's configuration (`chat.config`).
+            options: `frames`, `prompts`, `cues`, and those of the chat model's configuration (`chat.config`).
 
         Raises:
             InputError: the name or an option cannot be used.
         """
         rest = dict(options)
         num_frames, prompts = int(rest.pop("frames", DEFAULT_FRAMES)), rest.pop("prompts", None)
+        cues = bool(rest.pop("cues", True))
         place = Path(spec.partition(":")[2]).expanduser()
         model = spec.removeprefix("openai:").rpartition("@")[0] or spec.partition(":")[2] or spec
         return cls(
@@ -87,6 +92,7 @@ class ChatPredictor:
             num_frames=num_frames,
             max_side=int(rest.get("image_max_side", 512)),
             prompts=prompts,
+            cues=cues,
         )
 
     @property
@@ -100,6 +106,7 @@ class ChatPredictor:
         return {
             "chat": dict(self.chat.settings),
             "frames": self._num_frames,
+            "cues": self.has_cues,
             "max_side": self._max_side,
             "prompts": {name: prompt.sha256 for name, prompt in self._prompts.items()},
             "label_space": self.label_space.name,
@@ -117,15 +124,15 @@ class ChatPredictor:
     def predict(self, samples: Sequence[Sample], task: Task | None = None) -> list[Prediction]:
         """A prediction for each sample; those that can be asked are asked at once.
 
-        Without a task, a label is parsed from one reply and the reasons are a second one; both prompts hold the
-        measured cues. A label that cannot be parsed is a `problem` then.
+        Without a task, a label is parsed from one reply and the reasons are a second one; a label that cannot be parsed
+        is a `problem` then. A reply that is no answer is the `raw_text` beside its problem.
         """
         if task is not None:
             return self._ask(samples, task)
         space = self.label_space
-        found = self._ask(samples, Task("emotion", space.labels), has_cues=True)
+        found = self._ask(samples, Task("emotion", space.labels))
         named = [row for row, one in enumerate(found) if one.label is not None]
-        why = self._ask([samples[row] for row in named], Task("reason"), has_cues=True)
+        why = self._ask([samples[row] for row in named], Task("reason"))
         texts = {row: one.raw_text for row, one in zip(named, why, strict=True)}
         return [
             Prediction(one.label, None, texts[row], one.raw_text, self.name)
@@ -153,7 +160,7 @@ class ChatPredictor:
         *history, last = messages
         turns = "".join(f"Question: {turn.text.strip()}\nAnswer: {turn.answer or ''}\n" for turn in history)
         asked = Task(task, instruction=turns + (last.text or pick_instruction(task)))
-        (found,) = self._ask([sample], asked, has_cues=True)
+        (found,) = self._ask([sample], asked)
         if found.problem is not None:
             kind, _, message = found.problem.partition(": ")
             raise AnnotationError(kind, message or kind)
@@ -161,12 +168,12 @@ class ChatPredictor:
 
     # --- asking -----------------------------------------------------------------------------------------------------
 
-    def _ask(self, samples: Sequence[Sample], task: Task, *, has_cues: bool = False) -> list[Prediction]:
+    def _ask(self, samples: Sequence[Sample], task: Task) -> list[Prediction]:
         found: dict[int, Prediction] = {}
         requests: dict[int, ChatRequest] = {}
         for row, sample in enumerate(samples):
             try:
-                request = self._request(sample, task, has_cues=has_cues)
+                request = self._request(sample, task)
             except EmotionLlamaError as error:
                 problem = f"the clip cannot be read: {error.problem}" if isinstance(error, MediaError) else str(error)
                 found[row] = self._problem(problem)
@@ -178,7 +185,7 @@ class ChatPredictor:
         space = LabelSpace("asked", task.labels) if task.labels else None
         for row, outcome in zip(requests, self.chat.ask(list(requests.values())), strict=True):
             if isinstance(outcome, AnnotationError):
-                found[row] = self._problem(str(outcome))
+                found[row] = self._problem(str(outcome), outcome.reply)
                 continue
             text = str(outcome.values["text"])
             label = None if space is None else parse_tolerant(text, space).label
@@ -187,15 +194,18 @@ class ChatPredictor:
             )
         return [found[row] for row in range(len(samples))]
 
-    def _request(self, sample: Sample, task: Task, *, has_cues: bool) -> ChatRequest | None:
+    def _request(self, sample: Sample, task: Task) -> ChatRequest | None:
         """The request; None where there is nothing to ask about."""
         pictures, sound = self._media(sample)
         words = " ".join((sample.text or "").split())
-        if not pictures and sound is None and not words:
+        evidence = sample.evidence if self.has_cues else None
+        is_measured = evidence is not None and has_evidence(evidence)
+        if not pictures and sound is None and not words and not is_measured:
             return None
         lines = f"The person in the clip says: {words}\n" if words else ""
-        if has_cues and (sample.cues is not None or sample.evidence is not None):
-            lines += f"{sample.cues or cue_text(sample.evidence)}\n"  # type: ignore[arg-type]
+        cues = sample.cues or ("" if evidence is None else cue_text(evidence))
+        if self.has_cues and cues:
+            lines += f"{cues}\n"
         prompt = self._prompts["label" if task.labels else "free"]
         instruction = pick_instruction(task.name) if task.instruction is None else task.instruction
         system, user = prompt.filled({"words": lines, "instruction": instruction, "labels": ", ".join(task.labels)})
@@ -220,8 +230,8 @@ class ChatPredictor:
         is_whole = inputs.clip is not None and not any(one.what == "sound" for one in inputs.missing)
         return pictures, clip_sound(inputs.clip) if inputs.clip is not None and is_whole else None
 
-    def _problem(self, problem: str) -> Prediction:
-        return Prediction(None, None, "", "", self.name, problem=problem)
+    def _problem(self, problem: str, reply: str = "") -> Prediction:
+        return Prediction(None, None, "", reply, self.name, problem=problem)
 
 
 def _no_label(space: LabelSpace) -> str:

@@ -74,7 +74,8 @@ _Decision = tuple[str | None, str | None]
 _Mention = tuple[str, int, int]  # a label, and where the word for it begins and ends
 
 
-_THINK = re.compile(r"<think>.*?(?:</think>|\Z)", re.DOTALL | re.IGNORECASE)
+# Where the chat template writes <think> into the prompt, the answer holds the closing mark alone.
+_THINK = re.compile(r"\A(?:(?!<think>).)*</think>|<think>.*?(?:</think>|\Z)", re.DOTALL | re.IGNORECASE)
 _SPECIAL = re.compile(r"</?s>|<unk>|<pad>|\[/?INST\]|<\|[^|>]*\|>", re.IGNORECASE)
 _ANSWER_ELEMENT = re.compile(r"<answer>(.*?)(?:</answer>|\Z)", re.DOTALL | re.IGNORECASE)
 _MARKER = re.compile(

@@ -169,16 +169,19 @@ def own_model(
 
 
 def chat_model(spec: str, **options: Any) -> PredictorModel:
-    """A chat model: "openai:MODEL@URL" or "transformers:FOLDER"; options as of `ChatPredictor.load`."""
+    """A chat model: "openai:MODEL@URL" or "transformers:FOLDER"; options as of `ChatPredictor.load`.
+
+    Clips are measured for it unless `cues` is false: frames and sound go to it as far as it takes them, cues always.
+    """
+    from emotion_llama.chat.config import OpenAIConfig
     from emotion_llama.predictors.chat import ChatPredictor
 
     predictor = ChatPredictor.load(spec, **options)
     about = {key: value for key, value in predictor.settings.items() if key != "label_space"}
-    concurrency = getattr(predictor.chat.config, "concurrency", None)
-    size = int(concurrency or predictor.chat.batch_size)
-    return PredictorModel(
-        predictor, file_sample, {"system": "chat", **about}, batch_size=size, counts_details=True
-    )  # fmt: skip
+    config = predictor.chat.config
+    size = config.at_once if isinstance(config, OpenAIConfig) else config.batch_size
+    samples = MeasuredFile() if predictor.has_cues else file_sample
+    return PredictorModel(predictor, samples, {"system": "chat", **about}, batch_size=size, counts_details=True)
 
 
 def weights_sha256(folder: Path) -> dict[str, str]:
@@ -231,6 +234,28 @@ class Measured:
     def close(self) -> None:
         """Let the face backend go."""
         self._analyzer.close()
+
+
+class MeasuredFile:
+    """The clip's file, its transcript, and the evidence of its main person."""
+
+    def __init__(self) -> None:
+        self._measured: Measured | None = None
+
+    def __call__(self, sample: EvalSample) -> Sample | str:
+        """The sample, or why there is none."""
+        found = file_sample(sample)
+        if isinstance(found, str):
+            return found
+        self._measured = self._measured or Measured()
+        measured = self._measured(sample)
+        # Where the file's face or voice cannot be measured, frames and words may still be sent.
+        return replace(found, evidence=without_transcript(measured)) if isinstance(measured, Sample) else found
+
+    def close(self) -> None:
+        """Let the face backend go."""
+        if self._measured is not None:
+            self._measured.close()
 
 
 class Encoded:
@@ -289,11 +314,7 @@ class Encoded:
             )
         self._measured = self._measured or Measured()
         found = self._measured(sample)
-        if isinstance(found, str):
-            return found
-        evidence = found.evidence or Evidence()
-        # A benchmark without a transcript is no clip with an empty subtitle file: cues then say that none is given.
-        return replace(evidence, missing=tuple(one for one in evidence.missing if one.what != "transcript"))
+        return found if isinstance(found, str) else without_transcript(found)
 
     def _features(self, sample: EvalSample) -> ClipFeatures | str:
         for name in (sample.sample_id,) if sample.media is None else (sample.sample_id, sample.media.stem):
@@ -334,3 +355,12 @@ class Encoded:
 
         self._mesh = self._mesh or load_backend(self._faces)
         return self._mesh
+
+
+def without_transcript(sample: Sample) -> Evidence:
+    """The evidence, without the reason for a missing transcript.
+
+    A benchmark without a transcript is no clip with an empty subtitle file: cues then say that none is given.
+    """
+    evidence = sample.evidence or Evidence()
+    return replace(evidence, missing=tuple(one for one in evidence.missing if one.what != "transcript"))
