@@ -3,7 +3,7 @@
 import pytest
 
 from emotion_llama.errors import InputError
-from emotion_llama.evaluation.published import (
+from emotion_llama.evaluation.report import (
     ROUNDING,
     Published,
     published_for,

@@ -15,9 +15,8 @@ from emotion_llama.errors import InputError
 from emotion_llama.evaluation.comparisons import MCNEMAR, compare_labels, compare_scores
 from emotion_llama.evaluation.metrics.intervals import adjusted
 from emotion_llama.evaluation.models import load_model
-from emotion_llama.evaluation.published import published_tables, table_checks
 from emotion_llama.evaluation.records import EvalResult, Metric
-from emotion_llama.evaluation.report import Section, metrics_of, report_of
+from emotion_llama.evaluation.report import Section, metrics_of, published_tables, report_of, table_checks
 from emotion_llama.evaluation.run import evaluate
 from emotion_llama.evaluation.run_folder import EvalRun, SampleRow, read_run
 from emotion_llama.evaluation.tables import by_sentence, shown

@@ -16,18 +16,19 @@ from emotion_llama.errors import InputError
 from emotion_llama.evaluation.cache import (
     JsonlCache,
     OutputCache,
+    Shard,
     collect,
     data_sha256,
     hash_of,
     output_of_row,
     row_of_output,
     sample_keys,
+    shard_of_environment,
 )
 from emotion_llama.evaluation.models import load_model
 from emotion_llama.evaluation.records import EvalSample, FileProblem, Output, Truth
 from emotion_llama.evaluation.run import evaluate
 from emotion_llama.evaluation.run_folder import find_runs, read_run
-from emotion_llama.evaluation.shards import Shard, shard_of_environment
 from emotion_llama.evaluation.tasks import load_benchmark
 from emotion_llama.evaluation.tasks.base import Benchmark
 from emotion_llama.predictors.base import Task

@@ -1,7 +1,7 @@
-"""What is kept of a run as it comes: a killed run goes on where it was, and asks nothing twice.
+"""What is kept of a run as it comes, in one process or several: a killed run goes on, and asks nothing twice.
 
 Files are JSONL, one object a line, appended whole. A line that a kill has cut off stays where it is and does not count.
-Several processes write to files of their own.
+Several processes, as torchrun starts them, write to files of their own and wait for each other.
 """
 
 from __future__ import annotations
@@ -11,16 +11,18 @@ import json
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
+from datetime import timedelta
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, NamedTuple, TypeVar
 
 from emotion_llama.errors import InputError
 from emotion_llama.evaluation.records import EvalSample, Model, Output, is_passing
-from emotion_llama.evaluation.shards import Shard
 from emotion_llama.files import make_folder
 from emotion_llama.predictors.base import Task
 
 Progress = Callable[[int, int], None]  # outputs so far, samples in all
+T = TypeVar("T")
+MAX_WAIT = timedelta(days=7)  # one process may have much longer clips than another
 
 
 class JsonlCache:
@@ -195,6 +197,66 @@ class OutputCache(JsonlCache):
 
     def _key(self, sample: EvalSample) -> str:
         return f"{self.settings_sha256}:{self._keys[sample.sample_id]}"
+
+
+# --- several processes ----------------------------------------------------------------------------------------------
+
+
+class Shard(NamedTuple):
+    """Process `rank` of `world`; `local_rank` is its number on this machine."""
+
+    rank: int = 0
+    world: int = 1
+    local_rank: int = 0
+
+    @property
+    def is_first(self) -> bool:
+        """The one that scores and writes."""
+        return self.rank == 0
+
+    def own(self, blocks: Sequence[T]) -> list[T]:
+        """Every `world`-th block from the `rank`-th on."""
+        return list(blocks[self.rank :: self.world])
+
+    def device(self) -> str | None:
+        """The GPU of this process; None where there is one process or no GPU."""
+        if self.world == 1:
+            return None
+        import torch
+
+        return f"cuda:{self.local_rank}" if torch.cuda.is_available() else "cpu"
+
+    def wait(self) -> None:
+        """Return when all processes have come here."""
+        if self.world == 1:
+            return
+        import torch.distributed as dist
+
+        if not dist.is_initialized():
+            dist.init_process_group("gloo", timeout=MAX_WAIT)
+        dist.barrier()
+
+    def leave(self) -> None:
+        """Let the other processes go."""
+        if self.world == 1:
+            return
+        import torch.distributed as dist
+
+        if dist.is_initialized():
+            dist.destroy_process_group()
+
+
+def shard_of_environment() -> Shard:
+    """From the variables that torchrun sets; the only process where it did not.
+
+    Raises:
+        InputError: the variables are no numbers, or the rank is none of the world's.
+    """
+    names = ("RANK", "WORLD_SIZE", "LOCAL_RANK")
+    texts = [os.environ.get(name, default) for name, default in zip(names, ("0", "1", "0"))]
+    if not all(text.isdecimal() for text in texts) or not int(texts[0]) < int(texts[1]):
+        raise InputError(f"RANK, WORLD_SIZE and LOCAL_RANK are {', '.join(texts)}; start several processes by torchrun")
+    return Shard(*map(int, texts))
 
 
 def collect(

@@ -12,6 +12,7 @@ from emotion_llama.errors import InputError
 from emotion_llama.evaluation.metrics.classification import LABEL_METRICS, label_score
 from emotion_llama.evaluation.metrics.intervals import NUM_RESAMPLES, Interval, bootstrap, mcnemar
 from emotion_llama.evaluation.run_folder import EvalRun, SampleRow
+from emotion_llama.evaluation.scoring import bootstrap_groups
 
 MCNEMAR, SIGNED_RANK = "McNemar, exact", "Wilcoxon signed-rank"
 MAX_PAIRED = 4  # runs that are all compared with each other; of more, each is compared with the first
@@ -95,7 +96,7 @@ def compare_labels(first: Side, second: Side, metric: str, *, num_resamples: int
     ours, theirs = (label_score(truth, some, metric) for some in answers)
     right = ([answer == label for answer, label in zip(some, truth)] for some in answers)
     difference = bootstrap(
-        lambda rows: ours(rows) - theirs(rows), len(pairs), groups=_groups([one for one, _ in pairs]),
+        lambda rows: ours(rows) - theirs(rows), len(pairs), groups=bootstrap_groups([one for one, _ in pairs]),
         num_resamples=num_resamples,
     )  # fmt: skip
     p_value, only_first, only_second = mcnemar(*right)
@@ -121,7 +122,7 @@ def compare_scores(first: Side, second: Side, metric: str, *, num_resamples: int
         raise InputError(f"no sample has the metric {metric} in both runs")
     differences = np.array([value for _, value in kept])
     difference = bootstrap(
-        lambda rows: float(differences[rows].mean()), len(kept), groups=_groups([row for row, _ in kept]),
+        lambda rows: float(differences[rows].mean()), len(kept), groups=bootstrap_groups([row for row, _ in kept]),
         num_resamples=num_resamples,
     )  # fmt: skip
     p_value = float(wilcoxon(differences).pvalue) if differences.any() else 1.0
@@ -137,12 +138,6 @@ def _shared(first: Side, second: Side) -> list[tuple[SampleRow, SampleRow]]:
     if changed := next((one.sample_id for one, other in found if one.truth != other.truth), None):
         raise InputError(f"{changed} has another truth in the two runs; evaluate both on the same files")
     return found
-
-
-def _groups(rows: Sequence[SampleRow]) -> list[str] | None:
-    if all(row.group is None for row in rows):
-        return None
-    return [f"case {row.sample_id}" if row.group is None else f"group {row.group}" for row in rows]
 
 
 def _name(side: Side) -> str:

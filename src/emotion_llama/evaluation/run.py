@@ -14,14 +14,22 @@ from typing import Any
 
 from emotion_llama import __version__
 from emotion_llama.errors import InputError
-from emotion_llama.evaluation.cache import OutputCache, Progress, as_json, collect, data_sha256, sample_keys, task_json
+from emotion_llama.evaluation.cache import (
+    OutputCache,
+    Progress,
+    Shard,
+    as_json,
+    collect,
+    data_sha256,
+    sample_keys,
+    task_json,
+)
 from emotion_llama.evaluation.judges import Judge, judge_descriptions, reduce_outputs, synonym_groups_by
 from emotion_llama.evaluation.metrics.intervals import NUM_RESAMPLES
 from emotion_llama.evaluation.parsers import PARSERS, check_parser, parse_label
 from emotion_llama.evaluation.records import EXPECTED, EvalResult, EvalSample, FileProblem, Model, Output
 from emotion_llama.evaluation.run_folder import EvalRun, SampleRow, installed, machine, write_run
 from emotion_llama.evaluation.scoring import applicable_parsers, score_outputs
-from emotion_llama.evaluation.shards import Shard
 from emotion_llama.evaluation.tasks.base import NO_MEDIA, Benchmark
 
 TOKENS = ("tokens_in", "tokens_out")

@@ -20,6 +20,7 @@ from emotion_llama.evaluation.metrics.classification import (
 from emotion_llama.evaluation.metrics.intervals import NUM_RESAMPLES, bootstrap
 from emotion_llama.evaluation.parsers import check_parser, count_answers, parse_label, parsers_for
 from emotion_llama.evaluation.records import EvalResult, EvalSample, Metric, Output
+from emotion_llama.evaluation.run_folder import SampleRow
 from emotion_llama.evaluation.scoring_words import (
     Estimate,
     Judged,
@@ -112,7 +113,7 @@ def outputs_by_sample(samples: Sequence[EvalSample], outputs: Iterable[Output]) 
     return found
 
 
-def bootstrap_groups(samples: Sequence[EvalSample]) -> list[str] | None:
+def bootstrap_groups(samples: Sequence[EvalSample | SampleRow]) -> list[str] | None:
     """A group for each sample, its own where it has none; None where no sample has one."""
     if all(sample.group is None for sample in samples):
         return None

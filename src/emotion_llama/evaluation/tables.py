@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from emotion_llama.evaluation.published import RECALL
 from emotion_llama.evaluation.records import Metric
-from emotion_llama.evaluation.report import Section, metrics_of
+from emotion_llama.evaluation.report import RECALL, Section, metrics_of
 
 Cells = tuple[str, ...]
 Table = tuple[Cells, list[Cells]]  # header and rows

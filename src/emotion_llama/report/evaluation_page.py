@@ -7,9 +7,8 @@ from typing import Any
 
 from markupsafe import Markup
 
-from emotion_llama.evaluation.published import RECALL
 from emotion_llama.evaluation.records import EvalResult, Metric
-from emotion_llama.evaluation.report import Section, metrics_of
+from emotion_llama.evaluation.report import RECALL, Section, metrics_of
 from emotion_llama.evaluation.tables import (
     AS_THEY_ARE,
     UNITS,

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from emotion_llama.evaluation.published import RECALL
-from emotion_llama.evaluation.report import Section, metrics_of
+from emotion_llama.evaluation.report import RECALL, Section, metrics_of
 from emotion_llama.evaluation.tables import UNITS, Table, counts_text, lists_of, result_table, shown
 from emotion_llama.report.console import Printout
 from emotion_llama.report.wording import printable

@@ -17,10 +17,10 @@ from emotion_llama.errors import InputError
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from emotion_llama.evaluation.cache import Shard
     from emotion_llama.evaluation.judges import Judge
     from emotion_llama.evaluation.records import FileProblem, Model
     from emotion_llama.evaluation.run_folder import EvalRun
-    from emotion_llama.evaluation.shards import Shard
     from emotion_llama.evaluation.tasks.base import Benchmark
 
 EXAMPLES = """examples:
@@ -74,7 +74,7 @@ def add_parser(verbs: Verbs) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Evaluate; 0 when every case was answered, 1 when some failed."""
-    from emotion_llama.evaluation.shards import shard_of_environment
+    from emotion_llama.evaluation.cache import shard_of_environment
     from emotion_llama.evaluation.tasks import load_benchmark
 
     shard = shard_of_environment()
