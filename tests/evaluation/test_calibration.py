@@ -5,7 +5,7 @@ import math
 import pytest
 
 from emotion_llama.errors import InputError
-from emotion_llama.evaluation.metrics.classification import calibration, fit_temperature
+from emotion_llama.evaluation.metrics.classification import calibration
 
 
 def test_two_bins_by_hand() -> None:
@@ -44,19 +44,3 @@ def test_refusals() -> None:
         calibration(["a"], [None, None])
     with pytest.raises(InputError, match=r"sum to 0\.8000"):
         calibration(["a"], [{"a": 0.8}])
-
-
-def test_the_temperature_of_answers_that_are_too_sure() -> None:
-    """Three of four are right, whatever the scores say: the best temperature gives the top label 3/4."""
-    sure = {"a": 0.0, "b": -6.0}
-    found = fit_temperature(["a", "a", "a", "b"], [sure] * 4)
-    assert 1 / (1 + math.exp(-6.0 / found)) == pytest.approx(0.75, abs=1e-3)
-
-
-def test_a_temperature_needs_something_to_fit_to() -> None:
-    with pytest.raises(InputError, match="expected scores for each of at least one clip, got 0 for 0 clips"):
-        fit_temperature([], [])
-    with pytest.raises(InputError, match="got 1 for 2 clips"):
-        fit_temperature(["a", "b"], [{"a": 0.0}])
-    with pytest.raises(InputError, match=r"'c' is not among the scored labels \(a, b\)"):
-        fit_temperature(["c"], [{"a": 0.0, "b": -1.0}])

@@ -13,7 +13,6 @@ from rich.cells import cell_len
 
 from emotion_llama.errors import InputError
 from emotion_llama.evaluation.comparisons import MCNEMAR, compare_labels, compare_scores
-from emotion_llama.evaluation.metrics.intervals import adjusted
 from emotion_llama.evaluation.models import load_model
 from emotion_llama.evaluation.records import EvalResult, Metric
 from emotion_llama.evaluation.report import Section, metrics_of, published_tables, report_of, table_checks
@@ -175,11 +174,6 @@ def test_the_report_names_the_rule_that_was_applied(tmp_path: Path) -> None:
     assert protocol[0].startswith("upstream: the published rule for lists")
     assert not any("last word" in sentence for sentence in protocol)
     assert any(sentence.startswith("groups of synonyms: stored") for sentence in protocol)
-
-
-def test_several_tests_are_adjusted_after_holm() -> None:
-    assert adjusted([0.01, 0.04, 0.03]) == pytest.approx([0.03, 0.06, 0.06])
-    assert adjusted([0.6, 0.9]) == [1.0, 1.0]
 
 
 # --- tables ---------------------------------------------------------------------------------------------------------

@@ -57,6 +57,7 @@ def test_all_mistakes_are_named_at_once(tmp_path: Path) -> None:
         (GOOD + "tasks: {emotion: -1}\n", "tasks.emotion: "),
         (GOOD + "run: {fsdp: true}\n", "compared by loss; set run.best_by to loss"),
         ("model: {start: m, quantization: nf4}\ndata: {train: [a]}\nrun: {fsdp: true, best_by: loss}\n", "choose one"),
+        ("model: {start: m, train: []}\ndata: {train: [a]}\n", "model.train: "),
         ("model: {start: m, train: [soul]}\ndata: {train: [a]}\n", "no part 'soul' of the model can learn"),
         ("model: {start: m}\ndata: {train: [a], dropout: {smell: 0.1}}\n", "'smell' is not known"),
         ("data: {train: [a]}\n", "model: field required"),

@@ -69,10 +69,6 @@ def test_a_checkpoint_of_something_else_is_refused(model, tmp_path: Path) -> Non
 
 
 def test_refusals(model) -> None:  # type: ignore[no-untyped-def]
-    with pytest.raises(InputError, match="no part 'head' of the model can learn"):
-        choose_trained(model, ("head",))
-    with pytest.raises(InputError, match="nothing of the model is to learn"):
-        choose_trained(model, ())
     for name, parameter in list(model.named_parameters()):
         if ".lora_" in name:
             owner, _, leaf = name.rpartition(".")

@@ -25,8 +25,8 @@ sys.path.insert(0, str(Path(__file__).parent))  # nano_text, where this file is 
 
 from nano_text import markdown
 
-from emotion_llama.evaluation.metrics.classification import calibration, fit_temperature
-from emotion_llama.evaluation.metrics.intervals import NUM_RESAMPLES, Interval, adjusted
+from emotion_llama.evaluation.metrics.classification import calibration
+from emotion_llama.evaluation.metrics.intervals import NUM_RESAMPLES, Interval
 from emotion_llama.prompts.answer_parser import parse_tolerant
 from emotion_llama.rules.scoring import predict_by_rules
 from merr_synth.nano.condition_scores import (
@@ -34,7 +34,9 @@ from merr_synth.nano.condition_scores import (
     LabelScores,
     Probabilities,
     ReasonScores,
+    adjusted,
     compare,
+    fit_temperature,
     label_of,
     part_of,
     score_condition,

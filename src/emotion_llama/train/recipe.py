@@ -60,7 +60,9 @@ class ModelPart(Part):
     start: Path = Field(description="Folder of a model: of `emotion-llama convert`, or of an earlier run's export.")
     dtype: Literal["auto", "float32", "bfloat16", "float16"] = Field("auto", description="Of the frozen weights.")
     quantization: Literal["none", "int8", "nf4"] = Field("none", description="Of the language model (QLoRA with nf4).")
-    train: tuple[str, ...] = Field(("projector", "lora"), description="What learns. Published: projections and LoRA.")
+    train: tuple[str, ...] = Field(
+        ("projector", "lora"), min_length=1, description="What learns. Published: projections and LoRA."
+    )
     lora: LoraPart | None = Field(LoraPart(), description="A new adapter where the start has none; null adds none.")
 
     @model_validator(mode="after")
@@ -149,8 +151,7 @@ class RunPart(Part):
     batch_size: int = Field(1, ge=1, description="Of one process in one pass. Published: 1.")
     gradient_accumulation_steps: int = Field(1, ge=1, description="Passes of a step. Published: 1, on 4 GPUs.")
     loss: Literal["examples", "tokens", "roots"] = Field(
-        "examples",
-        description="What counts alike: examples (published) or tokens of a step's answers; roots: between.",
+        "examples", description="What counts alike: examples (published) or tokens of a step's answers; roots: between."
     )
     precision: Literal["float32", "bfloat16", "float16"] = Field("float32", description="Of autocast; float32: none.")
     activation_checkpointing: bool = Field(False, description="Less memory, a third more time. Published: true.")

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from emotion_llama.errors import InputError
 from emotion_llama.files import write_whole
-from emotion_llama.train.recipe import PARTS, TrainRecipe
+from emotion_llama.train.recipe import TrainRecipe
 
 if TYPE_CHECKING:
     import torch
@@ -144,13 +144,9 @@ def choose_trained(model: Any, parts: Iterable[str]) -> None:
         parts: names of `recipe.PARTS`.
 
     Raises:
-        InputError: a part is unknown, nothing learns, or "lora" is asked for and there is none.
+        InputError: "lora" is asked for and there is none.
     """
     wanted = set(parts)
-    if unknown := sorted(wanted - set(PARTS)):
-        raise InputError(f"no part {unknown[0]!r} of the model can learn (there are: {', '.join(PARTS)})")
-    if not wanted:
-        raise InputError(f"nothing of the model is to learn; name some of: {', '.join(PARTS)}")
     adapter = _adapter_names(model)
     if "lora" in wanted and not adapter:
         raise InputError("the model has no LoRA adapter to train; give the recipe a `lora` section")

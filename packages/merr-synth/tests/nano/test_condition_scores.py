@@ -1,11 +1,15 @@
 """Scores of a condition, counted by hand; intervals over people."""
 
+import math
+
 import pytest
 
 from emotion_llama.errors import InputError
 from merr_synth.nano.condition_scores import (
     TestClip,
+    adjusted,
     compare,
+    fit_temperature,
     label_of,
     part_of,
     score_condition,
@@ -87,3 +91,24 @@ def test_answers_must_fit_the_clips() -> None:
     ):
         with pytest.raises(InputError, match="expected at least one clip and an answer for each, got"):
             call()
+
+
+def test_several_tests_are_adjusted_after_holm() -> None:
+    assert adjusted([0.01, 0.04, 0.03]) == pytest.approx([0.03, 0.06, 0.06])
+    assert adjusted([0.6, 0.9]) == [1.0, 1.0]
+
+
+def test_the_temperature_of_answers_that_are_too_sure() -> None:
+    """Three of four are right, whatever the scores say: the best temperature gives the top label 3/4."""
+    sure = {"a": 0.0, "b": -6.0}
+    found = fit_temperature(["a", "a", "a", "b"], [sure] * 4)
+    assert 1 / (1 + math.exp(-6.0 / found)) == pytest.approx(0.75, abs=1e-3)
+
+
+def test_a_temperature_needs_something_to_fit_to() -> None:
+    with pytest.raises(InputError, match="expected scores for each of at least one clip, got 0 for 0 clips"):
+        fit_temperature([], [])
+    with pytest.raises(InputError, match="got 1 for 2 clips"):
+        fit_temperature(["a", "b"], [{"a": 0.0}])
+    with pytest.raises(InputError, match=r"'c' is not among the scored labels \(a, b\)"):
+        fit_temperature(["c"], [{"a": 0.0, "b": -1.0}])

@@ -19,7 +19,6 @@ from emotion_llama.errors import InputError, MissingDependency
 
 NO_ANSWER = "(no answer)"
 NUM_BINS = 15  # Guo et al., On Calibration of Modern Neural Networks (ICML 2017)
-_TEMPERATURES = (0.05, 20.0)  # between which one is looked for
 _MIN_PROBABILITY = 1e-12  # a probability of 0 for the truth would be an infinite loss
 Rows = npt.NDArray[np.int64]  # clip numbers, with repeats where they are drawn
 Counts = npt.NDArray[np.floating[Any]]  # [L, L + 1], rows are the truth, the last column is no answer
@@ -194,33 +193,3 @@ def calibration(
         "num_clips": len(kept),
         "bins": bins,
     }
-
-
-def fit_temperature(truth: Sequence[str], scores: Sequence[Mapping[str, float]]) -> float:
-    """The temperature that makes probabilities fit best: softmax(score / temperature) has the least log loss.
-
-    Temperature scaling (Guo et al., ICML 2017); fit it on clips that play no part in the metrics. It changes no label.
-
-    Args:
-        truth: the true label of each clip.
-        scores: log-likelihoods of all labels, likewise.
-
-    Raises:
-        InputError: nothing to fit to, or lengths or labels differ.
-    """
-    from scipy.optimize import minimize_scalar
-    from scipy.special import log_softmax
-
-    if len(truth) != len(scores) or not truth:
-        raise InputError(f"expected scores for each of at least one clip, got {len(scores)} for {len(truth)} clips")
-    names = sorted(scores[0])
-    if unknown := next((label for label in truth if label not in names), None):
-        raise InputError(f"{unknown!r} is not among the scored labels ({', '.join(names)})")
-    table = np.array([[row[name] for name in names] for row in scores], float)
-    rows, columns = np.arange(len(truth)), np.array([names.index(label) for label in truth])
-
-    def loss(log_temperature: float) -> float:
-        return -float(log_softmax(table / np.exp(log_temperature), axis=1)[rows, columns].mean())
-
-    bounds = np.log(_TEMPERATURES)
-    return float(np.exp(minimize_scalar(loss, bounds=tuple(bounds), method="bounded").x))

@@ -84,13 +84,3 @@ def mcnemar(right_first: Sequence[bool], right_second: Sequence[bool]) -> tuple[
     disagreements = only_first + only_second
     p_value = float(binomtest(only_first, disagreements).pvalue) if disagreements else 1.0
     return p_value, only_first, only_second
-
-
-def adjusted(p_values: Sequence[float]) -> list[float]:
-    """P values of several tests after Holm (1979): the smallest times their number, and so on, never falling."""
-    order = sorted(range(len(p_values)), key=lambda i: p_values[i])
-    found, least = [0.0] * len(p_values), 0.0
-    for place, i in enumerate(order):
-        least = max(least, min(1.0, p_values[i] * (len(p_values) - place)))
-        found[i] = least
-    return found

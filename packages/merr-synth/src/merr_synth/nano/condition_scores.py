@@ -17,6 +17,7 @@ from emotion_llama.evaluation.metrics.classification import calibration, label_s
 from emotion_llama.evaluation.metrics.intervals import NUM_RESAMPLES, Interval, bootstrap, mcnemar
 from merr_synth.nano.naming import Naming, NamingTotals, total
 
+TEMPERATURES = (0.05, 20.0)  # between which one is looked for
 FIGURES = ("uar", "accuracy", "weighted_f1")
 SHARES = ("share_named", "share_invented", "share_quoted_right", "share_read_right")
 Probabilities = Mapping[str, float] | None  # None: no answer
@@ -165,3 +166,43 @@ def _share(counts: npt.NDArray[np.int64], name: str) -> Callable[[npt.NDArray[np
 def _check(clips: Sequence[object], told: Sequence[object]) -> None:
     if not clips or len(clips) != len(told):
         raise InputError(f"expected at least one clip and an answer for each, got {len(clips)} and {len(told)}")
+
+
+def adjusted(p_values: Sequence[float]) -> list[float]:
+    """P values of several tests after Holm (1979): the smallest times their number, and so on, never falling."""
+    order = sorted(range(len(p_values)), key=lambda i: p_values[i])
+    found, least = [0.0] * len(p_values), 0.0
+    for place, i in enumerate(order):
+        least = max(least, min(1.0, p_values[i] * (len(p_values) - place)))
+        found[i] = least
+    return found
+
+
+def fit_temperature(truth: Sequence[str], scores: Sequence[Mapping[str, float]]) -> float:
+    """The temperature that makes probabilities fit best: softmax(score / temperature) has the least log loss.
+
+    Temperature scaling (Guo et al., ICML 2017); fit it on clips that play no part in the metrics. It changes no label.
+
+    Args:
+        truth: the true label of each clip.
+        scores: log-likelihoods of all labels, likewise.
+
+    Raises:
+        InputError: nothing to fit to, or lengths or labels differ.
+    """
+    from scipy.optimize import minimize_scalar
+    from scipy.special import log_softmax
+
+    if len(truth) != len(scores) or not truth:
+        raise InputError(f"expected scores for each of at least one clip, got {len(scores)} for {len(truth)} clips")
+    names = sorted(scores[0])
+    if unknown := next((label for label in truth if label not in names), None):
+        raise InputError(f"{unknown!r} is not among the scored labels ({', '.join(names)})")
+    table = np.array([[row[name] for name in names] for row in scores], float)
+    rows, columns = np.arange(len(truth)), np.array([names.index(label) for label in truth])
+
+    def loss(log_temperature: float) -> float:
+        return -float(log_softmax(table / np.exp(log_temperature), axis=1)[rows, columns].mean())
+
+    bounds = np.log(TEMPERATURES)
+    return float(np.exp(minimize_scalar(loss, bounds=tuple(bounds), method="bounded").x))
