@@ -14,8 +14,8 @@ from emotion_llama.chat.asking import reply_schema
 from emotion_llama.chat.questions import TASKS
 from emotion_llama.labels import LabelSpace
 from emotion_llama.merr.annotators import CONFIGS
-from emotion_llama.merr.labels import label_rules
 from emotion_llama.merr.recipe import Recipe
+from emotion_llama.merr.stages.labels import label_rules
 from emotion_llama.prompts.prompt_files import LANGUAGES, MERR_FIELDS, MERR_NEEDED, load_prompt
 
 

@@ -12,7 +12,7 @@ from emotion_llama.cli.main import main
 from emotion_llama.errors import InputError
 from emotion_llama.merr.overview import find_clip
 from emotion_llama.merr.recipe import Recipe
-from emotion_llama.merr.records import Artifact, StageOutput
+from emotion_llama.merr.stage import StageOutput
 from emotion_llama.merr.store import Store
 
 Captured = pytest.CaptureFixture[str]
@@ -34,7 +34,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
         for sample in samples:
             for stage, run in sample.runs.items():
                 fields = tuple(f for f in sample.fields.values() if FIELDS[f.name] == stage)
-                files = (Artifact("peak_frame", ".png", png),) if stage == "peak" else ()
+                files = {"peak_frame.png": png} if stage == "peak" else {}
                 store.record(run, None if run.status == "failed" else StageOutput(fields, files))
     return out
 

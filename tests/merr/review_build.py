@@ -10,7 +10,8 @@ import numpy as np
 from samples import MODEL, make_clip_row, make_field, make_fields
 
 from emotion_llama.merr.recipe import Recipe
-from emotion_llama.merr.records import FIELDS, Artifact, ClipRow, Field, StageOutput, StageRun
+from emotion_llama.merr.records import FIELDS, ClipRow, Field, StageRun
+from emotion_llama.merr.stage import StageOutput
 from emotion_llama.merr.store import Store
 
 CLIP = Path(__file__).parents[2] / "examples" / "synth" / "clips" / "test-00002.mp4"
@@ -27,7 +28,7 @@ def put_clip(store: Store, row: ClipRow, label: str = "happy", *changed: Field) 
     made = make_fields(label) | {(f.name, f.language): f for f in changed}
     for stage in dict.fromkeys(FIELDS[name] for name, _ in made):
         fields = tuple(f for f in made.values() if FIELDS[f.name] == stage)
-        files = (Artifact("peak_frame", ".png", PNG), Artifact("face_crop", ".png", PNG)) if stage == "peak" else ()
+        files = dict.fromkeys(("peak_frame.png", "face_crop.png"), PNG) if stage == "peak" else {}
         store.record(StageRun(row.clip_id, stage, "done", "f" * 64, "0" * 64), StageOutput(fields, files))
 
 

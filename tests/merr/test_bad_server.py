@@ -5,11 +5,14 @@ Takes about 20 s: two builds of twelve clips from their media on.
 
 import hashlib
 import json
+import os
+import signal
 import subprocess
 import sys
 import time
 from collections import Counter
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -18,13 +21,12 @@ from scripted_server import ScriptedServer, media_hash
 from emotion_llama.chat import openai_server
 from emotion_llama.errors import InputError
 from emotion_llama.media.writing import write_clip
+from emotion_llama.merr.annotators import ready_to_ask
 from emotion_llama.merr.build import build
-from emotion_llama.merr.engines import EngineOptions
-from emotion_llama.merr.progress import Silent
+from emotion_llama.merr.engine import EngineOptions
 from emotion_llama.merr.recipe import Recipe, load_recipe
-from emotion_llama.merr.spending import ready_to_ask
 from emotion_llama.merr.stages import build_stages
-from emotion_llama.merr.status import BuildTally
+from emotion_llama.merr.status import BuildTally, Progress
 from emotion_llama.merr.store import Store
 
 ASKED = ("visual_objective", "audio_tone", "fine_caption")
@@ -75,6 +77,10 @@ def recipe(base_url: str, tmp_path: Path) -> Recipe:
         f"annotators: {{visual: {one}, audio: {one}, reason: {one}}}\n"
     )
     return load_recipe(path)
+
+
+def annotators_of(recipe: Recipe) -> list[Any]:
+    return [stage.annotator for stage in build_stages(recipe) if stage.annotator is not None]
 
 
 def run(clips: Path, out: Path, recipe: Recipe) -> BuildTally:
@@ -147,7 +153,7 @@ def test_a_build_with_a_bad_server(clips: Path, tmp_path: Path, monkeypatch: pyt
 KINDS = {"refused", "empty", "malformed", "rejected", "unreachable", "timeout", "overloaded"}
 
 
-class Told(Silent):
+class Told(Progress):
     def __init__(self) -> None:
         self.lines: list[str] = []
 
@@ -170,7 +176,7 @@ def test_who_gets_the_pictures_is_told_once_and_before_anything_is_done(
     with Store.open(tmp_path / "out", read_only=True) as store:
         assert store.clips() == []
     monkeypatch.setenv("MERR_KEY", "secret-7")
-    lines = ready_to_ask(build_stages(load_recipe(path)), tmp_path)
+    lines = ready_to_ask(annotators_of(load_recipe(path)), tmp_path)
     assert lines == (
         "Pictures, sound or words of the clips leave this machine: annotator openai sends them to models.example.com.",
     )
@@ -183,9 +189,9 @@ def test_annotators_of_one_server_and_model_share_the_smallest_budget(tmp_path: 
     path.write_text(f"annotators: {{visual: {one % (9, 1)}, audio: {one % (5, 2)}, reason: {one % ('null', 3)}}}\n")
     (tmp_path / "b").mkdir()
     for spent_before in (0, 2):
-        stages = build_stages(load_recipe(path))
-        ready_to_ask(stages, tmp_path / "b")
-        budgets = [stage.respondent.annotator.chat.backend.budget for stage in stages if stage.name in ASKED]
+        annotators = annotators_of(load_recipe(path))
+        ready_to_ask(annotators, tmp_path / "b")
+        budgets = [one.chat.backend.budget for one in annotators if one.name == "openai"]
         assert len(set(map(id, budgets))) == 1
         assert (budgets[0].most, budgets[0].spent.requests) == ((5, None), spent_before)
         budgets[0].take(10)
@@ -195,21 +201,49 @@ def test_annotators_of_one_server_and_model_share_the_smallest_budget(tmp_path: 
 def test_sigterm_ends_a_build_that_waits_for_a_server_and_keeps_what_was_answered(clips: Path, tmp_path: Path) -> None:
     """It once went on asking for minutes, and lost the answers."""
     path, out = tmp_path / "recipe.yaml", tmp_path / "out"
-    with ScriptedServer(lambda number, body: "good" if number < 2 else "hang") as server:
-        visual = f"{{name: openai, base_url: '{server.base_url}', model: scripted-1, timeout_seconds: 600}}"
+    # Both languages of the first clip and one of the second are answered; the other one never is.
+    with ScriptedServer(lambda number, body: "good" if number < 3 else "hang") as server:
+        visual = (
+            f"{{name: openai, base_url: '{server.base_url}', identity: s, model: scripted-1, timeout_seconds: 600}}"
+        )
         path.write_text(f"pseudo_label: {{mode: given}}\nlanguages: [en, zh]\nannotators: {{visual: {visual}}}\n")
         program = [sys.executable, "-m", "emotion_llama", "merr", "build", str(clips), "--out", str(out)]
         process = subprocess.Popen([*program, "--recipe", str(path), "--workers", "1", "--in-flight", "1", "--quiet"])
-        while len(server.seen) < 4:  # both languages of the first clip are answered, those of the second are not
+        while len(server.seen) < 4:
             assert process.poll() is None
             time.sleep(0.01)
         process.terminate()
         assert process.wait() == 130
-        assert any(not one.ended for one in server.seen)  # and not when the server has given up
+        assert [bool(one.ended) for one in server.seen] == [True, True, True, False]  # not when the server gave up
     with Store.open(out, read_only=True) as store:
         made = {s.clip.clip_id: set(s.fields) for s in store.samples() if ("visual_objective", "en") in s.fields}
+        assert store.failures() == []
     assert list(made) == ["c00"]
     assert ("visual_objective", "zh") in made["c00"]
+    with ScriptedServer() as server:
+        choices = load_recipe(path, [f"annotators.visual.base_url={server.base_url}"])
+        assert run(clips, out, choices).failed == 0
+        assert len(server.seen) == 2 * 12 - 3  # nothing is asked twice
+
+
+def test_a_stopped_build_asks_nobody_and_records_no_failure(
+    clips: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A server that is busy would be asked again and again while the program lives."""
+    monkeypatch.setattr(openai_server, "FIRST_WAIT_SECONDS", 0.01)
+
+    def script(number: int, body: dict[str, object]) -> str:
+        if number == 1:
+            os.kill(os.getpid(), signal.SIGTERM)
+        return "good" if number == 0 else "503"
+
+    with ScriptedServer(script) as server:
+        choices = recipe(server.base_url, tmp_path)
+        tally = build([clips], tmp_path / "out", choices, options=EngineOptions(workers=1, in_flight=1))
+    assert tally.was_interrupted
+    phase = tally.phases[-1]
+    assert (phase.name, phase.done, phase.waiting, phase.failed) == ("visual_objective", 1, 11, {})
+    assert len(server.seen) == 2
 
 
 def spent(out: Path) -> int:

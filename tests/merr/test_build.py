@@ -12,14 +12,14 @@ import pytest
 from toy_stages import ImportsNothing, Toy, ToySet, calls, facts, write_clips, write_one
 
 from emotion_llama.errors import InputError
-from emotion_llama.merr import ingest, phases
-from emotion_llama.merr.build import build
-from emotion_llama.merr.engines import EngineOptions
-from emotion_llama.merr.progress import Interrupt, Silent
+from emotion_llama.merr import build as building
+from emotion_llama.merr import ingest
+from emotion_llama.merr.build import Interrupt, build
+from emotion_llama.merr.engine import EngineOptions
 from emotion_llama.merr.recipe import Recipe
-from emotion_llama.merr.records import ClipRow, Field, Provenance, StageOutput, StageRun
-from emotion_llama.merr.stage import Stage
-from emotion_llama.merr.status import BuildTally
+from emotion_llama.merr.records import ClipRow, Field, Provenance, StageRun
+from emotion_llama.merr.stage import Stage, StageOutput
+from emotion_llama.merr.status import BuildTally, Progress
 from emotion_llama.merr.store import Store
 
 RECIPE = Recipe()
@@ -355,7 +355,7 @@ def test_an_artifact_with_other_bytes_is_noticed_when_it_is_read(builds: Builds)
 # --- stopping
 
 
-class Stop(Silent):
+class Stop(Progress):
     """Sends a signal when the first clip of a phase is through."""
 
     def __init__(self, phase: str, number: signal.Signals = signal.SIGTERM) -> None:
@@ -390,7 +390,7 @@ def test_an_interrupt_begins_no_clip_and_keeps_what_is_done_and_in_work(builds: 
 
 @pytest.mark.parametrize("pool", ["thread", "process"])
 def test_an_interrupt_does_not_wait_for_what_hangs(builds: Builds, pool: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(phases, "GRACE_SECONDS", 0.1)
+    monkeypatch.setattr(building, "GRACE_SECONDS", 0.1)
     stages = [Toy("b", pool=pool, bad=dict.fromkeys(IDS[1:], "hang"))]  # for 1,000 s
     options = EngineOptions(workers=2, in_flight=2)
     tally = build([builds.clips], builds.out, RECIPE, progress=Stop("b"), stages=stages, options=options)
@@ -412,7 +412,7 @@ def test_an_interrupt_while_files_are_taken_in_waits_for_none_of_the_others(
     take_in = ingest.take_in
     monkeypatch.setattr(ingest, "take_in", slow)
 
-    class Impatient(Silent):
+    class Impatient(Progress):
         def advance(self, done: int, failed: int) -> None:
             if done == 1:
                 signal.raise_signal(signal.SIGINT)
@@ -461,7 +461,7 @@ def test_a_second_build_waits_its_turn(builds: Builds) -> None:
     """Whatever it would build, also the same again."""
     refused: list[str] = []
 
-    class Meanwhile(Silent):
+    class Meanwhile(Progress):
         def advance(self, done: int, failed: int) -> None:
             if not refused:
                 with pytest.raises(InputError, match=r"another build is running there \(pid \d+ on") as caught:

@@ -12,13 +12,14 @@ import pytest
 from toy_stages import Toy, ToySet, facts, write_clips
 
 from emotion_llama.errors import BackendError, InputError, MissingDependency
+from emotion_llama.merr import engine as local
+from emotion_llama.merr import ray_engine as ray_module
 from emotion_llama.merr.build import build, load_engine
-from emotion_llama.merr.engines import Done, EngineOptions, local, ray_data, run_guarded
-from emotion_llama.merr.engines.local import LocalEngine
-from emotion_llama.merr.engines.ray_data import RayEngine
+from emotion_llama.merr.engine import EngineOptions, LocalEngine
+from emotion_llama.merr.ray_engine import RayEngine
 from emotion_llama.merr.recipe import Recipe
-from emotion_llama.merr.records import ClipRow, StageInput, StageOutput
-from emotion_llama.merr.stage import Stage
+from emotion_llama.merr.records import ClipRow
+from emotion_llama.merr.stage import Done, Stage, StageInput, StageOutput, run_guarded
 
 IDS = [f"c{i:02}" for i in range(8)]
 
@@ -277,7 +278,7 @@ class _Pipeline:
 
 @pytest.fixture
 def ray_engine(monkeypatch: pytest.MonkeyPatch) -> RayEngine:
-    monkeypatch.setattr(ray_data, "_import_ray", lambda: SimpleNamespace(is_initialized=lambda: True))
+    monkeypatch.setattr(ray_module, "_import_ray", lambda: SimpleNamespace(is_initialized=lambda: True))
     return RayEngine(EngineOptions(workers=2))
 
 

@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 
 from emotion_llama.errors import InputError
-from emotion_llama.merr.records import ClipRow, StageOutput, StageRun
+from emotion_llama.merr.records import ClipRow, StageRun
+from emotion_llama.merr.stage import StageOutput
 from emotion_llama.merr.store import Store
 from emotion_llama.merr.store.builds import at_work, building, builds, is_building
 

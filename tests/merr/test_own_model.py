@@ -18,7 +18,8 @@ from emotion_llama.chat.records import Answer
 from emotion_llama.errors import AnnotationError, BackendError, InputError, MissingDependency
 from emotion_llama.face.align import align_face
 from emotion_llama.labels import MERR9
-from emotion_llama.merr.annotators import Annotator, _OwnModel, load_annotator, masked_crop
+from emotion_llama.merr.annotators import Annotator, load_annotator
+from emotion_llama.merr.own_model import OwnModel, masked_crop
 from emotion_llama.models import EmotionLlamaConfig, EmotionLlamaForConditionalGeneration, EmotionLlamaProcessor
 from emotion_llama.models.clips import ClipFeatures
 from emotion_llama.prompts.tokenise import load_tokenizer
@@ -65,9 +66,9 @@ def make(folder: Path, **options: object) -> Annotator:
     return load_annotator(given | options)
 
 
-def own(annotator: Annotator) -> _OwnModel:
+def own(annotator: Annotator) -> OwnModel:
     found = annotator.answer.__self__  # type: ignore[attr-defined]
-    assert isinstance(found, _OwnModel)
+    assert isinstance(found, OwnModel)
     return found
 
 

@@ -12,7 +12,10 @@ import pytest
 from emotion_llama.errors import InputError
 from emotion_llama.face.backends.openface_csv import OpenFaceCsv
 from emotion_llama.labels import DFEW7, MER6, MERR9, LabelSpace
-from emotion_llama.merr.labels import (
+from emotion_llama.merr.measured import Measured, Person, from_bytes, to_bytes
+from emotion_llama.merr.recipe import PseudoLabelPart
+from emotion_llama.merr.records import PseudoLabel
+from emotion_llama.merr.stages.labels import (
     NO_LABEL,
     SEEN_TOO_LITTLE,
     UNCLEAR,
@@ -22,9 +25,6 @@ from emotion_llama.merr.labels import (
     support,
     units_of_label,
 )
-from emotion_llama.merr.measured import Measured, Person, from_bytes, to_bytes
-from emotion_llama.merr.recipe import PseudoLabelPart
-from emotion_llama.merr.records import PseudoLabel
 from emotion_llama.records import AU_NAMES, ActionUnits
 from emotion_llama.results import Evidence
 

@@ -8,7 +8,7 @@ import pytest
 from samples import MODEL, RULES, make_clip_row, make_field, make_fields
 
 from emotion_llama.errors import InputError
-from emotion_llama.merr.records import FIELDS, Field, Json, StageOutput, StageRun
+from emotion_llama.merr.records import FIELDS, Field, Json, StageRun
 from emotion_llama.merr.review.decisions import (
     Outdated,
     Review,
@@ -19,6 +19,7 @@ from emotion_llama.merr.review.decisions import (
     seen_of,
     state_of,
 )
+from emotion_llama.merr.stage import StageOutput
 from emotion_llama.merr.store import Store
 from emotion_llama.merr.store.schema import VERSION
 

@@ -27,8 +27,8 @@ def test_sources_and_persons_are_never_divided_not_even_through_others() -> None
     for seed in ("a", "b", "c", "d", "e", "f"):
         found = by_name([*chain, *others], seed)
         assert len({found[c.clip_id] for c in chain}) == 1
-    (group,) = [g for g in groups_of([*chain, *others], "") if 0 in g.members]
-    assert group.members == (0, 1, 2, 3, 4)
+    (group,) = [g for g in groups_of([*chain, *others], "") if 0 in g[1]]
+    assert group[1] == (0, 1, 2, 3, 4)
 
 
 def test_shares_are_reached_to_the_clip_where_no_groups_hinder() -> None:

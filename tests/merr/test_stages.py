@@ -23,17 +23,14 @@ from emotion_llama.merr.measured import Measured, Person, from_bytes, to_bytes
 from emotion_llama.merr.recipe import Recipe, load_recipe
 from emotion_llama.merr.records import (
     ClipRow,
-    Drop,
     Field,
     Json,
     Provenance,
     PseudoLabel,
-    StageInput,
-    StageOutput,
     from_json,
     to_json,
 )
-from emotion_llama.merr.stage import Stage
+from emotion_llama.merr.stage import Stage, StageInput, StageOutput
 from emotion_llama.merr.stages import STAGE_NAMES, build_stages, stage_named
 from emotion_llama.records import AU_NAMES, ActionUnits, PeakFrame, Transcript, TranscriptLine
 from emotion_llama.results import Evidence, Missing
@@ -100,6 +97,10 @@ def recipe(*overrides: str) -> Recipe:
     return load_recipe(None, overrides)
 
 
+def named(output: StageOutput) -> dict[str, bytes]:
+    return {name.partition(".")[0]: data for name, data in output.artifacts.items()}
+
+
 def clip_stage(name: str, *overrides: str) -> Stage:
     stage = stage_named(recipe(*overrides), name)
     assert isinstance(stage, Stage)
@@ -130,9 +131,9 @@ def test_stages_travel_and_their_settings_are_json() -> None:
 
 def test_stages_with_equal_annotators_share_one_and_with_it_its_budget() -> None:
     stages = {stage.name: stage for stage in build_stages(recipe("annotators.audio={name: stub}"))}
-    shared = {id(stages[name].respondent) for name in ("visual_expression", "visual_objective", "fine_caption")}  # type: ignore[attr-defined]
+    shared = {id(stages[name].annotator) for name in ("visual_expression", "visual_objective", "fine_caption")}
     assert len(shared) == 1
-    assert stages["audio_tone"].respondent.annotator.name == "stub"  # type: ignore[attr-defined]
+    assert stages["audio_tone"].annotator.name == "stub"  # type: ignore[union-attr]
 
 
 def test_measurements_that_are_gone_fail_the_clip_alone() -> None:
@@ -168,7 +169,7 @@ def astronaut() -> dict[str, Any]:
             given = StageInput(found.row, fields, artifacts)
             output = one((stage.run if isinstance(stage, Stage) else stage.run_all)([given])[0])
             fields |= {(f.name, f.language): f for f in output.fields}
-            artifacts |= {a.name: a.data for a in output.artifacts}
+            artifacts |= named(output)
             outputs[stage.name] = output
             opens[stage.name] = len(opened)
     return {"row": found.row, "fields": fields, "artifacts": artifacts, "outputs": outputs, "opens": opens}
@@ -230,7 +231,7 @@ def test_a_clip_measures_the_same_after_another_one(astronaut: dict[str, Any]) -
     """The Analyzer is kept from clip to clip: nothing of one clip may reach the next."""
     stage = clip_stage("evidence")
     again = one(stage.run([StageInput(astronaut["row"])])[0])
-    assert {a.name: a.data for a in again.artifacts}["evidence"] == astronaut["artifacts"]["evidence"]
+    assert named(again)["evidence"] == astronaut["artifacts"]["evidence"]
 
 
 def test_a_file_that_was_exchanged_is_refused(astronaut: dict[str, Any], tmp_path: Path) -> None:
@@ -258,23 +259,23 @@ def test_sound_alone_and_a_clip_without_anybody(tmp_path: Path) -> None:
     assert value_of(nobody, "people") == {
         "count": 0, "main_person": None, "why_main": None, "num_frames": None, "main_share": 0.0,
     }  # fmt: skip
-    assert [a.name for a in nobody.artifacts] == ["evidence"]  # no sound, no sound file
+    assert list(nobody.artifacts) == ["evidence.npz"]  # no sound, no sound file
     assert why_of(nobody, "prosody") == "the file has no sound"
     items = [
         StageInput(
             r,
             {("label", ""): Field("label", happy("given", None, "sad"), GIVEN)},
-            {a.name: a.data for a in o.artifacts},
+            named(o),
         )
         for r, o in zip(rows, measured_ones)
     ]
     heard, nobody = [one(o) for o in clip_stage("peak").run(items)]
     assert why_of(heard, "peak") == why_of(heard, "scene") == "the file has no video"
-    assert heard.artifacts == ()
+    assert heard.artifacts == {}
     # No face, but a picture: the middle frame stands for the clip, and says so.
     assert why_of(nobody, "peak") == "no face was found in 10 frames; the picture is the middle frame"
     assert value_of(nobody, "scene")["people"] == 0
-    assert [a.name for a in nobody.artifacts] == ["peak_frame"]
+    assert list(nobody.artifacts) == ["peak_frame.png"]
 
 
 def test_units_of_another_program_need_no_mesh(tmp_path: Path) -> None:
@@ -291,7 +292,7 @@ def test_units_of_another_program_need_no_mesh(tmp_path: Path) -> None:
     stage = clip_stage("evidence", *overrides)
     output = one(stage.run([StageInput(found.row)])[0])
     assert value_of(output, "people")["count"] == 1
-    artifacts = {a.name: a.data for a in output.artifacts}
+    artifacts = named(output)
     labelled = one(clip_stage("pseudo_label", *overrides).run([StageInput(found.row, {}, artifacts)])[0])
     assert value_of(labelled, "label")["label"] == "happy"
     fields = {("label", ""): labelled.fields[0]}
@@ -345,7 +346,7 @@ def test_words_come_from_one_place(
     language = "de" if source == "a.de.srt" else None
     clip = replace(found.row, given_subtitle=given, subtitle_source=source, subtitle_language=language)
     output = one(clip_stage("evidence", f"evidence.asr_model={tmp_path}").run([StageInput(clip)])[0])
-    evidence = from_bytes(output.artifacts[0].data).evidence
+    evidence = from_bytes(output.artifacts["evidence.npz"]).evidence
     if text is None:
         assert evidence.why_missing("transcript") == spoken
     else:
@@ -354,7 +355,7 @@ def test_words_come_from_one_place(
         assert (evidence.transcript.source, evidence.transcript.language) == spoken
     if given is None:
         silent = one(clip_stage("evidence").run([StageInput(clip)])[0])
-        why = from_bytes(silent.artifacts[0].data).evidence.why_missing("transcript")
+        why = from_bytes(silent.artifacts["evidence.npz"]).evidence.why_missing("transcript")
         assert why == "no words came with the clip, none lie beside it, and no recogniser was asked for"
 
 
@@ -402,7 +403,7 @@ def test_modes_of_labels(mode: str, given: str | None, held: Any, label: str, so
 def test_what_is_dropped_says_why_and_can_be_counted(overrides: list[str], held: Any, reason: str, detail: str) -> None:
     output = one(clip_stage("pseudo_label", *overrides).run([item(held=held)])[0])
     assert output.drop is not None
-    assert (output.drop.reason, output.drop.scope) == (reason, "all")
+    assert output.drop == (reason, "all")
     assert str(why_of(output, "label")).startswith(reason + detail)
 
 
@@ -472,10 +473,15 @@ class Scripted:
     name, where, batch_size = "scripted", "thread", 8
     settings: Mapping[str, object] = {"model": "m"}
     tasks, takes_media = frozenset(TASKS), False
+    kept: KeptAnswers | None = None
 
     def __init__(self, *answers: object) -> None:
         self.answers = list(answers)
         self.questions: list[Question] = []
+
+    @property
+    def facts(self) -> dict[str, object]:
+        return {"name": self.name, **self.settings}
 
     def answer(self, questions: Sequence[Question]) -> list[Answer | AnnotationError]:
         self.questions += questions
@@ -485,10 +491,8 @@ class Scripted:
 
 def asking(name: str, annotator: Scripted, monkeypatch: pytest.MonkeyPatch, *overrides: str) -> Stage:
     stage = clip_stage(name, *overrides)
-    held = stage.judge if name == "consistency" else stage.respondent  # type: ignore[attr-defined]
-    monkeypatch.setattr(held, "_annotator", annotator)
-    stage.pool, stage.batch_size = "thread", annotator.batch_size
-    stage.settings = {**stage.settings, "judge" if name == "consistency" else "annotator": held.settings}
+    stage.asks(annotator)  # type: ignore[attr-defined]
+    stage.settings = {**stage.settings, "judge" if name == "consistency" else "annotator": annotator.facts}
     return stage
 
 
@@ -502,7 +506,7 @@ def test_an_answer_is_not_paid_for_twice_because_another_language_failed(
     """With en and zh, a Chinese reply that failed threw the English one away, and both were asked for again."""
     first = Scripted({"text": "A car."}, AnnotationError("timeout", "no reply"))
     stage = asking("visual_objective", first, monkeypatch, "languages=[en,zh]")
-    stage.respondent.kept = KeptAnswers(tmp_path / "kept.jsonl")  # type: ignore[attr-defined]
+    stage.annotator.kept = KeptAnswers(tmp_path / "kept.jsonl")  # type: ignore[union-attr]
     clip = item(scene=SCENE, peak=PEAK)
     (error,) = stage.run([clip])
     assert isinstance(error, AnnotationError)
@@ -511,7 +515,7 @@ def test_an_answer_is_not_paid_for_twice_because_another_language_failed(
 
     second = Scripted({"text": "一辆汽车。"})
     stage = asking("visual_objective", second, monkeypatch, "languages=[en,zh]")
-    stage.respondent.kept = KeptAnswers(tmp_path / "kept.jsonl")  # type: ignore[attr-defined]
+    stage.annotator.kept = KeptAnswers(tmp_path / "kept.jsonl")  # type: ignore[union-attr]
     output = one(stage.run([clip])[0])
     assert [question.language for question in second.questions] == ["zh"]
     assert value_of(output, "visual_objective", "en") == "A car."
@@ -534,7 +538,7 @@ def test_a_kept_answer_is_found_by_the_very_same_question_alone(
         annotator = Scripted(*[{"text": "A car."}] * is_asked, failed)
         annotator.settings = settings
         stage = asking("visual_objective", annotator, monkeypatch, "languages=[en,zh]")
-        stage.respondent.kept = kept  # type: ignore[attr-defined]
+        stage.annotator.kept = kept  # type: ignore[union-attr]
         stage.run([clip])
         assert [q.language for q in annotator.questions] == (["en", "zh"] if is_asked else ["zh"])
 
@@ -542,7 +546,7 @@ def test_a_kept_answer_is_found_by_the_very_same_question_alone(
 def test_an_answer_that_is_no_field_is_not_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     annotator = Scripted({"text": " "}, AnnotationError("timeout", "no reply"))
     stage = asking("visual_objective", annotator, monkeypatch, "languages=[en,zh]")
-    stage.respondent.kept = KeptAnswers(tmp_path / "kept.jsonl")  # type: ignore[attr-defined]
+    stage.annotator.kept = KeptAnswers(tmp_path / "kept.jsonl")  # type: ignore[union-attr]
     stage.run([item(scene=SCENE, peak=PEAK)])
     assert not (tmp_path / "kept.jsonl").exists()
     (tmp_path / "folder").mkdir()
@@ -823,7 +827,7 @@ def test_a_description_that_does_not_hold_leaves_the_fine_part_only() -> None:
     ])  # fmt: skip
     assert one(good).drop is None
     assert one(bad).drop is not None
-    assert (one(bad).drop.reason, one(bad).drop.scope) == ("the description does not come to the label", "fine")  # type: ignore[union-attr]
+    assert one(bad).drop == ("the description does not come to the label", "fine")
     assert value_of(bad, "consistency", "en")["problems"] == [
         "the description does not come to the label: happy, but sad"
     ]
@@ -840,7 +844,7 @@ def test_a_description_whose_writer_came_to_another_label_leaves_the_fine_part()
         described("The mouth smiles. The person is happy.", clues_en={**clues, "label": "happy"}),  # type: ignore[dict-item]
         described("The mouth smiles. The person is happy.", clues_en=clues),  # type: ignore[arg-type]
     ])  # fmt: skip
-    assert one(other).drop == Drop("the description does not come to the label", "fine")
+    assert one(other).drop == ("the description does not come to the label", "fine")
     assert value_of(other, "consistency", "en")["problems"][0] == (
         "the description does not come to the label: happy, but its answer says sad"
     )
@@ -883,7 +887,7 @@ def test_a_second_judge_is_asked_about_what_there_is(monkeypatch: pytest.MonkeyP
     assert (source.prompt_sha256, source.tokens_in, source.tokens_out) == ("p" * 64, 10, 5)
     assert {f.provenance.annotator for f in one(none).fields} == {"rules"}
     assert one(none).drop is None
-    assert one(bad).drop.reason == "the judge finds that it does not hold"  # type: ignore[union-attr]
+    assert one(bad).drop == ("the judge finds that it does not hold", "fine")
     assert isinstance(late, AnnotationError)
     assert isinstance(odd, AnnotationError)
     assert odd.kind == "malformed"
@@ -900,7 +904,7 @@ def test_balance_drops_with_reasons_that_can_be_counted() -> None:
     ]
     items += [item(row(f"d{i}"), label=happy(), subtitle=None, peak=None, coarse_caption_en="x") for i in range(5)]
     outputs = set_stage("balance", "balance.max_per_label=4").run(items)
-    reasons = [None if output.drop is None else output.drop.reason for output in outputs]
+    reasons = [None if output.drop is None else output.drop[0] for output in outputs]
     assert reasons[0] == "near duplicate of another clip: c1"
     assert reasons.count("more clips of its label than wanted") == 2  # six are left, four may stay
     assert dropped(set_stage("balance", "balance.near_duplicates=false").run(items)) == []

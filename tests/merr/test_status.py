@@ -7,11 +7,10 @@ from toy_stages import Toy, ToySet, write_clips
 
 from emotion_llama.cli.progress import PhaseClock, clock_time
 from emotion_llama.merr.build import build
-from emotion_llama.merr.engines import EngineOptions
-from emotion_llama.merr.progress import Silent
+from emotion_llama.merr.engine import EngineOptions
 from emotion_llama.merr.recipe import Recipe
 from emotion_llama.merr.records import StageRun
-from emotion_llama.merr.status import BuildStatus, build_status, reason_group, tally_phase
+from emotion_llama.merr.status import BuildStatus, Progress, build_status, reason_group, tally_phase
 from emotion_llama.merr.store import Store
 
 STAGES = [
@@ -64,7 +63,7 @@ def test_a_build_without_failures_is_complete(clips: Path, tmp_path: Path) -> No
 def test_status_is_right_while_a_build_runs(clips: Path, tmp_path: Path) -> None:
     out, seen = tmp_path / "out", []
 
-    class Asking(Silent):
+    class Asking(Progress):
         def advance(self, done: int, failed: int) -> None:
             seen.append(status_of(out))
 
@@ -150,7 +149,7 @@ def test_clock_times(seconds: float, text: str) -> None:
 def test_what_a_build_tells(clips: Path, tmp_path: Path) -> None:
     told: list[tuple[object, ...]] = []
 
-    class Listening(Silent):
+    class Listening(Progress):
         def begin(self, phase: str, total: int, already: int) -> None:
             told.append((phase, total, already))
 

@@ -6,7 +6,7 @@ from pathlib import Path
 from toy_stages import Toy, ToySet
 
 from emotion_llama.merr.build import build
-from emotion_llama.merr.engines import EngineOptions
+from emotion_llama.merr.engine import EngineOptions
 from emotion_llama.merr.recipe import Recipe
 from emotion_llama.merr.stage import Stage
 

@@ -16,8 +16,8 @@ import numpy as np
 from emotion_llama.errors import AnnotationError, EmotionLlamaError, MediaError
 from emotion_llama.media.writing import write_clip
 from emotion_llama.merr.plan import provenance_facts
-from emotion_llama.merr.records import Artifact, Drop, Field, Provenance, StageInput, StageOutput
-from emotion_llama.merr.stage import Pool, Stage
+from emotion_llama.merr.records import Field, Provenance
+from emotion_llama.merr.stage import Pool, Stage, StageInput, StageOutput
 from emotion_llama.merr.store import Store
 
 
@@ -84,7 +84,7 @@ class Toy(Stage):
         if how == "refused":
             raise AnnotationError("refused", "the server will not say")
         if how.startswith("drop"):
-            return StageOutput(drop=Drop("no strong expression", "fine" if how == "drop fine" else "all"))
+            return StageOutput(drop=("no strong expression", "fine" if how == "drop fine" else "all"))
         if how == "nan":
             return StageOutput((Field(self.name, float("nan"), provenance()),))
         if how == "lambda":
@@ -95,12 +95,10 @@ class Toy(Stage):
         heard = [f"{n}={f.value}" for (n, _), f in sorted(item.fields.items()) if n not in self.ignores]
         heard += [f"{n}:{len(d)}" for n, d in sorted(item.artifacts.items())]
         heard += [str(getattr(item.clip, name)) for name in self.reads_clip]
-        artifacts = ()
+        artifacts = {}
         if self.artifact_bytes:
             seed = hashlib.sha256(f"{self.name} {item.clip.sha256}".encode()).digest()
-            artifacts = (
-                Artifact(f"{self.name}_file", ".bin", (seed * (self.artifact_bytes // 32 + 1))[: self.artifact_bytes]),
-            )
+            artifacts[f"{self.name}_file.bin"] = (seed * (self.artifact_bytes // 32 + 1))[: self.artifact_bytes]
         return StageOutput((Field(self.name, f"({' '.join(heard)}){self.word}", provenance()),), artifacts)
 
 
@@ -129,7 +127,7 @@ class ToySet(Stage):
         return [
             StageOutput((Field(self.name, f"{place}", provenance()),))
             if place < self.keep
-            else StageOutput(drop=Drop("too many"))
+            else StageOutput(drop=("too many", "all"))
             for place, _ in enumerate(items)
         ]
 

@@ -226,7 +226,8 @@ def test_curves_are_the_strongest_units_over_time(client: httpx2.Client, store: 
     import numpy as np
 
     from emotion_llama.merr.measured import Measured, to_bytes
-    from emotion_llama.merr.records import Artifact, StageOutput, StageRun
+    from emotion_llama.merr.records import StageRun
+    from emotion_llama.merr.stage import StageOutput
     from emotion_llama.records import ActionUnits
     from emotion_llama.results import Evidence
 
@@ -237,8 +238,9 @@ def test_curves_are_the_strongest_units_over_time(client: httpx2.Client, store: 
         np.zeros(3, bool), np.zeros(3, bool), "person", "toy",
     )  # fmt: skip
     measured = Measured(Evidence(action_units=units), (), {})
-    file = Artifact("evidence", ".npz", to_bytes(measured))
-    store.record(StageRun("a", "evidence", "done", "g" * 64, "0" * 64), StageOutput((), (file,)))
+    store.record(
+        StageRun("a", "evidence", "done", "g" * 64, "0" * 64), StageOutput((), {"evidence.npz": to_bytes(measured)})
+    )
     # AU15 never rises to 0.5, and a blink says nothing.
     assert client.get("/v1/review/curves", params={"clip_id": "a"}).json() == {
         "pts_seconds": [0.0, 0.5, 1.0],

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from emotion_llama.merr.build import build
-from emotion_llama.merr.engines import EngineOptions
+from emotion_llama.merr.engine import EngineOptions
 from emotion_llama.merr.quality.measures import Measure
 from emotion_llama.merr.recipe import load_recipe
 from emotion_llama.merr.store import Store

@@ -11,7 +11,7 @@ import pytest
 
 from emotion_llama.errors import InputError
 from emotion_llama.merr.build import build
-from emotion_llama.merr.engines import EngineOptions
+from emotion_llama.merr.engine import EngineOptions
 from emotion_llama.merr.quality.measures import Measure
 from emotion_llama.merr.recipe import load_recipe
 from emotion_llama.merr.status import BuildTally

@@ -85,7 +85,7 @@ def run_clips(
 
 
 class BuildLine(StatusLine):
-    """A `merr.progress.Progress` for people; where stderr is no terminal, one line a phase."""
+    """A `merr.status.Progress` for people; where stderr is no terminal, one line a phase."""
 
     def __init__(self, *, enabled: bool) -> None:
         super().__init__(enabled=enabled)

@@ -1,31 +1,47 @@
-"""A build: inputs and a recipe become a folder with a data set in it; run again, it does what is left."""
+"""A build: inputs and a recipe become a folder with a data set in it; run again, it does what is left.
+
+One stage after the other goes over the clips that still need it, and each result is recorded as it comes.
+"""
 
 from __future__ import annotations
 
-import hashlib
 import os
+import signal
+import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Generator, Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager
+from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING
+from types import FrameType
+from typing import TYPE_CHECKING, Any
 
 from emotion_llama.errors import InputError
-from emotion_llama.merr.engines import EngineOptions
-from emotion_llama.merr.engines.local import LocalEngine
+from emotion_llama.merr.annotators import ready_to_ask
+from emotion_llama.merr.engine import INLINE_CLIPS, EngineOptions, LocalEngine
 from emotion_llama.merr.ingest import ingest_phase
-from emotion_llama.merr.phases import Phases
-from emotion_llama.merr.plan import INGEST, canonical
-from emotion_llama.merr.progress import Interrupt, Progress, Silent
-from emotion_llama.merr.spending import ready_to_ask
-from emotion_llama.merr.status import BuildTally, PhaseTally
-from emotion_llama.merr.store import Store
-from emotion_llama.merr.store.builds import building
+from emotion_llama.merr.plan import (
+    INGEST,
+    Standing,
+    canonical,
+    needed,
+    output_sha256,
+    plan_phase,
+    sha256_of,
+    stale_runs,
+)
+from emotion_llama.merr.records import ClipRow, StageRun, now
+from emotion_llama.merr.stage import Done, Stage, StageInput, StageOutput, run_guarded
+from emotion_llama.merr.status import BuildTally, PhaseTally, Progress, Silent, tally_phase
+from emotion_llama.merr.store import LostArtifact, Store
+from emotion_llama.merr.store.builds import at_work, building
 
 if TYPE_CHECKING:
     from emotion_llama.merr.recipe import Recipe
-    from emotion_llama.merr.stage import Stage
 
 ENGINES = ("local", "ray")
+# After an interrupt no clip is begun; what is in work may end for so long, so that answers already asked for are kept.
+GRACE_SECONDS = 3.0
 
 
 def build(
@@ -42,9 +58,9 @@ def build(
     """Build the data set of `inputs` in the folder `out`, or go on with it.
 
     What is recorded there and still holds is not done again. Ctrl-C (or SIGTERM) ends the build within seconds, with
-    every result that is there by then recorded; the tally says so. A clip whose file is no longer among the inputs is
-    set aside, with what was made of it. Artifacts that nothing refers to any more are taken away at the end. A script
-    that builds needs `if __name__ == "__main__":` around the call, as everything that starts processes.
+    every result and answer that is there by then recorded; the tally says so. A clip whose file is no longer among the
+    inputs is set aside, with what was made of it. Artifacts that nothing refers to any more are taken away at the end.
+    A script that builds needs `if __name__ == "__main__":` around the call, as everything that starts processes.
 
     Args:
         inputs: media files, folders and manifests.
@@ -79,11 +95,15 @@ def build(
     ):
         store.put_recipe(recipe)
         store.put_stages([(INGEST, (), "inline", 1), *map(_row, stages)])
-        for line in ready_to_ask(stages, Path(out)):
+        annotators = [stage.annotator for stage in stages if stage.annotator is not None]
+        for line in ready_to_ask(annotators, store.folder, interrupt.asked):
             progress.say(line)
-        tallies = [ingest_phase(store, inputs, recipe, options.workers, limit, progress, interrupt)]
-        phases = Phases(store, runner, progress, interrupt)
-        tallies += _run_all(phases, runner, stages, interrupt)
+        tallies = [ingest_phase(store, inputs, recipe, options.workers, limit, progress, interrupt.asked)]
+        phases = _Phases(store, runner, progress, interrupt)
+        tallies += phases.run_all(stages)
+        for annotator in annotators:
+            if annotator.kept is not None:
+                annotator.kept.keep()
         pruned = 0 if interrupt.asked() else store.prune()[0]
         counts = (store.count(), store.count("coarse"), store.count("fine"), store.count_set_aside())
     return BuildTally(
@@ -102,22 +122,9 @@ def load_engine(name: str, options: EngineOptions) -> LocalEngine:
         raise InputError(f"engine must be one of {', '.join(ENGINES)}, got {name!r}")
     if name == "local":
         return LocalEngine(options)
-    from emotion_llama.merr.engines.ray_data import RayEngine
+    from emotion_llama.merr.ray_engine import RayEngine
 
     return RayEngine(options)
-
-
-def _run_all(phases: Phases, engine: LocalEngine, stages: Sequence[Stage], interrupt: Interrupt) -> list[PhaseTally]:
-    tallies: list[PhaseTally] = []
-    if interrupt.asked():
-        return tallies
-    phases.set_stale_runs_aside(stages)
-    with engine:
-        for stage in stages:
-            if interrupt.asked():
-                break
-            tallies.append(phases.run(stage))
-    return tallies
 
 
 def _row(stage: Stage) -> tuple[str, tuple[str, ...], str, int]:
@@ -126,7 +133,195 @@ def _row(stage: Stage) -> tuple[str, tuple[str, ...], str, int]:
 
 def _plan_in_words(inputs: Sequence[str | os.PathLike[str]], recipe: Recipe, limit: int | None) -> str:
     """What this build makes, for the log and for a second build that is refused."""
-    recipe_sha256 = hashlib.sha256(canonical(recipe.model_dump(mode="json")).encode("utf-8", "surrogatepass"))
+    recipe_sha256 = sha256_of(canonical(recipe.model_dump(mode="json")))
     named = ", ".join(Path(path).name for path in inputs[:3]) + (", ..." if len(inputs) > 3 else "")
-    words = f"recipe {recipe_sha256.hexdigest()[:8]} of {named}" + ("" if limit is None else f", limit {limit}")
+    words = f"recipe {recipe_sha256[:8]} of {named}" + ("" if limit is None else f", limit {limit}")
     return words.encode("utf-8", "backslashreplace").decode("utf-8")
+
+
+class Interrupt:
+    """A context manager in which the first SIGINT or SIGTERM sets `asked`; a second one ends the program as usual.
+
+    Outside the main thread, where Python hands out no signals, it is never asked.
+    """
+
+    def __init__(self) -> None:
+        self._asked = False
+        self._before: dict[signal.Signals, Any] = {}  # handlers, as signal.signal has them
+
+    def asked(self) -> bool:
+        """Whether the build is to stop."""
+        return self._asked
+
+    def __enter__(self) -> Interrupt:
+        if threading.current_thread() is threading.main_thread():
+            for number in (signal.SIGINT, signal.SIGTERM):
+                self._before[number] = signal.signal(number, self._ask)
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        while self._before:
+            number, handler = self._before.popitem()
+            signal.signal(number, handler if handler is not None else signal.SIG_DFL)
+
+    def _ask(self, number: int, frame: FrameType | None) -> None:
+        self._asked = True
+        self.__exit__()
+
+
+# --- phases -----------------------------------------------------------------------------------------------------------
+
+
+class _Phases:
+    """Runs the stages of one build; `store_seconds` is the time spent on the ledger and the artifacts so far."""
+
+    def __init__(self, store: Store, engine: LocalEngine, progress: Progress, interrupt: Interrupt) -> None:
+        self.store_seconds = 0.0
+        self._store = store
+        self._engine = engine
+        self._progress = progress
+        self._interrupt = interrupt
+        self._clips: Mapping[str, ClipRow] = {clip.clip_id: clip for clip in store.clips()}
+        self._standings: dict[str, Mapping[str, Standing]] = {}  # stage -> clip -> where it stands behind that stage
+        self._storing_since: float | None = None
+        self._in_work = 0
+
+    def run_all(self, stages: Sequence[Stage]) -> Iterator[PhaseTally]:
+        """One stage after the other, until an interrupt."""
+        if self._interrupt.asked():
+            return
+        self._set_stale_runs_aside(stages)
+        with self._engine:
+            for stage in stages:
+                if self._interrupt.asked():
+                    break
+                yield self._run(stage)
+
+    def _set_stale_runs_aside(self, stages: Sequence[Stage]) -> None:
+        """Set runs aside that do not hold for this recipe and these clips, so that readers see only what does."""
+        with self._storing(), self._store.transaction():
+            for lost in self._store.lost_artifacts():
+                self._store.forget(lost, now())
+            ingested = self._store.run_states(INGEST)
+            self._standings[INGEST] = {
+                clip_id: "out" if clip_id in ingested and ingested[clip_id].is_out else "ok" for clip_id in self._clips
+            }
+            for stage in stages:
+                self._plan(stage)
+
+    def _run(self, stage: Stage) -> PhaseTally:
+        """One phase, until nothing of it is left to do."""
+        begun, seconds = time.perf_counter(), 0.0
+        done_now: set[str] = set()
+        pending, finished = self._plan(stage)
+        self._progress.begin(stage.name, len(pending) + len(finished), len(finished))
+        failed = 0
+        with closing(self._results(stage, pending)) as work:
+            leave_at: float | None = None
+            for results in work:
+                recorded = self._record(stage, pending, results)
+                done_now.update(run.clip_id for run in recorded)
+                failed += sum(run.status == "failed" for run in recorded)
+                seconds += sum(run.seconds for run in recorded)
+                self._progress.advance(len(finished) + len(done_now), failed)
+                if self._interrupt.asked():
+                    leave_at = leave_at or time.monotonic() + GRACE_SECONDS
+                    if not self._in_work or time.monotonic() >= leave_at:
+                        break
+        pending, finished = self._plan(stage)
+        self._progress.end()
+        return tally_phase(
+            stage.name,
+            [run for run in self._store.runs(stage.name) if run.clip_id in finished],
+            done_now,
+            waiting=len(pending),
+            seconds=seconds,
+            wall_seconds=time.perf_counter() - begun,
+        )
+
+    def _plan(self, stage: Stage) -> tuple[Mapping[str, str], frozenset[str]]:
+        """The clips that are to be run, with their fingerprints, and those whose run holds, as the ledger now says."""
+        with self._storing(), self._store.transaction():
+            runs = {name: self._store.run_states(name) for name in {stage.name, *needed(stage)}}
+            own = runs[stage.name]
+            pending, finished, standing = plan_phase(stage, self._clips, runs, self._standings, self._store.session)
+            self._store.mark(stage.name, [c for c in finished if not own[c].current], current=True)
+            self._store.mark(stage.name, stale_runs(own, pending, finished), current=False)
+        self._standings[stage.name] = standing
+        return pending, finished
+
+    def _results(self, stage: Stage, pending: Mapping[str, str]) -> Generator[list[Done], None, None]:
+        """What became of the pending clips, as it comes; those whose input is lost among them."""
+        lost: list[Done] = []
+        self._in_work = 0
+        inputs = self._inputs(stage, list(pending), lost)
+        if stage.sees_all:
+            # In its fingerprint are all clips that come; they share it, so all of them are pending, or none is.
+            items = list(inputs)
+            if items and not self._interrupt.asked():
+                yield run_guarded(stage, items)
+        else:
+            with closing(self._engine.run(stage, inputs)) as running:
+                for results in running:
+                    self._in_work -= len(results)
+                    yield results + lost
+                    lost.clear()
+        yield lost
+
+    def _inputs(self, stage: Stage, clip_ids: Sequence[str], lost: list[Done]) -> Iterator[StageInput]:
+        """Clips as the stage is given them; those whose input is lost go to `lost`."""
+        size = INLINE_CLIPS if stage.pool == "inline" else max(1, stage.batch_size)
+        ids = iter(clip_ids)
+        while (block := list(islice(ids, size))) and not self._interrupt.asked():
+            inputs: list[StageInput] = []
+            with self._storing():
+                for clip_id in block:
+                    try:
+                        clip = self._clips[clip_id]
+                        inputs.append(self._store.input_of(clip, stage.needs, stage.reads_artifacts))
+                    except LostArtifact as error:  # noqa: PERF203  (one clip's input is its own)
+                        # A damaged file is of no use; the next build sees that it is gone, and makes it again.
+                        self._store.artifacts.discard(error.sha256, error.suffix)
+                        lost.append(Done(clip_id, f"lost artifact: {error.name} of the stage {error.stage}", 0.0))
+                self._in_work += len(inputs)
+                at_work(self._store, stage.name, self._in_work)
+            yield from inputs
+
+    def _record(self, stage: Stage, fingerprints: Mapping[str, str], results: Sequence[Done]) -> list[StageRun]:
+        """Record what came; returns the runs."""
+        at = now()
+        rows = [
+            _run_of(stage.name, fingerprints[done.clip_id], done, at) for done in results if done.result is not None
+        ]
+        if rows:
+            with self._storing():
+                self._store.record_many(rows)
+                at_work(self._store, stage.name, self._in_work)
+        return [run for run, _ in rows]
+
+    @contextmanager
+    def _storing(self) -> Iterator[None]:
+        if self._storing_since is not None:
+            yield
+            return
+        self._storing_since = time.perf_counter()
+        try:
+            yield
+        finally:
+            self.store_seconds += time.perf_counter() - self._storing_since
+            self._storing_since = None
+
+
+def _run_of(stage: str, fingerprint: str, done: Done, at: str) -> tuple[StageRun, StageOutput | None]:
+    clip_id, result, seconds = done
+    sha256 = None
+    if isinstance(result, StageOutput):
+        try:
+            sha256 = output_sha256(result)
+        except (TypeError, ValueError) as error:
+            result = f"unexpected output: {error}; this is a fault of the program, please report it"
+    if not isinstance(result, StageOutput):
+        return StageRun(clip_id, stage, "failed", fingerprint, None, result, None, seconds, at), None
+    reason, scope = result.drop or (None, None)
+    run = StageRun(clip_id, stage, "dropped" if reason else "done", fingerprint, sha256, reason, scope, seconds, at)
+    return run, result

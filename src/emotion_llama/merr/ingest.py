@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 import re
 import time
@@ -15,13 +14,12 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from emotion_llama.errors import EmotionLlamaError, InputError, MediaError
 from emotion_llama.merr.clip_names import beside_video, name_clips
-from emotion_llama.merr.engines import reason_of
 from emotion_llama.merr.manifest import Entry, is_manifest, read_manifest
-from emotion_llama.merr.plan import IMPORTED, INGEST, canonical
-from emotion_llama.merr.progress import Interrupt, Progress
-from emotion_llama.merr.records import ClipRow, Drop, StageOutput, StageRun, now
+from emotion_llama.merr.plan import IMPORTED, INGEST, canonical, sha256_of
+from emotion_llama.merr.records import ClipRow, StageRun, now
+from emotion_llama.merr.stage import StageOutput, reason_of
 from emotion_llama.merr.stages.splits import check_given
-from emotion_llama.merr.status import PhaseTally, tally_phase
+from emotion_llama.merr.status import PhaseTally, Progress, tally_phase
 from emotion_llama.merr.store import Store
 from emotion_llama.merr.store.builds import at_work
 
@@ -51,7 +49,7 @@ class Ingested:
     """
 
     row: ClipRow
-    drop: Drop | None = None
+    drop: str | None = None
     error: EmotionLlamaError | None = None
     warnings: tuple[str, ...] = ()
 
@@ -164,7 +162,7 @@ def take_in(found: Found, *, sidecars: bool) -> Ingested:
     )
     if sidecars and row.given_subtitle is None:
         row = _with_sidecar(row, found.path, warnings)
-    drop = None if found.sound_of is None else Drop(f"sound beside a video of its name: {found.sound_of.name}")
+    drop = None if found.sound_of is None else f"sound beside a video of its name: {found.sound_of.name}"
     return Ingested(row, drop, warnings=tuple(warnings))
 
 
@@ -277,7 +275,7 @@ def _without_duplicates(done: Sequence[Ingested]) -> Iterator[Ingested]:
     for one in done:
         keeper = first.get(one.row.sha256 or "")
         if one.error is None and one.drop is None and keeper != one.row.clip_id:
-            yield replace(one, drop=Drop(f"same bytes as another clip: {keeper}"))
+            yield replace(one, drop=f"same bytes as another clip: {keeper}")
         else:
             yield one
 
@@ -304,7 +302,7 @@ def ingest_phase(
     workers: int,
     limit: int | None,
     progress: Progress,
-    interrupt: Interrupt,
+    stopped: Callable[[], bool],
 ) -> PhaseTally:
     """What `ingest` found becomes the ledger's clips; the others are set aside. Raises as `ingest`."""
     begun = time.perf_counter()
@@ -314,7 +312,7 @@ def ingest_phase(
         if done == 1:
             progress.begin(INGEST, total, 0)
         progress.advance(done, 0)
-        if interrupt.asked():
+        if stopped():
             raise _Stopped
 
     # A name whose file is gone is free again: a folder that was moved keeps its clips' names, and thereby their work.
@@ -362,12 +360,12 @@ def _keeping_imports(row: ClipRow, old: ClipRow | None) -> ClipRow:
 
 def _run_of(one: Ingested, at: str) -> StageRun:
     facts = {name: value for name, value in asdict(one.row).items() if name != "path"}
-    sha256 = hashlib.sha256(canonical([INGEST, facts]).encode("utf-8", "surrogatepass")).hexdigest()
+    sha256 = sha256_of(canonical([INGEST, facts]))
     clip_id = one.row.clip_id
     if one.error is not None:
         return StageRun(clip_id, INGEST, "failed", sha256, None, reason_of(one.error, one.row.path), finished_at=at)
     if one.drop is not None:
-        return StageRun(clip_id, INGEST, "dropped", sha256, sha256, one.drop.reason, one.drop.scope, finished_at=at)
+        return StageRun(clip_id, INGEST, "dropped", sha256, sha256, one.drop, "all", finished_at=at)
     return StageRun(clip_id, INGEST, "done", sha256, sha256, finished_at=at)
 
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
-from typing import Literal, NamedTuple
+from typing import Literal
 
-from emotion_llama.merr.records import ClipRow, Field, Json, StageOutput, StageRun
-from emotion_llama.merr.stage import Stage
+from emotion_llama.merr.records import ClipRow, Field, Json, StageRun
+from emotion_llama.merr.stage import Stage, StageOutput
 
 INGEST = "ingest"  # every stage needs it, without saying so
 IMPORTED = "imported:"  # begins the fingerprint of runs that no build made: they stay as they are
@@ -16,24 +16,6 @@ IMPORTED = "imported:"  # begins the fingerprint of runs that no build made: the
 # ok: it went through; out: it failed, was dropped or never came this far; open: not known yet.
 Standing = Literal["ok", "out", "open"]
 RunsByStage = Mapping[str, Mapping[str, StageRun]]  # stage -> clip -> its run, current or not
-
-
-class PhasePlan(NamedTuple):
-    """One stage's clips.
-
-    Attributes:
-        pending: to be run now, in order of ids, with the fingerprint each will have.
-        finished: their run holds.
-        revived: among `finished`, those whose run was set aside and fits again.
-        stale: their run does not hold (any more) and is set aside.
-        standing: of every clip behind this stage, as far as it is known.
-    """
-
-    pending: Mapping[str, str]
-    finished: frozenset[str]
-    revived: tuple[str, ...]
-    stale: tuple[str, ...]
-    standing: Mapping[str, Standing]
 
 
 def needed(stage: Stage) -> tuple[str, ...]:
@@ -47,7 +29,7 @@ def plan_phase(
     runs: RunsByStage,
     standings: Mapping[str, Mapping[str, Standing]],
     session: int,
-) -> PhasePlan:
+) -> tuple[dict[str, str], frozenset[str], dict[str, Standing]]:
     """Which clips `stage` has to see.
 
     Args:
@@ -56,6 +38,10 @@ def plan_phase(
         runs: of this stage and of those it needs.
         standings: of the clips at the stages it needs.
         session: runs that failed in it are not tried again.
+
+    Returns:
+        The clips to be run now, in order of ids, with the fingerprint each will have; those whose run holds; and where
+        every clip stands behind this stage, as far as it is known.
     """
     own = runs.get(stage.name, {})
     imported = {clip_id for clip_id in clips if clip_id in own and own[clip_id].fingerprint.startswith(IMPORTED)}
@@ -66,19 +52,18 @@ def plan_phase(
     prints = fingerprints(stage, {clip_id: clips[clip_id] for clip_id in coming}, runs)
     finished = imported | {c for c, p in prints.items() if c in own and _holds(own[c], p, session)}
     pending = {c: p for c, p in prints.items() if c not in finished}
-    for clip_id in pending:
-        standing[clip_id] = "open"
-    for clip_id in finished:
-        standing[clip_id] = "out" if own[clip_id].is_out else "ok"
-    # A failed run that is tried again stays in sight until then: its reason is what `status` shows.
+    standing |= dict.fromkeys(pending, "open")
+    standing |= {clip_id: "out" if own[clip_id].is_out else "ok" for clip_id in finished}
+    return pending, frozenset(finished), standing
+
+
+def stale_runs(own: Mapping[str, StageRun], pending: Mapping[str, str], finished: frozenset[str]) -> list[str]:
+    """Clips whose run of a stage does not hold any more.
+
+    A failed run that is tried again stays in sight until then: its reason is what `status` shows.
+    """
     kept = {c for c, p in pending.items() if c in own and own[c].status == "failed" and own[c].fingerprint == p}
-    return PhasePlan(
-        pending=pending,
-        finished=frozenset(finished),
-        revived=tuple(sorted(c for c in finished if not own[c].current)),
-        stale=tuple(sorted(c for c, run in own.items() if run.current and c not in finished and c not in kept)),
-        standing=standing,
-    )
+    return sorted(c for c, run in own.items() if run.current and c not in finished and c not in kept)
 
 
 def fingerprints(stage: Stage, clips: Mapping[str, ClipRow], runs: RunsByStage) -> dict[str, str]:
@@ -96,26 +81,27 @@ def fingerprints(stage: Stage, clips: Mapping[str, ClipRow], runs: RunsByStage) 
         ]
         for clip_id, clip in clips.items()
     }
-    head: list[object] = [stage.name, stage.version, dict(stage.settings)]
-    if not stage.sees_all:
-        begun = hashlib.sha256(canonical(head).encode())
-        return {clip_id: _continued(begun, canonical(fact)) for clip_id, fact in facts.items()}
-    whole = _continued(hashlib.sha256(canonical(head).encode()), canonical(facts))
-    return dict.fromkeys(facts, whole)
+    head = canonical([stage.name, stage.version, dict(stage.settings)])
+    if stage.sees_all:
+        return dict.fromkeys(facts, sha256_of(head + canonical(facts)))
+    return {clip_id: sha256_of(head + canonical(fact)) for clip_id, fact in facts.items()}
 
 
 def output_sha256(output: StageOutput) -> str:
     """Hash of what a stage has put out; times left out, so that the same again is the same.
 
     Raises:
-        ValueError: something is there twice, or a value cannot be stored: NaN, an infinity, or half a character.
+        ValueError: a field is there twice, or a value cannot be stored: NaN, an infinity, or half a character.
         TypeError: a value is no JSON.
     """
     fields = {f"{f.name}/{f.language}": [f.value, f.why_missing, provenance_facts(f)] for f in output.fields}
-    artifacts = {a.name: [a.suffix, hashlib.sha256(a.data).hexdigest()] for a in output.artifacts}
-    if len(fields) < len(output.fields) or len(artifacts) < len(output.artifacts):
-        raise ValueError("a field or an artifact is there twice")
-    drop = None if output.drop is None else [output.drop.reason, output.drop.scope]
+    if len(fields) < len(output.fields):
+        raise ValueError("a field is there twice")
+    artifacts = {}
+    for file_name, data in output.artifacts.items():
+        name, dot, suffix = file_name.partition(".")
+        artifacts[name] = [dot + suffix, hashlib.sha256(data).hexdigest()]
+    drop = None if output.drop is None else list(output.drop)
     return hashlib.sha256(canonical([fields, artifacts, drop]).encode("utf-8")).hexdigest()
 
 
@@ -138,6 +124,11 @@ def canonical(value: object) -> str:
     return json.dumps(value, sort_keys=True, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
 
 
+def sha256_of(text: str) -> str:
+    """SHA-256 of a text, which may hold half characters."""
+    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
+
+
 def _before(stage: Stage, clip_id: str, standings: Mapping[str, Mapping[str, Standing]]) -> Standing:
     where = [standings[need].get(clip_id, "open") for need in needed(stage)]
     return "out" if "out" in where else "open" if "open" in where else "ok"
@@ -147,7 +138,6 @@ def _holds(run: StageRun, fingerprint: str, session: int) -> bool:
     return run.fingerprint == fingerprint and (run.status != "failed" or run.session == session)
 
 
-def _continued(begun: hashlib._Hash, text: str) -> str:
-    whole = begun.copy()
-    whole.update(text.encode("utf-8", "surrogatepass"))
-    return whole.hexdigest()
+def chance(seed: str, *names: str) -> int:
+    """A number that depends on the names alone, evenly spread over 64 bits; the same everywhere and always."""
+    return int(sha256_of("\0".join((seed, *names)))[:16], 16)

@@ -1,4 +1,4 @@
-"""What flows through a build: clips, fields with their provenance, what a stage takes and gives, and a whole sample.
+"""Records of a build: clips, fields with their provenance, runs, samples.
 
 Fields hold JSON values. A field that could not be made has the value None and says why; it is never filled in.
 """
@@ -109,62 +109,7 @@ class Field:
             raise InputError(f"the field {self.name} is an empty text; give None and say why")
 
 
-@dataclass(frozen=True, repr=False)
-class Artifact:
-    """A file that a stage made: its name within the clip, suffix with the dot, and bytes."""
-
-    name: str
-    suffix: str
-    data: bytes
-
-    def __repr__(self) -> str:
-        return f"Artifact({self.name}{self.suffix}, {len(self.data)} bytes)"
-
-
-@dataclass(frozen=True)
-class Drop:
-    """A clip leaves the data set, or its fine-grained part, here; counted by reason."""
-
-    reason: str
-    scope: Scope = "all"
-
-
 FieldKey = tuple[str, str]  # name, language
-
-
-@dataclass(frozen=True, repr=False)
-class StageInput:
-    """One clip as a stage sees it: what the stages it needs have said, and the artifacts it asked for."""
-
-    clip: ClipRow
-    fields: Mapping[FieldKey, Field] = field(default_factory=dict)
-    artifacts: Mapping[str, bytes] = field(default_factory=dict)
-
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "fields", dict(self.fields))  # plain dicts: these travel between processes
-        object.__setattr__(self, "artifacts", dict(self.artifacts))
-
-    def value(self, name: str, language: str = NO_LANGUAGE) -> Json:
-        """Value of a field; None when it is missing or was not made."""
-        found = self.fields.get((name, language))
-        return None if found is None else found.value
-
-    def why_missing(self, name: str, language: str = NO_LANGUAGE) -> str | None:
-        """Why a field is missing, if it is."""
-        found = self.fields.get((name, language))
-        return f"{name} was not made" if found is None else found.why_missing
-
-    def __repr__(self) -> str:
-        return f"StageInput({self.clip.clip_id}, {sorted(self.fields)}, {sorted(self.artifacts)})"
-
-
-@dataclass(frozen=True)
-class StageOutput:
-    """What a stage says of one clip."""
-
-    fields: tuple[Field, ...] = ()
-    artifacts: tuple[Artifact, ...] = ()
-    drop: Drop | None = None
 
 
 @dataclass(frozen=True)
@@ -296,9 +241,16 @@ class Consistency:
     judge: str | None = None
 
 
-def to_json(record: Any) -> Json:
-    """A field's dataclass as a JSON value."""
-    return _plain(record)
+def to_json(value: Any) -> Json:
+    """A field's dataclass, or what holds such, as a JSON value."""
+    if is_dataclass(value):
+        return {f.name: to_json(getattr(value, f.name)) for f in fields(value)}
+    if isinstance(value, Mapping):
+        return {str(k): to_json(v) for k, v in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [to_json(v) for v in value]
+    found: Json = value
+    return found
 
 
 def from_json(kind: type[T], value: Json) -> T:
@@ -313,18 +265,6 @@ def from_json(kind: type[T], value: Json) -> T:
         return kind(**{k: tuple(v) if isinstance(v, list) else v for k, v in value.items()})
     except TypeError as error:
         raise InputError(f"expected the fields of {kind.__name__}: {error}") from error
-
-
-def _plain(value: Any) -> Json:
-    if is_dataclass(value):
-        return {f.name: _plain(getattr(value, f.name)) for f in fields(value)}
-    if isinstance(value, Mapping):
-        return {str(k): _plain(v) for k, v in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [_plain(v) for v in value]
-    if value is None or isinstance(value, (bool, int, float, str)):
-        return value
-    raise InputError(f"{value!r} is no JSON value")
 
 
 def now() -> str:

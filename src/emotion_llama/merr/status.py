@@ -1,4 +1,4 @@
-"""What a build did, and where it stands at this moment, counted by phase and reason; every clip that came in counts."""
+"""How far a build is, what it did, and where it stands, counted by phase and reason; every clip that came in counts."""
 
 from __future__ import annotations
 
@@ -7,11 +7,32 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Set
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Protocol
 
 from emotion_llama.merr.plan import INGEST
 from emotion_llama.merr.records import StageRun
 from emotion_llama.merr.store import Store
 from emotion_llama.merr.store.builds import Build, builds, is_building
+
+
+class Progress(Protocol):
+    """What a build reports while it runs."""
+
+    def begin(self, phase: str, total: int, already: int) -> None:
+        """A phase begins: `already` of its `total` clips are done since earlier."""
+
+    def advance(self, done: int, failed: int) -> None:
+        """Clips of the phase that are through by now, those done earlier included; `failed` of them failed."""
+
+    def end(self) -> None:
+        """The phase is through, or was interrupted."""
+
+    def say(self, text: str) -> None:
+        """One line that a person should read."""
+
+
+class Silent(Progress):
+    """Reports nothing."""
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 
 from emotion_llama.merr.plan import output_sha256
-from emotion_llama.merr.records import FIELDS, Artifact, ClipRow, Drop, Field, Json, Provenance, StageOutput, StageRun
+from emotion_llama.merr.records import FIELDS, ClipRow, Field, Json, Provenance, Scope, StageRun
+from emotion_llama.merr.stage import StageOutput
 from emotion_llama.merr.store import Store
 
 MEASURED = Provenance("measured", "onnx_mesh 1", made_at="2026-01-02T03:04:05+00:00", seconds=1.5)
@@ -29,7 +30,7 @@ class Spec:
     coarse: Mapping[str, str] = field(default_factory=lambda: {"en": "This person in the video smiles."})
     fine: Mapping[str, str] = field(default_factory=lambda: {"en": "The cheeks are raised. The person is happy."})
     split: str | None = None
-    drop: Drop | None = None
+    drop: tuple[str, Scope] | None = None
     peak: Mapping[str, Json] | None = field(
         default_factory=lambda: {
             "frame_index": 12,
@@ -86,14 +87,14 @@ def fill(store: Store, specs: Iterable[Spec]) -> None:
         for one in fields_of(spec):
             by_stage.setdefault(FIELDS[one.name], []).append(one)
         for stage, fields in by_stage.items():
-            artifacts = tuple(Artifact(name, suffix, data) for name, (suffix, data) in spec.artifacts.items())
-            output = StageOutput(tuple(fields), artifacts if stage == "peak" else ())
+            artifacts = {name + suffix: data for name, (suffix, data) in spec.artifacts.items()}
+            output = StageOutput(tuple(fields), artifacts if stage == "peak" else {})
             record(store, spec.clip_id, stage, output)
         if spec.drop is not None:
             record(
                 store,
                 spec.clip_id,
-                "balance" if spec.drop.scope == "all" else "consistency",
+                "balance" if spec.drop[1] == "all" else "consistency",
                 StageOutput(drop=spec.drop),
             )
 
@@ -103,7 +104,7 @@ def record(store: Store, clip_id: str, stage: str, output: StageOutput) -> None:
     drop = output.drop
     run = StageRun(
         clip_id, stage, "dropped" if drop else "done", f"print of {stage}", output_sha256(output),
-        drop.reason if drop else None, drop.scope if drop else None, 0.5, "2026-01-02T03:04:08+00:00",
+        *(drop or (None, None)), 0.5, "2026-01-02T03:04:08+00:00",
     )  # fmt: skip
     store.record(run, output)
 

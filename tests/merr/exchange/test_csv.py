@@ -15,7 +15,7 @@ from emotion_llama.merr.io.csv_table import read_text, write_text
 from emotion_llama.merr.io.export import export_build
 from emotion_llama.merr.io.imports import import_files
 from emotion_llama.merr.io.rows import Choice
-from emotion_llama.merr.records import Drop, Field, Provenance
+from emotion_llama.merr.records import Field, Provenance
 from emotion_llama.merr.store import Store
 from emotion_llama.merr.values import key_of
 
@@ -59,7 +59,7 @@ def build(make_build: Make, spec: Any) -> Store:
             for i, t in enumerate(NASTY)
         ),
         spec("extra", extra=extras, split="test", row=row),
-        spec("not_fine", drop=Drop("contradicts: happy, sad", "fine"), words=None, split="train"),
+        spec("not_fine", drop=("contradicts: happy, sad", "fine"), words=None, split="train"),
         spec("-abc", label="sad", split="train"),
     )  # fmt: skip
 
@@ -213,7 +213,8 @@ def test_value_of_another_kind_is_refused(make_build: Make, spec: Any) -> None:
         export_build(make_build(spec("b", coarse={}, extra=(wrong, caption))), None, "csv")
     wrong = Field("subtitle", "words", Provenance("rules", "r"))
     store = make_build(spec("b"), folder="two")
-    from emotion_llama.merr.records import StageOutput, StageRun
+    from emotion_llama.merr.records import StageRun
+    from emotion_llama.merr.stage import StageOutput
 
     store.record(StageRun("b", "subtitle", "done", "x", "y"), StageOutput((wrong,)))
     with pytest.raises(InputError, match="the field subtitle is an object with 'text', got 'words'"):

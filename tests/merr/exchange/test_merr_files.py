@@ -14,7 +14,7 @@ from emotion_llama.errors import InputError
 from emotion_llama.merr.io.export import export_build
 from emotion_llama.merr.io.merr_files import sentence_cell
 from emotion_llama.merr.io.rows import Choice
-from emotion_llama.merr.records import Drop, Field, Provenance
+from emotion_llama.merr.records import Field, Provenance
 from emotion_llama.merr.store import Store
 
 Make = Callable[..., Store]
@@ -66,8 +66,8 @@ def exported(make_build: Make, spec: Any) -> Path:
         spec("sample_2", "surprise", words=None, fine={}, split="train"),
         spec("sample_3", "disgust", split="train"),
         spec("sample_4", "sad", words="None", split="test", row={"frame_count": None, "stated_frame_count": 41}),
-        spec("sample_5", drop=Drop("too dark: 12 of 255"), split="train"),
-        spec("sample_6", "angry", words='He said "no",\nthen left 你好', drop=Drop("vague", "fine"), split="train"),
+        spec("sample_5", drop=("too dark: 12 of 255", "all"), split="train"),
+        spec("sample_6", "angry", words='He said "no",\nthen left 你好', drop=("vague", "fine"), split="train"),
     )
     return export_build(store, None, "merr").folder
 
@@ -143,7 +143,7 @@ def test_reasons_of_dropped_and_failed_clips_are_counted(make_build: Make, spec:
     from emotion_llama.merr.records import StageRun
 
     store = make_build(
-        spec("a"), spec("b", drop=Drop("near duplicate of 17")), spec("c", coarse={}, fine={}), spec("d", coarse={})
+        spec("a"), spec("b", drop=("near duplicate of 17", "all")), spec("c", coarse={}, fine={}), spec("d", coarse={})
     )
     store.record(StageRun("d", "visual_objective", "failed", "x", None, "empty: the reply was empty"), None)
     assert export_build(store, None, "merr").left_out == {
@@ -175,7 +175,7 @@ def test_scope_and_language_and_split_are_honoured(make_build: Make, spec: Any) 
 
 
 def test_why_a_clip_is_not_in_the_fine_set(make_build: Make, spec: Any) -> None:
-    store = make_build(spec("a"), spec("b", fine={}), spec("c", drop=Drop("grounded in 2 of 9 cues", "fine")))
+    store = make_build(spec("a"), spec("b", fine={}), spec("c", drop=("grounded in 2 of 9 cues", "fine")))
     assert export_build(store, None, "merr", Choice(scope="fine")).left_out == {
         "dropped from the fine set at consistency: grounded in N of N cues": 1, "no fine caption (en)": 1,
     }  # fmt: skip

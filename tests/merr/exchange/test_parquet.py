@@ -16,7 +16,7 @@ from emotion_llama.merr.io.export import export_build, new_export, write_manifes
 from emotion_llama.merr.io.parquet import without_places, write_parquet
 from emotion_llama.merr.io.rows import Choice, Rows
 from emotion_llama.merr.recipe import Recipe
-from emotion_llama.merr.records import Drop, Field, Provenance
+from emotion_llama.merr.records import Field, Provenance
 from emotion_llama.merr.store import Store
 
 Make = Callable[..., Store]
@@ -44,8 +44,8 @@ def build(make_build: Make, spec: Any) -> Store:
             "a", split="train", extra=extras, artifacts={"peak_frame": (".png", b"one"), "face_crop": (".png", b"two")}
         ),
         spec("b", "sad", fine={}, split="test", row={"path": "/home/me/secret/b.mp4", "person": "p1"}, extra=private),
-        spec("c", split="train", words=None, drop=Drop("vague", "fine")),
-        spec("d", drop=Drop("too dark: 3 of 9"), split="train"),
+        spec("c", split="train", words=None, drop=("vague", "fine")),
+        spec("d", drop=("too dark: 3 of 9", "all"), split="train"),
     )
 
 

@@ -11,7 +11,7 @@ import pytest
 
 from emotion_llama.merr.io.export import export_build
 from emotion_llama.merr.io.rows import Choice
-from emotion_llama.merr.records import Artifact, StageOutput
+from emotion_llama.merr.stage import StageOutput
 from emotion_llama.merr.store import Store
 from emotion_llama.prompts.tasks import instruction_pool
 
@@ -23,7 +23,7 @@ def with_sound(store: Store, clip_id: str) -> None:
     from emotion_llama.merr.records import StageRun
 
     run = StageRun(clip_id, "evidence", "done", "x", "y")
-    store.record(run, StageOutput((), (Artifact("sound", ".wav", b"RIFF" + clip_id.encode()),)))
+    store.record(run, StageOutput((), {"sound.wav": b"RIFF" + clip_id.encode()}))
 
 
 def test_conversations_of_the_coarse_and_the_fine_set(make_build: Make, spec: Any) -> None:

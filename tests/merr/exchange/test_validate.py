@@ -16,7 +16,7 @@ from emotion_llama.merr.io.rows import Choice
 from emotion_llama.merr.io.validate import validate
 from emotion_llama.merr.quality.texts import error_like
 from emotion_llama.merr.recipe import Recipe
-from emotion_llama.merr.records import Drop, Field, Provenance, StageRun
+from emotion_llama.merr.records import Field, Provenance, StageRun
 from emotion_llama.merr.store import Store
 
 Make = Callable[..., Store]
@@ -47,7 +47,7 @@ def test_sound_build_with_all_exports(make_build: Make, clip: Callable[..., Any]
     store = make_build(
         clip("a", row={"person": "p", "stated_frame_count": 76}, artifacts={"peak_frame": (".png", b"x")}),
         clip("b", "sad", row={"person": "q"}, split="test", fine={}),
-        clip("c", drop=Drop("too dark")),
+        clip("c", drop=("too dark", "all")),
     )
     for kind in ("merr", "csv", "sharegpt", "parquet"):
         export_build(store, None, kind)
@@ -86,7 +86,7 @@ def test_labels_and_texts(make_build: Make, clip: Callable[..., Any]) -> None:
         clip("c", coarse={"en": "   "}, fine={}),
         clip("d", fine={"en": "The happy man smiles. The voice is loud. The person is happy."}),
         clip("e", words="I am happy", fine={"en": 'He says "I am happy" loudly. The person is happy.'}),
-        clip("f", "sad", fine={"en": "I'm sorry, but I can't help with that."}, drop=Drop("too dark")),
+        clip("f", "sad", fine={"en": "I'm sorry, but I can't help with that."}, drop=("too dark", "all")),
     )
     assert problems(store.folder) == {
         "a label is none of merr9": 1,
@@ -135,7 +135,7 @@ def test_splits_that_divide(make_build: Make, clip: Callable[..., Any]) -> None:
 
 def test_duplicates(make_build: Make, clip: Callable[..., Any]) -> None:
     same = {"sha256": "ab" * 32}
-    store = make_build(clip("a", row=same), clip("A", row=same), clip("b", row=same, drop=Drop("duplicate")))
+    store = make_build(clip("a", row=same), clip("A", row=same), clip("b", row=same, drop=("duplicate", "all")))
     assert problems(store.folder) == {
         "clips with the same media file (by hash)": 1,
         "ids that differ in capitals only (one file name on Windows and macOS)": 1,

@@ -6,7 +6,6 @@ import argparse
 import os
 import re
 import sys
-import threading
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -59,7 +58,7 @@ def add_parser(verbs: Verbs) -> None:
 def run(args: argparse.Namespace) -> int:
     """Build; 0 when no clip failed, 1 when some did, 130 when it was interrupted."""
     from emotion_llama.merr.build import build
-    from emotion_llama.merr.engines import EngineOptions
+    from emotion_llama.merr.engine import EngineOptions
 
     inputs, overrides = split_arguments(args.inputs)
     recipe = _recipe(args.recipe, args.out, overrides, quiet=args.quiet)
@@ -77,17 +76,8 @@ def run(args: argparse.Namespace) -> int:
         _complain_of_failures(args.out)
     if tally.was_interrupted:
         complain("interrupted; run the same command again to go on")
-        _end_if_threads_wait(130)
         return 130
     return 1 if tally.failed else 0
-
-
-def _end_if_threads_wait(code: int) -> None:
-    """End the process where threads still wait for a server: Python would wait for pools of them, for minutes."""
-    if threading.active_count() > 1:
-        sys.stdout.flush()
-        sys.stderr.flush()
-        os._exit(code)
 
 
 def split_arguments(arguments: Sequence[str]) -> tuple[list[str], list[str]]:

@@ -16,7 +16,8 @@ from emotion_llama.merr.io.content import FileContent, Problems, merge
 from emotion_llama.merr.io.frame_counts import FrameCounts, compare_frame_counts, media_by_name
 from emotion_llama.merr.io.sources import find_sources, read_source
 from emotion_llama.merr.plan import IMPORTED, output_sha256
-from emotion_llama.merr.records import FIELDS, ClipRow, Drop, Field, FieldKey, Json, Sample, StageOutput, StageRun, now
+from emotion_llama.merr.records import FIELDS, ClipRow, Field, FieldKey, Json, Sample, StageRun, now
+from emotion_llama.merr.stage import StageOutput
 from emotion_llama.merr.store import Store
 from emotion_llama.merr.values import shown_key
 
@@ -228,12 +229,12 @@ class _Writer:
             run = None if sample is None else sample.runs.get(stage)
             is_made = run is not None and not run.fingerprint.startswith(IMPORTED) and run.status != "failed"
             changed = self._changed(wanted, old, is_made)
-            drop = None
+            drop: tuple[str, Scope] | None = None
             if stage == _NOT_FINE_STAGE and not_fine is not None and (self._replace or not is_made):
-                drop = Drop(not_fine, "fine")
-            if changed or (drop is not None and (run is None or run.reason != drop.reason)):
+                drop = (not_fine, "fine")
+            if changed or (drop is not None and (run is None or run.reason != drop[0])):
                 self._tally.fields.update(shown_key(key) for key in changed)
-                output = StageOutput(tuple({**old, **changed}.values()), (), drop)
+                output = StageOutput(tuple({**old, **changed}.values()), drop=drop)
                 yield self._run(clip_id, stage, output), output
 
     def _changed(
@@ -255,8 +256,7 @@ class _Writer:
         sha256, drop = output_sha256(output), output.drop
         if drop is None:
             return StageRun(clip_id, stage, "done", self._fingerprint, sha256, finished_at=self._made_at)
-        why = drop.reason, drop.scope
-        return StageRun(clip_id, stage, "dropped", self._fingerprint, sha256, *why, finished_at=self._made_at)
+        return StageRun(clip_id, stage, "dropped", self._fingerprint, sha256, *drop, finished_at=self._made_at)
 
 
 def _beside(clips: Mapping[str, object], store: Store) -> Iterator[tuple[str, Sample | None]]:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Mapping
+
 from emotion_llama.errors import InputError
 from emotion_llama.merr.recipe import Recipe
 from emotion_llama.merr.stage import Stage
@@ -22,29 +25,37 @@ def build_stages(recipe: Recipe) -> tuple[Stage, ...]:
         InputError: an annotator's configuration does not fit, or it cannot be asked what its stage asks; a table of
             units or of phrases cannot be used.
     """
-    from emotion_llama.merr.stages.asked import Respondents
-    from emotion_llama.merr.stages.balance import BalanceStage
+    from emotion_llama.merr.annotators import Annotator, load_annotator
+    from emotion_llama.merr.stages.balance import BalanceStage, SelectStage
     from emotion_llama.merr.stages.captions import CoarseCaptionStage, FineCaptionStage
     from emotion_llama.merr.stages.consistency import ConsistencyStage
     from emotion_llama.merr.stages.descriptions import AudioToneStage, VisualExpressionStage, VisualObjectiveStage
     from emotion_llama.merr.stages.evidence import EvidenceStage, SubtitleStage
-    from emotion_llama.merr.stages.labels import PseudoLabelStage, SelectStage
+    from emotion_llama.merr.stages.labels import PseudoLabelStage
     from emotion_llama.merr.stages.peak import PeakStage
     from emotion_llama.merr.stages.splits import SplitsStage
 
-    asked, who = Respondents(), recipe.annotators
+    loaded: dict[str, Annotator] = {}
+
+    def annotator(config: Mapping[str, object]) -> Annotator:
+        key = json.dumps(config, sort_keys=True, default=str)
+        if key not in loaded:
+            loaded[key] = load_annotator(config)
+        return loaded[key]
+
+    who = recipe.annotators
     return (
         EvidenceStage(recipe),
         SubtitleStage(),
         PseudoLabelStage(recipe),
         SelectStage(recipe),
         PeakStage(recipe),
-        VisualExpressionStage(recipe, asked.of(who.expression)),
-        VisualObjectiveStage(recipe, asked.of(who.visual)),
-        AudioToneStage(recipe, asked.of(who.audio)),
+        VisualExpressionStage(recipe, annotator(who.expression)),
+        VisualObjectiveStage(recipe, annotator(who.visual)),
+        AudioToneStage(recipe, annotator(who.audio)),
         CoarseCaptionStage(recipe),
-        FineCaptionStage(recipe, asked.of(who.reason)),
-        ConsistencyStage(recipe, None if who.check is None else asked.of(who.check).must_answer("check")),
+        FineCaptionStage(recipe, annotator(who.reason)),
+        ConsistencyStage(recipe, None if who.check is None else annotator(who.check)),
         BalanceStage(recipe),
         SplitsStage(recipe),
     )

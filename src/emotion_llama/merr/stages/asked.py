@@ -8,191 +8,182 @@ is missing with that reason. Nothing else ever becomes a field.
 from __future__ import annotations
 
 import json
-import threading
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Iterator, Mapping, Sequence
+from hashlib import sha256
+from typing import TYPE_CHECKING
 
 from emotion_llama.chat.questions import Language, Question, Task
-from emotion_llama.chat.records import Answer
+from emotion_llama.chat.records import Answer, Outcome
 from emotion_llama.errors import AnnotationError, EmotionLlamaError, InputError
-from emotion_llama.merr.annotators import Annotator, load_annotator
-from emotion_llama.merr.kept_answers import KeptAnswers, key_of
-from emotion_llama.merr.records import Field, Provenance, StageInput, StageOutput, now
-from emotion_llama.merr.stage import Pool, Results
+from emotion_llama.merr.annotators import Annotator
+from emotion_llama.merr.plan import chance, sha256_of
+from emotion_llama.merr.records import Field, Provenance, now
+from emotion_llama.merr.stage import Results, Stage, StageInput, StageOutput
+
+if TYPE_CHECKING:
+    from emotion_llama.merr.recipe import Recipe
 
 
-class Respondent:
-    """The annotator of one configuration, loaded at its first use; it travels to other processes as configuration.
+class AskingStage(Stage):
+    """Asks `task` of every clip in every language.
 
-    Stages of one build with equal configurations share one, and with it its connection, model and budget.
+    A stage says what it asks (`plan`) and which fields an answer makes (`fields_of`).
+
+    Attributes:
+        field_names: fields of a language that are missing where the annotator says "cannot".
     """
 
-    def __init__(self, config: Mapping[str, Any]) -> None:
-        self.config = dict(config)
-        self.kept: KeptAnswers | None = None  # of the build's folder; an annotator that costs nothing needs none
-        self._lock = threading.Lock()
-        self._annotator: Annotator | None = None
+    task: Task
+    field_names: tuple[str, ...]
+    reads_clip = ()
 
-    @property
-    def annotator(self) -> Annotator:
-        """The annotator itself; InputError when its configuration does not fit."""
-        with self._lock:
-            if self._annotator is None:
-                self._annotator = load_annotator(self.config)
-            return self._annotator
+    def __init__(self, recipe: Recipe, annotator: Annotator) -> None:
+        self.asks(annotator)
+        self.languages, self.seed, self.include_speech = recipe.languages, recipe.seed, recipe.peak.include_speech
+        self.settings = {
+            "annotator": annotator.facts,
+            "languages": list(self.languages),
+            "seed": self.seed,
+            "include_speech": self.include_speech,
+        }
 
-    def must_answer(self, task: Task) -> Respondent:
-        """Itself; InputError when its annotator cannot be asked this."""
-        if task not in self.annotator.tasks:
-            can = ", ".join(sorted(self.annotator.tasks)) or "nothing"
+    def asks(self, annotator: Annotator) -> None:
+        """Take an annotator; InputError when it cannot be asked this."""
+        if self.task not in annotator.tasks:
+            can = ", ".join(sorted(annotator.tasks)) or "nothing"
             raise InputError(
-                f"the annotator {self.annotator.name!r} cannot be asked for {task!r} (it can: {can}); choose another "
-                f"for annotators.{task}"
+                f"the annotator {annotator.name!r} cannot be asked for {self.task!r} (it can: {can}); choose another "
+                f"for annotators.{self.task}"
             )
-        return self
+        self.annotator, self.pool, self.batch_size = annotator, annotator.where, annotator.batch_size
+
+    def plan(self, item: StageInput, language: Language) -> Question | tuple[Field, ...]:
+        """The question, or the fields that are there without asking."""
+        raise NotImplementedError
+
+    def fields_of(self, item: StageInput, answer: Answer, language: Language) -> tuple[Field, ...]:
+        """The fields of an answer; AnnotationError where it is not what was asked for."""
+        raise NotImplementedError
+
+    def finish(self, item: StageInput, fields: Sequence[Field]) -> StageOutput:
+        """The output of the fields of all languages."""
+        return StageOutput(tuple(fields))
+
+    def run(self, items: Sequence[StageInput]) -> Results:
+        """See `Stage`."""
+        planned = [self._planned(item) for item in items]
+        asked = [
+            (item, one)
+            for item, plan in zip(items, planned, strict=True)
+            if not isinstance(plan, EmotionLlamaError)
+            for one in plan
+            if isinstance(one, Question)
+        ]
+        answers = iter(ask(self.annotator, asked) if self.annotator is not None and asked else [])
+        return [
+            plan if isinstance(plan, EmotionLlamaError) else self._result(item, plan, answers)
+            for item, plan in zip(items, planned, strict=True)
+        ]
+
+    def missing(self, language: Language, why: str, provenance: Provenance | None = None) -> tuple[Field, ...]:
+        """The fields of a language without values."""
+        source = provenance or Provenance("measured", "none", made_at=now())
+        return tuple(Field(name, None, source, language, why) for name in self.field_names)
+
+    def variant(self, item: StageInput) -> int:
+        """Which of several wordings a clip gets."""
+        return chance(self.seed, "wording", item.clip.clip_id) & 0xFFFF
+
+    def provenance_of(self, answer: Answer, *, label_shown: bool = False) -> Provenance:
+        """Who answered, by which model and prompt, at what cost."""
+        shown = label_shown if answer.label_shown is None else answer.label_shown
+        return Provenance(
+            self._annotator_name, answer.model, answer.prompt_sha256, shown, answer.tokens_in, answer.tokens_out,
+            now(), answer.seconds,
+        )  # fmt: skip
 
     @property
-    def settings(self) -> dict[str, object]:
-        """What answers depend on."""
-        return {"name": self.annotator.name, **self.annotator.settings}
+    def _annotator_name(self) -> str:
+        return "" if self.annotator is None else self.annotator.name
 
-    @property
-    def looks(self) -> bool:
-        """Whether it looks and listens itself, also where it reasons."""
-        return self.annotator.takes_media
+    def _planned(self, item: StageInput) -> list[Question | tuple[Field, ...]] | EmotionLlamaError:
+        try:
+            return [self.plan(item, language) for language in self.languages]
+        except EmotionLlamaError as error:  # its measurements are gone
+            return error
 
-    @property
-    def pool(self) -> Pool:
-        """Where it may be asked."""
-        return self.annotator.where
-
-    def __getstate__(self) -> dict[str, Any]:
-        return {"config": self.config}
-
-    def __setstate__(self, state: dict[str, Any]) -> None:
-        self.__init__(state["config"])  # type: ignore[misc]
-
-
-class Respondents:
-    """One `Respondent` a configuration."""
-
-    def __init__(self) -> None:
-        self._by_config: dict[str, Respondent] = {}
-
-    def of(self, config: Mapping[str, Any]) -> Respondent:
-        """The one of this configuration."""
-        key = json.dumps(config, sort_keys=True, default=str)
-        return self._by_config.setdefault(key, Respondent(config))
-
-
-class Wanted(NamedTuple):
-    """One description of one clip: a question, or the fields that are there without asking."""
-
-    language: Language
-    question: Question | None
-    fields: tuple[Field, ...] = ()
-
-
-Plan = Callable[[StageInput, Language], Wanted]
-Told = Callable[[StageInput, Wanted, Answer], tuple[Field, ...]]
-CannotSay = Callable[[Language, Provenance, str], tuple[Field, ...]]
-
-
-def ask(
-    respondent: Respondent,
-    items: Sequence[StageInput],
-    languages: Sequence[Language],
-    *,
-    plan: Plan,
-    told: Told,
-    cannot: CannotSay,
-) -> Results:
-    """Ask for every clip and language at once; one output, or the first error, for each clip.
-
-    Args:
-        respondent: whom.
-        items: the clips.
-        languages: of the answers.
-        plan: what is to be asked of a clip in a language.
-        told: the fields of an answer.
-        cannot: the fields where the annotator says it cannot, from language, provenance and reason.
-    """
-    wanted = [_planned(plan, item, languages) for item in items]
-    asked = [
-        (item, one.question)
-        for item, of_clip in zip(items, wanted, strict=True)
-        if not isinstance(of_clip, EmotionLlamaError)
-        for one in of_clip
-        if one.question is not None
-    ]
-    answers = iter(_answers(respondent, asked))
-    results: Results = []
-    for item, of_clip in zip(items, wanted, strict=True):
-        if isinstance(of_clip, EmotionLlamaError):
-            results.append(of_clip)
-            continue
+    def _result(
+        self, item: StageInput, plan: Sequence[Question | tuple[Field, ...]], answers: Iterator[tuple[str, Outcome]]
+    ) -> StageOutput | EmotionLlamaError:
         fields: list[Field] = []
-        good: list[tuple[Question, Answer]] = []
+        keys, good = [], []  # of the clip's answers; of those that became fields
         error: EmotionLlamaError | None = None
-        for one in of_clip:
-            if one.question is None:
-                fields += one.fields
+        for one in plan:
+            if not isinstance(one, Question):
+                fields += one
                 continue
-            answer = next(answers)
+            key, outcome = next(answers)
+            keys.append(key)
             try:
-                fields += _fields(item, one, answer, respondent.annotator.name, told, cannot)
-                good += [(one.question, answer)] if isinstance(answer, Answer) else []
+                fields += self._fields(item, outcome, one.language)
+                good.append(key)
             except EmotionLlamaError as problem:
                 error = error or problem
-        if error is not None and respondent.kept is not None:
-            for question, answer in good:
-                respondent.kept.keep(key_of(item, question, respondent.settings), answer)
-        results.append(error or StageOutput(tuple(fields)))
-    return results
+        if self.annotator is not None and self.annotator.kept is not None:
+            self.annotator.kept.settle(keys, good, is_through=error is None)
+        try:
+            return error or self.finish(item, fields)
+        except EmotionLlamaError as problem:
+            return problem
+
+    def _fields(self, item: StageInput, outcome: Outcome, language: Language) -> tuple[Field, ...]:
+        if isinstance(outcome, Answer):
+            return self.fields_of(item, outcome, language)
+        if outcome.kind == "cannot" and self.field_names:
+            source = Provenance(self._annotator_name, "none", made_at=now())
+            return self.missing(language, outcome.message, source)
+        raise outcome
 
 
-def _answers(respondent: Respondent, asked: Sequence[tuple[StageInput, Question]]) -> list[Answer | AnnotationError]:
-    """An answer to each question: one kept from a build before, or what the annotator says now."""
-    kept, settings = respondent.kept, respondent.settings
-    found = [kept.find(key_of(item, question, settings)) if kept else None for item, question in asked]
-    open_questions = [question for (_, question), answer in zip(asked, found, strict=True) if answer is None]
-    new = iter(respondent.annotator.answer(open_questions) if open_questions else [])
-    return [next(new) if answer is None else answer for answer in found]
+def ask(annotator: Annotator, asked: Sequence[tuple[StageInput, Question]]) -> list[tuple[str, Outcome]]:
+    """To each question the key that its answer is kept under, and an answer: one kept, or what is said now.
+
+    One question after the other, so that each answer is held as soon as it is there; a model that is quicker with more
+    is given all.
+    """
+    kept = annotator.kept
+    if kept is None:
+        return [("", outcome) for outcome in annotator.answer([question for _, question in asked])]
+    keys = [key_of(item, question, annotator.facts) for item, question in asked]
+    found: dict[str, Outcome] = {key: answer for key in keys if (answer := kept.find(key)) is not None}
+    still = [(key, question) for key, (_, question) in zip(keys, asked, strict=True) if key not in found]
+    size = len(still) if annotator.batch_size > 1 else 1
+    for at in range(0, len(still), size or 1):
+        some = still[at : at + size]
+        for (key, _), outcome in zip(some, annotator.answer([question for _, question in some]), strict=True):
+            found[key] = outcome
+            if isinstance(outcome, Answer):
+                kept.hold(key, outcome)
+    return [(key, found[key]) for key in keys]
 
 
-def _planned(plan: Plan, item: StageInput, languages: Sequence[Language]) -> list[Wanted] | EmotionLlamaError:
-    """What is wanted of one clip, or why nothing can be asked: its measurements are gone."""
-    try:
-        return [plan(item, language) for language in languages]
-    except EmotionLlamaError as error:
-        return error
+def key_of(item: StageInput, question: Question, settings: Mapping[str, object]) -> str:
+    """SHA-256 of what an answer depends on: the clip's artifacts, the question, and the annotator's settings.
+
+    So a kept answer is only ever found by the very same question.
+    """
+    facts = question.facts
+    whole = {
+        "clip": item.clip.clip_id,
+        "artifacts": {name: sha256(data).hexdigest() for name, data in sorted(item.artifacts.items())},
+        "question": [question.task, question.language, list(question.labels), question.variant],
+        "facts": [facts.label, dict(facts.clues), dict(facts.why_missing), dict(facts.peak_units), facts.text],
+        "settings": dict(settings),
+    }
+    return sha256_of(json.dumps(whole, sort_keys=True, ensure_ascii=False, default=str))
 
 
-def _fields(
-    item: StageInput, wanted: Wanted, answer: Answer | AnnotationError, name: str, told: Told, cannot: CannotSay
-) -> tuple[Field, ...]:
-    if isinstance(answer, Answer):
-        return told(item, wanted, answer)
-    if answer.kind == "cannot":
-        return cannot(wanted.language, Provenance(name, "none", made_at=now()), answer.message)
-    raise answer
-
-
-def provenance_of(respondent: Respondent, answer: Answer, *, label_shown: bool = False) -> Provenance:
-    """Who answered, by which model and prompt, at what cost."""
-    return Provenance(
-        respondent.annotator.name,
-        answer.model,
-        answer.prompt_sha256,
-        label_shown if answer.label_shown is None else answer.label_shown,
-        answer.tokens_in,
-        answer.tokens_out,
-        now(),
-        answer.seconds,
-    )
-
-
-def text_of(answer: Answer, key: str) -> str:
+def answer_text(answer: Answer, key: str) -> str:
     """A text of an answer, which its schema promises.
 
     Raises:
@@ -204,8 +195,8 @@ def text_of(answer: Answer, key: str) -> str:
     return value.strip()
 
 
-def texts_of(answer: Answer, key: str, *, least: int = 0) -> list[str]:
-    """A list of texts of an answer; raises as `text_of`."""
+def answer_texts(answer: Answer, key: str, *, least: int = 0) -> list[str]:
+    """A list of texts of an answer; raises as `answer_text`."""
     value = answer.values.get(key)
     if not isinstance(value, (list, tuple)) or not all(isinstance(text, str) and text.strip() for text in value):
         raise AnnotationError("malformed", f"expected {key!r} as texts, got {type(value).__name__}", answer.attempts)

@@ -1,4 +1,4 @@
-"""Stage balance: how many clips of a label stay, and which clips say the same twice.
+"""Stages select and balance: which neutral clips come along, how many of a label stay, and which say the same twice.
 
 Near duplicates are clips of the same words whose lengths differ by at most a quarter second and whose aligned faces at
 the peak look alike; clips without a face crop are compared in words and length, clips without words in face and length
@@ -10,6 +10,7 @@ peak), and of 2,415 pairs of different clips, among them the same faces at rest,
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -17,14 +18,16 @@ from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
 
-from emotion_llama.merr.records import Drop, PseudoLabel, StageInput, StageOutput, from_json
-from emotion_llama.merr.stage import Results, Stage
-from emotion_llama.merr.stages.common import chance
+from emotion_llama.merr.plan import chance
+from emotion_llama.merr.records import PseudoLabel, from_json
+from emotion_llama.merr.stage import Results, Stage, StageInput, StageOutput
+from emotion_llama.merr.values import text_of, text_part
 from emotion_llama.records import UInt8
 
 if TYPE_CHECKING:
     from emotion_llama.merr.recipe import Recipe
 
+ENOUGH_NEUTRAL = "neutral, and there are enough of these"
 NEAR_DUPLICATE = "near duplicate of another clip"
 OVER_CAP = "more clips of its label than wanted"
 HASH_SIDE = 16  # 16 x 16 comparisons: 256 bits
@@ -137,7 +140,35 @@ def _alike(kept: _Kept, seconds: float, face: int | None, words: str, max_distan
     return (kept_face ^ face).bit_count() <= (max_distance if words else max_distance // 2)
 
 
-# --- the stage --------------------------------------------------------------------------------------------------------
+# --- the stages -------------------------------------------------------------------------------------------------------
+
+
+class SelectStage(Stage):
+    """Samples neutral clips in: the share of the others that the recipe says, chosen by hashes of their content.
+
+    Clips that came with the label neutral stay, and count towards the share. Which clips come along depends on their
+    content and the seed alone: when clips are added, those that were in stay in as long as the share allows.
+    """
+
+    name = "select"
+    needs = ("pseudo_label",)
+    reads_clip = ()
+    sees_all = True
+
+    def __init__(self, recipe: Recipe) -> None:
+        self.part, self.seed = recipe.select, recipe.seed
+        self.settings = {**self.part.model_dump(mode="json"), "seed": self.seed}
+
+    def run(self, items: Sequence[StageInput]) -> Results:
+        """See `Stage`."""
+        labels = [from_json(PseudoLabel, item.value("label")) for item in items]
+        neutral = [i for i, label in enumerate(labels) if label.label == "neutral"]
+        open_ones = [i for i in neutral if labels[i].source == "rules"]
+        wanted = math.ceil(self.part.neutral_share * (len(items) - len(neutral)))
+        kept = len(neutral) - len(open_ones)
+        ranked = sorted(open_ones, key=lambda i: chance(self.seed, "neutral", _content(items[i])))
+        out = set(ranked[max(0, wanted - kept) :])
+        return [StageOutput(drop=(ENOUGH_NEUTRAL, "all") if i in out else None) for i in range(len(items))]
 
 
 class BalanceStage(Stage):
@@ -159,22 +190,22 @@ class BalanceStage(Stage):
         twice = near_duplicates(looks, self.part.max_hash_distance) if self.part.near_duplicates else {}
         left = [look for look in looks if look.clip_id not in twice]
         over = over_caps(left, self.part.max_per_label, self.part.max_share)
-        drops = {clip_id: Drop(OVER_CAP) for clip_id in over}
-        drops |= {clip_id: Drop(f"{NEAR_DUPLICATE}: {kept}") for clip_id, kept in twice.items()}
-        return [StageOutput(drop=drops.get(look.clip_id)) for look in looks]
+        reasons = dict.fromkeys(over, OVER_CAP) | {c: f"{NEAR_DUPLICATE}: {kept}" for c, kept in twice.items()}
+        return [StageOutput(drop=(reasons[c], "all") if (c := look.clip_id) in reasons else None) for look in looks]
 
     def _look(self, item: StageInput) -> Look:
-        clip, words = item.clip, item.value("subtitle")
-        label = from_json(PseudoLabel, item.value("label"))
-        peak = item.value("peak")
-        face_hash = peak.get("face_hash") if isinstance(peak, dict) else None
+        clip, label = item.clip, from_json(PseudoLabel, item.value("label"))
         return Look(
             clip.clip_id,
             label.label,
-            str(words["text"]) if isinstance(words, dict) else "",
+            text_of(item.value("subtitle")) or "",
             clip.duration_seconds,
-            face_hash if isinstance(face_hash, str) else None,
+            text_part(item.value("peak"), "face_hash"),
             1.0 if label.confidence is None else label.confidence,
             (clip.width or 0) * (clip.height or 0),
-            chance(self.seed, "balance", clip.sha256 or clip.clip_id),
+            chance(self.seed, "balance", _content(item)),
         )
+
+
+def _content(item: StageInput) -> str:
+    return item.clip.sha256 or item.clip.clip_id

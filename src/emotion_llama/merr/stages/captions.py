@@ -11,28 +11,18 @@ as a model may write) stand as they are, a fragment ("A man in a car") behind a 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from emotion_llama.chat.questions import Language, Question
 from emotion_llama.chat.records import Answer
-from emotion_llama.merr.records import (
-    Field,
-    Json,
-    Provenance,
-    PseudoLabel,
-    StageInput,
-    StageOutput,
-    from_json,
-    now,
-    to_json,
-)
-from emotion_llama.merr.stage import Results, Stage
-from emotion_llama.merr.stages.asked import Respondent, Wanted, ask, provenance_of, text_of, texts_of
-from emotion_llama.merr.stages.common import EVIDENCE, chance
+from emotion_llama.merr.annotators import Annotator
+from emotion_llama.merr.records import Field, Json, Provenance, PseudoLabel, from_json, now, to_json
+from emotion_llama.merr.stage import Stage, StageInput, StageOutput
+from emotion_llama.merr.stages.asked import AskingStage, answer_text, answer_texts
 from emotion_llama.merr.stages.descriptions import facts_of
-from emotion_llama.merr.stages.evidence import SOUND
+from emotion_llama.merr.stages.evidence import EVIDENCE, SOUND
 from emotion_llama.merr.stages.peak import FACE_CROP, PEAK_FRAME
 from emotion_llama.rules.wording import Wording, wording
 
@@ -41,8 +31,6 @@ if TYPE_CHECKING:
 
 COARSE_VERSION = 2
 CLUES = ("visual_expression", "visual_objective", "audio_tone", "subtitle")
-NOTHING_TO_SAY = "no modality gave a description"
-NOTHING_TO_REASON_FROM = "no modality gave a clue to reason from"
 
 
 class CoarseCaptionStage(Stage):
@@ -63,70 +51,53 @@ class CoarseCaptionStage(Stage):
         fields = []
         for language in self.languages:
             caption = coarse_caption(clues_of(item, language), language)
-            why = None if caption else NOTHING_TO_SAY
+            why = None if caption else "no modality gave a description"
             fields.append(Field(self.name, caption or None, provenance, language, why))
         return StageOutput(tuple(fields))
 
 
-class FineCaptionStage(Stage):
+class FineCaptionStage(AskingStage):
     """Fields fine_caption and clues, a language each."""
 
     name = "fine_caption"
     version = 2
+    task = "reason"
     needs = (
         "evidence", "subtitle", "pseudo_label", "peak", "visual_expression", "visual_objective", "audio_tone",
     )  # fmt: skip
-    reads_clip = ()
+    field_names = ("fine_caption", "clues")
 
-    def __init__(self, recipe: Recipe, respondent: Respondent) -> None:
-        self.respondent = respondent.must_answer("reason")
-        self.pool, self.batch_size = respondent.pool, respondent.annotator.batch_size
+    def __init__(self, recipe: Recipe, annotator: Annotator) -> None:
+        super().__init__(recipe, annotator)
         # An annotator that takes pictures and sound when it reasons is given them beside the measurements.
-        self.reads_artifacts = (EVIDENCE, PEAK_FRAME, FACE_CROP, SOUND) if respondent.looks else (EVIDENCE,)
-        self.languages, self.seed, self.space = recipe.languages, recipe.seed, recipe.space
-        self.label_shown, self.include_speech = recipe.fine_caption.label_shown, recipe.peak.include_speech
-        self.settings = {
-            "annotator": respondent.settings,
-            "languages": list(self.languages),
-            "label_space": recipe.label_space,
-            "label_shown": self.label_shown,
-            "seed": self.seed,
-            "include_speech": self.include_speech,
-        }
+        self.reads_artifacts = (EVIDENCE, PEAK_FRAME, FACE_CROP, SOUND) if annotator.takes_media else (EVIDENCE,)
+        self.space, self.label_shown = recipe.space, recipe.fine_caption.label_shown
+        self.settings = {**self.settings, "label_space": recipe.label_space, "label_shown": self.label_shown}
 
-    def run(self, items: Sequence[StageInput]) -> Results:
-        """See `Stage`."""
-        return ask(self.respondent, items, self.languages, plan=self._plan, told=self._told, cannot=_neither)
-
-    def _plan(self, item: StageInput, language: Language) -> Wanted:
+    def plan(self, item: StageInput, language: Language) -> Question | tuple[Field, ...]:
+        """See `AskingStage`."""
         clues = clues_of(item, language)
         if not clues:
-            provenance = Provenance("measured", "none", made_at=now())
-            return Wanted(language, None, _neither(language, provenance, NOTHING_TO_REASON_FROM))
+            return self.missing(language, "no modality gave a clue to reason from")
         label = from_json(PseudoLabel, item.value("label")).label if self.label_shown else None
-        facts = replace(
-            facts_of(item, include_speech=self.include_speech),
-            label=label,
-            clues=clues,
-            why_missing={
-                name: item.why_missing(*_key(name, language)) or "not made" for name in CLUES if name not in clues
-            },
-        )
-        variant = chance(self.seed, "wording", item.clip.clip_id) & 0xFFFF
+        why = {name: item.why_missing(*_key(name, language)) or "not made" for name in CLUES if name not in clues}
+        facts = facts_of(item, include_speech=self.include_speech)
+        facts = replace(facts, label=label, clues=clues, why_missing=why)
         picture, face, sound = (item.artifacts.get(name) for name in (PEAK_FRAME, FACE_CROP, SOUND))
-        return Wanted(language, Question("reason", language, facts, picture, sound, self.space.labels, variant, face))
+        return Question("reason", language, facts, picture, sound, self.space.labels, self.variant(item), face)
 
-    def _told(self, item: StageInput, wanted: Wanted, answer: Answer) -> tuple[Field, ...]:
-        provenance = provenance_of(self.respondent, answer, label_shown=self.label_shown)
+    def fields_of(self, item: StageInput, answer: Answer, language: Language) -> tuple[Field, ...]:
+        """See `AskingStage`."""
+        provenance = self.provenance_of(answer, label_shown=self.label_shown)
         label = answer.values.get("label")
         clues = {
-            "supporting": texts_of(answer, "supporting"),
-            "misleading": texts_of(answer, "misleading"),
+            "supporting": answer_texts(answer, "supporting"),
+            "misleading": answer_texts(answer, "misleading"),
             "label": label if isinstance(label, str) else None,
         }
         return (
-            Field("fine_caption", text_of(answer, "text"), provenance, wanted.language),
-            Field("clues", to_json(clues), provenance, wanted.language),
+            Field("fine_caption", answer_text(answer, "text"), provenance, language),
+            Field("clues", to_json(clues), provenance, language),
         )
 
 
@@ -150,10 +121,6 @@ def _text(value: Json, language: Language) -> str:
     if isinstance(value, list):  # phrases
         return ("，" if language == "zh" else ", ").join(str(phrase) for phrase in value)
     return "" if value is None else str(value)
-
-
-def _neither(language: Language, provenance: Provenance, why: str) -> tuple[Field, ...]:
-    return tuple(Field(name, None, provenance, language, why) for name in ("fine_caption", "clues"))
 
 
 def coarse_caption(clues: Mapping[str, str], language: str) -> str:

@@ -1,7 +1,7 @@
 """Stage consistency: whether a description comes to its label, last, on its clues; which modalities disagree.
 
-The judgement is by rules on the text, with the words for labels and cues of `annotators.wording` (see
-`annotators.grounding` for what a lexicon can and cannot tell). What stands in quotation marks, or is the clip's own
+The judgement is by rules on the text, with the words for labels and cues of `rules.wording` (see
+`rules.clues` for what a lexicon can and cannot tell). What stands in quotation marks, or is the clip's own
 subtitle, is what the person says and no claim; words in quotation marks that are not said are a problem of their own.
 """
 
@@ -15,27 +15,25 @@ from typing import TYPE_CHECKING
 
 from emotion_llama.chat.questions import Facts, Language, Question
 from emotion_llama.chat.records import Answer
-from emotion_llama.errors import AnnotationError, EmotionLlamaError
+from emotion_llama.errors import AnnotationError
 from emotion_llama.labels import LabelSpace
-from emotion_llama.merr.labels import judge, label_rules
+from emotion_llama.merr.annotators import Annotator
 from emotion_llama.merr.recipe import ConsistencyPart
 from emotion_llama.merr.records import (
     Consistency,
-    Drop,
     Field,
-    Json,
     Provenance,
     PseudoLabel,
-    StageInput,
-    StageOutput,
     from_json,
     now,
     to_json,
 )
-from emotion_llama.merr.stage import Results, Stage
-from emotion_llama.merr.stages.asked import Respondent, provenance_of
+from emotion_llama.merr.stage import StageInput, StageOutput
+from emotion_llama.merr.stages.asked import AskingStage
 from emotion_llama.merr.stages.captions import clues_of
-from emotion_llama.merr.stages.common import EVIDENCE, measured_of
+from emotion_llama.merr.stages.evidence import EVIDENCE, measured_of
+from emotion_llama.merr.stages.labels import judge, label_rules
+from emotion_llama.merr.values import part
 from emotion_llama.results import Cue, Evidence
 from emotion_llama.rules.clues import cues_in, find_problems, without_quotations
 from emotion_llama.rules.reasoning import holds_label
@@ -57,7 +55,7 @@ NEIGHBOURS = frozenset(
 )  # fmt: skip
 
 # Log-odds from which a modality speaks clearly enough to contradict another. Own, by the weights' scale (0.3 a hint, 1
-# a clear cue: `annotators.rule_tables`): a face and a voice are measured and can be misread, and have to be clear;
+# a clear cue: `rules.rule_tables`): a face and a voice are measured and can be misread, and have to be clear;
 # words are read as they stand, and half of that will do. A face or voice that speaks half as much for a label far from
 # its first one is not clear.
 CLEAR = {"face": 1.0, "voice": 1.0, "words": 0.5}
@@ -80,7 +78,7 @@ JUDGED = "the judge finds that it does not hold"
 
 
 def check_text(
-    text: str, label: str, clues: Mapping[str, str], language: Language, part: ConsistencyPart
+    text: str, label: str, clues: Mapping[str, str], language: Language, choices: ConsistencyPart
 ) -> Consistency:
     """What the rules find of a description.
 
@@ -89,7 +87,7 @@ def check_text(
         label: the clip's.
         clues: what was given: modality -> description, the subtitle among them.
         language: of both.
-        part: which findings are problems.
+        choices: which findings are problems.
     """
     words, subtitle = wording(language), clues.get("subtitle", "")
     claims = _without_subtitle(without_quotations(text), subtitle)
@@ -106,11 +104,11 @@ def check_text(
     if not names_label:
         others = [other for other in words.label_words if other != label and holds_label(last, other, words)]
         problems.append(NOT_NAMED + (f": {label}, but {', '.join(others)}" if others else f": {label}"))
-    if not at_end and part.require_label_last:
+    if not at_end and choices.require_label_last:
         problems.append(f"{TOO_EARLY}: {label}")
-    if share is not None and share < part.min_grounded_share:
+    if share is not None and share < choices.min_grounded_share:
         problems.append(f"{UNGROUNDED}: {', '.join(ungrounded)}")
-    if share is None and part.require_cues:
+    if share is None and choices.require_cues:
         problems.append(NO_CUES)
     if invented:
         problems.append(f"{INVENTED_QUOTE}: {', '.join(invented)}")
@@ -156,14 +154,7 @@ def find_conflicts(
 def judged(found: Consistency, holds: bool, problems: Sequence[str], judge: str) -> Consistency:
     """The findings with those of a second judge."""
     added = () if holds else (f"{JUDGED}: {'; '.join(problems)}" if problems else JUDGED,)
-    return Consistency(
-        found.names_label,
-        found.label_at_end,
-        found.grounded_share,
-        found.ungrounded,
-        (*found.problems, *added),
-        judge,
-    )
+    return replace(found, problems=(*found.problems, *added), judge=judge)
 
 
 def _clear_label(cues: Sequence[Cue], source: str) -> str | None:
@@ -200,7 +191,7 @@ def _conflict(first: str, first_label: str, second: str, second_label: str) -> d
 # --- the stage --------------------------------------------------------------------------------------------------------
 
 
-class ConsistencyStage(Stage):
+class ConsistencyStage(AskingStage):
     """Fields conflicts and consistency (`Consistency`, a language each).
 
     A description with a problem, in any language, takes the clip out of the fine part; conflicts never do.
@@ -208,107 +199,81 @@ class ConsistencyStage(Stage):
 
     name = "consistency"
     version = 3
+    task = "check"
     needs = (
         "evidence", "subtitle", "pseudo_label", "visual_expression", "visual_objective", "audio_tone", "fine_caption",
     )  # fmt: skip
     reads_artifacts = (EVIDENCE,)
-    reads_clip = ()
+    field_names = ()  # a judge that cannot judge is an error
 
-    def __init__(self, recipe: Recipe, judge: Respondent | None = None) -> None:
+    def __init__(self, recipe: Recipe, judge: Annotator | None = None) -> None:
+        if judge is not None:
+            self.asks(judge)
         self.part, self.languages = recipe.consistency, recipe.languages
         self.space, self.labels = recipe.space, recipe.pseudo_label
-        self.judge = judge
-        if judge is not None:
-            self.pool, self.batch_size = judge.pool, judge.annotator.batch_size
         self.settings = {
             **self.part.model_dump(mode="json"),
             "languages": list(self.languages),
             "label_space": recipe.label_space,
             "labels": self.labels.model_dump(mode="json"),
-            "judge": None if judge is None else judge.settings,
+            "judge": None if judge is None else judge.facts,
         }
 
-    def run(self, items: Sequence[StageInput]) -> Results:
-        """See `Stage`."""
-        results: Results = []
-        verdicts = iter(self._ask(items))
-        for item in items:
-            try:
-                answers = {lang: next(verdicts) for lang in self._asked(item)}
-                results.append(self._one(item, answers))
-            except EmotionLlamaError as error:  # noqa: PERF203  (one clip's error is its own)
-                results.append(error)
-        return results
-
-    def _asked(self, item: StageInput) -> list[Language]:
-        if self.judge is None:
-            return []
-        return [language for language in self.languages if item.value("fine_caption", language) is not None]
-
-    def _ask(self, items: Sequence[StageInput]) -> list[Answer | AnnotationError]:
-        questions = [self._question(item, language) for item in items for language in self._asked(item)]
-        return self.judge.annotator.answer(questions) if self.judge is not None and questions else []
-
-    def _question(self, item: StageInput, language: Language) -> Question:
+    def plan(self, item: StageInput, language: Language) -> Question | tuple[Field, ...]:
+        """See `AskingStage`; by the rules alone where there is no judge."""
+        text = item.value("fine_caption", language)
+        if text is None:
+            why = item.why_missing("fine_caption", language) or NO_FINE_CAPTION
+            return (Field(self.name, None, self._by_rules(), language, why),)
+        if self.annotator is None:
+            return (Field(self.name, to_json(self._check(item, language)), self._by_rules(), language),)
         facts = Facts(
             evidence=measured_of(item).evidence,
             label=from_json(PseudoLabel, item.value("label")).label,
             clues=clues_of(item, language),
-            text=str(item.value("fine_caption", language)),
+            text=str(text),
         )
         return Question("check", language, facts, labels=self.space.labels)
 
-    def _one(self, item: StageInput, answers: Mapping[Language, Answer | AnnotationError]) -> StageOutput:
-        label = from_json(PseudoLabel, item.value("label"))
-        provenance = Provenance("rules", f"consistency {self.version}", label_shown=True, made_at=now())
-        fields = [self._conflicts(item, label, provenance)]
-        problems: list[str] = []
-        for language in self.languages:
-            text = item.value("fine_caption", language)
-            if text is None:
-                why = item.why_missing("fine_caption", language) or NO_FINE_CAPTION
-                fields.append(Field(self.name, None, provenance, language, why))
-                continue
-            found = check_text(str(text), label.label, clues_of(item, language), language, self.part)
-            found = _with_own_label(found, item.value("clues", language), label.label)
-            source = provenance
-            if language in answers:
-                found, source = self._with_judgement(found, answers[language], provenance)
-            problems += found.problems
-            fields.append(Field(self.name, to_json(found), source, language))
-        drop = Drop(problems[0].partition(":")[0], "fine") if problems else None
-        return StageOutput(tuple(fields), drop=drop)
+    def fields_of(self, item: StageInput, answer: Answer, language: Language) -> tuple[Field, ...]:
+        """See `AskingStage`."""
+        holds, problems = answer.values.get("holds"), answer.values.get("problems", ())
+        if not isinstance(holds, bool) or not isinstance(problems, (list, tuple)):
+            raise AnnotationError("malformed", "expected 'holds' as true or false and 'problems' as texts")
+        found = judged(self._check(item, language), holds, [str(problem) for problem in problems], answer.model)
+        rules, asked = self._by_rules(), self.provenance_of(answer, label_shown=True)
+        source = replace(
+            asked, annotator=f"{rules.annotator}, {asked.annotator}", model=f"{rules.model}, {asked.model}"
+        )
+        return (Field(self.name, to_json(found), source, language),)
 
-    def _conflicts(self, item: StageInput, label: PseudoLabel, provenance: Provenance) -> Field:
+    def finish(self, item: StageInput, fields: Sequence[Field]) -> StageOutput:
+        """See `AskingStage`."""
+        found = [from_json(Consistency, field.value) for field in fields if field.value is not None]
+        problems = [problem for one in found for problem in one.problems]
+        conflicts = Field("conflicts", to_json(self._conflicts(item)), self._by_rules())
+        return StageOutput((conflicts, *fields), drop=(problems[0].partition(":")[0], "fine") if problems else None)
+
+    def _by_rules(self) -> Provenance:
+        return Provenance("rules", f"consistency {self.version}", label_shown=True, made_at=now())
+
+    def _check(self, item: StageInput, language: Language) -> Consistency:
+        label, text = from_json(PseudoLabel, item.value("label")).label, str(item.value("fine_caption", language))
+        found = check_text(text, label, clues_of(item, language), language, self.part)
+        own = part(item.value("clues", language), "label")
+        if own in (None, label):
+            return found
+        return replace(found, problems=(f"{NOT_NAMED}: {label}, but its answer says {own}", *found.problems))
+
+    def _conflicts(self, item: StageInput) -> list[dict[str, str]]:
+        label = from_json(PseudoLabel, item.value("label"))
         evidence = measured_of(item).evidence
         given = label.label if label.source == "given" else None
         face = None
         if given is not None and evidence.action_units is not None and evidence.action_units.valid.any():
             rules = label_rules(self.labels.table, self.space, self.labels.own_table)
-            found_face = judge(evidence.action_units, rules, self.labels)[0]
+            found = judge(evidence.action_units, rules, self.labels)[0]
             # Neutral has no score, and a faint expression can be misread: neither contradicts who gave the label.
-            if found_face is not None and (found_face.score or 0.0) >= CLEAR_SCORE * self.labels.threshold:
-                face = found_face.label
-        found = find_conflicts(evidence, self.space, given, face)
-        return Field("conflicts", to_json(found), provenance)
-
-    def _with_judgement(
-        self, found: Consistency, answer: Answer | AnnotationError, rules: Provenance
-    ) -> tuple[Consistency, Provenance]:
-        assert self.judge is not None
-        if isinstance(answer, AnnotationError):
-            raise answer
-        holds, problems = answer.values.get("holds"), answer.values.get("problems", ())
-        if not isinstance(holds, bool) or not isinstance(problems, (list, tuple)):
-            raise AnnotationError("malformed", "expected 'holds' as true or false and 'problems' as texts")
-        asked = provenance_of(self.judge, answer, label_shown=True)
-        both = replace(asked, annotator=f"{rules.annotator}, {asked.annotator}", model=f"{rules.model}, {asked.model}")
-        return judged(found, holds, [str(problem) for problem in problems], answer.model), both
-
-
-def _with_own_label(found: Consistency, clues: Json, label: str) -> Consistency:
-    """The findings, with one more where the annotator itself says that it came to another label."""
-    own = clues.get("label") if isinstance(clues, dict) else None
-    if own in (None, label):
-        return found
-    return replace(found, problems=(f"{NOT_NAMED}: {label}, but its answer says {own}", *found.problems))
+            if found is not None and (found.score or 0.0) >= CLEAR_SCORE * self.labels.threshold:
+                face = found.label
+        return find_conflicts(evidence, self.space, given, face)

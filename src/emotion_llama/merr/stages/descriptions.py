@@ -7,24 +7,24 @@ from __future__ import annotations
 
 import csv
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from emotion_llama.chat.questions import LANGUAGES, Facts, Language, Question, Task
+from emotion_llama.chat.questions import LANGUAGES, Facts, Language, Question
 from emotion_llama.chat.records import Answer
 from emotion_llama.config import read_yaml
 from emotion_llama.errors import InputError
 from emotion_llama.face.peak import SPEECH_UNITS
 from emotion_llama.media.scene_facts import scene_from_json
+from emotion_llama.merr.annotators import Annotator
 from emotion_llama.merr.measured import Measured
-from emotion_llama.merr.records import Field, Provenance, StageInput, now
-from emotion_llama.merr.stage import Results, Stage
-from emotion_llama.merr.stages.asked import Respondent, Wanted, ask, provenance_of, text_of, texts_of
-from emotion_llama.merr.stages.common import EVIDENCE, chance, measured_of
-from emotion_llama.merr.stages.evidence import SOUND
+from emotion_llama.merr.records import Field, Provenance, now, to_json
+from emotion_llama.merr.stage import StageInput
+from emotion_llama.merr.stages.asked import AskingStage, answer_text, answer_texts
+from emotion_llama.merr.stages.evidence import EVIDENCE, SOUND, measured_of
 from emotion_llama.merr.stages.peak import FACE_CROP, PEAK_FRAME
 from emotion_llama.rules.phrases import Phrases, expression_phrases, own_phrases
 from emotion_llama.rules.wording import pick, wording
@@ -33,56 +33,25 @@ if TYPE_CHECKING:
     from emotion_llama.merr.recipe import Recipe
 
 _COLUMNS = ("language", "units", "phrase")
-NO_SOUND = "the file has no sound"
-NO_PICTURE = "the file has no video"
 
 
-class _Described(Stage):
-    """What the three have in common; `name` is the field's too."""
+class _DescriptionStage(AskingStage):
+    """One modality; the stage's name is its field's too."""
 
-    task: Task
-    reads_clip = ()
+    def __init__(self, recipe: Recipe, annotator: Annotator) -> None:
+        super().__init__(recipe, annotator)
+        self.field_names = (self.name,)
 
-    def __init__(self, recipe: Recipe, respondent: Respondent) -> None:
-        self.respondent = respondent.must_answer(self.task)
-        self.pool, self.batch_size = respondent.pool, respondent.annotator.batch_size
-        self.languages, self.seed, self.include_speech = recipe.languages, recipe.seed, recipe.peak.include_speech
-        self.settings = {
-            "annotator": respondent.settings,
-            "languages": list(self.languages),
-            "seed": self.seed,
-            "include_speech": self.include_speech,
-        }
+    def fields_of(self, item: StageInput, answer: Answer, language: Language) -> tuple[Field, ...]:
+        """See `AskingStage`."""
+        return (Field(self.name, answer_text(answer, "text"), self.provenance_of(answer), language),)
 
-    def run(self, items: Sequence[StageInput]) -> Results:
-        """See `Stage`."""
-        return ask(
-            self.respondent,
-            items,
-            self.languages,
-            plan=self._plan,
-            told=self._told,
-            cannot=lambda language, provenance, why: (Field(self.name, None, provenance, language, why),),
-        )
-
-    def _plan(self, item: StageInput, language: Language) -> Wanted:
-        raise NotImplementedError
-
-    def _told(self, item: StageInput, wanted: Wanted, answer: Answer) -> tuple[Field, ...]:
-        text = text_of(answer, "text")
-        return (Field(self.name, text, provenance_of(self.respondent, answer), wanted.language),)
-
-    def _question(self, item: StageInput, language: Language, facts: Facts, **media: bytes | None) -> Wanted:
-        variant = chance(self.seed, "wording", item.clip.clip_id) & 0xFFFF
-        return Wanted(language, Question(self.task, language, facts, variant=variant, **media))  # type: ignore[arg-type]
-
-    def _missing(self, language: Language, why: str) -> Wanted:
-        return Wanted(
-            language, None, (Field(self.name, None, Provenance("measured", "none", made_at=now()), language, why),)
-        )
+    def question(self, item: StageInput, language: Language, facts: Facts, **media: bytes | None) -> Question:
+        """The stage's question about a clip, with the `Question`'s media."""
+        return Question(self.task, language, facts, variant=self.variant(item), **media)  # type: ignore[arg-type]
 
 
-class VisualExpressionStage(_Described):
+class VisualExpressionStage(_DescriptionStage):
     """Field visual_expression, a list of phrases for the face at its peak.
 
     Where the recipe names phrases of your own, they are taken and no annotator is asked.
@@ -93,31 +62,36 @@ class VisualExpressionStage(_Described):
     needs = ("evidence", "peak")
     reads_artifacts = (EVIDENCE, PEAK_FRAME)
 
-    def __init__(self, recipe: Recipe, respondent: Respondent) -> None:
-        super().__init__(recipe, respondent)
+    def __init__(self, recipe: Recipe, annotator: Annotator) -> None:
+        super().__init__(recipe, annotator)
         path = recipe.visual_expression.phrases
         self.phrases = None if path is None else load_own_phrases(path, recipe.languages)
-        self.settings = {**self.settings, "phrases": None if self.phrases is None else self.phrases.sha256}
+        self.phrases_sha256 = None if path is None else hashlib.sha256(path.read_bytes()).hexdigest()
+        self.phrases_name = None if path is None else path.name
+        self.settings = {**self.settings, "phrases": self.phrases_sha256}
 
-    def _plan(self, item: StageInput, language: Language) -> Wanted:
+    def plan(self, item: StageInput, language: Language) -> Question | tuple[Field, ...]:
+        """See `AskingStage`."""
         why = item.why_missing("peak")
         if why is not None:
-            return self._missing(language, why)
+            return self.missing(language, why)
         facts = facts_of(item, include_speech=self.include_speech)
         if self.phrases is None:
-            return self._question(item, language, facts, picture_png=item.artifacts.get(PEAK_FRAME))
-        variant = chance(self.seed, "wording", item.clip.clip_id) & 0xFFFF
-        found = self.phrases.describe(facts.peak_units, language, variant)
-        provenance = Provenance("own phrases", f"{self.phrases.name} sha256:{self.phrases.sha256}", made_at=now())
-        why = None if found else "no unit is present that a phrase is for"
-        return Wanted(language, None, (Field(self.name, list(found) or None, provenance, language, why),))
+            return self.question(item, language, facts, picture_png=item.artifacts.get(PEAK_FRAME))
+        variant = self.variant(item)
+        # Those of the file first in rank; the package's for what it leaves out.
+        found = expression_phrases(facts.peak_units, variant=variant, language=language, own=self.phrases.get(language))
+        value = list(found or [pick(wording(language).at_rest, variant)])
+        source = Provenance("own phrases", f"{self.phrases_name} sha256:{self.phrases_sha256}", made_at=now())
+        return (Field(self.name, to_json(value), source, language),)
 
-    def _told(self, item: StageInput, wanted: Wanted, answer: Answer) -> tuple[Field, ...]:
-        phrases = texts_of(answer, "phrases", least=1)
-        return (Field(self.name, list(phrases), provenance_of(self.respondent, answer), wanted.language),)
+    def fields_of(self, item: StageInput, answer: Answer, language: Language) -> tuple[Field, ...]:
+        """See `AskingStage`."""
+        phrases = to_json(answer_texts(answer, "phrases", least=1))
+        return (Field(self.name, phrases, self.provenance_of(answer), language),)
 
 
-class VisualObjectiveStage(_Described):
+class VisualObjectiveStage(_DescriptionStage):
     """Field visual_objective: what the peak frame shows."""
 
     name = "visual_objective"
@@ -125,16 +99,17 @@ class VisualObjectiveStage(_Described):
     needs = ("evidence", "peak")
     reads_artifacts = (EVIDENCE, PEAK_FRAME, FACE_CROP)
 
-    def _plan(self, item: StageInput, language: Language) -> Wanted:
+    def plan(self, item: StageInput, language: Language) -> Question | tuple[Field, ...]:
+        """See `AskingStage`."""
         why = item.why_missing("scene")
         if why is not None:
-            return self._missing(language, why)
+            return self.missing(language, why)
         facts = facts_of(item, include_speech=self.include_speech)
         picture, face = item.artifacts.get(PEAK_FRAME), item.artifacts.get(FACE_CROP)
-        return self._question(item, language, facts, picture_png=picture, face_png=face)
+        return self.question(item, language, facts, picture_png=picture, face_png=face)
 
 
-class AudioToneStage(_Described):
+class AudioToneStage(_DescriptionStage):
     """Field audio_tone: how the voice sounds."""
 
     name = "audio_tone"
@@ -142,11 +117,12 @@ class AudioToneStage(_Described):
     needs = ("evidence", "select")  # select: clips that it leaves out are not worth a question
     reads_artifacts = (EVIDENCE, SOUND)
 
-    def _plan(self, item: StageInput, language: Language) -> Wanted:
+    def plan(self, item: StageInput, language: Language) -> Question | tuple[Field, ...]:
+        """See `AskingStage`."""
         sound = item.artifacts.get(SOUND)
         if sound is None:
-            return self._missing(language, NO_SOUND)
-        return self._question(item, language, Facts(evidence=measured_of(item).evidence), sound_wav=sound)
+            return self.missing(language, "the file has no sound")
+        return self.question(item, language, Facts(evidence=measured_of(item).evidence), sound_wav=sound)
 
 
 def facts_of(item: StageInput, *, include_speech: bool) -> Facts:
@@ -181,22 +157,8 @@ def peak_units(measured: Measured, peak: Any, *, include_speech: bool) -> dict[s
 # --- phrases of your own ----------------------------------------------------------------------------------------------
 
 
-class OwnPhrases:
-    """The file's name and hash, and its phrases by language."""
-
-    def __init__(self, name: str, sha256: str, by_language: Mapping[str, Phrases]) -> None:
-        self.name = name
-        self.sha256 = sha256
-        self.by_language = by_language
-
-    def describe(self, units: Mapping[str, float], language: str, variant: int) -> list[str]:
-        """Phrases for the present units, those of the file first in rank; the package's for what it leaves out."""
-        found = expression_phrases(units, variant=variant, language=language, own=self.by_language.get(language))
-        return found or [pick(wording(language).at_rest, variant)]
-
-
-def load_own_phrases(path: Path, languages: Sequence[str]) -> OwnPhrases:
-    """Read a table of phrases.
+def load_own_phrases(path: Path, languages: Sequence[str]) -> dict[str, Phrases]:
+    """Language -> phrases, of a table.
 
     YAML: language -> unit or units ("AU12", "AU06+AU12") -> list of phrases. CSV: columns language, units, phrase, one
     phrase a row.
@@ -215,10 +177,9 @@ def load_own_phrases(path: Path, languages: Sequence[str]) -> OwnPhrases:
     if not set(rows) & set(languages):
         raise InputError(f"{path}: no phrases in the build's languages ({', '.join(languages)})")
     try:
-        checked = {language: own_phrases(table, language) for language, table in rows.items()}
+        return {language: own_phrases(table, language) for language, table in rows.items()}
     except InputError as error:
         raise InputError(f"{path}: {error}") from None
-    return OwnPhrases(path.name, hashlib.sha256(path.read_bytes()).hexdigest(), checked)
 
 
 def _yaml(path: Path) -> dict[str, dict[str, list[str]]]:

@@ -1,4 +1,7 @@
-"""Stages evidence and subtitle: one pass of the Analyzer over a clip, kept as artifacts; and what is said in it."""
+"""Stages evidence and subtitle: one pass of the Analyzer over a clip, kept as artifacts; and what is said in it.
+
+Beside them stands what all later stages share: reading the measurements, and fields that may be missing.
+"""
 
 from __future__ import annotations
 
@@ -8,17 +11,17 @@ import wave
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from emotion_llama.errors import InputError, MediaError
-from emotion_llama.merr.measured import Measured, from_analysis, to_bytes
+from emotion_llama.merr.measured import Measured, from_analysis, from_bytes, to_bytes
 from emotion_llama.merr.recipe import EvidencePart
-from emotion_llama.merr.records import Artifact, ClipRow, Field, Json, Provenance, StageInput, StageOutput, now, to_json
-from emotion_llama.merr.stage import Stage
-from emotion_llama.merr.stages.common import EVIDENCE, field, measured_of
+from emotion_llama.merr.records import ClipRow, Field, Json, Provenance, now, to_json
+from emotion_llama.merr.stage import Stage, StageInput, StageOutput
 from emotion_llama.records import Transcript, Waveform
 from emotion_llama.results import Evidence
 
@@ -29,7 +32,7 @@ if TYPE_CHECKING:
     from emotion_llama.merr.recipe import Recipe
     from emotion_llama.results import Analysis
 
-SOUND = "sound"  # artifact
+EVIDENCE, SOUND = "evidence", "sound"  # artifacts
 
 # One Analyzer a thread, kept from clip to clip: starting the face backend takes as long as measuring a short clip. It
 # keeps no state between clips (it resets the backend at each), which a test holds it to; and what is kept belongs to
@@ -65,11 +68,10 @@ class EvidenceStage(Stage):
             analysis = analyzer_of(self.part).run(file, self._options(item.clip), keep_waveform=True)
         measured = from_analysis(analysis)
         measured = replace(measured, evidence=_with_word_source(measured.evidence, item.clip))
-        artifacts = [Artifact(EVIDENCE, ".npz", to_bytes(measured))]
+        artifacts = {f"{EVIDENCE}.npz": to_bytes(measured)}
         if analysis.clip.audio is not None:
-            waveform = analysis.waveform or Waveform(np.empty(0, np.float32))
-            artifacts.append(Artifact(SOUND, ".wav", wav_bytes(waveform)))
-        return StageOutput(_fields(measured, analysis), tuple(artifacts))
+            artifacts[f"{SOUND}.wav"] = wav_bytes(analysis.waveform or Waveform(np.empty(0, np.float32)))
+        return StageOutput(_fields(measured, analysis), artifacts)
 
     def _options(self, clip: ClipRow) -> Options:
         from emotion_llama.analysis.options import Options
@@ -103,6 +105,28 @@ class SubtitleStage(Stage):
         provenance = Provenance("measured" if is_heard else "given", words.source, made_at=now())
         value: Json = {"text": text, "source": words.source, "language": words.language}
         return StageOutput((Field("subtitle", value, provenance),))
+
+
+def measured_of(item: StageInput) -> Measured:
+    """What was measured of the clip.
+
+    Raises:
+        InputError: the artifact is not there or cannot be read.
+    """
+    data = item.artifacts.get(EVIDENCE)
+    if data is None:
+        raise InputError(f"{item.clip.clip_id}: its measurements are gone; build again")
+    return _kept(data)
+
+
+@lru_cache(maxsize=8)  # the next stages of a clip come soon, in the same process
+def _kept(data: bytes) -> Measured:
+    return from_bytes(data)
+
+
+def field(name: str, value: Json, provenance: Provenance, why_missing: str | None = None) -> Field:
+    """A field without a language; the reason counts only where there is no value."""
+    return Field(name, value, provenance, why_missing=why_missing or "not measured" if value is None else None)
 
 
 def analyzer_of(part: EvidencePart) -> Analyzer:
@@ -143,16 +167,13 @@ def _with_word_source(evidence: Evidence, clip: ClipRow) -> Evidence:
     words = evidence.transcript
     if clip.given_subtitle is None:
         reason = "no words came with the clip, none lie beside it, and no recogniser was asked for"
-        missing = tuple(replace(m, reason=reason) if _says_empty(m.what, m.reason) else m for m in evidence.missing)
+        empty = ("transcript", "the given subtitle is empty")
+        missing = tuple(replace(m, reason=reason) if (m.what, m.reason) == empty else m for m in evidence.missing)
         return replace(evidence, missing=missing)
     if words is None:
         return evidence
     said = Transcript(words.lines, clip.subtitle_source or "given", clip.subtitle_language)
     return replace(evidence, transcript=said)
-
-
-def _says_empty(what: str, reason: str) -> bool:
-    return what == "transcript" and reason == "the given subtitle is empty"
 
 
 def _fields(measured: Measured, analysis: Analysis) -> tuple[Field, ...]:

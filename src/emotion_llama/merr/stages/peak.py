@@ -3,28 +3,17 @@
 from __future__ import annotations
 
 import threading
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
 
 from emotion_llama.errors import InputError, MissingDependency
-from emotion_llama.merr.labels import label_rules, units_of_label
 from emotion_llama.merr.measured import Measured
-from emotion_llama.merr.records import (
-    Artifact,
-    Json,
-    Provenance,
-    PseudoLabel,
-    StageInput,
-    StageOutput,
-    from_json,
-    now,
-    to_json,
-)
-from emotion_llama.merr.stage import Stage
+from emotion_llama.merr.records import Json, Provenance, PseudoLabel, from_json, now, to_json
+from emotion_llama.merr.stage import Stage, StageInput, StageOutput
 from emotion_llama.merr.stages.balance import picture_hash
-from emotion_llama.merr.stages.common import EVIDENCE, field, measured_of
-from emotion_llama.merr.stages.evidence import analyzer_of, same_clip
+from emotion_llama.merr.stages.evidence import EVIDENCE, analyzer_of, field, measured_of, same_clip
+from emotion_llama.merr.stages.labels import label_rules, units_of_label
 from emotion_llama.records import FaceTrack, PeakFrame, UInt8
 
 if TYPE_CHECKING:
@@ -40,12 +29,7 @@ _PNG_LEVEL = 6
 _KEPT = threading.local()  # the hand finder, for the same reasons as the Analyzer
 
 
-class _Picture(NamedTuple):
-    """A frame in full size, its index in the stream, its time."""
-
-    image: UInt8
-    frame_index: int
-    pts_seconds: float
+_Picture: TypeAlias = "tuple[UInt8, int, float]"  # a frame in full size, its index in the stream, its time
 
 
 class PeakStage(Stage):
@@ -85,8 +69,9 @@ class PeakStage(Stage):
         with same_clip(item.clip) as file:
             picture = _picture(file, file.clip.duration_seconds / 2 if found is None else found.pts_seconds)
             scene, crop = self._scene(file, measured, picture)
-        artifacts = [Artifact(PEAK_FRAME, ".png", png_bytes(picture.image))]
-        artifacts += [] if crop is None else [Artifact(FACE_CROP, ".png", png_bytes(crop))]
+        artifacts = {f"{PEAK_FRAME}.png": png_bytes(picture[0])}
+        if crop is not None:
+            artifacts[f"{FACE_CROP}.png"] = png_bytes(crop)
         from emotion_llama.media.scene_facts import scene_to_json
 
         why = measured.evidence.why_missing("action_units") or "no frame of the face could be judged"
@@ -97,9 +82,9 @@ class PeakStage(Stage):
                 source,
                 f"{why}; the picture is the middle frame",
             ),
-            field("scene", scene_to_json(scene), source, None),
+            field("scene", scene_to_json(scene), source),
         )
-        return StageOutput(fields, tuple(artifacts))
+        return StageOutput(fields, artifacts)
 
     def _find(self, measured: Measured, label: PseudoLabel) -> PeakFrame | None:
         from emotion_llama.face.peak import find_peak
@@ -124,24 +109,23 @@ class PeakStage(Stage):
         from emotion_llama.face.align import align_face
         from emotion_llama.rules.scene.scene_measure import measure_scene, read_around
 
+        image, frame_index, pts_seconds = picture
         track = measured.track
-        row = None if track is None else _row(track, picture.frame_index)
+        row = None if track is None else _row(track, frame_index)
         crop = mesh = None
         if track is not None and row is not None:
-            scale = np.array([picture.image.shape[1], picture.image.shape[0]]) / track.frame_size
-            crop = align_face(picture.image, track.points[row] * scale, size=self.part.crop_size)
+            scale = np.array([image.shape[1], image.shape[0]]) / track.frame_size
+            crop = align_face(image, track.points[row] * scale, size=self.part.crop_size)
             x1, y1, x2, y2 = (float(v) for v in track.boxes_xyxy[row] * np.tile(scale, 2))
-            mesh = mesh_in(picture.image, (x1, y1, x2, y2), analyzer_of(self.evidence).mesh_backend())
+            mesh = mesh_in(image, (x1, y1, x2, y2), analyzer_of(self.evidence).mesh_backend())
         tracks = [person.track for person in measured.people if person.track is not None]
         scene = measure_scene(
-            picture.image,
+            image,
             track=track,
-            pts_seconds=picture.pts_seconds,
-            people=sum(_row(one, picture.frame_index) is not None for one in tracks)
-            if tracks
-            else _no_people(measured),
+            pts_seconds=pts_seconds,
+            people=sum(_row(one, frame_index) is not None for one in tracks) if tracks else _no_people(measured),
             landmarks=mesh,
-            around=read_around(file, picture.pts_seconds),
+            around=read_around(file, pts_seconds),
             hands=_hand_finder() if self.part.hands else None,
         )
         return scene, crop
@@ -162,7 +146,7 @@ def _picture(file: ClipFile, pts_seconds: float) -> _Picture:
     from emotion_llama.media.frames import frame_at
 
     shown = frame_at(file, min(pts_seconds, file.clip.duration_seconds), warn=lambda line: None)
-    return _Picture(shown.images[0], int(shown.index[0]), float(shown.pts_seconds[0]))
+    return shown.images[0], int(shown.index[0]), float(shown.pts_seconds[0])
 
 
 def _row(track: FaceTrack, frame_index: int) -> int | None:
@@ -178,8 +162,8 @@ def _no_people(measured: Measured) -> int | None:
 
 def _peak(found: PeakFrame, picture: _Picture, crop: UInt8 | None) -> Json:
     return {
-        "frame_index": picture.frame_index,
-        "pts_seconds": picture.pts_seconds,
+        "frame_index": picture[1],
+        "pts_seconds": picture[2],
         "score": found.score,
         "rule": found.rule,
         "units": to_json(found.units),

@@ -10,12 +10,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from hashlib import sha256
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, TypeAlias
 
 from emotion_llama.errors import InputError
-from emotion_llama.merr.records import ClipRow, Provenance, StageInput, StageOutput, now
-from emotion_llama.merr.stage import Results, Stage
-from emotion_llama.merr.stages.common import field
+from emotion_llama.merr.records import ClipRow, Field, Provenance, now
+from emotion_llama.merr.stage import Results, Stage, StageInput, StageOutput
 
 if TYPE_CHECKING:
     from emotion_llama.merr.recipe import Recipe
@@ -23,12 +22,8 @@ if TYPE_CHECKING:
 SPLITS = ("train", "validation", "test")
 
 
-class Group(NamedTuple):
-    """Clips that must stay together, by position; `key` orders groups; `given` is the split that came with them."""
-
-    key: str
-    members: tuple[int, ...]
-    given: str | None
+# Clips that must stay together, by position; with the key that orders groups, and the split that came with them.
+Group: TypeAlias = tuple[str, tuple[int, ...], "str | None"]
 
 
 def groups_of(clips: Sequence[ClipRow], seed: str) -> list[Group]:
@@ -58,8 +53,8 @@ def groups_of(clips: Sequence[ClipRow], seed: str) -> list[Group]:
     for of in members.values():
         names = sorted({name for position in of for name in nodes[position]})
         key = min(sha256(f"{seed} {name}".encode()).hexdigest() for name in names)
-        groups.append(Group(key, tuple(of), _given(clips, of, names)))
-    return sorted(groups)
+        groups.append((key, tuple(of), _given(clips, of, names)))
+    return sorted(groups, key=lambda group: group[:2])
 
 
 def check_given(clips: Sequence[ClipRow]) -> None:
@@ -81,22 +76,24 @@ def assign(clips: Sequence[ClipRow], shares: Mapping[str, float], seed: str) -> 
         InputError: as `groups_of`.
     """
     splits = [""] * len(clips)
-    groups = groups_of(clips, seed)
-    for group in groups:
-        for position in group.members if group.given else ():
-            splits[position] = group.given or ""
-    open_groups = [group for group in groups if not group.given]
-    free = sum(len(group.members) for group in open_groups)
+    open_groups: list[tuple[int, ...]] = []
+    for _, members, given in groups_of(clips, seed):
+        if given is None:
+            open_groups.append(members)
+        for position in members:
+            splits[position] = given or ""
+    free = sum(map(len, open_groups))
     wanted = [max(0.0, shares[name] * len(clips) - splits.count(name)) for name in SPLITS]
     total = sum(wanted)
     cuts = [sum(wanted[: i + 1]) / total * free for i in range(len(wanted))] if total else [0.0, 0.0, 0.0]
+    largest = max(SPLITS, key=lambda name: shares[name])
     done = 0
-    for group in open_groups:
-        middle = done + len(group.members) / 2
-        name = next((SPLITS[i] for i, cut in enumerate(cuts) if middle < cut), _largest(shares))
-        for position in group.members:
+    for members in open_groups:
+        middle = done + len(members) / 2
+        name = next((SPLITS[i] for i, cut in enumerate(cuts) if middle < cut), largest)
+        for position in members:
             splits[position] = name
-        done += len(group.members)
+        done += len(members)
     return splits
 
 
@@ -121,10 +118,6 @@ def _given(clips: Sequence[ClipRow], members: Sequence[int], names: Sequence[str
     return next(iter(examples), None)
 
 
-def _largest(shares: Mapping[str, float]) -> str:
-    return max(SPLITS, key=lambda name: shares[name])
-
-
 # --- the stage --------------------------------------------------------------------------------------------------------
 
 
@@ -146,11 +139,11 @@ class SplitsStage(Stage):
         found = assign([item.clip for item in items], shares, self.seed)
         made = now()
         return [
-            StageOutput((field("split", split, _split_provenance(item, made), None),))
+            StageOutput((Field("split", split, _provenance(item, made)),))
             for item, split in zip(items, found, strict=True)
         ]
 
 
-def _split_provenance(item: StageInput, made_at: str) -> Provenance:
+def _provenance(item: StageInput, made_at: str) -> Provenance:
     given = item.clip.given_split is not None
     return Provenance("given" if given else "rules", "with the clip" if given else "groups by hash", made_at=made_at)

@@ -12,7 +12,8 @@ from typing import Literal
 
 from emotion_llama.errors import BackendError, InputError
 from emotion_llama.merr.plan import IMPORTED
-from emotion_llama.merr.records import ClipRow, Sample, StageInput, StageOutput, StageRun
+from emotion_llama.merr.records import ClipRow, Sample, StageRun
+from emotion_llama.merr.stage import StageInput, StageOutput
 from emotion_llama.merr.store.ledger import Ledger
 from emotion_llama.merr.store.rows import (
     CLIP_COLUMNS,
@@ -121,12 +122,16 @@ class Store(Ledger):
             BackendError: they cannot be written.
         """
         # Files first: a row never names a file that is not there. A file without a row is pruned some day.
-        hashes = [[self.artifacts.put(a.data, a.suffix) for a in out.artifacts] if out else [] for _, out in results]
+        files = [[self._put_file(*file) for file in out.artifacts.items()] if out else [] for _, out in results]
         with self.transaction() as db:
-            for (run, output), shas in zip(results, hashes, strict=True):
-                self._record(db, run, output, shas)
+            for (run, output), made in zip(results, files, strict=True):
+                self._record(db, run, output, made)
 
-    def _record(self, db: sqlite3.Connection, run: StageRun, output: StageOutput | None, shas: list[str]) -> None:
+    def _put_file(self, file_name: str, data: bytes) -> Row:
+        name, dot, suffix = file_name.partition(".")
+        return name, self.artifacts.put(data, dot + suffix), dot + suffix, len(data)
+
+    def _record(self, db: sqlite3.Connection, run: StageRun, output: StageOutput | None, files: list[Row]) -> None:
         key = (run.clip_id, run.stage)
         old = db.execute("SELECT fingerprint, attempts FROM runs WHERE (clip_id, stage) = (?, ?)", key).fetchone()
         attempts = old[1] + 1 if old is not None and old[0] == run.fingerprint else 1
@@ -144,8 +149,7 @@ class Store(Ledger):
             db.executemany(
                 "INSERT INTO fields VALUES (?, ?, ?, ?, ?, ?, ?)", [(*key, *field_to_row(f)) for f in output.fields]
             )
-            files = [(*key, a.name, sha, a.suffix, len(a.data)) for a, sha in zip(output.artifacts, shas, strict=True)]
-            db.executemany("INSERT INTO artifacts VALUES (?, ?, ?, ?, ?, ?)", files)
+            db.executemany("INSERT INTO artifacts VALUES (?, ?, ?, ?, ?, ?)", [(*key, *file) for file in files])
 
     def runs(self, stage: str | None = None) -> list[StageRun]:
         """Runs of one stage, or of all, that hold for the recipe and clips in force; by clip."""

@@ -19,10 +19,8 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 from emotion_llama.errors import BackendError, MissingDependency
-from emotion_llama.merr.engines import Done, EngineOptions
-from emotion_llama.merr.engines.local import POLL_SECONDS, LocalEngine
-from emotion_llama.merr.records import StageInput
-from emotion_llama.merr.stage import Stage
+from emotion_llama.merr.engine import POLL_SECONDS, EngineOptions, LocalEngine
+from emotion_llama.merr.stage import Done, Stage, StageInput
 
 if TYPE_CHECKING:
     from ray.data import Dataset

@@ -1,6 +1,8 @@
-"""This machine: worker processes for media, threads for servers, one thread for a model, and the caller's own.
+"""Where a stage's work is done on this machine: worker processes, threads for servers, one thread for a model.
 
-Each worker process holds one batch at a time, so that it is known which clip a dead or hanging one held.
+An engine is given clips as it asks for them and gives results back as they come, in any order. It never writes to the
+store, and nothing that happens to one clip (an error, a fault of the program, a dead or hanging worker) costs another:
+each worker process holds one batch at a time, so that it is known which clip a dead or hanging one held.
 """
 
 from __future__ import annotations
@@ -15,14 +17,13 @@ import threading
 import time
 from collections.abc import Callable, Generator, Iterator, Mapping
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from itertools import islice
 from multiprocessing import connection, resource_tracker
 from typing import TYPE_CHECKING
 
-from emotion_llama.errors import BackendError
-from emotion_llama.merr.engines import Done, EngineOptions, run_guarded, unexpected
-from emotion_llama.merr.records import StageInput
-from emotion_llama.merr.stage import Stage
+from emotion_llama.errors import BackendError, InputError
+from emotion_llama.merr.stage import Done, Stage, StageInput, run_guarded, unexpected
 
 if TYPE_CHECKING:
     from multiprocessing.connection import Connection
@@ -35,6 +36,33 @@ ONE_THREAD = dict.fromkeys(
 )
 READY_SECONDS = 120.0  # a new worker has said that it is there; a loaded machine is slow to start one
 DEATH_SECONDS = 5.0  # between the end of a process's pipe and its own, at most
+
+
+@dataclass(frozen=True)
+class EngineOptions:
+    """How an engine works.
+
+    Attributes:
+        workers: processes for stages of the pool "process".
+        in_flight: requests at a time for stages of the pool "thread".
+        limit_seconds: time after which a clip in a process or thread counts as hanging, for a clip without length.
+        limit_factor: seconds more for each second of the clip.
+    """
+
+    workers: int = 1
+    in_flight: int = 8
+    limit_seconds: float = 600.0
+    limit_factor: float = 20.0
+
+    def __post_init__(self) -> None:
+        if self.workers < 1 or self.in_flight < 1:
+            raise InputError(f"expected 1 worker or more, got {self.workers} processes, {self.in_flight} in flight")
+        if not (self.limit_seconds > 0 and self.limit_factor >= 0):
+            raise InputError(f"expected a time limit above 0 s, got {self.limit_seconds}")
+
+    def limit_for(self, items: list[StageInput]) -> float:
+        """Time that these clips may take together, in seconds."""
+        return sum(self.limit_seconds + self.limit_factor * (i.clip.duration_seconds or 0.0) for i in items)
 
 
 class LocalEngine:
