@@ -158,19 +158,6 @@ def time_share(pts_seconds: Float, chosen: Bool) -> float:
 
 
 @dataclass(frozen=True, repr=False)
-class FaceObservation:
-    """One face in one frame, as a backend sees it.
-
-    `landmarks` is [478, 3] float32 in pixels (x right, y down, z towards the camera negative, on the scale of x: the
-    FaceMesh convention), or None where the backend finds boxes only.
-    """
-
-    box_xyxy: tuple[float, float, float, float]
-    score: float
-    landmarks: Float | None
-
-
-@dataclass(frozen=True, repr=False)
 class FaceTrack:
     """One person over all N analysed frames; rows where `valid` is False are NaN.
 

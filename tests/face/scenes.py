@@ -6,9 +6,9 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from emotion_llama.face.backends import MeshBackend
+from emotion_llama.face.backends import FaceObservation, MeshBackend
 from emotion_llama.face.track import Tracker
-from emotion_llama.records import FaceObservation, FaceTrack, Float, Frames
+from emotion_llama.records import FaceTrack, Float, Frames
 from merr_synth.render.face import Colour, DrawnFace, Rendered, render
 
 SIZE = (640, 360)

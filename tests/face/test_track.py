@@ -9,12 +9,12 @@ from scenes import FPS, SIZE, STREET, STUDIO, centers_x, follow, oracle
 
 from emotion_llama.errors import InputError
 from emotion_llama.face import appearance
-from emotion_llama.face.backends import load_backend
+from emotion_llama.face.backends import FaceObservation, load_backend
 from emotion_llama.face.cuts import CutDetector
 from emotion_llama.face.geometry import FEATURE_NAMES
 from emotion_llama.face.track import Tracker
 from emotion_llama.face.tracklets import Candidate, Tracklet, match
-from emotion_llama.records import FaceObservation, Frames
+from emotion_llama.records import Frames
 from merr_synth.render.face import ANNA, BEN, CLEO, DREW, DrawnFace, Placement, render
 
 # Anna's face in other clothes with other hair.

@@ -16,9 +16,10 @@ import numpy as np
 
 from emotion_llama.errors import InputError
 from emotion_llama.face import appearance, blendshapes, geometry
+from emotion_llama.face.backends import FaceObservation
 from emotion_llama.face.cuts import CutDetector
 from emotion_llama.face.tracklets import MAX_GAP_SECONDS, Candidate, Tracklet, group, match
-from emotion_llama.records import FaceObservation, FaceTrack, Float, Frames, UInt8
+from emotion_llama.records import FaceTrack, Float, Frames, UInt8
 
 # Mean looks nearer than this are one person. On drawn people under other light, size, pose and background, 99 % of
 # the pairs of one person are below 0.36 and 99 % of the pairs of two people above 0.40 (tests/face/test_track.py);

@@ -74,7 +74,8 @@ def test_a_second_run_adds_and_replaces(tmp_path: Path) -> None:
     assert store.names == ("x", "y", "z")
     assert same(store["x"], features(0))
     assert same(store["y"], features(5))
-    assert store.row("y").shard == "shard-00001.safetensors"
+    rows = {row["name"]: row["shard"] for row in pq.read_table(tmp_path / "index.parquet").to_pylist()}
+    assert rows == {name: f"shard-0000{int(name != 'x')}.safetensors" for name in "xyz"}
 
 
 def test_a_clip_is_read_back_before_its_shard_is_written_and_after_it_is_replaced(tmp_path: Path) -> None:

@@ -3,22 +3,37 @@
 from __future__ import annotations
 
 import importlib
+from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Literal, NamedTuple, Protocol, cast
 
 from emotion_llama.errors import InputError
-from emotion_llama.records import ActionUnits, FaceObservation, Float, UInt8
+from emotion_llama.records import ActionUnits, Float, UInt8
 
 __all__ = [
     "BACKENDS",
     "BackendEntry",
+    "FaceObservation",
     "MeshBackend",
     "PersonUnits",
     "UnitReader",
     "load_backend",
     "load_unit_reader",
 ]
+
+
+@dataclass(frozen=True, repr=False)
+class FaceObservation:
+    """One face in one frame, as a backend sees it.
+
+    `landmarks` is [478, 3] float32 in pixels (x right, y down, z towards the camera negative, on the scale of x: the
+    FaceMesh convention), or None where the backend finds boxes only.
+    """
+
+    box_xyxy: tuple[float, float, float, float]
+    score: float
+    landmarks: Float | None
 
 
 class MeshBackend(Protocol):

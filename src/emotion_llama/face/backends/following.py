@@ -15,8 +15,9 @@ from typing import NamedTuple
 import numpy as np
 
 from emotion_llama.errors import InputError
+from emotion_llama.face.backends import FaceObservation
 from emotion_llama.face.cuts import CutDetector
-from emotion_llama.records import FaceObservation, Float, UInt8
+from emotion_llama.records import Float, UInt8
 
 Box = tuple[float, float, float, float]
 

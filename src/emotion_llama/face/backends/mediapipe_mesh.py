@@ -16,8 +16,9 @@ from typing import Any
 import numpy as np
 
 from emotion_llama.errors import MissingDependency
+from emotion_llama.face.backends import FaceObservation
 from emotion_llama.face.backends.following import FollowingBackend, Region, observation, region_of
-from emotion_llama.records import FaceObservation, UInt8
+from emotion_llama.records import UInt8
 
 INSTALL = "pip install --no-deps mediapipe==0.10.21"
 

@@ -14,9 +14,10 @@ from typing import Any
 import numpy as np
 
 from emotion_llama.errors import BackendError, InputError, MissingDependency
+from emotion_llama.face.backends import FaceObservation
 from emotion_llama.face.backends.mediapipe_mesh import INSTALL, silent_stderr
 from emotion_llama.face.cuts import CutDetector
-from emotion_llama.records import FaceObservation, Float, UInt8
+from emotion_llama.records import Float, UInt8
 
 _LEAST_PRESENCE = 0.5  # FaceLandmarker's default; its results hold no score
 _FRAME_MILLISECONDS = 40  # only the order matters to the tracker inside

@@ -16,9 +16,10 @@ from typing import Any
 
 import numpy as np
 
+from emotion_llama.face.backends import FaceObservation
 from emotion_llama.face.backends.following import FollowingBackend, Region, iou, observation, region_of
 from emotion_llama.face.networks import open_network
-from emotion_llama.records import FaceObservation, Float, UInt8
+from emotion_llama.records import Float, UInt8
 
 _DETECTOR_SIZE, _STRIDE, _KEY_POINTS = 192, 4, 6
 _MERGED_IOU = 0.3  # detections that overlap more are averaged, weighted by their scores

@@ -15,7 +15,7 @@ import hashlib
 import json
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict
 from pathlib import Path, PurePosixPath
 from typing import IO, TYPE_CHECKING, Any
 
@@ -36,20 +36,7 @@ SHARD_BYTES = 256 * 1024 * 1024
 _ARRAYS = (*MODALITIES, GLOBAL_IMAGE)
 
 
-@dataclass(frozen=True)
-class Row:
-    """One clip of the index; `shard` is the file that holds its tensors, `shapes` has one entry a stored tensor."""
-
-    name: str
-    path: str
-    sha256: str
-    shard: str
-    shapes: Mapping[str, tuple[int, ...]]
-    num_faces: int
-    frame_seconds: float | None
-    frame_why: str
-    missing: tuple[Missing, ...]
-    given: tuple[str, ...]
+Row = dict[str, Any]  # of the index, by column
 
 
 class FeatureStore:
@@ -97,32 +84,17 @@ class FeatureStore:
     def __contains__(self, name: object) -> bool:
         return name in self._rows
 
-    def row(self, name: str) -> Row:
-        """What the index says of one clip.
-
-        Raises:
-            InputError: the store has no clip of that name.
-        """
+    def __getitem__(self, name: str) -> ClipFeatures:
         if name not in self._rows:
             raise InputError(f"{self.folder} has no features of {name!r} among its {len(self)} clips")
-        return self._rows[name]
-
-    def __getitem__(self, name: str) -> ClipFeatures:
-        row = self.row(name)
-        file = self._file(row.shard)
-        arrays = {key: file.get_tensor(f"{name}/{key}") for key in row.shapes}
-        return ClipFeatures(
-            **{key: arrays.get(key) for key in _ARRAYS},
-            num_faces=row.num_faces,
-            frame_seconds=row.frame_seconds,
-            frame_why=row.frame_why,
-            missing=row.missing,
-            given=row.given,
-        )
+        row = self._rows[name]
+        rest = {key: row[key] for key in ("num_faces", "frame_seconds", "frame_why")}
+        missing = tuple(Missing(one["what"], one["reason"]) for one in row["missing"])
+        return ClipFeatures(**self._tensors(row), **rest, missing=missing, given=tuple(row["given"]))
 
     def holds(self, name: str, sha256: str) -> bool:
         """Whether the features of this very file are there under that name."""
-        return name in self._rows and self._rows[name].sha256 == sha256
+        return name in self._rows and self._rows[name]["sha256"] == sha256
 
     # --- writing ----------------------------------------------------------------------------------------------------
 
@@ -138,14 +110,13 @@ class FeatureStore:
         arrays = {key: _contiguous(value) for key, value in features.arrays().items()}
         digest = hashlib.sha256(check_name(name).encode()).hexdigest()[:24]
         file = self.folder / PENDING / f"{digest}.safetensors"
-        row = Row(
-            name, str(path), sha256, f"{PENDING}/{file.name}",
-            {key: tuple(value.shape) for key, value in arrays.items()},
-            features.num_faces, features.frame_seconds, features.frame_why, features.missing, features.given,
-        )  # fmt: skip
+        row: Row = {"name": name, "path": str(path), "sha256": sha256, "shard": f"{PENDING}/{file.name}"}
+        row |= {key: getattr(features, key) for key in ("num_faces", "frame_seconds", "frame_why")}
+        row |= {f"{key}_shape": list(arrays[key].shape) if key in arrays else None for key in _ARRAYS}
+        row |= {"missing": [asdict(one) for one in features.missing], "given": list(features.given)}
         tensors = {f"{name}/{key}": value for key, value in arrays.items()}
-        self._open.pop(row.shard, None)
-        write_whole(file, lambda half: save_file(tensors, half, metadata={"row": json.dumps(_plain(row))}))
+        self._open.pop(row["shard"], None)
+        write_whole(file, lambda half: save_file(tensors, half, metadata={"row": json.dumps(row)}))
         self._rows[name] = row
         self._pending_bytes += file.stat().st_size
         if self._pending_bytes >= SHARD_BYTES:
@@ -157,16 +128,15 @@ class FeatureStore:
         from safetensors.numpy import save_file
 
         self._check_writable()
-        pending = [row for row in self._rows.values() if row.shard.startswith(f"{PENDING}/")]
+        pending = [row for row in self._rows.values() if row["shard"].startswith(f"{PENDING}/")]
         if pending:
-            taken = [int(row.shard[6:11]) for row in self._rows.values() if row.shard.startswith("shard-")]
+            taken = [int(row["shard"][6:11]) for row in self._rows.values() if row["shard"].startswith("shard-")]
             shard = f"shard-{max(taken, default=-1) + 1:05d}.safetensors"
             tensors: dict[str, npt.NDArray[Any]] = {}
             for row in pending:
-                file = self._file(row.shard)
-                tensors |= {f"{row.name}/{key}": file.get_tensor(f"{row.name}/{key}") for key in row.shapes}
+                tensors |= {f"{row['name']}/{key}": value for key, value in self._tensors(row).items()}
             write_whole(self.folder / shard, lambda half: save_file(tensors, half))
-            self._rows |= {row.name: replace(row, shard=shard) for row in pending}
+            self._rows |= {row["name"]: row | {"shard": shard} for row in pending}
         if pending or not (self.folder / INDEX_FILE).exists():
             self._write_index()
         self._open.clear()
@@ -207,6 +177,11 @@ class FeatureStore:
                 raise InputError(f"{self.folder / shard} cannot be read ({error}); copy the store again") from error
         return self._open[shard]
 
+    def _tensors(self, row: Row) -> dict[str, Any]:
+        """The arrays of one clip, by their field of ClipFeatures."""
+        file, kept = self._file(row["shard"]), [key for key in _ARRAYS if row[f"{key}_shape"] is not None]
+        return {key: file.get_tensor(f"{row['name']}/{key}") for key in kept}
+
     def _load(self) -> None:
         import pyarrow as pa
         import pyarrow.parquet as pq
@@ -216,43 +191,23 @@ class FeatureStore:
             try:
                 # Not memory mapped: the file is replaced while the store is written.
                 table = pq.read_table(file, memory_map=False)
-                self._rows = {row.name: row for row in map(_row, table.to_pylist())}
+                columns = _schema().names
+                self._rows = {row["name"]: {key: row[key] for key in columns} for row in table.to_pylist()}
             except (pa.ArrowException, OSError, KeyError, TypeError) as error:
                 raise InputError(f"{file} is not the index of a feature store ({error})") from error
         elif self._lock is None and not any(self._pending()):
             raise InputError(f"{self.folder} is no feature store: it has no {INDEX_FILE}")
         for path in self._pending():
-            row = _row(json.loads(self._file(f"{PENDING}/{path.name}").metadata()["row"]))
-            self._rows[row.name] = row
+            row = json.loads(self._file(f"{PENDING}/{path.name}").metadata()["row"])
+            self._rows[row["name"]] = row
 
     def _write_index(self) -> None:
         import pyarrow as pa
         import pyarrow.parquet as pq
 
-        rows = [_plain(self._rows[name]) for name in self.names]
+        rows = [self._rows[name] for name in self.names]
         table = pa.Table.from_pylist(rows, schema=_schema())
         write_whole(self.folder / INDEX_FILE, lambda half: pq.write_table(table, half))
-
-
-def _plain(row: Row) -> dict[str, Any]:  # a row of the table and a JSON object
-    shapes = {f"{key}_shape": row.shapes.get(key) for key in _ARRAYS}
-    rest = {key: value for key, value in vars(row).items() if key not in ("shapes", "missing")}
-    return {**rest, **shapes, "missing": [asdict(m) for m in row.missing]}
-
-
-def _row(plain: Mapping[str, Any]) -> Row:
-    return Row(
-        name=plain["name"],
-        path=plain["path"],
-        sha256=plain["sha256"],
-        shard=plain["shard"],
-        shapes={key: tuple(shape) for key in _ARRAYS if (shape := plain[f"{key}_shape"]) is not None},
-        num_faces=plain["num_faces"],
-        frame_seconds=plain["frame_seconds"],
-        frame_why=plain["frame_why"],
-        missing=tuple(Missing(m["what"], m["reason"]) for m in plain["missing"]),
-        given=tuple(plain["given"]),
-    )
 
 
 def _schema() -> pa.Schema:
