@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from difflib import get_close_matches
 from importlib import resources
@@ -142,9 +142,7 @@ class Chooser:
 
     def __init__(self) -> None:
         self._counts: Counter[str] = Counter()
-        self._strongest: defaultdict[str, list[tuple[_Rank, Sample]]] = defaultdict(list)
-        self._conflict: defaultdict[str, list[tuple[_Rank, Sample]]] = defaultdict(list)
-        self._others: defaultdict[str, list[tuple[_Rank, Sample]]] = defaultdict(list)
+        self._ranked: defaultdict[tuple[str, str], list[tuple[_Rank, Sample]]] = defaultdict(list)  # label, kind
 
     def add(self, sample: Sample) -> None:
         """Offer one sample."""
@@ -153,25 +151,24 @@ class Chooser:
             return
         self._counts[label] += 1
         clip_id, fine, score = sample.clip.clip_id, is_fine(sample), part(sample.value("label"), "score")
-        strong = (fine, float(score) if isinstance(score, (int, float)) else 0.0, clip_id)
-        # A hash of the id stands for chance, the same on every run.
-        drawn = (fine, float(crc32(clip_id.encode())), clip_id)
-        self._strongest[label] = _largest([*self._strongest[label], (strong, sample)], 1)
+        strong = float(score) if isinstance(score, (int, float)) else 0.0
+        drawn = float(crc32(clip_id.encode()))  # a hash of the id stands for chance, the same on every run
+        self._offer((label, "strongest"), (fine, strong, clip_id), sample, 1)
         if sample.value("conflicts"):
-            self._conflict[label] = _largest([*self._conflict[label], (drawn, sample)], 1)
-        self._others[label] = _largest([*self._others[label], (drawn, sample)], MAX_EXAMPLES)
+            self._offer((label, "conflict"), (fine, drawn, clip_id), sample, 1)
+        self._offer((label, "others"), (fine, drawn, clip_id), sample, MAX_EXAMPLES)
+
+    def _offer(self, place: tuple[str, str], rank: _Rank, sample: Sample, most: int) -> None:
+        ranked = [*self._ranked[place], (rank, sample)]
+        self._ranked[place] = sorted(ranked, key=lambda item: item[0], reverse=True)[:most]
 
     def chosen(self) -> tuple[Sample, ...]:
         """At most three a label, labels by the number of their samples."""
         found: list[Sample] = []
         for label in by_size(self._counts):
-            offered = (*self._strongest[label], *self._conflict[label], *self._others[label])
-            found += list({s.clip.clip_id: s for _, s in offered}.values())[:MAX_EXAMPLES]
+            offered = [s for kind in ("strongest", "conflict", "others") for _, s in self._ranked[label, kind]]
+            found += list({s.clip.clip_id: s for s in offered}.values())[:MAX_EXAMPLES]
         return tuple(found)
-
-
-def _largest(ranked: Iterable[tuple[_Rank, Sample]], count: int) -> list[tuple[_Rank, Sample]]:
-    return sorted(ranked, key=lambda item: item[0], reverse=True)[:count]
 
 
 def find_clip(store: Store, wanted: str) -> str:

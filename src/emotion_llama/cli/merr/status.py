@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING
 
@@ -54,33 +54,16 @@ def run(args: argparse.Namespace) -> int:
 
 def tally_text(tally: BuildTally, *, colour: bool, encoding: str | None) -> str:
     """A build's tally: phase by phase, then the reasons, then what the data set has."""
-    from emotion_llama.report.console import Printout
-
-    out = Printout(WIDTH, colour=colour, encoding=encoding)
-    rows = []
-    for phase in tally.phases:
-        numbers = (phase.done, phase.skipped, _left(phase), phase.num_failed, phase.waiting)
-        rows.append((phase.name, *map(_number, numbers), clock_time(phase.wall_seconds)))
-    out.numbers("phase", ("done", "skipped", "dropped", "failed", "not yet", "time"), rows, name_width=_PHASE)
-    _reasons(out, tally.phases)
-    out.line()
-    _set(out, tally.clips, tally.coarse, tally.fine, tally.set_aside)
-    return out.text()
+    header = ("done", "skipped", "dropped", "failed", "not yet", "time")
+    rows = [(p.name, p.done, p.skipped, _left(p), p.num_failed, p.waiting, p.wall_seconds) for p in tally.phases]
+    return _table(tally, header, rows, colour=colour, encoding=encoding).text()
 
 
 def status_text(status: BuildStatus, *, colour: bool, encoding: str | None) -> str:
     """A build's status, likewise."""
-    from emotion_llama.report.console import Printout
-
-    out = Printout(WIDTH, colour=colour, encoding=encoding)
-    rows = []
-    for phase in status.phases:
-        numbers = (phase.done, _left(phase), sum(phase.failed.values()), phase.running, phase.waiting)
-        rows.append((phase.name, *map(_number, numbers), clock_time(phase.seconds)))
-    out.numbers("phase", ("done", "dropped", "failed", "running", "waiting", "work"), rows, name_width=_PHASE)
-    _reasons(out, status.phases)
-    out.line()
-    _set(out, status.clips, status.coarse, status.fine, status.set_aside)
+    header = ("done", "dropped", "failed", "running", "waiting", "work")
+    rows = [(p.name, p.done, _left(p), p.num_failed, p.running, p.waiting, p.seconds) for p in status.phases]
+    out = _table(status, header, rows, colour=colour, encoding=encoding)
     for build in status.running:
         out.paragraph(
             f"pid {build.pid} on {build.host}, since {build.began_at}, at {build.phase or 'its start'}, "
@@ -92,24 +75,41 @@ def status_text(status: BuildStatus, *, colour: bool, encoding: str | None) -> s
     return out.text()
 
 
+def _table(
+    found: BuildTally | BuildStatus,
+    header: Sequence[str],
+    rows: Iterable[tuple[str, int, int, int, int, int, float]],
+    *,
+    colour: bool,
+    encoding: str | None,
+) -> Printout:
+    """Phases with five counts and a time, the reasons, and what the data set has."""
+    from emotion_llama.report.console import Printout
+
+    out = Printout(WIDTH, colour=colour, encoding=encoding)
+    cells = [(name, *(str(n) if n else "-" for n in counts), clock_time(seconds)) for name, *counts, seconds in rows]
+    out.numbers("phase", header, cells, name_width=_PHASE)
+    _reasons(out, found.phases)
+    out.line()
+    out.line(f"{found.clips} clips: {found.coarse} in the coarse set, {found.fine} of them in the fine set")
+    for why, count in found.set_aside.items():
+        out.paragraph(f"{count} set aside, {why}")
+    return out
+
+
 def _how_it_ended(status: BuildStatus) -> str:
     last = status.last
     if last is None:
         return "none ever was"
+    went_on = "run the same command again to go on"
     how = {
-        None: "the last one died; run the same command again to go on",
-        "died": "the last one died; run the same command again to go on",
-        "interrupted": "the last one was interrupted; run the same command again to go on",
-        "failed": "the last one ended with an error; run the same command again to go on",
+        "interrupted": f"the last one was interrupted; {went_on}",
+        "failed": f"the last one ended with an error; {went_on}",
         "done": "the last one ended well",
-    }[last.how_ended]
+    }.get(last.how_ended or "died", f"the last one died; {went_on}")
     if last.how_ended == "done" and not status.is_complete:
         how = "the last one did all it could; run the same command again to try what failed"
     return f"{how} (began {last.began_at}{'' if last.ended_at is None else f', ended {last.ended_at}'})"
-
-
-def _number(value: int) -> str:
-    return str(value) if value else "-"
 
 
 def _left(phase: PhaseTally) -> int:
@@ -119,21 +119,13 @@ def _left(phase: PhaseTally) -> int:
 def _reasons(out: Printout, phases: Iterable[PhaseTally]) -> None:
     lines: list[tuple[str, str, int]] = []
     for phase in phases:
-        kinds = (("dropped", phase.dropped), ("not fine", phase.dropped_fine), ("failed", phase.failed))
-        for kind, reasons in kinds:
+        for kind, reasons in (("dropped", phase.dropped), ("not fine", phase.dropped_fine), ("failed", phase.failed)):
             items = list(reasons.items())
             lines += [(f"{phase.name}, {kind}", reason, count) for reason, count in items[:_REASONS]]
-            rest = items[_REASONS:]
-            if rest:
-                more = f"{len(rest)} other reasons"
-                lines.append((f"{phase.name}, {kind}", more, sum(count for _, count in rest)))
+            if rest := items[_REASONS:]:
+                more = sum(count for _, count in rest)
+                lines.append((f"{phase.name}, {kind}", f"{len(rest)} other reasons", more))
     if lines:
         out.line()
     for where, reason, count in lines:
         out.paragraph(reason, f"{count:>6}  {out.crop(where, _JOB + 4):<{_JOB + 4}}  ")
-
-
-def _set(out: Printout, clips: int, coarse: int, fine: int, set_aside: Mapping[str, int]) -> None:
-    out.line(f"{clips} clips: {coarse} in the coarse set, {fine} of them in the fine set")
-    for why, count in set_aside.items():
-        out.paragraph(f"{count} set aside, {why}")

@@ -67,26 +67,24 @@ class FrameCounts:
         """The comparison in lines, for people."""
         if not self.compared:
             return ["frame counts: none to compare (the media are not known)"] if self.not_compared else []
-        first = (
-            f"frame counts: {self.fitting:,} of {self.compared:,} clips fit ({100 * self.fitting / self.compared:.1f} "
-            f"%; by chance {100 * self.by_chance:.1f} %)"
-        )
+        share = self.fitting / self.compared
         shown = [f"  {c}: {stated} stated, {real} in the video" for c, stated, real in self.mismatches[:_MAX_SHOWN]]
         more = len(self.mismatches) - len(shown)
-        return [first, f"  {_SAYS[self.verdict]}", *shown, *([f"  and {more:,} more"] if more else [])]
+        return [
+            f"frame counts: {self.fitting:,} of {self.compared:,} clips fit ({100 * share:.1f} %; by chance "
+            f"{100 * self.by_chance:.1f} %)",
+            f"  {_SAYS[self.verdict]}",
+            *shown,
+            *([f"  and {more:,} more"] if more else []),
+        ]
 
     def document(self) -> dict[str, Json]:
         """For JSON."""
+        names = ("clip_id", "stated", "real")
         return {
-            "compared": self.compared,
-            "fitting": self.fitting,
+            **{name: getattr(self, name) for name in ("compared", "fitting", "verdict", "not_compared")},
             "by_chance": round(self.by_chance, 4),
-            "verdict": self.verdict,
-            "not_compared": self.not_compared,
-            "mismatches": [
-                {"clip_id": clip_id, "stated": stated, "real": real}
-                for clip_id, stated, real in self.mismatches[:_MAX_SHOWN]
-            ],
+            "mismatches": [dict(zip(names, row)) for row in self.mismatches[:_MAX_SHOWN]],
         }
 
 

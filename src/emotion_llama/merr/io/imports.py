@@ -72,11 +72,8 @@ class ImportTally:
         return {
             "folder": str(self.folder),
             "rows": dict(self.rows),
-            "new_clips": self.new_clips,
-            "known_clips": self.known_clips,
-            "fields": dict(sorted(self.fields.items())),
-            "kept": dict(sorted(self.kept.items())),
-            "media": self.media,
+            **{name: getattr(self, name) for name in ("new_clips", "known_clips", "media")},
+            **{name: dict(sorted(getattr(self, name).items())) for name in ("fields", "kept")},
             "problems": self.problems.document(),
             "frame_counts": self.frame_counts.document(),
         }

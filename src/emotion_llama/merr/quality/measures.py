@@ -8,7 +8,7 @@ every measure says on how much it rests. There is no sum of all measures: they h
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -69,6 +69,38 @@ class Measure:
     left_out: Mapping[str, int] = field(default_factory=dict)
 
 
+# Name, title, what is compared, which way is better, the group whose left-out samples it names, and how it is computed.
+# Each is the mean of what was seen under its name.
+_FACES = "over texts about the face that no rules wrote, at intensities of 0.8 and more"
+_MEASURES: tuple[tuple[str, str, str, str, str, str], ...] = (
+    ("label_accuracy", "Rules' labels against given ones", "samples", "higher", "given",
+     "share of samples, among those with a given label, for which the rules on the face say the same"),
+    ("label_recall", "The same, mean over the given labels", "samples", "higher", "given",
+     "mean of that share over the given labels (unweighted average recall)"),
+    ("units_named_rightly", "Named movements that were measured", "mentions", "higher", "face",
+     f"share of the face movements named in a text that the peak frame shows, {_FACES}"),
+    ("units_named", "Measured movements that are named", "units", "higher", "face",
+     f"share of the units present at the peak frame that the text names, {_FACES}"),
+    ("tone_rank", "Voices rank as their descriptions call them", "mentions", "higher", "voice",
+     "mean rank (0 to 1, in the word's direction) of the voice among all of the set, for each word on pitch, range, "
+     "level, tempo, pauses or tremor in a text that no rules wrote; 0.5 is no relation"),
+    ("tone_words_hold", "Words on voices that are out of the ordinary", "mentions", "higher", "voice",
+     "share with the right direction, of these words where the measured figure is beyond a bound of the tone table"),
+    ("grounded", "Fine descriptions grounded in their clues", "texts", "higher", "grounded",
+     "mean share of the cues that a fine description names which stand among the clues it was given"),
+    ("label_named", "Fine descriptions that come to the label", "texts", "higher", "label",
+     "share of fine descriptions that name the label, itself or in another plain word for it"),
+    ("label_early", "Fine descriptions that name it too early", "texts", "lower", "label",
+     "share of fine descriptions that name the label before their last sentence"),
+    ("label_in_clues", "Descriptions of one modality that name the label", "texts", "lower", "label",
+     "share of expression, objective and tone descriptions that name the sample's label"),
+    ("language", "Descriptions in their language", "texts", "higher", "",
+     f"Chinese: at least {MIN_ZH:.0%} of the letters are Chinese characters; English: at most {MAX_EN:.0%}"),
+    ("loops", "Descriptions that repeat themselves", "texts", "lower", "",
+     f"share of texts of which {LOOPS:.0%} or more of the 4-grams stand in them twice"),
+)  # fmt: skip
+
+
 def assess(samples: Iterable[Sample]) -> tuple[Measure, ...]:
     """All measures over the coarse set of a build."""
     assessor = Assessor()
@@ -101,7 +133,36 @@ class Assessor:
 
     def measures(self) -> tuple[Measure, ...]:
         """All measures so far."""
-        return (*self._label_measures(), *self._face_measures(), *self._voice_measures(), *self._text_measures())
+        half = len(self._faces) // 2  # neighbours by name may be cuts of one video
+        others = self._faces[half:] + self._faces[:half]
+        shifted = [(named, present) for (named, _), (_, present) in zip(self._faces, others)]
+        hits = [hit for those in self._by_given.values() for hit in those]
+        ranks = [self._rank(*tone) for tone in self._tones if len(self._voices[tone[0]]) >= MIN_VOICES]
+        seen: dict[str, Sequence[float]] = {
+            **self._seen, "label_accuracy": hits, "label_recall": hits, "tone_rank": ranks,
+            "units_named_rightly": _named_rightly(self._faces), "units_named": _present_named(self._faces),
+        }  # fmt: skip
+        values = {"label_recall": _mean([_mean(those) or 0.0 for those in self._by_given.values()])}
+        chances = {"label_recall": 1 / len(self._by_given) if hits else None, "tone_rank": 0.5 if ranks else None}
+        if len(self._faces) > 1:
+            chances |= {"units_named_rightly": _mean(_named_rightly(shifted))}
+            chances |= {"units_named": _mean(_present_named(shifted))}
+        found = [
+            Measure(
+                name, title, values.get(name, _mean(seen.get(name, ()))), len(seen.get(name, ())), unit, better, says,
+                chances.get(name), dict(self._left_out[group]),
+            )
+            for name, title, unit, better, group, says in _MEASURES
+        ]  # fmt: skip
+        return (*found, *self._duplicates())
+
+    def _duplicates(self) -> Iterator[Measure]:
+        for (name, language), texts in sorted(self._long_texts.items()):
+            twins = sum(first != row for row, first in enumerate(near_duplicates(texts)))
+            title = f"{name.replace('_', ' ').capitalize()} that nearly repeats another ({language})"
+            says = "Jaccard similarity of 3-token shingles of 0.9 and more with an earlier text"
+            share = twins / len(texts)
+            yield Measure(f"duplicates_{name}_{language}", title, share, len(texts), "texts", "lower", says)
 
     def _add_given_label(self, sample: Sample) -> None:
         """The rules' label against the label that came with the clip, where both are known."""
@@ -115,21 +176,6 @@ class Assessor:
         else:
             self._left_out["given"]["the rules gave no label of their own"] += 1
 
-    def _label_measures(self) -> list[Measure]:
-        hits = self._by_given
-        count, left_out = sum(map(len, hits.values())), dict(self._left_out["given"])
-        accuracy = sum(map(sum, hits.values())) / count if count else None
-        recall = sum(sum(h) / len(h) for h in hits.values()) / len(hits) if hits else None
-        chance = 1 / len(hits) if hits else None
-        says = "share of samples, among those with a given label, for which the rules on the face say the same"
-        mean = "mean of that share over the given labels (unweighted average recall)"
-        return [
-            Measure("label_accuracy", "Rules' labels against given ones", accuracy, count, "samples", "higher", says,
-                    None, left_out),
-            Measure("label_recall", "The same, mean over the given labels", recall, count, "samples", "higher", mean,
-                    chance, left_out),
-        ]  # fmt: skip
-
     def _add_face(self, sample: Sample) -> None:
         """Units named in texts about the face, beside those measured at the peak frame; all languages alike."""
         units = peak_units(sample)
@@ -141,24 +187,6 @@ class Assessor:
             else:
                 present = frozenset(u for u, x in units.items() if x >= PRESENT) - UNNAMED
                 self._faces.append((unit_mentions(text), present))
-
-    def _face_measures(self) -> list[Measure]:
-        """Precision and recall over all mentions and units, beside those of texts with another sample's face."""
-        half = len(self._faces) // 2  # neighbours by name may be cuts of one video
-        others = self._faces[half:] + self._faces[:half]
-        shifted = [(named, present) for (named, _), (_, present) in zip(self._faces, others)]
-        made = "over texts about the face that no rules wrote, at intensities of 0.8 and more"
-        rows = (
-            ("units_named_rightly", "Named movements that were measured", _named_rightly, "mentions",
-             f"share of the face movements named in a text that the peak frame shows, {made}"),
-            ("units_named", "Measured movements that are named", _present_named, "units",
-             f"share of the units present at the peak frame that the text names, {made}"),
-        )  # fmt: skip
-        return [
-            Measure(name, title, _mean(compare(self._faces)), len(compare(self._faces)), unit, "higher", says,
-                    _mean(compare(shifted)) if len(self._faces) > 1 else None, dict(self._left_out["face"]))
-            for name, title, compare, unit, says in rows
-        ]  # fmt: skip
 
     def _add_voice(self, sample: Sample) -> None:
         """Words for figures of the voice, beside these figures; every measured voice is ranked among."""
@@ -185,25 +213,6 @@ class Assessor:
             judgement = judge(next(s for s in SCALES if s.figure == figure), prosody)
             if judgement is not None and judgement.direction != 0:
                 self._seen["tone_words_hold"].append(judgement.direction == direction)
-
-    def _voice_measures(self) -> list[Measure]:
-        """Mean rank in the direction of the word, and the share of words that hold where the voice is out of bounds."""
-        ranks = [self._rank(*tone) for tone in self._tones if len(self._voices[tone[0]]) >= MIN_VOICES]
-        held, left_out = self._seen["tone_words_hold"], dict(self._left_out["voice"])
-        return [
-            Measure(
-                "tone_rank", "Voices rank as their descriptions call them", float(np.mean(ranks)) if ranks else None,
-                len(ranks), "mentions", "higher",
-                "mean rank (0 to 1, in the word's direction) of the voice among all of the set, for each word on "
-                "pitch, range, level, tempo, pauses or tremor in a text that no rules wrote; 0.5 is no relation",
-                0.5 if ranks else None, left_out,
-            ),
-            Measure(
-                "tone_words_hold", "Words on voices that are out of the ordinary", _mean(held), len(held), "mentions",
-                "higher", "share with the right direction, of these words where the measured figure is beyond a bound "
-                "of the tone table", None, left_out,
-            ),
-        ]  # fmt: skip
 
     def _rank(self, figure: str, direction: int, value: float) -> float:
         """Share of voices that lie further from what the word says, ties half; the voice itself left out."""
@@ -250,35 +259,6 @@ class Assessor:
                 self._seen["loops"].append(repeats >= LOOPS)
             if key[0] in ("visual_objective", "fine_caption"):
                 self._long_texts[key].append(text)
-
-    def _text_measures(self) -> list[Measure]:
-        rows = (
-            ("grounded", "Fine descriptions grounded in their clues", "higher", "grounded",
-             "mean share of the cues that a fine description names which stand among the clues it was given"),
-            ("label_named", "Fine descriptions that come to the label", "higher", "label",
-             "share of fine descriptions that name the label, itself or in another plain word for it"),
-            ("label_early", "Fine descriptions that name it too early", "lower", "label",
-             "share of fine descriptions that name the label before their last sentence"),
-            ("label_in_clues", "Descriptions of one modality that name the label", "lower", "label",
-             "share of expression, objective and tone descriptions that name the sample's label"),
-            ("language", "Descriptions in their language", "higher", "",
-             f"Chinese: at least {MIN_ZH:.0%} of the letters are Chinese characters; English: at most {MAX_EN:.0%}"),
-            ("loops", "Descriptions that repeat themselves", "lower", "",
-             f"share of texts of which {LOOPS:.0%} or more of the 4-grams stand in them twice"),
-        )  # fmt: skip
-        found = [
-            Measure(name, title, _mean(self._seen[name]), len(self._seen[name]), "texts", better, says, None,
-                    dict(self._left_out[group]))
-            for name, title, better, group, says in rows
-        ]  # fmt: skip
-        for (name, language), texts in sorted(self._long_texts.items()):
-            twins = sum(first != row for row, first in enumerate(near_duplicates(texts)))
-            title = f"{name.replace('_', ' ').capitalize()} that nearly repeats another ({language})"
-            found.append(Measure(
-                f"duplicates_{name}_{language}", title, twins / len(texts), len(texts), "texts", "lower",
-                "Jaccard similarity of 3-token shingles of 0.9 and more with an earlier text",
-            ))  # fmt: skip
-        return found
 
 
 def _mean(values: Sequence[float]) -> float | None:

@@ -95,10 +95,15 @@ class Review:
         """The reviewer wants the sample in the data set."""
         return self.decision in ("accept", "fix")
 
+    def stated_label(self, label: str | None) -> str | None:
+        """The label that a reviewer who keeps a sample of this label stands for."""
+        fixed = self.fixes.get("label")
+        return fixed if isinstance(fixed, str) else label
+
     def holds_for(self, sample: Sample) -> bool:
         """The sample still is what the reviewer looked at; fields that came since do not matter."""
-        now = seen_of(sample)
-        return all(now.get(column) == sha for column, sha in self.seen.items())
+        current = seen_of(sample)
+        return all(current.get(column) == sha for column, sha in self.seen.items())
 
 
 def reviewer_name(name: str) -> str:
@@ -170,7 +175,7 @@ def settle(sample: Sample, reviews: Sequence[Review]) -> Verdict:
     rejecting = len(valid) - len(keepers)
     if len(keepers) <= rejecting:
         return Verdict("disputed" if len(keepers) == rejecting else "rejected", {}, valid, stale)
-    labels = _most_frequent([stated_label(review, sample) for review in keepers])
+    labels = _most_frequent([review.stated_label(label_of(sample)) for review in keepers])
     fixes, disputed = _newest_fixes(keepers)
     if len(labels) > 1:
         return Verdict("disputed label", {}, valid, stale, disputed)
@@ -183,12 +188,6 @@ def settle(sample: Sample, reviews: Sequence[Review]) -> Verdict:
         if (key := key_of(column)) is not None and key in sample.fields
     }
     return Verdict("fixed" if kept else "accepted", kept, valid, stale, disputed)
-
-
-def stated_label(review: Review, sample: Sample) -> str | None:
-    """The label that a reviewer who keeps the sample stands for."""
-    fixed = review.fixes.get("label")
-    return fixed if isinstance(fixed, str) else label_of(sample)
 
 
 def _most_frequent(labels: Sequence[str | None]) -> list[str | None]:

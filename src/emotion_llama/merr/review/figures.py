@@ -9,10 +9,10 @@ from itertools import combinations
 from typing import Any, Literal, TypeAlias
 
 from emotion_llama.merr.records import Json, Sample
-from emotion_llama.merr.review.decisions import Outcome, Review, Verdict, newest_reviews, settle, stated_label
+from emotion_llama.merr.review.decisions import Outcome, Review, Verdict, newest_reviews, settle
 from emotion_llama.merr.statistics import by_size
 from emotion_llama.merr.store import Store
-from emotion_llama.merr.values import column_of, is_coarse, part, text_part
+from emotion_llama.merr.values import column_of, is_coarse, label_of, part, text_part
 
 ReviewStatistics: TypeAlias = dict[str, Any]  # JSON values; `ReviewCounter.result` says which
 Flag = Literal["conflict", "description", "label", "changed", "disputed"]  # `index` says what they mean
@@ -24,30 +24,18 @@ class ReviewCounter:
 
     def __init__(self, reviews: Mapping[str, Sequence[Review]]) -> None:
         self._reviews = reviews
-        self._samples = self._left_out = self._out_of_date = self._disputed_texts = 0
-        self._outcomes: Counter[Outcome] = Counter()
-        self._fields: Counter[str] = Counter()
-        self._by_reviewer: dict[str, list[Review]] = defaultdict(list)
-        self._pairs: dict[tuple[str, str], list[tuple[Review, Review, Sample]]] = defaultdict(list)
+        self._samples = 0
+        self._seen: list[tuple[Verdict, str | None]] = []  # of samples with reviews, beside their label
 
     def add(self, sample: Sample) -> Verdict:
         """Count one sample, if it belongs to the coarse set; what its reviews come to, in any case."""
-        verdict = settle(sample, self._reviews.get(sample.clip.clip_id, ()))
+        reviews = self._reviews.get(sample.clip.clip_id, ())
+        verdict = settle(sample, reviews)
         if is_coarse(sample):
-            self._count(sample, verdict)
+            self._samples += 1
+            if reviews:
+                self._seen.append((verdict, label_of(sample)))
         return verdict
-
-    def _count(self, sample: Sample, verdict: Verdict) -> None:
-        self._samples += 1
-        self._outcomes[verdict.outcome] += 1
-        self._left_out += verdict.why_left_out is not None
-        self._out_of_date += verdict.out_of_date
-        self._fields.update(column_of(key) for key in verdict.fixes)
-        self._disputed_texts += bool(verdict.disputed_columns)
-        for review in verdict.reviews:
-            self._by_reviewer[review.reviewer].append(review)
-        for one, other in combinations(sorted(verdict.reviews, key=lambda review: review.reviewer), 2):
-            self._pairs[one.reviewer, other.reviewer].append((one, other, sample))
 
     def result(self) -> ReviewStatistics:
         """The figures so far, over the coarse set.
@@ -60,15 +48,25 @@ class ReviewCounter:
             `fixed`, `rejected`, `starred`, `mean_stars` of their newest decisions. `pairs` of two who reviewed a sample
             in common: `agreement` of their `decisions`, and of the `labels` that they stand for where both keep it.
         """
+        verdicts = [verdict for verdict, _ in self._seen]
+        outcomes = Counter[Outcome](verdict.outcome for verdict in verdicts)
+        outcomes["none"] += self._samples - len(verdicts)
+        by_reviewer: defaultdict[str, list[Review]] = defaultdict(list)
+        pairs: defaultdict[tuple[str, str], list[tuple[Review, Review, str | None]]] = defaultdict(list)
+        for verdict, label in self._seen:
+            for review in verdict.reviews:
+                by_reviewer[review.reviewer].append(review)
+            for one, other in combinations(sorted(verdict.reviews, key=lambda review: review.reviewer), 2):
+                pairs[one.reviewer, other.reviewer].append((one, other, label))
         return {
             "samples": self._samples,
-            "outcomes": dict(self._outcomes),
-            "left_out": self._left_out,
-            "out_of_date": self._out_of_date,
-            "fixed_fields": by_size(self._fields),
-            "disputed_texts": self._disputed_texts,
-            "reviewers": [_reviewer(name, found) for name, found in sorted(self._by_reviewer.items())],
-            "pairs": [_pair(*names, found) for names, found in sorted(self._pairs.items())],
+            "outcomes": dict(+outcomes),
+            "left_out": sum(verdict.why_left_out is not None for verdict in verdicts),
+            "out_of_date": sum(verdict.out_of_date for verdict in verdicts),
+            "fixed_fields": by_size(Counter(column_of(key) for verdict in verdicts for key in verdict.fixes)),
+            "disputed_texts": sum(bool(verdict.disputed_columns) for verdict in verdicts),
+            "reviewers": [_reviewer(name, found) for name, found in sorted(by_reviewer.items())],
+            "pairs": [_pair(*names, found) for names, found in sorted(pairs.items())],
         }
 
 
@@ -135,9 +133,8 @@ def _reviewer(name: str, reviews: Sequence[Review]) -> dict[str, str | float | N
     }
 
 
-def _pair(first: str, second: str, common: Sequence[tuple[Review, Review, Sample]]) -> dict[str, Any]:  # JSON values
-    kept = [(one, other, sample) for one, other, sample in common if one.keeps and other.keeps]
-    labels = [(stated_label(one, sample), stated_label(other, sample)) for one, other, sample in kept]
+def _pair(first: str, second: str, common: Sequence[tuple[Review, Review, str | None]]) -> dict[str, Any]:  # JSON
+    labels = [(a.stated_label(label), b.stated_label(label)) for a, b, label in common if a.keeps and b.keeps]
     decisions = agreement([(one.decision, other.decision) for one, other, _ in common])
     return {"first": first, "second": second, "decisions": decisions, "labels": agreement(labels)}
 
