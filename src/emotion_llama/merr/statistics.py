@@ -9,8 +9,7 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
-from emotion_llama.merr.quality.measures import PRESENT
-from emotion_llama.merr.quality.modalities import MODALITIES, modality_label
+from emotion_llama.merr.quality.measures import MODALITIES, PRESENT, modality_label
 from emotion_llama.merr.quality.texts import ngrams, tokens
 from emotion_llama.merr.records import FieldKey, Sample
 from emotion_llama.merr.status import reason_group
