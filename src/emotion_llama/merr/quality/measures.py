@@ -22,7 +22,8 @@ from emotion_llama.merr.recipe import ConsistencyPart
 from emotion_llama.merr.records import FieldKey, Json, Sample
 from emotion_llama.merr.stages.consistency import check_text
 from emotion_llama.merr.values import by_rules, descriptions, is_coarse, label_of, part, peak_units, text_of, text_part
-from emotion_llama.records import Evidence, PeakFrame, Prosody, Tone, Transcript, TranscriptLine
+from emotion_llama.records import PeakFrame, Prosody, Tone, Transcript, TranscriptLine
+from emotion_llama.results import Evidence
 from emotion_llama.rules.reasoning import holds_label
 from emotion_llama.rules.wording import wording
 from emotion_llama.speech.tone import SCALES, judge
