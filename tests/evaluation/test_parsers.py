@@ -6,7 +6,6 @@ from emotion_llama.errors import InputError
 from emotion_llama.evaluation.parsers import (
     REASONS,
     ParsedAnswer,
-    check_parser,
     into,
     parse_label,
     parse_sentiment,
@@ -74,7 +73,7 @@ def test_the_published_rule_takes_the_labels_of_other_spaces() -> None:
     ],
 )
 def test_every_reason(reply: Output | None, parser: str, why: str) -> None:
-    assert parse_label(reply, check_parser(parser), MERR9, MER6) == ParsedAnswer(why_none=why)
+    assert parse_label(reply, parser, MERR9, MER6) == ParsedAnswer(why_none=why)
     assert why in REASONS
 
 
@@ -167,4 +166,4 @@ def test_groups_of_a_language_model() -> None:
 
 def test_refusals() -> None:
     with pytest.raises(InputError, match="no parser 'best'"):
-        check_parser("best")
+        parse_words(says("sad"), "best")

@@ -20,7 +20,7 @@ from emotion_llama.chat.records import Answer, ChatRequest
 from emotion_llama.errors import AnnotationError, InputError
 from emotion_llama.evaluation.cache import JsonlCache, hash_of
 from emotion_llama.evaluation.metrics.words import SENTIMENTS
-from emotion_llama.evaluation.parsers import check_parser, parse_words
+from emotion_llama.evaluation.parsers import parse_words
 from emotion_llama.evaluation.records import EvalSample, Output, is_passing
 from emotion_llama.evaluation.scoring_words import description_pairs
 from emotion_llama.evaluation.tasks.base import Benchmark
@@ -338,7 +338,7 @@ def synonym_groups_by(
     by_id = {output.sample_id: output for output in outputs}
     listed = []
     for sample in samples:
-        predicted = parse_words(by_id.get(sample.sample_id), check_parser(parser)).words or ()
+        predicted = parse_words(by_id.get(sample.sample_id), parser).words or ()
         truth = [word.strip().lower() for word in sample.truth.words or ()]
         listed.append(list(dict.fromkeys([*truth, *predicted])))
     groups = judge.group_words(listed)

@@ -14,7 +14,6 @@ import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal
 
 from emotion_llama.errors import InputError
 from emotion_llama.evaluation.metrics.words import CLAUSE, DENIED, SENTIMENTS, parse_word_list
@@ -22,8 +21,7 @@ from emotion_llama.evaluation.records import Output
 from emotion_llama.labels import LABEL_SPACES, MER6, SYNONYMS, LabelSpace, convert
 from emotion_llama.prompts.answer_parser import parse_tolerant, parse_upstream
 
-Parser = Literal["upstream", "tolerant", "likelihood"]
-PARSERS: tuple[Parser, ...] = ("upstream", "tolerant", "likelihood")
+PARSERS = ("upstream", "tolerant", "likelihood")
 
 # Why there is no answer, as counts name it.
 REASONS = (
@@ -68,19 +66,7 @@ class ParsedAnswer:
     by_default: bool = False
 
 
-def check_parser(parser: str) -> Parser:
-    """The parser of that name.
-
-    Raises:
-        InputError: there is none.
-    """
-    found = next((name for name in PARSERS if name == parser), None)
-    if found is None:
-        raise InputError(f"no parser {parser!r} (there are: {', '.join(PARSERS)})")
-    return found
-
-
-def parsers_for(outputs: Sequence[Output]) -> tuple[Parser, ...]:
+def parsers_for(outputs: Sequence[Output]) -> tuple[str, ...]:
     """The parsers that apply to these outputs; those of texts where no output has anything."""
     if not any(output.probabilities is not None for output in outputs):
         return ("upstream", "tolerant")
@@ -96,7 +82,7 @@ def count_answers(answers: Sequence[ParsedAnswer]) -> dict[str, int]:
     return counts | ({"neutral by the published rule": by_default} if by_default else {})
 
 
-def parse_label(output: Output | None, parser: Parser, asked: LabelSpace, scored: LabelSpace) -> ParsedAnswer:
+def parse_label(output: Output | None, parser: str, asked: LabelSpace, scored: LabelSpace) -> ParsedAnswer:
     """The label of `scored` that an output gives.
 
     Args:
@@ -140,7 +126,7 @@ def into(label: str, asked: LabelSpace, scored: LabelSpace) -> str | None:
     return convert(label, asked, scored)
 
 
-def parse_words(output: Output | None, parser: Parser) -> ParsedAnswer:
+def parse_words(output: Output | None, parser: str) -> ParsedAnswer:
     """The emotion words of an output, in lower case, each once; an empty list is an answer.
 
     Args:
@@ -164,7 +150,7 @@ def parse_words(output: Output | None, parser: Parser) -> ParsedAnswer:
     return ParsedAnswer(words=tuple(dict.fromkeys(word.strip().lower() for word in words if word.strip())))
 
 
-def parse_sentiment(output: Output | None, parser: Parser) -> ParsedAnswer:
+def parse_sentiment(output: Output | None, parser: str) -> ParsedAnswer:
     """One of `SENTIMENTS`.
 
     Args:
@@ -195,7 +181,9 @@ _SENTIMENT = re.compile(
 )
 
 
-def _why_unreadable(output: Output | None, parser: Parser) -> str | None:
+def _why_unreadable(output: Output | None, parser: str) -> str | None:
+    if parser not in PARSERS:
+        raise InputError(f"no parser {parser!r} (there are: {', '.join(PARSERS)})")
     if output is None:
         return "no reply"
     if output.problem is not None:

@@ -26,7 +26,7 @@ from emotion_llama.evaluation.cache import (
 )
 from emotion_llama.evaluation.judges import Judge, judge_descriptions, reduce_outputs, synonym_groups_by
 from emotion_llama.evaluation.metrics.intervals import NUM_RESAMPLES
-from emotion_llama.evaluation.parsers import PARSERS, check_parser, parse_label
+from emotion_llama.evaluation.parsers import PARSERS, parse_label
 from emotion_llama.evaluation.records import EXPECTED, EvalResult, EvalSample, FileProblem, Model, Output
 from emotion_llama.evaluation.run_folder import EvalRun, SampleRow, installed, machine, write_run
 from emotion_llama.evaluation.scoring import applicable_parsers, score_outputs
@@ -252,7 +252,7 @@ def _rows(
         for parser in parsers:
             if benchmark.asked is not None and benchmark.scored is not None and parser in PARSERS:
                 output = by_id.get(one.sample_id)
-                answers[parser] = parse_label(output, check_parser(parser), benchmark.asked, benchmark.scored).label
+                answers[parser] = parse_label(output, parser, benchmark.asked, benchmark.scored).label
             elif parser == "judge" and one.sample_id in judged:
                 scores[parser] = judged[one.sample_id]
         rows.append(SampleRow(one.sample_id, one.truth.label, one.group, answers, scores))

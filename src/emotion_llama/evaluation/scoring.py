@@ -18,7 +18,7 @@ from emotion_llama.evaluation.metrics.classification import (
     score_labels,
 )
 from emotion_llama.evaluation.metrics.intervals import NUM_RESAMPLES, bootstrap
-from emotion_llama.evaluation.parsers import check_parser, count_answers, parse_label, parsers_for
+from emotion_llama.evaluation.parsers import count_answers, parse_label, parsers_for
 from emotion_llama.evaluation.records import EvalResult, EvalSample, Metric, Output
 from emotion_llama.evaluation.run_folder import SampleRow
 from emotion_llama.evaluation.scoring_words import (
@@ -136,7 +136,7 @@ def _score_labels(
     assert benchmark.scored is not None
     space = benchmark.scored.labels
     spaces = benchmark.asked, benchmark.scored
-    answers = [parse_label(outputs.get(one.sample_id), check_parser(parser), *spaces) for one in samples]
+    answers = [parse_label(outputs.get(one.sample_id), parser, *spaces) for one in samples]
     truth, predicted = [true_label(one, space) for one in samples], [one.label for one in answers]
     order = ("weighted_f1", "accuracy", "uar", "macro_f1", "micro_f1")
     if benchmark.primary == "uar":

@@ -20,7 +20,7 @@ from emotion_llama.evaluation.metrics.words import (
     named_in,
     named_overlap,
 )
-from emotion_llama.evaluation.parsers import ParsedAnswer, check_parser, count_answers, parse_sentiment, parse_words
+from emotion_llama.evaluation.parsers import ParsedAnswer, count_answers, parse_sentiment, parse_words
 from emotion_llama.evaluation.records import EvalSample, Metric, Output
 from emotion_llama.evaluation.tasks.base import Benchmark, SynonymGroups
 
@@ -51,7 +51,7 @@ def _true_words(sample: EvalSample) -> tuple[str, ...]:
 
 
 def _predicted_words(samples: Sequence[EvalSample], outputs: Outputs, parser: str) -> list[ParsedAnswer]:
-    return [parse_words(outputs.get(one.sample_id), check_parser(parser)) for one in samples]
+    return [parse_words(outputs.get(one.sample_id), parser) for one in samples]
 
 
 def score_grouped_words(
@@ -167,7 +167,7 @@ def score_sentiments(
     benchmark: Benchmark, samples: Sequence[EvalSample], outputs: Outputs, parser: str, estimate: Estimate
 ) -> Scored:
     """WAF of MER-UniBench: weighted F1 of positive against not positive, clips of sentiment 0 left out."""
-    answers = [parse_sentiment(outputs.get(one.sample_id), check_parser(parser)) for one in samples]
+    answers = [parse_sentiment(outputs.get(one.sample_id), parser) for one in samples]
     for one in samples:
         if one.truth.sentiment is None or not math.isfinite(one.truth.sentiment):
             raise InputError(f"{one.sample_id}: its truth is no sentiment")

@@ -71,14 +71,9 @@ def mcnemar(right_first: Sequence[bool], right_second: Sequence[bool]) -> tuple[
 
     Returns:
         The two-sided p value, and the clips that only the first, and only the second, has right.
-
-    Raises:
-        InputError: the two were scored on different numbers of clips.
     """
     from scipy.stats import binomtest
 
-    if len(right_first) != len(right_second):
-        raise InputError(f"a paired test needs the same clips, got {len(right_first)} and {len(right_second)}")
     first, second = np.asarray(right_first, bool), np.asarray(right_second, bool)
     only_first, only_second = int((first & ~second).sum()), int((second & ~first).sum())
     disagreements = only_first + only_second

@@ -108,7 +108,7 @@ def rules_model(table: str | None = None, **options: Any) -> PredictorModel:
         "analyzer": {key: str(value) for key, value in options.items()},
         "versions": installed_versions(),
     }
-    return PredictorModel(predictor, Measured(options), settings)
+    return PredictorModel(predictor, Measured(**options), settings)
 
 
 def own_model(
@@ -204,18 +204,15 @@ def file_sample(sample: EvalSample) -> Sample | str:
 
 
 class Measured:
-    """The evidence of the main person over the whole clip.
+    """The evidence of the main person over the whole clip; `options` are the analyzer's.
 
     A benchmark's transcript is given, or none: files beside the clips are not looked for.
-
-    Args:
-        options: of `analysis.Analyzer`.
     """
 
-    def __init__(self, options: Mapping[str, Any] | None = None) -> None:
+    def __init__(self, **options: Any) -> None:
         from emotion_llama.analysis import Analyzer
 
-        self._analyzer = Analyzer.load("rules", **(options or {}))
+        self._analyzer = Analyzer.load("rules", **options)
 
     def __call__(self, sample: EvalSample) -> Sample | str:
         """The sample, or why there is none."""
@@ -259,15 +256,9 @@ class MeasuredFile:
 
 
 class Encoded:
-    """Features of clips, from the first of these that has them: a source by name, what was computed before, the clip.
+    """Features of clips: stored in `features` by sample id or the clip's stem, kept from a run before, or of the clip.
 
     In layouts with cues the evidence is measured as well.
-
-    Args:
-        predictor: the model, whose encoders compute what is not stored.
-        features: a folder of stored features (`models.features`); names are sample ids, or the clips' stems.
-        keep: folder of a feature store where features are kept for the next run; None keeps none.
-        faces: face backend.
 
     Raises:
         InputError: `features` holds none, or `keep` is a store of another recipe.
