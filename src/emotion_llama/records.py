@@ -366,11 +366,15 @@ class TranscriptLine:
 
 @dataclass(frozen=True)
 class Transcript:
-    """What was said, and where the words came from ("given", a file name, or a recogniser)."""
+    """What was said, and where the words came from ("given", a file name, or a recogniser).
+
+    `notes` say, a line each, what of the source was not taken for words, and what was chosen or assumed.
+    """
 
     lines: tuple[TranscriptLine, ...]
     source: str
     language: str | None = None
+    notes: tuple[str, ...] = ()
 
     @property
     def text(self) -> str:

@@ -5,14 +5,18 @@ import stat
 import sys
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
+from emotion_llama.analysis.measure import Measurements, read_units
 from emotion_llama.errors import BackendError, InputError, MissingDependency
 from emotion_llama.face.backends import load_unit_reader
 from emotion_llama.face.backends.openface_csv import OpenFaceCsv
-from emotion_llama.records import AU_NAMES
+from emotion_llama.records import AU_NAMES, Clip, VideoInfo
 
 PRESENCE = (*AU_NAMES[:-1], "AU28", "AU45")
 
@@ -37,6 +41,82 @@ def openface_csv(
         lines.append(", ".join(f"{full.get(name, 0):g}" for name in names))
     path.write_text("\n".join(lines) + "\n")
     return path
+
+
+# --- a table and its clip ---------------------------------------------------------------------------------------------
+
+
+def _at(seconds: float = 3.0, fps: float = 25.0, *, variable: bool = False) -> Clip:
+    video = VideoInfo(64, 64, fps, variable, 0, "h264", "yuv420p")
+    return Clip(Path("talk.mp4"), "0" * 64, seconds, video, None)
+
+
+def _checked(path: Path, rows: list[dict[str, float]], clip: Clip) -> tuple[Measurements, list[str]]:
+    warnings: list[str] = []
+    return read_units(clip, openface_csv(path, rows), "", warnings.append), warnings
+
+
+def _rows(count: int, step: float) -> list[dict[str, float]]:
+    return [{"timestamp": step * i, "AU12_r": i % 5} for i in range(count)]
+
+
+def test_a_table_of_the_clip_is_taken_as_it_is(tmp_path: Path) -> None:
+    found, warnings = _checked(tmp_path / "a.csv", _rows(75, 0.04), _at())
+    assert warnings == []
+    assert _seconds(found)[-1] == pytest.approx(2.96)
+
+
+def test_times_in_milliseconds(tmp_path: Path) -> None:
+    for count in (75, 70):
+        found, warnings = _checked(tmp_path / "a.csv", _rows(count, 40), _at())
+        assert "milliseconds" in warnings[0]
+        assert _seconds(found)[-1] == pytest.approx(0.04 * (count - 1))
+
+
+def test_one_row_a_frame_at_another_rate(tmp_path: Path) -> None:
+    for step in (1 / 60, 1 / 12):
+        found, warnings = _checked(tmp_path / "a.csv", _rows(75, step), _at())
+        assert "one row a frame" in warnings[0]
+        assert _seconds(found)[-1] == pytest.approx(2.96)
+
+
+def test_a_table_of_another_clip_is_refused(tmp_path: Path) -> None:
+    for rows in (_rows(200, 0.04), [{"timestamp": 600 + 0.04 * i} for i in range(75)]):
+        if rows[0]["timestamp"] > 0:
+            rows = rows[:60]
+        with pytest.raises(InputError, match="the table of this clip"):
+            _checked(tmp_path / "a.csv", rows, _at())
+
+
+def test_a_table_that_ends_early_or_begins_late_is_taken_and_said(tmp_path: Path) -> None:
+    for rows in (_rows(19, 0.04), _rows(75, 0.04)[40:], _rows(75, 0.04)[:20] + _rows(75, 0.04)[50:]):
+        _, warnings = _checked(tmp_path / "a.csv", rows, _at())
+        assert f"cover {0.04 * len(rows):.2f} of 3.00 s" in warnings[0]
+
+
+@given(st.integers(20, 200), st.sampled_from([10.0, 25.0, 29.97, 60.0]), st.sampled_from([1, 1000]))
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_times_come_back_in_seconds_at_any_length_and_rate(tmp_path: Path, count: int, fps: float, unit: int) -> None:
+    found, _ = _checked(tmp_path / "a.csv", _rows(count, unit / fps), _at(count / fps, fps))
+    np.testing.assert_allclose(_seconds(found), np.arange(count) / fps, atol=1e-3)
+
+
+@pytest.mark.parametrize("cell", ["nan", "-nan(ind)", "NaN", "-1.#IND", "1.#QNAN", "nan(ind)"])
+def test_a_unit_that_is_no_number_is_not_seen(tmp_path: Path, cell: str) -> None:
+    path = openface_csv(tmp_path / "a.csv", _rows(10, 0.04))
+    lines = path.read_text().split("\n")
+    cells = lines[4].split(", ")
+    cells[lines[0].split(", ").index("AU12_r")] = cell
+    path.write_text("\n".join([*lines[:4], ", ".join(cells), *lines[5:]]))
+    (person,) = OpenFaceCsv().read(path)
+    assert np.flatnonzero(~person.units.valid).tolist() == [3]
+    assert person.units.confidence[3] == 0
+
+
+def _seconds(found: Measurements) -> Any:
+    units = found.people[0].units
+    assert units is not None
+    return units.pts_seconds
 
 
 # --- table ------------------------------------------------------------------------------------------------------------

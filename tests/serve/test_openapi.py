@@ -81,7 +81,8 @@ def test_the_form_of_an_analysis_is_the_one_that_is_checked(openapi) -> None:
     schema = body["content"]["multipart/form-data"]["schema"]
     assert body["required"]
     assert set(schema["properties"]) == {
-        "file", "transcript", "model", "subtitle", "people", "segment", "peak_rule", "audio_track", "curves", "format",
+        "file", "transcript", "model", "subtitle", "people", "segment", "peak_rule", "audio_track",
+        "subtitle_track", "encoding", "curves", "format",
     }  # fmt: skip
     assert schema["required"] == ["file"]
     assert schema["properties"]["people"]["enum"] == ["main", "all"]

@@ -135,6 +135,8 @@ class Analyzer:
         peak_rule: Literal["all", "label"] = "all",
         images: bool = False,
         audio_track: int | None = None,
+        subtitle_track: int | None = None,
+        encoding: str | None = None,
         progress: StageProgress | None = None,
     ) -> Analysis:
         """Measure one file and read the evidence.
@@ -142,7 +144,8 @@ class Analyzer:
         Args:
             path: a video or sound file.
             subtitle: what is said, as plain text.
-            transcript: a .srt, .vtt, .txt or .csv file with what is said; without it, one beside the clip is used.
+            transcript: a .srt, .vtt, .ass, .txt or .csv file with what is said; without it, a subtitle file beside the
+                clip is used, or a text track in it.
             asr_model: folder of a Whisper model to recognise speech with.
             people: the main person only, or everybody in view.
             segment: one segment for the whole clip, segments by pauses, or of so many seconds.
@@ -150,6 +153,8 @@ class Analyzer:
             images: make an image of the face at each segment's peak frame.
             audio_track: which of the file's sound tracks is read, from 1; by default the one that is marked as default,
                 unless it is silent and another is not.
+            subtitle_track: which of the file's subtitle tracks holds what is said, from 1.
+            encoding: of the transcript's file; by default UTF-8, or Windows-1252 where it makes words, which is said.
             progress: called with the stage's name and its share done.
 
         Raises:
@@ -165,6 +170,8 @@ class Analyzer:
             segment,
             peak_rule,
             audio_track,
+            subtitle_track,
+            encoding,
         )
         return self.run(path, options, progress=progress, images=_every_segment if images else None)
 
@@ -210,18 +217,18 @@ class Analyzer:
         )
         transcript: Transcript | Missing | None = None
         if options.asr_model is None:
-            transcript = find_transcript(clip.path, options, None, warnings.append)
+            transcript = find_transcript(clip.path, options, None, warnings.append, file)
         found = measure_clip(
             file, None if self._units is not None else self.mesh_backend, clock, max_side=self._max_side,
             max_fps=self._max_fps, keep_waveform=keeps, warn=warnings.append,
         )  # fmt: skip
         if self._units is not None:
             clock("faces")
-            table = read_units(clip, self._units_file(clip.path), str(self._units))
+            table = read_units(clip, self._units_file(clip.path), str(self._units), warnings.append)
             found = replace(found, people=table.people, num_frames=table.num_frames, why_nobody=table.why_nobody)
         if transcript is None:
             with clock.during("words"):
-                transcript = find_transcript(clip.path, options, found.waveform, warnings.append)
+                transcript = find_transcript(clip.path, options, found.waveform, warnings.append, file)
         clock("reading")
         people = self._people(file, found, transcript, options)
         return Analysis(
@@ -257,7 +264,7 @@ class Analyzer:
             "peak_rule": options.peak_rule,
             "words": transcript_record(path, options),
             "asr_model": None if options.asr_model is None else str(options.asr_model),
-            **({} if options.audio_track is None else {"audio_track": options.audio_track}),
+            **{name: value for name in ("audio_track", "encoding") if (value := getattr(options, name)) is not None},
         }
 
     def _units_file(self, clip_path: Path) -> Path | None:

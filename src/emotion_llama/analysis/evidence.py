@@ -6,6 +6,7 @@ import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from emotion_llama.analysis.measure import Measurements, Person
 from emotion_llama.analysis.options import Options
@@ -21,6 +22,9 @@ from emotion_llama.records import (
     Waveform,
 )
 from emotion_llama.results import Evidence, Missing
+
+if TYPE_CHECKING:
+    from emotion_llama.media.reader import ClipFile
 
 VOICE_BACKENDS = ("autocorrelation", "opensmile")
 Span = tuple[float, float]  # start and end, seconds
@@ -85,8 +89,11 @@ def _tracks(people: Sequence[Person]) -> list[FaceTrack]:
 # --- the transcript -------------------------------------------------------------------------------------------------
 
 
+NO_WORDS = "no subtitle was given, none lies beside the clip, and no recogniser was asked for"
+
+
 def find_transcript(
-    path: Path, options: Options, waveform: Waveform | None, warn: Callable[[str], None]
+    path: Path, options: Options, waveform: Waveform | None, warn: Callable[[str], None], file: ClipFile | None = None
 ) -> Transcript | Missing:
     """What is said in a clip, or why that is not known.
 
@@ -94,21 +101,27 @@ def find_transcript(
         path: the clip.
         options: where words come from.
         waveform: what a recogniser hears; None where the file has no sound.
-        warn: is given a line about a file beside the clip that cannot be used.
+        warn: is given a line about a file beside the clip that cannot be used, about what was chosen among several, and
+            about words that were left out.
+        file: the open clip: cues outside it are left out, and its text tracks are read where nothing lies beside it.
 
     Raises:
-        InputError: the file that was named cannot be used.
+        InputError: the file or track that was named cannot be used.
         MissingDependency: recognition was asked for and is not installed.
     """
-    written = _written_words(path, options)
-    if written is not None:
-        if isinstance(written, Missing) and options.subtitle is None:
-            warn(written.reason)
-        return written
+    words = _written_words(path, options, file)
+    if words is not None:
+        if isinstance(words, Missing):
+            if options.subtitle is None:
+                warn(words.reason)
+            return words
+        for line in (*words.notes, *_other_languages(words)):
+            warn(line)
+        if words.notes and not words.lines:
+            return Missing("transcript", "; ".join(words.notes))
+        return words
     if options.asr_model is None:
-        return Missing(
-            "transcript", "no subtitle was given, none lies beside the clip, and no recogniser was asked for"
-        )
+        return Missing("transcript", NO_WORDS)
     if waveform is None:
         return Missing("transcript", "the file has no sound to recognise")
     from emotion_llama.speech.transcribe import transcribe
@@ -118,23 +131,25 @@ def find_transcript(
 
 
 def transcript_record(clip_path: Path, options: Options) -> str | None:
-    """Source and hash of the words that this clip will get without a recogniser; None where there are none.
+    """Source and hash of the words that this clip will get from outside it; None where there are none.
 
     Of a table only the clip's own line counts: a change in another clip's line is no change.
 
     Raises:
         InputError: the file that was named cannot be used.
     """
-    words = _written_words(clip_path, options)
+    if options.subtitle_track is not None:
+        return f"subtitle track {options.subtitle_track}"
+    words = _written_words(clip_path, options, None)
     if words is None or isinstance(words, Missing):
         return None if words is None else words.reason
     digest = hashlib.sha256(repr(words.lines).encode("utf-8", "surrogateescape")).hexdigest()
     return f"{words.source} sha256:{digest}"
 
 
-def _written_words(clip_path: Path, options: Options) -> Transcript | Missing | None:
+def _written_words(clip_path: Path, options: Options, file: ClipFile | None) -> Transcript | Missing | None:
     """Words that are given or stand in a file; None where there are none."""
-    from emotion_llama.media.subtitles import find_sidecar, read_subtitles
+    from emotion_llama.media.subtitles import read_subtitles
 
     if options.subtitle is not None:
         text = " ".join(options.subtitle.split())
@@ -142,15 +157,69 @@ def _written_words(clip_path: Path, options: Options) -> Transcript | Missing | 
             return Missing("transcript", "the given subtitle is empty")
         return Transcript((TranscriptLine(text),), source="given")
     if options.transcript is not None:
-        return read_subtitles(options.transcript, clip_name=clip_path.stem)
-    beside = find_sidecar(clip_path) if options.asr_model is None else None
-    if beside is None:
+        duration = None if file is None else file.clip.duration_seconds
+        return read_subtitles(
+            options.transcript, clip_name=clip_path.stem, encoding=options.encoding, duration_seconds=duration
+        )
+    if options.asr_model is not None:
         return None
-    try:
-        return read_subtitles(beside, clip_name=clip_path.stem)
-    except InputError as error:
-        # Nobody asked for this file: it must not cost the clip its face and voice.
-        return Missing("transcript", f"the file beside the clip cannot be used: {error}")
+    return words_with_clip(clip_path, file, encoding=options.encoding, track=options.subtitle_track)
+
+
+def words_with_clip(
+    clip_path: Path,
+    file: ClipFile | None,
+    *,
+    encoding: str | None = None,
+    track: int | None = None,
+) -> Transcript | Missing | None:
+    """The words of a file beside a clip, or of a text track in it; None where there are none.
+
+    Args:
+        clip_path: the clip.
+        file: the open clip; without it tracks are not looked for, and cues are taken whatever their times.
+        encoding: of the file beside it.
+        track: which of its subtitle tracks to read, whatever lies beside it.
+
+    Raises:
+        InputError: there is no such track.
+    """
+    from emotion_llama.media.subtitles import find_sidecars, read_embedded, read_subtitles
+
+    duration = None if file is None else file.clip.duration_seconds
+    tracks = 0 if file is None else len(file.media.container.streams.subtitles)
+    sidecars = find_sidecars(clip_path) if track is None else []
+    notes: list[str] = []
+    for path in sidecars[:1]:
+        left = [other.name for other in sidecars[1:]]
+        left += [f"{tracks} subtitle {'track' if tracks == 1 else 'tracks'} in the clip"] if tracks else []
+        if left:
+            notes.append(f"the words are those of {path.name}; not read: {', '.join(left)}")
+        try:
+            words = read_subtitles(path, clip_name=clip_path.stem, encoding=encoding, duration_seconds=duration)
+        except InputError as error:
+            # Nobody asked for this file: it must not cost the clip its face and voice.
+            return Missing("transcript", f"the file beside the clip cannot be used: {error}")
+        return replace(words, notes=(*notes, *words.notes))
+    if file is None or (not tracks and track is None):
+        return None
+    found = read_embedded(
+        clip_path, number=track, zero_seconds=float(file.media.zero_seconds), duration_seconds=duration
+    )
+    return found if isinstance(found, Transcript) else Missing("transcript", "; ".join(found))
+
+
+def _other_languages(words: Transcript) -> list[str]:
+    """A line where lines that are not marked as another language look like one."""
+    from emotion_llama.media.language import NAMES, line_languages
+
+    if words.language is not None and not words.language.startswith("en"):
+        return []
+    found = [NAMES[one] for one in line_languages([line.text for line in words.lines]) if one not in (None, "en")]
+    if not found:
+        return []
+    named = " and ".join(sorted(set(found)))
+    return [f"{words.source}: {len(found)} of {len(words.lines)} lines look {named} and are not read as English"]
 
 
 # --- one person in one segment --------------------------------------------------------------------------------------

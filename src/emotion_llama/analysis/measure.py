@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -19,7 +19,7 @@ from emotion_llama.errors import InputError
 from emotion_llama.records import ActionUnits, Clip, FaceTrack, Float, Frames, VoiceTrack, Waveform
 
 if TYPE_CHECKING:
-    from emotion_llama.face.backends import MeshBackend, UnitReader
+    from emotion_llama.face.backends import MeshBackend, PersonUnits, UnitReader
     from emotion_llama.media.reader import ClipFile
 
 Warn = Callable[[str], None]
@@ -245,11 +245,20 @@ def _track_faces(
 # --- units that another program measured ----------------------------------------------------------------------------
 
 
-def read_units(clip: Clip, table: Path | None, backend: str) -> Measurements:
+# A table may end so much off the clip's end; what it does not cover beyond that is said.
+_END_SECONDS, _END_SHARE, _COVERED_SHARE = 0.5, 0.02, 0.9
+_MAX_STEP_SECONDS = 2.0  # between rows; beyond it the times are milliseconds
+
+
+def read_units(clip: Clip, table: Path | None, backend: str, warn: Warn) -> Measurements:
     """The people of another program's measurement: of the CSV `table`, or of running `backend` on the clip.
 
+    Times are checked against the clip: milliseconds, and another frame rate over the clip's own frames, are put right;
+    a table that covers less than the clip is taken. `warn` is given a line of each.
+
     Raises:
-        InputError: the table is missing or is not one of the known formats, or no backend has that name.
+        InputError: the table is missing or is not one of the known formats, it is of a longer clip, or no backend has
+            that name.
         MissingDependency, BackendError: the backend is not installed, or failed.
     """
     from emotion_llama.face.backends import BACKENDS, load_unit_reader
@@ -259,10 +268,47 @@ def read_units(clip: Clip, table: Path | None, backend: str) -> Measurements:
             f"{backend}: no such file or folder, and no backend of that name; give a CSV with action units"
         )
     reader, path = (load_unit_reader(backend), clip.path) if table is None else (_reader_of(table, clip), table)
-    people = reader.read(path)
+    name = backend if table is None else table.name
+    people = _at_clip_times(reader.read(path), clip, name, warn)
     num_frames = max((len(person.units.pts_seconds) for person in people), default=0)
     found = tuple(Person(i, None, person.units) for i, person in enumerate(people, 1))
-    return Measurements(found, num_frames, f"no person in {backend if table is None else table.name}")
+    return Measurements(found, num_frames, f"no person in {name}")
+
+
+def _at_clip_times(people: Sequence[PersonUnits], clip: Clip, name: str, warn: Warn) -> list[PersonUnits]:
+    """The same people with times that fit the clip."""
+    times = np.unique(np.concatenate([person.units.pts_seconds for person in people])) if people else np.empty(0)
+    if len(times) < 2:
+        return list(people)
+    step, length = float(np.median(np.diff(times))), clip.duration_seconds
+    tolerance = max(_END_SECONDS, _END_SHARE * length)
+    fitting = times
+    if step > _MAX_STEP_SECONDS and (times[-1] + step) / 1000 <= length + tolerance:
+        fitting, step = times / 1000, step / 1000
+        warn(f"{name}: its times are milliseconds, and were divided by 1000")
+    frames = 0 if clip.video is None or clip.video.is_variable_frame_rate else round(length * clip.video.fps)
+    end = float(fitting[-1]) + step
+    if clip.video is not None and abs(end - length) > tolerance and abs(len(times) - frames) <= max(1, 0.01 * frames):
+        fitting, rate = np.arange(len(times)) / clip.video.fps, 1 / step
+        step = 1 / clip.video.fps
+        warn(f"{name}: one row a frame, at {rate:.4g} a second; the clip has {clip.video.fps:.4g}, which is taken")
+    end = float(fitting[-1]) + step
+    if fitting[0] < -tolerance or end > length + tolerance:
+        raise InputError(
+            f"{name}: its times go from {fitting[0]:.2f} to {end:.2f} s, the clip {clip.path.name} has {length:.2f} s; "
+            "give the table of this clip"
+        )
+    covered = len(fitting) * step
+    if covered < _COVERED_SHARE * length:
+        warn(f"{name}: its rows cover {covered:.2f} of {length:.2f} s; no units are known of the rest")
+    if fitting is times:
+        return list(people)
+    return [
+        person._replace(
+            units=replace(person.units, pts_seconds=fitting[np.searchsorted(times, person.units.pts_seconds)])
+        )
+        for person in people
+    ]
 
 
 def _reader_of(table: Path, clip: Clip) -> UnitReader:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import itertools
 import math
 from dataclasses import dataclass
@@ -32,13 +33,19 @@ class Options:
     segment: Literal["none", "auto"] | float = "none"
     peak_rule: Literal["all", "label"] = "all"
     audio_track: int | None = None
+    subtitle_track: int | None = None
+    encoding: str | None = None
 
     def __post_init__(self) -> None:
-        given = [name for name in ("subtitle", "transcript", "asr_model") if getattr(self, name) is not None]
+        sources = ("subtitle", "transcript", "subtitle_track", "asr_model")
+        given = [name for name in sources if getattr(self, name) is not None]
         if len(given) > 1:
             raise InputError(f"words come from one place, got {' and '.join(given)}; give one of them")
         if self.audio_track is not None and self.audio_track < 1:
             raise InputError(f"audio_track={self.audio_track}: expected the number of a sound track, from 1")
+        if self.subtitle_track is not None and self.subtitle_track < 1:
+            raise InputError(f"subtitle_track={self.subtitle_track}: expected the number of a subtitle track, from 1")
+        check_encoding(self.encoding)
         check_choice("people", self.people, ("main", "all"))
         check_choice("peak_rule", self.peak_rule, ("all", "label"))
         segment = self.segment
@@ -52,6 +59,16 @@ def check_choice(name: str, value: str, choices: tuple[str, ...]) -> None:
     """Raise InputError unless `value` is one of `choices`."""
     if value not in choices:
         raise InputError(f"{name}={value!r} is not known; expected one of: {', '.join(choices)}")
+
+
+def check_encoding(name: str | None) -> None:
+    """Raise InputError unless `name` is None or an encoding of text that Python knows."""
+    if name is None:
+        return
+    try:
+        codecs.lookup(name)
+    except LookupError:
+        raise InputError(f"encoding={name!r} is not known; expected such as utf-8, cp1250, gb18030") from None
 
 
 def file_and_hash(path: Path | None) -> str | None:

@@ -34,8 +34,8 @@ EXAMPLES = """examples:
   emotion-llama analyze videos/ --out results/ --resume
   find . -name '*.webm' | emotion-llama analyze - --json all.jsonl
 
-A subtitle file beside the clip (talk.srt, talk.vtt) is the transcript unless
-another one is given. The predictor 'rules' is a baseline: documented rules over
+A subtitle file beside the clip (talk.srt, talk.en.vtt), else a text track in it,
+is the transcript unless another one is given. The predictor 'rules' is a baseline: documented rules over
 measured cues, no learned weights, probabilities not calibrated. Do not base
 decisions about people on any of it."""
 
@@ -57,8 +57,12 @@ def add_parser(verbs: Verbs) -> None:
     add("--no-curves", dest="curves", action="store_false", help="leave frame-by-frame values out of the JSON")
     words = parser.add_mutually_exclusive_group()
     words.add_argument("--subtitle", metavar="TEXT", help="what the person says, for one clip")
-    words.add_argument("--transcript", metavar="FILE", type=Path, help=".srt, .vtt, .txt, or .csv with name,sentence")
+    words.add_argument("--transcript", metavar="FILE", type=Path,
+        help=".srt, .vtt, .ass, .txt, or .csv with name,sentence")  # fmt: skip
+    words.add_argument("--subtitle-track", type=whole_number(1, "the number of a subtitle track"), metavar="N",
+        help="which text track of the file holds what is said")  # fmt: skip
     words.add_argument("--asr", metavar="DIR", type=Path, help="recognise speech with the Whisper model in DIR")
+    add("--encoding", metavar="NAME", help="of the subtitle file, where it is not UTF-8: cp1250, gb18030, ...")
     add("--people", choices=("main", "all"), default="main", help="the main person or all")
     add("--segment", type=_segment, default="none", metavar="none|auto|SECONDS",
         help="the whole clip, cut at pauses, or fixed lengths")  # fmt: skip
@@ -89,7 +93,10 @@ def run(args: argparse.Namespace) -> int:
         raise InputError(f"--subtitle is for one clip, got {len(jobs)}; use --transcript FILE.csv with name,sentence")
     outputs = _outputs(args, single=len(jobs) == 1 and args.inputs != ["-"] and not Path(args.inputs[0]).is_dir())
     console, analyzer = _console(args), _analyzer(args)
-    options = Options(args.subtitle, args.transcript, args.asr, args.people, args.segment, args.peak, args.audio_track)
+    options = Options(
+        args.subtitle, args.transcript, args.asr, args.people, args.segment, args.peak, args.audio_track,
+        args.subtitle_track, args.encoding,
+    )  # fmt: skip
     write_document = _document_writer(args.json, indent=1 if outputs.single else None)
 
     def report(outcome: Outcome) -> None:

@@ -1,69 +1,117 @@
-"""Read what was said from a side file: .srt and .vtt subtitles, .csv and .tsv tables of many clips, plain .txt."""
+"""What is said in a clip, from a subtitle file, a table of many clips, plain text, or a track of the media file."""
 
 from __future__ import annotations
 
-import html
 import os
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Sequence
 from pathlib import Path
-from typing import NamedTuple
 
 from emotion_llama.errors import InputError
+from emotion_llama.media.subtitles_parse import TIMING_EXAMPLE, Cues, lines_of, parse_ass, parse_cues
+from emotion_llama.media.subtitles_text import said
 from emotion_llama.media.text_file import read_text
 from emotion_llama.media.transcript_table import find_sentence
 from emotion_llama.records import Transcript, TranscriptLine
 
-SIDECAR_SUFFIXES = (".srt", ".vtt")
+SIDECAR_SUFFIXES = (".srt", ".vtt", ".ass", ".ssa")
+TRANSCRIPT_SUFFIXES = (*SIDECAR_SUFFIXES, ".csv", ".tsv", ".txt")
 
-_TIME = r"(?:(\d+):)?([0-5]?\d):([0-5]?\d)(?:[.,](\d{1,3}))?"
-_TIMING = re.compile(rf"\s*{_TIME}\s*-->\s*{_TIME}(?:\s.*)?")
-# A line that can only be meant as one: two times with hours or fractions and at most signs between them.
-_STAMP = r"\d+:[0-5]?\d(?::[0-5]?\d(?:[.,]\d{1,3})?|[.,]\d{1,3})"
-_WRONG_ARROW = re.compile(rf"\s*{_STAMP}[\W_]{{1,8}}{_STAMP}(?:\s.*)?")
-_BLOCK = re.compile(r"(NOTE|STYLE|REGION)(\s|$)")
-_VOICE = re.compile(r"<v(?:\.[^\s>]*)?\s+([^>]+)>")
-# Only what begins like a tag, so that "x < y" and ":<" stay: <i>, </font>, <c.red>, <00:01.000>, {\an8}
-_TAG = re.compile(r"</?[A-Za-z][^<>]*>|<[\d:.]+>|\{\\[^{}]*\}")
+# ISO 639-1 <- the other names that files carry.
+_LANGUAGES = {
+    name: names.split()[0]
+    for names in (
+        "en eng english", "de ger deu german deutsch", "nl dut nld dutch", "da dan danish", "sv swe swedish",
+        "no nor nb nob norwegian", "fi fin finnish", "fr fre fra french", "es spa spanish", "it ita italian",
+        "pt por portuguese", "pl pol polish", "cs cze ces czech", "hu hun hungarian", "ro rum ron romanian",
+        "tr tur turkish", "ru rus russian", "uk ukr ukrainian", "el gre ell greek", "ar ara arabic", "he heb hebrew",
+        "zh chi zho chinese chs cht", "ja jpn japanese", "ko kor korean", "hin hindi", "vi vie vietnamese",
+    )
+    for name in names.split()
+}  # fmt: skip
+_KINDS = frozenset({"sdh", "cc", "hi", "forced", "default", "full"})
 _LANGUAGE_TAG = re.compile(r"[a-z]{2,3}(-[a-z0-9]{2,8})*", re.IGNORECASE)
+_MOST = 0.5  # of the cues outside the clip, from which on an offset is suspected
 
 
 def read_subtitles(
-    path: str | os.PathLike[str], *, clip_name: str | None = None, encoding: str | None = None
+    path: str | os.PathLike[str],
+    *,
+    clip_name: str | None = None,
+    encoding: str | None = None,
+    duration_seconds: float | None = None,
 ) -> Transcript:
     """Read a subtitle file, a table of transcripts, or plain text; its suffix says which.
 
-    - `.srt`, `.vtt`: cues by start time, without markup. Cues may overlap; empty ones are dropped, and a cue that
-      repeats the text of the one before it without a pause prolongs it. `<v Name>` gives the speaker.
+    - `.srt`, `.vtt`, `.ass`, `.ssa`: what is said, by start time: without markup, sounds in brackets, songs, adverts
+      and repeats of rolling captions. Cues may overlap; a cue that repeats the one before it without a pause prolongs
+      it. `<v Name>`, `NAME:` and an event's name give the speaker. A cue that cannot be read is passed over.
     - `.csv`, `.tsv`: the row whose name column is `clip_name`, with or without the clip's suffix (columns: see
       `transcript_table`); a table with one row needs no name. An empty cell means that nothing was said.
     - `.txt`: each line that is not blank, without times.
 
-    A file that holds no cue, or a blank one, gives a transcript without lines: nothing was said.
+    A file that holds no cue, or a blank one, gives a transcript without lines: nothing was said. The transcript's notes
+    say what was not taken, and what was assumed.
 
     Args:
         path: the side file.
         clip_name: the clip's name in a table.
-        encoding: of the file; by default its byte order mark decides, then UTF-8, then Windows-1252.
+        encoding: of the file; by default as `text_file.read_text` finds it.
+        duration_seconds: of the clip; cues outside it are not taken.
 
     Raises:
         InputError: the file cannot be read or has another suffix, its letters are of an encoding that is not named,
-            a time stamp is malformed (file and line are named), or a table has no such row or columns (the nearest
-            names are named).
+            none of its cues can be read (the first is named), or a table has no such row or columns (the nearest names
+            are named).
     """
     path = Path(path)
-    reader = _READERS.get(path.suffix.lower())
-    if reader is None:
-        raise InputError(f"{path}: transcripts are read from {', '.join(_READERS)} files, not from {path.suffix!r}")
-    lines, language = reader(_Source(path, encoding, clip_name))
-    return Transcript(tuple(lines), path.name, language or _language_of(path))
+    suffix = path.suffix.lower()
+    notes: list[str] = []
+    if suffix in SIDECAR_SUFFIXES:
+        text = read_text(path, encoding, notes.append)
+        cues = parse_ass(text) if suffix in (".ass", ".ssa") else parse_cues(text)
+        if cues is None:
+            raise InputError(f"{path}: no line with '-->' came; a subtitle file with times was expected")
+        if cues.bad and not cues.cues:
+            raise InputError(f"{path}, {cues.bad[0]}; expected such as {TIMING_EXAMPLE}")
+        return _transcript(cues, path.name, _language_of(path, clip_name) or cues.language, duration_seconds, notes)
+    if suffix in (".csv", ".tsv"):
+        found = find_sentence(path, clip_name, encoding)
+        lines = (TranscriptLine(found.text),) if found.text else ()
+        return Transcript(lines, path.name, found.language, found.notes)
+    if suffix == ".txt":
+        texts = (" ".join(line.split()) for line in lines_of(read_text(path, encoding, notes.append)))
+        return Transcript(tuple(TranscriptLine(line) for line in texts if line), path.name, None, tuple(notes))
+    raise InputError(f"{path}: transcripts are read from {', '.join(TRANSCRIPT_SUFFIXES)} files, not from {suffix!r}")
 
 
-def find_sidecar(media_path: str | os.PathLike[str]) -> Path | None:
-    """The subtitle file beside a media file, or None: `talk.srt`, `talk.vtt`, then `talk.en.srt`, for `talk.mp4`.
+def read_embedded(
+    path: Path, *, number: int | None = None, zero_seconds: float = 0.0, duration_seconds: float | None = None
+) -> Transcript | list[str]:
+    """What is said by a text track inside a media file; where none can be read, a line for each track that is there.
 
-    Names are compared without regard to case. Between a name and its suffix only a language tag may stand; of several
-    languages, English comes first, then the alphabet.
+    Args:
+        path: the media file.
+        number: which of its subtitle tracks, from 1; None chooses (see `subtitles_tracks.read_track`).
+        zero_seconds: the container's time of the clip's beginning.
+        duration_seconds: of the clip; cues outside it are not taken.
+
+    Raises:
+        InputError: there is no such track, or it holds images.
+        MediaError: the file cannot be opened.
+    """
+    from emotion_llama.media.subtitles_tracks import read_track
+
+    cues, source, language, notes = read_track(path, number, zero_seconds)
+    return notes if cues is None else _transcript(cues, source, _canonical(language), duration_seconds, notes)
+
+
+def find_sidecars(media_path: str | os.PathLike[str]) -> list[Path]:
+    """The subtitle files beside a media file, best first: for `talk.mp4`, `talk.srt`, then `talk.en.srt`.
+
+    Names are compared without regard to case. Between a name and its suffix only a language and kinds may stand, behind
+    `.`, `_` or `-`: `talk.eng.sdh.srt`, `talk_en.srt`. Of several, one without a language comes first, then English,
+    then the alphabet; those marked `forced` hold only some lines and come last.
     """
     media_path = Path(media_path)
     stem = media_path.stem.lower()
@@ -71,123 +119,94 @@ def find_sidecar(media_path: str | os.PathLike[str]) -> Path | None:
     try:
         names = os.listdir(media_path.parent)  # noqa: PTH208 (names are enough, and a folder may hold thousands)
     except OSError:
-        return None
+        return []
     for name in names:
         front, suffix = os.path.splitext(name.lower())  # noqa: PTH122
         if suffix not in SIDECAR_SUFFIXES or not front.startswith(stem):
             continue
-        tag = front[len(stem) :]
-        if not tag or (tag[0] == "." and _LANGUAGE_TAG.fullmatch(tag[1:])):
-            found.append((tag != "", not tag.startswith(".en"), tag, SIDECAR_SUFFIXES.index(suffix), name))
-    return media_path.parent / min(found)[-1] if found else None
+        tags = _tags(front[len(stem) :])
+        if tags is not None:
+            language, kinds = tags
+            is_other = language is not None and not language.startswith("en")
+            rank = ("forced" in kinds, language is not None, is_other, language or "", len(kinds), front)
+            found.append((*rank, SIDECAR_SUFFIXES.index(suffix), name))
+    return [media_path.parent / one[-1] for one in sorted(found)]
 
 
-class _Source(NamedTuple):
-    path: Path
-    encoding: str | None
-    clip_name: str | None
+def _tags(rest: str) -> tuple[str | None, frozenset[str]] | None:
+    """Language and kinds that stand behind a media file's name; None where something else does.
 
-
-class _Read(NamedTuple):
-    lines: list[TranscriptLine]
-    language: str | None
-
-
-def _language_of(path: Path) -> str | None:
-    """Language tag before the suffix: "en" for talk.en.srt."""
-    tag = Path(path.stem).suffix[1:]
-    return tag.lower() if path.suffix.lower() in SIDECAR_SUFFIXES and _LANGUAGE_TAG.fullmatch(tag) else None
-
-
-def _read_cues(source: _Source) -> _Read:
-    text = read_text(source.path, source.encoding)
-    lines = text.splitlines()
-    if text.strip() and not text.startswith("WEBVTT") and not any(map(_is_timing, lines)):
-        raise InputError(f"{source.path}: no line with '-->' came; a subtitle file with times was expected")
-    found: list[TranscriptLine] = []
-    for number, block in _blocks(lines):
-        found.append(_cue(source.path, number, lines[number], block))
-    found.sort(key=lambda line: line.start_seconds or 0.0)
-    joined: list[TranscriptLine] = []
-    for line in found:
-        if not line.text:
+    Behind a point any two or three letters are a language; behind other signs only those that are known.
+    """
+    language, kinds = None, set()
+    for sign, tag in re.findall(r"([._ -]?)([^._ ]*)", rest.lower().replace("-", "_", rest[:1] == "-")):
+        if not sign and not tag:
             continue
-        if joined and _prolongs(joined[-1], line):
-            end = max(joined[-1].end_seconds or 0.0, line.end_seconds or 0.0)
-            joined[-1] = TranscriptLine(line.text, joined[-1].start_seconds, end, line.speaker)
+        known = _canonical(tag)
+        if tag in _KINDS:
+            kinds.add(tag)
+        elif language is None and sign and (tag in _LANGUAGES or _is_tag(tag, sign)):
+            language = known
         else:
-            joined.append(line)
-    return _Read(joined, None)
+            return None
+    return language, frozenset(kinds)
 
 
-def _blocks(lines: list[str]) -> Iterator[tuple[int, list[str]]]:
-    """(index of the timing line, text lines below it) of each cue; notes, styles and regions are passed over."""
-    index = 0
-    while index < len(lines):
-        if _BLOCK.match(lines[index]) and (index == 0 or not lines[index - 1].strip()):
-            while index < len(lines) and lines[index].strip():
-                index += 1
-        elif _is_timing(lines[index]):
-            end = index + 1
-            while end < len(lines) and lines[end].strip() and not _begins_cue(lines, end):
-                end += 1
-            yield index, lines[index + 1 : end]
-            index = end
-        else:
-            index += 1
+def _is_tag(tag: str, sign: str) -> bool:
+    return _LANGUAGE_TAG.fullmatch(tag) is not None and (sign == "." or tag.partition("-")[0] in _LANGUAGES)
 
 
-def _begins_cue(lines: list[str], index: int) -> bool:
-    """Whether a cue begins here without a blank line before it: a timing line, or a number above one."""
-    following = lines[index + 1] if index + 1 < len(lines) else ""
-    return _is_timing(lines[index]) or (lines[index].strip().isdigit() and _is_timing(following))
+def _canonical(tag: str | None) -> str | None:
+    """A language's tag in its usual form: "en" for "eng" and "English"."""
+    if tag is None:
+        return None
+    first, sign, rest = tag.lower().partition("-")
+    return _LANGUAGES.get(first, first) + sign + rest
 
 
-def _is_timing(line: str) -> bool:
-    """Whether the line is meant as a cue's times, well written or not."""
-    return "-->" in line or _WRONG_ARROW.fullmatch(line) is not None
+def _language_of(path: Path, clip_name: str | None) -> str | None:
+    """The language that a file's name states: "en" for talk.en.srt, and for talk_eng.sdh.srt beside talk.mp4."""
+    stem = path.stem
+    if clip_name and stem.lower().startswith(clip_name.lower()):
+        tags = _tags(stem[len(clip_name) :])
+        return tags[0] if tags else None
+    parts = stem.lower().split(".")
+    while len(parts) > 1 and parts[-1] in _KINDS:
+        parts.pop()
+    tag = parts[-1] if len(parts) > 1 else ""
+    return _canonical(tag) if tag in _LANGUAGES or _is_tag(tag, ".") else None
 
 
-def _cue(path: Path, index: int, timing: str, text_lines: list[str]) -> TranscriptLine:
-    match = _TIMING.fullmatch(timing)
-    if match is None:
-        raise InputError(
-            f"{path}, line {index + 1}: {timing.strip()!r} is no time span; expected such as "
-            "'00:01:02,500 --> 00:01:04,000'"
-        )
-    start, end = _seconds(*match.groups()[:4]), _seconds(*match.groups()[4:])
-    if end < start:
-        raise InputError(f"{path}, line {index + 1}: the cue ends ({end:g} s) before it starts ({start:g} s)")
-    text = " ".join(text_lines)
-    speaker = _VOICE.search(text)
-    plain = " ".join(html.unescape(_TAG.sub("", text)).split())
-    return TranscriptLine(plain, start, end, speaker.group(1).strip() if speaker else None)
+def _transcript(
+    cues: Cues, source: str, language: str | None, duration_seconds: float | None, notes: Sequence[str]
+) -> Transcript:
+    """The words of cues within the clip, and notes on the rest."""
+    lines, asides = said(cues.cues)
+    asides["comment or sign"] += cues.asides
+    told = list(notes)
+    if cues.bad:
+        told.append(f"{source}: {_count(len(cues.bad), 'cue')} could not be read ({cues.bad[0]})")
+    others = [_count(number, what) for what, number in sorted(asides.items()) if number]
+    if others:
+        told.append(f"{source}: not taken for words: {', '.join(others)}")
+    inside = [line for line in lines if _is_inside(line, duration_seconds)]
+    outside = len(lines) - len(inside)
+    if outside:
+        told.append(f"{source}: {outside} of {len(lines)} lines lie outside the clip{_offset(lines, inside)}")
+    return Transcript(tuple(inside), source, language, tuple(told))
 
 
-def _seconds(hours: str | None, minutes: str, seconds: str, fraction: str | None) -> float:
-    whole = 3600 * int(hours or 0) + 60 * int(minutes) + int(seconds)
-    return whole + (int(fraction) / 10 ** len(fraction) if fraction else 0.0)
+def _is_inside(line: TranscriptLine, duration_seconds: float | None) -> bool:
+    start, end = line.start_seconds or 0.0, line.end_seconds or 0.0
+    return end >= 0 and (duration_seconds is None or start < duration_seconds)
 
 
-def _prolongs(before: TranscriptLine, line: TranscriptLine) -> bool:
-    same = before.text == line.text and before.speaker == line.speaker
-    return same and (line.start_seconds or 0.0) <= (before.end_seconds or 0.0)
+def _offset(lines: Sequence[TranscriptLine], inside: Sequence[TranscriptLine]) -> str:
+    if len(inside) > (1 - _MOST) * len(lines):
+        return ""
+    begin = lines[0].start_seconds or 0.0
+    return f" (they begin at {begin:.1f} s: an offset is likely, or they are of a longer recording)"
 
 
-def _read_table(source: _Source) -> _Read:
-    text, language = find_sentence(source.path, source.clip_name, source.encoding)
-    return _Read([TranscriptLine(text)] if text else [], language)
-
-
-def _read_plain(source: _Source) -> _Read:
-    lines = read_text(source.path, source.encoding).splitlines()
-    return _Read([TranscriptLine(" ".join(line.split())) for line in lines if line.strip()], None)
-
-
-_READERS: dict[str, Callable[[_Source], _Read]] = {
-    ".srt": _read_cues,
-    ".vtt": _read_cues,
-    ".csv": _read_table,
-    ".tsv": _read_table,
-    ".txt": _read_plain,
-}
+def _count(number: int, what: str) -> str:
+    return f"{number} {what}" if number == 1 else f"{number} " + " or ".join(f"{one}s" for one in what.split(" or "))

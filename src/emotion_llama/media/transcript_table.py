@@ -44,12 +44,14 @@ class Sentence(NamedTuple):
 
     text: str
     language: str | None
+    notes: tuple[str, ...] = ()
 
 
 class _Table(NamedTuple):
     texts: dict[str, str]
     names_by_stem: dict[str, list[str]]
     language: str | None
+    notes: tuple[str, ...]
 
 
 def find_sentence(path: Path, clip_name: str | None, encoding: str | None) -> Sentence:
@@ -61,7 +63,7 @@ def find_sentence(path: Path, clip_name: str | None, encoding: str | None) -> Se
         InputError: the file cannot be read as a table, or has no such row or columns.
     """
     table = _table(path, encoding)
-    return Sentence(table.texts[_name_of(path, table, clip_name)], table.language)
+    return Sentence(table.texts[_name_of(path, table, clip_name)], table.language, table.notes)
 
 
 def _table(path: Path, encoding: str | None) -> _Table:
@@ -81,7 +83,8 @@ def _kept(path: Path, absolute: Path, mtime_ns: int, size: int, encoding: str | 
 
 def _parse(path: Path, encoding: str | None) -> _Table:
     delimiter = "\t" if path.suffix.lower() == ".tsv" else ","
-    rows = csv.reader(io.StringIO(read_text(path, encoding), newline=""), delimiter=delimiter)
+    notes: list[str] = []
+    rows = csv.reader(io.StringIO(read_text(path, encoding, notes.append), newline=""), delimiter=delimiter)
     texts: dict[str, str] = {}
     names_by_stem: dict[str, list[str]] = {}
     try:
@@ -103,7 +106,7 @@ def _parse(path: Path, encoding: str | None) -> _Table:
         ) from None
     for name in texts:
         names_by_stem.setdefault(Path(name).stem, []).append(name)
-    return _Table(texts, names_by_stem, language)
+    return _Table(texts, names_by_stem, language, tuple(notes))
 
 
 def _columns(path: Path, header: list[str]) -> tuple[int, int, str | None]:

@@ -22,11 +22,12 @@ from emotion_llama.merr.stages.splits import check_given
 from emotion_llama.merr.status import PhaseTally, Progress, tally_phase
 from emotion_llama.merr.store import Store
 from emotion_llama.merr.store.builds import at_work
+from emotion_llama.results import Missing
 
 if TYPE_CHECKING:
     from emotion_llama.labels import LabelSpace
     from emotion_llama.media.reader import ClipFile
-    from emotion_llama.merr.recipe import Recipe
+    from emotion_llama.merr.recipe import IngestPart, Recipe
 
 
 @dataclass(frozen=True)
@@ -77,11 +78,10 @@ def ingest(
         InputError: there is nothing to take in, a manifest has mistakes, or given splits divide a person or a source.
     """
     found = find_clips(inputs, recipe, known=known or {}, limit=limit)
-    sidecars = recipe.ingest.sidecars
     done = []
     with ThreadPoolExecutor(max(1, workers)) as pool:  # hashing and decoding leave Python's lock
         try:
-            for count, one in enumerate(pool.map(lambda clip: take_in(clip, sidecars=sidecars), found), 1):
+            for count, one in enumerate(pool.map(lambda clip: take_in(clip, recipe.ingest), found), 1):
                 done.append(one)
                 if progress is not None:
                     progress(count, len(found))
@@ -125,7 +125,7 @@ def find_clips(
     return out
 
 
-def take_in(found: Found, *, sidecars: bool) -> Ingested:
+def take_in(found: Found, part: IngestPart) -> Ingested:
     """Probe and hash one file; an unreadable one comes with its error."""
     from emotion_llama.media.probe import open_clip
 
@@ -148,6 +148,8 @@ def take_in(found: Found, *, sidecars: bool) -> Ingested:
         with open_clip(found.path, warn=warnings.append) as file:
             clip = file.clip
             frame_count = None if clip.video is None else count_pictures(file)
+            if part.sidecars and row.given_subtitle is None:
+                row = _with_words(row, file, part.encoding, warnings)
     except EmotionLlamaError as error:
         return Ingested(row, error=error, warnings=tuple(warnings))
     row = replace(
@@ -160,8 +162,6 @@ def take_in(found: Found, *, sidecars: bool) -> Ingested:
         height=None if clip.video is None else clip.video.height,
         has_audio=clip.audio is not None,
     )
-    if sidecars and row.given_subtitle is None:
-        row = _with_sidecar(row, found.path, warnings)
     drop = None if found.sound_of is None else f"sound beside a video of its name: {found.sound_of.name}"
     return Ingested(row, drop, warnings=tuple(warnings))
 
@@ -246,19 +246,20 @@ def _named_parts(pattern: re.Pattern[str] | None, below: str) -> dict[str, str]:
     return {} if match is None else {name: text for name, text in match.groupdict().items() if text}
 
 
-def _with_sidecar(row: ClipRow, path: Path, warnings: list[str]) -> ClipRow:
-    """The row with the words of a subtitle file beside the clip; one that cannot be used becomes a warning."""
-    from emotion_llama.media.subtitles import find_sidecar, read_subtitles
+def _with_words(row: ClipRow, file: ClipFile, encoding: str | None, warnings: list[str]) -> ClipRow:
+    """The row with the words of a subtitle file beside the clip or a text track in it."""
+    from emotion_llama.analysis.evidence import words_with_clip
 
-    beside = find_sidecar(path)
-    if beside is None:
+    words = words_with_clip(file.path, file, encoding=encoding)
+    if words is None:
         return row
-    try:
-        words = read_subtitles(beside, clip_name=path.stem)
-    except InputError as error:
-        warnings.append(f"the file beside the clip cannot be used: {error}")
+    if isinstance(words, Missing):
+        warnings.append(words.reason)
         return row
-    return replace(row, given_subtitle=words.text, subtitle_source=beside.name, subtitle_language=words.language)
+    warnings += words.notes
+    if words.notes and not words.lines:
+        return row
+    return replace(row, given_subtitle=words.text, subtitle_source=words.source, subtitle_language=words.language)
 
 
 def _storable(path: Path) -> str:

@@ -38,7 +38,12 @@ class IngestPart(Part):
         "the data set wrongly.",
     )
     sidecars: bool = Field(
-        True, description="Take words from a .srt or .vtt file beside the clip, where the manifest gives none."
+        True,
+        description="Take words from a .srt, .vtt or .ass file beside the clip, or a text track in it, where the "
+        "manifest gives none.",
+    )
+    encoding: str | None = Field(
+        None, description="Of these subtitle files, where they are not UTF-8: `cp1250`, `gb18030`, ..."
     )
 
 

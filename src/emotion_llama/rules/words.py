@@ -17,6 +17,7 @@ import re
 from collections.abc import Mapping
 from typing import NamedTuple
 
+from emotion_llama.media.language import NAMES, line_languages
 from emotion_llama.records import Transcript
 from emotion_llama.rules.lexicon import Lexicon, Pattern, Token, english, tokens
 
@@ -57,20 +58,6 @@ MAX_CLAUSE_TOKENS, MAX_SENTENCE_TOKENS = 12, 40
 _NEGATED_HINTS: Mapping[str, Mapping[str, float]] = {"happy": {"sad": 0.6, "angry": 0.35}}
 _NEGATED_OTHERWISE: Mapping[str, float] = {"neutral": 0.3}
 
-# Enough common English words to tell English from another language written in the same letters. Left out on purpose:
-# words that other languages also have ("die", "in", "a", "so", "was", "on", "me", "no").
-_COMMON_ENGLISH = frozenset(
-    {
-        "about", "again", "all", "always", "am", "and", "any", "are", "aren", "back", "be", "because", "been",
-        "but", "can", "could", "day", "did", "didn", "doesn", "don", "down", "feel", "from", "get", "good",
-        "had", "has", "have", "her", "here", "his", "how", "if", "into", "is", "isn", "it", "just", "know",
-        "let", "like", "little", "made", "make", "more", "much", "my", "never", "not", "nothing", "now", "of",
-        "off", "oh", "one", "only", "our", "out", "over", "people", "please", "really", "right", "see", "she",
-        "should", "some", "something", "tell", "that", "the", "their", "them", "there", "these", "they",
-        "thing", "things", "think", "this", "those", "time", "to", "up", "very", "want", "way", "we", "well",
-        "what", "when", "who", "why", "will", "with", "would", "yeah", "yes", "you", "your",
-    }
-)  # fmt: skip
 _ENOUGH_WORDS = 5  # from this many words on, a text without any common word is not taken for English
 
 
@@ -107,11 +94,11 @@ def read_words(transcript: Transcript | None, lexicon: Lexicon | None = None) ->
     """
     if transcript is None or not transcript.text.strip():
         return WordsReading((), "nothing was transcribed")
-    foreign = _why_not_english(transcript.text, transcript.language)
+    lines, foreign = _english_lines(transcript)
     if foreign is not None:
         return WordsReading((), foreign)
     # A line of a subtitle ends a sentence even where nobody put a full stop.
-    found = tokens(" ".join(t if t[-1:] in ".!?," else f"{t}." for t in (ln.text.strip() for ln in transcript.lines)))
+    found = tokens(" ".join(text if text[-1:] in ".!?," else f"{text}." for text in lines))
     hits = _find(found, lexicon or english())
     return WordsReading(hits, None if hits else "none of the words is in the emotion lexicon")
 
@@ -234,15 +221,20 @@ def _is_about_others(clause: tuple[Token, ...]) -> bool:
     return bool(owners) and owners[-1] in _OTHERS
 
 
-def _why_not_english(text: str, language: str | None) -> str | None:
-    if language is not None and not language.lower().startswith("en"):
-        return f"the lexicon is English and the transcript is marked {language!r}"
-    letters = [c for c in text if c.isalpha()]
+def _english_lines(transcript: Transcript) -> tuple[list[str], str | None]:
+    """The lines that are read as English, and why none is."""
+    if transcript.language is not None and not transcript.language.lower().startswith("en"):
+        return [], f"the lexicon is English and the transcript is marked {transcript.language!r}"
+    letters = [c for c in transcript.text if c.isalpha()]
     latin = sum(c < "\u0250" for c in letters)
     if letters and latin < len(letters) / 2:
-        return f"the lexicon is English and {len(letters) - latin} of {len(letters)} letters are not Latin"
-    words = re.findall(r"[a-z']+", text.lower().replace("\u2019", "'"))
-    is_english = re.search(r"\bI\b", text) or any(w.partition("'")[0] in _COMMON_ENGLISH for w in words)
-    if len(words) >= _ENOUGH_WORDS and not is_english:
-        return "the text does not look English: it holds no common English word"
-    return None
+        return [], f"the lexicon is English and {len(letters) - latin} of {len(letters)} letters are not Latin"
+    texts = [line.text.strip() for line in transcript.lines]
+    languages = line_languages(texts)
+    if not any(languages) and len(re.findall(r"[a-z']+", transcript.text.lower())) >= _ENOUGH_WORDS:
+        return [], "the text does not look English: it holds no common English word"
+    english = [text for text, language in zip(texts, languages) if text and language in (None, "en")]
+    if english:
+        return english, None
+    named = " and ".join(sorted({NAMES[language] for language in languages if language}))
+    return [], f"the text does not look English: its words look {named}"

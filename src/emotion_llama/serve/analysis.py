@@ -45,6 +45,12 @@ class AnalyzeForm(BaseModel):
     audio_track: Annotated[int, Field(ge=1)] | None = Field(
         default=None, description="which of the clip's sound tracks, from 1; by default one that is not silent"
     )
+    subtitle_track: Annotated[int, Field(ge=1)] | None = Field(
+        default=None, description="which of the clip's text tracks holds what is said, from 1"
+    )
+    encoding: str | None = Field(
+        default=None, max_length=40, description="of the transcript's file, where it is not UTF-8: cp1250, gb18030, ..."
+    )
     curves: bool = Field(default=True, description="frame-by-frame values in the JSON document")
     format: Literal["json", "html"] = Field(default="json", description="the published document, or a page")
 
@@ -93,7 +99,7 @@ async def analyze_clip(
         clip: the file, alone in its folder but for what belongs to the same request.
         form: what is asked.
         shown_name: what the document and the page call the clip.
-        transcript: a received .srt, .vtt or .txt file.
+        transcript: a received .srt, .vtt, .ass or .txt file.
         as_job: with the limits of jobs.
         progress: called with the stages.
         answered: called with each prediction of a model.
@@ -105,7 +111,10 @@ async def analyze_clip(
     """
     name = state.model_name(form.model)
     subtitle = None if form.subtitle is None or not form.subtitle.strip() else form.subtitle
-    options = Options(subtitle, transcript, None, form.people, form.segment, form.peak_rule, form.audio_track)
+    options = Options(
+        subtitle, transcript, None, form.people, form.segment, form.peak_rule, form.audio_track, form.subtitle_track,
+        form.encoding,
+    )  # fmt: skip
     analyzed = await state.pool.analyze(
         clip,
         options,

@@ -28,7 +28,7 @@ MAX_FIELD_BYTES = 64 * 1024
 MAX_TRANSCRIPT_BYTES = 2 * MIB
 MAX_PARTS = 32
 MAX_HEADER_BYTES = 8192
-TRANSCRIPT_SUFFIXES = (".srt", ".vtt", ".txt")
+TRANSCRIPT_SUFFIXES = (".srt", ".vtt", ".ass", ".ssa", ".txt")
 # So much is collected before a thread writes it: a hop to a thread for each packet would cost more than the writing.
 _WRITE_BYTES = 1 * MIB
 

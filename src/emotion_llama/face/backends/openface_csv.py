@@ -8,6 +8,7 @@ have no face_id: then there is one person.
 from __future__ import annotations
 
 import csv
+import re
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -17,6 +18,8 @@ from emotion_llama.errors import InputError
 from emotion_llama.face.backends import PersonUnits
 from emotion_llama.records import AU_NAMES, ActionUnits, Float
 
+# As C libraries print it: nan, -nan(ind), 1.#QNAN, -1.#IND.
+_NOT_A_NUMBER = re.compile(r"[-+]?(nan(\(.*\))?|1\.#(qnan|snan|ind)\w*)", re.IGNORECASE)
 _ALWAYS = ("timestamp", "confidence", "success")
 
 
@@ -28,8 +31,9 @@ class OpenFaceCsv:
     def read(self, path: Path) -> tuple[PersonUnits, ...]:
         """Units of each face_id, in its order.
 
-        Frames without success, or with confidence 0, are NaN with confidence 0: OpenFace fills their cells with
-        leftovers. Intensities are OpenFace's own, relative to the person's own range in the video ("backend").
+        Frames without success, with confidence 0, or with a unit that is no number (nan, -nan(ind)) are NaN with
+        confidence 0: OpenFace fills their cells with leftovers. Intensities are OpenFace's own, relative to the
+        person's own range in the video ("backend").
 
         Raises:
             InputError: not a file, missing columns (all are named), a cell that is not a number, an intensity
@@ -46,6 +50,9 @@ def read_table(path: Path, *, source: str) -> tuple[PersonUnits, ...]:
     require_columns(path, header, (*_ALWAYS, *intensity_names), "a table written by OpenFace's FeatureExtraction -aus")
     table = to_numbers(path, header, rows, (*_ALWAYS, *intensity_names, *(f"{name}_c" for name in presence_names)))
     face_ids = to_numbers(path, header, rows, ("face_id",))[:, 0] if "face_id" in header else np.zeros(len(table))
+    if not np.isfinite(table[:, 0]).all():
+        line = int(np.flatnonzero(~np.isfinite(table[:, 0]))[0]) + 2
+        raise InputError(f"{path}: line {line}, column timestamp: seconds were expected, found no number")
     people = []
     for face_id in np.unique(face_ids).astype(int).tolist():
         mine = table[face_ids == face_id]
@@ -56,7 +63,7 @@ def read_table(path: Path, *, source: str) -> tuple[PersonUnits, ...]:
 def _person(path: Path, face_id: int, table: Float, presence_names: tuple[str, ...], source: str) -> PersonUnits:
     """`table` [N, 3 + 17 + P]: timestamp, confidence, success, intensities, presences."""
     confidence, success = table[:, 1], table[:, 2] > 0
-    seen = success & (confidence > 0)
+    seen = success & (confidence > 0) & np.isfinite(table[:, 3:]).all(axis=1)
     values = np.where(seen[:, None], table[:, 3:], np.nan)
     intensity, presence = values[:, : len(AU_NAMES)], values[:, len(AU_NAMES) :]
     known = intensity[seen]
@@ -114,7 +121,7 @@ def to_numbers(path: Path, header: Sequence[str], rows: Sequence[Sequence[str]],
 
 def _number(path: Path, line: int, name: str, row: Sequence[str], column: int) -> float:
     try:
-        return float(row[column])
+        return np.nan if _NOT_A_NUMBER.fullmatch(row[column]) else float(row[column])
     except (ValueError, IndexError):
         cell = repr(row[column]) if column < len(row) else "no cell"
         raise InputError(f"{path}: line {line}, column {name}: a number was expected, found {cell}") from None

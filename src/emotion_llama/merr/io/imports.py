@@ -16,6 +16,7 @@ from emotion_llama.merr.io.content import FileContent, Problems, merge
 from emotion_llama.merr.io.frame_counts import FrameCounts, compare_frame_counts, media_by_name
 from emotion_llama.merr.io.sources import find_sources, read_source
 from emotion_llama.merr.plan import IMPORTED, output_sha256
+from emotion_llama.merr.recipe import IngestPart
 from emotion_llama.merr.records import FIELDS, ClipRow, Field, FieldKey, Json, Sample, Scope, StageRun, now
 from emotion_llama.merr.stage import StageOutput
 from emotion_llama.merr.store import Store
@@ -146,7 +147,7 @@ def _take_in_media(
     found = [Found(clip_id, files[clip_id].absolute()) for clip_id in without if clip_id in files]
     count = 0
     with ThreadPoolExecutor(max(1, workers)) as pool:  # hashing and reading leave Python's lock
-        for done, taken in enumerate(pool.map(lambda clip: take_in(clip, sidecars=False), found), 1):
+        for done, taken in enumerate(pool.map(lambda clip: take_in(clip, IngestPart(sidecars=False)), found), 1):
             if taken.error is None:
                 clip_id = taken.row.clip_id
                 row = known.get(clip_id) or merged.clip_rows.get(clip_id) or ClipRow(clip_id, None, None)

@@ -38,7 +38,8 @@ def multipart_body(form: type[AnalyzeForm] = AnalyzeForm) -> dict[str, Any]:
     schema["properties"] = {
         "file": {"type": "string", "format": "binary", "description": "the recording: mp4, mov, webm, mkv, avi, wav, "
                  "mp3, flac, ogg or m4a; its first bytes decide, not its name"},
-        "transcript": {"type": "string", "format": "binary", "description": "what is said: a .srt, .vtt or .txt file"},
+        "transcript": {"type": "string", "format": "binary", "description": "what is said: a .srt, .vtt, .ass "
+                       "or .txt file"},
         **{name: _sendable(field) for name, field in schema["properties"].items()},
     }  # fmt: skip
     schema["required"] = ["file"]

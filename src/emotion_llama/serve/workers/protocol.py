@@ -86,6 +86,8 @@ def options_message(options: Options) -> dict[str, Any]:  # as JSON
         "segment": options.segment,
         "peak_rule": options.peak_rule,
         "audio_track": options.audio_track,
+        "subtitle_track": options.subtitle_track,
+        "encoding": options.encoding,
         **{name: None if path is None else str(path.absolute()) for name, path in files.items()},
     }
 

@@ -1,0 +1,167 @@
+"""Words beside and inside a clip: only those within it, what was chosen is said, and languages line by line."""
+
+from collections.abc import Sequence
+from fractions import Fraction
+from pathlib import Path
+
+import av
+import numpy as np
+import pytest
+
+from emotion_llama.analysis.evidence import find_transcript
+from emotion_llama.analysis.options import Options
+from emotion_llama.errors import InputError
+from emotion_llama.media.language import language_of, line_languages
+from emotion_llama.media.probe import open_clip
+from emotion_llama.records import Transcript, TranscriptLine
+from emotion_llama.results import Missing
+from emotion_llama.rules.words import read_words
+
+SRT = "1\n00:00:00,200 --> 00:00:01,500\n{}\n"
+ASS = "0,0,Default,{name},0,0,0,,{text}"
+
+
+def _clip(path: Path, tracks: Sequence[tuple[str, str, list[tuple[int, int, bytes]]]] = (), seconds: int = 2) -> Path:
+    """A small grey video with text tracks: (codec, language, [(start ms, end ms, payload)])."""
+    with av.open(str(path), "w") as out:
+        video = out.add_stream("mpeg4", rate=10)
+        video.width, video.height, video.pix_fmt = 64, 64, "yuv420p"
+        streams = []
+        for codec, language, cues in tracks:
+            stream = out.add_stream(codec)
+            stream.time_base = Fraction(1, 1000)
+            stream.metadata["language"] = language
+            stream.codec_context.subtitle_header = b"[Script Info]\n\n[Events]\nFormat: Layer, Start, End, Text\n"
+            streams.append((stream, cues))
+        grey = np.full((64, 64, 3), 128, np.uint8)
+        for i in range(10 * seconds):
+            frame = av.VideoFrame.from_ndarray(grey, format="rgb24")
+            frame.pts, frame.time_base = i, Fraction(1, 10)
+            out.mux(video.encode(frame))
+        out.mux(video.encode(None))
+        for stream, cues in streams:
+            for start, end, payload in cues:
+                packet = av.Packet(payload)
+                packet.stream, packet.time_base = stream, Fraction(1, 1000)
+                packet.pts = packet.dts = start
+                packet.duration = end - start
+                out.mux(packet)
+    return path
+
+
+def _words(clip: Path, **options: object) -> tuple[Transcript | Missing, list[str]]:
+    warnings: list[str] = []
+    with open_clip(clip, warn=pytest.fail) as file:
+        return find_transcript(clip, Options(**options), None, warnings.append, file), warnings  # type: ignore[arg-type]
+
+
+def _text(clip: Path, **options: object) -> tuple[str, str]:
+    found, warnings = _words(clip, **options)
+    assert isinstance(found, Transcript), found
+    return found.text, "\n".join(warnings)
+
+
+def test_the_subtitles_of_a_whole_film_beside_a_cut(tmp_path: Path) -> None:
+    clip = _clip(tmp_path / "cut.mkv")
+    (tmp_path / "cut.srt").write_text("1\n00:10:00,200 --> 00:10:01,500\nI am so angry\n")
+    found, warnings = _words(clip)
+    assert isinstance(found, Missing)
+    assert "offset" in found.reason
+    assert warnings == [found.reason]
+
+
+def test_text_tracks_are_read_and_the_choice_is_said(tmp_path: Path) -> None:
+    german = ("subrip", "ger", [(200, 900, b"Guten Tag"), (1000, 1500, b"<i>Auf</i> Wiedersehen")])
+    english = ("ass", "eng", [(200, 900, ASS.format(name="Anna", text=r"{\i1}Good\N day").encode())])
+    clip = _clip(tmp_path / "talk.mkv", [german, english])
+    found, warnings = _words(clip)
+    assert isinstance(found, Transcript)
+    assert found.lines == (TranscriptLine("Good day", 0.2, 0.9, "Anna"),)
+    assert found.language == "en"
+    assert "track 2 (en" in warnings[0]
+    assert "--subtitle-track" in warnings[0]
+    text, said = _text(clip, subtitle_track=1)
+    assert text == "Guten Tag Auf Wiedersehen"
+    assert "track 1" in said
+    with pytest.raises(InputError, match="track 3"):
+        _words(clip, subtitle_track=3)
+
+
+def test_a_track_in_mp4_and_one_bad_byte(tmp_path: Path) -> None:
+    texts = ["Hello \xff there".encode("latin-1"), "Schön".encode()]
+    cues = [(200 + 500 * i, 600 + 500 * i, len(text).to_bytes(2, "big") + text) for i, text in enumerate(texts)]
+    clip = _clip(tmp_path / "talk.mp4", [("mov_text", "eng", cues)])
+    assert _text(clip)[0] == "Hello \ufffd there Schön"
+
+
+def test_a_file_beside_the_clip_goes_before_a_track_and_both_are_said(tmp_path: Path) -> None:
+    clip = _clip(tmp_path / "talk.mkv", [("subrip", "eng", [(200, 900, b"Inside")])])
+    for name in ("talk.srt", "talk.de.srt"):
+        (tmp_path / name).write_text(SRT.format(name))
+    text, said = _text(clip)
+    assert text == "talk.srt"
+    assert "talk.de.srt" in said
+    assert "1 subtitle track in the clip" in said
+    assert _text(clip, subtitle_track=1)[0] == "Inside"
+
+
+def test_an_encoding_is_asked_for_and_named(tmp_path: Path) -> None:
+    clip = _clip(tmp_path / "talk.mkv")
+    (tmp_path / "talk.srt").write_bytes(SRT.format("Dlaczego jesteś taki zły").encode("cp1250"))
+    found, _ = _words(clip)
+    assert isinstance(found, Missing)
+    assert "--encoding" in found.reason
+    text, said = _text(clip, encoding="cp1250")
+    assert text == "Dlaczego jesteś taki zły"
+    assert "Polish" in said
+    with pytest.raises(InputError, match="klingon"):
+        Options(encoding="klingon")
+    with pytest.raises(InputError, match="one place"):
+        Options(subtitle="a", subtitle_track=1)
+
+
+OTHERS = {
+    "de": ["Die sind noch so klein, und die Katze ist krank.", "Nein!", "Das war schlecht.", "Ich will sterben."],
+    "nl": ["Ik ben blij.", "Wat is dat?", "Hij wil niet met ons mee.", "Dat was een erg goed man."],
+    "da": ["Jeg er glad.", "Hvad er der?", "Han har ikke mere gift.", "Det er for sent."],
+    "sv": ["Hon har hat och en ful hund, kom over her.", "Jag är glad.", "Det var inte bra."],
+    "pl": ["Nie mam na to czasu, to nie jest fair.", "To jest moja mama.", "Nie wiem."],
+}
+
+
+@pytest.mark.parametrize("tag", OTHERS)
+def test_other_languages_are_not_read_as_english(tag: str) -> None:
+    for line in OTHERS[tag]:
+        assert language_of(line) not in ("en", None), line
+        assert read_words(Transcript((TranscriptLine(line),), "given")).hits == ()
+    assert language_of(" ".join(OTHERS[tag])) == tag
+    assert set(line_languages([*OTHERS[tag], "Super!"])) <= {*OTHERS} - {"en"}
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "I will die.", "We had a war here.", "The man is in the van.", "Oh mein Gott, I am so scared.", "So am I.",
+        "No, not me.", "Don't be sad, Jan.", "Los Angeles is hot.", "Ben, run! They are coming.", "It was a fast gift.",
+    ],
+)  # fmt: skip
+def test_english_with_words_that_others_have_too(line: str) -> None:
+    assert language_of(line) == "en"
+
+
+@pytest.mark.parametrize("line", ["Amazing!", "Die!", "Happy birthday, Ben!", "Fantastic."])
+def test_short_lines_without_counter_evidence_are_read(line: str) -> None:
+    assert language_of(line) in ("en", None)
+
+
+def test_languages_are_decided_line_by_line_and_said(tmp_path: Path) -> None:
+    clip = _clip(tmp_path / "talk.mkv")
+    (tmp_path / "talk.srt").write_text(
+        "00:00:00,000 --> 00:00:00,500\nI am so happy with you\n\n00:00:00,500 --> 00:00:01,000\nIch will es nicht, "
+        "sad, terrible\n\n00:00:01,000 --> 00:00:01,500\nand we love it here\n"
+    )
+    found, warnings = _words(clip)
+    assert isinstance(found, Transcript)
+    assert ["1 of 3 lines look German" in line for line in warnings] == [True]
+    assert {hit.text for hit in read_words(found).hits} >= {"happy"}
+    assert not {hit.text for hit in read_words(found).hits} & {"sad", "terrible"}
