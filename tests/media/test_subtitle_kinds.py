@@ -2,6 +2,7 @@
 
 import contextlib
 import re
+from pathlib import Path
 
 import pysubs2
 import pytest
@@ -11,7 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from emotion_llama.errors import InputError
-from emotion_llama.media.subtitles import read_subtitles
+from emotion_llama.media.subtitles import find_sidecars, read_subtitles
 from emotion_llama.media.subtitles_parse import lines_of, parse_cues
 from emotion_llama.media.subtitles_text import without_markup
 from emotion_llama.records import TranscriptLine
@@ -383,3 +384,35 @@ def test_w3c_styles_regions_and_notes(tmp_path, block):
 )  # fmt: skip
 def test_w3c_cue_text(text, plain):
     assert without_markup(text) == plain
+
+
+# --- the tables of docs/inputs.md ---------------------------------------------------------------------------------------
+
+PAGE = (Path(__file__).parents[2] / "docs" / "inputs.md").read_text(encoding="utf-8")
+
+
+def _table(name):
+    """The cells of a marked table of the page, without its head."""
+    block = PAGE.split(f"<!-- begin: {name} -->\n")[1].split(f"<!-- end: {name} -->")[0]
+    return [[cell.strip() for cell in line.strip("|").split("|")] for line in block.strip().split("\n")[2:]]
+
+
+@pytest.mark.parametrize("row", _table("cues"), ids=lambda row: row[0])
+def test_the_page_says_what_becomes_of_a_cue(tmp_path, row):
+    cue, words, speaker, counted = row
+    found = _read(tmp_path, _srt(cue.strip("`"), "And then."))
+    want = [(speaker or None, words)] if words else []
+    assert [(line.speaker, line.text) for line in found.lines] == [*want, (None, "And then.")]
+    assert counted in " ".join(found.notes)
+    assert bool(counted) == bool(found.notes)
+
+
+@pytest.mark.parametrize("row", _table("names"), ids=lambda row: row[0])
+def test_the_page_says_which_files_belong_to_a_clip(tmp_path, row):
+    names = re.findall(r"`([^`]+)`", row[0])
+    for name in names:
+        (tmp_path / name).write_text(_srt("Hm"))
+        language = read_subtitles(tmp_path / name, clip_name="talk").language
+        assert row[1] == "" or language.partition("-")[0] == row[1]
+    found = {path.name for path in find_sidecars(tmp_path / "talk.mp4")}
+    assert found == (set() if "not" in row[2] else set(names))
