@@ -386,7 +386,7 @@ def test_w3c_cue_text(text, plain):
     assert without_markup(text) == plain
 
 
-# --- the tables of docs/inputs.md ---------------------------------------------------------------------------------------
+# --- the tables of docs/inputs.md ---
 
 PAGE = (Path(__file__).parents[2] / "docs" / "inputs.md").read_text(encoding="utf-8")
 
