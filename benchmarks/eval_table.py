@@ -33,7 +33,7 @@ from emotion_llama.evaluation.tasks import load_benchmark
 from emotion_llama.evaluation.tasks.base import Reader
 from emotion_llama.labels import MERR9
 from emotion_llama.records import Transcript, TranscriptLine
-from emotion_llama.report.evaluation_text import render_markdown, render_report_text
+from emotion_llama.report.evaluation import render_markdown, render_report_text
 from emotion_llama.rules.words import read_words
 
 SAYS = "The person in the clip says: "

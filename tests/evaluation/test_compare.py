@@ -51,13 +51,13 @@ def systems() -> list[Told]:
 
 
 def test_each_is_asked_for_a_label_and_for_reasons(clip: Path, systems: list[Told]) -> None:
-    found = compare_clip(clip, systems, words="Oh no.")
-    assert [(side.name, side.label) for side in found.sides] == [("sure", "sad"), ("texts", "happy"), ("silent", None)]
+    sides = compare_clip(clip, systems, words="Oh no.")
+    assert [(side.name, side.label) for side in sides] == [("sure", "sad"), ("texts", "happy"), ("silent", None)]
     assert [case.transcript for case, _ in systems[0].asked] == ["Oh no.", "Oh no."]
     assert [task.name for _, task in systems[0].asked] == ["emotion", "reason"]
     assert systems[0].asked[0][1].labels == MERR9.labels
-    assert found.sides[0].seconds == 1.5
-    assert found.sides[2].problem == "no face was found"
+    assert sides[0].seconds == 1.5
+    assert sides[2].problem == "no face was found"
     with pytest.raises(InputError, match="no such file"):
         compare_clip(clip.parent / "none.mp4", systems)
     with pytest.raises(InputError, match="no model to compare"):
@@ -73,7 +73,7 @@ def test_words_are_given_or_lie_beside_the_clip(clip: Path) -> None:
 
 
 def test_the_terminal_shows_all_of_it(clip: Path, systems: list[Told]) -> None:
-    text = render_comparison_text(compare_clip(clip, systems, words="Oh no."))
+    text = render_comparison_text(clip, "Oh no.", compare_clip(clip, systems, words="Oh no."))
     assert max(cell_len(line) for line in text.splitlines()) <= 80
     assert "sure  sad" in text
     assert "texts  happy" in text
@@ -83,8 +83,8 @@ def test_the_terminal_shows_all_of_it(clip: Path, systems: list[Told]) -> None:
 
 
 def test_the_page_is_one_file_and_escapes(clip: Path, systems: list[Told]) -> None:
-    found = compare_clip(clip, systems, words="Oh <b>no</b>.")
-    page = render_comparison_page(found, [b"\x89PNG"])
+    words = "Oh <b>no</b>."
+    page = render_comparison_page(clip, words, compare_clip(clip, systems, words=words), [b"\x89PNG"])
     assert "They differ" in page
     assert "2 of 3 models give a label: sad, happy." in page
     assert "&lt;i&gt;The&lt;/i&gt; brows fall." in page
@@ -93,6 +93,6 @@ def test_the_page_is_one_file_and_escapes(clip: Path, systems: list[Told]) -> No
     assert page.count("<img") == 1
     assert not re.search(r"<script|<link|src=\"http|url\(", page)
     agreed = compare_clip(clip, systems[:1])
-    assert '<p class="verdict">sad</p>' in render_comparison_page(agreed)
+    assert '<p class="verdict">sad</p>' in render_comparison_page(clip, None, agreed)
     nobody = compare_clip(clip, systems[2:])
-    assert "0 of 1 models give a label: none." in render_comparison_page(nobody)
+    assert "0 of 1 models give a label: none." in render_comparison_page(clip, None, nobody)

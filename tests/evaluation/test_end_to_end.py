@@ -23,7 +23,7 @@ from emotion_llama.evaluation.tasks import load_benchmark
 from emotion_llama.evaluation.tasks.base import Benchmark
 from emotion_llama.media.writing import write_clip
 from emotion_llama.predictors.base import Task
-from emotion_llama.report.evaluation_text import render_report_text
+from emotion_llama.report.evaluation import render_report_text
 from merr_synth.render.face import ANNA, DrawnFace, Placement, render
 
 torch.set_num_threads(1)

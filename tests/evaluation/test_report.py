@@ -21,8 +21,14 @@ from emotion_llama.evaluation.run_folder import EvalRun, SampleRow, read_run
 from emotion_llama.evaluation.tables import by_sentence, shown
 from emotion_llama.evaluation.tasks import load_benchmark
 from emotion_llama.evaluation.tasks.unibench import SETS
-from emotion_llama.report.evaluation_page import render_evaluation_page
-from emotion_llama.report.evaluation_text import latex, markdown, render_latex, render_markdown, render_report_text
+from emotion_llama.report.evaluation import (
+    latex,
+    markdown,
+    render_evaluation_page,
+    render_latex,
+    render_markdown,
+    render_report_text,
+)
 
 # result/MER2023.txt of Emotion-LLaMA as a confusion matrix: F1 0.9035772132511264.
 LABELS = ("angry", "happy", "neutral", "sad", "surprise", "worried")

@@ -10,7 +10,7 @@ import pytest
 
 from emotion_llama.records import ActionUnits, PeakFrame, Transcript, TranscriptLine, VoiceTrack
 from emotion_llama.report import charts, evidence_charts
-from emotion_llama.report.series import TimeAxis
+from emotion_llama.report.charts import TimeAxis
 from emotion_llama.results import Evidence, Prediction, Segment
 
 NAN = float("nan")

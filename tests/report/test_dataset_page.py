@@ -15,10 +15,8 @@ from emotion_llama.merr.records import Sample
 from emotion_llama.merr.statistics import collect
 from emotion_llama.report.charts import Bar, count_bars, histogram, round_edges
 from emotion_llama.report.dataset_page import SECTIONS, render_dataset_page, render_sample_page
-from emotion_llama.report.dataset_text import render_dataset_text
-from emotion_llama.report.images import thumbnail
-from emotion_llama.report.pages import environment
-from emotion_llama.report.sample_text import render_sample_text
+from emotion_llama.report.dataset_text import render_dataset_text, render_sample_text
+from emotion_llama.report.pages import environment, thumbnail
 
 EVIL = "<script>alert(1)</script>\u202e\x1b[31m"
 

@@ -56,9 +56,9 @@ def run(args: argparse.Namespace) -> int:
             models.append(load_model(name, **of_chat.get(name, {})))
             closing.callback(models[-1].close)
             say_where_clips_go(models[-1])
-        found = compare_clip(args.clip, models, words=words)
+        sides = compare_clip(args.clip, models, words=words)
     if args.html is None:
-        sys.stdout.write(render_comparison_text(found, **style_of(sys.stdout)))
+        sys.stdout.write(render_comparison_text(args.clip, words, sides, **style_of(sys.stdout)))
     else:
         from emotion_llama.media.probe import probe
         from emotion_llama.predictors.chat import clip_pictures
@@ -66,6 +66,6 @@ def run(args: argparse.Namespace) -> int:
 
         clip = probe(args.clip, warn=lambda line: None)
         pictures = () if clip.video is None else clip_pictures(clip, MAX_FRAMES, 480)
-        args.html.write_text(render_comparison_page(found, pictures), encoding="utf-8")
+        args.html.write_text(render_comparison_page(args.clip, words, sides, pictures), encoding="utf-8")
         sys.stdout.write(f"{shown(args.html)}\n")
-    return 0 if all(side.label is not None for side in found.sides) else 1
+    return 0 if all(side.label is not None for side in sides) else 1

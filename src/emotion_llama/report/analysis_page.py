@@ -8,10 +8,9 @@ import numpy as np
 
 from emotion_llama import __version__
 from emotion_llama.records import ActionUnits, Clip, PeakFrame, Prosody
-from emotion_llama.report.charts import timeline
+from emotion_llama.report.charts import TimeAxis, timeline
 from emotion_llama.report.evidence_charts import scale_of, unit_chart, voice_chart
-from emotion_llama.report.images import overlay
-from emotion_llama.report.pages import render
+from emotion_llama.report.pages import overlay, render
 from emotion_llama.report.selection import (
     MAX_DETAILED,
     SHARED_ROWS,
@@ -20,7 +19,6 @@ from emotion_llama.report.selection import (
     timeline_rows,
     within_budget,
 )
-from emotion_llama.report.series import TimeAxis
 from emotion_llama.report.wording import (
     NONE,
     PROSODY_ROWS,
@@ -48,27 +46,6 @@ Row = tuple[str, ...]  # the cells of a table's row, or a name and its value
 
 MAX_PEAKS = 12  # marked in the chart of a whole recording
 MAX_PRINTED_ROWS = 20  # of a table of segments; a longer one stays on the screen
-
-LIMITS = (
-    "This page describes expressions: what a face, a voice and a transcript show in one recording. What a person feels "
-    "is not visible in them; people scowl in concentration and smile in embarrassment, and differ by culture, habit "
-    "and situation (Barrett et al., 2019, Psychological Science in the Public Interest 20).",
-    "Action units are estimated from the geometry of a face mesh. Head turns, glasses, beards, hands, poor light, low "
-    "resolution and talking all change them.",
-    "A label is one of a short list. A state that is not on the list cannot be predicted, and mixed states are forced "
-    "into shares.",
-    "Do not base decisions about people on it: not on hiring, schooling, policing, health, credit or asylum. In the "
-    "European Union, inferring emotions at work and in education is prohibited except for medical or safety reasons "
-    "(Regulation (EU) 2024/1689, Article 5).",
-)
-
-# What zero means in a chart of action units.
-NEUTRAL_MEANINGS = {
-    "person": "the person's own neutral face, kept within what faces differ by: a smile that lasts the whole clip "
-    "still counts",
-    "population": "the neutral face of a population, as the clip shows too little of the person's own",
-    "backend": "what its source calls zero",
-}
 
 
 def analysis_page(analysis: Analysis) -> str:
@@ -107,7 +84,6 @@ def render_page(
         analysis=analysis,
         headline=_headline(analysis),
         caveat=caveat(analysis.model) if is_answered(analysis.people) else "",
-        limits=LIMITS,
         images={key: images[key] for key in within_budget(sizes, detailed)},
         detailed=frozenset(detailed),
         most_points=points_per_curve(num_charts),
@@ -286,7 +262,6 @@ def stage_facts(seconds_by_stage: Mapping[str, float]) -> list[Row]:
 # What the template calls.
 _HELPERS = {
     "max_printed_rows": MAX_PRINTED_ROWS,
-    "neutral_meanings": NEUTRAL_MEANINGS,
     "time_axis": TimeAxis,
     **{
         helper.__name__: helper

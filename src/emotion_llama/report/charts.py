@@ -7,6 +7,7 @@ the margin that the style sheet leaves beside a plot.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
@@ -15,17 +16,69 @@ from markupsafe import Markup, escape
 
 from emotion_llama.records import Float
 from emotion_llama.report.selection import Run, timeline_rows
-from emotion_llama.report.series import UNITS, TimeAxis, tick_label
 from emotion_llama.report.wording import percent, printable, ranked, span
 from emotion_llama.results import Segment
 
 Attribute = str | int | float | None
 
+# Horizontal resolution of every drawing: paths are drawn on 0..2000 and stretched to the width of the page, so that
+# whole numbers are finer than a pixel of any screen this page is read on.
+UNITS = 2000
 BAR_ROW = 26  # height of a row of bars, pixels
 MAX_LABEL, MAX_NAME = 18, 30  # characters of a label, and of any other name, beside its bar
 HISTOGRAM_HEIGHT = 120  # pixels, without the axis
 LANE = 30  # height of a lane of the timeline, pixels
 AXIS = 22  # height of the time axis below a chart, pixels
+
+
+class TimeAxis(NamedTuple):
+    """A stretch of time laid over the width of a drawing."""
+
+    start_seconds: float
+    end_seconds: float
+
+    def share(self, seconds: float) -> float:
+        """Position 0..1 of a time, clipped to the axis; 0 on an axis without length."""
+        length = self.end_seconds - self.start_seconds
+        return min(1.0, max(0.0, (seconds - self.start_seconds) / length)) if length > 0 else 0.0
+
+    def percent(self, seconds: float) -> str:
+        """Position as an SVG percentage: "37.5%"."""
+        return f"{100 * self.share(seconds):.2f}".rstrip("0").rstrip(".") + "%"
+
+    def units(self, seconds: Float) -> Float:
+        """[N] positions 0..UNITS of [N] times."""
+        length = self.end_seconds - self.start_seconds
+        shares = (seconds - self.start_seconds) / length if length > 0 else np.zeros_like(seconds)
+        return np.asarray(np.clip(shares, 0.0, 1.0) * UNITS)
+
+    def ticks(self, most: int = 6) -> list[float]:
+        """At most `most` round times within the axis (steps of 1, 2, 5 x 10^k; of clock units from 10 s on)."""
+        length = self.end_seconds - self.start_seconds
+        if length <= 0:
+            return [self.start_seconds]
+        step = _step(length / most)
+        first = math.ceil(self.start_seconds / step - 1e-9)
+        last = math.floor(self.end_seconds / step + 1e-9)
+        return [round(i * step, 6) for i in range(first, last + 1)][:most]
+
+
+def _step(least: float) -> float:
+    clock_steps = (15.0, 30.0, 60.0, 120.0, 300.0, 600.0, 900.0, 1800.0, 3600.0)
+    if least > 10:
+        return next((step for step in clock_steps if step >= least), 3600.0 * math.ceil(least / 3600))
+    power = 10.0 ** math.floor(math.log10(least))
+    return next(factor * power for factor in (1, 2, 5, 10) if factor * power >= least * (1 - 1e-9))
+
+
+def tick_label(seconds: float, step: float) -> str:
+    """A time on an axis whose ticks are `step` apart: "0.5 s", "4 s", "1:30", "1:00:00"."""
+    if seconds >= 60 or step >= 15:
+        whole = math.floor(seconds + 0.5)
+        hours, minutes = whole // 3600, whole // 60 % 60
+        return f"{hours}:{minutes:02d}:{whole % 60:02d}" if hours else f"{minutes}:{whole % 60:02d}"
+    decimals = max(0, -math.floor(math.log10(step) + 1e-9))
+    return f"{seconds:.{decimals}f} s"
 
 
 def number(value: float) -> str:

@@ -12,7 +12,6 @@ from emotion_llama.evaluation.records import EvalSample, Model, Output, Truth
 from emotion_llama.labels import MERR9, LabelSpace
 from emotion_llama.predictors.base import Task
 from emotion_llama.report.console import Printout
-from emotion_llama.report.evaluation_page import LIMITS
 from emotion_llama.report.pages import render
 from emotion_llama.report.wording import percent, ranked
 
@@ -45,19 +44,9 @@ class Side:
     seconds: float
 
 
-@dataclass(frozen=True)
-class ClipComparison:
-    """A clip and what each model says of it; `words` is the transcript that all of them were given."""
-
-    clip: Path
-    words: str | None
-    labels: tuple[str, ...]
-    sides: tuple[Side, ...]
-
-
 def compare_clip(
     clip: Path, models: Sequence[Model], *, words: str | None = None, space: LabelSpace = MERR9
-) -> ClipComparison:
+) -> tuple[Side, ...]:
     """Ask every model for a label and for its reasons.
 
     Args:
@@ -74,7 +63,7 @@ def compare_clip(
     if not models:
         raise InputError("there is no model to compare; name some")
     sample = EvalSample(clip.stem, Truth(description=""), clip, words)
-    return ClipComparison(clip, words, space.labels, tuple(_side(model, sample, space) for model in models))
+    return tuple(_side(model, sample, space) for model in models)
 
 
 def _side(model: Model, sample: EvalSample, space: LabelSpace) -> Side:
@@ -106,12 +95,14 @@ def words_of(clip: Path, subtitle: str | None) -> str | None:
     return None if isinstance(found, Missing) else found.text
 
 
-def render_comparison_text(found: ClipComparison, *, colour: bool = False, encoding: str | None = "utf-8") -> str:
+def render_comparison_text(
+    clip: Path, words: str | None, sides: Sequence[Side], *, colour: bool = False, encoding: str | None = "utf-8"
+) -> str:
     """The comparison for a terminal of 80 columns."""
     out = Printout(80, colour=colour, encoding=encoding)
-    out.line((found.clip.name, "bold"))
-    out.paragraph(f'"{found.words}"' if found.words else "no transcript is known", "transcript: ", style="dim")
-    for side in found.sides:
+    out.line((clip.name, "bold"))
+    out.paragraph(f'"{words}"' if words else "no transcript is known", "transcript: ", style="dim")
+    for side in sides:
         shares = ranked(side.probabilities)[:3]
         label = (side.label, "cyan") if side.label else (f"no label ({side.problem})", "yellow")
         out.line()
@@ -125,19 +116,24 @@ def render_comparison_text(found: ClipComparison, *, colour: bool = False, encod
     return out.text()
 
 
-def render_comparison_page(found: ClipComparison, pictures_png: Sequence[bytes] = ()) -> str:
+def render_comparison_page(
+    clip: Path, words: str | None, sides: Sequence[Side], pictures_png: Sequence[bytes] = ()
+) -> str:
     """The whole page as HTML text, to be written as UTF-8.
 
     Args:
-        found: the comparison.
+        clip: the file.
+        words: the transcript that all models were given.
+        sides: what each model says.
         pictures_png: frames of the clip, in time order; the page contains them, faces and all.
     """
-    labels = [side.label for side in found.sides if side.label is not None]
+    labels = [side.label for side in sides if side.label is not None]
     return render(
         "comparison.html.j2",
-        found=found,
+        clip=clip,
+        words=words,
+        sides=sides,
         labels=list(dict.fromkeys(labels)),
         num_answered=len(labels),
         frames=pictures_png,
-        limits=LIMITS[1:],
     )

@@ -12,9 +12,8 @@ from emotion_llama.merr.review.figures import review_lines
 from emotion_llama.merr.statistics import Statistics
 from emotion_llama.merr.values import label_of, part, peak_units, text_of
 from emotion_llama.report.charts import Bar
-from emotion_llama.report.images import thumbnail
-from emotion_llama.report.pages import render
-from emotion_llama.report.sample_text import clip_in_short, in_order, maker, value_lines
+from emotion_llama.report.dataset_text import clip_in_short, in_order, maker, value_lines
+from emotion_llama.report.pages import render, thumbnail
 from emotion_llama.report.wording import cells, counts_in_words, percent, plain, share_text, unit_name
 
 MAX_BARS = 20
@@ -32,18 +31,6 @@ SECTIONS: Mapping[str, str] = {
     "makers": "Who made what",
 }
 
-LIMITS = (
-    "Labels describe expressions: what a face, a voice and a transcript show in a clip. What a person felt is not "
-    "visible in them; people scowl in concentration and smile in embarrassment, and differ by culture, habit and "
-    "situation (Barrett et al., 2019, Psychological Science in the Public Interest 20).",
-    "A label given by rules is a pseudo-label: it says which action units were strong, not what an annotator saw. "
-    "A model trained on such labels learns these rules and their mistakes.",
-    "The clips show people. Their consent, the clips' licence and the law decide whether clips may be collected, shown "
-    "and shared, not this page; it contains images of them.",
-    "Do not base decisions about people on it: not on hiring, schooling, policing, health, credit or asylum. In the "
-    "European Union, inferring emotions at work and in education is prohibited except for medical or safety reasons "
-    "(Regulation (EU) 2024/1689, Article 5).",
-)
 
 Row = tuple[str, ...]  # the cells of a table's row
 
@@ -58,7 +45,6 @@ def render_dataset_page(overview: Overview) -> str:
         overview=overview,
         found=overview.statistics,
         sections=SECTIONS,
-        limits=LIMITS,
         problems=_problems(overview.statistics),
         example_groups=_example_groups(overview.examples),
         recipe=recipe.rstrip(),
@@ -83,7 +69,6 @@ def render_sample_page(sample: Sample, image_png: bytes | None) -> str:
         fields=in_order(sample),
         value_lines=value_lines,
         maker=maker,
-        limits=LIMITS[:1] + LIMITS[2:],
     )
 
 

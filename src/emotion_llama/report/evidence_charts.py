@@ -4,13 +4,24 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from itertools import pairwise
 
 import numpy as np
 from markupsafe import Markup
 
-from emotion_llama.records import AU_DESCRIPTIONS, ActionUnits, Float, PeakFrame, Transcript, VoiceTrack
-from emotion_llama.report.charts import AXIS, drawing, join, path, shade, shape, stretched, text, time_axis
-from emotion_llama.report.series import TimeAxis, covered, decimate, envelope, runs_of_values, spans
+from emotion_llama.records import AU_DESCRIPTIONS, ActionUnits, Bool, Float, PeakFrame, Transcript, VoiceTrack
+from emotion_llama.report.charts import (
+    AXIS,
+    TimeAxis,
+    drawing,
+    join,
+    path,
+    shade,
+    shape,
+    stretched,
+    text,
+    time_axis,
+)
 from emotion_llama.report.wording import clock, figure
 
 ROW = 28  # height of a unit's row, pixels
@@ -215,3 +226,71 @@ def _voice_description(voice: VoiceTrack, pause_count: int) -> str:
     if len(seen):
         pitch = f"pitch from {figure(float(seen.min()), 0)} to {figure(float(seen.max()), 0)} Hz"
     return f"Waveform and {pitch}; {pause_count} pauses."
+
+
+# --- long series made short for drawing -------------------------------------------------------------------------------
+
+
+def decimate(times: Float, values: Float, most: int) -> tuple[Float, Float]:
+    """At most `most` points of [N] times and values that keep every extreme; a value is NaN where there is none.
+
+    The series is cut into `most // 2` equal runs; of each, the lowest and the highest value stay, in their order. A run
+    without any value becomes one NaN, so that a gap stays a gap.
+    """
+    if len(values) <= most:
+        return times, values
+    runs = max(1, most // 2)
+    edges = np.linspace(0, len(values), runs + 1).astype(int)
+    keep: list[int] = []
+    for start, end in pairwise(edges.tolist()):
+        finite = np.flatnonzero(np.isfinite(values[start:end]))
+        if len(finite) == 0:
+            keep.append(start)
+            continue
+        seen = values[start:end][finite]
+        keep.extend(sorted({start + int(finite[np.argmin(seen)]), start + int(finite[np.argmax(seen)])}))
+    return times[keep], values[keep]
+
+
+def envelope(times_seconds: Float, lowest_highest: Float, most: int) -> tuple[Float, Float]:
+    """At most `most` columns of [T, 2] lowest and highest samples: times [M] and extremes [M, 2]."""
+    if len(times_seconds) <= most:
+        return times_seconds, lowest_highest
+    starts = np.linspace(0, len(times_seconds), most + 1).astype(int)[:-1]
+    lowest = np.fmin.reduceat(lowest_highest[:, 0], starts)
+    highest = np.fmax.reduceat(lowest_highest[:, 1], starts)
+    return times_seconds[starts], np.column_stack([lowest, highest])
+
+
+def spans(mask: Bool, times_seconds: Float) -> list[tuple[float, float]]:
+    """Stretches where `mask` [N] holds, each reaching half a step beyond its first and last sample."""
+    if not len(mask):
+        return []
+    steps = np.diff(times_seconds) / 2
+    before = np.concatenate([steps[:1], steps]) if len(steps) else np.zeros(1)
+    after = np.concatenate([steps, steps[-1:]]) if len(steps) else np.zeros(1)
+    turns = np.flatnonzero(np.diff(np.concatenate([[False], mask, [False]]).astype(np.int8)))
+    return [
+        (float(times_seconds[first] - before[first]), float(times_seconds[end - 1] + after[end - 1]))
+        for first, end in turns.reshape(-1, 2)
+    ]
+
+
+def covered(spans_seconds: list[tuple[float, float]], axis: TimeAxis, most: int) -> list[tuple[float, float]]:
+    """The spans that overlap the axis; those closer than a `most`-th of its length are drawn as one."""
+    least_gap = (axis.end_seconds - axis.start_seconds) / most
+    joined: list[tuple[float, float]] = []
+    for start, end in sorted(spans_seconds):
+        if end < axis.start_seconds or start > axis.end_seconds:
+            continue
+        if joined and start - joined[-1][1] < least_gap:
+            joined[-1] = (joined[-1][0], max(end, joined[-1][1]))
+        else:
+            joined.append((start, end))
+    return joined
+
+
+def runs_of_values(values: Float) -> list[tuple[int, int]]:
+    """Index ranges [first, end) of unbroken finite values."""
+    finite = np.concatenate([[False], np.isfinite(values), [False]]).astype(np.int8)
+    return [(int(a), int(b)) for a, b in np.flatnonzero(np.diff(finite)).reshape(-1, 2)]

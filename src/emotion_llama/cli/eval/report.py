@@ -33,8 +33,12 @@ def run(args: argparse.Namespace) -> int:
     """Report; 0 whatever the figures are."""
     from emotion_llama.evaluation.report import report_of
     from emotion_llama.evaluation.run_folder import find_runs
-    from emotion_llama.report.evaluation_page import render_evaluation_page
-    from emotion_llama.report.evaluation_text import render_latex, render_markdown, render_report_text
+    from emotion_llama.report.evaluation import (
+        render_evaluation_page,
+        render_latex,
+        render_markdown,
+        render_report_text,
+    )
 
     runs = find_runs(args.folders)
     renderers = {"html": render_evaluation_page, "markdown": render_markdown, "latex": render_latex}

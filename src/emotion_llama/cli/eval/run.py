@@ -181,6 +181,6 @@ def _say_of_files(problems: Sequence[FileProblem]) -> None:
 
 def _report(finished: list[EvalRun]) -> None:
     from emotion_llama.evaluation.report import report_of
-    from emotion_llama.report.evaluation_text import render_report_text
+    from emotion_llama.report.evaluation import render_report_text
 
     sys.stdout.write(render_report_text(report_of(finished), **style_of(sys.stdout)))

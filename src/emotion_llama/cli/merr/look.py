@@ -81,7 +81,7 @@ def run_show(args: argparse.Namespace) -> int:
     if args.json:
         write_json(sample_document(sample))
     elif args.html is None:
-        from emotion_llama.report.sample_text import render_sample_text
+        from emotion_llama.report.dataset_text import render_sample_text
 
         sys.stdout.write(render_sample_text(sample, width=terminal_width(), **style_of(sys.stdout)))
     else:
@@ -91,7 +91,7 @@ def run_show(args: argparse.Namespace) -> int:
 
 def _list(args: argparse.Namespace) -> int:
     from emotion_llama.merr.store import Store
-    from emotion_llama.report.sample_text import list_line
+    from emotion_llama.report.dataset_text import list_line
 
     if args.html is not None or args.json:
         raise InputError("--html and --json are of one clip; give its id, or use merr stats")

@@ -1,4 +1,4 @@
-"""The HTML page of an evaluation: runs beside published rows, as `templates/evaluation.html.j2` shows them."""
+"""An evaluation as text for a terminal, Markdown, LaTeX tables, and the HTML page of `evaluation.html.j2`."""
 
 from __future__ import annotations
 
@@ -17,6 +17,8 @@ from emotion_llama.evaluation.tables import (
     comparison_table,
     confusion_tables,
     count_table,
+    counts_text,
+    lists_of,
     name_of,
     part_tables,
     problem_table,
@@ -25,20 +27,24 @@ from emotion_llama.evaluation.tables import (
     shown,
 )
 from emotion_llama.report.charts import drawing, join, shape, text
+from emotion_llama.report.console import Printout
 from emotion_llama.report.pages import render
-from emotion_llama.report.wording import NBSP, clock
+from emotion_llama.report.wording import NBSP, clock, printable
 
 BAR_ROW = 48  # height of a row of the chart: its name, and the bar below
 MAX_SCALE = 10.0  # judges' metrics end at 10 on both scales
 
-LIMITS = (
-    "A benchmark measures agreement with the labels of a data set: what raters saw in a clip, not what a person felt.",
-    "An interval says how far a figure would move with other clips of the same kind. It does not cover other "
-    "people, languages, cameras or situations, nor checkpoints that were chosen by their score on the test set.",
-    "Do not base decisions about people on it: not on hiring, schooling, policing, health, credit or asylum. In the "
-    "European Union, inferring emotions at work and in education is prohibited except for medical or safety reasons "
-    "(Regulation (EU) 2024/1689, Article 5).",
-)
+WIDTH = 80
+NAME, MAX_COLUMNS = 30, 5  # columns of a name, and metrics beside it
+SHORT = {
+    "weighted_f1": "w. F1", "accuracy": "acc.", "macro_f1": "mac. F1", "micro_f1": "mic. F1", "uar": "UAR",
+    "answered_accuracy": "acc. ans", "clue_overlap": "clues", "label_overlap": "labels", "set_accuracy": "set acc.",
+    "set_recall": "set rec.", "named_cue_overlap": "cues", "named_label_overlap": "labels",
+}  # fmt: skip
+_LATEX = {
+    "\\": r"\textbackslash{}", "&": r"\&", "%": r"\%", "$": r"\$", "#": r"\#", "_": r"\_", "{": r"\{", "}": r"\}",
+    "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "<": r"\textless{}", ">": r"\textgreater{}",
+}  # fmt: skip
 
 
 def render_evaluation_page(report: Sequence[Section]) -> str:
@@ -49,7 +55,6 @@ def render_evaluation_page(report: Sequence[Section]) -> str:
         verdict=_verdict(report),
         detail=_detail(report),
         units=UNITS,
-        limits=LIMITS,
         **_HELPERS,
     )
 
@@ -153,3 +158,86 @@ _HELPERS = {
     "recall_table": recall_table,
     "run_cards": run_cards,
 }
+
+
+# --- text -------------------------------------------------------------------------------------------------------------
+
+
+def render_report_text(report: Sequence[Section], *, colour: bool = False, encoding: str | None = "utf-8") -> str:
+    """The whole report for a terminal, lines of at most 80 columns, with a line break at the end."""
+    out = Printout(WIDTH, colour=colour, encoding=encoding)
+    for number, section in enumerate(report):
+        if number:
+            out.line()
+        _print(out, section)
+    return out.text()
+
+
+def _print(out: Printout, section: Section) -> None:
+    columns = section.columns[:MAX_COLUMNS]
+    rows: list[list[str | tuple[str, str]]] = []
+    _, found = result_table(section, columns, with_interval=False, missing="-")
+    for result, (_, _, *cells) in zip(section.results, found, strict=True):
+        rows.append([(result.label, "cyan" if result.parser else ""), *cells])
+        first = metrics_of(result).get(section.primary)
+        if result.parser and first is not None and first.low is not None:
+            rows.append([(f"  {shown(first, with_interval=True)}", "dim"), *[""] * len(columns)])
+    out.numbers(section.benchmark, [SHORT.get(column, column) for column in columns], rows, name_width=NAME)
+    rest = [column for column in section.columns[MAX_COLUMNS:] if not column.startswith(RECALL)]
+    if rest:
+        out.paragraph(f"further metrics in the other formats: {', '.join(rest)}", style="dim")
+    styles = {"Samples": "", "Failures": "yellow", "Paired tests": ""}
+    for title, lines in lists_of(section):
+        out.line()
+        out.line((title, "bold"))
+        for line in lines:
+            out.paragraph(line, "  - ", style=styles.get(title, "dim"))
+
+
+def markdown(text: str) -> str:
+    """Text that Markdown shows as it is, inside a table too."""
+    return "".join(f"\\{c}" if c in "\\|*_`[]<>#~" else c for c in printable(text))
+
+
+def render_markdown(report: Sequence[Section]) -> str:
+    """The whole report in Markdown."""
+    lines = []
+    for section in report:
+        lines += [f"## {markdown(section.benchmark)}", "", *_markdown(result_table(section, section.columns))]
+        lines += ["", UNITS, ""]
+        for title, items in lists_of(section):
+            lines += [f"### {title}", "", *(f"- {markdown(item)}" for item in items), ""]
+    return "\n".join(lines) + "\n"
+
+
+def _markdown(table: Table) -> list[str]:
+    header, rows = table
+    lines = [f"| {' | '.join(map(markdown, cells))} |" for cells in (header, *rows)]
+    return [lines[0], f"| --- | --- | {' | '.join(['---:'] * (len(header) - 2))} |", *lines[1:]]
+
+
+def latex(text: str) -> str:
+    """Text that LaTeX shows as it is."""
+    return "".join(_LATEX.get(c, c) for c in printable(text))
+
+
+def render_latex(report: Sequence[Section]) -> str:
+    """One `table` environment a benchmark (booktabs)."""
+    return "\n".join(_latex(section) for section in report)
+
+
+def _latex(section: Section) -> str:
+    header, rows = result_table(section, section.columns)
+    head, *lines = (f"{' & '.join(map(latex, cells))} \\\\" for cells in (header, *rows))
+    num_own = len(section.own)
+    if 0 < num_own < len(lines):
+        lines.insert(num_own, "\\midrule")
+    notes = "; ".join(f"{one.label}: {counts_text(one.counts)}" for one in section.own if one.counts)
+    return "\n".join(
+        [
+            "% \\usepackage{booktabs}", "\\begin{table}", "\\centering",
+            f"\\begin{{tabular}}{{ll{'r' * len(section.columns)}}}", "\\toprule", head, "\\midrule", *lines,
+            "\\bottomrule", "\\end{tabular}", f"\\caption{{{latex(f'{section.benchmark}. {UNITS} {notes}.')}}}",
+            "\\end{table}", "",
+        ]
+    )  # fmt: skip
