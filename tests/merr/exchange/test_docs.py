@@ -9,12 +9,14 @@ from typing import Any
 
 import pytest
 
+from emotion_llama.merr.io import export
 from emotion_llama.merr.io.export import export_build
 from emotion_llama.merr.io.imports import import_files
 from emotion_llama.merr.store import Store
 
 Make = Callable[..., Store]
-PAGE = (Path(__file__).parents[3] / "docs" / "merr-files.md").read_text(encoding="utf-8")
+ROOT = Path(__file__).parents[3]
+PAGE = (ROOT / "docs" / "merr-files.md").read_text(encoding="utf-8")
 BLOCKS = re.findall(r"<!-- (file|import): (\S+) -->\n```\w*\n(.*?)```", PAGE, re.DOTALL)
 
 
@@ -68,3 +70,14 @@ def test_advice_for_pandas_takes_the_marks_away() -> None:
     for text in ("=1", "'=1", "'", "a", "-x", "'a", "\tx"):
         cell = write_text(text)
         assert pattern.sub("", cell) == text == read_text(cell)
+
+
+def test_the_export_format_of_contributing(make_build, spec, monkeypatch, tmp_path) -> None:
+    names: dict[str, Any] = {}
+    text = (ROOT / "CONTRIBUTING.md").read_text()
+    (example,) = [found for found in re.findall(r"```python\n(.*?)```", text, re.DOTALL) if "Rows" in found]
+    exec(compile(example, "CONTRIBUTING.md", "exec"), names)
+    monkeypatch.setattr(export, "WRITERS", {**export.WRITERS, "captions": names["write_captions"]})
+    tally = export_build(make_build(spec("a"), spec("b", label="sad")), tmp_path / "out", "captions")  # type: ignore[arg-type]
+    assert (tmp_path / "out/captions.txt").read_text().splitlines() == ["a\thappy", "b\tsad"]
+    assert tally.samples["coarse"] == 2
