@@ -4,7 +4,7 @@ VENV   ?= .venv
 BIN    := $(VENV)/bin
 PIP    := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
-.PHONY: demo test docs lint types check bench lock example nano clean help
+.PHONY: demo test test-fast docs lint types check bench lock example nano clean help
 
 help: ## list the jobs
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 10
@@ -14,11 +14,6 @@ $(VENV)/.base: constraints.txt pyproject.toml
 	$(PIP) install --constraint constraints.txt --editable .
 	@touch $@
 
-# What runs the model of the package: PyTorch, transformers, peft.
-$(VENV)/.model: $(VENV)/.base
-	$(PIP) install --constraint constraints.txt --editable '.[model]'
-	@touch $@
-
 $(VENV)/.dev: $(VENV)/.base
 	$(PIP) install --no-warn-conflicts --constraint constraints.txt --editable '.[dev,docs,model,opensmile,evaluation,api,cluster,train,serve]'
 	# The reference of the face networks' tests. It declares jax, and an OpenCV that needs libGL, and imports neither.
@@ -26,7 +21,7 @@ $(VENV)/.dev: $(VENV)/.base
 	$(PIP) install --no-deps --editable packages/merr-synth
 	@touch $@
 
-demo: $(VENV)/.model ## set up and analyse the example clip
+demo: $(VENV)/.base ## set up and analyse the example clip
 	@mkdir -p out
 	$(BIN)/emotion-llama analyze examples/clips/astronaut.mp4 --html out/astronaut.html
 	@echo "Open out/astronaut.html in a browser to see the whole report."
@@ -34,6 +29,9 @@ demo: $(VENV)/.model ## set up and analyse the example clip
 test: $(VENV)/.dev ## set up and run all tests
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest $(PYTEST_ARGS)
 	cd packages/merr-synth && OMP_NUM_THREADS=1 ../../$(BIN)/python -m pytest $(SYNTH_ARGS)
+
+test-fast: $(VENV)/.dev ## the tests that start no process and no browser
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m "not process and not browser" $(PYTEST_ARGS)
 
 docs: $(VENV)/.dev ## build the documentation site, notebooks included, into out/docs; every warning is an error
 	$(BIN)/python -m sphinx --fail-on-warning --keep-going --quiet -d out/doctrees docs out/docs

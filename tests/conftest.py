@@ -1,8 +1,32 @@
 """Shared by all tests: one thread a process; evidence made by hand; a toy model with data to train it on."""
 
 import os
+import re
+from functools import cache
+from pathlib import Path
+
+import pytest
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 pytest_plugins = ["made_evidence", "toy_training"]
+
+_STARTS_PROCESSES = re.compile(r"\b(?:subprocess|multiprocessing|torchrun|ray\.init|PlaywrightPage|WorkerPool|live\()")
+_BROWSER = Path(__file__).parent / "serve" / "page"
+
+
+@cache
+def _starts_processes(path: Path) -> bool:
+    """Whether the file, or a conftest.py between it and this one, starts processes."""
+    files = [path, *(folder / "conftest.py" for folder in path.parents if Path(__file__).parent in folder.parents)]
+    return any(_STARTS_PROCESSES.search(file.read_text(encoding="utf-8")) for file in files if file.exists())
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark what needs a browser or starts processes; the others are fast (`make test-fast`)."""
+    for item in items:
+        if _BROWSER in item.path.parents:
+            item.add_marker(pytest.mark.browser)
+        elif _starts_processes(item.path):
+            item.add_marker(pytest.mark.process)

@@ -144,19 +144,18 @@ def _start_face_mesh() -> str:
 
 def _nano() -> Finding:
     """The model of the package, loaded."""
-    from emotion_llama.predictors import DEFAULT_MODEL, default_model
+    from emotion_llama.predictors import can_run_models
 
-    name = f"model: {DEFAULT_MODEL}"
-    if default_model() != DEFAULT_MODEL:
-        return Finding(name, "optional", "the default predictor", "pip install 'emotion-llama[model]'")
-    return _tried(name, _start_nano, "install the package again: its weights are part of it")
+    if not can_run_models():
+        return Finding("model: nano", "optional", "a worked example of the model", "pip install 'emotion-llama[model]'")
+    return _tried("model: nano", _start_nano, "install the package again: its weights are part of it")
 
 
 def _start_nano() -> str:
-    from emotion_llama.predictors import DEFAULT_MODEL, load_predictor, shipped_folder
+    from emotion_llama.predictors import load_predictor, shipped_folder
 
-    load_predictor(DEFAULT_MODEL)
-    size = sum(path.stat().st_size for path in shipped_folder(DEFAULT_MODEL).iterdir())
+    load_predictor("nano")
+    size = sum(path.stat().st_size for path in shipped_folder("nano").iterdir())
     return f"{size / 1e6:.0f} MB, loaded (trained on drawn faces alone: docs/nano.md)"
 
 

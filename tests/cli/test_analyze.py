@@ -24,13 +24,6 @@ from merr_synth.render.voice import VoiceSpec, render_voice
 Captured = pytest.CaptureFixture[str]
 
 
-@pytest.fixture(autouse=True)
-def by_rules(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Rules read, whose answers these tests know; the default is in tests/annotators/test_default_model.py."""
-    monkeypatch.setattr("emotion_llama.cli.analyze.default_model", lambda: "rules")
-    monkeypatch.setattr("emotion_llama.cli.analyze.DEFAULT_MODEL", "rules")
-
-
 @pytest.fixture
 def sounds(tmp_path: Path) -> Callable[[int], Path]:
     def write(count: int) -> Path:

@@ -1,38 +1,37 @@
-"""The default predictor: the model of the package, and the rules where PyTorch is not installed."""
+"""The default predictor: the measured evidence, with and without PyTorch; nano only where it is named."""
 
 import importlib.util
+import json
 from pathlib import Path
 
 import pytest
 
-from emotion_llama import predictors
+from emotion_llama import Analyzer, predictors
 from emotion_llama.cli.main import main
-from emotion_llama.predictors import default_model, shipped_folder
+from emotion_llama.cli.serve import default_models
+from emotion_llama.predictors import DEFAULT_MODEL, shipped_folder
 
 EXAMPLE = Path(__file__).parents[2] / "examples" / "clips" / "astronaut.mp4"
 
 
-@pytest.fixture
-def without_torch(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_measured_evidence_is_the_default(tmp_path: Path) -> None:
+    """The model that learned from drawings was confidently wrong about real people, and was the default."""
+    assert DEFAULT_MODEL == "rules"
+    assert Analyzer.load().predictor.name == "rules"
+    assert main(["analyze", str(EXAMPLE), "--quiet", "--json", str(tmp_path / "a.json")]) == 0
+    (person,) = json.loads((tmp_path / "a.json").read_text())["people"]
+    assert person["segments"][0]["prediction"]["model"] == "rules"
+    assert person["segments"][0]["prediction"]["label"] == "happy"
+
+
+def test_the_server_offers_nano_beside_it_where_it_can_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert default_models() == ["rules", "nano"]
     found = importlib.util.find_spec
     monkeypatch.setattr(predictors, "find_spec", lambda name: None if name == "torch" else found(name))
+    assert default_models() == ["rules"]
 
 
-def test_the_model_of_the_package_is_the_default() -> None:
-    assert default_model() == "nano"
+def test_nano_comes_with_the_package() -> None:
     files = {path.name for path in shipped_folder("nano").iterdir()}
     assert {"config.json", "model.safetensors", "tokenizer.json", "processor_config.json"} <= files
     assert sum(path.stat().st_size for path in shipped_folder("nano").iterdir()) < 40_000_000
-
-
-def test_without_torch_the_rules_read_and_it_is_said(without_torch: None, capsys: pytest.CaptureFixture[str]) -> None:
-    assert default_model() == "rules"
-    assert main(["analyze", str(EXAMPLE)]) == 0
-    out, err = capsys.readouterr()
-    assert "This is a rule baseline" in out
-    assert (
-        "Predicted by rules: PyTorch is not installed. With pip install 'emotion-llama[model]', the model nano predicts"
-        in err
-    )
-    assert main(["analyze", str(EXAMPLE), "--quiet"]) == 0
-    assert capsys.readouterr() == ("", "")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -13,7 +12,7 @@ from emotion_llama.cli.common import begin_file, input_paths, say_where_clips_go
 from emotion_llama.cli.options import Verbs, add_shared, add_verb, whole_number
 from emotion_llama.cli.progress import run_clips
 from emotion_llama.errors import InputError
-from emotion_llama.predictors import DEFAULT_MODEL, DEFAULT_WITHOUT_TORCH, PREDICTORS, default_model
+from emotion_llama.predictors import DEFAULT_MODEL, PREDICTORS
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -24,7 +23,7 @@ if TYPE_CHECKING:
 VOICES = ("autocorrelation", "opensmile")
 MODEL_HELP = (
     f"the predictor: {', '.join(PREDICTORS)}, the folder of a model, openai:MODEL@URL or transformers:FOLDER "
-    f"(default: {DEFAULT_MODEL}; {DEFAULT_WITHOUT_TORCH} without PyTorch)"
+    f"(default: {DEFAULT_MODEL})"
 )
 EXAMPLES = """examples:
   emotion-llama analyze talk.mp4
@@ -136,23 +135,12 @@ def _analyzer(args: argparse.Namespace) -> Analyzer:
     labels = None if args.labels is None else label_space(args.labels)
     given = {"layout": args.layout, "device": args.device, "label_space": labels}
     found = Analyzer.load(
-        args.model or _default(quiet=args.quiet),
+        args.model,
         predictor_options={name: value for name, value in given.items() if value is not None},
         faces=args.faces, face_model=args.face_model, units=args.units, voice=args.voice, max_side=args.max_side,
     )  # fmt: skip
     say_where_clips_go(found.predictor)
     return found
-
-
-def _default(*, quiet: bool) -> str:
-    """The default model's name; says so where it is the one for want of PyTorch."""
-    name = default_model()
-    if name != DEFAULT_MODEL and not quiet:
-        sys.stderr.write(
-            f"Predicted by {name}: PyTorch is not installed. With pip install 'emotion-llama[model]', the model "
-            f"{DEFAULT_MODEL} predicts.\n"
-        )
-    return name
 
 
 def _outputs(args: argparse.Namespace, *, single: bool) -> Outputs:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from emotion_llama.cli.options import Verbs, add_shared, add_verb
 from emotion_llama.errors import InputError, MissingDependency
-from emotion_llama.predictors import PREDICTORS, default_model
+from emotion_llama.predictors import DEFAULT_MODEL, PREDICTORS, can_run_models
 
 if TYPE_CHECKING:
     from emotion_llama.serve.settings import ServeSettings
@@ -144,8 +144,8 @@ def settings_of(args: argparse.Namespace) -> ServeSettings:
 
 
 def default_models() -> list[str]:
-    """The models that are served without --model: the default one, and the rules to compare it with."""
-    return list(dict.fromkeys((default_model(), "rules")))
+    """The models that are served without --model: the default one, and nano to compare it with where it can run."""
+    return [DEFAULT_MODEL, "nano"] if can_run_models() else [DEFAULT_MODEL]
 
 
 def named_models(given: list[str]) -> dict[str, str]:

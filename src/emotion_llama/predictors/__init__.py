@@ -11,7 +11,7 @@ from typing import Any
 from emotion_llama.errors import InputError
 from emotion_llama.predictors.base import Predictor, Sample, Task
 
-__all__ = ["DEFAULT_MODEL", "PREDICTORS", "Predictor", "Sample", "Task", "default_model", "load_predictor"]
+__all__ = ["DEFAULT_MODEL", "PREDICTORS", "Predictor", "Sample", "Task", "can_run_models", "load_predictor"]
 
 _MODEL = "emotion_llama.predictors.emotion_llama:EmotionLlamaPredictor.load"
 # Name -> "module:what makes it", imported when it is asked for. Any other name is the folder of a model.
@@ -23,15 +23,15 @@ _ALIASES = {"evidence": "rules"}
 # Models whose weights are part of the package.
 _SHIPPED = {"nano": Path(__file__).parents[1] / "models" / "nano"}
 
-# The predictor where nobody names one, for `analyze`, `Analyzer.load` and the server; and where what runs it (the extra
-# `model`) is not installed.
-DEFAULT_MODEL, DEFAULT_WITHOUT_TORCH = "nano", "rules"
+# The predictor where nobody names one: the measured evidence. `nano` learned from drawn faces alone and is a worked
+# example of the architecture: it answers only where it is named.
+DEFAULT_MODEL = "rules"
 _RUN_MODELS = ("torch", "transformers", "peft", "safetensors")
 
 
-def default_model() -> str:
-    """The name of the default predictor on this machine; imports nothing."""
-    return DEFAULT_MODEL if all(find_spec(name) for name in _RUN_MODELS) else DEFAULT_WITHOUT_TORCH
+def can_run_models() -> bool:
+    """Whether what runs models (the extra `model`) is installed; imports nothing."""
+    return all(find_spec(name) for name in _RUN_MODELS)
 
 
 def load_predictor(name: str, **options: Any) -> Predictor:
