@@ -233,26 +233,17 @@ class Measured:
         self._analyzer.close()
 
 
-class MeasuredFile:
+class MeasuredFile(Measured):
     """The clip's file, its transcript, and the evidence of its main person."""
-
-    def __init__(self) -> None:
-        self._measured: Measured | None = None
 
     def __call__(self, sample: EvalSample) -> Sample | str:
         """The sample, or why there is none."""
         found = file_sample(sample)
         if isinstance(found, str):
             return found
-        self._measured = self._measured or Measured()
-        measured = self._measured(sample)
+        measured = super().__call__(sample)
         # Where the file's face or voice cannot be measured, frames and words may still be sent.
         return replace(found, evidence=without_transcript(measured)) if isinstance(measured, Sample) else found
-
-    def close(self) -> None:
-        """Let the face backend go."""
-        if self._measured is not None:
-            self._measured.close()
 
 
 class Encoded:
@@ -275,7 +266,7 @@ class Encoded:
         self._source = None if features is None else open_features(features)
         self._keep = None if keep is None else self._open(keep)
         self._mesh: MeshBackend | None = None
-        self._measured: Measured | None = None
+        self._measured = Measured() if predictor.layout.has_cues else None
 
     def __call__(self, sample: EvalSample) -> Sample | str:
         """The sample, or why there is none."""
@@ -283,28 +274,24 @@ class Encoded:
         if isinstance(features, str):
             return features
         words = sample.transcript if (sample.transcript or "").strip() else None
-        evidence = self._evidence(sample) if self._predictor.layout.has_cues else None
-        return (
-            evidence if isinstance(evidence, str) else Sample(evidence, None, features, words, None, sample.sample_id)
-        )
+        evidence = None if self._measured is None else self._evidence(sample, self._measured)
+        if isinstance(evidence, str):
+            return evidence
+        return Sample(evidence, None, features, words, None, sample.sample_id)
 
     def close(self) -> None:
         """Finish what is kept, and let the face backend go."""
-        if self._keep is not None:
-            self._keep.close()
-        if self._mesh is not None:
-            self._mesh.close()
-            self._mesh = None
-        if self._measured is not None:
-            self._measured.close()
+        for part in (self._keep, self._mesh, self._measured):
+            if part is not None:
+                part.close()
+        self._mesh = None
 
-    def _evidence(self, sample: EvalSample) -> Evidence | str:
+    def _evidence(self, sample: EvalSample, measured: Measured) -> Evidence | str:
         if sample.media is None:
             raise InputError(
                 f"layout 'evidence' measures the raw clip, and {sample.sample_id} has none; use layout 'train'"
             )
-        self._measured = self._measured or Measured()
-        found = self._measured(sample)
+        found = measured(sample)
         return found if isinstance(found, str) else without_transcript(found)
 
     def _features(self, sample: EvalSample) -> ClipFeatures | str:
