@@ -78,7 +78,7 @@ def run(args: argparse.Namespace) -> int:
         **{name: value for name, value in given.items() if value is not None},
     )
     sources = {role: getattr(args, role) for role in TITLES if getattr(args, role) is not None}
-    made = convert(sources, args.out, options, lambda line: _say(f"{line} ..."))
+    made = convert(sources, args.out, options, lambda line: sys.stderr.write(f"{line} ...\n"))
     lines = [
         f"{args.out}: {made.num_parameters:,} parameters and {made.num_lora_parameters:,} of LoRA",
         *(f"note: {note}" for note in made.notes),
@@ -87,7 +87,3 @@ def run(args: argparse.Namespace) -> int:
         lines += [f"left behind from --{role}: {len(names)} tensors: {why}" for why, names in reasons.items()]
     sys.stdout.write("\n".join(lines) + "\n")
     return 0
-
-
-def _say(line: str) -> None:
-    sys.stderr.write(line + "\n")

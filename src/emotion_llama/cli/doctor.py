@@ -8,7 +8,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from emotion_llama.cli.common import complain
+from emotion_llama.cli.common import complain, write_json
 from emotion_llama.cli.options import Verbs, add_shared, add_verb
 
 if TYPE_CHECKING:
@@ -37,27 +37,23 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _run_installation(args: argparse.Namespace) -> int:
-    import json
-
     from emotion_llama.doctor import examine, findings_text
 
     findings = examine()
     if args.json:
-        sys.stdout.write(json.dumps([asdict(finding) for finding in findings], indent=2) + "\n")
+        write_json([asdict(finding) for finding in findings])
     else:
         sys.stdout.write(findings_text(findings) + "\n")
     return 1 if any(f.status == "broken" for f in findings) else 0
 
 
 def _run_paths(args: argparse.Namespace) -> int:
-    import json
-
     from emotion_llama.models.checkpoints.inspect import report_text
 
     looked_at = [_report(path, check_hashes=args.hashes) for path in args.paths]
     reports = [report for report in looked_at if report is not None]
     if args.json:
-        sys.stdout.write(json.dumps([asdict(report) for report in reports], indent=2) + "\n")
+        write_json([asdict(report) for report in reports])
     elif reports:
         sys.stdout.write("\n\n".join(report_text(report) for report in reports) + "\n")
     return 1 if any(r is None or r.problems or r.kind == "unknown" for r in looked_at) else 0

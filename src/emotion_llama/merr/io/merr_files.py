@@ -158,13 +158,7 @@ def read_list(lines: Iterable[str], content: FileContent, space: LabelSpace, spl
     Lists without header: `*_NCEV.txt` and `MERR_*.txt` (name, frame count, emotion, valence; blanks between),
     `*_NCE.txt` (without valence) and pairs of name and label. From three columns on the label is the third, as the
     published training code reads it. A name that stands twice with the same label counts once; with two labels,
-    neither is taken.
-
-    Args:
-        lines: of the file.
-        content: filled.
-        space: labels that may stand there.
-        split: of all its clips, where the file's name says it (`split_of_name`).
+    neither is taken. `split` is that of all its clips, where the file's name says it (`split_of_name`).
     """
     rows: dict[str, tuple[int | None, str, float | None]] = {}  # name -> frame count, label, valence
     refused: set[str] = set()
@@ -224,12 +218,6 @@ def _list_row(
 
 def read_published(text: str, content: FileContent, space: LabelSpace, language: str = "en") -> None:
     """Add what MERR_coarse_grained.json or MERR_fine_grained.json says, an object by clip name, to `content`.
-
-    Args:
-        text: of the file.
-        content: filled.
-        space: labels that `pseu_emotion` may have.
-        language: of the descriptions; the published ones are English.
 
     Raises:
         InputError: it is no JSON object of objects.

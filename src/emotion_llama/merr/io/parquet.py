@@ -304,13 +304,7 @@ def _card(
 ) -> str:
     """The card's text; nothing in it depends on when or where it was written.
 
-    Args:
-        rows: that were written.
-        splits: rows, bytes of the files, and bytes of the table in memory, of each split.
-        kinds: the columns.
-        labels: label -> samples.
-        fine: samples with a fine description.
-        makers: who made a field -> of how many samples.
+    `splits` has the rows, the bytes of the files and the bytes in memory of each split.
     """
     from jinja2 import Template
 

@@ -47,14 +47,10 @@ def find_sources(paths: Iterable[Path]) -> list[Source]:
 def read_source(
     source: Source, space: LabelSpace, language: str, known: Collection[str] | None, made_at: str
 ) -> FileContent:
-    """The content of one source.
+    """The content of one source of `find_sources`.
 
-    Args:
-        source: of `find_sources`.
-        space: the labels it may have.
-        language: of the descriptions in MERR's JSON files.
-        known: the clips of the build, for feature folders; None takes all that have features.
-        made_at: UTC time of the import.
+    `language` is that of the descriptions in MERR's JSON files; of feature folders only the `known` clips are taken,
+    with None all that have features.
 
     Raises:
         InputError: it cannot be read, or is not what it looked like.
@@ -198,13 +194,8 @@ def is_feature_root(folder: Path) -> bool:
 def read_features(root: Path, content: FileContent, wanted: Collection[str] | None, size: int = FEATURE_SIZE) -> None:
     """Add where each clip's feature files lie to `content`, where their shapes are right.
 
-    The files stay where they are: training reads them there, and copies for 78,000 clips would help nobody.
-
-    Args:
-        root: what the feature folders lie in.
-        content: filled.
-        wanted: the clips of the build; None for all that have a file. Of these, missing files are counted.
-        size: of a vector; files hold (size,) or (1, size).
+    The files stay where they are: training reads them there. Missing files are counted of the `wanted` clips; None
+    takes all that have a file. Files hold (size,) or (1, size).
     """
     layout = max(FOLDERS, key=lambda name: sum((root / f).is_dir() for f in FOLDERS[name].values()))
     there: dict[str, tuple[str, frozenset[str]]] = {}  # kind of feature -> its folder and the clips that have a file

@@ -76,11 +76,9 @@ class Validation:
         return {
             "folder": str(self.folder),
             "valid": self.is_valid,
-            "clips": self.clips,
-            "entries": self.entries,
-            "exports": [str(path) for path in self.exports],
+            **{name: getattr(self, name) for name in ("clips", "entries")},
+            **{name: [str(item) for item in getattr(self, name)] for name in ("exports", "notes")},
             "problems": self.problems.document(),
-            "notes": list(self.notes),
             "frame_counts": None if self.frame_counts is None else self.frame_counts.document(),
         }
 

@@ -161,12 +161,7 @@ class Verdict:
 
 
 def settle(sample: Sample, reviews: Sequence[Review]) -> Verdict:
-    """What the newest reviews of a sample, one a reviewer, come to.
-
-    Args:
-        sample: as the build has it.
-        reviews: `newest_reviews` of it.
-    """
+    """What the newest reviews of a sample (`newest_reviews`), one a reviewer, come to."""
     valid = tuple(sorted((r for r in reviews if r.holds_for(sample)), key=lambda review: review.number))
     stale = len(reviews) - len(valid)
     if not valid:
@@ -175,7 +170,8 @@ def settle(sample: Sample, reviews: Sequence[Review]) -> Verdict:
     rejecting = len(valid) - len(keepers)
     if len(keepers) <= rejecting:
         return Verdict("disputed" if len(keepers) == rejecting else "rejected", {}, valid, stale)
-    labels = _most_frequent([review.stated_label(label_of(sample)) for review in keepers])
+    votes = Counter(review.stated_label(label_of(sample)) for review in keepers)
+    labels = [label for label, count in votes.items() if count == max(votes.values())]
     fixes, disputed = _newest_fixes(keepers)
     if len(labels) > 1:
         return Verdict("disputed label", {}, valid, stale, disputed)
@@ -188,12 +184,6 @@ def settle(sample: Sample, reviews: Sequence[Review]) -> Verdict:
         if (key := key_of(column)) is not None and key in sample.fields
     }
     return Verdict("fixed" if kept else "accepted", kept, valid, stale, disputed)
-
-
-def _most_frequent(labels: Sequence[str | None]) -> list[str | None]:
-    """The most frequent one; several where they are equally frequent."""
-    counts = Counter(labels)
-    return [label for label, count in counts.items() if count == max(counts.values())]
 
 
 def _newest_fixes(keepers: Sequence[Review]) -> tuple[dict[str, Review], tuple[str, ...]]:

@@ -94,7 +94,7 @@ def with_fixes(sample: Sample, fixes: Fixes) -> Sample:
     for key, found in sample.fields.items():
         changed = fields.get(("fine_caption", key[1]))
         if key[0] == "consistency" and changed != sample.fields.get(("fine_caption", key[1])):
-            fields[key] = _missing(found, OTHER_TEXT)
+            fields[key] = replace(found, value=None, why_missing=OTHER_TEXT)
     return replace(sample, fields=fields, runs=_without_failed_check(sample, rewritten))
 
 
@@ -105,15 +105,14 @@ def _follow_label(fields: dict[FieldKey, Field], fixes: Fixes) -> None:
         name, language = key
         if key in fixes or found.value is None:
             continue
-        if name == "clues" or (name == "fine_caption" and not _comes_to(text_of(found.value) or "", label, language)):
-            fields[key] = _missing(found, OTHER_LABEL)
+        if name == "clues" or (
+            name == "fine_caption"
+            and not holds_label(text_of(found.value) or "", label, wording("zh" if language == "zh" else "en"))
+        ):
+            fields[key] = replace(found, value=None, why_missing=OTHER_LABEL)
         if name == "conflicts" and isinstance(found.value, list):
             others: list[Json] = [c for c in found.value if "label" not in (part(c, "first"), part(c, "second"))]
             fields[key] = replace(found, value=others)
-
-
-def _comes_to(text: str, label: str, language: str) -> bool:
-    return holds_label(text, label, wording("zh" if language == "zh" else "en"))
 
 
 def _without_failed_check(sample: Sample, rewritten: set[str]) -> Mapping[str, StageRun]:
@@ -140,10 +139,6 @@ def _whole(before: Field, value: Json) -> Json:
     if before.name == "clues" and isinstance(value, Mapping):
         return {**value, "label": part(before.value, "label")}
     return value
-
-
-def _missing(found: Field, why: str) -> Field:
-    return replace(found, value=None, why_missing=why)
 
 
 def _comparable(name: str, value: Json) -> Json:
