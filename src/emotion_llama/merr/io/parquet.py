@@ -316,7 +316,7 @@ def _card(
     left_out = ((f"{count:,}", _md(why)) for why, count in by_size(rows.left_out).items())
     recipe = rows.store.folder / "recipe.yaml"
     template = resources.files("emotion_llama.merr").joinpath("data/card.md").read_text(encoding="utf-8")
-    return Template(template, trim_blocks=True, keep_trailing_newline=True).render(
+    text: str = Template(template, trim_blocks=True, keep_trailing_newline=True).render(
         front_matter=_front_matter(rows, splits, kinds),
         name=rows.choice.name,
         rows=sum(count for count, _, _ in splits.values()),
@@ -329,6 +329,7 @@ def _card(
         left_out=_table(("clips", "why"), left_out) if rows.left_out else "",
         recipe=without_places(recipe.read_text(encoding="utf-8")).rstrip() if recipe.is_file() else "",
     )
+    return text
 
 
 def _front_matter(rows: Rows, splits: Mapping[str, tuple[int, int, int]], kinds: Mapping[str, Kind]) -> str:
