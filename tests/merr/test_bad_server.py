@@ -193,7 +193,7 @@ def test_annotators_of_one_server_and_model_share_the_smallest_budget(tmp_path: 
         ready_to_ask(annotators, tmp_path / "b")
         budgets = [one.chat.backend.budget for one in annotators if one.name == "openai"]
         assert len(set(map(id, budgets))) == 1
-        assert (budgets[0].most, budgets[0].spent.requests) == ((5, None), spent_before)
+        assert (budgets[0].most, budgets[0].spent[0]) == ((5, None), spent_before)
         budgets[0].take(10)
         budgets[0].take(10)
 

@@ -10,19 +10,11 @@ import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import NamedTuple
 
 from emotion_llama.errors import AnnotationError, InputError
 
-
-class Spent(NamedTuple):
-    """What was asked and used so far, earlier builds included where they were given."""
-
-    requests: int
-    tokens: int
-
-
-NOTHING_SPENT = Spent(0, 0)
+Spent = tuple[int, int]  # requests and tokens so far, of earlier builds too where they were given
+NOTHING_SPENT: Spent = (0, 0)
 _LINE = re.compile(r"-?[0-9]+ -?[0-9]+ \.")
 
 
@@ -47,7 +39,7 @@ class SpendingFile:
         except OSError as error:
             raise InputError(f"{self.path}: cannot be read ({error.strerror})") from error
         pairs = [tuple(map(int, line.split()[:2])) for line in lines if _LINE.fullmatch(line)]
-        return Spent(max(0, sum(pair[0] for pair in pairs)), max(0, sum(pair[1] for pair in pairs)))
+        return max(0, sum(pair[0] for pair in pairs)), max(0, sum(pair[1] for pair in pairs))
 
     def add(self, requests: int, tokens: int) -> None:
         """Append one change."""
@@ -91,7 +83,7 @@ class Budget:
     def spent(self) -> Spent:
         """Requests sent, and tokens used or, where a server did not say, set aside for the request."""
         with self._changed:
-            return Spent(self._spent_requests, self._spent_tokens)
+            return self._spent_requests, self._spent_tokens
 
     def take(self, tokens: int) -> None:
         """Count one request that may cost `tokens`; `settle` has to follow.

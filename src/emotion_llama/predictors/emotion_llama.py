@@ -19,9 +19,15 @@ from emotion_llama.models.checkpoints.known_files import warn_if_classifier
 from emotion_llama.models.clips import ClipFeatures
 from emotion_llama.models.features.loaded_model import LoadedModel
 from emotion_llama.models.folders import folder_fingerprint, read_manifest
-from emotion_llama.predictors import out_of_domain
 from emotion_llama.predictors.base import Sample, Task
-from emotion_llama.predictors.model_prompts import label_instruction, prompt_batch, reasons
+from emotion_llama.predictors.model_prompts import (
+    Domain,
+    label_instruction,
+    load_domains,
+    outside_domain,
+    prompt_batch,
+    reasons,
+)
 from emotion_llama.predictors.writer import SMALL_PARAMETERS, Writer, limited_threads, threads_for
 from emotion_llama.prompts.layouts import layout_named
 from emotion_llama.prompts.tasks import check_task, pick_instruction
@@ -82,7 +88,7 @@ class EmotionLlamaPredictor:
         self._threads = threads_for(size, str(model.device))
         # Of a folder: the record of its conversion, the domain they were trained on, and a hash.
         self._manifest: Mapping[str, Any] | None = None
-        self._domains: Mapping[str, out_of_domain.Domain] = {}
+        self._domains: Mapping[str, Domain] = {}
         self._files_sha256 = ""
 
     @classmethod
@@ -107,7 +113,7 @@ class EmotionLlamaPredictor:
         loaded = LoadedModel(folder, device=device, dtype=dtype)
         found = cls(loaded.model, loaded.processor, name=loaded.name, extractor=loaded.extractor, **options)
         found._manifest = manifest
-        found._domains = out_of_domain.load(Path(folder))
+        found._domains = load_domains(Path(folder))
         found._files_sha256 = folder_fingerprint(Path(folder))
         return found
 
@@ -248,7 +254,7 @@ class EmotionLlamaPredictor:
             label, features = _likeliest(probabilities), sample.features
             outside: tuple[str, ...] = ()
             if self._domains and features is not None:
-                outside = out_of_domain.outside(self._domains, dict(features.vectors().items()))
+                outside = outside_domain(self._domains, dict(features.vectors().items()))
             reasoning = reasons(
                 label, text, self.label_space, missing=() if features is None else features.missing, why_none=why_none,
                 outside=outside,

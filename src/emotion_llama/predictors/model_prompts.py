@@ -1,18 +1,31 @@
-"""How our model is asked: samples as prompts, the instruction for a label space, its reasons as people read them."""
+"""How our model is asked, and what is said of its answer: prompts, reasons, and whether the clip is out of domain.
+
+A clip is out of domain by its encoders' vectors. For each of face, temporal and audio, `familiar.safetensors` in the
+model's folder holds the mean and the spread of the vectors of its training clips, and the largest Mahalanobis distance
+of validation clips (of people who are not in the training set). A clip that lies farther is out of domain: its
+prediction is a guess, and says so. The measure is common for classifiers (Lee et al., NeurIPS 2018).
+
+Legend: N clips, D width.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+import numpy.typing as npt
+
+from emotion_llama.errors import InputError
 from emotion_llama.labels import MERR9, LabelSpace
 from emotion_llama.models.clips import ClipFeatures
-from emotion_llama.predictors import out_of_domain
 from emotion_llama.predictors.base import Sample
 from emotion_llama.prompts.answer_parser import parse_tolerant
 from emotion_llama.prompts.cues import cue_text
 from emotion_llama.prompts.layouts import Layout
 from emotion_llama.prompts.tasks import emotion_instruction, pick_instruction
+from emotion_llama.records import Float
 from emotion_llama.results import Missing
 
 if TYPE_CHECKING:
@@ -20,6 +33,13 @@ if TYPE_CHECKING:
 
 # A long talk would push the instruction out of the model's context; its beginning and its end are kept.
 MAX_WORDS = 400
+
+FILE = "familiar.safetensors"
+# Encoder -> what it encodes, as people read it.
+SUBJECTS: Mapping[str, str] = {"face": "the face", "temporal": "the face's movement", "audio": "the voice"}
+SHRINKAGE = 1e-3  # of the mean variance, added to each: directions that hardly vary would decide all. Own.
+# Of one encoder's vectors of the training clips: mean [D], whitening [D, D], and the largest distance in domain.
+Domain = tuple[Float, Float, float]
 
 
 def prompt_batch(
@@ -77,7 +97,7 @@ def reasons(
         outside: encoders whose vectors are out of domain; said first.
     """
     named = parse_tolerant(text, space, model="").label if text else None
-    sentences = [out_of_domain.warning(outside)] if outside else []
+    sentences = [domain_warning(outside)] if outside else []
     sentences += [as_sentence(text)] if text else []
     if why_none is not None:
         sentences.append(f"No reasons: {why_none}.")
@@ -102,3 +122,84 @@ def shortened(words: str) -> str:
         return " ".join(spoken)
     half = MAX_WORDS // 2
     return " ".join([*spoken[:half], "...", *spoken[-half:]])
+
+
+# --- out of domain ----------------------------------------------------------------------------------------------------
+
+
+def distances(domain: Domain, vectors: Float) -> npt.NDArray[np.float64]:
+    """[N] Mahalanobis distances of vectors [N, D]."""
+    mean, whitening, _ = domain
+    centred = np.asarray(vectors, np.float64) - mean
+    found: npt.NDArray[np.float64] = np.linalg.norm(centred @ np.asarray(whitening, np.float64), axis=1)
+    return found
+
+
+def fit_domain(known: Float, others: Float) -> Domain:
+    """The domain of training vectors [N, D]; of validation vectors [N, D] the farthest is still in domain."""
+    mean = known.mean(axis=0)
+    covariance = np.cov(known.astype(np.float64).T)
+    covariance += SHRINKAGE * np.trace(covariance) / len(covariance) * np.eye(len(covariance))
+    whitening = np.linalg.cholesky(np.linalg.inv(covariance))
+    found = mean.astype(np.float32), whitening.astype(np.float32), 0.0
+    return *found[:2], float(distances(found, others).max())
+
+
+def save_domains(domains: Mapping[str, Domain], folder: Path) -> None:
+    """Write the file into a model's folder."""
+    from safetensors.numpy import save_file
+
+    arrays: dict[str, npt.NDArray[np.float32]] = {}
+    for name, (mean, whitening, farthest) in domains.items():
+        arrays[f"{name}.mean"] = np.asarray(mean, np.float32)
+        arrays[f"{name}.whitening"] = np.ascontiguousarray(whitening, np.float32)
+        arrays[f"{name}.farthest"] = np.array([farthest], np.float32)
+    save_file(arrays, str(folder / FILE))
+    (folder / FILE).chmod(0o644)
+
+
+def load_domains(folder: Path) -> dict[str, Domain]:
+    """What the folder holds; empty for a model without a record of its domain.
+
+    Raises:
+        InputError: the file is not of this kind.
+    """
+    path = folder / FILE
+    if not path.is_file():
+        return {}
+    from safetensors import SafetensorError
+    from safetensors.numpy import load_file
+
+    try:
+        arrays = load_file(str(path))
+        return {
+            name: (arrays[f"{name}.mean"], arrays[f"{name}.whitening"], float(arrays[f"{name}.farthest"][0]))
+            for name in SUBJECTS
+            if f"{name}.mean" in arrays
+        }  # fmt: skip
+    except (SafetensorError, KeyError, IndexError, OSError) as error:
+        raise InputError(
+            f"{path} cannot be read ({error!r}); delete it: predictions then do not say what is out of domain"
+        ) from error
+
+
+def outside_domain(domains: Mapping[str, Domain], vectors: Mapping[str, Float]) -> tuple[str, ...]:
+    """Which encoders' vectors [D] are out of domain, by name."""
+    return tuple(
+        name
+        for name, domain in domains.items()
+        if name in vectors and distances(domain, vectors[name][None])[0] > domain[2]
+    )
+
+
+def domain_warning(names: Sequence[str]) -> str:
+    """What the reasons say of encoders that are out of domain; "" where none is."""
+    if not names:
+        return ""
+    subjects = [SUBJECTS[name] for name in names]
+    listed = subjects[0] if len(subjects) == 1 else f"{', '.join(subjects[:-1])} and {subjects[-1]}"
+    are = "is" if len(subjects) == 1 else "are"
+    return (
+        f"{listed[0].upper()}{listed[1:]} {are} unlike all that this model learned from: take its answer as a guess, "
+        "and compare it with the measured cues, or with the reader rules."
+    )

@@ -10,7 +10,7 @@ from safetensors.torch import load_file
 from emotion_llama.errors import InputError
 from emotion_llama.models import EmotionLlamaForConditionalGeneration, EmotionLlamaProcessor, adapters
 from emotion_llama.models.features.feature_store import FeatureStore
-from emotion_llama.predictors.out_of_domain import load
+from emotion_llama.predictors.model_prompts import distances, load_domains
 from merr_synth.nano import ship as shipping
 from merr_synth.nano.ship import add_familiar, half, ship
 
@@ -66,12 +66,12 @@ def test_what_is_familiar_goes_with_it(workshop: Path, tmp_path: Path) -> None:
     names = [f"train{i:03d}" for i in range(30)]
     others = [f"validation{i:03d}" for i in range(9)]
     found = add_familiar(workshop / "features", names, others, tmp_path)
-    familiar = load(tmp_path)
+    familiar = load_domains(tmp_path)
     assert set(found) == set(familiar) == {"face", "temporal", "audio"}
     with FeatureStore(workshop / "features") as store:
         vectors = [store[name].face for name in others]
-    distances = familiar["face"].distance(np.stack([vector for vector in vectors if vector is not None]))
-    assert max(distances) == pytest.approx(found["face"], rel=1e-4)
+    away = distances(familiar["face"], np.stack([vector for vector in vectors if vector is not None]))
+    assert max(away) == pytest.approx(found["face"], rel=1e-4)
 
 
 def test_what_cannot_be_shipped_is_refused(trained: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -66,18 +66,18 @@ def add_familiar(features: Path, known: Sequence[str], others: Sequence[str], ou
     import numpy as np
 
     from emotion_llama.models.features.feature_store import FeatureStore
-    from emotion_llama.predictors import out_of_domain
+    from emotion_llama.predictors.model_prompts import SUBJECTS, fit_domain, save_domains
 
     found = {}
     with FeatureStore(features) as store:
-        for name in out_of_domain.SUBJECTS:
+        for name in SUBJECTS:
             rows = [
                 np.stack([value for clip in clips if (value := getattr(store[clip], name)) is not None])
                 for clips in (known, others)
             ]
-            found[name] = out_of_domain.fit(rows[0], rows[1])
-    out_of_domain.save(found, out)
-    return {name: one.farthest for name, one in found.items()}
+            found[name] = fit_domain(rows[0], rows[1])
+    save_domains(found, out)
+    return {name: farthest for name, (_, _, farthest) in found.items()}
 
 
 def half(name: str, value: Any) -> Any:
