@@ -13,6 +13,8 @@ from emotion_llama.analysis.options import Options
 from emotion_llama.errors import InputError
 from emotion_llama.media.language import language_of, line_languages
 from emotion_llama.media.probe import open_clip
+from emotion_llama.merr.ingest import ingest
+from emotion_llama.merr.recipe import load_recipe
 from emotion_llama.records import Transcript, TranscriptLine
 from emotion_llama.results import Missing
 from emotion_llama.rules.words import read_words
@@ -103,6 +105,22 @@ def test_a_file_beside_the_clip_goes_before_a_track_and_both_are_said(tmp_path: 
     assert "talk.de.srt" in said
     assert "1 subtitle track in the clip" in said
     assert _text(clip, subtitle_track=1)[0] == "Inside"
+
+
+def test_a_build_takes_only_words_within_the_clip(tmp_path: Path) -> None:
+    """The words of minute ten of a film once came into the samples of a cut of two seconds."""
+    film, inside = (
+        _clip(tmp_path / "film.mkv"),
+        _clip(tmp_path / "track.mkv", [("subrip", "eng", [(200, 900, b"Hi.")])]),
+    )
+    film.with_suffix(".srt").write_text("1\n00:10:00,200 --> 00:10:01,500\nI am so angry\n")
+    rows = {one.row.clip_id: one for one in ingest([film, inside], load_recipe(None, []))}
+    assert rows["film"].row.given_subtitle is None
+    assert "offset" in rows["film"].warnings[0]
+    assert (rows["track"].row.given_subtitle, rows["track"].row.subtitle_language) == ("Hi.", "en")
+    film.with_suffix(".srt").write_bytes(SRT.format("Źle się czuję").encode("cp1250"))
+    (one,) = ingest([film], load_recipe(None, ["ingest.encoding=cp1250"]))
+    assert one.row.given_subtitle == "Źle się czuję"
 
 
 def test_an_encoding_is_asked_for_and_named(tmp_path: Path) -> None:

@@ -84,14 +84,16 @@ def _answer(model: Model, sample: EvalSample, task: Task) -> Output:
 
 
 def words_of(clip: Path, subtitle: str | None) -> str | None:
-    """What is said in a clip: as given, or in the file beside it; None where neither is there."""
+    """What is said in a clip: as given, in the file beside it, or in a text track of it; None where none is there."""
     from emotion_llama.analysis.evidence import find_transcript
     from emotion_llama.analysis.options import Options
+    from emotion_llama.media.probe import open_clip
     from emotion_llama.results import Missing
 
     if subtitle is not None:
         return " ".join(subtitle.split()) or None
-    found = find_transcript(clip, Options(), None, lambda line: None)
+    with open_clip(clip, warn=lambda line: None) as file:
+        found = find_transcript(clip, Options(), None, lambda line: None, file)
     return None if isinstance(found, Missing) else found.text
 
 
