@@ -10,9 +10,8 @@ import pytest
 from emotion_llama.errors import InputError, MediaError
 from emotion_llama.labels import MERR9
 from emotion_llama.media.writing import write_clip
-from emotion_llama.merr.clip_names import fit, name_clips
 from emotion_llama.merr.ingest import Ingested, ingest
-from emotion_llama.merr.manifest import read_manifest
+from emotion_llama.merr.inputs import fit, name_clips, read_manifest
 from emotion_llama.merr.recipe import Recipe, load_recipe
 
 TONE = (0.1 * np.sin(np.arange(8000) / 9)).astype(np.float32)

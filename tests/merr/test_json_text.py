@@ -6,10 +6,10 @@ import pytest
 
 from emotion_llama.errors import InputError
 from emotion_llama.labels import MERR9
+from emotion_llama.merr.inputs import read_manifest
 from emotion_llama.merr.io.content import FileContent
 from emotion_llama.merr.io.merr_files import read_published
 from emotion_llama.merr.json_text import parse_json
-from emotion_llama.merr.manifest import read_manifest
 
 
 @pytest.mark.parametrize(

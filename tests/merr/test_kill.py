@@ -20,7 +20,7 @@ from emotion_llama.merr.recipe import Recipe
 from emotion_llama.merr.status import build_status
 from emotion_llama.merr.store import Store
 from emotion_llama.merr.store.builds import builds
-from emotion_llama.merr.store.schema import LEDGER_NAME
+from emotion_llama.merr.store.ledger import LEDGER_NAME
 
 KILLS = 20
 CLIPS = 50

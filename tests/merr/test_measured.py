@@ -122,14 +122,9 @@ def object_array() -> bytes:
 @pytest.mark.parametrize(
     ("change", "match"),
     [
-        (lambda h, p: h.update(version=2), "a measured clip of version 2 came, expected 1; let the stage evidence run"),
-        (lambda h, p: h.update(format="other"), "of version 1 came, expected 1"),
-        (lambda h, p: h.update(mood="good"), "holds 'mood', which this version does not know"),
-        (lambda h, p: p.update({"extra.npy": p["units.intensity.npy"]}), "holds 'extra', which this version"),
-        (lambda h, p: p.pop("units.intensity.npy"), "lacks or misstates 'units.intensity'"),
-        (lambda h, p: h["evidence"].update(mood="good"), "the unknown part 'mood'"),
-        (lambda h, p: h["evidence"].pop("tone"), "lacks or misstates 'tone'"),
-        (lambda h, p: h["evidence"]["prosody"].update(mood=1), "lacks or misstates .*mood"),
+        (lambda h, p: h.update(version=2), "version 2 came, expected 1; let the stage evidence run"),
+        (lambda h, p: p.pop("units.intensity.npy"), "no measured clip: 'units.intensity'"),
+        (lambda h, p: h["evidence"].pop("tone"), "no measured clip: 'tone'"),
         (lambda h, p: p.update({"units.intensity.npy": object_array()}), "no measured clip: .*allow_pickle=False"),
         (lambda h, p: p.update({"units.valid.npy": b"xx", "units.intensity.npy": b"no array"}), "no measured clip"),
     ],

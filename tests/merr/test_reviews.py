@@ -21,7 +21,7 @@ from emotion_llama.merr.review.decisions import (
 )
 from emotion_llama.merr.stage import StageOutput
 from emotion_llama.merr.store import Store
-from emotion_llama.merr.store.schema import VERSION
+from emotion_llama.merr.store.ledger import VERSION
 
 LEDGER_V1 = Path(__file__).with_name("ledger_v1.sql")
 

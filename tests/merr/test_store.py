@@ -14,9 +14,9 @@ from emotion_llama.merr.plan import output_sha256
 from emotion_llama.merr.recipe import Recipe
 from emotion_llama.merr.records import ClipRow, Field, Provenance, StageRun
 from emotion_llama.merr.stage import StageOutput
-from emotion_llama.merr.store import LostArtifact, Store, schema
+from emotion_llama.merr.store import CLIP_COLUMNS, LostArtifact, Store
+from emotion_llama.merr.store import ledger as schema
 from emotion_llama.merr.store.builds import Build, builds
-from emotion_llama.merr.store.rows import CLIP_COLUMNS
 
 MADE = Provenance("toy", "toy 1", "ab" * 32, True, 3, 4, "2026-01-01T00:00:00+00:00", 1.5)
 CLIP = ClipRow(
@@ -291,7 +291,7 @@ def test_an_error_within_a_transaction_undoes_it(store: Store) -> None:
 
 
 def test_a_full_disk_says_that_nothing_is_lost() -> None:
-    refusal = schema.refusal(Path("m.sqlite"), sqlite3.OperationalError("database or disk is full"))
+    refusal = schema._refusal(Path("m.sqlite"), sqlite3.OperationalError("database or disk is full"))
     assert "m.sqlite: the disk is full; make room and run the same command again, nothing is lost" in str(refusal)
 
 

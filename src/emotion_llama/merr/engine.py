@@ -15,7 +15,7 @@ import queue
 import signal
 import threading
 import time
-from collections.abc import Callable, Generator, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from itertools import islice
@@ -85,10 +85,7 @@ class LocalEngine:
         """
         if stage.pool == "inline":
             return _inline(stage, items)
-        pools: Mapping[str, ProcessPool | ThreadPool] = {
-            "process": self._processes, "thread": self._threads, "main": self._main,
-        }  # fmt: skip
-        return _through(pools[stage.pool], stage, items)
+        return _through({"process": self._processes, "thread": self._threads}.get(stage.pool, self._main), stage, items)
 
     def __enter__(self) -> LocalEngine:
         return self
@@ -175,9 +172,8 @@ class ThreadPool:
                 done += [Done(item.clip.clip_id, reason, limit / len(batch)) for item in batch]
         return done
 
-    def take_back(self) -> StageInput | None:
+    def take_back(self) -> None:
         """Nothing has to be run again here."""
-        return None
 
     def abandon(self) -> None:
         """Forget what is being done; its threads are left behind."""
@@ -216,8 +212,8 @@ class Worker:
         self.is_ready = False
         self._stage: bytes | None = None
         self.batch: list[StageInput] = []
-        self._begun = time.monotonic()
-        self.deadline = self._begun + READY_SECONDS
+        self.begun = time.monotonic()
+        self.deadline = self.begun + READY_SECONDS
 
     def give(self, stage: bytes, batch: list[StageInput], limit_seconds: float) -> None:
         """Hand over a batch; `stage` is pickled."""
@@ -226,8 +222,8 @@ class Worker:
                 self.pipe.send_bytes(stage)
                 self._stage = stage
             self.pipe.send(batch)
-        self.batch, self._begun = batch, time.monotonic()
-        self.deadline = self._begun + limit_seconds
+        self.batch, self.begun = batch, time.monotonic()
+        self.deadline = self.begun + limit_seconds
 
     def receive(self) -> list[Done] | None:
         """What it has sent: results, or nothing when it has just said that it is ready; None when it died."""
@@ -242,11 +238,6 @@ class Worker:
         self.batch = []
         results: list[Done] = message
         return results
-
-    @property
-    def seconds(self) -> float:
-        """Time since it was given its batch."""
-        return time.monotonic() - self._begun
 
     def end(self, wait_seconds: float = 0.0) -> str:
         """End it, at once or after a while in which it may end by itself; returns how it ended."""
@@ -339,7 +330,7 @@ class ProcessPool:
             worker.end(1.0 if idle else 0.0)
 
     def _bury(self, worker: Worker, limit_seconds: float | None) -> list[Done]:
-        seconds, batch = worker.seconds, worker.batch
+        seconds, batch = time.monotonic() - worker.begun, worker.batch
         how = worker.end(0.0 if limit_seconds else DEATH_SECONDS)
         self._workers.remove(worker)
         if not worker.is_ready:

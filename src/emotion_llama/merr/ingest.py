@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 import os
-import re
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence, Set
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
-from emotion_llama.errors import EmotionLlamaError, InputError, MediaError
-from emotion_llama.merr.clip_names import beside_video, name_clips
-from emotion_llama.merr.manifest import Entry, is_manifest, read_manifest
+from emotion_llama.errors import EmotionLlamaError, MediaError
+from emotion_llama.merr.inputs import Found, find_clips
 from emotion_llama.merr.plan import IMPORTED, INGEST, canonical, sha256_of
 from emotion_llama.merr.records import ClipRow, StageRun, now
 from emotion_llama.merr.stage import StageOutput, reason_of
@@ -25,21 +23,8 @@ from emotion_llama.merr.store.builds import at_work
 from emotion_llama.results import Missing
 
 if TYPE_CHECKING:
-    from emotion_llama.labels import LabelSpace
     from emotion_llama.media.reader import ClipFile
     from emotion_llama.merr.recipe import IngestPart, Recipe
-
-
-@dataclass(frozen=True)
-class Found:
-    """A file that will be a clip: its name, what a manifest or its own name says of it."""
-
-    clip_id: str
-    path: Path
-    entry: Entry | None = None
-    source: str | None = None
-    person: str | None = None
-    sound_of: Path | None = None  # the video beside it whose sound it presumably is
 
 
 @dataclass(frozen=True)
@@ -93,53 +78,20 @@ def ingest(
     return list(_without_duplicates(done))
 
 
-def find_clips(
-    inputs: Sequence[str | os.PathLike[str]],
-    recipe: Recipe,
-    *,
-    known: Mapping[str, str],
-    limit: int | None = None,
-) -> list[Found]:
-    """The files that will be clips, named, in the order of `inputs`; none is opened. Raises as `ingest`."""
-    pattern = _pattern(recipe.ingest.name_pattern)
-    listed = _listed(inputs, recipe.space)
-    paths = list(listed)[:limit]
-    stated = {path: entry.name for path in paths if (entry := listed[path].entry) is not None and entry.name}
-    names = name_clips(paths, stated, {Path(path): name for path, name in known.items()})
-    everything = set(paths)
-    out = []
-    for path in paths:
-        below, entry = listed[path]
-        parts = _named_parts(pattern, below)
-        sound_of = beside_video(path, everything) if entry is None else None
-        out.append(
-            Found(
-                names[path],
-                path,
-                entry,
-                (entry.source if entry else None) or parts.get("source"),
-                (entry.person if entry else None) or parts.get("person"),
-                sound_of,
-            )
-        )
-    return out
-
-
 def take_in(found: Found, part: IngestPart) -> Ingested:
     """Probe and hash one file; an unreadable one comes with its error."""
     from emotion_llama.media.probe import open_clip
 
-    entry = found.entry
     row = ClipRow(
         found.clip_id,
         _storable(found.path),
         None,
         source=found.source,
         person=found.person,
-        given_label=entry.label if entry else None,
-        given_subtitle=entry.subtitle if entry else None,
-        given_split=entry.split if entry else None,
-        subtitle_source="given" if entry and entry.subtitle else None,
+        given_label=found.label,
+        given_subtitle=found.subtitle,
+        given_split=found.split,
+        subtitle_source="given" if found.subtitle else None,
     )
     warnings: list[str] = []
     try:
@@ -181,69 +133,6 @@ def count_pictures(source: Path | ClipFile) -> int:
             for packet in source.picture_packets():
                 count += packet.size > 0 and not packet.is_discard
     return count
-
-
-class _Listed(NamedTuple):
-    below: str  # path below the folder named, without suffix, with forward slashes
-    entry: Entry | None
-
-
-def _listed(inputs: Sequence[str | os.PathLike[str]], space: LabelSpace) -> dict[Path, _Listed]:
-    """Absolute path -> where it comes from, each file once; what a manifest says of it counts."""
-    from emotion_llama.media.discover import find_media
-
-    found: dict[Path, _Listed] = {}
-    for given in map(Path, inputs):
-        if is_manifest(given):
-            for entry in read_manifest(given, space):
-                earlier = found.get(entry.path)
-                if earlier is not None and earlier.entry is not None:
-                    raise InputError(f"{entry.where}: {entry.path} stands in {earlier.entry.where} already")
-                found[entry.path] = _Listed(_below(entry.path, given.absolute().parent), entry)
-            continue
-        _must_be_there(given)
-        root = given if given.is_dir() else given.parent
-        for path in find_media([given]):
-            if path == given and given.is_dir():
-                continue  # a folder without media is no clip
-            absolute = Path(os.path.abspath(path))  # noqa: PTH100  (links stay as named)
-            found.setdefault(absolute, _Listed(_below(path, root), None))
-    if not found:
-        empty = f" ({', '.join(map(str, inputs))}: no media files)" if inputs else ""
-        raise InputError(f"no clips given{empty}: expected files, folders or manifests (.csv, .jsonl)")
-    return found
-
-
-def _must_be_there(given: Path) -> None:
-    """A name that can only be a folder's and is nowhere is a slip: all clips that a build has would be set aside."""
-    from emotion_llama.media.kinds import MEDIA_SUFFIXES
-
-    if given.suffix.lower() not in MEDIA_SUFFIXES and not given.exists():
-        raise InputError(f"{given}: no such file or folder; check the path")
-
-
-def _below(path: Path, root: Path) -> str:
-    inside = path.is_relative_to(root)
-    return (path.relative_to(root) if inside else path).with_suffix("").as_posix()
-
-
-def _pattern(text: str | None) -> re.Pattern[str] | None:
-    if text is None:
-        return None
-    try:
-        pattern = re.compile(text)
-    except re.error as error:
-        raise InputError(f"ingest.name_pattern: {text!r} is no regular expression ({error})") from None
-    groups = set(pattern.groupindex)
-    if not groups or not groups <= {"source", "person"}:
-        came = ", ".join(sorted(groups)) or "none"
-        raise InputError(f"ingest.name_pattern: expected the named groups source and/or person, got {came}")
-    return pattern
-
-
-def _named_parts(pattern: re.Pattern[str] | None, below: str) -> dict[str, str]:
-    match = pattern.search(below) if pattern is not None else None
-    return {} if match is None else {name: text for name, text in match.groupdict().items() if text}
 
 
 def _with_words(row: ClipRow, file: ClipFile, encoding: str | None, warnings: list[str]) -> ClipRow:

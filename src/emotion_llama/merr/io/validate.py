@@ -23,7 +23,7 @@ from emotion_llama.merr.recipe import ConsistencyPart, Recipe
 from emotion_llama.merr.records import BY_LANGUAGE, FIELDS, Json, Sample
 from emotion_llama.merr.stages.consistency import check_text
 from emotion_llama.merr.store import Store
-from emotion_llama.merr.store.schema import LEDGER_NAME
+from emotion_llama.merr.store.ledger import LEDGER_NAME
 from emotion_llama.merr.values import is_coarse, is_dropped, is_fine, label_of, part, shown_key, text_of
 
 _TEXTS = ("visual_objective", "audio_tone", "coarse_caption", "fine_caption", "visual_expression")

@@ -6,31 +6,24 @@ waits for a reader. A Store belongs to the thread that opened it.
 
 from __future__ import annotations
 
+import json
 import sqlite3
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import fields
 from typing import Literal
 
 from emotion_llama.errors import BackendError, InputError
-from emotion_llama.merr.plan import IMPORTED
-from emotion_llama.merr.records import ClipRow, Sample, StageRun
+from emotion_llama.merr.plan import IMPORTED, canonical
+from emotion_llama.merr.records import ClipRow, Field, Provenance, Sample, StageRun
 from emotion_llama.merr.stage import StageInput, StageOutput
-from emotion_llama.merr.store.ledger import Ledger
-from emotion_llama.merr.store.rows import (
-    CLIP_COLUMNS,
-    FIELD_COLUMNS,
-    RUN_COLUMNS,
-    Row,
-    clip_from_row,
-    clip_to_row,
-    field_from_row,
-    field_to_row,
-    run_from_row,
-    storable,
-)
+from emotion_llama.merr.store.ledger import Ledger, Row
 
 SampleScope = Literal["coarse", "fine", "all"]
 _CHUNK = 200  # clips that are read together
 
+CLIP_COLUMNS = tuple(f.name for f in fields(ClipRow))
+RUN_COLUMNS = tuple(f.name for f in fields(StageRun))
+FIELD_COLUMNS = ("name", "language", "value", "why_missing", "provenance")
 _CLIPS, _RUNS = ", ".join(CLIP_COLUMNS), ", ".join(RUN_COLUMNS)
 _FIELDS = ", ".join(f"f.{name}" for name in FIELD_COLUMNS)
 _OF_CURRENT_RUN = "JOIN runs r ON r.clip_id = f.clip_id AND r.stage = f.stage AND r.current = 1"
@@ -68,11 +61,11 @@ class Store(Ledger):
 
     def clips(self) -> list[ClipRow]:
         """The clips of the build, by id; not those set aside."""
-        return [clip_from_row(row) for row in self.query(f"SELECT {_CLIPS} FROM clips WHERE here ORDER BY clip_id")]  # noqa: S608
+        return [_clip_from_row(row) for row in self.query(f"SELECT {_CLIPS} FROM clips WHERE here ORDER BY clip_id")]  # noqa: S608
 
     def all_clips(self) -> list[ClipRow]:
         """The same with those set aside."""
-        return [clip_from_row(row) for row in self.query(f"SELECT {_CLIPS} FROM clips ORDER BY clip_id")]  # noqa: S608
+        return [_clip_from_row(row) for row in self.query(f"SELECT {_CLIPS} FROM clips ORDER BY clip_id")]  # noqa: S608
 
     def clip(self, clip_id: str) -> ClipRow:
         """One clip, set aside or not.
@@ -83,7 +76,7 @@ class Store(Ledger):
         rows = self.query(f"SELECT {_CLIPS} FROM clips WHERE clip_id = ?", (clip_id,))  # noqa: S608
         if not rows:
             raise InputError(f"{self.folder} has no clip {clip_id!r}; `emotion-llama merr status` counts what it has")
-        return clip_from_row(rows[0])
+        return _clip_from_row(rows[0])
 
     def put_clips(self, rows: Iterable[ClipRow]) -> None:
         """Add clips, or change what is known of them; they are in the build from now on."""
@@ -93,7 +86,7 @@ class Store(Ledger):
             db.executemany(
                 f"INSERT INTO clips ({_CLIPS}) VALUES ({marks}) "  # noqa: S608  (constants)
                 f"ON CONFLICT (clip_id) DO UPDATE SET {names}, here = 1, why_left = NULL",
-                [clip_to_row(row) for row in rows],
+                [_clip_to_row(row) for row in rows],
             )
 
     def set_aside(self, clip_ids: Iterable[str], why: str) -> None:
@@ -135,7 +128,7 @@ class Store(Ledger):
         key = (run.clip_id, run.stage)
         old = db.execute("SELECT fingerprint, attempts FROM runs WHERE (clip_id, stage) = (?, ?)", key).fetchone()
         attempts = old[1] + 1 if old is not None and old[0] == run.fingerprint else 1
-        reason = None if run.reason is None else storable(run.reason)
+        reason = None if run.reason is None else _storable(run.reason)
         made = (run.fingerprint, run.output_sha256, reason, run.scope, run.seconds, run.finished_at, attempts)
         db.execute("DELETE FROM runs WHERE (clip_id, stage) = (?, ?)", key)  # fields and artifacts go with it
         marks = ", ".join("?" * len(RUN_COLUMNS))
@@ -147,7 +140,7 @@ class Store(Ledger):
             )
         if output is not None:
             db.executemany(
-                "INSERT INTO fields VALUES (?, ?, ?, ?, ?, ?, ?)", [(*key, *field_to_row(f)) for f in output.fields]
+                "INSERT INTO fields VALUES (?, ?, ?, ?, ?, ?, ?)", [(*key, *_field_to_row(f)) for f in output.fields]
             )
             db.executemany("INSERT INTO artifacts VALUES (?, ?, ?, ?, ?, ?)", [(*key, *file) for file in files])
 
@@ -158,7 +151,7 @@ class Store(Ledger):
             "AND clip_id IN (SELECT clip_id FROM clips WHERE here) ORDER BY clip_id, stage",
             (stage, stage),
         )
-        return [run_from_row(row) for row in rows]
+        return [_run_from_row(row) for row in rows]
 
     def run_states(self, stage: str, *, set_aside: bool = False) -> dict[str, StageRun]:
         """Clip -> the run of a stage, current or not; with `set_aside` also of clips that are not in the build now."""
@@ -167,7 +160,7 @@ class Store(Ledger):
             "AND (? OR clip_id IN (SELECT clip_id FROM clips WHERE here))",
             (stage, set_aside),
         )
-        return {row[0]: run_from_row(row) for row in rows}
+        return {row[0]: _run_from_row(row) for row in rows}
 
     def mark(self, stage: str, clip_ids: Iterable[str], *, current: bool) -> None:
         """Say of runs that they hold, or that they are set aside."""
@@ -207,7 +200,7 @@ class Store(Ledger):
             f"SELECT {_FIELDS} FROM fields f WHERE f.clip_id = ? AND f.stage IN ({stages})",  # noqa: S608  (marks)
             (clip.clip_id, *needs),
         )
-        fields = {(item.name, item.language): item for item in map(field_from_row, rows)}
+        fields = {(item.name, item.language): item for item in map(_field_from_row, rows)}
         files = self.query(
             f"SELECT stage, name, sha256, suffix FROM artifacts WHERE clip_id = ? AND stage IN ({stages}) "  # noqa: S608
             f"AND name IN ({names})",
@@ -289,7 +282,7 @@ class Store(Ledger):
             raise InputError(f"scope must be one of {', '.join(_SCOPES)}, got {scope!r}")
         with Store.open(self.folder, read_only=True) as reader, reader.snapshot():
             sql = f"SELECT {_CLIPS} FROM clips c WHERE here AND {_SCOPES[scope]} ORDER BY clip_id"  # noqa: S608
-            clips = [clip_from_row(row) for row in reader.query(sql)]
+            clips = [_clip_from_row(row) for row in reader.query(sql)]
             for start in range(0, len(clips), _CHUNK):
                 yield from reader._samples(clips[start : start + _CHUNK])
 
@@ -305,7 +298,7 @@ class Store(Ledger):
             ids = clip_ids[start : start + _CHUNK]
             sql = f"SELECT {_CLIPS} FROM clips WHERE clip_id IN ({marks})"  # noqa: S608
             rows = self.query(sql, (*ids, *[None] * (_CHUNK - len(ids))))
-            clips = {clip.clip_id: clip for clip in map(clip_from_row, rows)}
+            clips = {clip.clip_id: clip for clip in map(_clip_from_row, rows)}
             yield from self._samples([clips[clip_id] for clip_id in ids if clip_id in clips])
 
     def _samples(self, clips: Sequence[ClipRow]) -> Iterator[Sample]:
@@ -321,11 +314,11 @@ class Store(Ledger):
                 by_clip[row[0]][kind].append(row)
         for clip in clips:
             own_fields, own_runs, own_files = by_clip[clip.clip_id]
-            items = [field_from_row(row[1:]) for row in own_fields]
+            items = [_field_from_row(row[1:]) for row in own_fields]
             yield Sample(
                 clip,
                 {(item.name, item.language): item for item in items},
-                {row[1]: run_from_row(row) for row in own_runs},
+                {row[1]: _run_from_row(row) for row in own_runs},
                 {name: self.artifacts.relative(sha256, suffix) for _, name, sha256, suffix in own_files},
             )
 
@@ -338,3 +331,58 @@ class Store(Ledger):
         """Why -> number of clips that the build knows and does not count: file gone, or beyond the limit."""
         sql = "SELECT why_left, count(*) FROM clips WHERE NOT here GROUP BY why_left ORDER BY why_left"
         return dict(self.query(sql))
+
+
+# --- records as rows --------------------------------------------------------------------------------------------------
+
+
+def _clip_to_row(clip: ClipRow) -> Row:
+    """Values for CLIP_COLUMNS. A path that is no text in UTF-8 is kept as its bytes."""
+    values = dict(vars(clip))  # flat: asdict would copy deeply, at a third of an import's time
+    if clip.path is not None:
+        raw = clip.path.encode("utf-8", "surrogateescape")
+        values["path"] = clip.path if _is_text(raw) else raw
+    return tuple(values[name] for name in CLIP_COLUMNS)
+
+
+def _clip_from_row(row: Row) -> ClipRow:
+    """The clip of a row of CLIP_COLUMNS."""
+    values = dict(zip(CLIP_COLUMNS, row, strict=True))
+    if isinstance(values["path"], bytes):
+        values["path"] = values["path"].decode("utf-8", "surrogateescape")
+    if values["has_audio"] is not None:
+        values["has_audio"] = bool(values["has_audio"])
+    return ClipRow(**values)
+
+
+def _run_from_row(row: Row) -> StageRun:
+    """The run of a row of RUN_COLUMNS."""
+    values = dict(zip(RUN_COLUMNS, row, strict=True))
+    return StageRun(**{**values, "current": bool(values["current"])})
+
+
+def _field_to_row(item: Field) -> Row:
+    """Values for FIELD_COLUMNS."""
+    value = None if item.value is None else canonical(item.value)
+    return item.name, item.language, value, item.why_missing, canonical(vars(item.provenance))
+
+
+def _field_from_row(row: Row) -> Field:
+    """The field of a row of FIELD_COLUMNS."""
+    name, language, value, why_missing, provenance = row
+    return Field(
+        name, None if value is None else json.loads(value), Provenance(**json.loads(provenance)), language, why_missing
+    )
+
+
+def _storable(text: str) -> str:
+    """`text` with half characters (of broken replies and file names) written out, so that it is valid UTF-8."""
+    return text.encode("utf-8", "backslashreplace").decode("utf-8")
+
+
+def _is_text(raw: bytes) -> bool:
+    try:
+        raw.decode("utf-8")
+    except UnicodeDecodeError:
+        return False
+    return True

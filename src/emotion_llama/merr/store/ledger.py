@@ -1,24 +1,107 @@
-"""A build's ledger: transactions, snapshots, the recipe in force and its phases."""
+"""A build's ledger: one SQLite file in WAL mode, its tables, transactions and snapshots, the recipe in force.
+
+Version 3 (older ones are brought up to it when they are next opened for writing):
+
+- `clips`: what the build is made of. `here` = 0: set aside by the last build (file gone, beyond the limit).
+- `runs`: one row a clip and stage, the last one. `current` = 0: kept, but not of recipe and inputs in force; nothing
+  that reads the build sees it, and a build takes it back when it fits again. `session`: id of the build that made it.
+- `fields`, `artifacts`: what a run has put out; they go with their run.
+- `failures`: every failure ever recorded, with its reason; `builds`: the log of builds (see `builds.py`).
+- `stages`, `meta`: the phases of the recipe in force; the recipe itself.
+- `reviews`: what people decided, one row a decision; none is ever changed or taken away, not even with its clip.
+"""
 
 from __future__ import annotations
 
+import os
 import sqlite3
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 
 from emotion_llama.errors import BackendError, InputError
 from emotion_llama.files import write_whole
-from emotion_llama.merr.store import schema
 from emotion_llama.merr.store.artifacts import ArtifactFolder
-from emotion_llama.merr.store.rows import Row
 
 if TYPE_CHECKING:
     from emotion_llama.merr.recipe import Recipe
 
-RECIPE_NAME = "recipe.yaml"
+Row: TypeAlias = tuple[Any, ...]  # as SQLite gives it
 Own = TypeVar("Own", bound="Ledger")
+RECIPE_NAME = "recipe.yaml"
+LEDGER_NAME = "merr.sqlite"
+VERSION = 3
+APPLICATION_ID = 0x4D455252  # "MERR": tells this file from other SQLite files
+BUSY_SECONDS = 60.0  # how long a writer waits for another's transaction; each takes milliseconds
+
+REVIEWS = """
+CREATE TABLE reviews (
+    id INTEGER PRIMARY KEY, clip_id TEXT NOT NULL, reviewer TEXT NOT NULL,
+    decision TEXT NOT NULL CHECK (decision IN ('accept', 'fix', 'reject', 'withdraw')),
+    stars INTEGER CHECK (stars BETWEEN 1 AND 5), comment TEXT NOT NULL,
+    fixes TEXT NOT NULL, seen TEXT NOT NULL, reviewed_at TEXT NOT NULL
+);
+CREATE INDEX reviews_by_clip ON reviews (clip_id, reviewer);
+"""
+BUILDS = """
+CREATE TABLE builds (
+    id INTEGER PRIMARY KEY, plan TEXT NOT NULL, host TEXT NOT NULL, pid INTEGER NOT NULL,
+    engine TEXT NOT NULL, workers INTEGER NOT NULL, began_at TEXT NOT NULL, ended_at TEXT, how_ended TEXT,
+    phase TEXT, running INTEGER NOT NULL DEFAULT 0
+);
+"""
+_LOG = "id, plan, host, pid, engine, workers, began_at, ended_at, how_ended, phase"
+# A version -> what makes the next one of it.
+MIGRATIONS: Mapping[int, str] = {
+    1: REVIEWS,
+    2: f"{BUILDS} INSERT INTO builds ({_LOG}) SELECT {_LOG} FROM builders; DROP TABLE claims; DROP TABLE builders",  # noqa: S608
+}
+SCHEMA = (
+    """
+CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
+CREATE TABLE stages (
+    name TEXT PRIMARY KEY, position INTEGER NOT NULL, needs TEXT NOT NULL, pool TEXT NOT NULL, version INTEGER NOT NULL
+) WITHOUT ROWID;
+CREATE TABLE clips (
+    clip_id TEXT PRIMARY KEY, path, sha256 TEXT, frame_count INTEGER, duration_seconds REAL, fps REAL,
+    width INTEGER, height INTEGER, has_audio INTEGER, source TEXT, person TEXT,
+    given_label TEXT, given_subtitle TEXT, subtitle_source TEXT, subtitle_language TEXT, given_split TEXT,
+    stated_frame_count INTEGER,
+    here INTEGER NOT NULL DEFAULT 1, why_left TEXT
+) WITHOUT ROWID;
+CREATE TABLE runs (
+    clip_id TEXT NOT NULL REFERENCES clips ON DELETE CASCADE, stage TEXT NOT NULL,
+    status TEXT NOT NULL CHECK (status IN ('done', 'dropped', 'failed')),
+    fingerprint TEXT NOT NULL, output_sha256 TEXT, reason TEXT, scope TEXT CHECK (scope IN ('all', 'fine')),
+    seconds REAL NOT NULL, finished_at TEXT NOT NULL, attempts INTEGER NOT NULL,
+    current INTEGER NOT NULL DEFAULT 1, session INTEGER NOT NULL DEFAULT 0,
+    PRIMARY KEY (clip_id, stage)
+) WITHOUT ROWID;
+CREATE INDEX runs_by_stage ON runs (stage, current, status);
+CREATE TABLE fields (
+    clip_id TEXT NOT NULL, stage TEXT NOT NULL, name TEXT NOT NULL, language TEXT NOT NULL,
+    value TEXT, why_missing TEXT, provenance TEXT NOT NULL,
+    PRIMARY KEY (clip_id, stage, name, language),
+    FOREIGN KEY (clip_id, stage) REFERENCES runs ON DELETE CASCADE,
+    CHECK ((value IS NULL) <> (why_missing IS NULL))
+) WITHOUT ROWID;
+CREATE TABLE artifacts (
+    clip_id TEXT NOT NULL, stage TEXT NOT NULL, name TEXT NOT NULL,
+    sha256 TEXT NOT NULL, suffix TEXT NOT NULL, num_bytes INTEGER NOT NULL,
+    PRIMARY KEY (clip_id, stage, name),
+    FOREIGN KEY (clip_id, stage) REFERENCES runs ON DELETE CASCADE
+) WITHOUT ROWID;
+CREATE TABLE failures (
+    id INTEGER PRIMARY KEY, clip_id TEXT NOT NULL REFERENCES clips ON DELETE CASCADE, stage TEXT NOT NULL,
+    fingerprint TEXT NOT NULL, reason TEXT NOT NULL, seconds REAL NOT NULL, failed_at TEXT NOT NULL
+);
+CREATE INDEX failures_by_clip ON failures (clip_id, stage);
+"""
+    + BUILDS
+    + REVIEWS
+)
 
 
 class Ledger:
@@ -37,7 +120,7 @@ class Ledger:
         Raises:
             InputError: the folder cannot be used: other things are in it, it is damaged, or a newer version's.
         """
-        schema.create(folder)
+        _create(folder)
         return cls.open(folder)
 
     @classmethod
@@ -47,7 +130,7 @@ class Ledger:
         Raises:
             InputError: it is no build, damaged, or a newer version's.
         """
-        return cls(folder, schema.connect(folder, read_only=read_only))
+        return cls(folder, _connect(folder, read_only=read_only))
 
     def __enter__(self: Own) -> Own:
         return self
@@ -70,15 +153,10 @@ class Ledger:
             yield self._db
             return
         try:
-            self._db.execute("BEGIN IMMEDIATE")
-            try:
+            with _whole(self._db, "IMMEDIATE"):
                 yield self._db
-                self._db.execute("COMMIT")
-            except BaseException:
-                self._db.rollback()
-                raise
         except sqlite3.Error as error:
-            raise schema.refusal(self.folder / schema.LEDGER_NAME, error) from error
+            raise _refusal(self.folder / LEDGER_NAME, error) from error
 
     @contextmanager
     def snapshot(self) -> Iterator[None]:
@@ -101,7 +179,7 @@ class Ledger:
         try:
             return self._db.execute(sql, tuple(parameters)).fetchall()
         except sqlite3.Error as error:
-            raise schema.refusal(self.folder / schema.LEDGER_NAME, error) from error
+            raise _refusal(self.folder / LEDGER_NAME, error) from error
 
     # --- the recipe and its phases
 
@@ -156,3 +234,126 @@ class Ledger:
                 "INSERT INTO stages VALUES (?, ?, ?, ?, ?)",
                 [(name, i, " ".join(needs), pool, version) for i, (name, needs, pool, version) in enumerate(stages)],
             )
+
+
+# --- opening ----------------------------------------------------------------------------------------------------------
+
+
+def _create(folder: Path) -> None:
+    """Make an empty ledger in `folder`, or leave the one that is there."""
+    path = folder / LEDGER_NAME
+    if path.exists() and path.stat().st_size:
+        return
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        strangers = sorted(p.name for p in folder.iterdir() if not p.name.startswith((".", LEDGER_NAME)))
+    except OSError as error:
+        raise InputError(f"{folder} cannot be used as a build's folder ({error.strerror}); give another one") from error
+    if strangers:
+        raise InputError(
+            f"{folder} is no build and not empty ({strangers[0]} is in it); give a new or empty folder for the build"
+        )
+    try:
+        with closing(sqlite3.connect(path, isolation_level=None, timeout=BUSY_SECONDS)) as connection:
+            _make_tables(connection)
+    except sqlite3.Error as error:
+        raise InputError(f"{path} cannot be written ({error}); give another folder") from error
+
+
+def _make_tables(connection: sqlite3.Connection) -> None:
+    with _whole(connection, "EXCLUSIVE"):
+        if not _version(connection):  # else another process was quicker
+            for statement in SCHEMA.split(";"):
+                connection.execute(statement)
+            connection.execute(f"PRAGMA application_id={APPLICATION_ID}")
+            connection.execute(f"PRAGMA user_version={VERSION}")
+
+
+@contextmanager
+def _whole(connection: sqlite3.Connection, kind: str) -> Iterator[None]:
+    """One transaction: a process killed within it leaves what was there before, an empty file perhaps."""
+    connection.execute(f"BEGIN {kind}")
+    try:
+        yield
+        connection.execute("COMMIT")
+    except BaseException:
+        connection.rollback()
+        raise
+
+
+def _connect(folder: Path, *, read_only: bool = False) -> sqlite3.Connection:
+    """A connection to the ledger in `folder`, checked; autocommit, so that every transaction is written out."""
+    path = folder / LEDGER_NAME
+    if not path.is_file() or not path.stat().st_size:
+        raise InputError(f"{folder} is no build: it holds no {LEDGER_NAME}; make one with: emotion-llama merr build")
+    try:
+        connection = sqlite3.connect(_uri(path, read_only), uri=True, isolation_level=None, timeout=BUSY_SECONDS)
+        try:
+            _check(connection, path)
+            if not read_only:
+                _write_ahead(connection)
+                # A crash of the machine may cost the last results, never the ledger; one of the process costs nothing.
+                connection.execute("PRAGMA synchronous=NORMAL")
+                _migrate(connection)
+            connection.execute("PRAGMA foreign_keys=ON")
+        except BaseException:
+            connection.close()
+            raise
+    except sqlite3.DatabaseError as error:
+        raise InputError(f"{path} cannot be read as a build's ledger ({error}); is it damaged, or not ours?") from error
+    return connection
+
+
+def _write_ahead(connection: sqlite3.Connection) -> None:
+    """Put the ledger in WAL mode, once for all; SQLite does not wait for others here by itself."""
+    deadline = time.monotonic() + BUSY_SECONDS
+    while time.monotonic() < deadline:
+        with suppress(sqlite3.OperationalError):
+            connection.execute("PRAGMA journal_mode=WAL")
+            return
+        time.sleep(0.02)
+    connection.execute("PRAGMA journal_mode=WAL")
+
+
+def _migrate(connection: sqlite3.Connection) -> None:
+    """Bring an older version's ledger up to this one's."""
+    if _version(connection) == VERSION:
+        return
+    with _whole(connection, "IMMEDIATE"):
+        # Asked again: another process may have been quicker.
+        for version in range(_version(connection), VERSION):
+            for statement in MIGRATIONS[version].split(";"):
+                connection.execute(statement)
+        connection.execute(f"PRAGMA user_version={VERSION}")
+
+
+def _version(connection: sqlite3.Connection) -> int:
+    return int(connection.execute("PRAGMA user_version").fetchone()[0])
+
+
+def _uri(path: Path, read_only: bool) -> str:
+    mode = "ro" if read_only else "rw"
+    # SQLite cannot read a WAL file's database where it may not write beside it, unless it is opened as immutable.
+    alone = read_only and not os.access(path.parent, os.W_OK) and not path.with_name(path.name + "-wal").exists()
+    return f"{path.absolute().as_uri()}?mode={mode}" + ("&immutable=1" if alone else "")
+
+
+def _check(connection: sqlite3.Connection, path: Path) -> None:
+    application = connection.execute("PRAGMA application_id").fetchone()[0]
+    if application != APPLICATION_ID:
+        raise InputError(f"{path} is a SQLite file, but no ledger of a build; give the folder of a build")
+    if (version := _version(connection)) > VERSION:
+        raise InputError(
+            f"{path} was made by a newer emotion-llama (ledger version {version}, this one knows {VERSION}); "
+            "upgrade emotion-llama"
+        )
+
+
+def _refusal(path: Path, error: sqlite3.Error) -> BackendError:
+    """What SQLite said while the ledger was used, as an error of ours."""
+    text = str(error)
+    if "locked" in text:
+        return BackendError(f"{path} was locked for {BUSY_SECONDS:.0f} s; is another program holding it open?")
+    if "full" in text:
+        return BackendError(f"{path}: the disk is full; make room and run the same command again, nothing is lost")
+    return BackendError(f"{path}: {text}; run the same command again, what is recorded is kept")
