@@ -5,9 +5,13 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from emotion_llama.merr.stages.balance import Look, caps_of, hash_distance, near_duplicates, over_caps, picture_hash
+from emotion_llama.merr.stages.balance import Look, caps_of, near_duplicates, over_caps, picture_hash
 
 FACE = "0f" * 32
+
+
+def hash_distance(first: str, second: str) -> int:
+    return (int(first, 16) ^ int(second, 16)).bit_count()
 
 
 def look(name: str, label: str = "happy", **changes: object) -> Look:

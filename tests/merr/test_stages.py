@@ -17,8 +17,8 @@ from emotion_llama.chat.questions import TASKS, Facts, Question
 from emotion_llama.chat.records import Answer
 from emotion_llama.errors import AnnotationError, EmotionLlamaError, InputError, MediaError
 from emotion_llama.media.writing import write_clip
+from emotion_llama.merr.annotators import KeptAnswers
 from emotion_llama.merr.ingest import ingest
-from emotion_llama.merr.kept_answers import KeptAnswers
 from emotion_llama.merr.measured import Measured, Person, from_bytes, to_bytes
 from emotion_llama.merr.recipe import Recipe, load_recipe
 from emotion_llama.merr.records import (

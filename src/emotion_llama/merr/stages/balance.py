@@ -77,11 +77,6 @@ def picture_hash(image: UInt8) -> str:
     return bytes(np.packbits(bits)).hex()
 
 
-def hash_distance(first: str, second: str) -> int:
-    """In how many bits two hashes of equal length differ."""
-    return (int(first, 16) ^ int(second, 16)).bit_count()
-
-
 def near_duplicates(looks: Sequence[Look], max_distance: int) -> dict[str, str]:
     """Id of a clip to be left out -> id of the one that stays for it."""
     ranked = sorted(looks, key=lambda look: (-look.confidence, -look.pixels, look.clip_id))
