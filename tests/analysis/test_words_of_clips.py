@@ -139,12 +139,13 @@ def test_an_encoding_is_asked_for_and_named(tmp_path: Path) -> None:
 
 
 OTHERS = {
-    "de": ["Die sind noch so klein, und die Katze ist krank.", "Nein!", "Das war schlecht.", "Ich will sterben."],
-    "nl": ["Ik ben blij.", "Wat is dat?", "Hij wil niet met ons mee.", "Dat was een erg goed man."],
-    "da": ["Jeg er glad.", "Hvad er der?", "Han har ikke mere gift.", "Det er for sent."],
+    "de": ["Die sind noch so klein, und die Katze ist krank.", "Nein!", "Das war schlecht.", "Ich will sterben.",
+           "Lass mich in Ruhe."],
+    "nl": ["Ik ben blij.", "Wat is dat?", "Hij wil niet met ons mee.", "Laat me met rust."],
+    "da": ["Jeg er glad.", "Hvad er der?", "Han har ikke mere gift.", "Det er for sent.", "Lad mig være i fred."],
     "sv": ["Hon har hat och en ful hund, kom over her.", "Jag är glad.", "Det var inte bra."],
-    "pl": ["Nie mam na to czasu, to nie jest fair.", "To jest moja mama.", "Nie wiem."],
-}
+    "pl": ["Nie mam na to czasu, to nie jest fair.", "To jest moja mama.", "Nie wiem.", "Daj mi spokój."],
+}  # fmt: skip
 
 
 @pytest.mark.parametrize("tag", OTHERS)
@@ -167,7 +168,7 @@ def test_english_with_words_that_others_have_too(line: str) -> None:
     assert language_of(line) == "en"
 
 
-@pytest.mark.parametrize("line", ["Amazing!", "Die!", "Happy birthday, Ben!", "Fantastic."])
+@pytest.mark.parametrize("line", ["Amazing!", "Die!", "Happy birthday, Ben!", "Fantastic.", "Na na na", "Hell!"])
 def test_short_lines_without_counter_evidence_are_read(line: str) -> None:
     assert language_of(line) in ("en", None)
 
