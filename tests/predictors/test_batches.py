@@ -20,7 +20,7 @@ from emotion_llama.prompts.builder import Turn, user_text
 from emotion_llama.prompts.tokenise import load_tokenizer
 from emotion_llama.records import Clip, Transcript, TranscriptLine, VideoInfo
 from emotion_llama.results import Evidence, Missing, Prediction
-from emotion_llama.serve.questions import loaded, read_sample, sample_message
+from emotion_llama.serve.workers.protocol import loaded, read_sample, sample_message
 
 GOLDEN = Path(__file__).parents[1] / "golden"
 NOBODY, SILENT, DARK = Missing("faces", "nobody"), Missing("sound", "silent"), Missing("frame", "no video")

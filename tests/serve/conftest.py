@@ -18,17 +18,20 @@ import pytest
 from emotion_llama.analysis import Analyzer
 from emotion_llama.predictors import load_predictor
 from emotion_llama.schema import analysis_document
+from emotion_llama.serve.errors import Stopping
 from emotion_llama.serve.settings import ServeSettings
 from emotion_llama.serve.start import Server, address_of, assemble, listening_socket
 from emotion_llama.serve.workers.clip_check import ClipLimits
-from emotion_llama.serve.workers.pool import PoolState
-from emotion_llama.serve.workers.worker import Analyzed, ClipPart
+from emotion_llama.serve.workers.worker import Analyzed
 
 KEY = "0123456789abcdef-key"
 
 
 class StandInPool:
-    """Answers every clip with one document; `hold` keeps it working, `error` makes it fail."""
+    """Answers every clip with one document; `hold` keeps it working, `error` makes it fail, `close` ends what it holds.
+
+    One that `is_stubborn` goes on after `close`.
+    """
 
     def __init__(self, document: str) -> None:
         self.document = document
@@ -36,18 +39,23 @@ class StandInPool:
         self.finished = 0
         self.cancelled = 0
         self.hold = False
+        self.is_stubborn = False
         self.error: Exception | None = None
+        self.folder: Path | None = None
+        self.closed: list[float] = []
 
     async def start(self) -> None: ...
 
-    async def close(self, grace_seconds: float = 10.0) -> None: ...
+    async def close(self, grace_seconds: float = 10.0) -> None:
+        self.closed.append(grace_seconds)
 
     @property
-    def state(self) -> PoolState:
-        return PoolState(children=2, ready=2, working=0, waiting=0, replaced=3, clips=len(self.calls))
+    def counts(self) -> dict[str, int]:
+        clips = len(self.calls)
+        return {"children": 2, "ready": 2, "working": 0, "waiting": 0, "replaced": 3, "clips": clips, "confined": 0}
 
     async def analyze(
-        self, path: Path, options: Any, *, shown_name: str = "", model: Any = "rules", answer: Any = None,
+        self, path: Path, options: Any, *, shown_name: str = "", model: Any = None, answer: Any = None,
         progress: Any = None, html: bool = False, curves: bool = True, limits: ClipLimits | None = None,
     ) -> Analyzed:  # fmt: skip
         self.calls.append(
@@ -60,6 +68,8 @@ class StandInPool:
                 progress("voice", 0.5)
             while self.hold:
                 await asyncio.sleep(0.001)
+                if self.closed and not self.is_stubborn:
+                    raise Stopping
             if self.error is not None:
                 raise self.error
         except asyncio.CancelledError:
@@ -69,7 +79,7 @@ class StandInPool:
         document = json.loads(self.document)
         document["clip"]["path"] = shown_name
         page = "<!doctype html>\n<p>the page</p>" if html else None
-        return Analyzed(json.dumps(document), page, (ClipPart(0, 0.0, 0.5, ""),))
+        return Analyzed(json.dumps(document), page, ((0, 0.0, 0.5),))
 
 
 class Live:

@@ -1,7 +1,10 @@
 """The analyze route and what surrounds it, over a real socket and around a stand-in for the children."""
 
+import asyncio
+import contextlib
 import json
 import re
+import socket
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -36,7 +39,7 @@ def test_a_clip_comes_back_as_the_published_document_under_its_clients_name(live
     assert call["mode"] == 0o700
     assert re.fullmatch(r"[0-9a-f]{16}\.wav", call["path"].name)
     assert (call["options"].subtitle, call["options"].people, call["options"].segment) == ("Hello", "all", "auto")
-    assert (call["model"], call["html"], call["curves"]) == ("rules", False, True)
+    assert (call["model"], call["html"], call["curves"]) == (None, False, True)
     assert call["limits"].max_duration_seconds == 600.0
     assert not list(server.state.uploads_dir.iterdir())
 
@@ -130,6 +133,9 @@ def test_unknown_things_are_told_in_the_same_form(live, tone) -> None:
     refused = server.client.put("/v1/analyze")
     assert "the header Allow" in refused.json()["error"]["message"]
     assert refused.headers["allow"] == "POST"
+    # It was the first route's method alone: GET, or POST.
+    file, files = (server.client.put(path) for path in (f"/v1/files/file-{'0' * 32}", "/v1/files"))
+    assert (file.headers["allow"], files.headers["allow"]) == ("GET, DELETE", "GET, POST")
 
 
 def test_a_field_of_several_kinds_names_all_that_would_be_taken(live, tone) -> None:
@@ -254,9 +260,81 @@ def test_a_server_that_is_to_stop_is_not_ready_and_finishes_what_runs(live, pool
     assert answers == [200]
 
 
-def _accepts(server: Any) -> bool:
-    import socket
+@pytest.mark.parametrize("is_stubborn", [False, True])
+def test_clients_that_still_wait_at_the_end_of_the_grace_are_told_so(
+    live, pool, tone, wait_until, caplog, is_stubborn: bool
+) -> None:
+    """They got a plain "Internal Server Error", and the log a traceback."""
+    pool.hold, pool.is_stubborn = True, is_stubborn
+    server = live(grace_seconds=0.0)
+    answers: list[Any] = []
+    threads = [threading.Thread(target=lambda: answers.append(server.post(tone))) for _ in range(2)]
+    stream = {"Accept": "text/event-stream"}
+    threads.append(threading.Thread(target=lambda: answers.append(_streamed(server, tone, stream))))
+    for thread in threads[: 2 if is_stubborn else 3]:
+        thread.start()
+    wait_until(lambda: len(pool.calls) == (2 if is_stubborn else 3))
+    server.server.handle_exit(15, None)
+    for thread in threads[: 2 if is_stubborn else 3]:
+        thread.join()
+    for answer in answers:
+        if isinstance(answer, str):
+            assert _events(answer)[-1][1]["error"]["code"] == "stopping"
+            continue
+        assert answer.status_code == 503
+        assert answer.json()["error"]["code"] == "stopping"
+        assert int(answer.headers["retry-after"]) >= 1
+        assert "x-request-id" in answer.headers
+    assert "Traceback" not in caplog.text
+    assert pool.closed[-1] == 0.0
 
+
+def _streamed(server: Any, tone: bytes, headers: dict[str, str]) -> str:
+    text: str = server.post(tone, headers=headers).text
+    return text
+
+
+def test_all_that_is_closed_has_one_grace_together(live) -> None:
+    """Requests, jobs, children and models had 20 s each: `--grace 20` took 44 s."""
+    server = live(grace_seconds=1000.0)
+    state, given = server.state, []
+
+    class Service:
+        async def close(self, grace_seconds: float) -> None:
+            given.append(grace_seconds)
+
+    assert state.seconds_left == 1000.0
+    state.stop()
+    first = state.stops_at
+    state.stop()
+    assert state.stops_at == first
+    assert state.seconds_left <= 1000.0
+    state.stops_at = 0.0
+    assert state.seconds_left == 0.0
+    state.engine = Service()
+    asyncio.run(state.give_up())
+    assert given == [0.0]
+    state.engine = None
+
+
+def test_too_many_connections_are_told_in_json(live, monkeypatch: pytest.MonkeyPatch, wait_until) -> None:
+    """It was uvicorn's "Service Unavailable", without a form and without the headers of all other answers."""
+    server = live()
+    assert server.client.get("/healthz").status_code == 200
+    monkeypatch.setattr("emotion_llama.serve.middleware.MAX_CONNECTIONS", 2)
+    with contextlib.ExitStack() as stack:
+        for _ in range(2):
+            stack.enter_context(socket.create_connection(("127.0.0.1", server.port)))
+        wait_until(lambda: len(server.server.server_state.connections) == 3)
+        refused = server.client.get("/v1/models")
+    assert (refused.status_code, refused.json()["error"]["code"]) == (503, "busy")
+    assert refused.headers["retry-after"] == "2"
+    assert "x-request-id" in refused.headers
+    wait_until(lambda: len(server.server.server_state.connections) == 1)
+    assert server.client.get("/v1/models").status_code == 200
+
+
+def _accepts(server: Any) -> bool:
     try:
         with socket.create_connection(("127.0.0.1", server.port), timeout=1):
             return True
@@ -275,4 +353,4 @@ def test_a_temporary_folder_goes_with_the_server_and_a_given_one_stays(
     given.close()
     assert not folder.exists()
     assert (tmp_path / "kept").is_dir()
-    assert not list((tmp_path / "kept").glob("uploads-*"))
+    assert not list((tmp_path / "kept").glob("server-*"))

@@ -1,14 +1,17 @@
 """Keys, owners, rates: who may call, checked before the body is read."""
 
+import asyncio
 import hashlib
-import socket
 from pathlib import Path
+from typing import Any
 
 import pytest
+import uvicorn
 from pydantic import SecretStr
 
 from emotion_llama.errors import InputError
 from emotion_llama.serve.auth import is_guarded, owner_of, read_keys
+from emotion_llama.serve.start import HEAD_SECONDS, TimedConnection
 
 KEY = "0123456789abcdef-key"
 OTHER = "fedcba9876543210-key"
@@ -110,19 +113,73 @@ def test_keys_come_from_file_and_environment(tmp_path: Path) -> None:
         read_keys(tmp_path / "missing", None)
 
 
-def test_head_of_a_request_that_never_ends_is_cut_off(live, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("emotion_llama.serve.start.HEAD_SECONDS", 0.3)
-    server = live()
-    for start in (b"", b"GET / HTTP/1.1\r\nHost: 127.0.0.1\r\nX-A: b"):
-        with socket.create_connection(("127.0.0.1", server.port), timeout=None) as connection:
-            connection.sendall(start)
-            assert connection.recv(1000) == b""  # closed by the server
-    # The second request of a connection as well, and a quick one is not cut off.
-    with socket.create_connection(("127.0.0.1", server.port), timeout=None) as connection:
-        connection.sendall(b"GET /healthz HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n")
-        answer = b""
-        while not answer.endswith(b'{"status":"alive"}'):
-            answer += connection.recv(5000)
-        assert answer.startswith(b"HTTP/1.1 200")
-        connection.sendall(b"GET /healthz HTTP/1.1\r\nHo")
-        assert connection.recv(1000) == b""
+class StubTransport(asyncio.Transport):
+    """A connection without a network."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.sent = b""
+        self.is_closed = False
+
+    def write(self, data: bytes | bytearray | memoryview) -> None:
+        self.sent += bytes(data)
+
+    def close(self) -> None:
+        self.is_closed = True
+
+    def is_closing(self) -> bool:
+        return self.is_closed
+
+    def pause_reading(self) -> None: ...
+
+    def resume_reading(self) -> None: ...
+
+
+def test_head_of_a_request_that_never_ends_is_cut_off(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A timer runs exactly while a head is awaited: before the first byte, within it, and before the next request."""
+
+    async def scene() -> None:
+        loop = asyncio.get_running_loop()
+        timers: list[asyncio.TimerHandle] = []
+
+        def call_later(seconds: float, action: Any, *args: Any) -> asyncio.TimerHandle:
+            handle = asyncio.TimerHandle(loop.time() + seconds, action, args, loop)
+            if seconds == HEAD_SECONDS:
+                timers.append(handle)
+            return handle
+
+        monkeypatch.setattr(loop, "call_later", call_later)
+        config = uvicorn.Config(_answer_alive, http=TimedConnection, lifespan="off", log_level="error")
+        config.load()
+        server_state = uvicorn.server.ServerState()
+        for begun in (b"", b"GET / HTTP/1.1\r\nHost: 127.0.0.1\r\nX-A: b"):
+            connection, transport = TimedConnection(config, server_state, {}), StubTransport()
+            connection.connection_made(transport)
+            if begun:
+                connection.data_received(begun)
+            assert not timers[-1].cancelled()
+            timers[-1]._run()
+            assert transport.is_closed
+            connection.connection_lost(None)
+        count = len(timers)
+        connection, transport = TimedConnection(config, server_state, {}), StubTransport()
+        connection.connection_made(transport)
+        for number in (1, 2):
+            connection.data_received(b"GET /healthz")
+            assert len(timers) == count + number
+            assert not timers[-1].cancelled()
+            connection.data_received(b" HTTP/1.1\r\nHost: a\r\n\r\n")
+            assert timers[-1].cancelled()  # the head is complete: its answer may take as long as it wants
+            await asyncio.gather(*server_state.tasks)
+            assert transport.sent.count(b"alive") == number
+        connection.data_received(b"GE")
+        assert not timers[-1].cancelled()
+        connection.connection_lost(None)
+        assert timers[-1].cancelled()
+
+    asyncio.run(scene())
+
+
+async def _answer_alive(scope: Any, receive: Any, send: Any) -> None:
+    await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"5")]})
+    await send({"type": "http.response.body", "body": b"alive"})

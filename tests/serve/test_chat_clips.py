@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 
 from emotion_llama.models.clips import ClipInputs
+from emotion_llama.predictors.base import Sample
 from emotion_llama.results import Missing
 from emotion_llama.serve.clips import ClipId, ClipMemory, KnownClip, KnownPerson
-from emotion_llama.serve.questions import Sample
 
 
 class Clock:

@@ -141,15 +141,15 @@ def test_drawn_answers(client: OpenAI, file_id: str) -> None:
 
 def test_follow_ups_encode_nothing(client: OpenAI, state: Any, file_id: str) -> None:
     client.chat.completions.create(model="toy", messages=about(file_id, "[reason]"), max_tokens=4)
-    before, clips = state.engine.counts["toy"], state.pool.state.clips
+    before, clips = state.engine.counts["toy"], state.pool.counts["clips"]
     first = client.chat.completions.create(model="toy", messages=about(file_id, "[visual]"), max_tokens=4)
     history = [*about(file_id, "[visual]"), first.choices[0].message.to_dict(), {"role": "user", "content": "And why?"}]
     client.chat.completions.create(model="toy", messages=history, max_tokens=4)  # type: ignore[arg-type]
     after = state.engine.counts["toy"]
-    assert after.questions == before.questions + 2
-    assert after.encodes == before.encodes
-    assert after.cache_hits > before.cache_hits
-    assert state.pool.state.clips == clips
+    assert after["questions"] == before["questions"] + 2
+    assert after["encodes"] == before["encodes"]
+    assert after["cache_hits"] > before["cache_hits"]
+    assert state.pool.counts["clips"] == clips
 
 
 def test_a_data_uri_and_other_words(client: OpenAI) -> None:

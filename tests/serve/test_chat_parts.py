@@ -10,7 +10,7 @@ from emotion_llama.prompts.builder import Turn
 from emotion_llama.serve.chat.answers import StopAt
 from emotion_llama.serve.chat.messages import ClipReference, inline_bytes, kind_of, question_of, split_tag
 from emotion_llama.serve.chat.schemas import MAX_NEW_TOKENS, ChatRequest
-from emotion_llama.serve.problems import Problem
+from emotion_llama.serve.errors import Problem
 
 FILE = {"type": "file", "file": {"file_id": "file-1"}}
 OTHER = {"type": "file", "file": {"file_id": "file-2"}}
@@ -36,28 +36,29 @@ def request(*messages: dict[str, Any], **more: Any) -> ChatRequest:
 def refused(chat: ChatRequest) -> Problem:
     with pytest.raises(Problem) as caught:
         question_of(chat)
-    assert caught.value.status_code == 400
+    assert caught.value.status == 400
     return caught.value
 
 
 def test_a_task_and_a_free_question() -> None:
     query = question_of(request(user(FILE, text("[Reason] Why?"))))
-    assert (query.clip, query.task, query.question.instruction) == (ClipReference("file-1"), "reason", "Why?")
-    assert (query.question.task, query.question.history) == ("reason", ())
+    assert (query.clip, query.task, query.turns[-1].text) == (ClipReference("file-1"), "reason", "Why?")
+    assert (query.task, query.turns[:-1]) == ("reason", ())
     query = question_of(request(user(text(" What is he wearing? "), FILE)))
-    assert (query.task, query.question.instruction) == ("free", "What is he wearing?")
+    assert (query.task, query.turns[-1].text) == ("free", "What is he wearing?")
     query = question_of(request(user(FILE), says("user", "[emotion]")))
-    assert (query.task, query.question.instruction) == ("emotion", "")
+    assert (query.task, query.turns[-1].text) == ("emotion", "")
 
 
 def test_decoding_options() -> None:
-    question = question_of(request(user(FILE, text("[reason]")))).question
-    assert (question.temperature, question.top_p, question.max_new_tokens, question.seed) == (0.0, 1.0, 200, None)
-    question = question_of(
-        request(user(FILE, text("[reason]")), temperature=1, top_p=0.5, max_tokens=7, max_completion_tokens=9, seed=3)
-    ).question
-    assert (question.temperature, question.top_p, question.max_new_tokens, question.seed) == (1.0, 0.5, 9, 3)
-    assert question_of(request(user(FILE, text("[reason]")), max_tokens=7)).question.max_new_tokens == 7
+    def options(**more: Any) -> dict[str, Any]:
+        return dict(question_of(request(user(FILE, text("[reason]")), **more)).options)
+
+    assert options() == {"temperature": 0.0, "top_p": 1.0, "max_new_tokens": 200, "seed": None}
+    assert options(temperature=1, top_p=0.5, max_tokens=7, max_completion_tokens=9, seed=3) == {
+        "temperature": 1.0, "top_p": 0.5, "max_new_tokens": 9, "seed": 3,
+    }  # fmt: skip
+    assert options(max_tokens=7)["max_new_tokens"] == 7
     assert question_of(request(user(FILE, text("a")), stop="x")).stop == ("x",)
     assert question_of(request(user(FILE, text("a")), stop=["x", "", "yz"])).stop == ("x", "yz")
     assert question_of(request(user(FILE, text("a")))).stop == ()
@@ -65,10 +66,10 @@ def test_decoding_options() -> None:
 
 def test_system_texts_stand_before_free_questions_alone() -> None:
     free = question_of(request(says("system", "Be brief."), user(FILE, text("Who?")), temperature=0))
-    assert free.question.instruction == "Be brief.\nWho?"
-    assert free.question.history == ()
+    assert free.turns[-1].text == "Be brief.\nWho?"
+    assert free.turns[:-1] == ()
     task = question_of(request(says("developer", "Be brief."), user(FILE, text("[reason]"))))
-    assert task.question.instruction == ""
+    assert task.turns[-1].text == ""
 
 
 def test_history_in_the_words_of_the_prompt() -> None:
@@ -84,28 +85,28 @@ def test_history_in_the_words_of_the_prompt() -> None:
         )
     )
     labels = "happy, sad, neutral, angry, worried, surprise, fear, contempt, doubt"
-    assert query.question.history == (
+    assert query.turns[:-1] == (
         Turn(f" [emotion] Please determine which emotion label in the video represents: {labels}. ", "happy"),
         Turn(" Is he tired? ", "No.\nNot at all."),
     )
-    assert (query.task, query.question.instruction) == ("audio", "And the voice?")
+    assert (query.task, query.turns[-1].text) == ("audio", "And the voice?")
 
 
 def test_a_question_that_was_never_answered_is_told() -> None:
     query = question_of(request(user(FILE, text("Who is it?")), says("user", "Where?")))
-    assert query.question.history == (Turn(" Who is it? ", None),)
+    assert query.turns[:-1] == (Turn(" Who is it? ", None),)
 
 
 def test_another_clip_begins_anew() -> None:
     before = (user(FILE, text("Who?")), says("assistant", "A pilot."))
     query = question_of(request(*before, user(OTHER, text("And who is this?"))))
-    assert (query.clip, query.question.history) == (ClipReference("file-2"), ())
+    assert (query.clip, query.turns[:-1]) == (ClipReference("file-2"), ())
     back = question_of(
         request(*before, user(OTHER, text("And this?")), says("assistant", "A cook."), user(FILE, text("Why?")))
     )
-    assert (back.clip, back.question.history) == (ClipReference("file-1"), ())
+    assert (back.clip, back.turns[:-1]) == (ClipReference("file-1"), ())
     same = question_of(request(*before, user(FILE, text("Where?"))))  # clients may send the clip with each message
-    assert same.question.history == (Turn(" Who? ", "A pilot."),)
+    assert same.turns[:-1] == (Turn(" Who? ", "A pilot."),)
 
 
 def test_what_is_no_question() -> None:
@@ -126,7 +127,7 @@ def test_a_chat_that_no_model_could_look_back_on() -> None:
 
 def test_a_greeting_before_the_clip_is_not_about_it() -> None:
     query = question_of(request(says("assistant", "Hello"), user(FILE, text("Who?"))))
-    assert query.question.history == ()
+    assert query.turns[:-1] == ()
     problem = refused(request(user(FILE), says("assistant", "Hello"), says("user", "Who?")))
     assert "before any question" in problem.message
 
@@ -187,7 +188,7 @@ def test_forms_of_data_uris() -> None:
 def test_what_is_not_base64(data: str) -> None:
     with pytest.raises(Problem, match="not base64") as caught:
         inline_bytes(ClipReference(text=data, is_uri=False))
-    assert (caught.value.status_code, caught.value.code) == (400, "not_base64")
+    assert (caught.value.status, caught.value.code) == (400, "not_base64")
 
 
 def test_what_is_no_recording() -> None:
@@ -196,7 +197,7 @@ def test_what_is_no_recording() -> None:
     assert kind_of(WAV) == "wav"
     with pytest.raises(Problem, match="not a recording that is known here; expected one of: mp4") as caught:
         kind_of(b"%PDF-1.7")
-    assert caught.value.status_code == 415
+    assert caught.value.status == 415
 
 
 def test_one_clip_at_a_time_and_from_the_user() -> None:
@@ -232,7 +233,7 @@ def test_fields_that_ask_for_nothing_are_taken() -> None:
     }  # fmt: skip
     answer = {"role": "assistant", "content": "x", "refusal": None, "annotations": [], "emotion_llama": {"a": 1}}
     chat = request(user(FILE, text("Who?")), answer, says("user", "Why?"), **taken)
-    assert question_of(chat).question.history == (Turn(" Who? ", "x"),)
+    assert question_of(chat).turns[:-1] == (Turn(" Who? ", "x"),)
 
 
 def test_equal_files_are_equal() -> None:

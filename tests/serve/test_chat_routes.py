@@ -15,12 +15,11 @@ from openai.types.chat import ChatCompletionChunk
 from emotion_llama.errors import BackendError, InputError
 from emotion_llama.models.clips import ClipInputs
 from emotion_llama.predictors import load_predictor
+from emotion_llama.predictors.base import Sample
 from emotion_llama.prompts.builder import Turn
 from emotion_llama.results import Missing, Prediction
 from emotion_llama.serve.chat import answers
 from emotion_llama.serve.errors import Busy, ClipRefused
-from emotion_llama.serve.questions import Sample
-from emotion_llama.serve.workers.worker import ClipPart
 
 CHANCES = {"happy": 0.75, "sad": 0.25}
 
@@ -59,7 +58,7 @@ class StandInEngine:
         self.finish = "stop"
         self.prediction = Prediction("happy", CHANCES, "Because.", "", "toy")
         self.reads: list[tuple[str, Sample]] = []
-        self.asked: list[tuple[str, Sample, Any]] = []
+        self.asked: list[tuple[str, Sample, Any, dict[str, Any]]] = []
         self.answers: list[StandInAnswering] = []
         self.hold = False
         self.error: Exception | None = None
@@ -72,10 +71,10 @@ class StandInEngine:
         self.reads.append((model, seen))
         return self.prediction
 
-    def ask(self, model: str, seen: Sample, question: Any) -> StandInAnswering:
+    def ask(self, model: str, seen: Sample, messages: Any, **options: Any) -> StandInAnswering:
         if self.error is not None:
             raise self.error
-        self.asked.append((model, seen, question))
+        self.asked.append((model, seen, messages, options))
         self.answers.append(StandInAnswering(self.pieces, self.finish, self))
         return self.answers[-1]
 
@@ -96,13 +95,13 @@ def server(live: Callable[..., Any], pool: Any, engine: StandInEngine) -> Iterat
     pool.measured = []
     pool.measure_error = None
 
-    async def measure(path: Path, options: Any, *, policy: str, shown_name: str = "", limits: Any = None) -> Any:
-        pool.measured.append((path.read_bytes(), path.name, options, policy, shown_name, limits.max_duration_seconds))
+    async def measure(path: Path, options: Any, *, model: Any, shown_name: str = "", limits: Any = None) -> Any:
+        seconds = limits.max_duration_seconds
+        pool.measured.append((path.read_bytes(), path.name, options, model.frame_policy, shown_name, seconds))
         if pool.measure_error is not None:
             raise pool.measure_error
         people = (1, 2) if options.people == "all" else (1,)
-        parts = tuple(ClipPart(person, 0.0, 2.0, "key") for person in people)
-        return parts, tuple(seen(f"person {person}") for person in people)
+        return [(person, 0.0, 2.0, seen(f"person {person}")) for person in people]
 
     pool.measure = measure
     model = SimpleNamespace(name="toy", frame_policy="peak", settings={})
@@ -146,9 +145,9 @@ def test_words_of_a_model(server: Any, engine: StandInEngine, pool: Any, tone: b
     assert answer["usage"] == {"prompt_tokens": 11, "completion_tokens": 3, "total_tokens": 14}
     about = answer["emotion_llama"]
     assert (about["person_id"], about["end_seconds"], about["task"], about["label"]) == (1, 2.0, "reason", None)
-    model, shown, question = engine.asked[0]
+    model, shown, _, options = engine.asked[0]
     assert (model, shown.transcript) == ("toy", "person 1")
-    assert (question.task, question.temperature, question.max_new_tokens) == ("reason", 0.5, 9)
+    assert (options["task"], options["temperature"], options["max_new_tokens"]) == ("reason", 0.5, 9)
     content, name, options, policy, shown_name, longest = pool.measured[0]
     assert (content, name, policy, shown_name, longest) == (tone, "clip.wav", "peak", "clip", 600.0)
     assert (options.people, options.subtitle) == ("main", None)
@@ -190,10 +189,10 @@ def test_follow_ups_measure_nothing(server: Any, engine: StandInEngine, pool: An
     ask(server, "Is he tired?", before=before).raise_for_status()
     ask(server, "Is he tired?", uri(tone), model="twin").raise_for_status()  # looks at the same frame
     assert len(pool.measured) == 1
-    _, _, question = engine.asked[1]
+    _, _, turns, options = engine.asked[1]
     text = "Please analyze all the clues in the video and reason out the emotional label of the person in the video."
-    assert question.history == (Turn(f" [reason] {text} ", "The face smiles."),)
-    assert (question.task, question.instruction) == ("free", "Is he tired?")
+    assert turns == (Turn(f" [reason] {text} ", "The face smiles."), Turn("Is he tired?"))
+    assert options["task"] == "free"
     ask(
         server, "[reason]", uri(tone), emotion_llama={"subtitle": "Hi"}
     ).raise_for_status()  # other words: another reading
@@ -272,7 +271,7 @@ def test_rules_answer_what_they_can(server: Any, engine: StandInEngine, pool: An
     reason = ask(server, "[reason]", uri(tone), model="rules").raise_for_status().json()
     assert reason["choices"][0]["message"]["content"] == "The voice is low."
     assert len(pool.calls) == 1
-    assert (pool.calls[0]["model"], pool.calls[0]["curves"], pool.calls[0]["html"]) == ("rules", False, False)
+    assert (pool.calls[0]["model"], pool.calls[0]["curves"], pool.calls[0]["html"]) == (None, False, False)
     assert (engine.reads, engine.asked) == ([], [])
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from emotion_llama.serve.errors import NoSuchFile, StoreFull
+from emotion_llama.serve.errors import NotFound, Problem
 from emotion_llama.serve.files import FileStore, StoredFile
 
 
@@ -63,9 +63,9 @@ def test_owners_do_not_see_each_other(store: FileStore, tmp_path: Path, clock: C
     put(store, tmp_path, owner="you")
     assert [file.id for file in store.of_owner("me")] == [later.id, mine.id]
     for file_id in (mine.id, "file-" + "0" * 32, "../files", "file-1", ""):
-        with pytest.raises(NoSuchFile, match="there is no file"):
+        with pytest.raises(NotFound, match="there is no file"):
             store.get("you", file_id)
-        with pytest.raises(NoSuchFile, match="there is no file"):
+        with pytest.raises(NotFound, match="there is no file"):
             store.delete("you", file_id)
     assert store.get("me", mine.id).id == mine.id
 
@@ -74,7 +74,7 @@ def test_deleted(store: FileStore, tmp_path: Path) -> None:
     kept = put(store, tmp_path)
     assert store.delete("me", kept.id) == kept
     assert list(store.folder.iterdir()) == []
-    with pytest.raises(NoSuchFile, match="upload it again"):
+    with pytest.raises(NotFound, match="submit it again"):
         store.get("me", kept.id)
 
 
@@ -83,7 +83,7 @@ def test_gone_after_its_time(store: FileStore, tmp_path: Path, clock: Clock) -> 
     clock.now += 30
     new = put(store, tmp_path)
     clock.now += 30
-    with pytest.raises(NoSuchFile, match="expired"):
+    with pytest.raises(NotFound, match="expired"):
         store.get("me", old.id)
     assert store.of_owner("me") == [new]
     assert old.path.exists()  # not seen any more, and taken away with the next sweep
@@ -105,11 +105,11 @@ def test_bounded(store: FileStore, tmp_path: Path, clock: Clock) -> None:
     put(store, tmp_path, b"x" * 40)
     clock.now += 10
     put(store, tmp_path, b"x" * 40)
-    with pytest.raises(StoreFull, match="the file has 21 bytes, and there is no room") as caught:
+    with pytest.raises(Problem, match="the file has 21 bytes, and there is no room") as caught:
         put(store, tmp_path, b"x" * 21)
     assert caught.value.retry_after_seconds == 50  # the first one goes at 1060, now it is 1010
     put(store, tmp_path, b"x" * 20)
-    with pytest.raises(StoreFull, match="you have 3 files, up to 3 are kept"):
+    with pytest.raises(Problem, match="you have 3 files, up to 3 are kept"):
         put(store, tmp_path, b"")
     clock.now += 50
     put(store, tmp_path, b"x" * 40)  # the first one's time is over

@@ -52,9 +52,20 @@ def test_loopbacks_names_are_ours_and_others_when_allowed(live) -> None:
         assert server.client.get("/healthz", headers={"Host": host}).status_code == 200
     public = live(allowed_hosts=("emotion.example",), api_keys=(SecretStr(KEY),))
     assert public.client.get("/healthz", headers={"Host": "emotion.example"}).status_code == 200
-    assert public.client.get("/healthz").status_code == 421
+    assert public.client.get("/page/settings.json", headers={"Host": "evil.example"}).status_code == 421
     anywhere = live(host="0.0.0.0", api_keys=(SecretStr(KEY),))
     assert anywhere.client.get("/healthz", headers={"Host": "whatever.example"}).status_code == 200
+
+
+def test_a_name_that_is_allowed_shuts_out_neither_this_machine_nor_probes(live) -> None:
+    """`--allow-host NAME` made 127.0.0.1 and the health probes of an orchestrator, which call by address, a 421."""
+    server = live(allowed_hosts=("emotion.example",), api_keys=(SecretStr(KEY),))
+    key = {"Authorization": f"Bearer {KEY}"}
+    for host in ("emotion.example", f"127.0.0.1:{server.port}", "localhost"):
+        assert server.client.get("/v1/models", headers={"Host": host, **key}).status_code == 200
+    for path in ("/healthz", "/readyz"):
+        assert server.client.get(path, headers={"Host": "10.1.2.3:8000"}).status_code == 200
+    assert server.client.get("/v1/models", headers={"Host": "10.1.2.3:8000", **key}).status_code == 421
 
 
 def test_pages_of_other_origins_cannot_make_the_reader_work(live, pool, tone) -> None:

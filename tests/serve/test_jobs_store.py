@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from emotion_llama.errors import BackendError, InputError
-from emotion_llama.serve.errors import Busy, JobLost, NoSuchJob
-from emotion_llama.serve.jobs.database import Job, WorkerLock, dead_locks, is_alive
+from emotion_llama.serve.errors import Busy, JobLost, NotFound
+from emotion_llama.serve.jobs.database import Job
 from emotion_llama.serve.jobs.store import MAX_ATTEMPTS, JobStore
 
 
@@ -81,9 +81,9 @@ def test_owners_do_not_see_each_other(store: JobStore) -> None:
         lambda: store.of_owner("me", after=theirs.id),
         lambda: store.get("me", "../../etc"),
     ):
-        with pytest.raises(NoSuchJob, match="there is no job"):
+        with pytest.raises(NotFound, match="there is no job"):
             call()
-    with pytest.raises(NoSuchJob, match="there is no job"):
+    with pytest.raises(NotFound, match="there is no job"):
         store.clip_folder("../../etc")
     assert store.get("you", theirs.id).status == "queued"
 
@@ -150,7 +150,7 @@ def test_deleted_while_it_runs(store: JobStore) -> None:
         with pytest.raises(JobLost, match=job.id):
             call()
     assert store.counts()["done"] == 0
-    with pytest.raises(NoSuchJob, match="deleted"):
+    with pytest.raises(NotFound, match="deleted"):
         store.get("me", job.id)
 
 
@@ -180,7 +180,7 @@ def test_expires(store: JobStore, clock: Clock) -> None:
         store.done(job.id, {"json": "{}"})
         clock.now += 100.0
     assert store.expire(150.0) == 1  # done at 1000 and 1100, now 1200
-    with pytest.raises(NoSuchJob, match="expired"):
+    with pytest.raises(NotFound, match="expired"):
         store.result("me", old.id, "json")
     assert {job.id for job in store.of_owner("me")} == {new.id, waiting.id}
 
@@ -280,19 +280,3 @@ def test_a_lost_file_is_told(tmp_path: Path) -> None:
     with pytest.raises(BackendError, match="the job cannot be kept"):
         store.add("me", "{}", filled)
     store.close()
-
-
-def test_locks_of_the_living_stay(tmp_path: Path) -> None:
-    living, ended = WorkerLock(tmp_path / "w"), WorkerLock(tmp_path / "w")
-    (tmp_path / "w" / "0123456789abcdef.lock").touch()  # of a process that was killed
-    assert is_alive(tmp_path / "w", living.id)
-    ended.release()
-    ended.release()
-    assert not is_alive(tmp_path / "w", ended.id)
-    assert not is_alive(tmp_path / "w", "../../etc/passwd")
-    assert dead_locks(tmp_path / "w") == ["0123456789abcdef"]
-    assert [path.stem for path in (tmp_path / "w").iterdir()] == [living.id]
-    living.release()
-    (tmp_path / "file").write_text("")
-    with pytest.raises(BackendError, match="cannot hold a lock"):
-        WorkerLock(tmp_path / "file" / "w")

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from pydantic import SecretStr
 
 CHECKS = "not_a_server_error,status_code_conformance,content_type_conformance,response_schema_conformance"
 # Random bytes are no recording: three quarters of the uploads are made one, so that what lies behind is reached too.
@@ -26,7 +27,7 @@ def before_call(context, case, kwargs):
 
 @pytest.fixture
 def openapi(live) -> dict[str, Any]:
-    found: dict[str, Any] = live().client.get("/openapi.json").json()
+    found: dict[str, Any] = live(api_keys=(SecretStr("0123456789abcdef-key"),)).client.get("/openapi.json").json()
     return found
 
 
@@ -74,6 +75,45 @@ def test_every_operation_tells_its_answers_and_errors(openapi) -> None:
         assert ("401" in what["responses"]) is not is_open, place
         if "429" in what["responses"]:
             assert "Retry-After" in what["responses"]["429"]["headers"], place
+
+
+def test_a_server_without_keys_asks_for_none(live) -> None:
+    """Clients that are generated from the document asked for a key, and did not know where the server is."""
+    found = live().client.get("/openapi.json").json()
+    assert [server["url"] for server in found["servers"]] == ["/"]
+    assert "securitySchemes" not in found["components"]
+    for method, path, what in _operations(found):
+        assert "security" not in what, (method, path)
+        assert "401" not in what["responses"], (method, path)
+
+
+def test_every_name_that_is_referred_to_is_there(openapi) -> None:
+    def references(value: Any) -> set[str]:
+        if isinstance(value, list):
+            return set().union(*map(references, value))
+        if not isinstance(value, dict):
+            return set()
+        own = {value["$ref"]} if isinstance(value.get("$ref"), str) else set()
+        return own.union(*map(references, value.values()))
+
+    names = {f"#/components/schemas/{name}" for name in openapi["components"]["schemas"]}
+    assert references(openapi) <= names
+    chat = openapi["paths"]["/v1/chat/completions"]["post"]["requestBody"]
+    assert chat["content"]["application/json"]["schema"] == {"$ref": "#/components/schemas/ChatRequest"}
+    assert chat["required"]
+
+
+def test_tuples_say_what_their_items_are(openapi) -> None:
+    """Readers of OpenAPI 3.0 and many of 3.1 stop at an array without `items`."""
+
+    def arrays(value: Any) -> list[dict[str, Any]]:
+        parts = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
+        own = [value] if isinstance(value, dict) and "prefixItems" in value else []
+        return own + [array for part in parts for array in arrays(part)]
+
+    found = arrays(openapi)
+    assert found
+    assert all("items" in array for array in found)
 
 
 def test_the_form_of_an_analysis_is_the_one_that_is_checked(openapi) -> None:

@@ -1,22 +1,28 @@
 """The queue before a model: bounded, taken in batches, and left in order."""
 
+import asyncio
 import threading
 from typing import Any, cast
 
 import pytest
 
 from emotion_llama.serve.errors import Busy
-from emotion_llama.serve.request_queue import LruCache, PredictRequest, RequestQueue, TextRequest
+from emotion_llama.serve.request_queue import PredictRequest, RequestQueue, TextAnswer
 
-A, B, C, D = (PredictRequest(cast(Any, name), cast(Any, None), cast(Any, None)) for name in "abcd")
-P, Q, R = (TextRequest(name, cast(Any, None), cast(Any, None)) for name in "pqr")
+
+async def _requests() -> tuple[list[PredictRequest], list[TextAnswer]]:
+    samples = [cast(Any, name) for name in "abcdpqr"]
+    return [PredictRequest(one) for one in samples[:4]], [TextAnswer(one, (), {}) for one in samples[4:]]
+
+
+(A, B, C, D), (P, Q, R) = asyncio.run(_requests())
 
 
 def queue(*, max_waiting: int = 5, max_batch: int = 3, max_wait_seconds: float = 0.0) -> RequestQueue:
     return RequestQueue("requests", max_waiting=max_waiting, max_batch=max_batch, max_wait_seconds=max_wait_seconds)
 
 
-def filled(found: RequestQueue, *requests: PredictRequest | TextRequest) -> RequestQueue:
+def filled(found: RequestQueue, *requests: PredictRequest | TextAnswer) -> RequestQueue:
     for request in requests:
         found.put(request)
     return found
@@ -81,14 +87,3 @@ def test_an_empty_queue_waits_for_the_first_and_ends_when_closed() -> None:
     still_open = queue()
     threading.Timer(0.03, still_open.close).start()
     assert still_open.take(1, is_idle=True) is None
-
-
-def test_the_last_used_are_kept() -> None:
-    kept: LruCache[int] = LruCache(2)
-    kept.put("a", 1)
-    kept.put("b", 2)
-    assert kept.get("a") == 1
-    kept.put("c", 3)
-    assert (kept.get("b"), kept.get("a"), kept.get("c"), len(kept)) == (None, 1, 3, 2)
-    kept.put("a", 4)
-    assert (kept.get("a"), len(kept)) == (4, 2)

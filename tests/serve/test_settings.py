@@ -54,6 +54,8 @@ def test_reached_by_others_with_keys() -> None:
     settings = ServeSettings(host="0.0.0.0", api_keys=(KEY,))
     assert not settings.is_private
     assert settings.hosts == ()
+    named = ServeSettings(allowed_hosts=("a.example",), api_keys=(KEY,))
+    assert named.hosts == ("a.example", "localhost", "127.0.0.1", "[::1]")
     assert KEY.get_secret_value() not in repr(settings)
 
 

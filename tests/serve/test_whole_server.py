@@ -60,7 +60,7 @@ class Process:
     def stop(self) -> int:
         self.client.close()
         self.process.send_signal(signal.SIGTERM)
-        code = self.process.wait(30)
+        code = self.process.wait()
         assert self.process.stdout is not None
         self.process.stdout.close()
         return code
@@ -72,7 +72,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Process]:
     process = Process(tmp_path_factory.mktemp("server"), *limits)
     yield process
     assert process.stop() == 0
-    assert not list(process.data.glob("uploads-*"))
+    assert not list(process.data.glob("server-*"))
     assert "Traceback" not in process.log.read_text()
 
 
@@ -130,10 +130,10 @@ def test_hostile_files_among_good_ones(server: Process) -> None:
         message = answer.json()["error"]["message"]
         assert str(server.data) not in message, name
         assert "/tmp" not in message, name
-    thread.join(60)
+    thread.join()
     assert good == [200]
     assert server.client.get("/readyz").status_code == 200
-    uploads = next(server.data.glob("uploads-*"))
+    uploads = next(server.data.glob("server-*/uploads"))
     assert not list(uploads.iterdir())
 
 
@@ -199,8 +199,8 @@ def test_a_second_server_sweeps_what_a_killed_one_left_and_not_what_a_living_one
 ) -> None:
     """kill -9 while a body is received: nobody's half a body is found and taken away by the next server."""
     killed = Process(tmp_path)
-    (left,) = killed.data.glob("uploads-*")
-    (left / "body-half").mkdir()
+    (left,) = killed.data.glob("server-*")
+    (left / "uploads" / "body-half").mkdir()
     os.kill(killed.process.pid, signal.SIGKILL)
     killed.process.wait()
     assert killed.process.stdout is not None
@@ -210,7 +210,7 @@ def test_a_second_server_sweeps_what_a_killed_one_left_and_not_what_a_living_one
     after = Process(tmp_path)
     try:
         assert not left.exists()
-        assert len(list(after.data.glob("uploads-*"))) == 1
-        assert next(server.data.glob("uploads-*")).is_dir()
+        assert len(list(after.data.glob("server-*"))) == 1
+        assert next(server.data.glob("server-*")).is_dir()
     finally:
         assert after.stop() == 0

@@ -6,20 +6,17 @@ import json
 import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from emotion_llama.analysis.options import Options
+from emotion_llama.predictors.base import Predictor, Sample
 from emotion_llama.results import Prediction
-from emotion_llama.serve.errors import ChildDied
-from emotion_llama.serve.problems import Problem
+from emotion_llama.serve.errors import ChildDied, Problem
 from emotion_llama.serve.state import ServeState
 from emotion_llama.serve.workers.clip_check import ClipLimits
 from emotion_llama.serve.workers.worker import Analyzed, Answer, Progress
-
-if TYPE_CHECKING:
-    from emotion_llama.serve.questions import Sample
 
 STAGES = ("words", "voice", "faces", "reading")  # of a document; an analysis for a page also has "report"
 _STAGES = re.compile(r'"seconds_by_stage":\s*')
@@ -119,7 +116,7 @@ async def analyze_clip(
         clip,
         options,
         shown_name=shown_name,
-        model=state.asked_model(name),
+        model=asked_model(state, name),
         answer=_answer(state, name, answered),
         progress=progress,
         html=form.format == "html",
@@ -149,10 +146,16 @@ def seconds_by_stage(document_json: str) -> dict[str, float]:
     return {name: float(seconds[name]) for name in STAGES if isinstance(seconds.get(name), (int, float))}
 
 
+def asked_model(state: ServeState, name: str) -> Predictor | None:
+    """The model as the pool takes it: None for the predictor over measurements, which runs in the child."""
+    predictor = state.predictors[name]
+    return None if predictor.frame_policy is None else predictor
+
+
 def _answer(state: ServeState, name: str, answered: Answered | None) -> Answer | None:
     """Asks the server's model; None for a predictor over measurements, which runs in the child."""
     engine = state.engine
-    if engine is None or state.predictors[name].frame_policy is None:
+    if engine is None or asked_model(state, name) is None:
         return None
 
     async def answer(seen: Sample) -> Prediction:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from functools import partial
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
@@ -11,12 +12,14 @@ from starlette.exceptions import HTTPException
 from starlette.middleware.cors import CORSMiddleware
 from starlette.requests import ClientDisconnect
 from starlette.responses import Response
+from starlette.routing import Match
 
 from emotion_llama import __version__
 from emotion_llama.errors import EmotionLlamaError
 from emotion_llama.serve.auth import Guard
-from emotion_llama.serve.middleware import BodyGuard, CountRequests, Edge, HostGuard
-from emotion_llama.serve.problems import Problem, invalid_request, problem_of, problem_response
+from emotion_llama.serve.middleware import METHODS, BodyGuard, CountRequests, Edge, HostGuard
+from emotion_llama.serve.openapi import document
+from emotion_llama.serve.problems import problem_of, problem_response
 from emotion_llama.serve.routes import analyze, chat, files, health, jobs, page
 from emotion_llama.serve.settings import ServeSettings
 from emotion_llama.serve.state import ServeState, running
@@ -41,7 +44,7 @@ def create_app(settings: ServeSettings, state: ServeState) -> FastAPI:
     # No pages of documentation: FastAPI's load scripts from elsewhere.
     app = FastAPI(
         title="emotion-llama", version=__version__, description=DESCRIPTION, lifespan=lifespan, docs_url=None,
-        redoc_url=None,
+        redoc_url=None, servers=[{"url": "/", "description": "the server that this document comes from"}],
     )  # fmt: skip
     app.state.serve = state
     for routes in (health, analyze, chat, files, jobs, page):
@@ -50,6 +53,7 @@ def create_app(settings: ServeSettings, state: ServeState) -> FastAPI:
         from emotion_llama.serve.routes.review import build_router
 
         app.include_router(build_router(settings.review_dir))
+    app.openapi = partial(document, app, has_keys=bool(settings.api_keys))  # type: ignore[method-assign]
     _add_error_answers(app)
     _add_middleware(app, settings, state)
     return app
@@ -57,19 +61,23 @@ def create_app(settings: ServeSettings, state: ServeState) -> FastAPI:
 
 def _add_error_answers(app: FastAPI) -> None:
     async def answer(request: Request, error: Exception) -> Response:
-        return problem_response(problem_of(error))
+        problem = problem_of(error)
+        if problem.status == 405:
+            problem.headers["Allow"] = ", ".join(_methods(app, request))
+        return problem_response(problem)
 
-    async def invalid(request: Request, error: Exception) -> Response:
-        assert isinstance(error, RequestValidationError)
-        return problem_response(invalid_request(error.errors(), error.body))
+    for kind in (RequestValidationError, ClientDisconnect, EmotionLlamaError, HTTPException):
+        app.add_exception_handler(kind, answer)
 
-    async def gone(request: Request, error: Exception) -> Response:
-        return problem_response(Problem(400, "the client went away before its body was complete", code="body"))
 
-    app.add_exception_handler(RequestValidationError, invalid)
-    app.add_exception_handler(ClientDisconnect, gone)
-    app.add_exception_handler(EmotionLlamaError, answer)
-    app.add_exception_handler(HTTPException, answer)
+def _methods(app: FastAPI, request: Request) -> list[str]:
+    """All methods that the request's path takes; the router names those of the first of its routes alone."""
+    scope = {"type": "http", "path": request.scope["path"], "root_path": "", "headers": []}
+    return [
+        method
+        for method in METHODS
+        if any(route.matches({**scope, "method": method})[0] is Match.FULL for route in app.routes)
+    ]
 
 
 def _add_middleware(app: FastAPI, settings: ServeSettings, state: ServeState) -> None:

@@ -16,7 +16,8 @@ from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from emotion_llama.errors import InputError
-from emotion_llama.serve.problems import Problem, busy, send_problem
+from emotion_llama.serve.errors import Problem
+from emotion_llama.serve.problems import problem_response
 from emotion_llama.serve.settings import ServeSettings
 
 # The caller that called longest ago is forgotten first: its bucket is full again by then unless so many call at once.
@@ -61,25 +62,21 @@ class Guard:
         self._wrong = RateLimiter(WRONG_KEYS_PER_MINUTE)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer 401 or 429, or pass the request on with `scope["state"]["owner"]`."""
+        """Answer 401 or 429, or pass the request on with `owner` and `caller` (for shares and rates) in its state."""
         if scope["type"] != "http" or not is_guarded(scope["method"], scope["path"]):
             await self._app(scope, receive, send)
             return
         try:
-            owner = self._caller(scope)
+            address = scope["client"][0] if scope.get("client") else "unknown"
+            owner = self._owner(Headers(scope=scope).get("authorization", ""), address)
+            caller = address if owner == LOCAL else owner
+            if (wait := self._rate.take(caller)) > 0:
+                raise _too_often("too many requests in this minute; try again later", wait)
         except Problem as problem:
-            await send_problem(problem, scope, receive, send)
+            await problem_response(problem)(scope, receive, send)
             return
-        scope.setdefault("state", {})["owner"] = owner
+        scope.setdefault("state", {}).update(owner=owner, caller=caller)
         await self._app(scope, receive, send)
-
-    def _caller(self, scope: Scope) -> str:
-        address = scope["client"][0] if scope.get("client") else "unknown"
-        owner = self._owner(Headers(scope=scope).get("authorization", ""), address)
-        wait = self._rate.take(address if owner == LOCAL else owner)
-        if wait > 0:
-            raise busy("too many requests in this minute; try again later", wait, code="rate")
-        return owner
 
     def _owner(self, authorization: str, address: str) -> str:
         if not self._owners:
@@ -89,14 +86,17 @@ class Guard:
         owner = self._owners.get(_digest(key.strip())) if scheme.lower() == "bearer" else None
         if owner is not None:
             return owner
-        wait = self._wrong.take(address)
-        if wait > 0:
-            raise busy("too many wrong API keys from this address; try again later", wait, code="rate")
+        if (wait := self._wrong.take(address)) > 0:
+            raise _too_often("too many wrong API keys from this address; try again later", wait)
         problem = "the API key is not known" if authorization else "an API key is needed"
         raise Problem(
             401, f"{problem}; send it as: Authorization: Bearer KEY", code="invalid_api_key",
             headers={"WWW-Authenticate": "Bearer"},
         )  # fmt: skip
+
+
+def _too_often(message: str, wait_seconds: float) -> Problem:
+    return Problem(429, message, code="rate", retry_after_seconds=wait_seconds)
 
 
 def is_guarded(method: str, path: str) -> bool:

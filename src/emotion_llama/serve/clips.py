@@ -10,8 +10,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from emotion_llama.predictors.base import Sample
     from emotion_llama.results import Prediction
-    from emotion_llama.serve.questions import Sample
 
 MAX_BYTES = 1 << 30  # of all clips together, arrays alone; our own choice
 _MIN_BYTES = 10_000  # what a clip without arrays is counted as

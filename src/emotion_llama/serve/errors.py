@@ -1,12 +1,45 @@
-"""Errors of the server; `problems.problem_of` turns each into an HTTP answer."""
+"""Errors of the server, each with the HTTP status, code and field that its client is answered with."""
 
 from __future__ import annotations
 
-from emotion_llama.errors import BackendError, EmotionLlamaError
+import math
+from collections.abc import Mapping
+
+from emotion_llama.errors import EmotionLlamaError
 
 
-class Busy(EmotionLlamaError):
-    """A bounded queue is full; answered with 429 and Retry-After.
+class Problem(EmotionLlamaError):
+    """A request that is answered with an error.
+
+    Args:
+        status: the HTTP status, 400 to 599.
+        message: what came, what was expected, what to do next; shown to the client, so never a path of the server.
+        code: a short word for programs.
+        param: the field of the request that is meant.
+        retry_after_seconds: when a new attempt is worthwhile.
+        headers: extra headers.
+    """
+
+    def __init__(
+        self,
+        status: int,
+        message: str,
+        *,
+        code: str | None = None,
+        param: str | None = None,
+        retry_after_seconds: float | None = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> None:
+        super().__init__(message)
+        self.status, self.message, self.code, self.param = status, message, code, param
+        self.retry_after_seconds = retry_after_seconds
+        self.headers = dict(headers or {})
+        if retry_after_seconds is not None:  # in whole seconds, at least one (RFC 9110, 10.2.3)
+            self.headers["Retry-After"] = str(max(1, math.ceil(retry_after_seconds)))
+
+
+class Busy(Problem):
+    """A bounded queue is full: 429.
 
     Args:
         what: what is waiting, such as "clips".
@@ -15,14 +48,25 @@ class Busy(EmotionLlamaError):
     """
 
     def __init__(self, what: str, waiting: int, retry_after_seconds: float) -> None:
-        self.retry_after_seconds = retry_after_seconds
         super().__init__(
-            f"{waiting} {what} are waiting already, no more are taken; try again in {retry_after_seconds:.0f} s"
+            429,
+            f"{waiting} {what} are waiting already, no more are taken; try again in {retry_after_seconds:.0f} s",
+            code="busy",
+            retry_after_seconds=retry_after_seconds,
         )
 
 
-class ClipRefused(EmotionLlamaError):
-    """A clip, or an option that came with it, cannot be processed; answered with a 4xx.
+class Stopping(Problem):
+    """The server stops before the answer is there: 503."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            503, "the server stops; ask again when it is back", code="stopping", retry_after_seconds=5.0
+        )  # fmt: skip
+
+
+class ClipRefused(Problem):
+    """A clip, or an option that came with it, cannot be processed.
 
     Args:
         reason: one sentence or two for the client; never a path of the server.
@@ -32,48 +76,43 @@ class ClipRefused(EmotionLlamaError):
     """
 
     def __init__(self, reason: str, status: int = 422, code: str = "damaged") -> None:
-        self.reason = reason
-        self.status = status
-        self.code = code
-        super().__init__(reason)
+        super().__init__(status, reason, code=code, param="file")
 
 
-class ChildDied(BackendError):
-    """The process that measured the clip ended unexpectedly or broke its protocol; it is replaced. Answered with 422.
+class ChildDied(Problem):
+    """The process that measured the clip ended unexpectedly or broke its protocol; it is replaced: 422.
+
+    The cause is in the file, as far as anybody can tell.
 
     Args:
         how: such as "ended by signal SIGSEGV".
     """
 
     def __init__(self, how: str) -> None:
-        super().__init__(f"the process that measured the clip {how}; another has taken its place, try again")
+        super().__init__(
+            422,
+            f"the file could not be processed: the process that measured the clip {how}; another has taken its place, "
+            "try again",
+            code="decoder_died",
+            param="file",
+        )
 
 
-class NoSuchFile(EmotionLlamaError):
-    """This owner has no file of this id; whether another owner has is not revealed."""
-
-    def __init__(self, file_id: str) -> None:
-        super().__init__(f"there is no file {file_id[:64]!r}; it may have expired, or it was deleted; upload it again")
-
-
-class StoreFull(EmotionLlamaError):
-    """There is no room for another file; answered with 429.
+class NotFound(Problem):
+    """This owner has no file or job of this id: 404. Whether another owner has is not revealed.
 
     Args:
-        what: what there is too much of.
-        retry_after_seconds: when the next file expires.
+        kind: "file" or "job".
+        asked_id: as the client gave it.
     """
 
-    def __init__(self, what: str, retry_after_seconds: float) -> None:
-        self.retry_after_seconds = retry_after_seconds
-        super().__init__(f"{what}; delete files that are not needed any more, or wait for some to expire")
-
-
-class NoSuchJob(EmotionLlamaError):
-    """This owner has no job of this id; whether another owner has is not revealed."""
-
-    def __init__(self, job_id: str) -> None:
-        super().__init__(f"there is no job {job_id[:64]!r}; its result may have expired, or it was deleted")
+    def __init__(self, kind: str, asked_id: str) -> None:
+        super().__init__(
+            404,
+            f"there is no {kind} {asked_id[:64]!r}; it may have expired, or it was deleted; submit it again",
+            code=f"{kind}_not_found",
+            param=f"{kind}_id",
+        )
 
 
 class JobLost(EmotionLlamaError):
@@ -81,3 +120,8 @@ class JobLost(EmotionLlamaError):
 
     def __init__(self, job_id: str) -> None:
         super().__init__(f"job {job_id} does not belong to this worker any more")
+
+
+def no_room() -> Problem:
+    """A 503: the disk took no more of a file."""
+    return Problem(503, "the server has no room for the file; try again later", code="no_room")

@@ -20,7 +20,7 @@ from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from emotion_llama.serve.errors import NoSuchFile, StoreFull
+from emotion_llama.serve.errors import NotFound, Problem
 
 log = logging.getLogger(__name__)
 
@@ -106,7 +106,7 @@ class FileStore:
         """Keep a file; it is moved from where it was received.
 
         Raises:
-            StoreFull: there is no room.
+            Problem: 429, there is no room.
             OSError: it cannot be written.
         """
         num_bytes = received.stat().st_size
@@ -132,11 +132,11 @@ class FileStore:
         """One file.
 
         Raises:
-            NoSuchFile: this owner has none of this id, or it has expired.
+            NotFound: this owner has none of this id, or it has expired.
         """
         found = self._about(file_id) if _ID.fullmatch(file_id) else None
         if found is None or found.owner != owner or self._has_expired(found):
-            raise NoSuchFile(file_id)
+            raise NotFound("file", file_id)
         return found
 
     def of_owner(self, owner: str) -> list[StoredFile]:
@@ -166,9 +166,9 @@ class FileStore:
         mine = [file for file in kept if file.owner == owner]
         wait = min((file.expires_at - self._clock() for file in kept if file.expires_at is not None), default=3600.0)
         if len(mine) >= self._max_files:
-            raise StoreFull(f"you have {len(mine)} files, up to {self._max_files} are kept", wait)
+            raise _full(f"you have {len(mine)} files, up to {self._max_files} are kept", wait)
         if sum(file.num_bytes for file in kept) + num_bytes > self._max_bytes:
-            raise StoreFull(f"the file has {num_bytes} bytes, and there is no room for it", wait)
+            raise _full(f"the file has {num_bytes} bytes, and there is no room for it", wait)
 
     def _all(self) -> list[StoredFile]:
         found = (self._about(path.name) for path in self.folder.glob("file-*") if _ID.fullmatch(path.name))
@@ -190,6 +190,11 @@ class FileStore:
         with suppress(FileNotFoundError):
             folder.rename(gone)
             shutil.rmtree(gone, ignore_errors=True)
+
+
+def _full(what: str, retry_after_seconds: float) -> Problem:
+    message = f"{what}; delete files that are not needed any more, or wait for some to expire"
+    return Problem(429, message, code="store_full", retry_after_seconds=retry_after_seconds)
 
 
 def _sha256(path: Path) -> str:

@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from typing import TYPE_CHECKING
+from typing import Any
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.process_collector import ProcessCollector
 from prometheus_client.registry import Collector
 
-if TYPE_CHECKING:
-    from emotion_llama.serve.model_thread import EngineCounts
-    from emotion_llama.serve.workers.pool import PoolState
-
+PoolCounts = Callable[[], Mapping[str, int]]
+EngineCounts = Callable[[], Mapping[str, Mapping[str, Any]]]  # by model
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 _SECONDS = (0.005, 0.02, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0)
 _POOL = {
@@ -67,7 +65,7 @@ class Metrics:
         """Show a value that another part keeps; it is asked for at each scrape."""
         Gauge(f"emotion_llama_{name}", help_text, registry=self.registry).set_function(value)
 
-    def watch_models(self, pool: Callable[[], PoolState], engine: Callable[[], Mapping[str, EngineCounts]]) -> None:
+    def watch_models(self, pool: PoolCounts, engine: EngineCounts) -> None:
         """Show what pool and engine (model -> counts) have done; both are asked at each scrape."""
         self.registry.register(_PoolAndEngine(pool, engine))
 
@@ -77,7 +75,7 @@ class Metrics:
 
 
 class _PoolAndEngine(Collector):
-    def __init__(self, pool: Callable[[], PoolState], engine: Callable[[], Mapping[str, EngineCounts]]) -> None:
+    def __init__(self, pool: PoolCounts, engine: EngineCounts) -> None:
         self._pool, self._engine = pool, engine
 
     def describe(self) -> Iterable[Metric]:
@@ -88,19 +86,19 @@ class _PoolAndEngine(Collector):
         """All values of this moment."""
         pool = self._pool()
         for name, text in _POOL.items():
-            yield GaugeMetricFamily(f"emotion_llama_pool_{name}", text, value=getattr(pool, name))
-        yield CounterMetricFamily("emotion_llama_pool_replaced", "children that were replaced", value=pool.replaced)
-        yield CounterMetricFamily("emotion_llama_pool_clips", "clips that children took", value=pool.clips)
+            yield GaugeMetricFamily(f"emotion_llama_pool_{name}", text, value=pool[name])
+        yield CounterMetricFamily("emotion_llama_pool_replaced", "children that were replaced", value=pool["replaced"])
+        yield CounterMetricFamily("emotion_llama_pool_clips", "clips that children took", value=pool["clips"])
         models = self._engine()
         waiting = GaugeMetricFamily("emotion_llama_engine_waiting", "requests that wait for a model", labels=["model"])
         batches = CounterMetricFamily("emotion_llama_engine_batches", "batches by size", labels=["model", "size"])
         for model, done in models.items():
-            waiting.add_metric([model], done.waiting)
-            for size, count in sorted(done.batch_sizes.items()):
+            waiting.add_metric([model], done["waiting"])
+            for size, count in sorted(done["batch_sizes"].items()):
                 batches.add_metric([model, str(size)], count)
         yield from (waiting, batches)
         for name, text in _ENGINE.items():
             counter = CounterMetricFamily(f"emotion_llama_engine_{name}", text, labels=["model"])
             for model, done in models.items():
-                counter.add_metric([model], getattr(done, name))
+                counter.add_metric([model], done[name])
             yield counter

@@ -14,8 +14,9 @@ from urllib.parse import urlsplit
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from emotion_llama.serve.errors import Problem, Stopping
 from emotion_llama.serve.metrics import Metrics
-from emotion_llama.serve.problems import Problem, busy, problem_of, send_problem
+from emotion_llama.serve.problems import problem_of, problem_response
 from emotion_llama.serve.settings import MIB, ServeSettings
 
 log = logging.getLogger("emotion_llama.serve")
@@ -39,16 +40,21 @@ CLOSED_BY_CLIENT = 499  # nginx's status for a client that left before any answe
 # is still sending would find its connection cut, and never see the answer.
 DRAIN_SECONDS = 3.0
 AROUND_BYTES = 4 * MIB  # of a multipart body around its file: headers of parts, options, a transcript
-HELD_BODIES = 8  # bodies that are no files are held in memory: so many of the largest size, of all clients together
+MAX_HELD_BYTES = 1 * MIB  # of JSON that is kept in memory while it comes: decisions of reviewers
+LARGE_JSON_PATHS = ("/v1/chat/completions",)  # a clip may lie in it
+HEALTH_PATHS = ("/healthz", "/readyz")
+# Open connections; systems give a process 1024 files unless configured otherwise, and children and models need some.
+MAX_CONNECTIONS = 800
 _REQUEST_ID = re.compile(r"[A-Za-z0-9_-]{8,64}")
 _SAFE_METHODS = ("GET", "HEAD", "OPTIONS")
-_METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
+METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
 
 
 class Edge:
     """The outermost middleware: an id and headers for every answer, and an answer for every error.
 
-    A client's or proxy's X-Request-ID is kept where it is 8 to 64 plain characters.
+    A client's or proxy's X-Request-ID is kept where it is 8 to 64 plain characters. With more than `MAX_CONNECTIONS`
+    open connections (`scope["state"]["connections"]`, where the server gives them) requests are answered with 503.
     """
 
     def __init__(self, app: ASGIApp) -> None:
@@ -61,7 +67,8 @@ class Edge:
             return
         given = Headers(scope=scope).get("x-request-id", "")
         request_id = given if _REQUEST_ID.fullmatch(given) else secrets.token_hex(8)
-        scope.setdefault("state", {})["request_id"] = request_id
+        state = scope.setdefault("state", {})
+        state["request_id"] = request_id
         started = False
 
         async def send_with_headers(message: Message) -> None:
@@ -71,12 +78,19 @@ class Edge:
                 _add_headers(MutableHeaders(scope=message), request_id, scope["path"])
             await send(message)
 
+        problem: Problem | None = None
         try:
-            await self._app(scope, receive, send_with_headers)
+            if len(state.get("connections", ())) > MAX_CONNECTIONS:
+                problem = Problem(503, "too many connections are open", code="busy", retry_after_seconds=2.0)
+            else:
+                await self._app(scope, receive, send_with_headers)
+        except asyncio.CancelledError:  # only the server cancels, when its time to stop has come
+            problem = Stopping()
         except Exception as error:  # the edge of the process
             log.error("request %s: %s %s failed", request_id, scope["method"], scope["path"], exc_info=error)
-            if not started:
-                await send_problem(problem_of(error), scope, receive, send_with_headers)
+            problem = problem_of(error)
+        if problem is not None and not started:
+            await problem_response(problem)(scope, receive, send_with_headers)
 
 
 def _add_headers(headers: MutableHeaders, request_id: str, path: str) -> None:
@@ -91,7 +105,8 @@ class HostGuard:
     """Accepts known names in the Host header only, and on a server without keys only calls of its own pages.
 
     A web page anywhere can make a browser call 127.0.0.1, and by DNS rebinding under a name of its own. A server with
-    keys needs no rule for origins: a browser does not send keys by itself.
+    keys needs no rule for origins: a browser does not send keys by itself. Health is told under any name: probes call
+    by address.
     """
 
     def __init__(self, app: ASGIApp, settings: ServeSettings) -> None:
@@ -102,21 +117,15 @@ class HostGuard:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer 421 or 403, or pass the request on."""
-        if scope["type"] == "http":
-            headers = Headers(scope=scope)
-            host, origin = headers.get("host", ""), headers.get("origin")
-            problem = self._wrong_host(host) or self._wrong_origin(scope["method"], host, origin)
-            if problem is not None:
-                await send_problem(problem, scope, receive, send)
-                return
-        await self._app(scope, receive, send)
+        problem = (
+            self._problem(scope["method"], scope["path"], Headers(scope=scope)) if scope["type"] == "http" else None
+        )
+        await (self._app if problem is None else problem_response(problem))(scope, receive, send)
 
-    def _wrong_host(self, host: str) -> Problem | None:
-        if not self._hosts or host_name(host) in self._hosts:
-            return None
-        return Problem(421, "this server is not called by that name; its owner can allow it", code="host")
-
-    def _wrong_origin(self, method: str, host: str, origin: str | None) -> Problem | None:
+    def _problem(self, method: str, path: str, headers: Headers) -> Problem | None:
+        host, origin = headers.get("host", ""), headers.get("origin")
+        if self._hosts and host_name(host) not in self._hosts and path not in HEALTH_PATHS:
+            return Problem(421, "this server is not called by that name; its owner can allow it", code="host")
         if not self._checks_origin or origin is None or method in _SAFE_METHODS:
             return None
         if origin in self._origins or urlsplit(origin).netloc.lower() == host.lower():
@@ -131,12 +140,15 @@ def host_name(host: str) -> str:
 
 
 class BodyGuard:
-    """Limits size and pace of bodies: whoever reads a body gets a Problem (413 or 408)."""
+    """Limits size and pace of bodies: whoever reads a body gets a Problem (413 or 408).
 
-    def __init__(self, app: ASGIApp, settings: ServeSettings) -> None:
+    Bodies in parts are files; JSON is small but for `LARGE_JSON_PATHS`, whose routes do not keep it in memory.
+    """
+
+    def __init__(self, app: ASGIApp, settings: ServeSettings, clock: Callable[[], float] = time.monotonic) -> None:
         self._app = app
         self._settings = settings
-        self._held_bytes = 0
+        self._clock = clock
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass a request on with its body under watch."""
@@ -146,10 +158,13 @@ class BodyGuard:
             # No body (RFC 9112, 6.3). An answer that listens for its client's leaving must not meet a second reader.
             await self._app(scope, receive, send)
             return
-        is_multipart = headers.get("content-type", "").lower().startswith("multipart/")
-        limit = self._settings.max_upload_bytes + AROUND_BYTES if is_multipart else self._settings.max_json_bytes
+        limit = self._settings.max_json_bytes
+        if headers.get("content-type", "").lower().startswith("multipart/"):
+            limit = self._settings.max_upload_bytes + AROUND_BYTES
+        elif scope["path"] not in LARGE_JSON_PATHS:
+            limit = min(limit, MAX_HELD_BYTES)
         expects = headers.get("expect", "").lower() == "100-continue"
-        body = _Body(receive, limit, self._settings, expects=expects, hold=None if is_multipart else self._hold)
+        body = _Body(receive, limit, self._settings, self._clock, expects=expects)
 
         async def send_after_body(message: Message) -> None:
             if message["type"] == "http.response.start" and not await body.drain():
@@ -157,48 +172,29 @@ class BodyGuard:
                 MutableHeaders(scope=message)["Connection"] = "close"
             await send(message)
 
-        if declared.isdecimal() and int(declared) > limit:
-            await send_problem(_too_large(limit), scope, body.receive, send_after_body)
-            return
-        try:
-            await self._app(scope, body.receive, send_after_body)
-        finally:
-            self._held_bytes -= body.held_bytes
-
-    def _hold(self, num_bytes: int) -> None:
-        if self._held_bytes + num_bytes > HELD_BODIES * self._settings.max_json_bytes:
-            raise busy("too many large bodies are being worked on; upload files, or try again later", 2.0)
-        self._held_bytes += num_bytes
+        is_too_large = declared.isdecimal() and int(declared) > limit
+        app = problem_response(_too_large(limit)) if is_too_large else self._app
+        await app(scope, body.receive, send_after_body)
 
 
 class _Body:
     """One body on its way in."""
 
     def __init__(
-        self,
-        receive: Receive,
-        limit: int,
-        settings: ServeSettings,
-        *,
-        expects: bool,
-        hold: Callable[[int], None] | None,
+        self, receive: Receive, limit: int, settings: ServeSettings, clock: Callable[[], float], *, expects: bool
     ) -> None:
-        self.held_bytes = 0
-        self._hold = hold
-        self._receive = receive
-        self._limit = limit
-        self._timeout_seconds = settings.body_timeout_seconds
-        self._min_pace = settings.min_body_bytes_per_second
-        self._expects = expects
+        self._receive, self._limit, self._clock, self._expects = receive, limit, clock, expects
+        self._timeout_seconds, self._min_pace = settings.body_timeout_seconds, settings.min_body_bytes_per_second
         self._num_bytes = 0
-        self._began = 0.0
+        self._began: float | None = None
         self._is_complete = self._was_slow = False
 
     async def receive(self) -> Message:
         """The next message of the body; after its end whatever comes, however late."""
         if self._is_complete:
             return await self._receive()
-        self._began = self._began or time.monotonic()
+        if self._began is None:
+            self._began = self._clock()
         try:
             message = await asyncio.wait_for(self._receive(), self._timeout_seconds)
         except asyncio.TimeoutError:
@@ -207,17 +203,12 @@ class _Body:
         self._note(message)
         if self._num_bytes > self._limit:
             raise _too_large(self._limit)
-        if self._hold is not None:
-            self._hold(len(message.get("body", b"")))
-            self.held_bytes += len(message.get("body", b""))
-        if message.get("more_body", False) and self._is_slow():
+        waited = self._clock() - self._began
+        is_slow = waited > self._timeout_seconds and self._num_bytes < waited * self._min_pace
+        if message.get("more_body", False) and is_slow:
             self._was_slow = True
             raise Problem(408, f"the body comes slower than {self._min_pace} bytes a second", code="slow_body")
         return message
-
-    def _is_slow(self) -> bool:
-        waited = time.monotonic() - self._began
-        return waited > self._timeout_seconds and self._num_bytes < waited * self._min_pace
 
     async def drain(self) -> bool:
         """Read and drop the rest, for a short time; whether all is read.
@@ -266,6 +257,6 @@ class CountRequests:
             try:
                 await self._app(scope, receive, note_status)
             finally:
-                method = scope["method"] if scope["method"] in _METHODS else "OTHER"
+                method = scope["method"] if scope["method"] in METHODS else "OTHER"
                 route = getattr(scope.get("route"), "path", "none")
                 self._metrics.count(method, route, status, time.perf_counter() - began)

@@ -1,89 +1,66 @@
-"""Requests that wait for a model's thread, and the way of predictions and texts back to the clients' event loop."""
+"""What waits for a model: requests in a bounded queue, and answers that are written piece by piece.
+
+Clients use both from the server's event loop, the model from its own thread.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import threading
 import time
-from collections import OrderedDict, deque
+from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass
-from typing import Generic, Literal, TypeVar
+from typing import Any, Literal
 
+from emotion_llama.predictors.base import Sample, TextStream
 from emotion_llama.results import Prediction
 from emotion_llama.serve.errors import Busy
-from emotion_llama.serve.questions import Question, Sample
-
-FinishReason = Literal["stop", "length"]
-V = TypeVar("V")
 
 
-class TextBuffer:
-    """What a model's thread writes to; the client's `TextAnswer` reads from it.
-
-    Attributes:
-        is_abandoned: the client has gone: nothing needs to be written any more.
-    """
-
-    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
-        self._loop = loop
-        self.pieces: asyncio.Queue[str | Exception | None] = asyncio.Queue()
-        self.is_abandoned = False
-        self.prompt_tokens = 0
-        self.completion_tokens = 0
-        self.finish_reason: FinishReason | None = None
-
-    def write(self, piece: str, prompt_tokens: int, completion_tokens: int) -> None:
-        """From the model's thread: the next piece, and how long prompt and answer are by now."""
-        self._post(lambda: self._add(piece, prompt_tokens, completion_tokens))
-
-    def end(self, reason: FinishReason, prompt_tokens: int, completion_tokens: int) -> None:
-        """From the model's thread: the text is complete."""
-
-        def close() -> None:
-            self._add(None, prompt_tokens, completion_tokens)
-            self.finish_reason = reason
-
-        self._post(close)
-
-    def fail(self, error: Exception) -> None:
-        """From any thread: there will be no more, and why."""
-        self._post(lambda: self.pieces.put_nowait(error))
-
-    def _add(self, piece: str | None, prompt_tokens: int, completion_tokens: int) -> None:
-        self.prompt_tokens, self.completion_tokens = prompt_tokens, completion_tokens
-        self.pieces.put_nowait(piece)
-
-    def _post(self, action: Callable[[], None]) -> None:
-        with suppress(RuntimeError):  # the loop is closed, and no client waits
-            self._loop.call_soon_threadsafe(action)
+def post(loop: asyncio.AbstractEventLoop, action: Callable[[], object]) -> None:
+    """Run `action` in the event loop; nothing where it is closed, for then no client waits."""
+    with suppress(RuntimeError):
+        loop.call_soon_threadsafe(action)
 
 
 class TextAnswer:
-    """The answer to a question as it is written: `async for piece in answer`.
+    """The answer to the last of `messages` about a sample as it is written: `async for piece in answer`.
 
-    Leaving it (`aclose`, or dropping the object) ends the writing.
+    `options` are those of `Predictor.stream`. `aclose` ends the writing: whoever asks has to call it.
+
+    Attributes:
+        prompt_tokens: length of the prompt; 0 until the first piece came.
+        completion_tokens: tokens written so far.
+        finish_reason: who ended it: the model ("stop") or `max_new_tokens` ("length"); None until then.
+        is_abandoned: the client has gone: nothing needs to be written any more.
     """
 
-    def __init__(self, buffer: TextBuffer) -> None:
-        self._buffer = buffer
+    def __init__(self, sample: Sample, messages: Any, options: dict[str, Any]) -> None:
+        self.sample, self.messages, self.options = sample, messages, options
+        self.prompt_tokens = self.completion_tokens = 0
+        self.finish_reason: Literal["stop", "length"] | None = None
+        self.is_abandoned = False
+        self._loop = asyncio.get_running_loop()
+        self._pieces: asyncio.Queue[str | Exception | None] = asyncio.Queue()
         self._is_over = False
 
-    @property
-    def prompt_tokens(self) -> int:
-        """Length of the prompt; 0 until the first piece came."""
-        return self._buffer.prompt_tokens
+    def write(self, piece: str | None, stream: TextStream) -> None:
+        """From the model's thread: what `stream` gave, and whether it has ended with it."""
+        counts = stream.prompt_tokens, stream.completion_tokens, stream.finish_reason
 
-    @property
-    def completion_tokens(self) -> int:
-        """Tokens written so far."""
-        return self._buffer.completion_tokens
+        def add() -> None:
+            self.prompt_tokens, self.completion_tokens, self.finish_reason = counts
+            if piece is not None:
+                self._pieces.put_nowait(piece)
+            if self.finish_reason is not None:
+                self._pieces.put_nowait(None)
 
-    @property
-    def finish_reason(self) -> FinishReason | None:
-        """Who ended it: the model ("stop") or `max_new_tokens` ("length"); None until then."""
-        return self._buffer.finish_reason
+        post(self._loop, add)
+
+    def fail(self, error: Exception) -> None:
+        """From any thread: there will be no more, and why."""
+        post(self._loop, lambda: self._pieces.put_nowait(error))
 
     def __aiter__(self) -> TextAnswer:
         return self
@@ -91,7 +68,7 @@ class TextAnswer:
     async def __anext__(self) -> str:
         if self._is_over:
             raise StopAsyncIteration
-        piece = await self._buffer.pieces.get()
+        piece = await self._pieces.get()
         if isinstance(piece, str):
             return piece
         self._is_over = True
@@ -101,19 +78,16 @@ class TextAnswer:
 
     async def aclose(self) -> None:
         """Leave: nothing more is written."""
-        self._is_over = self._buffer.is_abandoned = True
-
-    def __del__(self) -> None:
-        self._buffer.is_abandoned = True
+        self._is_over = self.is_abandoned = True
 
 
-@dataclass(eq=False)
 class PredictRequest:
-    """A sample to be predicted, and where its prediction goes."""
+    """A sample to be predicted; `future` gets the prediction."""
 
-    seen: Sample
-    future: asyncio.Future[Prediction]
-    loop: asyncio.AbstractEventLoop
+    def __init__(self, sample: Sample) -> None:
+        self.sample = sample
+        self._loop = asyncio.get_running_loop()
+        self.future: asyncio.Future[Prediction] = self._loop.create_future()
 
     def settle(self, outcome: Prediction | Exception) -> None:
         """From any thread: the prediction, or why there is none."""
@@ -126,20 +100,10 @@ class PredictRequest:
             else:
                 self.future.set_result(outcome)
 
-        with suppress(RuntimeError):  # the loop is closed, and no client waits
-            self.loop.call_soon_threadsafe(resolve)
+        post(self._loop, resolve)
 
 
-@dataclass(eq=False)
-class TextRequest:
-    """A question, the clip it is about (its arrays, or the key of kept features), and the buffer for its answer."""
-
-    clip: str | Sample
-    question: Question
-    buffer: TextBuffer
-
-
-Batch = tuple[list[PredictRequest], list[TextRequest]]  # predicted together; written side by side
+Batch = tuple[list[PredictRequest], list[TextAnswer]]  # predicted together; written side by side
 
 
 class RequestQueue:
@@ -149,26 +113,22 @@ class RequestQueue:
         what: waits in it, for messages.
         max_waiting: of both kinds together.
         max_batch: predictions that are taken at once.
-        max_wait_seconds: how long the first prediction waits for others. Questions do not wait: their first word
-            counts.
-        seconds_each: what a prediction costs at first; then it is estimated.
+        max_wait_seconds: how long the first prediction waits for others. Texts do not wait: their first word counts.
     """
 
-    def __init__(
-        self, what: str, *, max_waiting: int, max_batch: int, max_wait_seconds: float, seconds_each: float = 0.5
-    ) -> None:
+    def __init__(self, what: str, *, max_waiting: int, max_batch: int, max_wait_seconds: float) -> None:
         self._what = what
         self._max_waiting, self._max_batch, self._max_wait_seconds = max_waiting, max_batch, max_wait_seconds
         self._predictions: deque[PredictRequest] = deque()
-        self._texts: deque[TextRequest] = deque()
+        self._texts: deque[TextAnswer] = deque()
         self._changed = threading.Condition()
         self._is_closed = False
-        self._seconds_each = seconds_each
+        self._seconds_each = 0.5  # what a prediction costs: a guess, then estimated
 
     def __len__(self) -> int:
         return len(self._predictions) + len(self._texts)
 
-    def put(self, request: PredictRequest | TextRequest) -> None:
+    def put(self, request: PredictRequest | TextAnswer) -> None:
         """Add a request.
 
         Raises:
@@ -188,7 +148,7 @@ class RequestQueue:
         """What is next; None where the queue is closed and empty.
 
         Args:
-            room: how many questions can be taken on.
+            room: how many texts can be taken on.
             is_idle: there is nothing else to do: wait for the first request, and for others with it.
         """
         with self._changed:
@@ -226,27 +186,3 @@ class RequestQueue:
             self._predictions.clear()
             self._texts.clear()
             return left
-
-
-class LruCache(Generic[V]):
-    """The `max_values` values last used, by key; of one thread."""
-
-    def __init__(self, max_values: int) -> None:
-        self._max_values = max_values
-        self._values: OrderedDict[str, V] = OrderedDict()
-
-    def get(self, key: str) -> V | None:
-        """The value, which thereby was used last; None where it is gone."""
-        if key in self._values:
-            self._values.move_to_end(key)
-        return self._values.get(key)
-
-    def put(self, key: str, value: V) -> None:
-        """Keep a value; where there are too many, the one not used for longest is dropped."""
-        self._values[key] = value
-        self._values.move_to_end(key)
-        if len(self._values) > self._max_values:
-            self._values.popitem(last=False)
-
-    def __len__(self) -> int:
-        return len(self._values)

@@ -26,8 +26,8 @@ class ServeSettings(BaseModel):
         labels: label space that models choose from; None is the one they were trained with.
         layout: prompt layout of models; None is the one they were trained with.
         host, port: where the server listens; port 0 takes a free one.
-        allowed_hosts: names by which clients may call the server (the Host header); on loopback only loopback's names
-            if none are given, elsewhere any. Protects against DNS rebinding.
+        allowed_hosts: names by which clients may call the server (the Host header), beside loopback's; if none are
+            given, on loopback only loopback's names, elsewhere any. Protects against DNS rebinding.
         cors_origins: pages of other origins that may call the API.
         api_keys: each 16 characters or more; needed unless the server is reached by loopback names alone.
         workers: child processes that measure clips, each one clip at a time.
@@ -116,8 +116,8 @@ class ServeSettings(BaseModel):
 
     @property
     def hosts(self) -> tuple[str, ...]:
-        """Names that the Host header may have; empty is any."""
-        return self.allowed_hosts or (LOOPBACK_NAMES if is_loopback(self.host) else ())
+        """Names that the Host header may have; empty is any. This machine may always call itself."""
+        return (*self.allowed_hosts, *LOOPBACK_NAMES) if self.allowed_hosts or is_loopback(self.host) else ()
 
     @property
     def model(self) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import shutil
+import math
 import signal
 import socket
 import threading
@@ -29,14 +29,12 @@ from emotion_llama.serve.jobs.runner import JobRunner
 from emotion_llama.serve.jobs.store import JobStore
 from emotion_llama.serve.metrics import Metrics
 from emotion_llama.serve.settings import ServeSettings
-from emotion_llama.serve.state import ServeState, private_folder
+from emotion_llama.serve.state import ServeState, data_folder
 from emotion_llama.serve.workers.pool import MeasuringPool
 
 if TYPE_CHECKING:
     from emotion_llama.predictors import Predictor
 
-# Open connections; systems give a process 1024 files unless configured otherwise, and children and models need some.
-MAX_CONNECTIONS = 800
 # A head has a few kilobytes; browsers open connections ahead of need, and cope when these are closed.
 HEAD_SECONDS = 15.0
 
@@ -80,8 +78,8 @@ def assemble(
     settings: ServeSettings, predictors: dict[str, Predictor], pool: MeasuringPool, engine: Engine | None
 ) -> ServeState:
     """These parts with those that keep something between requests (files, jobs, measured clips), and the metrics."""
-    data_dir, is_temporary = private_folder(settings.data_dir)
-    state = ServeState(settings, data_dir, predictors, pool, engine, Metrics(), is_temporary=is_temporary)
+    data_dir, temporary = data_folder(settings.data_dir)
+    state = ServeState(settings, data_dir, predictors, pool, engine, Metrics(), temporary)
     seconds = settings.file_minutes * 60.0
     state.files = FileStore(data_dir / "files", seconds=None if settings.keep_uploads else seconds)
     state.clips = ClipMemory(seconds=seconds)
@@ -95,7 +93,7 @@ def assemble(
     for status in JOB_STATUSES:
         state.metrics.watch(f"jobs_{status}", f"jobs that are {status}", partial(count, status))
     state.metrics.watch("uploads", "bodies in work", lambda: state.uploads)
-    state.metrics.watch_models(lambda: pool.state, lambda: {} if engine is None else engine.counts)
+    state.metrics.watch_models(lambda: pool.counts, lambda: {} if engine is None else engine.counts)
     return state
 
 
@@ -116,8 +114,8 @@ def serve(settings: ServeSettings, announce: Callable[[str], None]) -> None:
             server = Server(state, lambda: announce(address_of(listener)))
             server.run(sockets=[listener])
         finally:
-            if state.is_temporary:
-                shutil.rmtree(state.data_dir, ignore_errors=True)
+            if state.temporary is not None:
+                state.temporary.release()
     if not server.started:
         raise InputError("the server did not start; the lines above say why")
 
@@ -151,7 +149,11 @@ def address_of(listener: socket.socket) -> str:
 
 
 class Server(uvicorn.Server):
-    """uvicorn with this project's limits; it announces when it listens, and is not ready once it is to stop."""
+    """uvicorn with this project's limits; it announces when it listens, and stops within the grace.
+
+    At the end of the grace, what models and children still do is given up, so that their clients get an answer; a
+    second later whatever else still runs is cancelled.
+    """
 
     def __init__(self, state: ServeState, announce: Callable[[], None]) -> None:
         config = uvicorn.Config(
@@ -162,8 +164,7 @@ class Server(uvicorn.Server):
             log_level="warning",
             access_log=False,
             server_header=False,
-            limit_concurrency=MAX_CONNECTIONS,
-            timeout_graceful_shutdown=max(1, round(state.settings.grace_seconds)),
+            timeout_graceful_shutdown=math.ceil(state.settings.grace_seconds) + 1,
         )
         super().__init__(config)
         self._state = state
@@ -177,8 +178,17 @@ class Server(uvicorn.Server):
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         """Stop at the first signal; at once at the second."""
-        self._state.is_ready = False
+        self._state.stop()
         super().handle_exit(sig, frame)
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Let what runs finish within the grace, then end it."""
+        self._state.stop()
+        giving_up = asyncio.create_task(self._state.give_up())
+        try:
+            await super().shutdown(sockets)
+        finally:
+            giving_up.cancel()
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
@@ -199,6 +209,7 @@ class TimedConnection(H11Protocol):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
+        self.app_state = {**self.app_state, "connections": self.connections}  # counted by the middleware `Edge`
         self._head_timer: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]

@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-import fcntl
-import os
-import shutil
+import asyncio
 import tempfile
-from collections.abc import AsyncIterator, Iterator
-from contextlib import AsyncExitStack, asynccontextmanager, contextmanager, suppress
+import time
+from collections import Counter
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 from fastapi import Depends, Request
 
+from emotion_llama.serve.errors import Problem
+from emotion_llama.serve.folders import HeldFolder, sweep
 from emotion_llama.serve.metrics import Metrics
-from emotion_llama.serve.problems import Problem
 from emotion_llama.serve.settings import ServeSettings
 
 if TYPE_CHECKING:
@@ -23,7 +24,10 @@ if TYPE_CHECKING:
     from emotion_llama.serve.clips import ClipMemory
     from emotion_llama.serve.engine import Engine
     from emotion_llama.serve.files import FileStore
-    from emotion_llama.serve.workers.pool import AskedModel, MeasuringPool
+    from emotion_llama.serve.workers.pool import MeasuringPool
+
+TEMPORARY_PREFIX = "emotion-llama-serve-"  # of data folders that go with their server
+SERVER_PREFIX = "server-"  # of a server's own folder in the data folder
 
 
 @dataclass
@@ -37,10 +41,13 @@ class ServeState:
         pool: measures clips in children.
         engine: asks the models, many requests together; None where every model predicts from measurements.
         metrics: for Prometheus.
-        is_temporary: whether `data_dir` is deleted with the server.
+        temporary: the data folder, where it is deleted with the server.
         files, jobs, clips: uploaded files, the runner of jobs, what is remembered of measured clips.
         is_ready: whether everything is warm, and the server is not about to stop.
+        stops_at: when all work ends (`time.monotonic`), once the server is to stop.
         uploads: how many bodies are in work.
+        large_bodies: large bodies in JSON that are received now, by caller.
+        parsing: held while a large body in JSON is in memory: one at a time.
         uploads_dir: where bodies are received, a folder each; of this process alone, and there while it runs.
     """
 
@@ -50,12 +57,15 @@ class ServeState:
     pool: MeasuringPool
     engine: Engine | None
     metrics: Metrics
-    is_temporary: bool = False
+    temporary: HeldFolder | None = None
     files: FileStore = field(init=False)
     jobs: Any = field(init=False)  # a JobRunner, which holds this state in turn
     clips: ClipMemory = field(init=False)
     is_ready: bool = False
+    stops_at: float | None = None
     uploads: int = 0
+    large_bodies: Counter[str] = field(default_factory=Counter)
+    parsing: asyncio.Lock = field(default_factory=asyncio.Lock)
     uploads_dir: Path = field(init=False)
 
     def model_name(self, asked: str | None) -> str:
@@ -70,14 +80,21 @@ class ServeState:
             raise Problem(404, f"there is no model {name!r}; there are: {known}", code="model_not_found", param="model")
         return name
 
-    def asked_model(self, name: str) -> AskedModel | str:
-        """The model as the pool takes it: "rules" predicts in the child, any other is asked by the engine."""
-        from emotion_llama.serve.workers.pool import AskedModel
+    def stop(self) -> None:
+        """The server is to stop: from now on it is not ready, and all work has the grace together to finish."""
+        self.is_ready = False
+        if self.stops_at is None:
+            self.stops_at = time.monotonic() + self.settings.grace_seconds
 
-        predictor = self.predictors[name]
-        if predictor.frame_policy is None:
-            return predictor.name
-        return AskedModel(predictor.name, predictor.frame_policy, predictor.settings)
+    @property
+    def seconds_left(self) -> float:
+        """How long work may still take to finish."""
+        return self.settings.grace_seconds if self.stops_at is None else max(0.0, self.stops_at - time.monotonic())
+
+    async def give_up(self) -> None:
+        """At the end of the grace, give up what models and children still do: their clients are answered with 503."""
+        await asyncio.sleep(self.seconds_left)
+        await asyncio.gather(*(one.close(0.0) for one in (self.engine, self.pool) if one is not None))
 
 
 def state_of(request: Request) -> ServeState:
@@ -89,58 +106,43 @@ def state_of(request: Request) -> ServeState:
 State = Annotated[ServeState, Depends(state_of)]
 
 
-def private_folder(path: Path | None) -> tuple[Path, bool]:
-    """The folder for data, made with mode 0700, and whether it is a temporary one."""
+def data_folder(path: Path | None) -> tuple[Path, HeldFolder | None]:
+    """The folder for data, of mode 0700: the given one, or a temporary one, which is returned as such.
+
+    Temporary folders that killed servers left behind are deleted.
+    """
     if path is None:
-        return Path(tempfile.mkdtemp(prefix="emotion-llama-")), True
+        sweep(Path(tempfile.gettempdir()), TEMPORARY_PREFIX)
+        temporary = HeldFolder(Path(tempfile.gettempdir()), TEMPORARY_PREFIX)
+        return temporary.path, temporary
     path.mkdir(parents=True, exist_ok=True, mode=0o700)
     path.chmod(0o700)
-    return path, False
+    return path, None
 
 
 @asynccontextmanager
 async def running(state: ServeState) -> AsyncIterator[None]:
-    """Everything started and warm inside, finished and closed outside."""
-    grace = state.settings.grace_seconds
+    """Everything started and warm inside, finished and closed outside, within what is left of the grace."""
+
+    async def close(service: Any) -> None:
+        await service.close(state.seconds_left)
+
     async with AsyncExitStack() as stack:
-        if state.is_temporary:
-            stack.callback(shutil.rmtree, state.data_dir, ignore_errors=True)
-        state.uploads_dir = stack.enter_context(_uploads_folder(state.data_dir))
+        if state.temporary is not None:
+            stack.callback(state.temporary.release)
+        sweep(state.data_dir, SERVER_PREFIX)
+        own = HeldFolder(state.data_dir, SERVER_PREFIX)
+        stack.callback(own.release)
+        state.uploads_dir = own.path / "uploads"
+        state.uploads_dir.mkdir(mode=0o700)
+        state.pool.folder = own.path
         for service in (state.engine, state.pool, state.files, state.clips, state.jobs):
             if service is not None:
                 # Before the start: what fails half started is closed as well.
-                stack.push_async_callback(service.close, grace)
+                stack.push_async_callback(close, service)
                 await service.start()
         state.is_ready = True
         try:
             yield
         finally:
-            state.is_ready = False
-
-
-@contextmanager
-def _uploads_folder(data_dir: Path) -> Iterator[Path]:
-    """A folder of this process alone; those that killed servers left behind are deleted first.
-
-    Each server holds a lock on its own, which the system releases when the process ends, however it ends.
-    """
-    for left in data_dir.glob("uploads-*"):
-        with suppress(OSError), _opened(left) as folder:
-            fcntl.flock(folder, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            shutil.rmtree(left)
-    made = Path(tempfile.mkdtemp(prefix="uploads-", dir=data_dir))
-    with _opened(made) as folder:
-        fcntl.flock(folder, fcntl.LOCK_EX)
-        try:
-            yield made
-        finally:
-            shutil.rmtree(made, ignore_errors=True)
-
-
-@contextmanager
-def _opened(folder: Path) -> Iterator[int]:
-    file = os.open(folder, os.O_RDONLY | os.O_CLOEXEC)
-    try:
-        yield file
-    finally:
-        os.close(file)
+            state.stop()

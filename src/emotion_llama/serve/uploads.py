@@ -1,4 +1,4 @@
-"""Multipart bodies, streamed into a private folder of their own that is gone when the request is."""
+"""Bodies streamed to disk: files in parts, each in a private folder that goes with its request, and large JSON."""
 
 from __future__ import annotations
 
@@ -7,29 +7,33 @@ import os
 import secrets
 import shutil
 import tempfile
-from collections.abc import AsyncIterator, Collection
+from collections import Counter
+from collections.abc import AsyncIterator, Callable, Collection
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from email.message import Message
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, TypeVar
 
 from python_multipart.exceptions import FormParserError
 from python_multipart.multipart import MultipartParser
 from starlette.requests import Request
 
 from emotion_llama.media.kinds import KINDS, SNIFF_BYTES, sniff
-from emotion_llama.serve.problems import Problem, busy, no_room
+from emotion_llama.serve.errors import Problem, no_room
 from emotion_llama.serve.settings import MIB
 from emotion_llama.serve.state import ServeState
+from emotion_llama.serve.workers.pool import name_to_show
 
+T = TypeVar("T")
 # Our own choice: text fields are options of a few words, a subtitle at most; a transcript of four hours has 0.3 MB.
 MAX_FIELD_BYTES = 64 * 1024
 MAX_TRANSCRIPT_BYTES = 2 * MIB
 MAX_PARTS = 32
 MAX_HEADER_BYTES = 8192
 TRANSCRIPT_SUFFIXES = (".srt", ".vtt", ".ass", ".ssa", ".txt")
-# So much is collected before a thread writes it: a hop to a thread for each packet would cost more than the writing.
+SMALL_BYTES = 64 * 1024  # of a JSON body: 800 connections come to 50 MB
+LARGE_BODIES_OF_A_CALLER = 8
 _WRITE_BYTES = 1 * MIB
 
 
@@ -75,7 +79,8 @@ async def receive_upload(
     """
     boundary = _boundary(request)
     if state.uploads >= state.settings.uploads_at_once:
-        raise busy(f"{state.uploads} uploads are being worked on, no more are taken; try again later", 2.0)
+        message = f"{state.uploads} uploads are being worked on, no more are taken; try again later"
+        raise Problem(429, message, code="busy", retry_after_seconds=2.0)
     state.uploads += 1
     folder = Path(tempfile.mkdtemp(prefix="body-", dir=state.uploads_dir))
     parts = _Parts(folder, files, fields, state.settings.max_upload_bytes)
@@ -88,11 +93,53 @@ async def receive_upload(
         state.uploads -= 1
 
 
-def shown_file_name(name: str) -> str:
-    """The last part of a client's file name, without control characters and of at most 200 characters."""
-    last = name.replace("\\", "/").rsplit("/", 1)[-1]
-    plain = "".join(c for c in last if c.isprintable()).strip()
-    return plain[:200] or "clip"
+async def receive_json(request: Request, state: ServeState, folder: Path, use: Callable[[bytes], T]) -> T:
+    """What `use` makes of a body of JSON, in a thread.
+
+    A small body is always received, and kept in memory. A larger one goes to disk as it comes; of one caller so many
+    are received at a time, and of all only one at a time is in memory, while `use` works on it.
+
+    Args:
+        request: its body has not been read.
+        state: of the server.
+        folder: a private folder for the body, removed by the caller.
+        use: is given the whole body.
+
+    Raises:
+        Problem: 429 too many large bodies of this caller are being received, 503 no room; what `use` raises.
+    """
+    chunks, start = request.stream(), bytearray()
+    async for chunk in chunks:
+        start += chunk
+        if len(start) > SMALL_BYTES:
+            break
+    else:
+        return await asyncio.to_thread(use, bytes(start))
+    caller = request.state.caller
+    if state.large_bodies[caller] >= LARGE_BODIES_OF_A_CALLER:
+        message = f"{LARGE_BODIES_OF_A_CALLER} of your large requests are being received; upload files instead"
+        raise Problem(429, message, code="busy", retry_after_seconds=2.0)
+    state.large_bodies[caller] += 1
+    path = folder / "body.json"
+    try:
+        with path.open("xb") as file:
+            await _write_all(file.write, start, chunks)
+    except OSError as error:
+        raise no_room() from error
+    finally:
+        state.large_bodies -= Counter([caller])  # callers with none left are forgotten
+    async with state.parsing:
+        return await asyncio.to_thread(lambda: use(path.read_bytes()))
+
+
+async def _write_all(write: Callable[[bytes], object], pending: bytearray, chunks: AsyncIterator[bytes]) -> None:
+    """Write in a thread what is pending and what comes, so much at a time that the hops to the thread are few."""
+    async for chunk in chunks:
+        pending += chunk
+        if len(pending) >= _WRITE_BYTES:
+            await asyncio.to_thread(write, bytes(pending))
+            pending.clear()
+    await asyncio.to_thread(write, bytes(pending))
 
 
 def _boundary(request: Request) -> bytes:
@@ -107,13 +154,7 @@ def _boundary(request: Request) -> bytes:
 async def _parse(request: Request, boundary: bytes, parts: _Parts) -> None:
     try:
         parser = MultipartParser(boundary, parts.callbacks())  # type: ignore[arg-type]  # its dict is a TypedDict
-        pending = bytearray()
-        async for chunk in request.stream():
-            pending += chunk
-            if len(pending) >= _WRITE_BYTES:
-                await asyncio.to_thread(parser.write, bytes(pending))
-                pending.clear()
-        await asyncio.to_thread(parser.write, bytes(pending))
+        await _write_all(parser.write, bytearray(), request.stream())
     except FormParserError as error:
         raise Problem(400, f"the multipart body is broken: {error}", code="body") from error
     except OSError as error:
@@ -250,7 +291,7 @@ def _identified(part: str, path: Path, name: str) -> ReceivedFile:
     num_bytes = path.stat().st_size
     if not num_bytes:
         raise Problem(422, f"the part {part!r} is an empty file", code="empty", param=part)
-    shown = shown_file_name(name)
+    shown = name_to_show(name)
     if part == "transcript":
         kind = Path(shown).suffix.lower().removeprefix(".")
         if f".{kind}" not in TRANSCRIPT_SUFFIXES:

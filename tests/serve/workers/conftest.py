@@ -5,6 +5,7 @@ import textwrap
 import wave
 from collections.abc import Callable, Coroutine
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any, TypeVar
 
 import av
@@ -97,6 +98,11 @@ while True:
     else:
         done()
 """
+
+
+def asked_model(name: str = "m", policy: str = "first", settings: Any = None) -> Any:
+    """What the pool has to know of a predictor that is asked in the server."""
+    return SimpleNamespace(name=name, frame_policy=policy, settings=settings or {})
 
 
 def run(work: Callable[[], Coroutine[Any, Any, T]]) -> T:

@@ -92,7 +92,7 @@ def test_a_confined_process_only_reads_and_computes(tmp_path: Path) -> None:
 def test_children_are_confined() -> None:
     async def work() -> bool:
         async with MeasuringPool(1) as pool:
-            return pool.state.confined
+            return pool.counts["confined"]
 
     assert run(work)
 

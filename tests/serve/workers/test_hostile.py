@@ -190,7 +190,7 @@ def test_damaged_files_are_answered_or_refused(tmp_path: Path) -> None:
 
             for start in range(0, 100, 10):
                 await asyncio.gather(*(one(number) for number in range(start, start + 10)))
-            assert pool.state.clips == 100
+            assert pool.counts["clips"] == 100
         return counts
 
     counts = run(work)

@@ -9,10 +9,9 @@ import pytest
 
 from emotion_llama.analysis.options import Options
 from emotion_llama.results import Prediction
-from emotion_llama.serve.questions import prediction_message
 from emotion_llama.serve.workers.child import Child
 from emotion_llama.serve.workers.clip_check import ClipLimits
-from emotion_llama.serve.workers.protocol import options_message
+from emotion_llama.serve.workers.protocol import options_message, prediction_message
 
 ASTRONAUT = Path(__file__).parents[3] / "examples" / "clips" / "astronaut.mp4"
 MODEL = {"name": "m", "frame_policy": "peak", "settings": {}}

@@ -3,25 +3,23 @@
 from __future__ import annotations
 
 import asyncio
-import hashlib
 import json
 import os
 import shutil
 import tempfile
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from emotion_llama.analysis.options import Options
 from emotion_llama.results import Prediction
-from emotion_llama.serve.analysis import clip_limits
-from emotion_llama.serve.chat.messages import ChatQuestion, ClipReference, inline_bytes, kind_of
+from emotion_llama.serve.analysis import asked_model, clip_limits
+from emotion_llama.serve.chat.messages import ChatQuestion, ClipReference
 from emotion_llama.serve.chat.schemas import ClipAnswer, ClipOptions, Usage
 from emotion_llama.serve.clips import KnownClip, KnownPerson
-from emotion_llama.serve.errors import NoSuchFile
-from emotion_llama.serve.problems import Problem
+from emotion_llama.serve.errors import NotFound, Problem
 from emotion_llama.serve.state import ServeState
-from emotion_llama.serve.uploads import shown_file_name
 
 if TYPE_CHECKING:
     from emotion_llama.serve.request_queue import TextAnswer
@@ -121,7 +119,9 @@ class StopAt:
         return rest
 
 
-async def reply_to(state: ServeState, owner: str, model: str, query: ChatQuestion, options: ClipOptions) -> Reply:
+async def reply_to(
+    state: ServeState, owner: str, model: str, query: ChatQuestion, options: ClipOptions, folder: ExitStack
+) -> Reply:
     """Measure the clip if it is not known, and ask; returns with the first piece of the answer.
 
     Args:
@@ -130,20 +130,23 @@ async def reply_to(state: ServeState, owner: str, model: str, query: ChatQuestio
         model: a name of the server's.
         query: what is asked.
         options: transcript and person.
+        folder: removes the folder that the request's clip lies in; taken over by whoever measures it.
 
     Raises:
-        Problem: the model cannot answer this, the clip is not there or not usable, or nobody is meant.
-        ClipRefused, ChildDied, Busy, NoSuchFile, InputError: as file store, pool and engine.
+        Problem: the model cannot answer this, the clip is not there or not usable, or nobody is meant; and as file
+            store, pool and engine.
+        InputError: as the engine.
     """
     _check_able(state, model, query.task)
-    person = _person(await _known_clip(state, owner, model, query.clip, options), options.person_id)
+    person = _person(await _known_clip(state, owner, model, query.clip, options, folder), options.person_id)
     about = ClipAnswer(
         person_id=person.person_id, start_seconds=person.start_seconds, end_seconds=person.end_seconds, task=query.task
     )
     if query.task == "emotion" or person.seen is None:
         return _predicted(about, await _prediction(state, model, person))
     assert state.engine is not None
-    reply = Reply(about, writing=state.engine.ask(model, person.seen, query.question), stop=query.stop)
+    writing = state.engine.ask(model, person.seen, query.turns, task=query.task, **query.options)
+    reply = Reply(about, writing=writing, stop=query.stop)
     await reply.begin()
     return reply
 
@@ -201,57 +204,32 @@ def _person(clip: KnownClip, person_id: int | None) -> KnownPerson:
 
 
 async def _known_clip(
-    state: ServeState, owner: str, model: str, reference: ClipReference, options: ClipOptions
+    state: ServeState, owner: str, model: str, reference: ClipReference, options: ClipOptions, folder: ExitStack
 ) -> KnownClip:
     """The clip of a chat as this model is shown it, measured now if it is not known; raises as `reply_to`."""
     subtitle = options.subtitle if options.subtitle and options.subtitle.strip() else None
     people: Literal["main", "all"] = "main" if options.person_id is None else "all"
+    sha256, path, name, stored = reference.sha256, reference.path, reference.name, None
     if reference.file_id is not None:
-        sha256, name, put_into = await asyncio.to_thread(_stored, state, owner, reference.file_id)
-    else:
-        sha256, name, put_into = await asyncio.to_thread(_inline, reference)
+        stored = await asyncio.to_thread(state.files.get, owner, reference.file_id)
+        sha256, name = stored.sha256, stored.name
 
     async def measure() -> KnownClip:
-        folder = Path(tempfile.mkdtemp(prefix="chat-", dir=state.uploads_dir))
-        try:
-            path = await asyncio.to_thread(put_into, folder)
-            return await _measured(state, model, path, Options(subtitle=subtitle, people=people), name)
-        finally:
-            shutil.rmtree(folder, ignore_errors=True)
+        with folder.pop_all() as own:  # others who ask meanwhile may wait for this longer than this request does
+            clip = path
+            if stored is not None:
+                clip = Path(tempfile.mkdtemp(prefix="chat-", dir=state.uploads_dir)) / stored.path.name
+                own.callback(shutil.rmtree, clip.parent, ignore_errors=True)
+                try:
+                    await asyncio.to_thread(link_or_copy, stored.path, clip)
+                except FileNotFoundError:  # it was deleted just now
+                    raise NotFound("file", stored.id) from None
+            assert clip is not None
+            return await _measured(state, model, clip, Options(subtitle=subtitle, people=people), name)
 
     # Models that are shown the same frame share the measurement; predictions of rules are theirs alone.
     how = (state.predictors[model].frame_policy or f"predictor {model}", people, subtitle)
     return await state.clips.get((owner, sha256, how), measure)
-
-
-# A clip's SHA-256, its name to be shown, and what puts it into a folder and returns its path.
-_ClipSource = tuple[str, str, Callable[[Path], Path]]
-
-
-def _stored(state: ServeState, owner: str, file_id: str) -> _ClipSource:
-    stored = state.files.get(owner, file_id)
-
-    def put_into(folder: Path) -> Path:
-        target = folder / stored.path.name
-        try:
-            link_or_copy(stored.path, target)
-        except FileNotFoundError:  # it was deleted just now
-            raise NoSuchFile(file_id) from None
-        return target
-
-    return stored.sha256, stored.name, put_into
-
-
-def _inline(reference: ClipReference) -> _ClipSource:
-    data = inline_bytes(reference)
-    kind = kind_of(data)
-
-    def put_into(folder: Path) -> Path:
-        target = folder / f"clip.{kind}"
-        target.write_bytes(data)
-        return target
-
-    return hashlib.sha256(data).hexdigest(), shown_file_name(reference.name), put_into
 
 
 def link_or_copy(source: Path, target: Path) -> None:
@@ -266,16 +244,11 @@ def link_or_copy(source: Path, target: Path) -> None:
 
 async def _measured(state: ServeState, model: str, path: Path, options: Options, name: str) -> KnownClip:
     """A clip as chats need it; for a predictor over measurements with its predictions."""
-    policy, limits = state.predictors[model].frame_policy, clip_limits(state)
-    if policy is not None:
-        parts, seen = await state.pool.measure(path, options, policy=policy, shown_name=name, limits=limits)
-        return tuple(
-            KnownPerson(part.person_id, part.start_seconds, part.end_seconds, one)
-            for part, one in zip(parts, seen, strict=True)
-        )
-    analyzed = await state.pool.analyze(
-        path, options, shown_name=name, model=state.asked_model(model), curves=False, limits=limits
-    )
+    asked, limits = asked_model(state, model), clip_limits(state)
+    if asked is not None:
+        parts = await state.pool.measure(path, options, model=asked, shown_name=name, limits=limits)
+        return tuple(KnownPerson(*part) for part in parts)
+    analyzed = await state.pool.analyze(path, options, shown_name=name, curves=False, limits=limits)
     clip = []
     for person in json.loads(analyzed.document_json)["people"]:
         segment = person["segments"][0]

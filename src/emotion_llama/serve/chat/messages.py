@@ -1,13 +1,20 @@
-"""From the messages of a chat to one question about one clip; nothing is opened, measured or fetched here."""
+"""From the messages of a chat to one question about one clip; nothing is measured or fetched here."""
 
 from __future__ import annotations
 
 import base64
 import binascii
+import hashlib
+import json
 import re
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
 from urllib.parse import unquote_to_bytes
+
+from fastapi.exceptions import RequestValidationError
+from pydantic import ValidationError
 
 from emotion_llama.media.kinds import KINDS, SNIFF_BYTES, sniff
 from emotion_llama.prompts.builder import Turn, user_text
@@ -22,8 +29,8 @@ from emotion_llama.serve.chat.schemas import (
     TextPart,
     VideoPart,
 )
-from emotion_llama.serve.problems import Problem
-from emotion_llama.serve.questions import Question
+from emotion_llama.serve.errors import Problem, no_room
+from emotion_llama.serve.workers.pool import name_to_show
 
 _DATA_URI = re.compile(r"""data:[\w.+-]*/?[\w.+-]*(?:;[\w.+-]+=(?:"[^"]*"|[\w.+-]+))*(;base64)?,""", re.IGNORECASE)
 _URL_SAFE = bytes.maketrans(b"-_", b"+/")
@@ -37,15 +44,18 @@ class ClipReference:
 
     Attributes:
         file_id: of the uploaded file; None for one that came in the request.
-        text: of that: a data URI, or base64 alone.
+        text: of that: a data URI, or base64 alone; "" once it is on disk.
         is_uri: which of these.
         name: what the client called it.
+        path, sha256: where it is on disk, and of its content; None before.
     """
 
     file_id: str | None = None
     text: str = ""
     is_uri: bool = True
     name: str = "clip"
+    path: Path | None = None
+    sha256: str = ""
 
     def __repr__(self) -> str:
         return f"ClipReference({self.file_id or self.name!r}, {len(self.text)} characters)"
@@ -58,14 +68,48 @@ class ChatQuestion:
     Attributes:
         clip: what it is about: the last clip of the conversation.
         task: a name of `prompts.TASKS`; "free" without a tag.
-        question: as the engine takes it.
+        turns: the question, and earlier ones with their answers before it.
+        options: others of `Predictor.stream`.
         stop: texts that end the answer, and are not in it.
     """
 
     clip: ClipReference
     task: str
-    question: Question
+    turns: tuple[Turn, ...]
+    options: Mapping[str, Any]
     stop: tuple[str, ...]
+
+
+def read_chat(folder: Path, raw: bytes) -> tuple[ChatRequest, ChatQuestion]:
+    """A request without its messages, and what they ask; a clip among them is written into the folder.
+
+    Raises:
+        RequestValidationError: this is no chat.
+        Problem: as `question_of`, `inline_bytes` and `kind_of`; 422 it is no JSON, 503 there is no room for the clip.
+    """
+    try:
+        body = json.loads(raw)
+    except json.JSONDecodeError as error:
+        raise Problem(422, f"the body is not JSON: {error.msg} (character {error.pos})", code="invalid") from None
+    except (UnicodeDecodeError, RecursionError) as error:
+        raise Problem(422, f"the body is not JSON: {str(error)[:100]}", code="invalid") from None
+    try:
+        request = ChatRequest.model_validate(body)
+    except ValidationError as error:
+        found = [{**one, "loc": ("body", *one["loc"])} for one in error.errors(include_url=False)]
+        raise RequestValidationError(found, body=body) from None
+    question = question_of(request)
+    if question.clip.file_id is None:
+        data = inline_bytes(question.clip)
+        path = folder / f"clip.{kind_of(data)}"
+        try:
+            path.write_bytes(data)
+        except OSError as error:
+            raise no_room() from error
+        name = name_to_show(question.clip.name)
+        clip = ClipReference(name=name, path=path, sha256=hashlib.sha256(data).hexdigest())
+        question = replace(question, clip=clip)
+    return request.model_copy(update={"messages": []}), question
 
 
 def clip_of(message: Message, number: int) -> ClipReference | None:
@@ -185,23 +229,28 @@ def question_of(request: ChatRequest) -> ChatQuestion:
     first = next(i for i, found in enumerate(clips) if i > last_other and found == clip)
     system = [text_of(message) for message in messages if message.role in ("system", "developer")]
     task, text = split_tag(text_of(messages[-1]))
-    return ChatQuestion(clip, task, _question(request, task, text, system, messages[first:-1]), _stops(request.stop))
+    return ChatQuestion(
+        clip,
+        task,
+        (*history_of(messages[first:-1]), _question(task, text, system)),
+        _options(request),
+        _stops(request.stop),
+    )
 
 
-def _question(request: ChatRequest, task: str, text: str, system: Sequence[str], before: Sequence[Message]) -> Question:
+def _question(task: str, text: str, system: Sequence[str]) -> Turn:
     if task == FREE and not text:
         raise wrong(f"nothing is asked; write a question, or one of {_tags()}", "messages")
-    instruction = "\n".join([*filter(None, system), text]) if task == FREE else text
-    limit = request.max_completion_tokens or request.max_tokens or DEFAULT_NEW_TOKENS
-    return Question(
-        instruction=instruction,
-        task=task,
-        history=history_of(before),
-        temperature=request.temperature or 0.0,
-        top_p=1.0 if request.top_p is None else request.top_p,
-        max_new_tokens=limit,
-        seed=request.seed,
-    )
+    return Turn("\n".join([*filter(None, system), text]) if task == FREE else text)
+
+
+def _options(request: ChatRequest) -> dict[str, Any]:
+    return {
+        "temperature": request.temperature or 0.0,
+        "top_p": 1.0 if request.top_p is None else request.top_p,
+        "max_new_tokens": request.max_completion_tokens or request.max_tokens or DEFAULT_NEW_TOKENS,
+        "seed": request.seed,
+    }
 
 
 def history_of(messages: Sequence[Message]) -> tuple[Turn, ...]:

@@ -22,32 +22,28 @@ DEFAULT_NEW_TOKENS = 200  # as `emotion-llama analyze`
 ChatText = Annotated[str, StringConstraints(max_length=MAX_TEXT)]
 
 
-class _Strict(Schema):
-    model_config = ConfigDict(strict=True)
-
-
-class TextPart(_Strict):
+class TextPart(Schema):
     """Text."""
 
     type: Literal["text"]
     text: ChatText
 
 
-class Address(_Strict):
+class Address(Schema):
     """Where a clip is: a data URI (`data:video/mp4;base64,...`). Addresses of the web and of files are refused."""
 
     url: str = Field(examples=["data:video/mp4;base64,AAAAIGZ0eXA..."])
     detail: Literal["auto", "low", "high"] | None = Field(default=None, description="accepted and not used")
 
 
-class VideoPart(_Strict):
+class VideoPart(Schema):
     """A clip as a data URI, in the form that vLLM and others take; OpenAI has none for video."""
 
     type: Literal["video_url"]
     video_url: Address
 
 
-class FileReference(_Strict):
+class FileReference(Schema):
     """A file by its id, or in the request itself."""
 
     file_id: str | None = Field(default=None, description="from POST /v1/files", examples=["file-0f9a..."])
@@ -55,21 +51,21 @@ class FileReference(_Strict):
     filename: str | None = Field(default=None, max_length=1000)
 
 
-class FilePart(_Strict):
+class FilePart(Schema):
     """A file that was uploaded before, or a data URI."""
 
     type: Literal["file"]
     file: FileReference
 
 
-class Sound(_Strict):
+class Sound(Schema):
     """A recording of a voice in base64."""
 
     data: str
     format: str = Field(max_length=16, description="accepted and not used: the first bytes say what it is")
 
 
-class SoundPart(_Strict):
+class SoundPart(Schema):
     """Audio without video."""
 
     type: Literal["input_audio"]
@@ -79,7 +75,7 @@ class SoundPart(_Strict):
 Part = Annotated[TextPart | VideoPart | FilePart | SoundPart, Field(discriminator="type")]
 
 
-class Message(_Strict):
+class Message(Schema):
     """One message. `system` (or `developer`) texts precede a free question; tasks have instructions of their own."""
 
     role: Literal["system", "developer", "user", "assistant"]
@@ -94,27 +90,27 @@ class Message(_Strict):
     emotion_llama: dict[str, Any] | None = Field(default=None, description="accepted and not used")
 
 
-class StreamOptions(_Strict):
+class StreamOptions(Schema):
     """Of a streamed answer."""
 
     include_usage: bool | None = None
     include_obfuscation: bool | None = Field(default=None, description="accepted and not used")
 
 
-class TextFormat(_Strict):
+class TextFormat(Schema):
     """The only form of answers."""
 
     type: Literal["text"]
 
 
-class ClipOptions(_Strict):
+class ClipOptions(Schema):
     """What OpenAI's form has no place for; `extra_body={"emotion_llama": {...}}` of its client."""
 
     subtitle: str | None = Field(default=None, max_length=16_000, description="what the person says")
     person_id: int | None = Field(default=None, ge=1, description="who is meant, as /v1/analyze numbers people")
 
 
-class ChatRequest(_Strict):
+class ChatRequest(Schema):
     """A conversation about one clip."""
 
     model_config = ConfigDict(

@@ -1,15 +1,12 @@
-"""The SQLite file of jobs, a job's row, and the locks by which server processes know who is alive."""
+"""The SQLite file of jobs, and a job's row."""
 
 from __future__ import annotations
 
-import fcntl
 import os
-import re
-import secrets
 import sqlite3
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -45,7 +42,6 @@ CREATE TABLE results (
     data BLOB NOT NULL, PRIMARY KEY (job_id, kind)
 ) WITHOUT ROWID;
 """
-_WORKER_ID = re.compile(r"[0-9a-f]{16}")
 
 
 @dataclass(frozen=True)
@@ -159,70 +155,6 @@ def _connect(path: Path) -> sqlite3.Connection:
         raise
     path.chmod(0o600)
     return db
-
-
-class WorkerLock:
-    """This process among those that share a data folder: a lock that the system releases when the process ends.
-
-    Args:
-        folder: where the locks are; made if it is not there.
-
-    Raises:
-        BackendError: a lock cannot be made there.
-    """
-
-    def __init__(self, folder: Path) -> None:
-        self.id = secrets.token_hex(8)
-        self._path = folder / f"{self.id}.lock"
-        try:
-            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-            self._file = _locked(self._path)
-        except OSError as error:
-            raise BackendError(f"{folder} cannot hold a lock ({error.strerror}); give another data folder") from error
-
-    def release(self) -> None:
-        """Release it; a second call does nothing."""
-        if self._file >= 0:
-            self._path.unlink(missing_ok=True)
-            os.close(self._file)
-            self._file = -1
-
-
-def _locked(path: Path) -> int:
-    while True:
-        file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        fcntl.flock(file, fcntl.LOCK_EX)
-        # `is_alive` of another process may have deleted the file between the two lines above.
-        with suppress(FileNotFoundError):
-            if path.stat().st_ino == os.fstat(file).st_ino:
-                return file
-        os.close(file)
-
-
-def is_alive(folder: Path, worker: str) -> bool:
-    """Whether the process that has this id still runs; the lock of one that does not is deleted."""
-    if _WORKER_ID.fullmatch(worker) is None:
-        return False
-    path = folder / f"{worker}.lock"
-    try:
-        file = os.open(path, os.O_RDWR | os.O_CLOEXEC)
-    except FileNotFoundError:
-        return False
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return True
-    else:
-        path.unlink(missing_ok=True)
-        return False
-    finally:
-        os.close(file)
-
-
-def dead_locks(folder: Path) -> list[str]:
-    """Delete the locks of processes that have ended; their ids."""
-    found = sorted(path.stem for path in folder.glob("*.lock"))
-    return [worker for worker in found if not is_alive(folder, worker)]
 
 
 def to_disk(path: Path) -> None:

@@ -13,10 +13,10 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from emotion_llama.errors import EmotionLlamaError
 from emotion_llama.serve.analysis import AnalyzeForm, analyze_clip
-from emotion_llama.serve.errors import Busy, ChildDied, JobLost
+from emotion_llama.serve.errors import Busy, ChildDied, JobLost, Problem, Stopping
 from emotion_llama.serve.jobs.database import Job, ResultKind
 from emotion_llama.serve.jobs.store import JobStore
-from emotion_llama.serve.problems import Problem, problem_of
+from emotion_llama.serve.problems import problem_of
 from emotion_llama.serve.state import ServeState
 from emotion_llama.serve.workers.worker import Analyzed
 
@@ -101,7 +101,7 @@ class JobRunner:
     # --- loops
 
     async def _work_for_ever(self) -> None:
-        while not self._is_closing:
+        while not self._is_closing and self._state.stops_at is None:
             self._wake.clear()
             job = await self._claimed()
             if job is None:
@@ -145,12 +145,12 @@ class JobRunner:
                 await self._end(asyncio.to_thread(self.store.give_back, job.id))
                 return False
             await self._end(asyncio.to_thread(self.store.cancelled, job.id))
-        except Busy:
+        except (Busy, Stopping):
             await self._end(asyncio.to_thread(self.store.give_back, job.id))
             return False
         except Exception as error:
             problem = problem_of(error)
-            if problem.status_code >= 500:
+            if problem.status >= 500:
                 log.error("job %s failed", job.id, exc_info=error)
             await self._end(asyncio.to_thread(self.store.failed, job.id, problem.code or "failed", problem.message))
         else:

@@ -17,7 +17,8 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from emotion_llama.errors import BackendError, InputError
-from emotion_llama.serve.errors import Busy, JobLost, NoSuchJob
+from emotion_llama.serve.errors import Busy, JobLost, NotFound
+from emotion_llama.serve.folders import HeldFolder, is_held, sweep
 from emotion_llama.serve.jobs.database import (
     COLUMNS,
     JOB_STATUSES,
@@ -25,9 +26,6 @@ from emotion_llama.serve.jobs.database import (
     JobFile,
     JobStatus,
     ResultKind,
-    WorkerLock,
-    dead_locks,
-    is_alive,
     job_from_row,
     to_disk,
 )
@@ -65,17 +63,20 @@ class JobStore:
         self._max_queued, self._max_per_owner, self._clock = max_queued, max_queued_per_owner, clock
         self._clips, self._locks = folder / "clips", folder / "workers"
         try:
-            for path in (folder, self._clips):
+            for path in (folder, self._clips, self._locks):
                 path.mkdir(mode=0o700, parents=True, exist_ok=True)
         except OSError as error:
             raise InputError(f"{folder} cannot hold jobs ({error.strerror}); give another data folder") from error
         self._file = JobFile(folder / "jobs.sqlite")
-        self._lock = WorkerLock(self._locks)
+        try:
+            self._lock = HeldFolder(self._locks, "")
+        except OSError as error:
+            raise InputError(f"{folder} cannot hold a lock ({error.strerror}); give another data folder") from error
 
     @property
     def worker(self) -> str:
         """This process, as `Job.worker` names it."""
-        return self._lock.id
+        return self._lock.path.name
 
     def close(self) -> None:
         """Close the file and release the worker's lock; jobs that still run are taken over by the next server."""
@@ -134,10 +135,10 @@ class JobStore:
         """Where a job's files are until it is finished.
 
         Raises:
-            NoSuchJob: this is no id.
+            NotFound: this is no id.
         """
         if _ID.fullmatch(job_id) is None:
-            raise NoSuchJob(job_id)
+            raise NotFound("job", job_id)
         return self._clips / job_id
 
     # --- asking
@@ -146,11 +147,11 @@ class JobStore:
         """One job.
 
         Raises:
-            NoSuchJob: this owner has none of this id.
+            NotFound: this owner has none of this id.
         """
         rows = self._file.read(f"{_SELECT} WHERE id = ? AND owner = ?", (job_id, owner))
         if not rows:
-            raise NoSuchJob(job_id)
+            raise NotFound("job", job_id)
         return job_from_row(rows[0])
 
     def of_owner(self, owner: str, *, limit: int = 20, after: str | None = None) -> list[Job]:
@@ -162,7 +163,7 @@ class JobStore:
             after: id of the job that the list goes on after.
 
         Raises:
-            NoSuchJob: `after` is none of this owner's.
+            NotFound: `after` is none of this owner's.
         """
         before = None
         if after is not None:
@@ -180,7 +181,7 @@ class JobStore:
         """The result, UTF-8 text; None where the job has none of this kind.
 
         Raises:
-            NoSuchJob: this owner has none of this id.
+            NotFound: this owner has none of this id.
         """
         self.get(owner, job_id)
         rows = self._file.read("SELECT data FROM results WHERE job_id = ? AND kind = ?", (job_id, kind))
@@ -271,7 +272,7 @@ class JobStore:
         """Cancel a job: at once where it waits; where it runs, its worker ends it. A finished one stays.
 
         Raises:
-            NoSuchJob: this owner has none of this id.
+            NotFound: this owner has none of this id.
         """
         with self._file.transaction() as db:
             key = (job_id, owner)
@@ -289,11 +290,11 @@ class JobStore:
         """Delete a job with its clip and results, whatever its status.
 
         Raises:
-            NoSuchJob: this owner has none of this id.
+            NotFound: this owner has none of this id.
         """
         with self._file.transaction() as db:
             if not db.execute("DELETE FROM jobs WHERE id = ? AND owner = ?", (job_id, owner)).rowcount:
-                raise NoSuchJob(job_id)
+                raise NotFound("job", job_id)
         self._remove_clip(job_id)
 
     def expire(self, older_than_seconds: float) -> int:
@@ -315,12 +316,12 @@ class JobStore:
         running = self._file.read(
             "SELECT DISTINCT worker FROM jobs WHERE status = 'running' AND worker <> ?", (self.worker,)
         )
-        gone = [worker for (worker,) in running if not is_alive(self._locks, worker)]
+        gone = [worker for (worker,) in running if not is_held(self._locks / worker)]
         queued = 0
         with self._file.transaction() as db:
             for worker in gone:
                 queued += self._take_over(db, worker)
-        dead_locks(self._locks)
+        sweep(self._locks, "")
         self._remove_strays()
         return queued
 

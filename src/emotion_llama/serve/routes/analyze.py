@@ -12,7 +12,7 @@ from fastapi import APIRouter, Request, Response
 from emotion_llama.schema import AnalysisDocument
 from emotion_llama.serve.analysis import FIELDS, AnalyzeForm, analyze_clip, parse_form, prediction_json
 from emotion_llama.serve.auth import Owner
-from emotion_llama.serve.problems import error_responses, problem_of
+from emotion_llama.serve.problems import error_json, error_responses, problem_of
 from emotion_llama.serve.state import ServeState, State
 from emotion_llama.serve.streams import EventStream, event, event_of_json, unless_gone, with_signs_of_life
 from emotion_llama.serve.uploads import ReceivedFile, receive_upload
@@ -117,7 +117,7 @@ async def _events(state: ServeState, files: dict[str, ReceivedFile], form: Analy
                 queue.put_nowait(event("page", {"html": analyzed.html}))
             queue.put_nowait(event_of_json("result", analyzed.document_json))
         except Exception as error:  # noqa: BLE001  the answer has begun: an error can only be reported within it
-            queue.put_nowait(event("error", problem_of(error).body))
+            queue.put_nowait(event("error", error_json(problem_of(error))))
         finally:
             queue.put_nowait(None)
 

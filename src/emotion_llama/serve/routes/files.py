@@ -9,8 +9,9 @@ from fastapi import APIRouter, Path, Request
 from pydantic import Field
 
 from emotion_llama.serve.auth import Owner
+from emotion_llama.serve.errors import no_room
 from emotion_llama.serve.files import StoredFile
-from emotion_llama.serve.problems import Schema, error_responses, no_room
+from emotion_llama.serve.problems import Schema, error_responses
 from emotion_llama.serve.state import State
 from emotion_llama.serve.uploads import receive_upload
 

@@ -7,8 +7,9 @@ from typing import Literal
 from fastapi import APIRouter, Response
 
 from emotion_llama.serve.auth import Owner
+from emotion_llama.serve.errors import Problem
 from emotion_llama.serve.metrics import CONTENT_TYPE
-from emotion_llama.serve.problems import Problem, Schema, error_responses
+from emotion_llama.serve.problems import Schema, error_responses
 from emotion_llama.serve.state import State
 
 router = APIRouter(tags=["server"])
@@ -51,19 +52,19 @@ class ModelList(Schema):
     data: list[ModelCard]
 
 
-@router.get("/healthz", summary="Alive", operation_id="healthz", responses=error_responses(421))
+@router.get("/healthz", summary="Alive", operation_id="healthz")
 async def healthz() -> Alive:
     """The process answers; says nothing about its models and children."""
     return Alive()
 
 
-@router.get("/readyz", summary="Ready", operation_id="readyz", responses=error_responses(421, 503))
+@router.get("/readyz", summary="Ready", operation_id="readyz", responses=error_responses(503))
 async def readyz(state: State) -> Ready:
     """Whether to send requests here: 503 while it starts, and once it is to stop."""
-    pool = state.pool.state
-    if not state.is_ready or not pool.ready + pool.working:
-        raise Problem(503, "not ready: starting, or about to stop", code="not_ready", headers={"Retry-After": "2"})
-    return Ready(children=pool.children, waiting=pool.waiting)
+    pool = state.pool.counts
+    if not state.is_ready or not pool["ready"]:
+        raise Problem(503, "not ready: starting, or about to stop", code="not_ready", retry_after_seconds=2.0)
+    return Ready(children=pool["children"], waiting=pool["waiting"])
 
 
 @router.get("/v1/models", summary="Models", operation_id="models", responses=error_responses(401, 421, 429))

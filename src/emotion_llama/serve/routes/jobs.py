@@ -12,9 +12,10 @@ from pydantic import Field
 from emotion_llama.schema import AnalysisDocument
 from emotion_llama.serve.analysis import FIELDS, AnalyzeForm, parse_form
 from emotion_llama.serve.auth import Owner
+from emotion_llama.serve.errors import Problem, no_room
 from emotion_llama.serve.jobs.database import Job, JobStatus
 from emotion_llama.serve.jobs.runner import JobRunner, JobSpec, spec_of
-from emotion_llama.serve.problems import Problem, Schema, error_responses, no_room
+from emotion_llama.serve.problems import Schema, error_responses
 from emotion_llama.serve.routes.analyze import PAGE_EXAMPLE, PAGE_POLICY, multipart_body
 from emotion_llama.serve.state import State
 from emotion_llama.serve.uploads import ReceivedFile, receive_upload
@@ -163,8 +164,8 @@ def _no_result(job: Job) -> Problem:
         return Problem(409, f"the job failed: {job.error_message}", code=job.error_code, param="job_id")
     if job.status == "cancelled":
         return Problem(409, "the job was cancelled", code="cancelled", param="job_id")
-    later = {"Retry-After": "2"}
-    return Problem(409, f"the job is {job.status}; ask again later", code="not_finished", param="job_id", headers=later)
+    message = f"the job is {job.status}; ask again later"
+    return Problem(409, message, code="not_finished", param="job_id", retry_after_seconds=2.0)
 
 
 @router.post(

@@ -13,7 +13,7 @@ from fastapi import APIRouter, Request
 from fastapi.responses import JSONResponse, Response
 
 from emotion_llama import __version__
-from emotion_llama.serve.problems import Problem
+from emotion_llama.serve.errors import Problem
 from emotion_llama.serve.settings import ServeSettings
 from emotion_llama.serve.state import State
 

@@ -27,7 +27,8 @@ from emotion_llama.merr.review.decisions import (
 from emotion_llama.merr.review.figures import index, index_row, num_disputed, num_reviewed, review_statistics
 from emotion_llama.merr.store import Store
 from emotion_llama.serve.auth import caller_of
-from emotion_llama.serve.problems import Problem, error_responses
+from emotion_llama.serve.errors import Problem
+from emotion_llama.serve.problems import error_responses
 from emotion_llama.serve.routes.review_schemas import (
     Curves,
     DecisionForm,

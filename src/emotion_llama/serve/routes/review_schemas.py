@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import ConfigDict, Field, StringConstraints
+from pydantic import Field, StringConstraints
 
 from emotion_llama.merr.review.decisions import MAX_COMMENT, MAX_NAME, Decision
 from emotion_llama.merr.review.figures import Flag
@@ -15,11 +15,7 @@ Name = Annotated[str, StringConstraints(min_length=1, max_length=MAX_NAME, strip
 PictureName = Literal["peak_frame", "face_crop"]
 
 
-class _Strict(Schema):
-    model_config = ConfigDict(strict=True)
-
-
-class Clues(_Strict):
+class Clues(Schema):
     """Clues that speak for the label, and those that do not."""
 
     supporting: list[str] = Field(max_length=60)
@@ -29,7 +25,7 @@ class Clues(_Strict):
 FixValue = str | list[str] | Clues | None
 
 
-class ReviewSet(_Strict):
+class ReviewSet(Schema):
     """The build that is reviewed. `labels` are those that a reviewer can choose from."""
 
     name: str
@@ -38,7 +34,7 @@ class ReviewSet(_Strict):
     reviewers: list[str]
 
 
-class Row(_Strict):
+class Row(Schema):
     """One sample of the list; see `merr.review.figures.index`."""
 
     clip_id: str
@@ -49,13 +45,13 @@ class Row(_Strict):
     reviews: int
 
 
-class Rows(_Strict):
+class Rows(Schema):
     """All samples, by id."""
 
     samples: list[Row]
 
 
-class Given(_Strict):
+class Given(Schema):
     """A review as it was given. `holds`: the sample is still as the reviewer saw it."""
 
     reviewer: str
@@ -67,7 +63,7 @@ class Given(_Strict):
     holds: bool
 
 
-class ShownField(_Strict):
+class ShownField(Schema):
     """A field of the sample.
 
     `kind` says how it is fixed, None where nobody fixes it; `value` is what a fix starts from, `lines` the whole.
@@ -83,7 +79,7 @@ class ShownField(_Strict):
     maker: str
 
 
-class Unit(_Strict):
+class Unit(Schema):
     """An action unit at the peak frame, intensity 0..5."""
 
     name: str
@@ -91,7 +87,7 @@ class Unit(_Strict):
     intensity: float
 
 
-class Peak(_Strict):
+class Peak(Schema):
     """The frame of strongest expression."""
 
     frame_index: int
@@ -100,7 +96,7 @@ class Peak(_Strict):
     units: list[Unit]
 
 
-class ClipFacts(_Strict):
+class ClipFacts(Schema):
     """The media file: its name without its folder, and what is known of it."""
 
     file: str | None
@@ -113,7 +109,7 @@ class ClipFacts(_Strict):
     source: str | None
 
 
-class Shown(_Strict):
+class Shown(Schema):
     """One sample with everything that a reviewer looks at.
 
     `state` is sent back with a decision, so that nobody decides on what has changed meanwhile. `others` are told only
@@ -136,7 +132,7 @@ class Shown(_Strict):
     others: list[Given]
 
 
-class UnitCurve(_Strict):
+class UnitCurve(Schema):
     """An action unit over time; null where the face was not seen."""
 
     name: str
@@ -144,14 +140,14 @@ class UnitCurve(_Strict):
     intensity: list[float | None]
 
 
-class Curves(_Strict):
+class Curves(Schema):
     """The strongest action units over time, at `pts_seconds`; strongest first."""
 
     pts_seconds: list[float]
     units: list[UnitCurve]
 
 
-class DecisionForm(_Strict):
+class DecisionForm(Schema):
     """A decision on a sample. `fixes` go with the decision "fix": column -> new value, null to take a text away."""
 
     clip_id: str = Field(min_length=1, max_length=1000)
@@ -163,7 +159,7 @@ class DecisionForm(_Strict):
     fixes: dict[str, FixValue] = Field(default_factory=dict, max_length=60)
 
 
-class ReviewerFigures(_Strict):
+class ReviewerFigures(Schema):
     """One reviewer's decisions on samples as they are now."""
 
     reviewer: str
@@ -175,7 +171,7 @@ class ReviewerFigures(_Strict):
     mean_stars: float | None
 
 
-class AgreementFigures(_Strict):
+class AgreementFigures(Schema):
     """How many judgements were compared, the share that is equal, and Cohen's kappa."""
 
     compared: int
@@ -183,7 +179,7 @@ class AgreementFigures(_Strict):
     kappa: float | None
 
 
-class PairFigures(_Strict):
+class PairFigures(Schema):
     """Two reviewers on the samples that both reviewed."""
 
     first: str
@@ -192,7 +188,7 @@ class PairFigures(_Strict):
     labels: AgreementFigures
 
 
-class ReviewFigures(_Strict):
+class ReviewFigures(Schema):
     """Progress and agreement; see `merr.review.figures.ReviewCounter.result`."""
 
     samples: int

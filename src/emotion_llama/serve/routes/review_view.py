@@ -22,7 +22,7 @@ from emotion_llama.merr.store import Store
 from emotion_llama.merr.values import column_of, label_of, part, peak_units
 from emotion_llama.records import AU_DESCRIPTIONS, ActionUnits
 from emotion_llama.report.dataset_text import in_order, maker, value_lines
-from emotion_llama.serve.problems import Problem
+from emotion_llama.serve.errors import Problem
 from emotion_llama.serve.routes.review_schemas import (
     ClipFacts,
     Clues,

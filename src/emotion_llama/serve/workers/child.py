@@ -27,10 +27,19 @@ from emotion_llama.models.clips import ClipInputs, FaceCrops
 from emotion_llama.records import Clip, UInt8
 from emotion_llama.results import Analysis, Missing, Prediction
 from emotion_llama.serve.errors import ClipRefused
-from emotion_llama.serve.questions import loaded, pack, read_prediction, sample_message, unpack
 from emotion_llama.serve.workers import confine
 from emotion_llama.serve.workers.clip_check import ClipLimits, checked_clip
-from emotion_llama.serve.workers.protocol import LENGTH, BrokenProtocol, message_length, read_options, with_length
+from emotion_llama.serve.workers.protocol import (
+    LENGTH,
+    BrokenProtocol,
+    loaded,
+    message_length,
+    pack,
+    read_options,
+    read_prediction,
+    sample_message,
+    unpack,
+)
 
 if TYPE_CHECKING:
     from emotion_llama.analysis.options import Options
@@ -59,8 +68,9 @@ class Channel:
 
     def send(self, message: Mapping[str, Any], arrays: Arrays = _NO_ARRAYS) -> None:
         """Send one message; waits while the pool is busy."""
-        for piece in with_length(pack(message, arrays)):
-            self._connection.sendall(piece)
+        data = pack(message, arrays)
+        self._connection.sendall(LENGTH.pack(len(data)))
+        self._connection.sendall(data)
 
     def receive(self) -> dict[str, Any]:
         """The next message of the pool.
@@ -119,7 +129,7 @@ class Child:
         except Aborted:
             self._channel.send({"type": "aborted"})
         except ClipRefused as error:
-            self._refuse(error.reason, error.status, error.code)
+            self._refuse(error.message, error.status, error.code or "damaged")
         except MediaError as error:
             self._refuse(clean(f"{error.problem}; {error.hint}" if error.hint else error.problem), 422, "damaged")
         except InputError as error:

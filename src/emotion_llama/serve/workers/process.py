@@ -11,7 +11,6 @@ import sys
 import tempfile
 import weakref
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
@@ -26,33 +25,33 @@ _END_SECONDS = 1.0  # for a child that closed its socket to end by itself
 _TAIL_BYTES = 4000
 
 
-@dataclass(frozen=True)
-class Setup:
-    """How children are started.
+class Process:
+    """One started child and the socket to it.
 
-    Attributes:
-        folder: an empty folder of the pool, the working directory of children.
-        warm_clip: a short sound that a child analyses before it is ready.
+    Args:
+        folder: of the pool, the working directory of children; it holds warm.wav, a short sound that a child analyses
+            before it is ready.
         memory_bytes: resident memory at most, and address space above that of a warm child.
         niceness: added to the server's own, so that decoding yields to answering.
     """
 
-    folder: Path
-    warm_clip: Path
-    memory_bytes: int
-    niceness: int
-
-
-class Process:
-    """One started child and the socket to it."""
-
-    def __init__(self, setup: Setup) -> None:
+    def __init__(self, folder: Path, memory_bytes: int, niceness: int) -> None:
         """Start it; from the event loop's own thread, for Linux ends a child with the thread that started it."""
         self.socket, theirs = socket.socketpair()
         self._errors: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115  closed by `close`
         try:
             with theirs:
-                self._popen = _started(setup, theirs.fileno(), self._errors)
+                arguments = (theirs.fileno(), os.getpid(), memory_bytes, niceness, folder / "warm.wav")
+                self._popen = subprocess.Popen(  # noqa: S603  our own module, by our own interpreter
+                    [sys.executable, *CHILD, *map(str, arguments)],
+                    stdin=subprocess.DEVNULL,
+                    stdout=subprocess.DEVNULL,
+                    stderr=self._errors,
+                    cwd=folder,
+                    env=_environment(folder),
+                    pass_fds=(theirs.fileno(),),
+                    start_new_session=True,
+                )
         except BaseException:  # no memory or no process numbers left; nothing else may leak
             self.socket.close()
             self._errors.close()
@@ -107,20 +106,6 @@ def described(code: int) -> str:
         return f"was ended by signal {signal.Signals(-code).name}"
     except ValueError:
         return f"was ended by signal {-code}"
-
-
-def _started(setup: Setup, descriptor: int, errors: IO[bytes]) -> subprocess.Popen[bytes]:
-    arguments = (descriptor, os.getpid(), setup.memory_bytes, setup.niceness, setup.warm_clip)
-    return subprocess.Popen(  # noqa: S603  our own module, by our own interpreter
-        [sys.executable, *CHILD, *map(str, arguments)],
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.DEVNULL,
-        stderr=errors,
-        cwd=setup.folder,
-        env=_environment(setup.folder),
-        pass_fds=(descriptor,),
-        start_new_session=True,
-    )
 
 
 def _environment(folder: Path) -> dict[str, str]:

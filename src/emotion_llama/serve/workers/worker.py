@@ -10,24 +10,28 @@ import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from emotion_llama.errors import BackendError, EmotionLlamaError, InputError
+from emotion_llama.predictors.base import Sample
 from emotion_llama.results import Prediction
 from emotion_llama.serve.errors import ChildDied, ClipRefused
-from emotion_llama.serve.questions import Sample, pack, prediction_message, read_sample, unpack
 from emotion_llama.serve.workers.confine import EXIT_MEMORY
-from emotion_llama.serve.workers.process import Process, Setup, described
+from emotion_llama.serve.workers.process import Process, described
 from emotion_llama.serve.workers.protocol import (
     LENGTH,
     BrokenProtocol,
     ChildMessage,
     from_child,
     message_length,
-    with_length,
+    pack,
+    prediction_message,
+    read_sample,
+    unpack,
 )
 
 Arrays = dict[str, npt.NDArray[Any]]
@@ -45,35 +49,16 @@ logger = logging.getLogger("emotion_llama.serve")
 clock = time.monotonic
 
 
-@dataclass(frozen=True)
-class ClipPart:
-    """One person in one segment of an analysed clip, and the key of what the model was shown of it.
-
-    `clip_key` is the SHA-256 of the frame, crops and samples that were passed to `answer` (so that equal keys mean
-    equal features, and no file can pass for another); "" where no model was asked.
-    """
-
-    person_id: int
-    start_seconds: float
-    end_seconds: float
-    clip_key: str
-
-
 @dataclass(frozen=True, repr=False)
 class Analyzed:
     """A finished analysis: the published document as JSON, the page where it was asked for, and its parts in order.
 
-    `parts` go person by person, the main person first, segment by segment.
+    `parts` are (person id, start and end in seconds), person by person, the main person first, segment by segment.
     """
 
     document_json: str
     html: str | None
-    parts: tuple[ClipPart, ...]
-
-    @property
-    def clip_keys(self) -> tuple[str, ...]:
-        """The keys of `parts`."""
-        return tuple(part.clip_key for part in self.parts)
+    parts: tuple[tuple[int, float, float], ...]
 
 
 class Worker:
@@ -92,13 +77,13 @@ class Worker:
         self._verdict: EmotionLlamaError | None = None
 
     @classmethod
-    async def start(cls, setup: Setup) -> Worker:
-        """Start a child and wait until it is warm.
+    async def start(cls, folder: Path, memory_bytes: int, niceness: int) -> Worker:
+        """Start a child (see `Process`) and wait until it is warm.
 
         Raises:
             BackendError: it does not come up.
         """
-        process = Process(setup)
+        process = Process(folder, memory_bytes, niceness)
         try:
             reader, writer = await asyncio.open_unix_connection(sock=process.socket, limit=_STREAM_BYTES)
         except BaseException:
@@ -107,7 +92,7 @@ class Worker:
             await process.ended()
             process.close()
             raise
-        worker = cls(process, reader, writer, setup.memory_bytes)
+        worker = cls(process, reader, writer, memory_bytes)
         try:
             message, _ = await asyncio.wait_for(worker.receive(), _START_SECONDS)
         except (asyncio.TimeoutError, EmotionLlamaError, OSError, EOFError):
@@ -146,7 +131,6 @@ class Worker:
         request: Mapping[str, Any],
         answer: Answer | None,
         progress: Progress,
-        *,
         seconds: float,
         seconds_per_clip_second: float,
     ) -> Analyzed:
@@ -182,8 +166,8 @@ class Worker:
 
     async def send(self, message: Mapping[str, Any]) -> None:
         """Send a message to the child."""
-        for piece in with_length(pack(message, {})):
-            self._writer.write(piece)
+        data = pack(message)
+        self._writer.writelines((LENGTH.pack(len(data)), data))
         await self._writer.drain()
 
     async def receive(self) -> tuple[ChildMessage, Arrays]:
@@ -235,7 +219,7 @@ class _Conversation:
     def __init__(self, worker: Worker, request: Mapping[str, Any], answer: Answer | None, progress: Progress) -> None:
         self._worker, self._request, self._answer, self._progress = worker, request, answer, progress
         self._deadline = 0.0
-        self._keys: list[str] = []
+        self._num_questions = 0
 
     async def hold(self, seconds: float, seconds_per_clip_second: float) -> Analyzed:
         self._deadline = clock() + seconds
@@ -256,10 +240,10 @@ class _Conversation:
                 return self._end(message, arrays)
 
     async def _question(self, message: ChildMessage, arrays: Arrays) -> None:
-        if self._answer is None or len(self._keys) >= _MAX_QUESTIONS:
+        if self._answer is None or self._num_questions >= _MAX_QUESTIONS:
             raise BrokenProtocol("a child asked a model that nobody named, or too often")
         seen = await asyncio.to_thread(_seen, message, arrays)
-        self._keys.append(seen.sample_id)
+        self._num_questions += 1
         began = clock()
         try:
             prediction = await self._answer(seen)
@@ -285,11 +269,9 @@ class _Conversation:
             raise BackendError(f"the clip could not be measured: {message.problem}")
         if message.type != "done":
             raise BrokenProtocol(f"a child sent {message.type!r} while it worked")
-        if self._answer is not None and len(self._keys) != len(message.parts):
-            raise BrokenProtocol(f"{len(self._keys)} questions for {len(message.parts)} parts of a clip")
-        keys = self._keys or [""] * len(message.parts)
-        parts = tuple(ClipPart(*part, key) for part, key in zip(message.parts, keys, strict=True))
-        analyzed = Analyzed(_text(arrays, "document") or "", _text(arrays, "html"), parts)
+        if self._answer is not None and self._num_questions != len(message.parts):
+            raise BrokenProtocol(f"{self._num_questions} questions for {len(message.parts)} parts of a clip")
+        analyzed = Analyzed(_text(arrays, "document") or "", _text(arrays, "html"), tuple(message.parts))
         self._worker.is_fit = True
         return analyzed
 
@@ -303,7 +285,10 @@ def _too_much_memory() -> ClipRefused:
 
 
 def _seen(message: ChildMessage, arrays: Arrays) -> Sample:
-    """What a child sent, under the SHA-256 of frame, crops and samples with their shapes."""
+    """What a child sent, under the SHA-256 of frame, crops and samples with their shapes as its id.
+
+    Equal ids mean equal features, and no file can pass for another.
+    """
     try:
         sample = read_sample(message.seen, arrays)
     except InputError as error:

@@ -2,19 +2,16 @@
 
 import json
 import math
-from typing import Any
 
 import numpy as np
 import pytest
 
 from emotion_llama.errors import InputError
 from emotion_llama.models.clips import ClipInputs
+from emotion_llama.predictors.base import Sample
 from emotion_llama.results import Cue, Evidence, Missing, Prediction
-from emotion_llama.serve import questions
-from emotion_llama.serve.questions import (
-    Question,
-    Sample,
-    Turn,
+from emotion_llama.serve.workers import protocol
+from emotion_llama.serve.workers.protocol import (
     pack,
     prediction_message,
     read_prediction,
@@ -129,10 +126,10 @@ def test_sizes_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     data = pack({"a": "b" * 100})
     with pytest.raises(InputError, match=f"the message is {len(data)} bytes long, up to 99 are taken"):
         unpack(data, max_bytes=99)
-    monkeypatch.setattr(questions, "MAX_BYTES", 99)
+    monkeypatch.setattr(protocol, "MAX_BYTES", 99)
     with pytest.raises(InputError, match="bytes long, up to 99 are sent; cut the clip"):
         pack({"a": "b" * 100})
-    monkeypatch.setattr(questions, "MAX_HEADER_BYTES", 50)
+    monkeypatch.setattr(protocol, "MAX_HEADER_BYTES", 50)
     with pytest.raises(InputError, match="the message's header claims"):
         unpack(data)
 
@@ -181,23 +178,3 @@ def test_answers_of_other_fields_are_refused(changes: dict[str, object], told: s
     message = prediction_message(Prediction("sad", {"sad": 1.0}, "", "", "toy"))
     with pytest.raises(InputError, match=told):
         read_prediction({**message, **changes})
-
-
-# --- questions ------------------------------------------------------------------------------------------------------
-
-
-def test_questions_check_themselves() -> None:
-    assert Question(task="reason").instruction == ""
-    assert Question("Why?", history=(Turn("a", "b"),)).task is None
-    for wrong, told in (
-        (dict[str, Any](), "nothing is asked; give an instruction"),
-        ({"instruction": "  "}, "nothing is asked"),
-        ({"task": "free"}, "nothing is asked"),
-        ({"task": "x"}, "no task 'x'"),
-        ({"task": "reason", "temperature": -0.1}, r"temperature is -0\.1, expected 0 to 10"),
-        ({"task": "reason", "temperature": math.nan}, "temperature is nan"),
-        ({"task": "reason", "top_p": 0}, "top_p is 0, expected a number above 0"),
-        ({"task": "reason", "max_new_tokens": 0}, "max_new_tokens is 0, expected 1 or more"),
-    ):
-        with pytest.raises(InputError, match=told):
-            Question(**wrong)
