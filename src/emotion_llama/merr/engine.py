@@ -85,7 +85,9 @@ class LocalEngine:
         """
         if stage.pool == "inline":
             return _inline(stage, items)
-        return _through({"process": self._processes, "thread": self._threads}.get(stage.pool, self._main), stage, items)
+        if stage.pool == "process":
+            return _through(self._processes, stage, items)
+        return _through(self._threads if stage.pool == "thread" else self._main, stage, items)
 
     def __enter__(self) -> LocalEngine:
         return self

@@ -11,7 +11,8 @@ from pathlib import Path
 
 from emotion_llama.errors import InputError
 from emotion_llama.labels import MERR9, LabelSpace
-from emotion_llama.merr.ingest import Found, take_in
+from emotion_llama.merr.ingest import take_in
+from emotion_llama.merr.inputs import Found
 from emotion_llama.merr.io.content import FileContent, Problems, merge
 from emotion_llama.merr.io.frame_counts import FrameCounts, compare_frame_counts, media_by_name
 from emotion_llama.merr.io.sources import find_sources, read_source
@@ -144,7 +145,7 @@ def _take_in_media(
     """Give clips without media their file: path, hash, frame count, length; how many got one. Others are counted."""
     files = media_by_name(folder, merged.problems)
     without = [c for c in merged.fields if c not in known or known[c].path is None]
-    found = [Found(clip_id, files[clip_id].absolute()) for clip_id in without if clip_id in files]
+    found = [Found(files[clip_id].absolute(), clip_id) for clip_id in without if clip_id in files]
     count = 0
     with ThreadPoolExecutor(max(1, workers)) as pool:  # hashing and reading leave Python's lock
         for done, taken in enumerate(pool.map(lambda clip: take_in(clip, IngestPart(sidecars=False)), found), 1):
