@@ -31,8 +31,20 @@ class Progress(Protocol):
         """One line that a person should read."""
 
 
-class Silent(Progress):
+class Silent:
     """Reports nothing."""
+
+    def begin(self, phase: str, total: int, already: int) -> None:
+        """See `Progress`."""
+
+    def advance(self, done: int, failed: int) -> None:
+        """See `Progress`."""
+
+    def end(self) -> None:
+        """See `Progress`."""
+
+    def say(self, text: str) -> None:
+        """See `Progress`."""
 
 
 @dataclass(frozen=True)
