@@ -116,9 +116,10 @@ class StreamReader(Generic[FrameT]):
             self.damage.missing_seconds = max(float(stated - self.seconds_read), 0.0)
         if self.is_from_start and len(self._packet_times):
             times, lengths = np.array(self._packet_times), np.array(self._packet_lengths)
+            parts = [ordinal for ordinal, _ in self._media.joins.get(self._stream.index, [])]
             if self._stream.type == "video":
                 read, unread = unread_seconds(
-                    times, lengths, np.array(self._frame_times), is_continuous=self._media.is_continuous
+                    times, lengths, np.array(self._frame_times), is_continuous=self._media.is_continuous, parts=parts
                 )
             else:
                 read, unread = float(lengths.sum()) - self._bad_seconds, self._bad_seconds

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 Seconds = npt.NDArray[np.float64]
 
-_BACK_SECONDS = 0.5  # stored times never go back so far within one recording (B-frames reorder by less)
+_BACK_SECONDS = 0.25  # decoding times never go back within one recording
 _AHEAD_SECONDS = 10.0  # nor sound so far ahead, in containers of continuous streams
 _START_PACKETS = 32  # of a stream, among which its first time is looked for
 _FRAME_TOLERANCE_SECONDS = 1e-4
@@ -99,7 +99,7 @@ def find_joins(by_stream: Mapping[int, Times], sound: int | None, *, is_continuo
     """Where stored times restart, and what to add from there on so that the parts follow each other.
 
     Files that were joined byte by byte, recorders that were started anew. A part begins where the first stream goes
-    back by half a second for more than one packet (one wild time is damage), or where sound leaps ahead by ten seconds.
+    back for more than two packets (one wild time is damage), or where sound leaps ahead by ten seconds.
 
     Args:
         by_stream: packets of the streams that are used.
@@ -140,35 +140,38 @@ def _breaks(times: Times, *, ahead: bool) -> list[int]:
     known = np.flatnonzero(np.isfinite(times.dts))
     if len(known) < 2:
         return []
-    steady = times.dts[known].copy()
-    if len(steady) > 2:  # the median of three takes single wild times away and leaves steps where they are
-        steady[1:-1] = np.median(np.lib.stride_tricks.sliding_window_view(steady, 3), axis=1)
-    step = np.diff(steady)
+    # The median of five takes single wild times away, and leaves steps where they are.
+    padded = np.pad(times.dts[known], 2, mode="edge")
+    step = np.diff(np.median(np.lib.stride_tricks.sliding_window_view(padded, 5), axis=1))
     found = (step < -_BACK_SECONDS) | ((step > _AHEAD_SECONDS) & ahead)
     return [int(known[at + 1]) for at in np.flatnonzero(found)]
 
 
 def unread_seconds(
-    packets: Seconds, durations: Seconds, frames: Seconds, *, is_continuous: bool
+    packets: Seconds, durations: Seconds, frames: Seconds, *, is_continuous: bool, parts: Sequence[int] = ()
 ) -> tuple[float, float]:
     """Seconds of pictures that were read, and of those that were not, of packets at these times.
 
     A packet without a frame of its time counts only where frames are missing around it: some codecs store two packets
-    for a frame, or packets that show nothing. In a continuous container, half a second without packets is lost data.
+    for a frame, or packets that show nothing. In a continuous container, half a second without packets is lost data,
+    except where a part ends: `parts` are the ordinals of the packets with which joined parts begin.
     """
     order = np.argsort(packets, kind="stable")
     shown, frames = packets[order], np.sort(frames)
     usual = float(np.median(np.diff(shown))) if len(shown) > 1 else 0.0
     # A picture is shown until the next one; the container's own duration may be that of its storing.
-    lasting = np.append(np.diff(shown), durations[order][-1:] if durations[order][-1:] > 0 else usual)
+    lasting = np.append(np.diff(shown), 0.0)
+    for last in (*(begin - 1 for begin in parts if 0 < begin < len(shown)), len(shown) - 1):
+        lasting[last] = durations[order][last] or usual
     if not len(frames) or not len(shown):
         return 0.0, float(lasting.sum())
     if len(shown) > 1.9 * len(frames) > 3.8:
         usual = float(np.median(np.diff(frames)))
     after = np.searchsorted(frames, shown - _FRAME_TOLERANCE_SECONDS)
-    has_frame = np.abs(frames[np.minimum(after, len(frames) - 1)] - shown) <= _FRAME_TOLERANCE_SECONDS
-    edges = np.concatenate([[-np.inf], frames, [np.inf]])
-    lost = ~has_frame & (edges[after + 1] - edges[after] > 1.5 * usual)
+    before, behind = frames[np.maximum(after - 1, 0)], frames[np.minimum(after, len(frames) - 1)]
+    distance = np.minimum(np.abs(shown - before), np.abs(behind - shown))
+    far = (distance > 0.6 * usual) | (behind - before > 1.5 * usual)
+    lost = (distance > _FRAME_TOLERANCE_SECONDS) & far
     if is_continuous:
         lost |= lasting > max(_GAP_SECONDS, 5 * usual)
     return float(lasting[~lost].sum()), float(lasting[lost].sum())

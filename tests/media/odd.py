@@ -1,0 +1,191 @@
+"""Small odd and damaged files, each from its number; and what of each has to add up.
+
+`python tests/media/odd.py [COUNT [FIRST]]` checks so many (2,000 by default), a line for each that fails.
+"""
+
+import itertools
+import sys
+import tempfile
+from fractions import Fraction
+from pathlib import Path
+
+import av
+import numpy as np
+
+from emotion_llama.errors import MediaError
+from emotion_llama.media.audio import iter_audio
+from emotion_llama.media.frames import iter_frames
+from emotion_llama.media.probe import open_clip
+
+CODECS = {
+    "mp4": ("libx264", "aac"), "mov": ("libx264", "aac"), "mkv": ("libx264", "flac"), "webm": ("libvpx", "libopus"),
+    "ts": ("mpeg2video", "mp2"), "mpg": ("mpeg2video", "mp2"), "avi": ("mpeg4", "pcm_s16le"), "flv": ("flv", "mp3"),
+}  # fmt: skip
+PICTURES, SOUNDS = ("even", "uneven", "mirrored", "turned", "none"), ("one", "two", "inverted", "empty", "long", "none")
+DAMAGES = ("none", "cut", "cut", "zeros", "zeros", "noise", "doubled", "tail", "swapped")
+FPS, RATE = 10, 48_000
+
+
+def make_base(path: Path, pictures: str, sounds: str) -> Path:
+    """A whole file of about a second."""
+    video_codec, audio_codec = CODECS[path.suffix[1:]]
+    rng = np.random.default_rng(7)
+    with av.open(str(path), "w") as container:
+        rate = 25 if video_codec == "mpeg2video" else FPS
+        video, ticks = None, list(range(12))
+        if pictures != "none":
+            video = container.add_stream(video_codec, rate=rate)
+            video.width, video.height, video.pix_fmt = 64, 48, "yuv420p"
+            if pictures == "mirrored":
+                video.set_display_matrix([-1 << 16, 0, 0, 0, 1 << 16, 0, 0, 0, 1 << 30])
+            elif pictures == "turned":
+                video.set_display_rotation(-90)
+            elif pictures == "uneven" and path.suffix[1:] in ("mp4", "mov", "mkv", "webm"):
+                ticks = np.cumsum(rng.integers(1, 4, 12)).tolist()
+        one = 0.3 * np.sin(np.arange(RATE * (2 if sounds == "long" else 1)) / 20).astype(np.float32)
+        stereo = {"inverted": [one, -one], "empty": [one, 0 * one]}.get(sounds, [one])
+        tracks = {"none": [], "two": [[0 * one], [one]]}.get(sounds, [stereo])
+        streams = []
+        for channels in tracks:
+            layout = "mono" if len(channels) == 1 else "stereo"
+            streams.append((container.add_stream(audio_codec, rate=RATE, layout=layout), np.stack(channels)))
+        for tick in ticks if video is not None else ():
+            frame = av.VideoFrame.from_ndarray(rng.integers(0, 255, (48, 64, 3)).astype(np.uint8), format="rgb24")
+            frame.pts, frame.time_base = tick, Fraction(1, rate)
+            container.mux(video.encode(frame))
+        for stream, channels in streams:
+            for begin in range(0, channels.shape[1], 960):
+                part = channels[:, begin : begin + 960].T.reshape(1, -1)
+                frame = av.AudioFrame.from_ndarray(np.ascontiguousarray(part), "flt", stream.layout.name)
+                frame.sample_rate, frame.pts, frame.time_base = RATE, begin, Fraction(1, RATE)
+                container.mux(stream.encode(frame))
+        for stream in (*([video] if video is not None else []), *(stream for stream, _ in streams)):
+            container.mux(stream.encode(None))
+    return path
+
+
+class Bases:
+    """Whole files, each made once."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder, self._made = folder, {}
+
+    def __call__(self, key: tuple[str, str, str]) -> bytes:
+        if key not in self._made:
+            suffix, pictures, sounds = key
+            path = make_base(self._folder / f"{'-'.join(key[1:])}.{suffix}", pictures, sounds)
+            self._made[key] = path.read_bytes()
+        return self._made[key]
+
+
+def make(number: int, folder: Path, bases: Bases) -> Path:
+    """The odd file of this number, with a Windows-1252 transcript beside every fifth."""
+    rng = np.random.default_rng(number)
+    kinds = [k for k in itertools.product(CODECS, PICTURES, SOUNDS) if k[1:] != ("none", "none")]
+    kinds = [k for k in kinds if not (k[0] in ("flv",) and k[2] == "two")]
+    key = kinds[rng.integers(len(kinds))]
+    data = bytearray(bases(key))
+    damage = DAMAGES[rng.integers(len(DAMAGES))]
+    at, size = int(rng.integers(len(data) // 8, len(data))), int(rng.integers(4, 2000))
+    if damage == "cut":
+        del data[at:]
+    elif damage == "zeros":
+        data[at : at + size] = bytes(len(data[at : at + size]))
+    elif damage == "noise":
+        for place in rng.integers(len(data) // 8, len(data), 12):
+            data[place] = int(rng.integers(256))
+    elif damage == "doubled":
+        data = data + data
+    elif damage == "tail":
+        data += rng.integers(0, 256, size).astype(np.uint8).tobytes()
+    elif damage == "swapped":
+        data[at : at + size] = data[at - size : at] if at > size else data[at : at + size]
+    path = folder / f"{number}-{damage}-{'-'.join(key[1:])}.{key[0]}"
+    path.write_bytes(data)
+    if number % 5 == 0:
+        path.with_suffix(".srt").write_bytes("1\n00:00:00,000 --> 00:00:01,000\nCafé, naïve\n".encode("cp1252"))
+    return path
+
+
+def demuxed(path: Path, kind: str, track: int) -> tuple[float, float, int]:
+    """Seconds of a stream by PyAV alone: of pictures by when they are shown, of sound by its packets; the longest
+    packet, and how often times restart."""
+    times, lengths = [], []
+    try:
+        with av.open(str(path)) as container:
+            stream = getattr(container.streams, kind)[track - 1]
+            gap = 1 / float(stream.average_rate or 25) if kind == "video" else 0.0
+            is_avi = container.format.name == "avi"
+            for packet in container.demux(stream):
+                time = packet.dts if packet.pts is None or (is_avi and kind == "video") else packet.pts
+                if packet.size and not packet.is_discard and time is not None:
+                    times.append((float((packet.dts or time) * packet.time_base), float(time * packet.time_base)))
+                    lengths.append(float((packet.duration or 0) * packet.time_base))
+    except (av.error.FFmpegError, IndexError):
+        pass
+    if not times:
+        return 0.0, 0.0, 0
+    dts, pts = np.array(times).T
+    restarts = int((np.diff(dts) < -0.25).sum())
+    if kind == "audio":
+        return sum(lengths), max(lengths), restarts
+    longest = max(max(lengths), gap)
+    total = 0.0
+    for part in np.split(pts, np.flatnonzero(np.diff(dts) < -0.25) + 1):
+        total += part.max() - part.min() + longest
+    return total, longest, restarts
+
+
+def problems(path: Path) -> list[str]:
+    """What is wrong with how a file was read; nothing where all adds up, or where it was refused in one line."""
+    lines: list[str] = []
+    try:
+        with open_clip(path, warn=lines.append) as file:
+            clip, count, samples = file.clip, 0, 0
+            frames = iter_frames(file, max_side=32, warn=lines.append) if clip.video else ()
+            chunks = iter_audio(file, warn=lines.append) if clip.audio else ()
+            try:
+                count = sum(len(chunk) for chunk in frames)
+            except MediaError as error:
+                lines.append(str(error))
+            try:
+                samples = sum(len(chunk.samples) for chunk in chunks)
+            except MediaError as error:
+                lines.append(str(error))
+            coverage = dict(file.coverage)
+    except MediaError as error:
+        return [] if "\n" not in str(error) else ["an error of several lines"]
+    found = []
+    for what, kind, info in (("video", "video", clip.video), ("sound", "audio", clip.audio)):
+        if info is None or what not in coverage:
+            continue
+        total, longest, restarts = demuxed(path, kind, info.track)
+        read, unread = coverage[what]
+        if abs(read + unread - total) > longest * (1 + restarts) + 1e-3:
+            found.append(f"{what}: {read:.3f} s read, {unread:.3f} s said unread, {total:.3f} s in the file")
+        if unread > longest and not any("were not" in line for line in lines):
+            found.append(f"{what}: {unread:.3f} s were not read, and nothing says so")
+    if clip.video and count == 0 and not lines:
+        found.append("no picture, and nothing says so")
+    if clip.audio and samples == 0 and not lines:
+        found.append("no sound, and nothing says so")
+    return found
+
+
+def check(numbers: range, folder: Path) -> list[str]:
+    """A line for each odd file of these numbers that is not read as it should."""
+    (folder / "bases").mkdir(exist_ok=True)
+    bases, failed = Bases(folder / "bases"), []
+    for number in numbers:
+        path = make(number, folder, bases)
+        failed += [f"{path.name}: {problem}" for problem in problems(path)]
+        path.unlink()
+    return failed
+
+
+if __name__ == "__main__":
+    count, first = (int(text) for text in (*sys.argv[1:3], *("2000", "0")[len(sys.argv) - 1 :]))
+    with tempfile.TemporaryDirectory() as place:
+        found = check(range(first, first + count), Path(place))
+    print(*found, f"{count} files, {len(found)} problems", sep="\n")
+    sys.exit(bool(found))
