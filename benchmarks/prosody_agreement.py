@@ -1,7 +1,7 @@
-"""How far the voice measurements agree: with the truth, with openSMILE eGeMAPS, and with librosa's YIN.
+"""How far the voice measurements agree: with the truth, with Praat, with openSMILE eGeMAPS, and with librosa's YIN.
 
-    pip install "emotion-llama[opensmile]" librosa
-    OMP_NUM_THREADS=1 python benchmarks/prosody_agreement.py
+    pip install "emotion-llama[opensmile]" librosa praat-parselmouth
+    OMP_NUM_THREADS=1 python benchmarks/prosody_agreement.py [FOLDER of recordings, for Praat]
 
 Voices: 60 of the project's synthesiser, drawn from a seed over pitch, sex, tempo, voice quality, pauses and noise; and,
 where espeak-ng is on PATH, 1200 spoken by it (50 sentences x 6 voices x 4 speeds, pitches in turn; spoken_sentences.txt
@@ -15,6 +15,7 @@ import importlib.util
 import itertools
 import shutil
 import subprocess
+import sys
 import tempfile
 import time
 import wave
@@ -23,6 +24,9 @@ from typing import NamedTuple
 
 import numpy as np
 
+from emotion_llama.media.audio import read_audio
+from emotion_llama.media.discover import find_media
+from emotion_llama.media.probe import probe
 from emotion_llama.records import Prosody, VoiceTrack, Waveform
 from emotion_llama.speech.prosody import summarise
 from emotion_llama.speech.tempo import find_nuclei
@@ -65,6 +69,10 @@ def main() -> None:
     against_truth(voices, measured)
     if installed("librosa"):
         yin_against_truth(voices, measured)
+    if installed("parselmouth"):
+        against_praat("synthetic voices", [m.waveform for m in measured])
+        for folder in sys.argv[1:]:
+            against_praat(folder, [read_audio(probe(path)) for path in find_media([folder])])
     if installed("opensmile"):
         against_egemaps(voices, measured)
     if shutil.which("espeak-ng"):
@@ -160,6 +168,30 @@ def yin_against_truth(voices: list[SyntheticVoice], measured: list[Measured]) ->
     report_pitch("librosa.yin", medians, errors, [v.truth.pitch_median_hz for v in voices])
 
 
+def against_praat(name: str, sounds: list[Waveform]) -> None:
+    """Pitch and voicing beside Praat's "To Pitch (ac)" with its standard settings, frame by frame."""
+    import parselmouth
+
+    ours, theirs = [], []
+    for sound in sounds:
+        f0_hz = measure_voice([sound]).f0_hz
+        pitch = parselmouth.Sound(sound.samples.astype(float), 16_000).to_pitch_ac(time_step=0.01)
+        at = np.round(((np.arange(len(f0_hz)) + 0.5) * 0.01 - pitch.xs()[0]) / 0.01).astype(int)
+        inside = (at >= 0) & (at < pitch.n_frames)
+        other = np.zeros(len(f0_hz))
+        other[inside] = pitch.selected_array["frequency"][at[inside]]
+        ours.append(f0_hz)
+        theirs.append(np.where(other > 0, other, np.nan))
+    a, b = np.concatenate(ours), np.concatenate(theirs)
+    here, there = np.isfinite(a), np.isfinite(b)
+    error = np.abs(a / b - 1)[here & there]
+    print(
+        f"\nPraat on {name} ({len(a) / 100:.0f} s): pitch off by {np.median(error):.2%} in the median, over 20 % in "
+        f"{np.mean(error > GROSS):.2%}; voiced only here {np.mean(here & ~there):.1%}, only there "
+        f"{np.mean(there & ~here):.1%} of frames"
+    )
+
+
 def against_egemaps(voices: list[SyntheticVoice], measured: list[Measured]) -> None:
     """Figure by figure beside openSMILE."""
     from emotion_llama.speech.egemaps import functionals, summarise_egemaps
@@ -195,6 +227,8 @@ def against_espeak() -> None:
         describe(f"-s {speed}", [row for row in rows if row.speed == speed])
     for voice in VOICES:
         describe(voice, [row for row in rows if row.voice == voice])
+    if installed("parselmouth"):
+        against_praat("held-out sentences of espeak-ng", [row.measured.waveform for row in rows])
     if installed("opensmile"):
         from emotion_llama.speech.egemaps import summarise_egemaps
 

@@ -112,7 +112,7 @@ def demuxed(path: Path, kind: str, track: int) -> tuple[float, float, int]:
     packet, and how often times restart."""
     times, lengths = [], []
     try:
-        with av.open(str(path)) as container:
+        with av.open(str(path), metadata_errors="replace") as container:
             stream = getattr(container.streams, kind)[track - 1]
             gap = 1 / float(stream.average_rate or 25) if kind == "video" else 0.0
             is_avi = container.format.name == "avi"

@@ -32,6 +32,10 @@ RUMBLE_BINS = 3  # spectrum below 44 Hz is left out: hum of rooms and wind, no v
 # little are not taken for half the pitch, and a formant on the second or third harmonic not for the pitch. Both values
 # are from a grid over vowels, single formants, pulse trains and espeak-ng: the pair with the fewest octave errors.
 VOICING_THRESHOLD = 0.45
+# The low spectrum that finds the pitch holds breath and [z] for voiced, which Praat's full spectrum does not. They are
+# part of speech, but what has a pitch has this correlation in the full spectrum too: the most that still finds 95 % of
+# a voice in noise of -10 dB (`benchmarks/prosody_agreement.py` compares voicing with Praat's).
+PITCHED_CORRELATION = 0.15
 SILENT_THRESHOLD = 2.0  # above any correlation: no voice in silence
 OCTAVE_COST = 0.05
 FREE_ABOVE_HZ = 600.0  # the pitch at which a candidate's strength is its correlation

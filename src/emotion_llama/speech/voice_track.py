@@ -159,11 +159,12 @@ def _join(blocks: list[_Block], start_seconds: float) -> VoiceTrack:
     voiced = chosen >= 0
     pick = np.maximum(chosen, 0)[:, None]
     f0, peak = (np.take_along_axis(a, pick, axis=1)[:, 0] for a in (f0_hz, correlation))
+    pitched = voiced & (peak >= pitch.PITCHED_CORRELATION)
     return VoiceTrack(
         times_seconds=start_seconds + (np.arange(len(loudness)) + 0.5) * HOP_SECONDS,
-        f0_hz=np.where(voiced, f0, np.nan),
+        f0_hz=np.where(pitched, f0, np.nan),
         loudness_db=loudness,
-        harmonicity_db=np.where(voiced, pitch.harmonicity_db(peak), np.nan),
+        harmonicity_db=np.where(pitched, pitch.harmonicity_db(peak), np.nan),
         tilt_db=np.where(audible, tilt, np.nan),
         sonority_db=sonority,
         is_speech=activity.find_speech(loudness, voiced),
