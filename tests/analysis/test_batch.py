@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from emotion_llama.analysis import Analyzer
-from emotion_llama.analysis.batch import RESULT_SUFFIX, Outcome, Outputs, Tally, analyze_jobs, collect_jobs
+from emotion_llama.analysis.batch import RESULT_SUFFIX, Outcome, Outputs, Tally, analyze_jobs, collect_jobs, name_with
 from emotion_llama.analysis.options import Options
 from emotion_llama.errors import InputError
 from emotion_llama.media.writing import write_clip
@@ -199,3 +199,11 @@ def test_a_name_that_is_no_text_is_a_clip_like_any_other(tmp_path: Path, sounds:
     assert json.loads(outcomes[0].written[0].read_text())["clip"]["path"].endswith("b\\xff.wav")
     again = _run(CountingAnalyzer(), tmp_path / "in", Outputs(out_dir=tmp_path / "out", single=False))
     assert [o.status for o in again] == ["skipped"]
+
+
+def test_names_too_long_for_a_suffix_are_shortened_and_stay_apart() -> None:
+    names = ["n" * 250 + end for end in ("1.mp4", "2.mp4")] + ["\u00e9" * 124 + ".mp4", os.fsdecode(b"\xff" * 250)]
+    made = [name_with(name, RESULT_SUFFIX) for name in names]
+    assert len(set(made)) == len(made)
+    assert all(len(os.fsencode(name)) <= 255 and name.endswith(RESULT_SUFFIX) for name in made)
+    assert name_with("a.mp4", RESULT_SUFFIX) == "a.mp4" + RESULT_SUFFIX

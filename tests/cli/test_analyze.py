@@ -257,3 +257,17 @@ def test_listed_names_need_not_be_text(sounds: Callable[[int], Path], tmp_path: 
 def test_control_characters_of_a_name_do_not_reach_the_terminal(tmp_path: Path, capsys: Captured) -> None:
     assert main(["analyze", str(tmp_path / "a\x1b[31m\n.mp4")]) == 1
     assert "a\\x1b[31m\\n.mp4" in capsys.readouterr().err
+
+
+def test_a_name_that_begins_with_a_dash_and_one_of_250_letters(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Captured
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    voice = render_voice(VoiceSpec(duration_seconds=1.2)).samples
+    for name in ("-q.wav", "n" * 246 + ".wav"):
+        write_clip(tmp_path / "clip.wav", audio=voice, sample_rate_hz=16_000).rename(tmp_path / name)
+    assert main(["analyze", "--quiet", *sorted(os.listdir()), "--out", "results"]) == 0
+    results = sorted(path.name for path in (tmp_path / "results").iterdir())
+    assert results[0] == "-q.wav" + RESULT_SUFFIX
+    assert results[1].startswith("nnn")
+    capsys.readouterr()

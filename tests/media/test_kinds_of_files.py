@@ -2,6 +2,7 @@
 
 import io
 from fractions import Fraction
+from pathlib import Path
 
 import av
 import numpy as np
@@ -11,7 +12,9 @@ from PIL import Image
 
 from emotion_llama.errors import MediaError
 from emotion_llama.media.audio import iter_audio, read_audio
+from emotion_llama.media.channels import layout_weights
 from emotion_llama.media.frames import iter_frames
+from emotion_llama.media.kinds import KINDS
 from emotion_llama.media.probe import open_clip, probe
 from emotion_llama.media.writing import ClipFormat, write_clip
 
@@ -445,3 +448,23 @@ def test_dv_is_read(tmp_path):
     assert len(images) == 5
     assert clip.duration_seconds == pytest.approx(0.2, abs=0.01)
     assert red_corner(images[0]) == "upper left"
+
+
+# --- the tables of docs/inputs.md -----------------------------------------------------------------------------------
+
+
+def _table(name):
+    page = (Path(__file__).parents[2] / "docs" / "inputs.md").read_text(encoding="utf-8")
+    rows = page.split(f"<!-- begin: {name} -->")[1].split(f"<!-- end: {name} -->")[0].strip().splitlines()[2:]
+    return [[cell.strip() for cell in row.strip("|").split("|")] for row in rows]
+
+
+def test_the_page_names_every_kind_that_is_known():
+    named = [kind for _, kinds in _table("kinds") for kind in kinds.split(";")[0].split(", ")]
+    assert sorted(named) == sorted(KINDS)
+
+
+def test_the_page_states_the_weights_of_the_channels():
+    for places, weight in _table("channels"):
+        names = [*places.split(", "), "FL", "FR", "FC"]
+        assert [f"{value:.3f}" for value in layout_weights(names)][:-3] == [weight] * (len(names) - 3)
