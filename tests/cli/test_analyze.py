@@ -266,7 +266,7 @@ def test_a_name_that_begins_with_a_dash_and_one_of_250_letters(
     voice = render_voice(VoiceSpec(duration_seconds=1.2)).samples
     for name in ("-q.wav", "n" * 246 + ".wav"):
         write_clip(tmp_path / "clip.wav", audio=voice, sample_rate_hz=16_000).rename(tmp_path / name)
-    assert main(["analyze", "--quiet", *sorted(os.listdir()), "--out", "results"]) == 0
+    assert main(["analyze", "--quiet", *sorted(path.name for path in tmp_path.iterdir()), "--out", "results"]) == 0
     results = sorted(path.name for path in (tmp_path / "results").iterdir())
     assert results[0] == "-q.wav" + RESULT_SUFFIX
     assert results[1].startswith("nnn")
