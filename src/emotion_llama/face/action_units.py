@@ -57,7 +57,7 @@ def estimate(track: FaceTrack) -> ActionUnits:
     Raises:
         InputError: the track's shape features are not those of `geometry.FEATURE_NAMES`.
     """
-    features = np.asarray(track.shape_features, dtype=np.float64)
+    features: Float = np.asarray(track.shape_features, dtype=np.float64)
     if features.shape[1:] != (len(geometry.FEATURE_NAMES),):
         raise InputError(
             f"shape features must be [N, {len(geometry.FEATURE_NAMES)}] as geometry.measure gives them, "
@@ -113,7 +113,7 @@ def _with_blendshapes(intensity: Float, smile: Float, brow_down: Float) -> Float
     out[known, row["AU04"]] = np.maximum(out[known, row["AU04"]], lowered)
     vetoed = [AU_NAMES.index(name) for name in NOT_WITH_SMILE]
     out[:, vetoed] *= 1 - np.nan_to_num(_ramp(smile, *SMILE_VETO_RAMP))
-    return out
+    return np.asarray(out)
 
 
 def _ramp(values: Float, low: float, high: float) -> Float:

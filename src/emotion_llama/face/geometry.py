@@ -199,14 +199,14 @@ def aligned_mesh(landmarks: Float) -> tuple[Float, float]:
     upright = np.asarray(landmarks, dtype=np.float64) * _TO_UPRIGHT
     plan = _plan()
     rotation, scale, centre = (part[0] for part in _fit(upright[None][:, plan.stable], plan))
-    return (upright - centre) @ rotation.T * scale + plan.centre, yaw
+    return np.asarray((upright - centre) @ rotation.T * scale + plan.centre), yaw
 
 
 def _without_perspective(pixels: Float, camera: Camera) -> Float:
     # x = f X / (d - Z) and z = -f Z / d, hence X f / d = x (1 + z / f): the same scale for the whole face.
     out = pixels.copy()
     out[..., :2] = (pixels[..., :2] - camera.centre_xy) * (1 + pixels[..., 2:] / camera.focal_pixels)
-    return out
+    return np.asarray(out)
 
 
 def _fit(observed: Float, plan: _Plan) -> tuple[Float, Float, Float]:

@@ -112,7 +112,7 @@ def _lids_within(usual: Float, person: Float) -> Float:
         fold, lid = names.index(f"lid_fold_y_{side}"), names.index(f"lid_upper_y_{side}")
         room = LID_PER_FOLD * np.clip(person[fold] - usual[fold], 0.0, NEUTRAL_SPREAD_CM["lid_fold_y"][1])
         out[lid] = np.clip(person[lid], usual[lid], usual[lid] + room)
-    return out
+    return np.asarray(out)
 
 
 def _densest(values: Float, prior: Float) -> Float:

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from fractions import Fraction
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -199,7 +199,8 @@ def _orientation(picture: VideoFrame) -> tuple[int, bool]:
     """
     from av.sidedata.sidedata import Type
 
-    matrix = next((data for data in iter(picture.side_data) if data.type == Type.DISPLAYMATRIX), None)
+    sides: Any = picture.side_data  # typed as a mapping, but gives its values
+    matrix = next((data for data in iter(sides) if data.type == Type.DISPLAYMATRIX), None)
     if matrix is None:
         return 0, False
     a, b, _, c, d = struct.unpack("=5i", bytes(matrix)[:20])

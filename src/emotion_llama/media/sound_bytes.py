@@ -28,7 +28,7 @@ def read_wav(data: bytes, sample_rate_hz: int) -> Float:
     if not len(samples):
         raise AnnotationError("cannot", "the sound holds no samples", attempts=0)
     if rate == sample_rate_hz:
-        return samples
+        return np.asarray(samples)
     import soxr  # type: ignore[import-untyped]
 
     return np.asarray(soxr.resample(samples, rate, sample_rate_hz), np.float32)

@@ -20,15 +20,19 @@ class Progress(Protocol):
 
     def begin(self, phase: str, total: int, already: int) -> None:
         """A phase begins: `already` of its `total` clips are done since earlier."""
+        return
 
     def advance(self, done: int, failed: int) -> None:
         """Clips of the phase that are through by now, those done earlier included; `failed` of them failed."""
+        return
 
     def end(self) -> None:
         """The phase is through, or was interrupted."""
+        return
 
     def say(self, text: str) -> None:
         """One line that a person should read."""
+        return
 
 
 class Silent:

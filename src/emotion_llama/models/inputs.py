@@ -219,7 +219,7 @@ def _scaled(image: UInt8, recipe: PictureRecipe) -> Float32:
     """[3, S, S]: divided by 255 and normalised, in float32 as the published code does."""
     values = image.transpose(2, 0, 1).astype(np.float32) / np.float32(255)
     if recipe.mean is None or recipe.std is None:
-        return values
+        return np.asarray(values)
     mean, std = (np.array(figure, np.float32)[:, None, None] for figure in (recipe.mean, recipe.std))
     return np.asarray((values - mean) / std, np.float32)
 

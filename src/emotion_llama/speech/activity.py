@@ -60,7 +60,7 @@ def _percentile_around(values: Float, use: Bool, percentile: float) -> Float:
     half, step = round(FLOOR_WINDOW_SECONDS / 2 / HOP_SECONDS), round(FLOOR_STEP_SECONDS / HOP_SECONDS)
     centres = np.arange(0, count + step, step)
     found = np.full(len(centres), np.nan)
-    for k, centre in enumerate(centres):
+    for k, centre in enumerate(centres.tolist()):
         around = slice(max(0, min(centre, count - half) - half), max(centre, half) + half)
         used = values[around][use[around]]
         if len(used) >= LEAST_SHARE * len(use[around]):

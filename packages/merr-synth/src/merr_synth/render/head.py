@@ -168,7 +168,7 @@ def _resting() -> Float:
             pair = [upper_point, lower_point] if right else [mirrored(upper_point), mirrored(lower_point)]
             middle = mesh[pair, 1].mean()
             mesh[pair, 1] = middle + (mesh[pair, 1] - middle) * _APERTURE
-    return mesh
+    return np.asarray(mesh)
 
 
 @lru_cache(maxsize=512)
@@ -180,4 +180,4 @@ def neutral_face(person: Person) -> Float:
         mesh += amount * modes[name]
     mesh *= np.asarray(person.proportions)
     mesh.flags.writeable = False
-    return mesh
+    return np.asarray(mesh)

@@ -128,7 +128,7 @@ def speak(text: str, prosody: ProsodyPlan, voice: Voice) -> Spoken:
                      softness_db=prosody.softness_db)  # fmt: skip
     source = glottal_source(spec, np.interp(fine_times(spec), step_times, contour), rng)
     voiced = _to_level(_vocal_tract(source, utterance, step_times, voice.tract_scale), voice_db)
-    samples = voiced + _noise(voice_db, noises, prosody.harmonicity_db, voice.tract_scale, rng)
+    samples: Float = voiced + _noise(voice_db, noises, prosody.harmonicity_db, voice.tract_scale, rng)
     samples = _at_loudness(
         samples, _spans_db(utterance, times) > SILENT_DB, prosody.loudness_db + voice.loudness_offset_db
     )

@@ -27,7 +27,7 @@ def facing_triangles() -> head.Index:
         triangles[face] = triangles[face][:, ::-1]
     flip = wrong & ~face
     triangles[flip] = triangles[flip][:, ::-1]
-    return triangles
+    return np.asarray(triangles)
 
 
 def signed_areas(points: Float, triangles: head.Index) -> Float:

@@ -254,7 +254,7 @@ def glottal_source(spec: VoiceSpec, contour_hz: Float, rng: np.random.Generator)
     flow = _rosenberg_flow(phase % 1.0) * amplitude[phase.astype(np.int64)] / contour_hz
     source = np.diff(resample_poly(flow, 1, OVERSAMPLING), prepend=0.0)
     if spec.softness_db <= 0:
-        return source
+        return np.asarray(source)
     pole = _one_pole_for(spec.softness_db, 3000.0)
     return np.asarray(lfilter([1 - pole], [1, -pole], source))
 
@@ -316,4 +316,4 @@ def _mix(
     _check(
         peak <= 1, f"loudness_db = {spec.loudness_db} clips (peak {peak:.2f}); take {20 * np.log10(peak):.0f} dB less"
     )
-    return out.astype(np.float32)
+    return np.asarray(out, np.float32)

@@ -120,9 +120,9 @@ def _temporal(truth: ClipTruth, arrays: ClipArrays, choice: Choice, rng: np.rand
 def _moments(truth: ClipTruth, numbers: npt.NDArray[np.int32], tubelet_size: int) -> Float:
     """[M, T] the mean of each unit over a tubelet's frames, and whether the eyes blink in one of them."""
     moments = _units(truth, numbers).reshape(-1, tubelet_size, len(AU_NAMES)).mean(axis=1)
-    blinks = truth.is_blink[np.minimum(numbers, len(truth.units) - 1)].reshape(-1, tubelet_size).any(axis=1)
-    told: Float = np.concatenate([moments[:, :-1], blinks[:, None]], axis=1).astype(np.float32)
-    return told
+    is_blink = truth.is_blink[np.minimum(numbers, len(truth.units) - 1)].reshape(-1, tubelet_size)
+    blinks = np.asarray(is_blink.any(axis=1), np.float32)
+    return np.concatenate([moments[:, :-1], blinks[:, None]], axis=1).astype(np.float32)
 
 
 def _vision(truth: ClipTruth, arrays: ClipArrays, choice: Choice, rng: np.random.Generator) -> Lesson:
@@ -164,11 +164,11 @@ def _units(truth: ClipTruth, numbers: npt.NDArray[np.int32]) -> Float:
 
 def _turned(poses: Float, mirrored: bool) -> Float:
     """Head poses [R, 3] as a mirror shows them: yaw and roll to the other side."""
-    return poses * np.array([1, -1, -1], np.float32) if mirrored else poses
+    return np.asarray(poses * np.array([1, -1, -1], np.float32)) if mirrored else poses
 
 
 def _scaled(pictures: UInt8) -> Float:
-    return pictures.astype(np.float32) / np.float32(255)
+    return np.asarray(pictures.astype(np.float32) / np.float32(255))
 
 
 def _there(value: Item | None) -> Item:

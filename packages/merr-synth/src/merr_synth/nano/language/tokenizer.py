@@ -18,7 +18,7 @@ from emotion_llama.errors import InputError
 from emotion_llama.labels import MERR9
 from emotion_llama.prompts.builder import MEDIA
 from emotion_llama.prompts.layouts import FEATURE_PLACEHOLDER, VIDEO_PLACEHOLDER
-from emotion_llama.prompts.tasks import TASKS, instruction_pool
+from emotion_llama.prompts.tasks import instruction_pool
 from emotion_llama.prompts.tokenise import load_tokenizer
 from emotion_llama.records import AU_DESCRIPTIONS
 from emotion_llama.rules.wording import wording
@@ -49,9 +49,8 @@ def fixed_phrases() -> tuple[str, ...]:
     head, rest = MEDIA.split(VIDEO_PLACEHOLDER)
     middle, tail = rest.split(FEATURE_PLACEHOLDER)
     found |= {f"[INST] {head}", middle, tail, " [/INST]", NOTHING}
-    pools = {task.pool for task in TASKS.values() if task.pool in ("emotion", "reason")}
-    found |= {f" {line}" for pool in sorted(p for p in pools if p) for line in instruction_pool(pool)}
-    found |= {f" [{task.tag}]" for task in TASKS.values() if task.tag in ("emotion", "reason", "reason_v2")}
+    found |= {f" {line}" for pool in ("emotion", "reason") for line in instruction_pool(pool)}
+    found |= {f" [{task}]" for task in ("emotion", "reason", "reason_v2")}
     found |= {f" {name}" for name in AU_DESCRIPTIONS.values() if " " in name}
     words = wording("en")
     for template in [text for texts in words.reason.values() for text in texts] + list(words.coarse.values()):
