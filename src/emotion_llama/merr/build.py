@@ -32,6 +32,7 @@ from emotion_llama.merr.plan import (
 )
 from emotion_llama.merr.records import ClipRow, StageRun, now
 from emotion_llama.merr.stage import Done, Stage, StageInput, StageOutput, run_guarded
+from emotion_llama.merr.stages import build_stages
 from emotion_llama.merr.status import BuildTally, PhaseTally, Progress, Silent, tally_phase
 from emotion_llama.merr.store import LostArtifact, Store
 from emotion_llama.merr.store.builds import at_work, building
@@ -82,10 +83,7 @@ def build(
         raise InputError(f"the limit must be 1 clip or more, got {limit}")
     options = options or EngineOptions(workers=os.cpu_count() or 1)
     progress = progress or Silent()
-    if stages is None:
-        from emotion_llama.merr.stages import build_stages
-
-        stages = build_stages(recipe)
+    stages = build_stages(recipe) if stages is None else stages
     runner = load_engine(engine, options)
     plan = _plan_in_words(inputs, recipe, limit)
     with (
@@ -95,15 +93,11 @@ def build(
     ):
         store.put_recipe(recipe)
         store.put_stages([(INGEST, (), "inline", 1), *map(_row, stages)])
-        annotators = [stage.annotator for stage in stages if stage.annotator is not None]
-        for line in ready_to_ask(annotators, store.folder, interrupt.asked):
+        for line in ready_to_ask([s.annotator for s in stages if s.annotator], store.folder, interrupt.asked):
             progress.say(line)
         tallies = [ingest_phase(store, inputs, recipe, options.workers, limit, progress, interrupt.asked)]
         phases = _Phases(store, runner, progress, interrupt)
         tallies += phases.run_all(stages)
-        for annotator in annotators:
-            if annotator.kept is not None:
-                annotator.kept.keep()
         pruned = 0 if interrupt.asked() else store.prune()[0]
         counts = (store.count(), store.count("coarse"), store.count("fine"), store.count_set_aside())
     return BuildTally(
@@ -196,6 +190,8 @@ class _Phases:
                 if self._interrupt.asked():
                     break
                 yield self._run(stage)
+                if stage.annotator is not None and stage.annotator.kept is not None:
+                    stage.annotator.kept.keep()  # what was answered for clips that are not through
 
     def _set_stale_runs_aside(self, stages: Sequence[Stage]) -> None:
         """Set runs aside that do not hold for this recipe and these clips, so that readers see only what does."""
