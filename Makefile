@@ -4,7 +4,7 @@ VENV   ?= .venv
 BIN    := $(VENV)/bin
 PIP    := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
-.PHONY: demo test test-fast docs lint types check bench lock example nano clean help
+.PHONY: demo test test-fast cover docs lint types check bench lock example nano clean help
 
 help: ## list the jobs
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 10
@@ -32,6 +32,9 @@ test: $(VENV)/.dev ## set up and run all tests
 
 test-fast: $(VENV)/.dev ## the tests that start no process and no browser
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m "not process and not browser" $(PYTEST_ARGS)
+
+cover: $(VENV)/.dev ## all tests, slower, with their coverage
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --cov=emotion_llama --cov-report=term:skip-covered --cov-fail-under=90 $(PYTEST_ARGS)
 
 docs: $(VENV)/.dev ## build the documentation site, notebooks included, into out/docs; every warning is an error
 	$(BIN)/python -m sphinx --fail-on-warning --keep-going --quiet -d out/doctrees docs out/docs

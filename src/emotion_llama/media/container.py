@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, cast
 import numpy as np
 
 from emotion_llama.errors import MediaError
-from emotion_llama.media.kinds import SECOND_HEAD, SNIFF_BYTES, sniff
+from emotion_llama.media.kinds import FORMATS, SECOND_HEAD, SNIFF_BYTES, sniff
 from emotion_llama.media.survey import Joins
 
 if TYPE_CHECKING:
@@ -29,13 +29,6 @@ if TYPE_CHECKING:
 
 Warn = Callable[[str], None]
 
-# Demuxers that read one self-contained file. Everything else is refused: playlists (hls, dash, concat, sdp) make
-# FFmpeg open other files or the network, and the image demuxers take a name as a pattern.
-FORMATS: tuple[str, ...] = (
-    "mov", "mp4", "m4a", "3gp", "3g2", "mj2", "matroska", "webm", "avi", "mpegts", "mpeg", "mpegvideo", "flv", "asf",
-    "ogg", "mxf", "nut", "rm", "gif", "apng", "ivf", "dv", "h264", "hevc", "m4v", "mjpeg", "yuv4mpegpipe", "obu",
-    "wav", "w64", "aiff", "au", "caf", "flac", "mp3", "aac", "amr", "ac3", "eac3", "dts", "wv", "tta", "ape",
-)  # fmt: skip
 # Containers whose packets carry true times, so that a seek lands where it says and the stated length holds.
 INDEXED_FORMATS = frozenset({"mov", "matroska", "webm", "mp4", "asf", "flv", "nut", "mxf"})
 # Containers that can give channels an order of their own.

@@ -4,6 +4,14 @@ from __future__ import annotations
 
 import re
 
+# Demuxers that read one self-contained file. Everything else is refused: playlists (hls, dash, concat, sdp) make
+# FFmpeg open other files or the network, and the image demuxers take a name as a pattern.
+FORMATS: tuple[str, ...] = (
+    "mov", "mp4", "m4a", "3gp", "3g2", "mj2", "matroska", "webm", "avi", "mpegts", "mpeg", "mpegvideo", "flv", "asf",
+    "ogg", "mxf", "nut", "rm", "gif", "apng", "ivf", "dv", "h264", "hevc", "m4v", "mjpeg", "yuv4mpegpipe", "obu",
+    "wav", "w64", "aiff", "au", "caf", "flac", "mp3", "aac", "amr", "ac3", "eac3", "dts", "wv", "tta", "ape",
+)  # fmt: skip
+
 SNIFF_BYTES = 4096  # how much of a file `sniff` needs; less will do for a small file
 
 # What `sniff` can return, each a usual suffix, with its media type.
