@@ -61,7 +61,7 @@ def test_wrong_requests_make_no_job(live: Callable[..., Any], tone: bytes) -> No
     for files, fields, status in (
         ({"file": ("a.wav", tone)}, {"model": "other"}, 404),
         ({"file": ("a.wav", tone)}, {"people": "some"}, 422),
-        ({"file": ("a.wav", b"GIF89a")}, {}, 415),
+        ({"file": ("a.wav", b"%PDF-1.7")}, {}, 415),
         ({"transcript": ("a.srt", b"x")}, {}, 422),
     ):
         answer = server.client.post("/v1/jobs", files=files, data=fields)

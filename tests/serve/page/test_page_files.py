@@ -14,7 +14,7 @@ from starlette.testclient import TestClient
 from emotion_llama.labels import LABEL_SPACES
 from emotion_llama.records import AU_DESCRIPTIONS
 from emotion_llama.report.pages import environment
-from emotion_llama.serve.problems import problem_of, problem_response
+from emotion_llama.serve.app import _add_error_answers
 from emotion_llama.serve.routes import page as page_routes
 from emotion_llama.serve.settings import ServeSettings
 
@@ -26,12 +26,10 @@ STRINGS: dict[str, dict[str, Any]] = {
 
 
 def _client(settings: ServeSettings) -> TestClient:
-    from starlette.exceptions import HTTPException
-
     app = FastAPI()
     app.state.serve = SimpleNamespace(settings=settings)
     app.include_router(page_routes.router)
-    app.add_exception_handler(HTTPException, lambda request, error: problem_response(problem_of(error)))
+    _add_error_answers(app)
     return TestClient(app)
 
 

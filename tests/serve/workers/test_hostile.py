@@ -29,7 +29,7 @@ def _refusals(cases: list[tuple[Path, ClipLimits]], **options: object) -> list[t
                     analyzed = await pool.analyze(path, Options(**options), limits=limits)
                     found.append((200, "", analyzed.document_json))
                 except ClipRefused as error:
-                    found.append((error.status, error.code, error.reason))
+                    found.append((error.status, error.code, error.message))
                 assert str(path.parent) not in found[-1][2]
             good = await pool.analyze(write_clip(cases[0][0].parent / "good.mp4"), Options())
             assert json.loads(good.document_json)["clip"]["duration_seconds"] == pytest.approx(2.0, abs=0.1)
