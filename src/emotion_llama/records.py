@@ -142,9 +142,9 @@ class Waveform:
 
 
 def frame_seconds(pts_seconds: Float) -> Float:
-    """[N] how long each frame is shown: until the next one, the last as long as the one before it."""
+    """[N] how long each frame is shown: until the next one, the last as long as the one before it; 1 where none is."""
     gaps = np.diff(pts_seconds)
-    return np.append(gaps, gaps[-1:]) if len(gaps) else np.ones(len(pts_seconds))
+    return np.append(gaps, gaps[-1:]) if gaps.any() else np.ones(len(pts_seconds))
 
 
 def time_share(pts_seconds: Float, chosen: Bool) -> float:

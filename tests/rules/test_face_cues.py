@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from emotion_llama.labels import DFEW7
-from emotion_llama.records import AU_NAMES, ActionUnits, PeakFrame
+from emotion_llama.records import AU_NAMES, ActionUnits, PeakFrame, frame_seconds
 from emotion_llama.results import Evidence
 from emotion_llama.rules.face_cues import degree, read_face, saturating
 from emotion_llama.rules.rule_tables import FACE_TABLES, FaceTable
@@ -192,3 +192,9 @@ def test_disgust_is_read_where_the_label_space_has_it(make_units: Make) -> None:
     assert prediction.label == "disgust"
     assert set(prediction.probabilities or ()) == set(DFEW7.labels)
     assert "disgust" not in (predict_by_rules(Evidence(units)).probabilities or ())
+
+
+def test_frames_of_one_time_count_alike() -> None:
+    """A file whose timestamps all are one gave a share of 0 / 0."""
+    assert frame_seconds(np.array([1.0, 1.0])).tolist() == [1.0, 1.0]
+    assert frame_seconds(np.array([0.0, 0.4, 0.5])).tolist() == pytest.approx([0.4, 0.1, 0.1])
