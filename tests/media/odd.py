@@ -1,11 +1,14 @@
 """Small odd and damaged files, each from its number; and what of each has to add up.
 
-`python tests/media/odd.py [COUNT [FIRST]]` checks so many (2,000 by default), a line for each that fails.
+`python tests/media/odd.py [COUNT [FIRST]]` checks so many (2,000 by default) and prints how far it is. A line for each that
+fails is printed as it is found; it begins with the number that makes the file again (`odd.py 1 NUMBER`).
 """
 
 import itertools
 import sys
 import tempfile
+import time
+import traceback
 from fractions import Fraction
 from pathlib import Path
 
@@ -16,6 +19,7 @@ from emotion_llama.errors import MediaError
 from emotion_llama.media.audio import iter_audio
 from emotion_llama.media.frames import iter_frames
 from emotion_llama.media.probe import open_clip
+from emotion_llama.media.subtitles import find_sidecars, read_subtitles
 
 CODECS = {
     "mp4": ("libx264", "aac"), "mov": ("libx264", "aac"), "mkv": ("libx264", "flac"), "webm": ("libvpx", "libopus"),
@@ -68,6 +72,7 @@ class Bases:
     """Whole files, each made once."""
 
     def __init__(self, folder: Path) -> None:
+        folder.mkdir()
         self._folder, self._made = folder, {}
 
     def __call__(self, key: tuple[str, str, str]) -> bytes:
@@ -172,20 +177,48 @@ def problems(path: Path) -> list[str]:
     return found
 
 
-def check(numbers: range, folder: Path) -> list[str]:
-    """A line for each odd file of these numbers that is not read as it should."""
-    (folder / "bases").mkdir(exist_ok=True)
-    bases, failed = Bases(folder / "bases"), []
-    for number in numbers:
-        path = make(number, folder, bases)
-        failed += [f"{path.name}: {problem}" for problem in problems(path)]
-        path.unlink()
-    return failed
+def sidecar_problems(path: Path) -> list[str]:
+    """What is wrong with how the transcript beside a file was read."""
+    sidecars = find_sidecars(path)
+    if len(sidecars) != path.with_suffix(".srt").is_file():
+        return [f"{len(sidecars)} transcripts were found beside it"]
+    found = []
+    for sidecar in sidecars:
+        transcript = read_subtitles(sidecar, clip_name=path.stem)
+        if [line.text for line in transcript.lines] != ["Café, naïve"]:
+            found.append(f"the transcript is read as {transcript.lines}")
+        if not any("1252" in note for note in transcript.notes):
+            found.append("nothing says how the transcript was decoded")
+    return found
+
+
+def check_one(number: int, folder: Path, bases: Bases) -> list[str]:
+    """A line for each thing that is wrong with how the odd file of this number is read."""
+    path = make(number, folder, bases)
+    try:
+        found = problems(path) + sidecar_problems(path)
+    except Exception:  # noqa: BLE001 (whatever it is, it is a crash of this file's, and the others still count)
+        found = [f"crashed: {traceback.format_exc()}"]
+    path.unlink()
+    path.with_suffix(".srt").unlink(missing_ok=True)
+    return [f"{path.name}: {problem}" for problem in found]
+
+
+def main() -> bool:
+    """Whether all files of the command line's numbers are read as they should be."""
+    count, first = (int(text) for text in (*sys.argv[1:3], *("2000", "0")[len(sys.argv) - 1 :]))
+    begin, failed = time.monotonic(), 0
+    with tempfile.TemporaryDirectory() as place:
+        folder, bases = Path(place), Bases(Path(place) / "bases")
+        for number in range(first, first + count):
+            for line in check_one(number, folder, bases):
+                failed += 1
+                print(line, flush=True)
+            if (done := number + 1 - first) % 50 == 0 or done == count:
+                seconds = time.monotonic() - begin
+                print(f"-- {done} of {count} files, {failed} problems, {seconds:.0f} s", flush=True)
+    return failed == 0
 
 
 if __name__ == "__main__":
-    count, first = (int(text) for text in (*sys.argv[1:3], *("2000", "0")[len(sys.argv) - 1 :]))
-    with tempfile.TemporaryDirectory() as place:
-        found = check(range(first, first + count), Path(place))
-    print(*found, f"{count} files, {len(found)} problems", sep="\n")
-    sys.exit(bool(found))
+    sys.exit(not main())
