@@ -1,7 +1,7 @@
 """Small odd and damaged files, each from its number; and what of each has to add up.
 
-`python tests/media/odd.py [COUNT [FIRST]]` checks so many (2,000 by default) and prints how far it is. A line for each that
-fails is printed as it is found; it begins with the number that makes the file again (`odd.py 1 NUMBER`).
+`python tests/media/odd.py [COUNT [FIRST]]` checks so many (2,000 by default) and prints how far it is.
+A failure is a line, printed as it is found, which begins with the number that makes the file again (`odd.py 1 NUMBER`).
 """
 
 import itertools
@@ -11,6 +11,7 @@ import time
 import traceback
 from fractions import Fraction
 from pathlib import Path
+from typing import NamedTuple
 
 import av
 import numpy as np
@@ -82,6 +83,14 @@ class Bases:
             self._made[key] = path.read_bytes()
         return self._made[key]
 
+    def hidden_seconds(self, path: Path) -> float:
+        """Length of the second recording of a doubled file, in the containers that end at the first one's end."""
+        if "-doubled-" not in path.name or path.suffix not in (".mp4", ".mov", ".flv"):
+            return 0.0
+        whole = self._folder / f"{path.stem.split('-doubled-')[1]}{path.suffix}"
+        streams = [demuxed(whole, kind, 1) for kind in ("video", "audio")]
+        return max(stream.seconds - stream.longest for stream in streams)
+
 
 def make(number: int, folder: Path, bases: Bases) -> Path:
     """The odd file of this number, with a Windows-1252 transcript beside every fifth."""
@@ -112,9 +121,18 @@ def make(number: int, folder: Path, bases: Bases) -> Path:
     return path
 
 
-def demuxed(path: Path, kind: str, track: int) -> tuple[float, float, int]:
-    """Seconds of a stream by PyAV alone: of pictures by when they are shown, of sound by its packets; the longest
-    packet, and how often times restart."""
+class InFile(NamedTuple):
+    """What PyAV alone finds of a stream: seconds (of pictures by when they are shown, of sound by its packets), the
+    longest packet, how often times restart, and how many packets."""
+
+    seconds: float
+    longest: float
+    restarts: int
+    packets: int
+
+
+def demuxed(path: Path, kind: str, track: int) -> InFile:
+    """The stream of this kind and number, counted from 1."""
     times, lengths = [], []
     try:
         with av.open(str(path), metadata_errors="replace") as container:
@@ -129,32 +147,37 @@ def demuxed(path: Path, kind: str, track: int) -> tuple[float, float, int]:
     except (av.error.FFmpegError, IndexError):
         pass
     if not times:
-        return 0.0, 0.0, 0
-    dts, pts = np.array(times).T
+        return InFile(0.0, 0.0, 0, 0)
+    known = np.array(times)
+    known = known[np.abs(known[:, 1] - np.median(known[:, 1])) < 60]  # a wild time of a damaged packet is no length
+    dts, pts = known.T
     restarts = int((np.diff(dts) < -0.25).sum())
     if kind == "audio":
-        return sum(lengths), max(lengths), restarts
+        return InFile(sum(lengths), max(lengths), restarts, len(times))
     longest = max(max(lengths), gap)
     total = 0.0
     for part in np.split(pts, np.flatnonzero(np.diff(dts) < -0.25) + 1):
         total += part.max() - part.min() + longest
-    return total, longest, restarts
+    return InFile(total, longest, restarts, len(times))
 
 
-def problems(path: Path) -> list[str]:
-    """What is wrong with how a file was read; nothing where all adds up, or where it was refused in one line."""
+def problems(path: Path, hidden_seconds: float) -> list[str]:
+    """What is wrong with how a file was read; nothing where all adds up, or where it was refused in one line.
+
+    What was joined to the file, behind its own end, lasts for `hidden_seconds` or a frame more.
+    """
     lines: list[str] = []
     try:
         with open_clip(path, warn=lines.append) as file:
-            clip, count, samples = file.clip, 0, 0
+            clip, counts = file.clip, {"video": 0, "audio": 0}
             frames = iter_frames(file, max_side=32, warn=lines.append) if clip.video else ()
             chunks = iter_audio(file, warn=lines.append) if clip.audio else ()
             try:
-                count = sum(len(chunk) for chunk in frames)
+                counts["video"] = sum(len(chunk) for chunk in frames)
             except MediaError as error:
                 lines.append(str(error))
             try:
-                samples = sum(len(chunk.samples) for chunk in chunks)
+                counts["audio"] = sum(len(chunk.samples) for chunk in chunks)
             except MediaError as error:
                 lines.append(str(error))
             coverage = dict(file.coverage)
@@ -162,18 +185,38 @@ def problems(path: Path) -> list[str]:
         return [] if "\n" not in str(error) else ["an error of several lines"]
     found = []
     for what, kind, info in (("video", "video", clip.video), ("sound", "audio", clip.audio)):
-        if info is None or what not in coverage:
-            continue
-        total, longest, restarts = demuxed(path, kind, info.track)
-        read, unread = coverage[what]
-        if abs(read + unread - total) > longest * (1 + restarts) + 1e-3:
-            found.append(f"{what}: {read:.3f} s read, {unread:.3f} s said unread, {total:.3f} s in the file")
-        if unread > longest and not any("were not" in line for line in lines):
-            found.append(f"{what}: {unread:.3f} s were not read, and nothing says so")
-    if clip.video and count == 0 and not lines:
-        found.append("no picture, and nothing says so")
-    if clip.audio and samples == 0 and not lines:
-        found.append("no sound, and nothing says so")
+        if info is None:
+            there = demuxed(path, kind, 1)
+            if there.seconds > there.longest and not any(f"its {what}" in line for line in lines):
+                found.append(
+                    f"{what}: {there.seconds:.3f} s in the file are no stream of the clip, and nothing says so"
+                )
+        elif what not in coverage:
+            found.append(f"{what}: nothing says how much was read")
+        else:
+            in_file = demuxed(path, kind, info.track)
+            found += [f"{what}: {line}" for line in _differences(what, in_file, coverage[what], counts[kind], lines)]
+    rest = coverage.get("rest", (0.0, 0.0))[1]
+    if rest < hidden_seconds:
+        found.append(f"{rest:.3f} s said to be joined behind the end, where {hidden_seconds:.3f} s are or a frame more")
+    return found
+
+
+def _differences(what: str, in_file: InFile, covered: tuple[float, float], count: int, lines: list[str]) -> list[str]:
+    """What does not add up of one stream that was read: seconds, what is said of them, what came out."""
+    found, (read, unread), tolerance = [], covered, in_file.longest * (1 + in_file.restarts) + 1e-3
+    said = " ".join(lines)
+    if abs(read + unread - in_file.seconds) > tolerance:
+        found.append(f"{read:.3f} s read, {unread:.3f} s said unread, {in_file.seconds:.3f} s in the file")
+    if unread > in_file.longest and "were not" not in said:
+        found.append(f"{unread:.3f} s were not read, and nothing says so")
+    if count == 0 and not lines:
+        found.append("nothing came out, and nothing says so")
+    if what == "sound":
+        if count / 16_000 < read - tolerance and "overlap" not in said:
+            found.append(f"{count / 16_000:.3f} s of samples, and {read:.3f} s are said to be read")
+    elif in_file.packets and count < in_file.packets * read / in_file.seconds - 2 and "left out" not in said:
+        found.append(f"{count} pictures of {in_file.packets} packets, and {unread:.3f} s are said unread")
     return found
 
 
@@ -196,7 +239,7 @@ def check_one(number: int, folder: Path, bases: Bases) -> list[str]:
     """A line for each thing that is wrong with how the odd file of this number is read."""
     path = make(number, folder, bases)
     try:
-        found = problems(path) + sidecar_problems(path)
+        found = problems(path, bases.hidden_seconds(path)) + sidecar_problems(path)
     except Exception:  # noqa: BLE001 (whatever it is, it is a crash of this file's, and the others still count)
         found = [f"crashed: {traceback.format_exc()}"]
     path.unlink()

@@ -203,6 +203,34 @@ def test_animated_webp_is_named(tmp_path):
         probe(tmp_path / "b.webp")
 
 
+@pytest.mark.parametrize(("suffix", "kind"), [("avif", "AVIF"), ("heic", "HEIC"), ("heif", "HEIF")])
+def test_one_picture_in_avif_or_heic_is_a_still_picture(tmp_path, suffix, kind):
+    """FFmpeg reads it as a video of one second, which nobody recorded."""
+    path = tmp_path / f"a.{suffix}"
+    Image.fromarray(picture(1)).save(path, format="AVIF")
+    brand = {"heif": b"mif1"}.get(suffix, suffix.encode())
+    path.write_bytes(path.read_bytes().replace(b"ftypavif", b"ftyp" + brand, 1))
+    with pytest.raises(MediaError, match=rf"a still picture \({kind}\)"):
+        probe(path)
+    path.write_bytes(path.read_bytes()[:200])
+    with pytest.raises(MediaError, match=rf"a still picture \({kind}\)"):
+        probe(path)
+
+
+def test_moving_pictures_in_avif_and_heic_are_read(tmp_path):
+    first, *rest = (Image.fromarray(picture(number)) for number in range(6))
+    first.save(tmp_path / "a.avif", save_all=True, append_images=rest, duration=100)
+    write_clip(tmp_path / "b.mp4", pictures(6), 10, stored=ClipFormat("libx265"))
+    data = (tmp_path / "b.mp4").read_bytes()
+    (tmp_path / "b.heic").write_bytes(data[:8] + b"hevc" + data[12:])
+    for name in ("a.avif", "b.heic"):
+        clip, images, times, _, lines, _ = read(tmp_path / name)
+        assert [number_of(image) for image in images] == list(range(6))
+        np.testing.assert_allclose(times, np.arange(6) / 10, atol=1e-6)
+        assert clip.duration_seconds == pytest.approx(0.6)
+        assert all("one picture" in line for line in lines)  # the cover that an animated AVIF has
+
+
 def _code(nits, transfer):
     """Code value 0..1 of a grey of so many cd/m2 (ST 2084; BT.2100 HLG for 1000 cd/m2, whose grey has gamma 1.2)."""
     if transfer == 16:
@@ -280,15 +308,68 @@ def test_chained_ogg_is_one(tmp_path):
     assert level_db(sound[-8000:]) == pytest.approx(-9, abs=1)
 
 
-@pytest.mark.parametrize(("name", "stored"), [("a.mp4", None), ("a.mov", None), ("a.flv", FLV), ("a.wav", None)])
-def test_joined_recordings_that_the_container_hides_are_said_with_their_seconds(tmp_path, name, stored):
+HIDING = [("a.mp4", None), ("a.mov", None), ("a.flv", FLV), ("a.wav", None)]
+
+
+def _two(tmp_path, name, stored):
+    """A recording of 2 s and one of 3 s, as bytes."""
     images = None if name == "a.wav" else list(pictures(50))
-    one = write_clip(tmp_path / f"one{name}", images, 25, tone(2), stored=stored)
-    two = write_clip(tmp_path / f"two{name}", images, 25, tone(3), stored=stored)
-    (tmp_path / name).write_bytes(one.read_bytes() + two.read_bytes())
+    parts = [write_clip(tmp_path / f"{n}{name}", images, 25, tone(n), stored=stored) for n in (2, 3)]
+    return [part.read_bytes() for part in parts]
+
+
+@pytest.mark.parametrize(("name", "stored"), HIDING)
+def test_joined_recordings_that_the_container_hides_are_said_with_their_seconds(tmp_path, name, stored):
+    one, two = _two(tmp_path, name, stored)
+    (tmp_path / name).write_bytes(one + two + two)
     *_, lines, coverage = read(tmp_path / name)
-    assert coverage["rest"] == (0, pytest.approx(3.0, abs=0.06))
-    assert any("joined behind" in line for line in lines)
+    assert coverage["rest"] == (0, pytest.approx(6.0, abs=0.1))
+    said = [line for line in lines if "joined behind" in line]
+    assert [f"byte {len(one) + n * len(two)} " in line for n, line in enumerate(said)] == [True, True]
+    (tmp_path / name).write_bytes((tmp_path / name).read_bytes()[len(one) :])  # cut where it is said, it is whole
+    assert read(tmp_path / name)[0].duration_seconds == pytest.approx(3.0, abs=0.06)
+
+
+@pytest.mark.parametrize(("name", "stored"), HIDING)
+@pytest.mark.parametrize("rest", ["cut short", "of no kind"])
+def test_what_is_joined_and_cannot_be_read_is_said_with_its_bytes(tmp_path, name, stored, rest):
+    one, two = _two(tmp_path, name, stored)
+    behind = two[:60] if rest == "cut short" else np.random.default_rng(1).bytes(20_000)
+    (tmp_path / name).write_bytes(one + behind)
+    *_, lines, coverage = read(tmp_path / name)
+    assert coverage["rest"] == (0, 0)
+    assert [f"{len(behind)} bytes" in line and f"byte {len(one)}" in line for line in lines] == [True]
+
+
+@pytest.mark.parametrize(("name", "stored"), [*HIDING, ("a.mkv", None)])
+@pytest.mark.parametrize("padding", [b"\0" * 100_000, b"\xff" * 100_000, b"TAG" + b" " * 125])
+def test_padding_and_tags_behind_the_end_are_no_loss(tmp_path, name, stored, padding):
+    one, _ = _two(tmp_path, name, stored)
+    (tmp_path / name).write_bytes(one + padding)
+    *_, lines, coverage = read(tmp_path / name)
+    assert "rest" not in coverage
+    assert not any("behind" in line for line in lines)
+
+
+def test_a_wild_time_of_one_packet_moves_nothing_else(tmp_path):
+    """A bit in a time stamp made it a file of 12 days, of which all but two seconds were filled with silence."""
+    path = write_clip(tmp_path / "a.flv", pictures(50), 25, tone(2), stored=FLV)
+    whole = read(path)
+    data = bytearray(path.read_bytes())
+    for kind in ("video", "audio"):
+        with av.open(str(path)) as container:
+            place = [packet.pos for packet in container.demux(**{kind: 0}) if packet.size][30]
+        data[place + 7] ^= 0x40  # the highest byte of the tag's time stamp
+    path.write_bytes(data)
+    clip, images, times, sound, lines, coverage = read(path)
+    assert len(images) == 50
+    np.testing.assert_allclose(times, whole[2], atol=0.005)
+    assert len(sound) == pytest.approx(len(whole[3]), abs=400)
+    np.testing.assert_allclose(sound[4000:8000], whole[3][4000:8000], atol=0.02)
+    assert clip.duration_seconds == pytest.approx(whole[0].duration_seconds, abs=0.03)
+    assert coverage["video"] == (pytest.approx(2.0, abs=0.05), 0)
+    assert [line.split(":")[0] for line in lines if "1 packet has a wild time, first after 1." in line] == ["video"]
+    assert [line.split(":")[0] for line in lines if "1 packet has a wild time" in line] == ["video", "sound"]
 
 
 def test_avi_and_mp3_go_on_natively(tmp_path):

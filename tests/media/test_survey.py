@@ -2,10 +2,10 @@
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from emotion_llama.media.survey import Survey, Times, find_joins, joined, unread_seconds
+from emotion_llama.media.survey import Survey, Times, find_joins, joined, mended_times, unread_seconds
 
 PARTS = st.lists(st.tuples(st.integers(30, 60), st.sampled_from([0.0, 0.5, 1.4, 3600.0])), min_size=1, max_size=4)
 
@@ -28,6 +28,7 @@ def _streams(parts, fps, sound_late, reorder):
 
 
 @settings(max_examples=60, deadline=None)
+@example([(30, 0.5), (30, 0.5), (30, 0.0)], 10.0, 0.0, False)  # shorter than the packets that show a part's beginning
 @given(PARTS, st.sampled_from([10.0, 25.0, 29.97]), st.sampled_from([0.0, 0.02, 0.1]), st.booleans())
 def test_joined_parts_follow_each_other_and_keep_their_inside(parts, fps, sound_late, reorder):
     starts = np.minimum.accumulate([start for _, start in parts])
@@ -103,3 +104,43 @@ def test_a_survey_without_packets():
     assert survey.count(0) == 0
     assert survey.end_seconds(0, {}, 0.04) is None
     assert survey.pace(0, 0.001, {}).fps is None
+
+
+@settings(max_examples=100, deadline=None)
+@given(
+    st.integers(40, 80),
+    st.sets(st.sampled_from([0, 2, 5, 8, 11, 14, 17]), min_size=1),
+    st.sampled_from([-1e4, 1e4, 4e6, 5.0, -5.0]),
+    st.sampled_from([1.0, 12.5, 25.0]),
+    st.booleans(),
+)
+def test_single_wild_times_follow_the_packet_before_them(count, wild, by, fps, shown_alone):
+    """A bit in a time stamp of FLV, and the file was 46 days long: its sound was filled with silence for hours."""
+    right = np.arange(count) / fps
+    by = by if fps > 1 else 1e3 * by
+    if by < 0:
+        wild = wild - {0} or {2}  # a first time that is early is a late beginning of the rest
+    dts, pts = right.copy(), right.copy()
+    pts[sorted(wild)] += by if not shown_alone or abs(by) > 100 else 1000.0
+    if not shown_alone:
+        dts[sorted(wild)] += by
+    mended = mended_times(Times(np.arange(count), dts, pts, np.full(count, 1 / fps)))
+    assert sorted(mended) == sorted(wild)
+    for at, times in mended.items():
+        assert times == pytest.approx((right[at], right[at]), abs=1e-6)
+
+
+@pytest.mark.parametrize("gap", [0.3, 5.0, 30.0, 3000.0])
+def test_gaps_are_no_wild_times(gap):
+    times = np.concatenate([np.arange(20) / 25, gap + 0.76 + np.arange(20) / 25, 2 * gap + 1.52 + np.arange(20) / 25])
+    assert mended_times(Times(np.arange(60), times, times, np.full(60, 0.04))) == {}
+    slides = np.arange(20) * gap
+    assert mended_times(Times(np.arange(20), slides, slides, np.full(20, gap))) == {}
+
+
+def test_what_leaps_ahead_by_an_hour_is_joined_in_every_container():
+    times = np.concatenate([np.arange(100) * 0.02, 4000 + np.arange(100) * 0.02])
+    table = {1: Times(np.arange(200), times, times, np.full(200, 0.02))}
+    assert find_joins(table, 1, is_continuous=False) == {1: [(100, pytest.approx(-3998.0))]}
+    times[100:] -= 1000
+    assert find_joins(table, 1, is_continuous=False) == {1: []}

@@ -30,7 +30,7 @@ _SEEK_FROM_SECONDS = 10.0  # decoding sound is so cheap that a nearer start is r
 _SEEK_MARGIN_SECONDS = 1.0  # codecs need some packets before their output is right (Opus 80 ms, AAC 2 frames)
 _RESAMPLER_MARGIN_SECONDS = 0.25
 _SILENCE_PIECE_SECONDS = 10.0
-_SAID_SECONDS = 0.1  # of silence that was put in, or of sound that was left out, from which on it is said
+_SAID_SECONDS = 0.1  # of silence that was put in, from which on it is said
 _CANCELLED = 1 / 16  # of the loudest channel's power: -12 dB
 
 
@@ -246,11 +246,11 @@ def _placed(blocks: Iterable[_Block], begin_seconds: float, last_seconds: float,
         if len(samples):
             yield _Block(None, rate, samples, False)
         count += max(shift, 0) + len(samples)
-    for seconds, what in (
-        (late, "before it begins"), (filled, "without data in it"), (left_out, "of it that overlap others, left out")
-    ):  # fmt: skip
+    for seconds, what in ((late, "before it begins"), (filled, "without data in it")):
         if seconds >= _SAID_SECONDS:
-            warn(f"sound: {seconds:.2f} s {what}{'' if what.endswith('out') else ', filled with silence'}")
+            warn(f"sound: {seconds:.2f} s {what}, filled with silence")
+    if left_out >= _TIME_TOLERANCE_SECONDS:
+        warn(f"sound: {left_out:.2f} s of it that overlap others, left out")
 
 
 def _pieces(total: int, most: int) -> Iterator[int]:

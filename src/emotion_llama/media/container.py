@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import io
 import logging
 import os
-import re
-import stat
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
@@ -16,9 +13,9 @@ from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
-from emotion_llama.errors import MediaError
-from emotion_llama.media.kinds import FORMATS, SECOND_HEAD, SNIFF_BYTES, sniff
-from emotion_llama.media.survey import Joins
+from emotion_llama.media.kinds import FORMATS
+from emotion_llama.media.refused import check_moving, check_regular_file, explain
+from emotion_llama.media.survey import Joins, Strays
 
 if TYPE_CHECKING:
     from av.audio.stream import AudioStream
@@ -34,24 +31,8 @@ INDEXED_FORMATS = frozenset({"mov", "matroska", "webm", "mp4", "asf", "flv", "nu
 # Containers that can give channels an order of their own.
 _ORDERING_FORMATS = frozenset({"mov", "caf", "aiff"})
 
-_MAGIC: tuple[tuple[bytes, str], ...] = (
-    (b"\x89PNG", "a still picture"),
-    (b"\xff\xd8\xff", "a still picture"),
-    (b"BM", "a still picture"),
-    (b"II*\x00", "a still picture"),
-    (b"MM\x00*", "a still picture"),
-    (b"#EXTM3U", "a playlist, which only points to other files,"),
-    (b"ffconcat", "a playlist, which only points to other files,"),
-    (b"[playlist]", "a playlist, which only points to other files,"),
-    (b"v=0", "a playlist, which only points to other files,"),
-    (b"<", "a text file"),
-)
-_ADDRESS = re.compile(r"[a-z][a-z0-9+.-]+:/", re.IGNORECASE)
-_BEFORE_HOST = re.compile(r"^((?!concat:|file:)[a-z][a-z0-9+.-]+):/(?!/)", re.IGNORECASE)
 _FIRST_PYAV_WITH_LENIENT_METADATA = 19
 _SILENT_PEAK = 1e-3  # -60 dB: a track that stays below is silent
-_PADDING_BYTES = 8192
-_REST_BYTES = 256 << 20  # behind the last packet, in which other recordings are looked for
 _PEEK_PACKETS = 50_000  # looked at to find a track that sounds: 20 minutes of one
 _COUNT_PACKETS = 200  # looked at to tell a stream of one picture
 MAX_CHANNELS = 64  # that libswresample converts (SWR_CH_MAX)
@@ -76,7 +57,7 @@ class Media:
         zero_seconds: container time of the first picture or sound, whichever is earlier (`reader.ClipFile` finds it).
         video_track, audio_track: which of its kind each is, from 1.
         notes: one line for each choice among several streams.
-        joins: where stored times restart (`reader.ClipFile` finds it).
+        joins, strays: where stored times restart, and which are wild (`reader.ClipFile` finds them).
     """
 
     container: InputContainer
@@ -88,11 +69,12 @@ class Media:
     audio_track: int = 1
     notes: list[str] = field(default_factory=list)
     joins: Joins = field(default_factory=dict)
+    strays: Strays = field(default_factory=dict)
 
     @property
     def is_indexed(self) -> bool:
         """Whether times after a seek, and the length in the header, can be trusted."""
-        return bool(self.format_names & INDEXED_FORMATS) and not any(self.joins.values())
+        return bool(self.format_names & INDEXED_FORMATS) and not self.joins and not self.strays
 
     @property
     def is_continuous(self) -> bool:
@@ -122,7 +104,8 @@ def open_media(path: Path, tracks: tuple[int | None, int | None] = (None, None))
             damaged so that it cannot be opened; or it has no such track.
     """
     check_regular_file(path)
-    with _open(path) as container:
+    with open_container(path) as container:
+        check_moving(path, container)
         media = Media(container, frozenset(container.format.name.split(",")), None, None)
         _choose_video(path, media, tracks[0])
         _choose_audio(path, media, tracks[1])
@@ -181,7 +164,7 @@ def _first_packets(path: Path, indices: list[int]) -> dict[int, int]:
     from av.error import FFmpegError
 
     counts = dict.fromkeys(indices, 0)
-    with _open(path) as container, suppress(FFmpegError):
+    with open_container(path) as container, suppress(FFmpegError):
         for packet in read_packets(container, *(container.streams[index] for index in indices)):
             counts[packet.stream_index] += bool(packet.size)
             if min(counts.values()) > 1 or sum(counts.values()) > _COUNT_PACKETS:
@@ -193,7 +176,7 @@ def _first_sounding(path: Path, indices: list[int]) -> int | None:
     """The first of these sound streams that is not silent; None where all are, as far as was looked."""
     from av.error import FFmpegError
 
-    with _open(path) as container:
+    with open_container(path) as container:
         streams = [cast("AudioStream", container.streams[index]) for index in indices]
         names = frozenset(container.format.name.split(","))
         for stream in streams:
@@ -234,100 +217,22 @@ def read_packets(container: InputContainer, *streams: Stream) -> Iterator[Packet
         yield from container.demux(*streams)
 
 
-def seconds_behind(path: Path, end_byte: int, *, is_headless: bool) -> list[float]:
-    """Lengths of the recordings that were joined behind a byte of a file, as `cat` joins them.
-
-    In a headless container (a transport stream) all that follows may be one: streams that begin late are not seen.
-    """
-    import av
-    from av.error import FFmpegError
-
-    with path.open("rb") as file:
-        file.seek(end_byte)
-        rest = file.read(_REST_BYTES)
-    lengths = []
-    heads = [match.start() for match in SECOND_HEAD.finditer(rest)]
-    if not heads and is_headless and len(rest) > _PADDING_BYTES:
-        heads = [0]
-    for begin, end in zip(heads, [*heads[1:], len(rest)]):
-        try:
-            with av.open(io.BytesIO(rest[begin:end]), options={"format_whitelist": ",".join(FORMATS)}) as container:
-                ends = [
-                    float((packet.dts + (packet.duration or 0)) * (packet.time_base or 0))
-                    for packet in read_packets(container, *container.streams.video, *container.streams.audio)
-                    if packet.size and packet.dts is not None
-                ]
-        except (FFmpegError, ValueError):
-            continue  # bytes that only look like a beginning
-        if ends and max(ends) > 0:
-            lengths.append(max(ends))
-    return lengths
-
-
-def check_regular_file(path: Path) -> None:
-    """Raise MediaError unless `path` is a regular file that this process may read and that has content."""
-    try:
-        status = path.stat()
-        if stat.S_ISDIR(status.st_mode):
-            next(path.iterdir(), None)  # a folder that cannot be listed is a matter of permission
-        elif stat.S_ISREG(status.st_mode):
-            with path.open("rb") as file:
-                file.read(1)
-    except (OSError, ValueError) as error:
-        raise explain(path, error) from None
-    if stat.S_ISDIR(status.st_mode):
-        raise MediaError(
-            path, "this is a folder without media files; a media file was expected", "name a video or sound file"
-        )
-    if not stat.S_ISREG(status.st_mode):
-        raise MediaError(
-            path, "this is a pipe or device; a regular file was expected", "save its content to a file first"
-        )
-    if status.st_size == 0:
-        raise MediaError(path, "the file is empty (0 bytes)", "copy or download it again")
-
-
-def explain(path: Path, error: Exception) -> MediaError:
-    """The MediaError for what the system or FFmpeg said about `path`."""
-    if _ADDRESS.match(str(path)):
-        # A path holds "http://host" as "http:/host"; it is shown as it was typed.
-        typed = _BEFORE_HOST.sub(r"\1://", str(path))
-        return MediaError(typed, "this is an address; a local file was expected", "download it first")
-    if isinstance(error, FileNotFoundError):
-        return MediaError(path, "no such file", "check the path")
-    if isinstance(error, PermissionError):
-        return MediaError(path, "permission denied", "make the file readable for this user")
-    from_ffmpeg = hasattr(error, "log")
-    if isinstance(error, ValueError) and not from_ffmpeg:
-        return MediaError(path, f"its name cannot be used ({error})", "rename it")
-    if isinstance(error, OSError) and not from_ffmpeg:
-        return MediaError(path, f"the system cannot read it ({error.strerror or error})", "check the path and the disk")
-    what = _looks_like(path)
-    if what:
-        return MediaError(path, f"{what} came; a video or sound file was expected", "give the recording itself")
-    if _is_mp4(path):
-        return MediaError(
-            path,
-            "an MP4 file whose index is missing or damaged: it was cut short, or is still being written",
-            "copy or download it again, or wait until it is finished",
-        )
-    kind = _kind(path)
-    what = "no video or sound file, or one" if kind is None else f"a file of the kind {kind}"
-    return MediaError(path, f"this is {what} that was cut short or damaged", "copy or download it again")
-
-
 @contextmanager
-def _open(path: Path) -> Iterator[InputContainer]:
+def open_container(path: Path, part: tuple[int, int] | None = None) -> Iterator[InputContainer]:
+    """A file, or the bytes of it from one place to another, as FFmpeg opens it; MediaError where it cannot."""
     import av
     from av.error import FFmpegError
 
     options: dict[str, Any] = {
-        "container_options": {"protocol_whitelist": "file", "format_whitelist": ",".join(FORMATS)}
+        "container_options": {"protocol_whitelist": "file,subfile", "format_whitelist": ",".join(FORMATS)}
     }
     if int(av.__version__.split(".")[0]) < _FIRST_PYAV_WITH_LENIENT_METADATA:
         options["metadata_errors"] = "replace"  # a title in an old encoding must not make a file unreadable
+    name = f"file:{path.absolute()}"
+    if part is not None:
+        name = f"subfile,,start,{part[0]},end,{part[1]},,:{name}"
     try:
-        container = av.open("file:" + str(path.absolute()), **options)
+        container = av.open(name, **options)
     except (FFmpegError, OSError, ValueError) as error:  # a ValueError is PyAV's, for a name it cannot encode
         raise explain(path, error) from error
     with container:
@@ -361,37 +266,6 @@ def forget_channel_order(stream: AudioStream, format_names: frozenset[str]) -> N
     channels = stream.codec_context.channels
     if channels and format_names & _ORDERING_FORMATS:
         stream.codec_context.layout = f"{channels} channels"
-
-
-def _looks_like(path: Path) -> str | None:
-    """What the first bytes show, where that explains why a file is refused."""
-    with path.open("rb") as file:
-        head = file.read(512)
-    if head[:4] == b"RIFF" and head[8:12] == b"WEBP":
-        is_animated = head[12:16] == b"VP8X" and head[20:21] and head[20] & 2
-        return (
-            "an animated WebP, which is not decoded here (convert it to GIF, APNG or MP4),"
-            if is_animated
-            else "a still picture"
-        )
-    if b"<MPD" in head:
-        return "a playlist, which only points to other files,"
-    for magic, what in _MAGIC:
-        if head.startswith(magic):
-            return what
-    if sniff(head) is None and not any(byte < 9 or 13 < byte < 32 for byte in head):
-        return "a text file"
-    return None
-
-
-def _is_mp4(path: Path) -> bool:
-    with path.open("rb") as file:
-        return file.read(8)[4:] == b"ftyp"
-
-
-def _kind(path: Path) -> str | None:
-    with path.open("rb") as file:
-        return sniff(file.read(SNIFF_BYTES))
 
 
 def path_of(path: str | os.PathLike[str]) -> Path:

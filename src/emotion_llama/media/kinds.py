@@ -19,7 +19,8 @@ MEDIA_TYPES: dict[str, str] = {
     "mp4": "video/mp4", "mov": "video/quicktime", "m4a": "audio/mp4", "webm": "video/webm", "mkv": "video/x-matroska",
     "avi": "video/x-msvideo", "wav": "audio/wav", "mp3": "audio/mpeg", "flac": "audio/flac", "ogg": "audio/ogg",
     "ts": "video/mp2t", "mpg": "video/mpeg", "flv": "video/x-flv", "wmv": "video/x-ms-wmv", "mxf": "application/mxf",
-    "dv": "video/dv", "gif": "image/gif", "apng": "image/apng", "rm": "application/vnd.rn-realmedia",
+    "dv": "video/dv", "gif": "image/gif", "apng": "image/apng", "avifs": "image/avif", "heics": "image/heic-sequence",
+    "rm": "application/vnd.rn-realmedia",
     "nut": "video/x-nut", "ivf": "video/x-ivf", "y4m": "video/x-yuv4mpeg2", "h264": "video/h264",
     "aiff": "audio/aiff", "au": "audio/basic", "caf": "audio/x-caf", "w64": "audio/x-w64", "aac": "audio/aac",
     "amr": "audio/amr", "ac3": "audio/ac3", "dts": "audio/vnd.dts", "wv": "audio/x-wavpack", "tta": "audio/x-tta",
@@ -44,7 +45,13 @@ _HEADS: tuple[tuple[bytes, str], ...] = (
 )  # fmt: skip
 _EBML, _EBML_DOC_TYPE = b"\x1a\x45\xdf\xa3", b"\x42\x82"
 _PNG = b"\x89PNG\r\n\x1a\n"
-_STILL_BRANDS = frozenset({b"heic", b"heix", b"hevc", b"mif1", b"msf1", b"avif", b"avis", b"jxl ", b"jp2 ", b"crx "})
+# Brands (`ftyp`) of files that hold pictures; those of `_SEQUENCES` may hold moving ones.
+PICTURE_BRANDS = {
+    b"avif": "AVIF", b"avis": "AVIF", b"heic": "HEIC", b"heix": "HEIC", b"heim": "HEIC", b"heis": "HEIC",
+    b"hevc": "HEIC", b"hevx": "HEIC", b"mif1": "HEIF", b"msf1": "HEIF", b"crx ": "CR3", b"jp2 ": "JPEG 2000",
+    b"jxl ": "JPEG XL",
+}  # fmt: skip
+_SEQUENCES = {b"avis": "avifs", b"hevc": "heics", b"hevx": "heics", b"msf1": "heics"}
 _SOUND_BRANDS = frozenset({b"M4A ", b"M4B ", b"M4P "})
 # QuickTime files from before `ftyp` begin with one of these boxes.
 _QUICKTIME_BOXES = frozenset({b"moov", b"mdat", b"wide", b"free", b"skip", b"pnot"})
@@ -62,7 +69,7 @@ def sniff(head: bytes) -> str | None:
 
     Signatures: ISO/IEC 14496-12 (`ftyp`), QuickTime File Format, RFC 8794 and the Matroska specification (EBML,
     DocType), RIFF and RF64 (EBU Tech 3306), RFC 3533 (Ogg), RFC 9639 (FLAC), ID3v2, ISO/IEC 11172-3 and 13818-7 (frame
-    headers), ISO/IEC 13818-1 (sync bytes), APNG 1.0 (acTL). Still pictures (HEIC, AVIF) are none.
+    headers), ISO/IEC 13818-1 (sync bytes), APNG 1.0 (acTL), ISO/IEC 23008-12 (brands of HEIF). Still pictures are none.
     """
     if head[4:8] == b"ftyp":
         return _by_brand(head[8:12])
@@ -84,8 +91,8 @@ def sniff(head: bytes) -> str | None:
 
 
 def _by_brand(brand: bytes) -> str | None:
-    if brand in _STILL_BRANDS:
-        return None
+    if brand in PICTURE_BRANDS:
+        return _SEQUENCES.get(brand)
     if brand == b"qt  ":
         return "mov"
     return "m4a" if brand in _SOUND_BRANDS else "mp4"

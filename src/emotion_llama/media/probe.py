@@ -17,9 +17,10 @@ import numpy as np
 from emotion_llama.errors import MediaError
 from emotion_llama.media.audio import Channels
 from emotion_llama.media.channels import find_weights
-from emotion_llama.media.container import MAX_CHANNELS, Media, Warn, explain, log_warning, path_of
+from emotion_llama.media.container import MAX_CHANNELS, Media, Warn, log_warning, path_of
 from emotion_llama.media.hdr import NAMES
 from emotion_llama.media.reader import ClipFile
+from emotion_llama.media.refused import explain
 from emotion_llama.media.sampling import Pace, measure_pace
 from emotion_llama.media.streams import tagged_seconds
 from emotion_llama.records import AudioInfo, Clip, VideoInfo
@@ -258,7 +259,8 @@ def _duration_seconds(file: ClipFile, video: VideoInfo | None) -> float:
         base = stream.time_base or Fraction(1, 1_000_000)
         tagged = tagged_seconds(stream)
         end: float | None = None
-        if stream.duration is not None and not media.joins and media.format_names & {"mov", "wav"}:
+        is_restated = media.joins or media.strays
+        if stream.duration is not None and not is_restated and media.format_names & {"mov", "wav"}:
             end = float(((stream.start_time or 0) + stream.duration) * base)
         elif survey.is_whole:
             gap = 1 / video.fps if video is not None and stream.type == "video" else 0.0
@@ -274,12 +276,19 @@ def _duration_seconds(file: ClipFile, video: VideoInfo | None) -> float:
 
 
 def _joints(media: Media) -> list[str]:
-    """One line where stored times restart, for what was joined."""
+    """A line where stored times restart, for what was joined, and where they are wild."""
+    lines = []
     joints = max((len(found) for found in media.joins.values()), default=0)
-    if not joints:
-        return []
-    what = "once" if joints == 1 else f"{joints} times"
-    return [f"the file's times restart {what}: the parts were joined, each at the end of the one before"]
+    if joints:
+        what = "once" if joints == 1 else f"{joints} times"
+        lines.append(f"the file's times restart {what}: the parts were joined, each at the end of the one before")
+    for stream in media.streams:
+        times = [dts - float(media.zero_seconds) for dts, _ in media.strays.get(stream.index, {}).values()]
+        if times:
+            what = "video" if stream.type == "video" else "sound"
+            count = "1 packet has a wild time" if len(times) == 1 else f"{len(times)} packets have wild times"
+            lines.append(f"{what}: {count}, first after {times[0]:.1f} s; what they hold follows what is before them")
+    return lines
 
 
 def _cut_short(path: Path, file: ClipFile, audio: AudioInfo | None) -> list[str]:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import mmap
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,7 +12,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from emotion_llama.errors import MediaError
-from emotion_llama.media.container import Media, open_media, seconds_behind
+from emotion_llama.media.container import Media, open_container, open_media, read_packets
+from emotion_llama.media.kinds import SECOND_HEAD
 from emotion_llama.media.streams import SharedPackets, StreamReader
 from emotion_llama.media.survey import Survey
 from emotion_llama.records import Clip
@@ -24,6 +26,7 @@ if TYPE_CHECKING:
 # All packets of a file up to this size are read before the first is decoded, which costs little memory: their times say
 # where the file restarts and how long it is. A larger one is opened once more for that, where its header may be wrong.
 _SURVEYED_BYTES = 32 << 20
+_PADDING_BYTES = 8192  # so much behind the end may be anything
 _START_PACKETS = 32  # of a stream, among which its first time is looked for
 # Containers that give every packet of the pictures again after a seek to their beginning (tests compare them). Sound
 # does not come back whole: a seek leaves out the packets before time zero, which its decoder needs.
@@ -108,10 +111,18 @@ class ClipFile:
 
     def look_behind(self, end_byte: int) -> list[str]:
         """One line for each recording behind the last packet, which the container does not give; see `coverage`."""
-        found = seconds_behind(self.path, end_byte, is_headless=self.media.is_continuous)
-        if found:
-            self.coverage["rest"] = 0.0, sum(found)
-        return [f"another recording of {seconds:.2f} s is joined behind the end and was not read" for seconds in found]
+        lines, seconds = [], 0.0
+        for begin, end, length in _behind(self.path, end_byte, self.media):
+            where = f"joined behind byte {begin}"
+            if length is None:
+                what = f"{end - begin} bytes that cannot be read are {where}"
+                lines.append(f"{what}: what they hold is not in the result")
+            else:
+                seconds += length
+                lines.append(f"another recording of {length:.2f} s is {where} and was not read: cut the file there")
+        if lines:
+            self.coverage["rest"] = 0.0, seconds
+        return lines
 
     def close(self) -> None:
         """Close the file; its readers end."""
@@ -125,7 +136,7 @@ class ClipFile:
         self.close()
 
     def _start(self) -> None:
-        joins = None if self.survey is None else self.media.joins
+        times = None if self.survey is None else (self.media.joins, self.media.strays)
         self.media = self._open.enter_context(open_media(self.path, self._tracks))
         if self._check is not None:
             self._check(self.media)
@@ -134,8 +145,8 @@ class ClipFile:
         if self.path.stat().st_size <= _SURVEYED_BYTES:
             self.packets.read_all(keep=True)
             self.survey = self.packets.survey
-        elif joins is not None:
-            self.packets.set_joins(joins)
+        elif times is not None:
+            self.packets.set_times(*times)
         elif "mov" in self.media.format_names and all(stream.frames for stream in self.media.streams):
             self.survey = self.packets.survey
         else:
@@ -143,7 +154,7 @@ class ClipFile:
                 packets = SharedPackets(media)
                 packets.read_all(keep=False)
             self.survey = packets.survey
-            self.packets.set_joins(media.joins)
+            self.packets.set_times(media.joins, media.strays)
         self.media.zero_seconds = self._zero(self.survey or self.packets.survey)
 
     def _zero(self, survey: Survey) -> Fraction:
@@ -151,7 +162,7 @@ class ClipFile:
         starts = []
         for stream in self.media.streams:
             start, base = stream.start_time, stream.time_base or Fraction(1, 1_000_000)
-            if start is None:
+            if start is None or 0 in self.media.strays.get(stream.index, {}):
                 first = survey.times(stream.index).pts[:_START_PACKETS]
                 start = round(Fraction(float(np.nanmin(first))) / base) if np.isfinite(first).any() else None
             if start is not None:
@@ -161,7 +172,7 @@ class ClipFile:
     def _go_back(self) -> None:
         """To the first picture."""
         media, names = self.media, self.media.format_names
-        if media.video is None or media.joins or not names & (_REWOUND_BY_TIME | _REWOUND_BY_BYTE):
+        if media.video is None or media.joins or media.strays or not names & (_REWOUND_BY_TIME | _REWOUND_BY_BYTE):
             self.close()
             self._start()
             return
@@ -182,3 +193,76 @@ def opened(source: Clip | ClipFile) -> Iterator[ClipFile]:
         return
     with ClipFile(source.path, source) as file:
         yield file
+
+
+def _behind(path: Path, end_byte: int, media: Media) -> list[tuple[int, int, float | None]]:
+    """First and last byte, and length in seconds, of what was joined behind a byte of a file, as `cat` joins files.
+
+    Nearly all players stop where the first recording ends. Of what cannot be opened the length is None. In a container
+    without a head (a transport stream) all that follows may be a recording: streams that begin late are not seen.
+    """
+    with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
+        size = len(data)
+        heads = [match.start() for match in SECOND_HEAD.finditer(data, end_byte)]
+        known = _known_end(data, end_byte, media.format_names)
+        tail = data[known : known + 2 * _PADDING_BYTES]
+    if not heads and media.is_continuous and size - end_byte > _PADDING_BYTES:
+        length = _length_of(path, end_byte, size)
+        return [] if length is None else [(end_byte, size, length)]
+    found = [(begin, end, _length_of(path, begin, end)) for begin, end in zip(heads, [*heads[1:], size])]
+    if not heads and size - known > _PADDING_BYTES and len(set(tail)) > 1:
+        found.append((known, size, None))
+    return found
+
+
+def _known_end(data: mmap.mmap, end_byte: int, format_names: frozenset[str]) -> int:
+    """Where the recording itself ends; the end of the file where the container cannot say."""
+    if "wav" in format_names and data[:4] == b"RIFF":
+        return max(end_byte, 8 + int.from_bytes(data[4:8], "little"))
+    if "flv" in format_names:
+        return _end_of_tag(data, end_byte)
+    at = 0 if "mov" in format_names else len(data)
+    while at + 8 <= len(data) and data[at + 4 : at + 8].isalnum():
+        size = int.from_bytes(data[at : at + 4], "big")
+        if size == 1:
+            size = int.from_bytes(data[at + 8 : at + 16], "big")
+        at = at + size if size >= 8 else len(data)
+    return min(max(at, end_byte), len(data))
+
+
+def _end_of_tag(data: mmap.mmap, end_byte: int) -> int:
+    """Where the tags of FLV end, of which one has data up to this byte at least.
+
+    A tag is a head of 11 bytes, of its own up to 5 more, the data, and the length of all this.
+    """
+
+    def length_before(end: int) -> int:
+        return int.from_bytes(data[end - 4 : end], "big") + 4
+
+    ends = (end_byte + 11 + own + 4 for own in (1, 2, 5))
+    at = next(
+        (end for end in ends if 15 < length_before(end) <= end and data[end - length_before(end)] in (8, 9)), None
+    )
+    if at is None:
+        return end_byte + 20
+    while (end := at + 11 + int.from_bytes(data[at + 1 : at + 4], "big") + 4) <= len(data):
+        if length_before(end) != end - at:
+            break
+        at = end
+    return at
+
+
+def _length_of(path: Path, begin: int, end: int) -> float | None:
+    """Length of the longest stream of the recording between two bytes of a file; None where none can be read."""
+    from av.error import FFmpegError
+
+    spans: dict[int, tuple[float, float]] = {}
+    with suppress(FFmpegError, MediaError), open_container(path, (begin, end)) as container:
+        for packet in read_packets(container, *container.streams.video, *container.streams.audio):
+            time = packet.dts if packet.pts is None else packet.pts
+            if packet.size and time is not None and packet.time_base and not packet.is_discard:
+                start, length = float(time * packet.time_base), float((packet.duration or 0) * packet.time_base)
+                low, high = spans.get(packet.stream_index, (start, start))
+                spans[packet.stream_index] = min(low, start), max(high, start + length)
+    longest = max((high - low for low, high in spans.values()), default=0.0)
+    return longest if longest > 0 else None

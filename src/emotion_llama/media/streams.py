@@ -13,7 +13,7 @@ import numpy as np
 
 from emotion_llama.media.container import Media, read_packets
 from emotion_llama.media.damage import Damage
-from emotion_llama.media.survey import Joins, Survey, find_joins, unread_seconds
+from emotion_llama.media.survey import Joins, Strays, Survey, find_joins, unread_seconds
 
 if TYPE_CHECKING:
     from av.audio.frame import AudioFrame
@@ -130,7 +130,7 @@ class StreamReader(Generic[FrameT]):
 
     def _stated_end(self) -> Fraction | None:
         media, stream = self._media, self._stream
-        if any(media.joins.values()):
+        if media.joins or media.strays:
             return None
         if "avi" in media.format_names and stream.frames:
             return stream.frames * self._base() - media.zero_seconds
@@ -212,6 +212,7 @@ class SharedPackets:
         self.survey = Survey()
         self._media = media
         self._joins = {stream: list(joins) for stream, joins in media.joins.items()}
+        self._strays = media.strays
         self._ordinals: dict[int, int] = {}
         self._shifts: dict[int, int] = {}
         self._packets = read_packets(media.container, *streams) if streams else iter(())
@@ -230,8 +231,8 @@ class SharedPackets:
         """
         packet = self._ahead.popleft() if self._ahead else self._next()
         if packet is not None:
-            if self._joins:
-                self._join(packet)
+            if self._joins or self._strays:
+                self._place(packet)
             for reader in self._readers:
                 if packet.stream in reader.streams:
                     reader.queue.append(packet)
@@ -255,7 +256,7 @@ class SharedPackets:
         return packet
 
     def read_all(self, *, keep: bool) -> None:
-        """Read the whole file and find where its times restart; `keep` leaves every packet to the readers."""
+        """Read the whole file and find where times restart or are wild; `keep` leaves the packets to the readers."""
         from av.error import FFmpegError
 
         with suppress(FFmpegError):  # damaged; what was read before still counts
@@ -263,25 +264,35 @@ class SharedPackets:
                 if keep:
                     self._ahead.append(packet)
         self.survey.is_whole = True
+        strays = {stream.index: self.survey.mend(stream.index) for stream in self._media.streams}
         by_stream = {stream.index: self.survey.times(stream.index) for stream in self._media.streams}
         audio = self._media.audio
         joins = find_joins(by_stream, None if audio is None else audio.index, is_continuous=self._media.is_continuous)
-        self.set_joins({stream: found for stream, found in joins.items() if found})
+        self.set_times(
+            {stream: found for stream, found in joins.items() if found},
+            {stream: found for stream, found in strays.items() if found},
+        )
 
-    def set_joins(self, joins: Joins) -> None:
-        """Give packets their times in the joined recording."""
-        self._media.joins = joins
+    def set_times(self, joins: Joins, strays: Strays) -> None:
+        """Give packets their times in the joined recording, those with wild times too."""
+        self._media.joins, self._media.strays = joins, strays
+        self._strays = strays
         self._joins = {stream: list(found) for stream, found in joins.items()}
 
-    def _join(self, packet: Packet[Any]) -> None:
+    def _place(self, packet: Packet[Any]) -> None:
         """Give a packet its time in the joined recording."""
         index, base = packet.stream_index, packet.time_base
-        if index not in self._joins or not packet.size or not base:
+        if index not in self._joins.keys() | self._strays.keys() or not packet.size or not base:
             return
         ordinal = self._ordinals.get(index, 0)
         self._ordinals[index] = ordinal + 1
-        while self._joins[index] and ordinal >= self._joins[index][0][0]:
-            self._shifts[index] = round(Fraction(self._joins[index].pop(0)[1]) / base)
+        if ordinal in self._strays.get(index, {}):
+            dts, pts = (round(Fraction(time) / base) for time in self._strays[index][ordinal])
+            packet.dts = None if packet.dts is None else dts
+            packet.pts = None if packet.pts is None else pts
+        joins = self._joins.get(index, [])
+        while joins and ordinal >= joins[0][0]:
+            self._shifts[index] = round(Fraction(joins.pop(0)[1]) / base)
         shift = self._shifts.get(index, 0)
         if shift:
             packet.pts = None if packet.pts is None else packet.pts + shift

@@ -17,6 +17,10 @@ Seconds = npt.NDArray[np.float64]
 
 _BACK_SECONDS = 0.25  # decoding times never go back within one recording
 _AHEAD_SECONDS = 10.0  # nor sound so far ahead, in containers of continuous streams
+_WILD_SECONDS = 1.0  # nor a single packet so far, whose neighbours stay
+_LEAP_SECONDS = 3600.0  # nor anything so far ahead, in any container
+_USUAL_STEPS = 3  # ... but where the usual step is longer than a third of these, so many of it
+_REORDERED = 20  # usual steps between decoding and showing a picture, at most
 _START_PACKETS = 32  # of a stream, among which its first time is looked for
 _FRAME_TOLERANCE_SECONDS = 1e-4
 _GAP_SECONDS = 0.5
@@ -33,6 +37,8 @@ class Times(NamedTuple):
 
 # By stream index: (ordinal of the packet from which on, seconds to add to its time).
 Joins = dict[int, list[tuple[int, float]]]
+# By stream index and ordinal of the packet: decoding and showing time in place of wild ones, as damage makes them.
+Strays = dict[int, dict[int, tuple[float, float]]]
 
 
 class Survey:
@@ -56,6 +62,15 @@ class Survey:
         self._count += 1
         if packet.pos is not None:
             self.end_byte = max(self.end_byte, packet.pos + packet.size)
+
+    def mend(self, stream_index: int) -> dict[int, tuple[float, float]]:
+        """Put packets with wild times behind the ones before them; the times they get, by ordinal."""
+        times = self.times(stream_index)
+        mended = mended_times(times)
+        for at, (dts, pts) in mended.items():
+            place, _, _, duration = self._rows[stream_index][at]
+            self._rows[stream_index][at] = place, dts, pts, duration
+        return mended
 
     def times(self, stream_index: int) -> Times:
         """The packets of one stream so far."""
@@ -99,7 +114,7 @@ def find_joins(by_stream: Mapping[int, Times], sound: int | None, *, is_continuo
     """Where stored times restart, and what to add from there on so that the parts follow each other.
 
     Files that were joined byte by byte, recorders that were started anew. A part begins where the first stream goes
-    back for more than two packets (one wild time is damage), or where sound leaps ahead by ten seconds.
+    back for more than two packets, or leaps ahead: by an hour, or in continuous streams sound by ten seconds.
 
     Args:
         by_stream: packets of the streams that are used.
@@ -116,23 +131,72 @@ def find_joins(by_stream: Mapping[int, Times], sound: int | None, *, is_continuo
         if not cuts or stream in cuts[-1]:
             cuts.append({})
         cuts[-1][stream] = at
-    joins: Joins = {stream: [] for stream in by_stream}
-    before = dict.fromkeys(by_stream, 0)
-    offset = 0.0
+    bounds = [dict.fromkeys(by_stream, 0)]  # of each part: its first packet, by stream
     for cut in cuts:
         place = min(int(by_stream[stream].place[at]) for stream, at in cut.items())
-        firsts = {s: cut.get(s, max(before[s], int(np.searchsorted(t.place, place)))) for s, t in by_stream.items()}
+        before = bounds[-1]
+        bounds.append(
+            {s: cut.get(s, max(before[s], int(np.searchsorted(t.place, place)))) for s, t in by_stream.items()}
+        )
+    bounds.append({stream: len(times.place) for stream, times in by_stream.items()})
+    joins: Joins = {stream: [] for stream in by_stream}
+    offset = 0.0
+    for before, firsts, behind, cut in zip(bounds, bounds[1:], bounds[2:], cuts):
         ends: list[float] = []
         starts: list[float] = []
         for stream, times in by_stream.items():
-            old, new = slice(before[stream], firsts[stream]), slice(firsts[stream], firsts[stream] + _START_PACKETS)
+            old = slice(before[stream], firsts[stream])
+            new = slice(firsts[stream], min(firsts[stream] + _START_PACKETS, behind[stream]))
             ends += (times.pts[old] + times.duration[old]).tolist()
             starts += times.pts[new].tolist() if stream in cut else []
         offset += float(np.nanmax(ends) - np.nanmin(starts)) if len(ends) else 0.0
         for stream in by_stream:
             joins[stream].append((firsts[stream], offset))
-        before = firsts
     return joins
+
+
+def mended_times(times: Times) -> dict[int, tuple[float, float]]:
+    """Decoding and showing times of the packets whose own are wild, by ordinal.
+
+    A time is wild where it is far from the one before, and the next or the one after that is not; or where it goes back
+    or leaps ahead by an hour, and no other goes there too.
+    """
+    known = np.flatnonzero(np.isfinite(times.dts))
+    if len(known) < 3:
+        return {}
+    dts, pts = times.dts[known], times.pts[known]
+    step = np.diff(dts)
+    usual = float(np.median(np.abs(step)))
+    ahead = max(_WILD_SECONDS, _USUAL_STEPS * usual)
+    right = dts.copy()
+    if ((step < -_BACK_SECONDS) | (step > ahead)).any():
+        right = _right_times(dts, usual, ahead)
+    shown = pts - dts
+    is_far = np.abs(shown - np.nanmedian(shown)) > max(_AHEAD_SECONDS, _REORDERED * usual)
+    shown = np.where(is_far, np.nanmedian(shown), shown)
+    changed = np.flatnonzero((right != dts) | is_far)
+    return {int(known[at]): (float(right[at]), float(right[at] + shown[at])) for at in changed}
+
+
+def _right_times(dts: Seconds, usual: float, ahead: float) -> Seconds:
+    """Decoding times with the wild ones put behind those before them."""
+
+    def follows(before: float, time: float) -> bool:
+        return -_BACK_SECONDS <= time - before <= ahead
+
+    right = dts.copy()
+    if dts[1] < dts[0] - _BACK_SECONDS and any(follows(dts[1], other) for other in dts[2:4]):
+        right[0] = dts[1] - usual
+    leap = max(_LEAP_SECONDS, ahead)
+    for at in range(1, len(dts)):
+        before, time, behind = right[at - 1], dts[at], dts[at + 1 : at + 3]
+        if follows(before, time):
+            continue
+        is_alone = not any(follows(time, other) for other in behind)
+        is_far = time < before or time - before > leap
+        if any(follows(before, other) for other in behind) or (is_alone and is_far):
+            right[at] = before + usual
+    return right
 
 
 def _breaks(times: Times, *, ahead: bool) -> list[int]:
@@ -143,7 +207,8 @@ def _breaks(times: Times, *, ahead: bool) -> list[int]:
     # The median of five takes single wild times away, and leaves steps where they are.
     padded = np.pad(times.dts[known], 2, mode="edge")
     step = np.diff(np.median(np.lib.stride_tricks.sliding_window_view(padded, 5), axis=1))
-    found = (step < -_BACK_SECONDS) | ((step > _AHEAD_SECONDS) & ahead)
+    most = _AHEAD_SECONDS if ahead else max(_LEAP_SECONDS, _USUAL_STEPS * float(np.median(np.abs(step))))
+    found = (step < -_BACK_SECONDS) | (step > most)
     return [int(known[at + 1]) for at in np.flatnonzero(found)]
 
 

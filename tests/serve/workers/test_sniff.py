@@ -67,6 +67,8 @@ def test_wave_of_the_standard_library(tmp_path: Path) -> None:
         (b"\x1f\x07\x00\x3f", "dv"),
         (b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR" + bytes(17) + b"\0\0\0\x08acTL", "apng"),
         (b"RF64\xff\xff\xff\xffWAVE", "wav"),
+        (b"\0\0\0\x2cftypavis", "avifs"),
+        (b"\0\0\0\x2cftypmsf1", "heics"),
     ],
 )
 def test_headers_written_by_hand(head: bytes, kind: str | None) -> None:

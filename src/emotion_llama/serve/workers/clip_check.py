@@ -62,8 +62,8 @@ def checked_clip(path: Path, limits: ClipLimits, audio_track: int | None = None)
         ClipRefused: it is no media file of a known kind, or beyond a limit.
         MediaError: it cannot be read.
     """
-    from emotion_llama.media.container import check_regular_file
     from emotion_llama.media.probe import open_clip
+    from emotion_llama.media.refused import check_regular_file
 
     check_regular_file(path)
     with path.open("rb") as opened:
