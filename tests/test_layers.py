@@ -22,7 +22,7 @@ FLOORS = (
     ("chat",),
     ("models",),
     ("prompts", "media", "face", "speech"),
-    ("schema", "config", "files"),
+    ("schema", "config", "files", "tables"),
     ("records", "results", "labels", "errors", "__init__"),
 )
 FLOOR_OF = {name: floor for floor, names in enumerate(reversed(FLOORS)) for name in names}

@@ -114,13 +114,13 @@ def test_a_build_takes_only_words_within_the_clip(tmp_path: Path) -> None:
         _clip(tmp_path / "track.mkv", [("subrip", "eng", [(200, 900, b"Hi.")])]),
     )
     film.with_suffix(".srt").write_text("1\n00:10:00,200 --> 00:10:01,500\nI am so angry\n")
-    rows = {one.row.clip_id: one for one in ingest([film, inside], load_recipe(None, []))}
-    assert rows["film"].row.given_subtitle is None
-    assert "offset" in rows["film"].warnings[0]
-    assert (rows["track"].row.given_subtitle, rows["track"].row.subtitle_language) == ("Hi.", "en")
+    rows = {row.clip_id: (row, warnings) for row, _, warnings in ingest([film, inside], load_recipe(None, []))}
+    assert rows["film"][0].given_subtitle is None
+    assert "offset" in rows["film"][1][0]
+    assert (rows["track"][0].given_subtitle, rows["track"][0].subtitle_language) == ("Hi.", "en")
     film.with_suffix(".srt").write_bytes(SRT.format("Źle się czuję").encode("cp1250"))
-    (one,) = ingest([film], load_recipe(None, ["ingest.encoding=cp1250"]))
-    assert one.row.given_subtitle == "Źle się czuję"
+    ((row, _, _),) = ingest([film], load_recipe(None, ["ingest.encoding=cp1250"]))
+    assert row.given_subtitle == "Źle się czuję"
 
 
 def test_an_encoding_is_asked_for_and_named(tmp_path: Path) -> None:

@@ -115,17 +115,17 @@ def test_names_are_matched_as_a_person_would(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "text", "message"),
     [
-        ("a.csv", "clip,answer\nx,happy\n", "has the columns clip, answer; expected name and answer"),
-        ("a.csv", "name,answer,score\nx,happy,1\n", "unknown column 'score'"),
+        ("a.csv", "clip,answer\nx,happy\n", "unknown columns 'clip'; expected name and answer"),
+        ("a.csv", "name,answer,score\nx,happy,1\n", "unknown columns 'score'"),
         ("a.csv", "name,answer\nx,happy\nx,sad\n", "line 3: 'x' is there twice"),
-        ("a.csv", "name,answer\nx\n", "line 2: expected 2 cells"),
+        ("a.csv", "name,answer\nx\n", "line 2: 1 cells came, 2"),
         ("a.csv", "name,answer\n,happy\n", "line 2: there is no name"),
         ("a.csv", "name,p_happy\nx,much\n", "no probability .*'much'"),
         ("a.csv", "name,p_happy,p_sad\nx,0.5,0.2\n", "probabilities of 0 and more that sum to 1"),
         ("a.csv", "name,answer,generated\nx,happy,yes\n", "generated is 'yes', expected 1 or 0"),
         ("a.csv", "name,answer\n", "holds no predictions"),
         ("a.jsonl", "[1]\n", "line 1: expected a JSON object"),
-        ("a.jsonl", "{\n", "line 1: cannot be read as JSON"),
+        ("a.jsonl", "{\n", "line 1: no JSON"),
         ("a.jsonl", '{"name": "x", "text": "happy"}\n', "unknown key 'text'"),
         ("a.jsonl", '{"name": "x", "answer": 3}\n', "the answer is 3, expected a text"),
     ],
@@ -137,7 +137,7 @@ def test_a_table_that_cannot_be_used(tmp_path: Path, name: str, text: str, messa
 
 
 def test_a_table_that_is_not_there(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="cannot be read as a CSV table"):
+    with pytest.raises(InputError, match="cannot be read"):
         PredictionFile(tmp_path / "a.csv")
     with pytest.raises(InputError, match="cannot be read"):
         PredictionFile(tmp_path / "a.jsonl")

@@ -404,10 +404,10 @@ def test_an_interrupt_while_files_are_taken_in_waits_for_none_of_the_others(
 ) -> None:
     taken = []
 
-    def slow(found: Any, part: Any) -> Any:
-        taken.append(found.clip_id)
+    def slow(row: Any, drop: Any, part: Any) -> Any:
+        taken.append(row.clip_id)
         time.sleep(0.02)
-        return take_in(found, part)
+        return take_in(row, drop, part)
 
     take_in = ingest.take_in
     monkeypatch.setattr(ingest, "take_in", slow)

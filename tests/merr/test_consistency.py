@@ -1,6 +1,8 @@
 """Consistency: descriptions that hold and that do not, in both languages; modalities that contradict each other."""
 
 from collections.abc import Mapping
+from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -16,9 +18,7 @@ from emotion_llama.merr.stages.consistency import (
     NOT_NAMED,
     TOO_EARLY,
     UNGROUNDED,
-    check_text,
     find_conflicts,
-    judged,
     split_sentences,
 )
 from emotion_llama.records import AU_NAMES, ActionUnits, Transcript, TranscriptLine
@@ -33,6 +33,14 @@ CLUES = {
 CLUES_ZH = {"visual_expression": "双眼明显睁大，嘴巴高度张开", "audio_tone": "说话时音量大、语速快。"}
 
 
+def check_text(*given: Any) -> SimpleNamespace:
+    return SimpleNamespace(**consistency.check_text(*given))
+
+
+def judged(found: SimpleNamespace, *given: Any) -> SimpleNamespace:
+    return SimpleNamespace(**consistency.judged(vars(found), *given))
+
+
 def problems(text: str, label: str = "surprise", clues: Mapping[str, str] = CLUES, **choices: object) -> list[str]:
     part = ConsistencyPart(**choices)  # type: ignore[arg-type]
     return [problem.partition(":")[0] for problem in check_text(text, label, clues, "en", part).problems]
@@ -42,13 +50,13 @@ def test_a_description_that_holds() -> None:
     text = "The eyes are wide open and the voice is loud. Taken together, the person seems surprised."
     found = check_text(text, "surprise", CLUES, "en", ConsistencyPart())
     assert (found.names_label, found.label_at_end, found.grounded_share) == (True, True, 1.0)
-    assert (found.ungrounded, found.problems, found.judge) == ((), (), None)
+    assert (found.ungrounded, found.problems, found.judge) == ([], [], None)
 
 
 def test_another_label_than_the_clip_s() -> None:
     found = check_text("The eyes are widened. The person is angry.", "surprise", CLUES, "en", ConsistencyPart())
     assert not found.names_label
-    assert found.problems == ("the description does not come to the label: surprise, but angry",)
+    assert found.problems == ["the description does not come to the label: surprise, but angry"]
     assert problems("The eyes are widened.") == [NOT_NAMED]
 
 
@@ -65,7 +73,7 @@ def test_cues_that_were_not_given() -> None:
     found = check_text(text, "surprise", CLUES, "en", ConsistencyPart())
     assert found.grounded_share == pytest.approx(0.5)
     assert set(found.ungrounded) == {"tears", "trembling"}
-    assert found.problems == ()  # half is enough by default
+    assert found.problems == []  # half is enough by default
     assert problems(text, min_grounded_share=0.6) == [UNGROUNDED]
 
 
@@ -90,7 +98,7 @@ def test_quoted_words_are_no_claims_and_invented_ones_a_problem() -> None:
 def test_chinese_texts_are_judged_alike() -> None:
     part = ConsistencyPart(min_grounded_share=1.0)
     held = check_text("此人双眼睁大，声音响亮。可以推断此人感到惊讶。", "surprise", CLUES_ZH, "zh", part)
-    assert (held.problems, held.grounded_share) == ((), 1.0)
+    assert (held.problems, held.grounded_share) == ([], 1.0)
     early = check_text("此人十分震惊。双眼睁大，可见其惊讶。", "surprise", CLUES_ZH, "zh", part)
     assert [p.partition(":")[0] for p in early.problems] == [TOO_EARLY]
     other = check_text("此人流泪，很悲伤。", "surprise", CLUES_ZH, "zh", part)
@@ -110,7 +118,7 @@ def test_a_sentence_that_is_said_is_no_claim_with_or_without_marks() -> None:
     assert problems("The person says I am so sad, and the eyes are widened. The person is sad.", "sad", clues) == []
     clues = {"subtitle": "我真的很伤心"}
     part = ConsistencyPart()
-    assert check_text("此人说我真的很伤心。此人感到悲伤。", "sad", clues, "zh", part).problems == ()
+    assert check_text("此人说我真的很伤心。此人感到悲伤。", "sad", clues, "zh", part).problems == []
 
 
 def test_sentences() -> None:
@@ -122,9 +130,9 @@ def test_sentences() -> None:
 def test_a_second_judge_adds_its_problems() -> None:
     held = check_text("Widened eyes: the person is surprised.", "surprise", CLUES, "en", ConsistencyPart())
     assert judged(held, True, (), "m").judge == "m"
-    assert judged(held, True, ("a doubt",), "m").problems == ()
-    assert judged(held, False, ("the eyes are closed",), "m").problems == (f"{JUDGED}: the eyes are closed",)
-    assert judged(held, False, (), "m").problems == (JUDGED,)
+    assert judged(held, True, ("a doubt",), "m").problems == []
+    assert judged(held, False, ("the eyes are closed",), "m").problems == [f"{JUDGED}: the eyes are closed"]
+    assert judged(held, False, (), "m").problems == [JUDGED]
 
 
 # --- conflicts --------------------------------------------------------------------------------------------------------

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from emotion_llama.errors import InputError
-from emotion_llama.merr.measured import Measured, Person, from_bytes, to_bytes
+from emotion_llama.merr.measured import Measured, from_bytes, to_bytes
 from emotion_llama.records import AU_NAMES, ActionUnits, FaceTrack, PeakFrame, Prosody, Tone, Transcript, TranscriptLine
 from emotion_llama.results import Evidence, Missing
 
@@ -38,7 +38,7 @@ def make_measured() -> Measured:
     tone = Tone("loud, even voice", {"loud": "level -9 dB", "even": "range 2"})
     words = Transcript((TranscriptLine("你好 there", 0.5, None, "A"), TranscriptLine("bye")), "a.srt", "en")
     evidence = Evidence(units, peak, prosody, tone, words, (Missing("usual", "one segment"),), prosody)
-    people = (Person(2, "in view", make_track(1)), Person(1, "smaller", make_track(0)), Person(3, "heard only", None))
+    people = ((2, "in view", make_track(1)), (1, "smaller", make_track(0)), (3, "heard only", None))
     return Measured(evidence, people, {"voice": "x", "units": "mesh"}, ("a frame is damaged",))
 
 
@@ -63,12 +63,12 @@ def test_everything_that_stages_read_comes_back_to_the_last_bit() -> None:
     assert back.warnings == measured.warnings
     assert back.num_seen == 2
     for mine, theirs in zip(measured.people, back.people, strict=True):
-        assert (mine.person_id, mine.why) == (theirs.person_id, theirs.why)
-        if mine.track is None:
-            assert theirs.track is None
+        assert mine[:2] == theirs[:2]
+        if mine[2] is None:
+            assert theirs[2] is None
             continue
-        bare = replace(mine.track, shape_features=np.empty((N, 0)), appearance=np.empty(0))
-        assert same(bare, theirs.track)  # the mesh's measurements and the descriptor are not kept
+        bare = replace(mine[2], shape_features=np.empty((N, 0)), appearance=np.empty(0))
+        assert same(bare, theirs[2])  # the mesh's measurements and the descriptor are not kept
 
 
 def test_equal_measurements_have_equal_bytes_and_a_changed_one_has_not() -> None:
@@ -82,7 +82,7 @@ def test_equal_measurements_have_equal_bytes_and_a_changed_one_has_not() -> None
 
 
 def test_a_voice_alone_and_nothing_at_all() -> None:
-    heard = Measured(Evidence(missing=(Missing("action_units", "no video"),)), (Person(1, "heard", None),), {})
+    heard = Measured(Evidence(missing=(Missing("action_units", "no video"),)), ((1, "heard", None),), {})
     back = from_bytes(to_bytes(heard))
     assert same(back.evidence, heard.evidence)
     assert back.track is None
@@ -92,7 +92,7 @@ def test_a_voice_alone_and_nothing_at_all() -> None:
 
 def test_people_of_another_program_count_without_tracks() -> None:
     units = make_measured().evidence.action_units
-    measured = Measured(Evidence(action_units=units), (Person(1, "a", None), Person(2, "b", None)), {})
+    measured = Measured(Evidence(action_units=units), ((1, "a", None), (2, "b", None)), {})
     assert measured.num_seen == 2
 
 

@@ -4,6 +4,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -12,17 +13,15 @@ import pytest
 from emotion_llama.errors import InputError
 from emotion_llama.face.backends.openface_csv import OpenFaceCsv
 from emotion_llama.labels import DFEW7, MER6, MERR9, LabelSpace
-from emotion_llama.merr.measured import Measured, Person, from_bytes, to_bytes
+from emotion_llama.merr.measured import Measured, from_bytes, to_bytes
 from emotion_llama.merr.recipe import PseudoLabelPart
-from emotion_llama.merr.records import PseudoLabel
+from emotion_llama.merr.stages import labels
 from emotion_llama.merr.stages.labels import (
     NO_LABEL,
     SEEN_TOO_LITTLE,
     UNCLEAR,
-    LabelRule,
     judge,
     label_rules,
-    support,
     units_of_label,
 )
 from emotion_llama.records import AU_NAMES, ActionUnits
@@ -57,14 +56,19 @@ def timeline(
 
 
 class Verdict(NamedTuple):
-    label: PseudoLabel | None
+    label: Any  # with a label's values as attributes; None for none
     reason: str | None
     detail: str
 
 
 def careful(units: ActionUnits, space: LabelSpace = MERR9, **choices: Any) -> Verdict:
     part = PseudoLabelPart(**choices)
-    return Verdict(*judge(units, label_rules(part.table, space, part.own_table), part))
+    found, reason, detail = judge(units, label_rules(part.table, space, part.own_table), part)
+    return Verdict(None if found is None else SimpleNamespace(**found), reason, detail)
+
+
+def support(*given: Any) -> SimpleNamespace:
+    return SimpleNamespace(**labels.support(*given))
 
 
 def factory(units: ActionUnits, space: LabelSpace = MERR9, **choices: Any) -> Verdict:
@@ -313,14 +317,14 @@ def test_the_published_rule_on_openface_tables_is_the_published_one(tmp_path: Pa
         (person,) = OpenFaceCsv().read(path)
         label = judge(from_bytes(to_bytes(only(person.units))).evidence.action_units, MER_FACTORY_RULES, rule)[0]  # type: ignore[arg-type]
         assert label is not None
-        found.append(label.label)
+        found.append(label["label"])
         expected.append(published_label(rows, 0.8, 15))
     assert found == expected
     assert len(set(expected)) >= 5
 
 
 def only(units: ActionUnits) -> Measured:
-    return Measured(Evidence(action_units=units), (Person(1, "the only one", None),), {"units": "openface-csv"})
+    return Measured(Evidence(action_units=units), ((1, "the only one", None),), {"units": "openface-csv"})
 
 
 def test_units_that_the_classifier_calls_present_are_those_of_the_label() -> None:
@@ -411,7 +415,8 @@ def test_the_joined_table_reaches_every_label_of_merr_but_neutral() -> None:
 
 def test_own_units_are_checked() -> None:
     own = {"happy": ("AU12",), "sad": ("AU15", "AU17")}
-    assert label_rules("own", MERR9, own) == (LabelRule("happy", ("AU12",)), LabelRule("sad", ("AU15", "AU17")))
+    rules = [(rule.label, rule.units, rule.needs, rule.any_of) for rule in label_rules("own", MERR9, own)]
+    assert rules == [("happy", ("AU12",), 0.0, ()), ("sad", ("AU15", "AU17"), 0.0, ())]
     with pytest.raises(InputError, match=r"sad: expected units of AU01, .* each once, got 'AU99'"):
         label_rules("own", MERR9, {"sad": ("AU15", "AU99")})
     with pytest.raises(InputError, match="each once, got 'AU15, AU15'"):

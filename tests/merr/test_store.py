@@ -52,12 +52,6 @@ def test_the_schema_has_a_column_for_everything_that_a_clip_has(store: Store) ->
     assert CLIP_COLUMNS[0] == "clip_id"
 
 
-def test_a_path_of_bytes_that_are_no_text_survives(store: Store) -> None:
-    path = os.fsdecode(b"/videos/caf\xe9.mp4")
-    store.put_clips([ClipRow("latin", path, None)])
-    assert store.clip("latin").path == path
-
-
 def test_a_result_is_read_back_with_its_fields_and_artifacts(store: Store) -> None:
     output = StageOutput(
         (said("label", {"label": "happy", "units": {"AU12": 2.5}}), Field("peak", None, MADE, "", "no face was read"),

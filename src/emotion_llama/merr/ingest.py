@@ -7,12 +7,12 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence, Set
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from dataclasses import asdict, dataclass, replace
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from emotion_llama.errors import EmotionLlamaError, MediaError
-from emotion_llama.merr.inputs import Found, find_clips
+from emotion_llama.merr.inputs import find_clips
 from emotion_llama.merr.plan import IMPORTED, INGEST, canonical, sha256_of
 from emotion_llama.merr.records import ClipRow, StageRun, now
 from emotion_llama.merr.stage import StageOutput, reason_of
@@ -27,17 +27,8 @@ if TYPE_CHECKING:
     from emotion_llama.merr.recipe import IngestPart, Recipe
 
 
-@dataclass(frozen=True)
-class Ingested:
-    """What became of one file: a row, with the reason where it is dropped or could not be read.
-
-    `error` is a `MediaError` or what else went wrong; the row then holds what is known. `warnings` are single lines.
-    """
-
-    row: ClipRow
-    drop: str | None = None
-    error: EmotionLlamaError | None = None
-    warnings: tuple[str, ...] = ()
+# A file's row, its run of this phase (done, dropped or failed), and lines for the user.
+Taken = tuple[ClipRow, StageRun, tuple[str, ...]]
 
 
 def ingest(
@@ -48,7 +39,7 @@ def ingest(
     workers: int = 1,
     limit: int | None = None,
     progress: Callable[[int, int], None] | None = None,
-) -> list[Ingested]:
+) -> list[Taken]:
     """Every clip that `inputs` mean, by id: probed and hashed, duplicates and unreadable files with their reasons.
 
     Args:
@@ -66,44 +57,36 @@ def ingest(
     done = []
     with ThreadPoolExecutor(max(1, workers)) as pool:  # hashing and decoding leave Python's lock
         try:
-            for count, one in enumerate(pool.map(lambda clip: take_in(clip, recipe.ingest), found), 1):
+            for count, one in enumerate(pool.map(lambda clip: take_in(*clip, recipe.ingest), found), 1):
                 done.append(one)
                 if progress is not None:
                     progress(count, len(found))
         except BaseException:
             pool.shutdown(cancel_futures=True)  # whoever interrupts does not wait for the files that are left
             raise
-    done.sort(key=lambda one: one.row.clip_id)
-    check_given([one.row for one in done])
+    done.sort(key=lambda one: one[0].clip_id)
+    check_given([row for row, _, _ in done])
     return list(_without_duplicates(done))
 
 
-def take_in(found: Found, part: IngestPart) -> Ingested:
-    """Probe and hash one file; an unreadable one comes with its error."""
+def take_in(row: ClipRow, drop: str | None, part: IngestPart) -> Taken:
+    """Probe and hash the file of a row; `drop` says why it is no clip though it can be read."""
     from emotion_llama.media.probe import open_clip
 
-    row = ClipRow(
-        found.clip_id,
-        _storable(found.path),
-        None,
-        source=found.source,
-        person=found.person,
-        given_label=found.label,
-        given_subtitle=found.subtitle,
-        given_split=found.split,
-        subtitle_source="given" if found.subtitle else None,
-    )
+    named = Path(row.path or "")
+    # Bytes of a name that are no text are escaped, and the clip fails by that.
+    row = replace(row, path=str(named).encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace"))
     warnings: list[str] = []
     try:
-        if row.path != str(found.path):
+        if row.path != str(named):
             raise MediaError(row.path or "", "its name is no UTF-8 text", "rename the file")
-        with open_clip(found.path, warn=warnings.append) as file:
+        with open_clip(named, warn=warnings.append) as file:
             clip = file.clip
             frame_count = None if clip.video is None else count_pictures(file)
             if part.sidecars and row.given_subtitle is None:
                 row = _with_words(row, file, part.encoding, warnings)
     except EmotionLlamaError as error:
-        return Ingested(row, error=error, warnings=tuple(warnings))
+        return row, _run(row, "failed", reason_of(error, row.path)), tuple(warnings)
     row = replace(
         row,
         sha256=clip.sha256,
@@ -114,8 +97,14 @@ def take_in(found: Found, part: IngestPart) -> Ingested:
         height=None if clip.video is None else clip.video.height,
         has_audio=clip.audio is not None,
     )
-    drop = None if found.sound_of is None else f"sound beside a video of its name: {found.sound_of.name}"
-    return Ingested(row, drop, warnings=tuple(warnings))
+    return row, _run(row, "done" if drop is None else "dropped", drop), tuple(warnings)
+
+
+def _run(row: ClipRow, status: Literal["done", "dropped", "failed"], reason: str | None) -> StageRun:
+    facts = {name: value for name, value in vars(row).items() if name != "path"}
+    sha256 = sha256_of(canonical([INGEST, facts]))
+    output, scope = None if status == "failed" else sha256, "all" if status == "dropped" else None
+    return StageRun(row.clip_id, INGEST, status, sha256, output, reason, scope, finished_at=now())  # type: ignore[arg-type]
 
 
 def count_pictures(source: Path | ClipFile) -> int:
@@ -151,27 +140,16 @@ def _with_words(row: ClipRow, file: ClipFile, encoding: str | None, warnings: li
     return replace(row, given_subtitle=words.text, subtitle_source=words.source, subtitle_language=words.language)
 
 
-def _storable(path: Path) -> str:
-    """The path as text; bytes that are no text are escaped, and the clip then fails by that."""
-    return str(path).encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
-
-
-def _without_duplicates(done: Sequence[Ingested]) -> Iterator[Ingested]:
-    """Of files with the same bytes the first by id stays; one with a manifest's row goes before others."""
-    first: dict[str, str] = {}
-    ranked = sorted((one for one in done if one.error is None and one.drop is None), key=_said_first)
-    for one in ranked:
-        first.setdefault(one.row.sha256 or "", one.row.clip_id)
-    for one in done:
-        keeper = first.get(one.row.sha256 or "")
-        if one.error is None and one.drop is None and keeper != one.row.clip_id:
-            yield replace(one, drop=f"same bytes as another clip: {keeper}")
-        else:
-            yield one
-
-
-def _said_first(one: Ingested) -> tuple[bool, str]:
-    return (one.row.given_label is None, one.row.clip_id)
+def _without_duplicates(done: Sequence[Taken]) -> Iterator[Taken]:
+    """Of files with the same bytes the first by id stays; one with a given label goes before others."""
+    first: dict[str | None, str] = {}
+    whole = [row for row, run, _ in done if run.status == "done"]
+    for row in sorted(whole, key=lambda row: (row.given_label is None, row.clip_id)):
+        first.setdefault(row.sha256, row.clip_id)
+    for row, run, warnings in done:
+        if run.status == "done" and (keeper := first[row.sha256]) != row.clip_id:
+            run = _run(row, "dropped", f"same bytes as another clip: {keeper}")
+        yield row, run, warnings
 
 
 # --- the phase of a build ---------------------------------------------------------------------------------------------
@@ -210,11 +188,11 @@ def ingest_phase(
     fresh: frozenset[str] = frozenset()
     with suppress(_Stopped):
         found = ingest(inputs, recipe, known=known, workers=workers, limit=limit, progress=report)
-        ids, beyond = {one.row.clip_id for one in found}, frozenset[str]()
+        ids, beyond = {row.clip_id for row, _, _ in found}, frozenset[str]()
         if limit is not None:
-            beyond = frozenset(one.clip_id for one in find_clips(inputs, recipe, known=known)) - ids
+            beyond = frozenset(row.clip_id for row, _ in find_clips(inputs, recipe, known=known)) - ids
         fresh = _put(store, found, beyond)
-        warnings = [f"{one.row.clip_id}: {text}" for one in found for text in one.warnings]
+        warnings = [f"{row.clip_id}: {text}" for row, _, texts in found for text in texts]
         for warning in warnings[:_MAX_WARNINGS]:
             progress.say(warning)
         if len(warnings) > _MAX_WARNINGS:
@@ -223,20 +201,19 @@ def ingest_phase(
     return tally_phase(INGEST, store.runs(INGEST), fresh, wall_seconds=time.perf_counter() - begun)
 
 
-def _put(store: Store, found: Sequence[Ingested], beyond: Set[str]) -> frozenset[str]:
+def _put(store: Store, found: Sequence[Taken], beyond: Set[str]) -> frozenset[str]:
     """Record what was found, all at once; returns the clips that are new or changed."""
-    at, old = now(), {row.clip_id: row for row in store.all_clips()}
+    old = {row.clip_id: row for row in store.all_clips()}
     with store.transaction():
         before = store.run_states(INGEST, set_aside=True)
-        store.put_clips(_keeping_imports(one.row, old.get(one.row.clip_id)) for one in found)
-        ids = {one.row.clip_id for one in found}
+        store.put_clips(_keeping_imports(row, old.get(row.clip_id)) for row, _, _ in found)
+        ids = {row.clip_id for row, _, _ in found}
         left = [c for c, run in before.items() if c not in ids and not run.fingerprint.startswith(IMPORTED)]
         # What could not be read, and was perhaps only misspelt, never was a clip: nothing of it is worth keeping.
         store.remove([clip_id for clip_id in left if before[clip_id].status == "failed"])
         store.set_aside([clip_id for clip_id in left if clip_id in beyond], BEYOND_LIMIT)
         store.set_aside([clip_id for clip_id in left if clip_id not in beyond], GONE)
-        runs = [_run_of(one, at) for one in found]
-        fresh = [run for run in runs if run.status == "failed" or not _same(run, before.get(run.clip_id))]
+        fresh = [run for _, run, _ in found if run.status == "failed" or not _same(run, before.get(run.clip_id))]
         store.record_many([(run, None if run.status == "failed" else StageOutput()) for run in fresh])
     return frozenset(run.clip_id for run in fresh)
 
@@ -248,18 +225,6 @@ def _keeping_imports(row: ClipRow, old: ClipRow | None) -> ClipRow:
     return replace(row, stated_frame_count=old.stated_frame_count)
 
 
-def _run_of(one: Ingested, at: str) -> StageRun:
-    facts = {name: value for name, value in asdict(one.row).items() if name != "path"}
-    sha256 = sha256_of(canonical([INGEST, facts]))
-    clip_id = one.row.clip_id
-    if one.error is not None:
-        return StageRun(clip_id, INGEST, "failed", sha256, None, reason_of(one.error, one.row.path), finished_at=at)
-    if one.drop is not None:
-        return StageRun(clip_id, INGEST, "dropped", sha256, sha256, one.drop, "all", finished_at=at)
-    return StageRun(clip_id, INGEST, "done", sha256, sha256, finished_at=at)
-
-
 def _same(run: StageRun, state: StageRun | None) -> bool:
-    return state is not None and (run.status, run.fingerprint, run.scope) == (
-        state.status, state.fingerprint, state.scope,
-    )  # fmt: skip
+    names = ("status", "fingerprint", "scope")
+    return state is not None and all(getattr(run, name) == getattr(state, name) for name in names)

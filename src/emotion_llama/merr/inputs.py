@@ -12,13 +12,10 @@ named, around the names that are taken. A manifest's names always count.
 
 from __future__ import annotations
 
-import csv
-import io
 import os
 import re
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -26,7 +23,8 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from emotion_llama.errors import InputError
 from emotion_llama.labels import LabelSpace
-from emotion_llama.merr.json_text import parse_json
+from emotion_llama.merr.records import ClipRow
+from emotion_llama.tables import read_records
 
 if TYPE_CHECKING:
     from emotion_llama.merr.recipe import Recipe
@@ -41,30 +39,22 @@ _UNFIT = re.compile(r"[\s/\\]+")
 _SPLITS = {"val": "validation", "valid": "validation", "dev": "validation"}
 
 
-@dataclass(frozen=True)
-class Found:
-    """A file that will be a clip, and what is known of it before it is opened; None is not given.
+class ManifestRow(BaseModel):
+    """What a manifest says of a clip; what is None is not given."""
 
-    Attributes:
-        path: absolute.
-        clip_id: unique; empty before all clips are named.
-        where: file and row of the manifest that names it.
-        name, label, subtitle, person, source, split: what the manifest says; person and source also by `name_pattern`.
-        below: path below the folder that was named, without its suffix, with slashes.
-        sound_of: the video beside it whose sound it presumably is.
-    """
+    model_config = ConfigDict(extra="forbid", strict=True, str_strip_whitespace=True)
 
-    path: Path
-    clip_id: str = ""
-    where: str | None = None
+    path: str = Field(min_length=1)
     name: str | None = None
     label: str | None = None
     subtitle: str | None = None
     person: str | None = None
     source: str | None = None
-    split: str | None = None
-    below: str = ""
-    sound_of: Path | None = None
+    split: Literal["train", "validation", "test"] | None = None
+
+
+# A file: what a manifest says of it, where it does so, and its path below the folder named, without its suffix.
+_Listed = tuple[ManifestRow | None, str, str]
 
 
 def find_clips(
@@ -73,53 +63,63 @@ def find_clips(
     *,
     known: Mapping[str, str],
     limit: int | None = None,
-) -> list[Found]:
-    """The files that will be clips, named, in the order of `inputs`. Arguments and errors as `ingest.ingest`."""
+) -> list[tuple[ClipRow, str | None]]:
+    """The files that will be clips, named, in the order of `inputs`, and why one is no clip: the sound of a video.
+
+    A row holds what is known before the file is opened. Arguments and errors as `ingest.ingest`.
+    """
     pattern = _pattern(recipe.ingest.name_pattern)
-    listed = list(_listed(inputs, recipe.space).values())[:limit]
-    everything = {one.path for one in listed}
-    stated = {one.path: one.name for one in listed if one.name}
-    names = name_clips([one.path for one in listed], stated, {Path(path): name for path, name in known.items()})
+    listed = dict(list(_listed(inputs, recipe.space).items())[:limit])
+    stated = {path: row.name for path, (row, _, _) in listed.items() if row is not None and row.name}
+    names = name_clips(list(listed), stated, {Path(path): name for path, name in known.items()})
     out = []
-    for one in listed:
-        match = pattern.search(one.below) if pattern is not None else None
+    for path, (row, _, below) in listed.items():
+        match = pattern.search(below) if pattern is not None else None
         parts = {} if match is None else match.groupdict()
-        out.append(
-            replace(
-                one,
-                clip_id=names[one.path],
-                source=one.source or parts.get("source") or None,
-                person=one.person or parts.get("person") or None,
-                sound_of=None if one.where else _beside_video(one.path, everything),
-            )
+        said = row or ManifestRow(path="-")  # of which nothing is known
+        clip = ClipRow(
+            names[path],
+            str(path),
+            None,
+            source=said.source or parts.get("source") or None,
+            person=said.person or parts.get("person") or None,
+            given_label=said.label,
+            given_subtitle=said.subtitle,
+            given_split=said.split,
+            subtitle_source="given" if said.subtitle else None,
         )
+        video = None if row is not None else _beside_video(path, listed)
+        out.append((clip, None if video is None else f"sound beside a video of its name: {video.name}"))
     return out
 
 
-def _listed(inputs: Sequence[str | os.PathLike[str]], space: LabelSpace) -> dict[Path, Found]:
-    """Absolute path -> where it comes from, each file once; what a manifest says of it counts."""
+def _listed(inputs: Sequence[str | os.PathLike[str]], space: LabelSpace) -> dict[Path, _Listed]:
+    """By absolute path, each file once; what a manifest says of it counts."""
     from emotion_llama.media.discover import find_media
 
-    found: dict[Path, Found] = {}
+    found: dict[Path, _Listed] = {}
     for given in map(Path, inputs):
         if given.suffix.lower() in SUFFIXES:
-            for entry in read_manifest(given, space):
-                earlier = found.get(entry.path)
-                if earlier is not None and earlier.where is not None:
-                    raise InputError(f"{entry.where}: {entry.path} stands in {earlier.where} already")
-                found[entry.path] = replace(entry, below=_below(entry.path, given.absolute().parent))
+            for path, row, number in read_manifest(given, space):
+                where, earlier = f"{given.name}, line {number}", found.get(path)
+                if earlier is not None and earlier[0] is not None:
+                    raise InputError(f"{where}: {path} stands in {earlier[1]} already")
+                found[path] = row, where, _below(path, given.absolute().parent)
             continue
         _must_be_there(given)
         root = given if given.is_dir() else given.parent
         for path in find_media([given]):
             if path == given and given.is_dir():
                 continue  # a folder without media is no clip
-            absolute = Path(os.path.abspath(path))  # noqa: PTH100  (links stay as named)
-            found.setdefault(absolute, Found(absolute, below=_below(path, root)))
+            found.setdefault(_absolute(path), (None, "", _below(path, root)))
     if not found:
         empty = f" ({', '.join(map(str, inputs))}: no media files)" if inputs else ""
         raise InputError(f"no clips given{empty}: expected files, folders or manifests (.csv, .jsonl)")
     return found
+
+
+def _absolute(path: Path) -> Path:
+    return Path(os.path.abspath(path))  # noqa: PTH100  (links stay as named)
 
 
 def _must_be_there(given: Path) -> None:
@@ -152,32 +152,25 @@ def _pattern(text: str | None) -> re.Pattern[str] | None:
 # --- manifests --------------------------------------------------------------------------------------------------------
 
 
-class _Row(BaseModel):
-    model_config = ConfigDict(extra="forbid", strict=True, str_strip_whitespace=True)
-
-    path: str = Field(min_length=1)
-    name: str | None = None
-    label: str | None = None
-    subtitle: str | None = None
-    person: str | None = None
-    source: str | None = None
-    split: Literal["train", "validation", "test"] | None = None
-
-
-def read_manifest(path: Path, space: LabelSpace) -> list[Found]:
-    """The clips of a manifest, in its order.
+def read_manifest(path: Path, space: LabelSpace) -> list[tuple[Path, ManifestRow, int]]:
+    """The clips of a manifest in its order: absolute path, what is known, line.
 
     Columns (or keys): path (relative to the manifest), name, label, subtitle, person, source, split; only path is
     needed. An empty cell is not given. Labels may be synonyms (`labels.SYNONYMS`), splits may be called val or dev.
 
     Raises:
         InputError: the file cannot be read, has other columns, a name twice, or values that do not fit; mistakes are
-            named together with their rows.
+            named together with their lines.
     """
-    rows = list(_csv_rows(path) if path.suffix.lower() == ".csv" else _json_rows(path))
+    columns = list(ManifestRow.model_fields)
+    expected = f"path and any of {', '.join(columns[1:])}"
     mistakes: list[str] = []
-    entries = [e for e in (_entry(path, where, row, space, mistakes) for where, row in rows) if e is not None]
-    names = Counter(entry.name for entry in entries if entry.name is not None)
+    rows = [
+        (_absolute(path.parent / row.path), row, number)
+        for number, cells in read_records(path, columns.__contains__, expected, needed=["path"])
+        if (row := _checked(number, cells, space, mistakes)) is not None
+    ]
+    names = Counter(row.name for _, row, _ in rows if row.name is not None)
     mistakes += [
         f"the name {name!r} stands in {count} rows; names are unique" for name, count in names.items() if count > 1
     ]
@@ -185,93 +178,35 @@ def read_manifest(path: Path, space: LabelSpace) -> list[Found]:
         shown = "; ".join(mistakes[:_MAX_MISTAKES])
         more = f"; and {len(mistakes) - _MAX_MISTAKES} more" if len(mistakes) > _MAX_MISTAKES else ""
         raise InputError(f"{path}: {shown}{more}")
-    if not entries:
+    if not rows:
         raise InputError(f"{path}: the manifest has no clip; expected a header with the column path, and rows")
-    return entries
+    return rows
 
 
-def _csv_rows(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
-    reader = csv.reader(io.StringIO(_text(path), newline=""), strict=True)
+def _checked(number: int, cells: Mapping[str, Any], space: LabelSpace, mistakes: list[str]) -> ManifestRow | None:
+    """The row of its cells; None where they are mistaken."""
+    given = {k: v for k, v in cells.items() if v is not None and (not isinstance(v, str) or v.strip())}
+    for name, tidy in (("split", _split), ("subtitle", lambda text: " ".join(text.split()))):
+        if isinstance(given.get(name), str):
+            given[name] = tidy(given[name])
     try:
-        header = [column.strip().lower() for column in next(reader, [])]
-        _check_columns(path, header)
-        for cells in reader:
-            if not any(cell.strip() for cell in cells):
-                continue
-            where = f"row {reader.line_num}"
-            if len(cells) != len(header):
-                raise InputError(f"{path}, {where}: {len(cells)} cells came, {len(header)} were expected")
-            yield where, {name: cell for name, cell in zip(header, cells) if cell.strip()}
-    except csv.Error as error:
-        raise InputError(f"{path}, row {reader.line_num}: the table cannot be read ({error})") from None
-
-
-def _check_columns(path: Path, header: list[str]) -> None:
-    unknown = sorted(set(header) - set(_Row.model_fields))
-    if unknown or "path" not in header:
-        what = f"unknown columns {', '.join(map(repr, unknown))}" if unknown else "no column 'path'"
-        if len(header) == 1 and (mark := next((m for m in ";\t" if m in header[0]), "")):
-            what = f"cells are divided by {'tabs' if mark.isspace() else 'semicolons'}; divide them by commas"
-        raise InputError(f"{path}: {what}; expected path and any of {', '.join(list(_Row.model_fields)[1:])}")
-    if twice := [name for name, count in Counter(header).items() if count > 1]:
-        raise InputError(f"{path}: the column {twice[0]!r} is there twice")
-
-
-def _json_rows(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
-    for number, line in enumerate(_text(path).splitlines(), 1):
-        if not line.strip():
-            continue
-        try:
-            row = parse_json(line, _once)
-        except ValueError as error:
-            raise InputError(f"{path}, row {number}: no JSON object ({error})") from None
-        if not isinstance(row, dict):
-            raise InputError(f"{path}, row {number}: expected a JSON object, got {line[:40]!r}")
-        yield f"row {number}", row
-
-
-def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    found = dict(pairs)
-    if len(found) < len(pairs):
-        raise ValueError("a key stands twice")
-    return found
-
-
-def _text(path: Path) -> str:
-    try:
-        return path.read_text(encoding="utf-8-sig")
-    except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"{path}: the manifest cannot be read ({error}); expected UTF-8 text") from None
-
-
-def _entry(path: Path, where: str, row: Mapping[str, Any], space: LabelSpace, mistakes: list[str]) -> Found | None:
-    row = dict(row)
-    if isinstance(row.get("split"), str):
-        word = row["split"].strip().lower()
-        row["split"] = _SPLITS.get(word, word) or None
-    try:
-        checked = _Row.model_validate(row)
+        row = ManifestRow.model_validate(given)
     except ValidationError as error:
         for mistake in error.errors():
-            what = {"extra_forbidden": "no such column", "missing": "needed, and not given"}.get(
-                mistake["type"], f"{mistake['msg']}, got {mistake['input']!r}"
-            )
-            mistakes.append(f"{where}, {'.'.join(map(str, mistake['loc']))}: {what}")
+            known = {"missing": "needed, and not given"}
+            what = known.get(mistake["type"], f"{mistake['msg']}, got {mistake['input']!r}")
+            mistakes.append(f"line {number}, {'.'.join(map(str, mistake['loc']))}: {what}")
         return None
-    label = space.find(checked.label) if checked.label else None
-    if checked.label and label is None:
-        mistakes.append(f"{where}, label: {checked.label!r} is none of {space.name} ({', '.join(space.labels)})")
+    label = None if row.label is None else space.find(row.label)
+    if row.label is not None and label is None:
+        mistakes.append(f"line {number}, label: {row.label!r} is none of {space.name} ({', '.join(space.labels)})")
         return None
-    return Found(
-        Path(os.path.abspath(path.parent / checked.path)),  # noqa: PTH100  (links stay as named)
-        where=f"{path.name}, {where}",
-        name=checked.name or None,
-        label=label,
-        subtitle=" ".join(checked.subtitle.split()) or None if checked.subtitle else None,
-        person=checked.person or None,
-        source=checked.source or None,
-        split=checked.split,
-    )
+    return row.model_copy(update={"label": label})
+
+
+def _split(word: str) -> str:
+    name = word.strip().lower()
+    return _SPLITS.get(name, name)
 
 
 # --- names ------------------------------------------------------------------------------------------------------------
@@ -288,7 +223,10 @@ def name_clips(paths: Sequence[Path], stated: Mapping[Path, str], known: Mapping
     Raises:
         InputError: a stated name is another clip's already, or is none.
     """
-    names = {path: _stated(path, name) for path, name in stated.items()}
+    for path, name in stated.items():
+        if fit(name) != name:
+            raise InputError(f"the name {name!r} of {path} has blanks or slashes; such as {fit(name)!r} will do")
+    names = dict(stated)
     names |= {path: known[path] for path in paths if path in known and path not in names}
     owners: dict[str, Path] = {name: path for path, name in known.items()}
     for path, name in names.items():
@@ -298,7 +236,7 @@ def name_clips(paths: Sequence[Path], stated: Mapping[Path, str], known: Mapping
     return names | _named_anew(open_paths, set(owners))
 
 
-def _beside_video(path: Path, paths: set[Path]) -> Path | None:
+def _beside_video(path: Path, paths: Iterable[Path]) -> Path | None:
     """The video of the same folder and stem whose sound a sound file presumably is; None where there is none."""
     if path.suffix.lower() not in SOUND_SUFFIXES:
         return None
@@ -310,12 +248,6 @@ def fit(name: str) -> str:
     """`name` without blanks and slashes; bytes that are no text are written as hexadecimal digits."""
     readable = "".join(f"x{ord(c) & 0xFF:02x}" if 0xDC80 <= ord(c) <= 0xDCFF else c for c in name)
     return _UNFIT.sub("_", readable.strip()) or "clip"
-
-
-def _stated(path: Path, name: str) -> str:
-    if fit(name) != name:
-        raise InputError(f"the name {name!r} of {path} has blanks or slashes; such as {fit(name)!r} will do")
-    return name
 
 
 def _named_anew(paths: Sequence[Path], taken: set[str]) -> dict[Path, str]:

@@ -26,13 +26,8 @@ _UNIT_ARRAYS = ("pts_seconds", "intensity", "confidence", "is_blink", "is_speech
 Arrays = dict[str, np.ndarray[Any, np.dtype[Any]]]
 
 
-@dataclass(frozen=True, repr=False)
-class Person:
-    """One person of a clip; `track` is None for a voice alone, and where another program measured the face."""
-
-    person_id: int
-    why: str
-    track: FaceTrack | None
+# A person's number, why they have it, and their track: None for a voice alone, and where another program measured.
+Person = tuple[int, str, FaceTrack | None]
 
 
 @dataclass(frozen=True, repr=False)
@@ -54,14 +49,14 @@ class Measured:
     @property
     def track(self) -> FaceTrack | None:
         """The main person's."""
-        return self.people[0].track if self.people else None
+        return self.people[0][2] if self.people else None
 
     @property
     def num_seen(self) -> int:
         """How many people are in view at some time; None of them is only heard."""
         if self.track is None and self.evidence.action_units is not None:
             return len(self.people)  # another program's people, who have no tracks
-        return sum(person.track is not None for person in self.people)
+        return sum(track is not None for _, _, track in self.people)
 
     def __repr__(self) -> str:
         return f"Measured({self.evidence!r}, {len(self.people)} people)"
@@ -73,7 +68,7 @@ def from_analysis(analysis: Analysis) -> Measured:
     units = evidence.action_units
     sources = {} if units is None else {"units": units.source}
     sources |= {} if evidence.prosody is None else {"voice": evidence.prosody.backend}
-    people = tuple(Person(p.person_id, p.why, p.track) for p in analysis.people)
+    people = tuple((p.person_id, p.why, p.track) for p in analysis.people)
     return Measured(evidence, people, sources, analysis.warnings)
 
 
@@ -154,11 +149,11 @@ def _record_json(record: PeakFrame | Prosody | None) -> dict[str, object] | None
 
 
 def _person_json(number: int, person: Person, arrays: Arrays) -> dict[str, object]:
-    track = person.track
+    person_id, why, track = person
     if track is not None:
         arrays |= {f"track{number}.{name}": getattr(track, name) for name in _TRACK_ARRAYS}
     stored = None if track is None else {"track_id": track.track_id, "frame_size": list(track.frame_size)}
-    return {"person_id": person.person_id, "why": person.why, "track": stored}
+    return {"person_id": person_id, "why": why, "track": stored}
 
 
 def _plain(value: Any) -> Any:  # a field of a record as a JSON value
@@ -199,7 +194,7 @@ def _units(stored: dict[str, Any], arrays: Arrays) -> ActionUnits:
 def _person(number: int, stored: dict[str, Any], arrays: Arrays) -> Person:
     track = stored["track"]
     if track is None:
-        return Person(stored["person_id"], stored["why"], None)
+        return stored["person_id"], stored["why"], None
     found = {name: arrays[f"track{number}.{name}"] for name in _TRACK_ARRAYS}
     width, height = track["frame_size"]
     whole = FaceTrack(
@@ -209,4 +204,4 @@ def _person(number: int, stored: dict[str, Any], arrays: Arrays) -> Person:
         appearance=np.empty(0),
         **found,
     )
-    return Person(stored["person_id"], stored["why"], whole)
+    return stored["person_id"], stored["why"], whole

@@ -9,11 +9,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, is_dataclass
 from datetime import datetime, timezone
 from types import MappingProxyType
-from typing import Any, Literal, TypeAlias, TypeVar
+from typing import Any, Literal, TypeAlias
 
 from emotion_llama.errors import InputError
 
-T = TypeVar("T")
 Json: TypeAlias = "bool | int | float | str | list[Json] | dict[str, Json] | None"
 Scope = Literal["all", "fine"]  # what a dropped clip is dropped from: the whole data set, or its fine-grained part
 NO_LANGUAGE = ""  # of fields that are no description
@@ -135,8 +134,25 @@ class StageRun:
         return self.status == "failed" or (self.status == "dropped" and self.scope == "all")
 
 
+class Described:
+    """A clip with what is said of it."""
+
+    clip: ClipRow
+    fields: Mapping[FieldKey, Field]
+
+    def value(self, name: str, language: str = NO_LANGUAGE) -> Json:
+        """Value of a field; None when it is missing or was not made."""
+        found = self.fields.get((name, language))
+        return None if found is None else found.value
+
+    def why_missing(self, name: str, language: str = NO_LANGUAGE) -> str | None:
+        """Why a field is missing, if it is."""
+        found = self.fields.get((name, language))
+        return f"{name} was not made" if found is None else found.why_missing
+
+
 @dataclass(frozen=True, repr=False)
-class Sample:
+class Sample(Described):
     """Everything the store knows of one clip, for exports, statistics and people."""
 
     clip: ClipRow
@@ -147,11 +163,6 @@ class Sample:
     def __post_init__(self) -> None:
         for name in ("fields", "runs", "artifacts"):
             object.__setattr__(self, name, MappingProxyType(dict(getattr(self, name))))
-
-    def value(self, name: str, language: str = NO_LANGUAGE) -> Json:
-        """Value of a field; None when it is missing or was not made."""
-        found = self.fields.get((name, language))
-        return None if found is None else found.value
 
     def __repr__(self) -> str:
         return f"Sample({self.clip.clip_id}, {len(self.fields)} fields)"
@@ -166,7 +177,7 @@ FIELDS: Mapping[str, str] = MappingProxyType(
         "prosody": "evidence",  # how the voice sounds, as numbers with units (records.Prosody)
         "tone": "evidence",  # tone words and the measurement behind each (records.Tone)
         "subtitle": "subtitle",  # {"text", "source", "language"}: what is said, and where the words come from
-        "label": "pseudo_label",  # PseudoLabel
+        "label": "pseudo_label",  # `pseudo_label`
         # {"frame_index" (from 0), "pts_seconds", "score", "rule" ("all", "label"), "units" (those present, strongest
         # first), "why", "face_hash" (`balance.picture_hash` of the aligned face; None without one)}
         "peak": "peak",
@@ -181,7 +192,7 @@ FIELDS: Mapping[str, str] = MappingProxyType(
         # list of {"first", "first_label", "second", "second_label", "text"}: modalities ("face", "voice", "words";
         # "label" for a given label) that speak for different labels
         "conflicts": "consistency",
-        "consistency": "consistency",  # Consistency
+        "consistency": "consistency",  # `stages.consistency.check_text`
         "split": "splits",  # train, validation or test
         "published": "import",  # what an imported MERR file says that has no field of its own
         "features": "features",  # where a clip's feature files lie, with their shapes
@@ -193,11 +204,21 @@ BY_LANGUAGE = frozenset(
 )
 
 
-@dataclass(frozen=True)
-class PseudoLabel:
-    """The clip's emotion.
+def pseudo_label(
+    label: str,
+    source: Literal["given", "rules"],
+    *,
+    strength: Literal["slight", "moderate", "strong"] | None = None,
+    score: float | None = None,
+    confidence: float | None = None,
+    units: Mapping[str, float] = MappingProxyType({}),
+    candidates: Mapping[str, float] = MappingProxyType({}),
+    table: str = "",
+    by_rules: str | None = None,
+) -> dict[str, Any]:  # JSON values
+    """The value of the field `label`: a clip's emotion.
 
-    Attributes:
+    Args:
         label: word of the recipe's label space.
         source: the clip came with it, or the action-unit rules gave it.
         strength: in words (MER-Factory's levels); None for a given label without measured units, and for neutral.
@@ -208,37 +229,10 @@ class PseudoLabel:
         table: which table of label units.
         by_rules: of a given label: what the rules would have said in its place; None where they say nothing.
     """
-
-    label: str
-    source: Literal["given", "rules"]
-    strength: Literal["slight", "moderate", "strong"] | None
-    score: float | None
-    confidence: float | None
-    units: Mapping[str, float] = field(default_factory=dict)
-    candidates: Mapping[str, float] = field(default_factory=dict)
-    table: str = ""
-    by_rules: str | None = None
-
-
-@dataclass(frozen=True)
-class Consistency:
-    """Whether a fine description holds.
-
-    Attributes:
-        names_label: the description comes to the clip's label.
-        label_at_end: the label is not named before the last sentence.
-        grounded_share: share of the cues it names that were given; None when it names none.
-        ungrounded: cues it names that were not given.
-        problems: what is wrong with it; empty when it holds.
-        judge: who judged beyond the rules; None for rules alone.
-    """
-
-    names_label: bool
-    label_at_end: bool
-    grounded_share: float | None
-    ungrounded: tuple[str, ...] = ()
-    problems: tuple[str, ...] = ()
-    judge: str | None = None
+    return {
+        "label": label, "source": source, "strength": strength, "score": score, "confidence": confidence,
+        "units": dict(units), "candidates": dict(candidates), "table": table, "by_rules": by_rules,
+    }  # fmt: skip
 
 
 def to_json(value: Any) -> Json:
@@ -251,20 +245,6 @@ def to_json(value: Any) -> Json:
         return [to_json(v) for v in value]
     found: Json = value
     return found
-
-
-def from_json(kind: type[T], value: Json) -> T:
-    """The dataclass of a stored value.
-
-    Raises:
-        InputError: the value is not of that shape.
-    """
-    if not isinstance(value, dict):
-        raise InputError(f"expected {kind.__name__} as a JSON object, got {value!r}")
-    try:
-        return kind(**{k: tuple(v) if isinstance(v, list) else v for k, v in value.items()})
-    except TypeError as error:
-        raise InputError(f"expected the fields of {kind.__name__}: {error}") from error
 
 
 def now() -> str:

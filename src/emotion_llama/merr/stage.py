@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal, NamedTuple, TypeAlias
 
 from emotion_llama.errors import AnnotationError, EmotionLlamaError, MediaError
-from emotion_llama.merr.records import NO_LANGUAGE, ClipRow, Field, FieldKey, Json, Scope
+from emotion_llama.merr.records import ClipRow, Described, Field, FieldKey, Scope
 
 if TYPE_CHECKING:
     from emotion_llama.merr.annotators import Annotator
@@ -32,22 +32,12 @@ GIVEN_FACTS: tuple[str, ...] = (
 
 
 @dataclass(frozen=True, repr=False)
-class StageInput:
+class StageInput(Described):
     """One clip as a stage sees it: what the stages it needs have said, and the artifacts it asked for."""
 
     clip: ClipRow
     fields: Mapping[FieldKey, Field] = field(default_factory=dict)
     artifacts: Mapping[str, bytes] = field(default_factory=dict)
-
-    def value(self, name: str, language: str = NO_LANGUAGE) -> Json:
-        """Value of a field; None when it is missing or was not made."""
-        found = self.fields.get((name, language))
-        return None if found is None else found.value
-
-    def why_missing(self, name: str, language: str = NO_LANGUAGE) -> str | None:
-        """Why a field is missing, if it is."""
-        found = self.fields.get((name, language))
-        return f"{name} was not made" if found is None else found.why_missing
 
     def __repr__(self) -> str:
         return f"StageInput({self.clip.clip_id}, {sorted(self.fields)}, {sorted(self.artifacts)})"

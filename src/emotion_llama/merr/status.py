@@ -35,20 +35,8 @@ class Progress(Protocol):
         return
 
 
-class Silent:
+class Silent(Progress):
     """Reports nothing."""
-
-    def begin(self, phase: str, total: int, already: int) -> None:
-        """See `Progress`."""
-
-    def advance(self, done: int, failed: int) -> None:
-        """See `Progress`."""
-
-    def end(self) -> None:
-        """See `Progress`."""
-
-    def say(self, text: str) -> None:
-        """See `Progress`."""
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ import hashlib
 import json
 from collections.abc import Collection, Iterator, Mapping
 
-from emotion_llama.merr.records import BY_LANGUAGE, FIELDS, FieldKey, Json, Provenance, Sample, Scope
+from emotion_llama.merr.records import BY_LANGUAGE, FIELDS, Described, FieldKey, Json, Provenance, Sample, Scope
 
 # Fields whose value is an object with one word or text that people read and edit: it gets the column of the field's
 # name, the rest stands beside it as JSON.
@@ -71,8 +71,8 @@ def text_of(value: Json) -> str | None:
     return value if isinstance(value, str) and value else None
 
 
-def label_of(sample: Sample) -> str | None:
-    """The sample's label."""
+def label_of(sample: Described) -> str | None:
+    """The clip's label."""
     return text_part(sample.value("label"), "label")
 
 

@@ -21,10 +21,12 @@ from types import MappingProxyType
 from typing import Any
 
 from emotion_llama.errors import InputError
-from emotion_llama.evaluation.tasks.readers import read_csv, read_rows
+from emotion_llama.evaluation.tasks.readers import read_rows
 from emotion_llama.labels import LabelSpace
+from emotion_llama.media.text_file import read_text
 from emotion_llama.merr.stages.splits import SPLITS
 from emotion_llama.prompts.tasks import check_task
+from emotion_llama.tables import read_records, read_utf8
 
 COARSE, FINE = "MERR_coarse_grained", "MERR_fine_grained"
 TRANSCRIPTS = "transcription_en_all.csv"
@@ -132,7 +134,7 @@ def _merr(
         names = lists[stem]
         words = _transcripts(names.parent / TRANSCRIPTS)
         captions = _json_table(names.parent / f"{stem}.json") if task in tasks else {}
-        for number, line in enumerate(_lines(names), 1):
+        for number, line in enumerate(read_utf8(names).splitlines(), 1):
             where, parts = f"{names}, line {number}", line.split()
             if len(parts) == 1:
                 raise InputError(f"{where}: expected `name frames label`, got {line[:60]!r}")
@@ -205,12 +207,9 @@ def _json_table(path: Path) -> dict[str, Any]:
 def _table(path: Path, tasks: Collection[str], space: LabelSpace) -> Iterator[Example]:
     if path.suffix.lower() not in (".csv", ".jsonl"):
         raise InputError(f"{path}: expected a MERR folder, a .csv or a .jsonl file")
-    rows = _csv_rows(path) if path.suffix.lower() == ".csv" else _jsonl_rows(path)
     names: set[str] = set()
-    for number, row in enumerate(rows, 1):
-        where = f"{path}, row {number}"
-        if unknown := sorted(set(row) - set(COLUMNS)):
-            raise InputError(f"{where}: no column {unknown[0]!r} is known (there are: {', '.join(COLUMNS)})")
+    for number, row in read_records(path, COLUMNS.__contains__, ", ".join(COLUMNS), text=read_text(path, None)):
+        where = f"{path}, line {number}"
         cells = {key: str(value).strip() for key, value in row.items() if value not in (None, "")}
         example = _row(where, cells, path.parent, tasks, space)
         if example is not None:
@@ -249,32 +248,3 @@ def _label(word: str, space: LabelSpace, where: str) -> str:
             "set data.label_space, or map it"
         )
     return label
-
-
-def _csv_rows(path: Path) -> Iterator[dict[str, Any]]:
-    rows = read_csv(path)
-    _, header = next(rows)
-    for number, row in rows:
-        if len(row) != len(header):
-            raise InputError(f"{path}, line {number}: it has more or fewer cells than the header")
-        yield dict(zip(header, row))
-
-
-def _lines(path: Path) -> list[str]:
-    try:
-        return path.read_text(encoding="utf-8-sig").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"{path} cannot be read ({error})") from None
-
-
-def _jsonl_rows(path: Path) -> Iterator[dict[str, Any]]:
-    for number, line in enumerate(_lines(path), 1):
-        if not line.strip():
-            continue
-        try:
-            row = json.loads(line)
-        except ValueError as error:
-            raise InputError(f"{path}, line {number}: no JSON ({error})") from None
-        if not isinstance(row, dict):
-            raise InputError(f"{path}, line {number}: expected an object, got {type(row).__name__}")
-        yield row

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from emotion_llama.errors import InputError
-from emotion_llama.merr.json_text import parse_json
+from emotion_llama.tables import parse_json
 from emotion_llama.merr.quality.measures import Measure
 from emotion_llama.merr.records import Sample
 from emotion_llama.merr.values import part, peak_units, text_of

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import csv
 import io
-import json
 import math
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +14,7 @@ from emotion_llama.evaluation.records import EXPECTED, EvalSample, Model, Output
 from emotion_llama.evaluation.tasks.readers import clip_name
 from emotion_llama.files import write_whole
 from emotion_llama.predictors.base import Task
+from emotion_llama.tables import parse_json, read_records
 
 PROBABILITY_PREFIX = "p_"
 _KNOWN = ("name", "answer", "label", "problem", "probabilities", "generated")
@@ -43,10 +43,15 @@ class PredictionFile(Model):
         from emotion_llama.media.probe import file_sha256
 
         self.path = Path(path)
-        rows = _jsonl(self.path) if self.path.suffix == ".jsonl" else _csv(self.path)
+        is_table = self.path.suffix != ".jsonl"
         self._outputs: dict[str, Output] = {}
-        for number, row in rows:
-            output = _output(row, f"{self.path}, line {number}")
+        expected = "name and answer (or label, or p_LABEL), or problem, probabilities, generated"
+        is_known = _is_known if is_table else _KNOWN.__contains__
+        for number, row in read_records(self.path, is_known, expected, needed=["name"]):
+            where = f"{self.path}, line {number}"
+            if is_table and not any(name in ("answer", "label", "probabilities") or _is_share(name) for name in row):
+                raise InputError(f"{self.path} has the columns {', '.join(row)}; expected {expected}")
+            output = _output(_of_cells(row, where) if is_table else row, where)
             if output.sample_id in self._outputs:
                 raise InputError(f"{self.path}, line {number}: {output.sample_id!r} is there twice; keep one")
             self._outputs[output.sample_id] = output
@@ -104,29 +109,8 @@ def write_predictions(path: Path, outputs: Sequence[Output]) -> Path:
     return write_whole(path, text.getvalue().encode("utf-8", "surrogatepass"))
 
 
-def _csv(path: Path) -> Iterator[tuple[int, Mapping[str, Any]]]:
-    try:
-        with path.open(encoding="utf-8-sig", newline="") as file:
-            rows = csv.DictReader(file)
-            columns = rows.fieldnames or ()
-            _check_columns(path, columns)
-            for row in rows:
-                if None in row or None in row.values():
-                    raise InputError(f"{path}, line {rows.line_num}: expected {len(columns)} cells")
-                yield rows.line_num, _of_cells(row, f"{path}, line {rows.line_num}")
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise InputError(f"{path} cannot be read as a CSV table ({error})") from error
-
-
-def _check_columns(path: Path, columns: Iterable[str]) -> None:
-    columns = list(columns)
-    has_answers = {"answer", "label", "probabilities"} & set(columns) or any(map(_is_share, columns))
-    if "name" not in columns or not has_answers:
-        raise InputError(
-            f"{path} has the columns {', '.join(columns) or 'none'}; expected name and answer (or label, or p_LABEL)"
-        )
-    if unknown := [name for name in columns if name not in _KNOWN and not _is_share(name)]:
-        raise InputError(f"{path}: unknown column {unknown[0]!r} (known: {', '.join(_KNOWN)}, p_LABEL)")
+def _is_known(column: str) -> bool:
+    return column in _KNOWN or _is_share(column)
 
 
 def _is_share(column: str) -> bool:
@@ -138,7 +122,10 @@ def _of_cells(row: Mapping[str, str], where: str) -> dict[str, Any]:
     found: dict[str, Any] = {key: row[key] for key in ("name", "label", "problem") if row.get(key)}
     cells = {key.removeprefix(PROBABILITY_PREFIX): row[key] for key in row if _is_share(key) and row[key]}
     if row.get("probabilities"):
-        found["probabilities"] = _json(row["probabilities"], where)
+        try:
+            found["probabilities"] = parse_json(row["probabilities"])
+        except ValueError as error:
+            raise InputError(f"{where}: cannot be read as JSON ({error})") from error
     elif cells:
         try:
             found["probabilities"] = {label: float(cell) for label, cell in cells.items()}
@@ -153,30 +140,8 @@ def _of_cells(row: Mapping[str, str], where: str) -> dict[str, Any]:
     return found
 
 
-def _jsonl(path: Path) -> Iterator[tuple[int, Mapping[str, Any]]]:
-    try:
-        with path.open(encoding="utf-8-sig") as file:
-            for number, line in enumerate(file, 1):
-                if not line.strip():
-                    continue
-                row = _json(line, f"{path}, line {number}")
-                if not isinstance(row, dict):
-                    raise InputError(f"{path}, line {number}: expected a JSON object")
-                if unknown := sorted(set(row) - set(_KNOWN)):
-                    raise InputError(f"{path}, line {number}: unknown key {unknown[0]!r} (known: {', '.join(_KNOWN)})")
-                yield number, {key: value for key, value in row.items() if value is not None}
-    except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"{path} cannot be read ({error})") from error
-
-
-def _json(text: str, where: str) -> Any:
-    try:
-        return json.loads(text)
-    except (ValueError, RecursionError) as error:
-        raise InputError(f"{where}: cannot be read as JSON ({error})") from error
-
-
 def _output(row: Mapping[str, Any], where: str) -> Output:
+    row = {key: value for key, value in row.items() if value is not None}
     name = row.get("name")
     if not isinstance(name, str) or not name:
         raise InputError(f"{where}: there is no name")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import io
 import pickle  # only through `_PlainOnly`, which builds arrays and plain values and nothing else
 import zipfile
@@ -20,6 +19,7 @@ from emotion_llama.labels import LabelSpace
 from emotion_llama.media.kinds import MEDIA_SUFFIXES
 from emotion_llama.media.text_file import read_text
 from emotion_llama.media.transcript_table import NAME_COLUMNS, TEXT_COLUMNS
+from emotion_llama.tables import csv_rows
 
 Reader = Callable[[Path], Iterator[EvalSample]]
 Convert = Callable[[Any], Truth]  # from a file's value; ValueError says what is wrong with it
@@ -46,14 +46,9 @@ def read_csv(path: Path) -> Iterator[tuple[int, list[str]]]:
     Raises:
         InputError: the file cannot be read.
     """
-    rows = csv.reader(io.StringIO(read_text(path, None), newline=""))
-    try:
-        yield 1, [cell.strip().lower() for cell in next(rows, [])]
-        for row in rows:
-            if any(cell.strip() for cell in row):
-                yield rows.line_num, [cell.strip() for cell in row]
-    except csv.Error as error:
-        raise InputError(f"{path}, line {rows.line_num}: the table cannot be read ({error})") from None
+    rows = csv_rows(read_text(path, None), path)
+    yield 1, [cell.strip().lower() for cell in next(rows, (0, []))[1]]
+    yield from ((number, [cell.strip() for cell in row]) for number, row in rows)
 
 
 def read_rows(path: Path, columns: Sequence[Column]) -> Iterator[list[str]]:

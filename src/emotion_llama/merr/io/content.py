@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from emotion_llama.labels import LabelSpace
-from emotion_llama.merr.json_text import parse_json
-from emotion_llama.merr.records import NO_LANGUAGE, ClipRow, Field, FieldKey, Json, Provenance
+from emotion_llama.merr.records import NO_LANGUAGE, ClipRow, Field, FieldKey, Json, Provenance, pseudo_label
 from emotion_llama.merr.values import part, shown_key, text_of
+from emotion_llama.tables import parse_json
 
 MAX_EXAMPLES = 3  # of one kind of problem
 
@@ -102,7 +102,7 @@ class FileContent:
         """The clip has the label that a word means; counted as a problem when it means none of the space."""
         label = self.known_label(word, where, space)
         if label is not None:
-            self.say(clip_id, "label", given_label(label))
+            self.say(clip_id, "label", pseudo_label(label, "given"))
 
     def known_label(self, word: str, where: str, space: LabelSpace) -> str | None:
         """The label that a word means; None, and counted, when it means none of the space."""
@@ -118,14 +118,6 @@ class FileContent:
 def is_name(text: str) -> bool:
     """Whether a text can be a clip's id."""
     return bool(text) and not any(c.isspace() or c in "/\\" for c in text)
-
-
-def given_label(label: str) -> Json:
-    """The value of the field `label` for a label that came from outside (`records.PseudoLabel`)."""
-    return {
-        "label": label, "source": "given", "strength": None, "score": None, "confidence": None, "units": {},
-        "candidates": {}, "table": "", "by_rules": None,
-    }  # fmt: skip
 
 
 def given_words(words: str, language: str | None) -> Json:

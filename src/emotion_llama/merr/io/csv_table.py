@@ -17,12 +17,11 @@ from pathlib import Path
 
 from emotion_llama.errors import InputError
 from emotion_llama.labels import MERR9, LabelSpace
-from emotion_llama.merr.io.content import FileContent, Problems, given_label
+from emotion_llama.merr.io.content import FileContent, Problems
 from emotion_llama.merr.io.rows import Row, Rows, Written
-from emotion_llama.merr.io.tables import read_rows
-from emotion_llama.merr.json_text import parse_json
-from emotion_llama.merr.records import ClipRow, Field, FieldKey, Json, Provenance
+from emotion_llama.merr.records import ClipRow, Field, FieldKey, Json, Provenance, pseudo_label
 from emotion_llama.merr.values import HEADLINES, SPLITS, column_of, key_of, place_of, value_hash
+from emotion_llama.tables import csv_rows, parse_json
 
 FILE = "samples.csv"
 # Fields whose value is one text; all others are JSON.
@@ -154,7 +153,7 @@ def read_own_csv(text: str, content: FileContent, space: LabelSpace) -> None:
     Raises:
         InputError: it has unknown columns, or cannot be read as a table.
     """
-    rows = read_rows(text, content.origin)
+    rows = csv_rows(text, content.origin)
     _, header = next(rows, (0, []))
     _check_header(content.origin, header)
     for line, row in rows:
@@ -242,7 +241,7 @@ def _edited(key: FieldKey, value: Json, where: str, content: FileContent, space:
     if key[0] != "label" or not isinstance(value, dict):
         return value or None
     label = content.known_label(str(value["label"]).strip(), where, space)
-    return None if label is None else given_label(label)
+    return None if label is None else pseudo_label(label, "given")
 
 
 def _object(cells: Mapping[str, str], column: str) -> dict[str, Json]:

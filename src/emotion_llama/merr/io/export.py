@@ -23,10 +23,10 @@ from emotion_llama.merr.io.merr_files import write_merr
 from emotion_llama.merr.io.parquet import write_parquet
 from emotion_llama.merr.io.rows import Choice, Rows, Written, write_utf8
 from emotion_llama.merr.io.sharegpt import write_sharegpt
-from emotion_llama.merr.json_text import parse_json
 from emotion_llama.merr.review.figures import num_reviewed, review_lines
 from emotion_llama.merr.statistics import by_size
 from emotion_llama.merr.store import Store
+from emotion_llama.tables import parse_json
 
 Format = Literal["merr", "parquet", "sharegpt", "csv"]
 # A writer fills a folder with the rows.

@@ -12,7 +12,6 @@ from pathlib import Path
 from emotion_llama.errors import InputError
 from emotion_llama.labels import MERR9, LabelSpace
 from emotion_llama.merr.ingest import take_in
-from emotion_llama.merr.inputs import Found
 from emotion_llama.merr.io.content import FileContent, Problems, merge
 from emotion_llama.merr.io.frame_counts import FrameCounts, compare_frame_counts, media_by_name
 from emotion_llama.merr.io.sources import find_sources, read_source
@@ -145,17 +144,16 @@ def _take_in_media(
     """Give clips without media their file: path, hash, frame count, length; how many got one. Others are counted."""
     files = media_by_name(folder, merged.problems)
     without = [c for c in merged.fields if c not in known or known[c].path is None]
-    found = [Found(files[clip_id].absolute(), clip_id) for clip_id in without if clip_id in files]
-    count = 0
+    found = [ClipRow(clip_id, str(files[clip_id].absolute()), None) for clip_id in without if clip_id in files]
+    part, count = IngestPart(sidecars=False), 0
     with ThreadPoolExecutor(max(1, workers)) as pool:  # hashing and reading leave Python's lock
-        for done, taken in enumerate(pool.map(lambda clip: take_in(clip, IngestPart(sidecars=False)), found), 1):
-            if taken.error is None:
-                clip_id = taken.row.clip_id
-                row = known.get(clip_id) or merged.clip_rows.get(clip_id) or ClipRow(clip_id, None, None)
-                merged.clip_rows[clip_id] = replace(row, **{name: getattr(taken.row, name) for name in _MEDIA_FACTS})
+        for done, (new, run, _) in enumerate(pool.map(lambda row: take_in(row, None, part), found), 1):
+            if run.status != "failed":
+                row = known.get(new.clip_id) or merged.clip_rows.get(new.clip_id) or ClipRow(new.clip_id, None, None)
+                merged.clip_rows[new.clip_id] = replace(row, **{name: getattr(new, name) for name in _MEDIA_FACTS})
                 count += 1
             else:
-                merged.problems.add("a media file cannot be read", str(taken.error))
+                merged.problems.add("a media file cannot be read", f"{new.path}: {run.reason}")
             if progress is not None:
                 progress(done, len(found))
     missing = [c for c in without if c not in files]

@@ -16,13 +16,12 @@ from typing import Any
 
 from emotion_llama.errors import InputError
 from emotion_llama.labels import MERR9, LabelSpace
-from emotion_llama.merr.io.content import FileContent, Problems, given_label, given_words, is_name, json_of
+from emotion_llama.merr.io.content import FileContent, Problems, given_words, is_name, json_of
 from emotion_llama.merr.io.rows import Row, Rows, Written, write_utf8
-from emotion_llama.merr.io.tables import read_rows
-from emotion_llama.merr.json_text import parse_json
 from emotion_llama.merr.quality.texts import error_like
-from emotion_llama.merr.records import Json
+from emotion_llama.merr.records import Json, pseudo_label
 from emotion_llama.merr.values import list_of, part, text_of, text_part, units_of
+from emotion_llama.tables import csv_rows, parse_json
 
 NO_VALENCE = -10  # the published placeholder
 NO_COUNT = -1  # own choice: the media has no video stream, or nobody has counted it; the column is never read
@@ -179,7 +178,7 @@ def read_list(lines: Iterable[str], content: FileContent, space: LabelSpace, spl
             refused.add(name)
     for name, (count, label, valence) in rows.items():
         if name not in refused:
-            content.say(name, "label", given_label(label))
+            content.say(name, "label", pseudo_label(label, "given"))
             if count is not None:
                 content.frame_counts[name] = count
             if valence is not None:
@@ -340,7 +339,7 @@ def _sentences(path: Path, problems: Problems) -> set[str] | None:
         return None
     names: set[str] = set()
     try:
-        for line, row in read_rows(path.read_text(encoding="utf-8-sig"), path.name):
+        for line, row in csv_rows(path.read_text(encoding="utf-8-sig"), path.name):
             where = f"{path.name}, line {line}"
             if line == 1:
                 if row != ["name", "sentence"]:

@@ -18,9 +18,10 @@ from emotion_llama.labels import LabelSpace
 from emotion_llama.merr.io.content import FileContent, is_name
 from emotion_llama.merr.io.csv_table import is_own_csv, read_own_csv
 from emotion_llama.merr.io.merr_files import read_list, read_published, split_of_name
-from emotion_llama.merr.io.tables import is_table, read_rows, read_table
+from emotion_llama.merr.io.tables import is_table, read_table
 from emotion_llama.merr.records import Json, to_json
 from emotion_llama.models.features.published_folders import FOLDERS
+from emotion_llama.tables import csv_rows
 
 Kind = Literal["own", "list", "json", "table", "openface", "features"]
 # Which is believed first where two files disagree: our own export, then the lists (training takes labels from them).
@@ -124,7 +125,7 @@ def _kind(path: Path) -> Kind | None:
     first_line = _bytes(path, _FIRST_BYTES).partition(b"\n")[0]
     if b"AU01_r" in first_line and b"timestamp" in first_line:
         return "openface"
-    _, header = next(read_rows(_text(path, _bytes(path)), path.name, _delimiter(path)), (0, []))
+    _, header = next(csv_rows(_text(path, _bytes(path)), path.name, _delimiter(path)), (0, []))
     return "own" if is_own_csv(header) else "table" if is_table(header) else None
 
 

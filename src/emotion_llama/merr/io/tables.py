@@ -5,9 +5,7 @@ Sources: the columns of MER2023's and MER2024's sentences and labels, and of EME
 
 from __future__ import annotations
 
-import csv
-import io
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
 from emotion_llama.errors import InputError
 from emotion_llama.labels import LabelSpace
@@ -15,29 +13,12 @@ from emotion_llama.media.transcript_table import NAME_COLUMNS, TEXT_COLUMNS
 from emotion_llama.merr.io.content import FileContent, given_words, is_name
 from emotion_llama.merr.quality.texts import error_like, ideograph_share
 from emotion_llama.merr.records import FieldKey
+from emotion_llama.tables import csv_rows
 
 LABEL_COLUMNS = ("label", "emotion", "discrete", "emotions")
 _EMER_2 = ("chinese", "english")
 _REASONS = "reasons"
 _MOSTLY = 0.5  # share of ideographs from which a text is Chinese
-
-
-def read_rows(text: str, origin: str, delimiter: str = ",") -> Iterator[tuple[int, list[str]]]:
-    """Rows with the number of their last line; blank ones are left out.
-
-    Raises:
-        InputError: a quotation mark has no partner, or a cell is too long.
-    """
-    rows = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter)
-    try:
-        for row in rows:
-            if any(cell.strip() for cell in row):
-                yield rows.line_num, row
-    except csv.Error as error:
-        raise InputError(
-            f"{origin}, line {rows.line_num}: the table cannot be read ({error}); look for a quotation mark without "
-            "its partner before this line"
-        ) from None
 
 
 def is_table(header: Sequence[str]) -> bool:
@@ -56,7 +37,7 @@ def read_table(text: str, content: FileContent, space: LabelSpace, delimiter: st
     Raises:
         InputError: it has no column of names, or none of what can be taken.
     """
-    rows = read_rows(text, content.origin, delimiter)
+    rows = csv_rows(text, content.origin, delimiter)
     _, header = next(rows, (0, []))
     columns = [column.strip().lower() for column in header]
     name_at = next((columns.index(name) for name in NAME_COLUMNS if name in columns), None)

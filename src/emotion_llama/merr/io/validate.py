@@ -288,7 +288,7 @@ class _SampleChecks:
                 yield f"{shown} is the text of an error or a refusal", repr(text[:60])
             elif self._label_last and key[0] == "fine_caption" and label and key[1] in LANGUAGES and is_fine(sample):
                 clues = {"subtitle": words} if words else {}
-                if not check_text(text, label, clues, key[1], ConsistencyPart()).label_at_end:
+                if not check_text(text, label, clues, key[1], ConsistencyPart())["label_at_end"]:
                     yield f"{shown} names the label before its last sentence", f"{label!r} in {text[:60]!r}"
 
 

@@ -250,8 +250,8 @@ class Assessor:
                 self._seen["label_in_clues"].append(holds_label(text, label, wording(language)))
                 continue
             found = check_text(text, label, clues, language, ConsistencyPart())
-            self._seen["label_named"].append(found.names_label)
-            self._seen["label_early"].append(not found.label_at_end)
+            self._seen["label_named"].append(found["names_label"])
+            self._seen["label_early"].append(not found["label_at_end"])
 
     def _add_texts(self, sample: Sample) -> None:
         """Descriptions in the script of their language, and those that repeat themselves or another sample's."""
@@ -321,7 +321,7 @@ def _evidence(sample: Sample, modality: Modality) -> Evidence | str:
     if modality == "face":
         units = peak_units(sample)
         if units is None:
-            return _why_missing(sample, "peak")
+            return sample.why_missing("peak")
         return Evidence(peak_frame=PeakFrame(0, 0.0, sum(units.values()), "all", None, units, ""))
     if modality == "voice":
         prosody, tone = as_prosody(sample.value("prosody")), sample.value("tone")
@@ -329,16 +329,11 @@ def _evidence(sample: Sample, modality: Modality) -> Evidence | str:
             words = tone.get("words")
             found = {str(k): str(v) for k, v in words.items()} if isinstance(words, dict) else {}
             return Evidence(prosody=prosody, tone=Tone(str(tone.get("phrase", "")), found))
-        return _why_missing(sample, "prosody") if prosody is None else Evidence(prosody=prosody, tone=Tone("", {}))
+        return sample.why_missing("prosody") if prosody is None else Evidence(prosody=prosody, tone=Tone("", {}))
     subtitle = sample.value("subtitle")
     said, language = text_of(subtitle), text_part(subtitle, "language")
     if said is None:
-        return _why_missing(sample, "subtitle")
+        return sample.why_missing("subtitle")
     if language not in (None, "en"):
         return f"the words are {language}; the lexicon is English"
     return Evidence(transcript=Transcript((TranscriptLine(said),), "given", language))
-
-
-def _why_missing(sample: Sample, name: str) -> str:
-    found = sample.fields.get((name, ""))
-    return (found.why_missing if found is not None else None) or f"{name} was not made"

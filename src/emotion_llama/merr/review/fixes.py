@@ -8,7 +8,7 @@ from typing import Literal
 
 from emotion_llama.errors import InputError
 from emotion_llama.labels import LabelSpace
-from emotion_llama.merr.records import Field, FieldKey, Json, Provenance, PseudoLabel, Sample, StageRun, to_json
+from emotion_llama.merr.records import Field, FieldKey, Json, Provenance, Sample, StageRun, pseudo_label
 from emotion_llama.merr.values import HEADLINES, column_of, key_of, list_of, part, text_of, text_part
 from emotion_llama.rules.reasoning import holds_label
 from emotion_llama.rules.wording import wording
@@ -133,7 +133,7 @@ def _whole(before: Field, value: Json) -> Json:
     if before.name == "label":
         is_of_rules = part(before.value, "source") == "rules"
         by_rules = text_part(before.value, "label" if is_of_rules else "by_rules")
-        return to_json(PseudoLabel(str(value), "given", None, None, None, by_rules=by_rules))
+        return pseudo_label(str(value), "given", by_rules=by_rules)
     if before.name == "subtitle" and value is not None:
         return {"text": value, "source": REVIEWER, "language": part(before.value, "language")}
     if before.name == "clues" and isinstance(value, Mapping):

@@ -19,9 +19,8 @@ from typing import TYPE_CHECKING, TypeAlias
 import numpy as np
 
 from emotion_llama.merr.plan import chance
-from emotion_llama.merr.records import PseudoLabel, from_json
 from emotion_llama.merr.stage import Results, Stage, StageInput, StageOutput
-from emotion_llama.merr.values import text_of, text_part
+from emotion_llama.merr.values import label_of, part, text_of, text_part
 from emotion_llama.records import UInt8
 
 if TYPE_CHECKING:
@@ -156,9 +155,8 @@ class SelectStage(Stage):
 
     def run(self, items: Sequence[StageInput]) -> Results:
         """See `Stage`."""
-        labels = [from_json(PseudoLabel, item.value("label")) for item in items]
-        neutral = [i for i, label in enumerate(labels) if label.label == "neutral"]
-        open_ones = [i for i in neutral if labels[i].source == "rules"]
+        neutral = [i for i, item in enumerate(items) if label_of(item) == "neutral"]
+        open_ones = [i for i in neutral if part(items[i].value("label"), "source") == "rules"]
         wanted = math.ceil(self.part.neutral_share * (len(items) - len(neutral)))
         kept = len(neutral) - len(open_ones)
         ranked = sorted(open_ones, key=lambda i: chance(self.seed, "neutral", _content(items[i])))
@@ -189,14 +187,14 @@ class BalanceStage(Stage):
         return [StageOutput(drop=(reasons[c], "all") if (c := look.clip_id) in reasons else None) for look in looks]
 
     def _look(self, item: StageInput) -> Look:
-        clip, label = item.clip, from_json(PseudoLabel, item.value("label"))
+        clip, confidence = item.clip, part(item.value("label"), "confidence")
         return Look(
             clip.clip_id,
-            label.label,
+            label_of(item) or "",
             text_of(item.value("subtitle")) or "",
             clip.duration_seconds,
             text_part(item.value("peak"), "face_hash"),
-            1.0 if label.confidence is None else label.confidence,
+            float(confidence) if isinstance(confidence, (int, float)) else 1.0,
             (clip.width or 0) * (clip.height or 0),
             chance(self.seed, "balance", _content(item)),
         )

@@ -18,12 +18,13 @@ from typing import TYPE_CHECKING
 from emotion_llama.chat.questions import Language, Question
 from emotion_llama.chat.records import Answer
 from emotion_llama.merr.annotators import Annotator
-from emotion_llama.merr.records import Field, Json, Provenance, PseudoLabel, from_json, now, to_json
+from emotion_llama.merr.records import Field, Json, Provenance, now
 from emotion_llama.merr.stage import Stage, StageInput, StageOutput
 from emotion_llama.merr.stages.asked import AskingStage, answer_text, answer_texts
 from emotion_llama.merr.stages.descriptions import facts_of
 from emotion_llama.merr.stages.evidence import EVIDENCE, SOUND
 from emotion_llama.merr.stages.peak import FACE_CROP, PEAK_FRAME
+from emotion_llama.merr.values import label_of
 from emotion_llama.rules.wording import Wording, wording
 
 if TYPE_CHECKING:
@@ -79,7 +80,7 @@ class FineCaptionStage(AskingStage):
         clues = clues_of(item, language)
         if not clues:
             return self.missing(language, "no modality gave a clue to reason from")
-        label = from_json(PseudoLabel, item.value("label")).label if self.label_shown else None
+        label = label_of(item) if self.label_shown else None
         why = {name: item.why_missing(*_key(name, language)) or "not made" for name in CLUES if name not in clues}
         facts = facts_of(item, include_speech=self.include_speech)
         facts = replace(facts, label=label, clues=clues, why_missing=why)
@@ -90,14 +91,14 @@ class FineCaptionStage(AskingStage):
         """See `AskingStage`."""
         provenance = self.provenance_of(answer, label_shown=self.label_shown)
         label = answer.values.get("label")
-        clues = {
-            "supporting": answer_texts(answer, "supporting"),
-            "misleading": answer_texts(answer, "misleading"),
+        clues: dict[str, Json] = {
+            "supporting": [*answer_texts(answer, "supporting")],
+            "misleading": [*answer_texts(answer, "misleading")],
             "label": label if isinstance(label, str) else None,
         }
         return (
             Field("fine_caption", answer_text(answer, "text"), provenance, language),
-            Field("clues", to_json(clues), provenance, language),
+            Field("clues", clues, provenance, language),
         )
 
 

@@ -11,7 +11,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from itertools import combinations
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from emotion_llama.chat.questions import Facts, Language, Question
 from emotion_llama.chat.records import Answer
@@ -19,21 +19,13 @@ from emotion_llama.errors import AnnotationError
 from emotion_llama.labels import LabelSpace
 from emotion_llama.merr.annotators import Annotator
 from emotion_llama.merr.recipe import ConsistencyPart
-from emotion_llama.merr.records import (
-    Consistency,
-    Field,
-    Provenance,
-    PseudoLabel,
-    from_json,
-    now,
-    to_json,
-)
+from emotion_llama.merr.records import Field, Json, Provenance, now
 from emotion_llama.merr.stage import StageInput, StageOutput
 from emotion_llama.merr.stages.asked import AskingStage
 from emotion_llama.merr.stages.captions import clues_of
 from emotion_llama.merr.stages.evidence import EVIDENCE, measured_of
 from emotion_llama.merr.stages.labels import judge, label_rules
-from emotion_llama.merr.values import part
+from emotion_llama.merr.values import label_of, list_of, part
 from emotion_llama.results import Cue, Evidence
 from emotion_llama.rules.clues import cues_in, find_problems, without_quotations
 from emotion_llama.rules.reasoning import holds_label
@@ -42,6 +34,8 @@ from emotion_llama.rules.wording import Wording, wording
 
 if TYPE_CHECKING:
     from emotion_llama.merr.recipe import Recipe
+
+Findings: TypeAlias = dict[str, Any]  # JSON values; `check_text` says which
 
 # Labels that are next to each other: observers and rules take one for the other on one face (fear and surprise, anger
 # and disgust: Ekman & Friesen, JPSP 17(2), 1971; the rest is our own: raised brows belong to surprise, worry and doubt
@@ -79,8 +73,8 @@ JUDGED = "the judge finds that it does not hold"
 
 def check_text(
     text: str, label: str, clues: Mapping[str, str], language: Language, choices: ConsistencyPart
-) -> Consistency:
-    """What the rules find of a description.
+) -> Findings:
+    """What the rules find of a description: the value of the field `consistency`.
 
     Args:
         text: the description.
@@ -88,6 +82,11 @@ def check_text(
         clues: what was given: modality -> description, the subtitle among them.
         language: of both.
         choices: which findings are problems.
+
+    Returns:
+        `names_label`: the description comes to the clip's label; `label_at_end`: it is not named before the last
+        sentence; `grounded_share` of the cues it names that were given, None when it names none; the `ungrounded` ones;
+        `problems`: what is wrong with it, empty when it holds; `judge`: who judged beyond the rules, None for nobody.
     """
     words, subtitle = wording(language), clues.get("subtitle", "")
     claims = _without_subtitle(without_quotations(text), subtitle)
@@ -97,7 +96,7 @@ def check_text(
     at_end = not any(holds_label(sentence, label, words) for sentence in sentences[:-1])
     named = cues_in(claims, words)
     found = find_problems(claims, clues.values(), subtitle, language)
-    ungrounded = tuple(problem.words for problem in found if problem.kind == "cue")
+    ungrounded = [problem.words for problem in found if problem.kind == "cue"]
     share = None if not named else 1 - len(ungrounded) / len(named)
     invented = [p.words for p in find_problems(text, clues.values(), subtitle, language) if p.kind == "quote"]
     problems = []
@@ -112,7 +111,10 @@ def check_text(
         problems.append(NO_CUES)
     if invented:
         problems.append(f"{INVENTED_QUOTE}: {', '.join(invented)}")
-    return Consistency(names_label, at_end, share, ungrounded, tuple(problems))
+    return {
+        "names_label": names_label, "label_at_end": at_end, "grounded_share": share, "ungrounded": ungrounded,
+        "problems": problems, "judge": None,
+    }  # fmt: skip
 
 
 def _without_subtitle(text: str, subtitle: str) -> str:
@@ -130,7 +132,7 @@ def split_sentences(text: str, words: Wording) -> list[str]:
 
 def find_conflicts(
     evidence: Evidence, space: LabelSpace, given_label: str | None = None, face_label: str | None = None
-) -> list[dict[str, str]]:
+) -> list[dict[str, Json]]:
     """Modalities that clearly speak for labels far from each other, by the rules: a smile with angry words.
 
     Args:
@@ -151,10 +153,10 @@ def find_conflicts(
     return found
 
 
-def judged(found: Consistency, holds: bool, problems: Sequence[str], judge: str) -> Consistency:
+def judged(found: Findings, holds: bool, problems: Sequence[str], judge: str) -> Findings:
     """The findings with those of a second judge."""
-    added = () if holds else (f"{JUDGED}: {'; '.join(problems)}" if problems else JUDGED,)
-    return replace(found, problems=(*found.problems, *added), judge=judge)
+    added = [] if holds else [f"{JUDGED}: {'; '.join(problems)}" if problems else JUDGED]
+    return {**found, "problems": [*found["problems"], *added], "judge": judge}
 
 
 def _clear_label(cues: Sequence[Cue], source: str) -> str | None:
@@ -176,7 +178,7 @@ def _contradict(first: str, second: str) -> bool:
     return first != second and frozenset((first, second)) not in NEIGHBOURS
 
 
-def _conflict(first: str, first_label: str, second: str, second_label: str) -> dict[str, str]:
+def _conflict(first: str, first_label: str, second: str, second_label: str) -> dict[str, Json]:
     verb = "say" if first == "words" else "is" if first == "label" else "says"
     other = "say" if second == "words" else "says"
     return {
@@ -226,10 +228,10 @@ class ConsistencyStage(AskingStage):
             why = item.why_missing("fine_caption", language) or NO_FINE_CAPTION
             return (Field(self.name, None, self._by_rules(), language, why),)
         if self.annotator is None:
-            return (Field(self.name, to_json(self._check(item, language)), self._by_rules(), language),)
+            return (Field(self.name, self._check(item, language), self._by_rules(), language),)
         facts = Facts(
             evidence=measured_of(item).evidence,
-            label=from_json(PseudoLabel, item.value("label")).label,
+            label=label_of(item),
             clues=clues_of(item, language),
             text=str(text),
         )
@@ -245,35 +247,33 @@ class ConsistencyStage(AskingStage):
         source = replace(
             asked, annotator=f"{rules.annotator}, {asked.annotator}", model=f"{rules.model}, {asked.model}"
         )
-        return (Field(self.name, to_json(found), source, language),)
+        return (Field(self.name, found, source, language),)
 
     def finish(self, item: StageInput, fields: Sequence[Field]) -> StageOutput:
         """See `AskingStage`."""
-        found = [from_json(Consistency, field.value) for field in fields if field.value is not None]
-        problems = [problem for one in found for problem in one.problems]
-        conflicts = Field("conflicts", to_json(self._conflicts(item)), self._by_rules())
+        problems = [str(problem) for field in fields for problem in list_of(part(field.value, "problems"))]
+        conflicts = Field("conflicts", [*self._conflicts(item)], self._by_rules())
         return StageOutput((conflicts, *fields), drop=(problems[0].partition(":")[0], "fine") if problems else None)
 
     def _by_rules(self) -> Provenance:
         return Provenance("rules", f"consistency {self.version}", label_shown=True, made_at=now())
 
-    def _check(self, item: StageInput, language: Language) -> Consistency:
-        label, text = from_json(PseudoLabel, item.value("label")).label, str(item.value("fine_caption", language))
+    def _check(self, item: StageInput, language: Language) -> Findings:
+        label, text = label_of(item) or "", str(item.value("fine_caption", language))
         found = check_text(text, label, clues_of(item, language), language, self.part)
         own = part(item.value("clues", language), "label")
         if own in (None, label):
             return found
-        return replace(found, problems=(f"{NOT_NAMED}: {label}, but its answer says {own}", *found.problems))
+        return {**found, "problems": [f"{NOT_NAMED}: {label}, but its answer says {own}", *found["problems"]]}
 
-    def _conflicts(self, item: StageInput) -> list[dict[str, str]]:
-        label = from_json(PseudoLabel, item.value("label"))
+    def _conflicts(self, item: StageInput) -> list[Json]:
         evidence = measured_of(item).evidence
-        given = label.label if label.source == "given" else None
+        given = label_of(item) if part(item.value("label"), "source") == "given" else None
         face = None
         if given is not None and evidence.action_units is not None and evidence.action_units.valid.any():
             rules = label_rules(self.labels.table, self.space, self.labels.own_table)
             found = judge(evidence.action_units, rules, self.labels)[0]
             # Neutral has no score, and a faint expression can be misread: neither contradicts who gave the label.
-            if found is not None and (found.score or 0.0) >= CLEAR_SCORE * self.labels.threshold:
-                face = found.label
-        return find_conflicts(evidence, self.space, given, face)
+            if found is not None and (found["score"] or 0.0) >= CLEAR_SCORE * self.labels.threshold:
+                face = found["label"]
+        return [*find_conflicts(evidence, self.space, given, face)]

@@ -5,7 +5,6 @@ The face may be described in phrases of your own: a YAML or CSV file, checked, w
 
 from __future__ import annotations
 
-import csv
 import hashlib
 from collections.abc import Sequence
 from pathlib import Path
@@ -28,6 +27,7 @@ from emotion_llama.merr.stages.evidence import EVIDENCE, SOUND, measured_of
 from emotion_llama.merr.stages.peak import FACE_CROP, PEAK_FRAME
 from emotion_llama.rules.phrases import Phrases, expression_phrases, own_phrases
 from emotion_llama.rules.wording import pick, wording
+from emotion_llama.tables import read_records
 
 if TYPE_CHECKING:
     from emotion_llama.merr.recipe import Recipe
@@ -197,18 +197,9 @@ def _yaml(path: Path) -> dict[str, dict[str, list[str]]]:
 
 
 def _csv(path: Path) -> dict[str, dict[str, list[str]]]:
-    try:
-        with path.open(newline="", encoding="utf-8-sig") as file:
-            rows = ([cell.strip() for cell in line] for line in csv.reader(file, strict=True))
-            lines = [row for row in rows if any(row)]
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise InputError(f"{path}: the file cannot be read ({error}); expected a CSV in UTF-8") from None
-    if not lines or sorted(lines[0]) != sorted(_COLUMNS):
-        raise InputError(f"{path}: expected the columns {', '.join(_COLUMNS)}")
     out: dict[str, dict[str, list[str]]] = {}
-    for number, line in enumerate(lines[1:], 2):
-        if len(line) != len(_COLUMNS):
-            raise InputError(f"{path}, row {number}: {len(line)} cells came, {len(_COLUMNS)} were expected")
-        row = dict(zip(lines[0], line))
-        out.setdefault(row["language"], {}).setdefault(row["units"], []).append(row["phrase"])
+    rows = read_records(path, _COLUMNS.__contains__, ", ".join(_COLUMNS), needed=_COLUMNS)
+    for _, row in rows:
+        language, units, phrase = (row[name].strip() for name in _COLUMNS)
+        out.setdefault(language, {}).setdefault(units, []).append(phrase)
     return out

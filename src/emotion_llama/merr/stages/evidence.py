@@ -200,8 +200,8 @@ def _people(measured: Measured) -> Json:
     seen = track.valid if track is not None else units.valid if units is not None else np.empty(0, bool)
     return {
         "count": measured.num_seen,
-        "main_person": measured.people[0].person_id if measured.num_seen else None,
-        "why_main": measured.people[0].why if measured.num_seen else None,
+        "main_person": measured.people[0][0] if measured.num_seen else None,
+        "why_main": measured.people[0][1] if measured.num_seen else None,
         "num_frames": len(seen) if len(seen) else None,
         "main_share": float(seen.mean()) if len(seen) else 0.0,
     }

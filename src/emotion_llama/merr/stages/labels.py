@@ -36,8 +36,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal, TypeAlias
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 import numpy as np
 
@@ -47,11 +46,11 @@ from emotion_llama.face.peak import BLINK_UNIT, MIN_CONFIDENCE, SPEECH_UNITS
 from emotion_llama.face.rhythms import runs, typical_step
 from emotion_llama.labels import LabelSpace
 from emotion_llama.merr.recipe import PseudoLabelPart
-from emotion_llama.merr.records import Field, Provenance, PseudoLabel, now, to_json
+from emotion_llama.merr.records import Field, Provenance, now, pseudo_label
 from emotion_llama.merr.stage import Stage, StageInput, StageOutput
 from emotion_llama.merr.stages.evidence import EVIDENCE, field, measured_of
 from emotion_llama.records import AU_NAMES, ActionUnits, Bool, Float
-from emotion_llama.rules.rule_tables import PUBLISHED
+from emotion_llama.rules.rule_tables import OWN, PUBLISHED, FaceRule
 
 if TYPE_CHECKING:
     from emotion_llama.merr.recipe import Recipe
@@ -70,30 +69,15 @@ UNCLEAR = "two labels fit about alike"
 # AU28 stands in a published row although only OpenFace's classifier knows it.
 _KNOWN_UNITS = (*AU_NAMES, "AU28")
 
+Label: TypeAlias = dict[str, Any]  # JSON values, as `records.pseudo_label` makes them
 # A label, or the reason why there is none, and what was measured behind that reason.
-Verdict: TypeAlias = "tuple[PseudoLabel | None, str | None, str]"
+Verdict: TypeAlias = "tuple[Label | None, str | None, str]"
 # Where one rule fits best: the rule, row of the frame, mean intensity of its units, fit.
-_Moment: TypeAlias = "tuple[LabelRule, int, float, float]"
-
-
-@dataclass(frozen=True)
-class LabelRule:
-    """Units that together mean a label; `needs` is the share that must be present, `any_of` are those of which one."""
-
-    label: str
-    units: tuple[str, ...]
-    needs: float = 0.0
-    any_of: tuple[str, ...] = ()
-
-    def __post_init__(self) -> None:
-        unknown = [name for name in self.units if name not in _KNOWN_UNITS]
-        if unknown or not self.units or len(set(self.units)) != len(self.units):
-            came = unknown[0] if unknown else ", ".join(self.units) or "none"
-            raise InputError(f"{self.label}: expected units of {', '.join(_KNOWN_UNITS)}, each once, got {came!r}")
+_Moment: TypeAlias = "tuple[FaceRule, int, float, float]"
 
 
 class PseudoLabelStage(Stage):
-    """Field label (`PseudoLabel`). A clip without one is dropped, its field says why."""
+    """Field label. A clip without one is dropped, its field says why."""
 
     name = "pseudo_label"
     version = 2
@@ -117,12 +101,10 @@ class PseudoLabelStage(Stage):
         if units is not None and not units.valid.any():
             units = None
         if given is not None and self.part.mode != "rules":
-            label = (
-                PseudoLabel(given, "given", None, None, None)
-                if units is None
-                else support(units, given, self.rules, self.part)
-            )
-            return StageOutput((Field("label", to_json(label), Provenance("given", "with the clip", made_at=now())),))
+            label = pseudo_label(given, "given")
+            if units is not None:
+                label = support(units, given, self.rules, self.part)
+            return StageOutput((Field("label", label, Provenance("given", "with the clip", made_at=now())),))
         if self.part.mode == "given":
             return self._dropped(NO_GIVEN_LABEL)
         if units is None:
@@ -130,7 +112,7 @@ class PseudoLabelStage(Stage):
         found, reason, detail = judge(units, self.rules, self.part)
         if found is None:
             return self._dropped(reason or "", detail)
-        return StageOutput((Field("label", to_json(found), self._provenance()),))
+        return StageOutput((Field("label", found, self._provenance()),))
 
     def _dropped(self, reason: str, detail: str = "") -> StageOutput:
         why = f"{reason} ({detail})" if detail else reason
@@ -145,7 +127,7 @@ class PseudoLabelStage(Stage):
 
 def label_rules(
     table: str, space: LabelSpace, own: Mapping[str, tuple[str, ...]] | None = None
-) -> tuple[LabelRule, ...]:
+) -> tuple[FaceRule, ...]:
     """The rows of a table for the labels of a space, in the space's order; a label may have several, or none.
 
     Raises:
@@ -158,22 +140,26 @@ def label_rules(
     return rules
 
 
-def units_of_label(label: str, rules: tuple[LabelRule, ...]) -> tuple[str, ...]:
+def units_of_label(label: str, rules: tuple[FaceRule, ...]) -> tuple[str, ...]:
     """All units of a label, over its rows; empty where it has none (neutral)."""
     return tuple(dict.fromkeys(unit for rule in rules if rule.label == label for unit in rule.units))
 
 
-def _rows(table: str, own: Mapping[str, tuple[str, ...]]) -> list[LabelRule]:
+def _rows(table: str, own: Mapping[str, tuple[str, ...]]) -> list[FaceRule]:
     if table == "joined":
-        return [LabelRule(rule.label, rule.units, rule.needs, rule.any_of) for rule in PUBLISHED.rules]
-    if table == "own":
-        return [LabelRule(label, units) for label, units in own.items()]
-    if table not in LABEL_UNIT_TABLES:
+        return list(PUBLISHED.rules)
+    if table != "own" and table not in LABEL_UNIT_TABLES:
         raise InputError(f"no table {table!r} of label units; use joined, {', '.join(LABEL_UNIT_TABLES)} or own")
-    return [LabelRule(label, units) for label, units in LABEL_UNIT_TABLES[table].items()]
+    for label, units in own.items():
+        unknown = [name for name in units if name not in _KNOWN_UNITS]
+        if unknown or not units or len(set(units)) != len(units):
+            came = unknown[0] if unknown else ", ".join(units) or "none"
+            raise InputError(f"{label}: expected units of {', '.join(_KNOWN_UNITS)}, each once, got {came!r}")
+    rows = own if table == "own" else LABEL_UNIT_TABLES[table]
+    return [FaceRule(label, units, 1.0, OWN if table == "own" else table, needs=0.0) for label, units in rows.items()]
 
 
-def judge(units: ActionUnits, rules: Sequence[LabelRule], part: PseudoLabelPart) -> Verdict:
+def judge(units: ActionUnits, rules: Sequence[FaceRule], part: PseudoLabelPart) -> Verdict:
     """The label that the units of one person speak for.
 
     Args:
@@ -199,24 +185,25 @@ def judge(units: ActionUnits, rules: Sequence[LabelRule], part: PseudoLabelPart)
         return (None, UNCLEAR, f"{listed}; confidence {confidence:.2f}")
     values = {n: float(counted[row, units.names.index(n)]) for n in rule.units if n in units.names}
     present = dict(sorted(((n, x) for n, x in values.items() if x >= part.threshold), key=lambda item: -item[1]))
-    found = PseudoLabel(rule.label, "rules", strength(score, part), score, confidence, present, scores, part.table)
+    found = pseudo_label(
+        rule.label, "rules", strength=strength(score, part), score=score, confidence=confidence, units=present,
+        candidates=scores, table=part.table,
+    )  # fmt: skip
     return found, None, ""
 
 
-def support(units: ActionUnits, label: str, rules: Sequence[LabelRule], part: PseudoLabelPart) -> PseudoLabel:
+def support(units: ActionUnits, label: str, rules: Sequence[FaceRule], part: PseudoLabelPart) -> Label:
     """A given label with what the units show of it, and what the rules would have said in its place.
 
     Strength, score and units are None and empty where the units do not show the label.
     """
     said = judge(units, rules, part)[0]
-    by_rules, candidates = (None, {}) if said is None else (said.label, said.candidates)
+    by_rules, candidates = (None, {}) if said is None else (said["label"], said["candidates"])
     found = judge(units, [rule for rule in rules if rule.label == label], part)[0] if label != "neutral" else None
-    if found is None or found.label != label:
-        return PseudoLabel(label, "given", None, None, None, {}, candidates, part.table, by_rules)
-    return PseudoLabel(
-        label, "given", found.strength, found.score, None, found.units, candidates or found.candidates, part.table,
-        by_rules,
-    )  # fmt: skip
+    if found is None or found["label"] != label:
+        return pseudo_label(label, "given", candidates=candidates, table=part.table, by_rules=by_rules)
+    candidates = candidates or found["candidates"]
+    return {**found, "source": "given", "confidence": None, "candidates": candidates, "by_rules": by_rules}
 
 
 def strength(score: float, part: PseudoLabelPart) -> Strength:
@@ -244,7 +231,7 @@ def _counted(units: ActionUnits, part: PseudoLabelPart) -> Float:
     return counted
 
 
-def _columns(units: ActionUnits, counted: Float, rule: LabelRule) -> Float | None:
+def _columns(units: ActionUnits, counted: Float, rule: FaceRule) -> Float | None:
     """[N, R] the rule's units that were measured; None where they are half or fewer."""
     names = [n for n in rule.units if n in units.names and np.isfinite(counted[:, units.names.index(n)]).any()]
     if len(names) * 2 <= len(rule.units):
@@ -252,7 +239,7 @@ def _columns(units: ActionUnits, counted: Float, rule: LabelRule) -> Float | Non
     return np.nan_to_num(counted[:, [units.names.index(n) for n in names]])
 
 
-def _shows(units: ActionUnits, counted: Float, rule: LabelRule, columns: Float, part: PseudoLabelPart) -> Bool:
+def _shows(units: ActionUnits, counted: Float, rule: FaceRule, columns: Float, part: PseudoLabelPart) -> Bool:
     """[N] frames in which enough of the rule's units are present, whatever their mean."""
     shows = (columns >= part.threshold).mean(axis=1) >= max(part.min_present, rule.needs)
     if rule.any_of:
@@ -261,7 +248,7 @@ def _shows(units: ActionUnits, counted: Float, rule: LabelRule, columns: Float, 
     return np.asarray(shows)
 
 
-def _moment(units: ActionUnits, counted: Float, seen: Bool, rule: LabelRule, part: PseudoLabelPart) -> _Moment | None:
+def _moment(units: ActionUnits, counted: Float, seen: Bool, rule: FaceRule, part: PseudoLabelPart) -> _Moment | None:
     columns = _columns(units, counted, rule)
     if columns is None:
         return None
@@ -298,7 +285,7 @@ def _confidence(
     units: ActionUnits,
     counted: Float,
     seen: Bool,
-    rules: Sequence[LabelRule],
+    rules: Sequence[FaceRule],
     best: _Moment,
     part: PseudoLabelPart,
 ) -> float:
@@ -328,13 +315,13 @@ def _neutral(units: ActionUnits, counted: Float, seen: Bool, part: PseudoLabelPa
     confidence = float(units.confidence[seen].mean()) * (1.0 - strongest / part.neutral_below)
     if confidence < part.min_confidence:
         return (None, NO_LABEL, f"the units sum to {strongest:.2f}, close to neutral's limit")
-    return PseudoLabel("neutral", "rules", None, None, confidence, table=part.table), None, ""
+    return pseudo_label("neutral", "rules", confidence=confidence, table=part.table), None, ""
 
 
 # --- MER-Factory ------------------------------------------------------------------------------------------------------
 
 
-def _factory(units: ActionUnits, rules: Sequence[LabelRule], part: PseudoLabelPart) -> Verdict:
+def _factory(units: ActionUnits, rules: Sequence[FaceRule], part: PseudoLabelPart) -> Verdict:
     from scipy.signal import find_peaks
 
     intensity = np.nan_to_num(np.asarray(units.intensity, dtype=np.float64))
@@ -349,7 +336,7 @@ def _factory(units: ActionUnits, rules: Sequence[LabelRule], part: PseudoLabelPa
             if share >= part.min_present and score >= part.threshold and (not earlier or score > earlier[2]):
                 best[rule.label] = (rule, int(row), score, 0.0)
     if not best:
-        return PseudoLabel("neutral", "rules", None, None, None, table=part.table), None, ""
+        return pseudo_label("neutral", "rules", table=part.table), None, ""
     ranked = sorted(best.values(), key=lambda moment: -moment[2])
     winner, row, score, _ = ranked[0]
     present = {
@@ -357,21 +344,16 @@ def _factory(units: ActionUnits, rules: Sequence[LabelRule], part: PseudoLabelPa
         for n in _factory_present(units, intensity, row, winner, part)
         if n in units.names
     }
-    label = PseudoLabel(
-        winner.label,
-        "rules",
-        strength(score, part),
-        score,
-        float(units.confidence[row]),
-        dict(sorted(present.items(), key=lambda item: -item[1])),
-        {rule.label: mean for rule, _, mean, _ in ranked},
-        part.table,
-    )
+    label = pseudo_label(
+        winner.label, "rules", strength=strength(score, part), score=score, confidence=float(units.confidence[row]),
+        units=dict(sorted(present.items(), key=lambda item: -item[1])),
+        candidates={rule.label: mean for rule, _, mean, _ in ranked}, table=part.table,
+    )  # fmt: skip
     return label, None, ""
 
 
 def _factory_present(
-    units: ActionUnits, intensity: Float, row: int, rule: LabelRule, part: PseudoLabelPart
+    units: ActionUnits, intensity: Float, row: int, rule: FaceRule, part: PseudoLabelPart
 ) -> list[str]:
     """The label's units that are present in a frame; none where the classifier does not know one of them."""
     if units.presence is None:

@@ -9,11 +9,12 @@ import numpy as np
 
 from emotion_llama.errors import InputError, MissingDependency
 from emotion_llama.merr.measured import Measured
-from emotion_llama.merr.records import Json, Provenance, PseudoLabel, from_json, now, to_json
+from emotion_llama.merr.records import Json, Provenance, now
 from emotion_llama.merr.stage import Stage, StageInput, StageOutput
 from emotion_llama.merr.stages.balance import picture_hash
 from emotion_llama.merr.stages.evidence import EVIDENCE, analyzer_of, field, measured_of, same_clip
 from emotion_llama.merr.stages.labels import label_rules, units_of_label
+from emotion_llama.merr.values import label_of
 from emotion_llama.records import FaceTrack, PeakFrame, UInt8
 
 if TYPE_CHECKING:
@@ -65,7 +66,7 @@ class PeakStage(Stage):
         source = Provenance("measured", "video" if units is None else units.source, made_at=now())
         if item.clip.frame_count is None or item.clip.path is None:
             return StageOutput(tuple(field(name, None, source, NO_VIDEO) for name in ("peak", "scene")))
-        found = self._find(measured, from_json(PseudoLabel, item.value("label")))
+        found = self._find(measured, label_of(item) or "")
         with same_clip(item.clip) as file:
             picture = _picture(file, file.clip.duration_seconds / 2 if found is None else found.pts_seconds)
             scene, crop = self._scene(file, measured, picture)
@@ -86,18 +87,18 @@ class PeakStage(Stage):
         )
         return StageOutput(fields, artifacts)
 
-    def _find(self, measured: Measured, label: PseudoLabel) -> PeakFrame | None:
+    def _find(self, measured: Measured, label: str) -> PeakFrame | None:
         from emotion_llama.face.peak import find_peak
 
         units = measured.evidence.action_units
         if units is None or not units.valid.any():
             return None
-        wanted = units_of_label(label.label, self.rules) if self.part.rule == "label" else ()
+        wanted = units_of_label(label, self.rules) if self.part.rule == "label" else ()
         usable = tuple(name for name in wanted if name in units.names)
         return find_peak(
             units,
             rule="label" if usable else "all",
-            label=label.label if usable else None,
+            label=label if usable else None,
             label_units=usable or None,
             include_blinks=self.part.include_blinks,
             include_speech=self.part.include_speech,
@@ -118,7 +119,7 @@ class PeakStage(Stage):
             crop = align_face(image, track.points[row] * scale, size=self.part.crop_size)
             x1, y1, x2, y2 = (float(v) for v in track.boxes_xyxy[row] * np.tile(scale, 2))
             mesh = mesh_in(image, (x1, y1, x2, y2), analyzer_of(self.evidence).mesh_backend())
-        tracks = [person.track for person in measured.people if person.track is not None]
+        tracks = [track for _, _, track in measured.people if track is not None]
         scene = measure_scene(
             image,
             track=track,
@@ -166,7 +167,7 @@ def _peak(found: PeakFrame, picture: _Picture, crop: UInt8 | None) -> Json:
         "pts_seconds": picture[2],
         "score": found.score,
         "rule": found.rule,
-        "units": to_json(found.units),
+        "units": dict(found.units),
         "why": found.why,
         "face_hash": None if crop is None else picture_hash(crop),
     }

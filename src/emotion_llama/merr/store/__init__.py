@@ -86,7 +86,7 @@ class Store(Ledger):
             db.executemany(
                 f"INSERT INTO clips ({_CLIPS}) VALUES ({marks}) "  # noqa: S608  (constants)
                 f"ON CONFLICT (clip_id) DO UPDATE SET {names}, here = 1, why_left = NULL",
-                [_clip_to_row(row) for row in rows],
+                [tuple(vars(row).values()) for row in rows],
             )
 
     def set_aside(self, clip_ids: Iterable[str], why: str) -> None:
@@ -336,20 +336,9 @@ class Store(Ledger):
 # --- records as rows --------------------------------------------------------------------------------------------------
 
 
-def _clip_to_row(clip: ClipRow) -> Row:
-    """Values for CLIP_COLUMNS. A path that is no text in UTF-8 is kept as its bytes."""
-    values = dict(vars(clip))  # flat: asdict would copy deeply, at a third of an import's time
-    if clip.path is not None:
-        raw = clip.path.encode("utf-8", "surrogateescape")
-        values["path"] = clip.path if _is_text(raw) else raw
-    return tuple(values[name] for name in CLIP_COLUMNS)
-
-
 def _clip_from_row(row: Row) -> ClipRow:
     """The clip of a row of CLIP_COLUMNS."""
     values = dict(zip(CLIP_COLUMNS, row, strict=True))
-    if isinstance(values["path"], bytes):
-        values["path"] = values["path"].decode("utf-8", "surrogateescape")
     if values["has_audio"] is not None:
         values["has_audio"] = bool(values["has_audio"])
     return ClipRow(**values)
@@ -378,11 +367,3 @@ def _field_from_row(row: Row) -> Field:
 def _storable(text: str) -> str:
     """`text` with half characters (of broken replies and file names) written out, so that it is valid UTF-8."""
     return text.encode("utf-8", "backslashreplace").decode("utf-8")
-
-
-def _is_text(raw: bytes) -> bool:
-    try:
-        raw.decode("utf-8")
-    except UnicodeDecodeError:
-        return False
-    return True
