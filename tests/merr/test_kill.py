@@ -15,8 +15,8 @@ from toy_stages import begun_at, calls, facts, write_clips
 
 from emotion_llama.merr.build import build
 from emotion_llama.merr.engine import EngineOptions
-from emotion_llama.merr.plan import INGEST
 from emotion_llama.merr.recipe import Recipe
+from emotion_llama.merr.stage import INGEST
 from emotion_llama.merr.status import build_status
 from emotion_llama.merr.store import Store
 from emotion_llama.merr.store.builds import builds

@@ -6,11 +6,10 @@ from dataclasses import replace
 import pytest
 from samples import make_field, make_runs, make_sample
 
-from emotion_llama.merr.records import Json, Provenance, Sample
+from emotion_llama.merr.records import Json, Provenance, Sample, is_coarse, is_fine
 from emotion_llama.merr.review.decisions import Decision, Review, Verdict, seen_of, settle
 from emotion_llama.merr.review.figures import ReviewCounter, agreement, num_disputed, num_reviewed, review_lines
 from emotion_llama.merr.review.fixes import with_fixes
-from emotion_llama.merr.values import is_coarse, is_fine
 
 SAMPLE = make_sample()  # "happy", with English descriptions
 ANNA = Provenance("reviewer", "anna", made_at="2026-03-01T10:00:00+00:00")

@@ -10,10 +10,9 @@ from pathlib import Path
 import pytest
 
 from emotion_llama.errors import BackendError, InputError
-from emotion_llama.merr.plan import output_sha256
 from emotion_llama.merr.recipe import Recipe
 from emotion_llama.merr.records import ClipRow, Field, Provenance, StageRun
-from emotion_llama.merr.stage import StageOutput
+from emotion_llama.merr.stage import StageOutput, output_sha256
 from emotion_llama.merr.store import CLIP_COLUMNS, LostArtifact, Store
 from emotion_llama.merr.store import ledger as schema
 from emotion_llama.merr.store.builds import Build, builds

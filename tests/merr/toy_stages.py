@@ -15,9 +15,8 @@ import numpy as np
 
 from emotion_llama.errors import AnnotationError, EmotionLlamaError, MediaError
 from emotion_llama.media.writing import write_clip
-from emotion_llama.merr.plan import provenance_facts
 from emotion_llama.merr.records import Field, Provenance
-from emotion_llama.merr.stage import Pool, Stage, StageInput, StageOutput
+from emotion_llama.merr.stage import Pool, Stage, StageInput, StageOutput, provenance_facts
 from emotion_llama.merr.store import Store
 
 

@@ -20,18 +20,22 @@ from emotion_llama.errors import InputError
 from emotion_llama.merr.annotators import ready_to_ask
 from emotion_llama.merr.engine import INLINE_CLIPS, EngineOptions, LocalEngine
 from emotion_llama.merr.ingest import ingest_phase
-from emotion_llama.merr.plan import (
+from emotion_llama.merr.records import ClipRow, StageRun, now
+from emotion_llama.merr.stage import (
     INGEST,
+    Done,
+    Stage,
+    StageInput,
+    StageOutput,
     Standing,
     canonical,
     needed,
     output_sha256,
     plan_phase,
+    run_guarded,
     sha256_of,
     stale_runs,
 )
-from emotion_llama.merr.records import ClipRow, StageRun, now
-from emotion_llama.merr.stage import Done, Stage, StageInput, StageOutput, run_guarded
 from emotion_llama.merr.stages import build_stages
 from emotion_llama.merr.status import BuildTally, PhaseTally, Progress, Silent, tally_phase
 from emotion_llama.merr.store import LostArtifact, Store

@@ -13,9 +13,8 @@ from typing import TYPE_CHECKING, Literal
 
 from emotion_llama.errors import EmotionLlamaError, MediaError
 from emotion_llama.merr.inputs import find_clips
-from emotion_llama.merr.plan import IMPORTED, INGEST, canonical, sha256_of
 from emotion_llama.merr.records import ClipRow, StageRun, now
-from emotion_llama.merr.stage import StageOutput, reason_of
+from emotion_llama.merr.stage import IMPORTED, INGEST, StageOutput, canonical, reason_of, sha256_of
 from emotion_llama.merr.stages.splits import check_given
 from emotion_llama.merr.status import PhaseTally, Progress, tally_phase
 from emotion_llama.merr.store import Store
@@ -57,7 +56,7 @@ def ingest(
     done = []
     with ThreadPoolExecutor(max(1, workers)) as pool:  # hashing and decoding leave Python's lock
         try:
-            for count, one in enumerate(pool.map(lambda clip: take_in(*clip, recipe.ingest), found), 1):
+            for count, one in enumerate(pool.map(lambda one: take_in(one[0], one[1], recipe.ingest), found), 1):
                 done.append(one)
                 if progress is not None:
                     progress(count, len(found))

@@ -13,11 +13,10 @@ from zlib import crc32
 
 from emotion_llama.errors import InputError
 from emotion_llama.merr.quality.measures import Assessor, Measure
-from emotion_llama.merr.records import Sample
+from emotion_llama.merr.records import Sample, is_coarse, is_fine, label_of, part
 from emotion_llama.merr.review.decisions import newest_reviews
 from emotion_llama.merr.review.figures import ReviewCounter, ReviewStatistics
 from emotion_llama.merr.statistics import Collector, Statistics, by_size
-from emotion_llama.merr.values import is_coarse, is_fine, label_of, part
 
 if TYPE_CHECKING:
     from emotion_llama.merr.store import Store

@@ -11,10 +11,10 @@ import numpy as np
 
 from emotion_llama.merr.quality.measures import MODALITIES, PRESENT, modality_label
 from emotion_llama.merr.quality.texts import ngrams, tokens
-from emotion_llama.merr.records import FieldKey, Sample
-from emotion_llama.merr.status import reason_group
-from emotion_llama.merr.values import (
+from emotion_llama.merr.records import (
     SPLITS,
+    FieldKey,
+    Sample,
     is_coarse,
     is_fine,
     label_of,
@@ -24,6 +24,7 @@ from emotion_llama.merr.values import (
     text_of,
     text_part,
 )
+from emotion_llama.merr.status import reason_group
 
 Statistics: TypeAlias = dict[str, Any]  # JSON values of any depth; `collect` says which
 Key: TypeAlias = str | tuple[str, ...]  # names a table of counts or a list of numbers

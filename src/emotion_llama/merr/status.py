@@ -9,8 +9,8 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Protocol
 
-from emotion_llama.merr.plan import INGEST
 from emotion_llama.merr.records import StageRun
+from emotion_llama.merr.stage import INGEST
 from emotion_llama.merr.store import Store
 from emotion_llama.merr.store.builds import Build, builds, is_building
 

@@ -7,10 +7,9 @@ from itertools import groupby
 from typing import Any
 
 from emotion_llama.merr.overview import Example, Overview
-from emotion_llama.merr.records import Json, Sample
+from emotion_llama.merr.records import Json, Sample, label_of, part, peak_units, text_of
 from emotion_llama.merr.review.figures import review_lines
 from emotion_llama.merr.statistics import Statistics
-from emotion_llama.merr.values import label_of, part, peak_units, text_of
 from emotion_llama.report.charts import Bar
 from emotion_llama.report.dataset_text import clip_in_short, in_order, maker, value_lines
 from emotion_llama.report.pages import render, thumbnail

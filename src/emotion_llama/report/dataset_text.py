@@ -6,10 +6,9 @@ from collections.abc import Mapping, Sequence
 
 from emotion_llama.merr.overview import Overview
 from emotion_llama.merr.quality.measures import Measure
-from emotion_llama.merr.records import FIELDS, Field, Json, Sample, StageRun
+from emotion_llama.merr.records import FIELDS, Field, Json, Sample, StageRun, is_coarse, is_fine, label_of, text_of
 from emotion_llama.merr.review.figures import ReviewStatistics, review_lines
 from emotion_llama.merr.statistics import PHASES, Statistics
-from emotion_llama.merr.values import is_coarse, is_fine, label_of, text_of
 from emotion_llama.records import AU_DESCRIPTIONS
 from emotion_llama.report.console import Printout
 from emotion_llama.report.wording import (

@@ -9,9 +9,8 @@ from typing import Any
 
 import pytest
 
-from emotion_llama.merr.plan import output_sha256
 from emotion_llama.merr.records import FIELDS, ClipRow, Field, Json, Provenance, Scope, StageRun
-from emotion_llama.merr.stage import StageOutput
+from emotion_llama.merr.stage import StageOutput, output_sha256
 from emotion_llama.merr.store import Store
 
 MEASURED = Provenance("measured", "onnx_mesh 1", made_at="2026-01-02T03:04:05+00:00", seconds=1.5)

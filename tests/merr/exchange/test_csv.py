@@ -15,9 +15,8 @@ from emotion_llama.merr.io.csv_table import read_text, write_text
 from emotion_llama.merr.io.export import export_build
 from emotion_llama.merr.io.imports import import_files
 from emotion_llama.merr.io.rows import Choice
-from emotion_llama.merr.records import Field, Provenance
+from emotion_llama.merr.records import Field, Provenance, key_of
 from emotion_llama.merr.store import Store
-from emotion_llama.merr.values import key_of
 
 Make = Callable[..., Store]
 NASTY = (

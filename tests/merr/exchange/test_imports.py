@@ -394,8 +394,7 @@ def test_table_that_breaks_in_the_middle(make_build: Make, tmp_path: Path) -> No
 
 def test_table_without_what_is_needed() -> None:
     from emotion_llama.labels import MERR9
-    from emotion_llama.merr.io.content import FileContent
-    from emotion_llama.merr.io.tables import read_table
+    from emotion_llama.merr.io.content import FileContent, read_table
 
     with pytest.raises(InputError, match="the table has the columns name, mood; expected `name` and one of"):
         read_table("name,mood\na,b\n", FileContent("t.csv", ""), MERR9)
@@ -413,8 +412,8 @@ def test_problems_of_emer_tables(make_build: Make, tmp_path: Path) -> None:
 
 def test_build_goes_on_from_imported_fields(make_build: Make, tmp_path: Path) -> None:
     """An imported label is a finished run to the planner: no build replaces it."""
-    from emotion_llama.merr.plan import plan_phase
     from emotion_llama.merr.recipe import Recipe
+    from emotion_llama.merr.stage import plan_phase
     from emotion_llama.merr.stages import stage_named
 
     store = make_build()

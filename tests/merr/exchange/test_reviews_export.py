@@ -118,9 +118,8 @@ def test_a_build_of_which_everything_is_rejected_exports_nothing(make_build: Mak
 
 
 def test_reviews_that_are_out_of_date_are_told_and_not_used(store: Store, spec: Any) -> None:
-    from emotion_llama.merr.plan import output_sha256
     from emotion_llama.merr.records import Field, Provenance, StageRun
-    from emotion_llama.merr.stage import StageOutput
+    from emotion_llama.merr.stage import StageOutput, output_sha256
 
     anew = Field("fine_caption", "Written anew. Happy.", Provenance("openai", "other"), "en")
     output = StageOutput((anew,))

@@ -13,11 +13,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from emotion_llama.errors import InputError
-from emotion_llama.tables import parse_json
 from emotion_llama.merr.quality.measures import Measure
-from emotion_llama.merr.records import Sample
-from emotion_llama.merr.values import part, peak_units, text_of
+from emotion_llama.merr.records import Sample, part, peak_units, text_of
 from emotion_llama.records import ActionUnits, Float
+from emotion_llama.tables import parse_json
 
 if TYPE_CHECKING:
     from emotion_llama.merr.store import Store

@@ -16,11 +16,23 @@ from dataclasses import fields
 from pathlib import Path
 
 from emotion_llama.errors import InputError
-from emotion_llama.labels import MERR9, LabelSpace
-from emotion_llama.merr.io.content import FileContent, Problems
+from emotion_llama.labels import LabelSpace
+from emotion_llama.merr.io.content import FileContent
 from emotion_llama.merr.io.rows import Row, Rows, Written
-from emotion_llama.merr.records import ClipRow, Field, FieldKey, Json, Provenance, pseudo_label
-from emotion_llama.merr.values import HEADLINES, SPLITS, column_of, key_of, place_of, value_hash
+from emotion_llama.merr.records import (
+    HEADLINES,
+    SPLITS,
+    ClipRow,
+    Field,
+    FieldKey,
+    Json,
+    Provenance,
+    column_of,
+    key_of,
+    place_of,
+    pseudo_label,
+    value_hash,
+)
 from emotion_llama.tables import csv_rows, parse_json
 
 FILE = "samples.csv"
@@ -249,17 +261,3 @@ def _object(cells: Mapping[str, str], column: str) -> dict[str, Json]:
     if not isinstance(value, dict):
         raise ValueError(f"{column} must be a JSON object")
     return value
-
-
-def check_csv(folder: Path, problems: Problems) -> int:
-    """Read `samples.csv` of an export as an import would; its rows."""
-    path = folder / FILE
-    if not path.is_file():
-        return 0
-    content = FileContent(FILE, "")
-    try:
-        read_own_csv(path.read_text(encoding="utf-8-sig"), content, MERR9)
-    except (InputError, UnicodeDecodeError) as error:
-        problems.add("a table cannot be read", f"{FILE}: {error}")
-    problems.add_all(content.problems)
-    return content.rows

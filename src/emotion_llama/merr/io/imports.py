@@ -15,12 +15,10 @@ from emotion_llama.merr.ingest import take_in
 from emotion_llama.merr.io.content import FileContent, Problems, merge
 from emotion_llama.merr.io.frame_counts import FrameCounts, compare_frame_counts, media_by_name
 from emotion_llama.merr.io.sources import find_sources, read_source
-from emotion_llama.merr.plan import IMPORTED, output_sha256
 from emotion_llama.merr.recipe import IngestPart
-from emotion_llama.merr.records import FIELDS, ClipRow, Field, FieldKey, Json, Sample, Scope, StageRun, now
-from emotion_llama.merr.stage import StageOutput
+from emotion_llama.merr.records import FIELDS, ClipRow, Field, FieldKey, Json, Sample, Scope, StageRun, now, shown_key
+from emotion_llama.merr.stage import IMPORTED, StageOutput, output_sha256
 from emotion_llama.merr.store import Store
-from emotion_llama.merr.values import shown_key
 
 Progress = Callable[[int, int], None]  # media files done, of how many
 _MEDIA_FACTS = (

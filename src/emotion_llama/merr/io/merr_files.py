@@ -16,11 +16,10 @@ from typing import Any
 
 from emotion_llama.errors import InputError
 from emotion_llama.labels import MERR9, LabelSpace
-from emotion_llama.merr.io.content import FileContent, Problems, given_words, is_name, json_of
+from emotion_llama.merr.io.content import FileContent, Problems, given_words, is_name
 from emotion_llama.merr.io.rows import Row, Rows, Written, write_utf8
 from emotion_llama.merr.quality.texts import error_like
-from emotion_llama.merr.records import Json, pseudo_label
-from emotion_llama.merr.values import list_of, part, text_of, text_part, units_of
+from emotion_llama.merr.records import Json, list_of, part, pseudo_label, text_of, text_part, units_of
 from emotion_llama.tables import csv_rows, parse_json
 
 NO_VALENCE = -10  # the published placeholder
@@ -318,10 +317,13 @@ def _objects(path: Path, which: str, problems: Problems) -> dict[str, Any] | Non
     """The entries of a JSON file, checked; None where there is no such file."""
     if not path.is_file():
         return None
-    found = json_of(path, problems)
+    try:
+        found = parse_json(path.read_text(encoding="utf-8", errors="replace"))
+    except ValueError as error:
+        problems.add("a file is no JSON", f"{path.name}: {error}")
+        return {}
     if not isinstance(found, dict):
-        if found is not None:
-            problems.add("a MERR file is no object by clip name", path.name)
+        problems.add("a MERR file is no object by clip name", path.name)
         return {}
     caption = CAPTIONS[which]
     for name, entry in found.items():

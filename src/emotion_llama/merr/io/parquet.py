@@ -18,12 +18,21 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 from emotion_llama import __version__
 from emotion_llama.errors import MissingDependency
-from emotion_llama.merr.io.content import Problems
 from emotion_llama.merr.io.csv_table import provenance_json
 from emotion_llama.merr.io.rows import Media, Row, Rows, Written, write_utf8
-from emotion_llama.merr.records import Json, Sample
+from emotion_llama.merr.records import (
+    SPLITS,
+    Json,
+    Sample,
+    column_of,
+    list_of,
+    part,
+    shown_key,
+    text_of,
+    text_part,
+    units_of,
+)
 from emotion_llama.merr.statistics import by_size
-from emotion_llama.merr.values import SPLITS, column_of, list_of, part, shown_key, text_of, text_part, units_of
 from emotion_llama.records import Prosody
 
 if TYPE_CHECKING:
@@ -109,20 +118,6 @@ def write_parquet(half: Path, rows: Rows, *, shard_bytes: int = SHARD_BYTES) -> 
     write_utf8(half / "README.md", _card(rows, splits, kinds, labels, fine, makers))
     notes = () if choice.licence else ("README.md has no licence yet: give --license, or set it there before sharing",)
     return {**files, "README.md": None}, rows.by_set(labels.total(), fine), notes
-
-
-def check_parquet(folder: Path, problems: Problems) -> int:
-    """Rows of an export's tables, each of which can be opened."""
-    rows = 0
-    for path in sorted((folder / "data").glob("*.parquet")):
-        import pyarrow as pa
-        import pyarrow.parquet as pq
-
-        try:
-            rows += int(pq.read_metadata(path).num_rows)
-        except (pa.ArrowException, OSError) as error:
-            problems.add("a Parquet file cannot be read", f"{path.name}: {error}")
-    return rows
 
 
 # --- columns

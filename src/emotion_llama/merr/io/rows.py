@@ -9,14 +9,23 @@ from pathlib import Path
 from typing import Literal, TypeAlias, get_args
 
 from emotion_llama.errors import InputError
-from emotion_llama.merr.records import Sample, StageRun
+from emotion_llama.merr.records import (
+    LANGUAGES,
+    SPLITS,
+    Sample,
+    StageRun,
+    is_coarse,
+    is_fine,
+    label_of,
+    split_of,
+    text_of,
+)
 from emotion_llama.merr.review.decisions import Review, newest_reviews
 from emotion_llama.merr.review.figures import ReviewCounter
 from emotion_llama.merr.review.fixes import with_fixes
 from emotion_llama.merr.statistics import reason_kind
 from emotion_llama.merr.status import reason_group
 from emotion_llama.merr.store import Store
-from emotion_llama.merr.values import LANGUAGES, SPLITS, is_coarse, is_fine, label_of, split_of, text_of
 
 ExportScope = Literal["coarse", "fine", "both"]
 Media = Literal["none", "peak", "all"]

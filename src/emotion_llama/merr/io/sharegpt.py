@@ -11,12 +11,9 @@ import os
 import re
 from collections import Counter, defaultdict
 from pathlib import Path
-from typing import Any
 
-from emotion_llama.merr.io.content import Problems, json_of, parsed
 from emotion_llama.merr.io.rows import Row, Rows, Written, write_utf8
-from emotion_llama.merr.records import Json
-from emotion_llama.merr.values import text_of
+from emotion_llama.merr.records import Json, text_of
 from emotion_llama.prompts.tasks import pick_instruction
 
 INFO = "dataset_info.json"
@@ -99,30 +96,3 @@ def _notes(names: list[str], language: str) -> list[str]:
     return [
         f"to train with LLaMA-Factory: dataset_dir: this folder, dataset: {first}; media_dir: this folder", *english,
     ]  # fmt: skip
-
-
-def check_sharegpt(folder: Path, problems: Problems) -> int:
-    """Conversations of an export; the media that they name, which lie elsewhere, are there."""
-    info = json_of(folder / INFO, problems) if (folder / INFO).is_file() else None
-    entries = 0
-    for name, entry in info.items() if isinstance(info, dict) else ():
-        path = folder / str(entry.get("file_name", ""))
-        if not path.is_file():
-            problems.add(f"{INFO} names a file that is not there", f"{name}: {path.name}")
-            continue
-        for number, conversation in enumerate(_conversations(path, problems), 1):
-            entries += 1
-            for medium in (str(medium) for c in MEDIA_COLUMNS.values() for medium in conversation.get(c) or ()):
-                if not (folder / medium).exists():
-                    where = f"{path.name}, entry {number}: {medium}"
-                    problems.add("a media file of a conversation is not there", where)
-    return entries
-
-
-def _conversations(path: Path, problems: Problems) -> list[dict[str, Any]]:  # JSON objects
-    if path.suffix == ".jsonl":
-        lines = path.read_text(encoding="utf-8").split("\n")
-        found: Any = [parsed(line, path, "a line is no JSON", problems) for line in lines if line]
-    else:
-        found = json_of(path, problems)
-    return [entry for entry in found if isinstance(entry, dict)] if isinstance(found, list) else []

@@ -15,10 +15,9 @@ from emotion_llama.face.backends import PersonUnits
 from emotion_llama.face.backends.openface_csv import OpenFaceCsv
 from emotion_llama.face.peak import find_peak
 from emotion_llama.labels import LabelSpace
-from emotion_llama.merr.io.content import FileContent, is_name
+from emotion_llama.merr.io.content import FileContent, is_name, is_table, read_table
 from emotion_llama.merr.io.csv_table import is_own_csv, read_own_csv
 from emotion_llama.merr.io.merr_files import read_list, read_published, split_of_name
-from emotion_llama.merr.io.tables import is_table, read_table
 from emotion_llama.merr.records import Json, to_json
 from emotion_llama.models.features.published_folders import FOLDERS
 from emotion_llama.tables import csv_rows

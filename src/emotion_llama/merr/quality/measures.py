@@ -19,9 +19,20 @@ from emotion_llama.labels import MERR9
 from emotion_llama.merr.quality.lexicon import tone_mentions, unit_mentions
 from emotion_llama.merr.quality.texts import ideograph_share, near_duplicates, repeated_share, tokens
 from emotion_llama.merr.recipe import ConsistencyPart
-from emotion_llama.merr.records import FieldKey, Json, Sample
+from emotion_llama.merr.records import (
+    FieldKey,
+    Json,
+    Sample,
+    by_rules,
+    descriptions,
+    is_coarse,
+    label_of,
+    part,
+    peak_units,
+    text_of,
+    text_part,
+)
 from emotion_llama.merr.stages.consistency import check_text
-from emotion_llama.merr.values import by_rules, descriptions, is_coarse, label_of, part, peak_units, text_of, text_part
 from emotion_llama.records import PeakFrame, Prosody, Tone, Transcript, TranscriptLine
 from emotion_llama.results import Evidence
 from emotion_llama.rules.reasoning import holds_label
@@ -321,7 +332,7 @@ def _evidence(sample: Sample, modality: Modality) -> Evidence | str:
     if modality == "face":
         units = peak_units(sample)
         if units is None:
-            return sample.why_missing("peak")
+            return sample.why_missing("peak") or "it has no figures"
         return Evidence(peak_frame=PeakFrame(0, 0.0, sum(units.values()), "all", None, units, ""))
     if modality == "voice":
         prosody, tone = as_prosody(sample.value("prosody")), sample.value("tone")
@@ -329,11 +340,15 @@ def _evidence(sample: Sample, modality: Modality) -> Evidence | str:
             words = tone.get("words")
             found = {str(k): str(v) for k, v in words.items()} if isinstance(words, dict) else {}
             return Evidence(prosody=prosody, tone=Tone(str(tone.get("phrase", "")), found))
-        return sample.why_missing("prosody") if prosody is None else Evidence(prosody=prosody, tone=Tone("", {}))
+        return (
+            (sample.why_missing("prosody") or "it has no figures")
+            if prosody is None
+            else Evidence(prosody=prosody, tone=Tone("", {}))
+        )
     subtitle = sample.value("subtitle")
     said, language = text_of(subtitle), text_part(subtitle, "language")
     if said is None:
-        return sample.why_missing("subtitle")
+        return sample.why_missing("subtitle") or "nothing is said"
     if language not in (None, "en"):
         return f"the words are {language}; the lexicon is English"
     return Evidence(transcript=Transcript((TranscriptLine(said),), "given", language))

@@ -23,11 +23,10 @@ from typing import Literal, get_args
 
 from emotion_llama.errors import InputError
 from emotion_llama.labels import MERR9, LabelSpace
-from emotion_llama.merr.records import Json, Provenance, Sample, now
+from emotion_llama.merr.records import Json, Provenance, Sample, column_of, key_of, label_of, now, value_hash
 from emotion_llama.merr.review.fixes import FIXABLE, REVIEWER, Fixes, checked_fixes, headline
 from emotion_llama.merr.store import Store
 from emotion_llama.merr.store.ledger import Ledger
-from emotion_llama.merr.values import column_of, key_of, label_of, value_hash
 
 # "withdraw" takes an earlier decision back: the sample is as if this reviewer had never seen it.
 Decision = Literal["accept", "fix", "reject", "withdraw"]

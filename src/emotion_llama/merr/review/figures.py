@@ -8,11 +8,10 @@ from collections.abc import Hashable, Mapping, Sequence
 from itertools import combinations
 from typing import Any, Literal, TypeAlias
 
-from emotion_llama.merr.records import Json, Sample
+from emotion_llama.merr.records import Json, Sample, column_of, is_coarse, label_of, part, text_part
 from emotion_llama.merr.review.decisions import Outcome, Review, Verdict, newest_reviews, settle
 from emotion_llama.merr.statistics import by_size
 from emotion_llama.merr.store import Store
-from emotion_llama.merr.values import column_of, is_coarse, label_of, part, text_part
 
 ReviewStatistics: TypeAlias = dict[str, Any]  # JSON values; `ReviewCounter.result` says which
 Flag = Literal["conflict", "description", "label", "changed", "disputed"]  # `index` says what they mean

@@ -8,8 +8,22 @@ from typing import Literal
 
 from emotion_llama.errors import InputError
 from emotion_llama.labels import LabelSpace
-from emotion_llama.merr.records import Field, FieldKey, Json, Provenance, Sample, StageRun, pseudo_label
-from emotion_llama.merr.values import HEADLINES, column_of, key_of, list_of, part, text_of, text_part
+from emotion_llama.merr.records import (
+    HEADLINES,
+    Field,
+    FieldKey,
+    Json,
+    Provenance,
+    Sample,
+    StageRun,
+    column_of,
+    key_of,
+    list_of,
+    part,
+    pseudo_label,
+    text_of,
+    text_part,
+)
 from emotion_llama.rules.reasoning import holds_label
 from emotion_llama.rules.wording import wording
 

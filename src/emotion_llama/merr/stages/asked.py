@@ -16,9 +16,8 @@ from emotion_llama.chat.questions import Language, Question, Task
 from emotion_llama.chat.records import Answer, Outcome
 from emotion_llama.errors import AnnotationError, EmotionLlamaError, InputError
 from emotion_llama.merr.annotators import Annotator
-from emotion_llama.merr.plan import chance, sha256_of
 from emotion_llama.merr.records import Field, Provenance, now
-from emotion_llama.merr.stage import Results, Stage, StageInput, StageOutput
+from emotion_llama.merr.stage import Results, Stage, StageInput, StageOutput, chance, sha256_of
 
 if TYPE_CHECKING:
     from emotion_llama.merr.recipe import Recipe

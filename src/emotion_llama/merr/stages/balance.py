@@ -18,9 +18,8 @@ from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
 
-from emotion_llama.merr.plan import chance
-from emotion_llama.merr.stage import Results, Stage, StageInput, StageOutput
-from emotion_llama.merr.values import label_of, part, text_of, text_part
+from emotion_llama.merr.records import label_of, part, text_of, text_part
+from emotion_llama.merr.stage import Results, Stage, StageInput, StageOutput, chance
 from emotion_llama.records import UInt8
 
 if TYPE_CHECKING:

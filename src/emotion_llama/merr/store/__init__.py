@@ -13,9 +13,8 @@ from dataclasses import fields
 from typing import Literal
 
 from emotion_llama.errors import BackendError, InputError
-from emotion_llama.merr.plan import IMPORTED, canonical
 from emotion_llama.merr.records import ClipRow, Field, Provenance, Sample, StageRun
-from emotion_llama.merr.stage import StageInput, StageOutput
+from emotion_llama.merr.stage import IMPORTED, StageInput, StageOutput, canonical
 from emotion_llama.merr.store.ledger import Ledger, Row
 
 SampleScope = Literal["coarse", "fine", "all"]

@@ -14,12 +14,11 @@ from emotion_llama.errors import EmotionLlamaError
 from emotion_llama.face.peak import BLINK_UNIT
 from emotion_llama.media import kinds
 from emotion_llama.merr.measured import from_bytes
-from emotion_llama.merr.records import ClipRow, Field, Json, Sample
+from emotion_llama.merr.records import ClipRow, Field, Json, Sample, column_of, label_of, part, peak_units
 from emotion_llama.merr.review.decisions import Review, state_of
 from emotion_llama.merr.review.figures import IndexRow
 from emotion_llama.merr.review.fixes import FIXABLE, headline
 from emotion_llama.merr.store import Store
-from emotion_llama.merr.values import column_of, label_of, part, peak_units
 from emotion_llama.records import AU_DESCRIPTIONS, ActionUnits
 from emotion_llama.report.dataset_text import in_order, maker, value_lines
 from emotion_llama.serve.errors import Problem
