@@ -7,6 +7,7 @@ from pathlib import Path
 import av
 import numpy as np
 import pytest
+from av.stream import Disposition
 
 from emotion_llama.analysis.evidence import find_transcript
 from emotion_llama.analysis.options import Options
@@ -23,10 +24,15 @@ SRT = "1\n00:00:00,200 --> 00:00:01,500\n{}\n"
 ASS = "0,0,Default,{name},0,0,0,,{text}"
 
 
-def _clip(path: Path, tracks: Sequence[tuple[str, str, list[tuple[int, int, bytes]]]] = (), seconds: int = 2) -> Path:
-    """A small grey video with text tracks: (codec, language, [(start ms, end ms, payload)])."""
+def _clip(
+    path: Path,
+    tracks: Sequence[tuple[str, str, list[tuple[int, int, bytes]]]] = (),
+    seconds: int = 2,
+    flags: Sequence[Disposition] = (),
+) -> Path:
+    """A small grey video with text tracks: (codec, language, [(start ms, end ms, payload)]), each with its flags."""
     with av.open(str(path), "w") as out:
-        video = out.add_stream("mpeg4", rate=10)
+        video = out.add_stream("libvpx" if path.suffix == ".webm" else "mpeg4", rate=10)
         video.width, video.height, video.pix_fmt = 64, 64, "yuv420p"
         streams = []
         for codec, language, cues in tracks:
@@ -34,6 +40,7 @@ def _clip(path: Path, tracks: Sequence[tuple[str, str, list[tuple[int, int, byte
             stream.time_base = Fraction(1, 1000)
             stream.metadata["language"] = language
             stream.codec_context.subtitle_header = b"[Script Info]\n\n[Events]\nFormat: Layer, Start, End, Text\n"
+            stream.disposition = flags[len(streams)] if flags else Disposition(0)
             streams.append((stream, cues))
         grey = np.full((64, 64, 3), 128, np.uint8)
         for i in range(10 * seconds):
@@ -87,6 +94,75 @@ def test_text_tracks_are_read_and_the_choice_is_said(tmp_path: Path) -> None:
     assert "track 1" in said
     with pytest.raises(InputError, match="track 3"):
         _words(clip, subtitle_track=3)
+
+
+@pytest.mark.parametrize(
+    ("flags", "chosen"),
+    [
+        ((Disposition.forced, Disposition(0)), 2), ((Disposition(0), Disposition.default), 2),
+        ((Disposition.hearing_impaired, Disposition.default | Disposition.forced), 1),
+    ],
+)  # fmt: skip
+def test_a_track_of_some_lines_is_read_last_and_the_marks_are_said(
+    tmp_path: Path, flags: tuple[Disposition, ...], chosen: int
+) -> None:
+    tracks = [("subrip", "eng", [(200, 900, f"words {n}".encode())]) for n in (1, 2)]
+    clip = _clip(tmp_path / "talk.mkv", tracks, flags=flags)
+    for number in (None, 1, 2):
+        found, _ = _words(clip, subtitle_track=number)
+        assert isinstance(found, Transcript)
+        number = number or chosen
+        assert found.text == f"words {number}"
+        for name in ("forced", "default", "hearing_impaired"):
+            assert (name in found.source) == bool(flags[number - 1] & Disposition[name])
+
+
+def _box(name: bytes, *parts: bytes) -> bytes:
+    data = b"".join(parts)
+    return (8 + len(data)).to_bytes(4, "big") + name + data
+
+
+@pytest.mark.parametrize("suffix", [".mkv", ".webm", ".mp4"])
+def test_webvtt_tracks(tmp_path: Path, suffix: str) -> None:
+    """FFmpeg writes none into MP4, and gives one from there as data: the track of another form is renamed here."""
+    first, second, third = b"<v Anna>Hello <i>there</i>", "schön &amp; gut".encode(), b"[door] payl"
+    codec, cues = "webvtt", [(200, 900, first), (1000, 1500, second), (1600, 1800, third)]
+    if suffix == ".mp4":
+        codec = "mov_text"
+        several = _box(b"vttc", _box(b"payl", second)) + _box(b"vttc", _box(b"payl", third)) + _box(b"vtta", b"note")
+        cues = [
+            (0, 200, _box(b"vtte")),
+            (200, 500, _box(b"vttc", _box(b"iden", b"1"), _box(b"sttg", b"line:0"), _box(b"payl", first))),
+            (500, 900, _box(b"vttc", _box(b"payl", first))),  # one cue in two samples
+            (1000, 1500, several),
+        ]
+    clip = _clip(tmp_path / f"talk{suffix}", [(codec, "eng", cues)])
+    clip.write_bytes(clip.read_bytes().replace(b"tx3g", b"wvtt"))
+    found, warnings = _words(clip)
+    assert isinstance(found, Transcript), found
+    assert [line.text for line in found.lines] == ["Hello there", "schön & gut", "payl"]
+    assert found.lines[0] == TranscriptLine("Hello there", 0.2, 0.9, "Anna")
+    assert f"track 1 (eng, {'wvtt' if suffix == '.mp4' else 'webvtt'})" in found.source
+    assert any("1 sound" in line for line in warnings)
+    assert _text(clip, subtitle_track=1)[0] == found.text
+
+
+@pytest.mark.parametrize(
+    ("name", "marks"),
+    [
+        ("talk.srt", ""), ("talk.en.srt", ""), ("talk.en.forced.srt", "forced: only some lines"),
+        ("talk.forced.srt", "forced: only some lines"), ("talk.sdh.srt", "sdh: for people who hear badly"),
+        ("talk.cc.vtt", "cc: for people who hear badly"), ("talk_eng.hi.srt", "hi: for people who hear badly"),
+        ("talk.en.sdh.forced.srt", "forced: only some lines, sdh: for people who hear badly"),
+    ],
+)  # fmt: skip
+def test_the_source_says_what_a_sidecars_name_says_of_it(tmp_path: Path, name: str, marks: str) -> None:
+    clip = _clip(tmp_path / "talk.mkv")
+    (tmp_path / name).write_text(SRT.format("Hi."))
+    for options in ({}, {"transcript": tmp_path / name}):
+        found, _ = _words(clip, **options)
+        assert isinstance(found, Transcript)
+        assert found.source == (f"{name} ({marks})" if marks else name)
 
 
 def test_a_track_in_mp4_and_one_bad_byte(tmp_path: Path) -> None:

@@ -185,9 +185,10 @@ def words_with_clip(
         InputError: there is no such track.
     """
     from emotion_llama.media.subtitles import find_sidecars, read_embedded, read_subtitles
+    from emotion_llama.media.subtitles_tracks import text_streams
 
     duration = None if file is None else file.clip.duration_seconds
-    tracks = 0 if file is None else len(file.media.container.streams.subtitles)
+    tracks = 0 if file is None else len(text_streams(clip_path, file.media.container))
     sidecars = find_sidecars(clip_path) if track is None else []
     notes: list[str] = []
     for path in sidecars[:1]:

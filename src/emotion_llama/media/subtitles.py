@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from emotion_llama.errors import InputError
@@ -30,6 +31,11 @@ _LANGUAGES = {
     for name in names.split()
 }  # fmt: skip
 _KINDS = frozenset({"sdh", "cc", "hi", "forced", "default", "full"})
+# What is said of those that hold more or less than what the person says.
+_MARKS = {
+    "forced": "forced: only some lines", "sdh": "sdh: for people who hear badly", "cc": "cc: for people who hear badly",
+    "hi": "hi: for people who hear badly",
+}  # fmt: skip
 _LANGUAGE_TAG = re.compile(r"[a-z]{2,3}(-[a-z0-9]{2,8})*", re.IGNORECASE)
 _MOST = 0.5  # of the cues outside the clip, from which on an offset is suspected
 
@@ -74,7 +80,10 @@ def read_subtitles(
             raise InputError(f"{path}: no line with '-->' came; a subtitle file with times was expected")
         if cues.bad and not cues.cues:
             raise InputError(f"{path}, {cues.bad[0]}; expected such as {TIMING_EXAMPLE}")
-        return _transcript(cues, path.name, _language_of(path, clip_name) or cues.language, duration_seconds, notes)
+        language, kinds = _tags_of(path, clip_name)
+        found = _transcript(cues, path.name, language or cues.language, duration_seconds, notes)
+        marks = [text for kind, text in _MARKS.items() if kind in kinds]
+        return replace(found, source=f"{path.name} ({', '.join(marks)})") if marks else found
     if suffix in (".csv", ".tsv"):
         found = find_sentence(path, clip_name, encoding)
         lines = (TranscriptLine(found.text),) if found.text else ()
@@ -164,17 +173,16 @@ def _canonical(tag: str | None) -> str | None:
     return _LANGUAGES.get(first, first) + sign + rest
 
 
-def _language_of(path: Path, clip_name: str | None) -> str | None:
-    """The language that a file's name states: "en" for talk.en.srt, and for talk_eng.sdh.srt beside talk.mp4."""
+def _tags_of(path: Path, clip_name: str | None) -> tuple[str | None, frozenset[str]]:
+    """Language and kinds that a file's name states: "en" for talk.en.srt, and for talk_eng.sdh.srt beside talk.mp4."""
     stem = path.stem
     if clip_name and stem.lower().startswith(clip_name.lower()):
-        tags = _tags(stem[len(clip_name) :])
-        return tags[0] if tags else None
-    parts = stem.lower().split(".")
+        return _tags(stem[len(clip_name) :]) or (None, frozenset())
+    parts, kinds = stem.lower().split("."), set()
     while len(parts) > 1 and parts[-1] in _KINDS:
-        parts.pop()
+        kinds.add(parts.pop())
     tag = parts[-1] if len(parts) > 1 else ""
-    return _canonical(tag) if tag in _LANGUAGES or _is_tag(tag, ".") else None
+    return _canonical(tag) if tag in _LANGUAGES or _is_tag(tag, ".") else None, frozenset(kinds)
 
 
 def _transcript(
