@@ -142,7 +142,7 @@ def test_webvtt_tracks(tmp_path: Path, suffix: str) -> None:
     assert isinstance(found, Transcript), found
     assert [line.text for line in found.lines] == ["Hello there", "schön & gut", "payl"]
     assert found.lines[0] == TranscriptLine("Hello there", 0.2, 0.9, "Anna")
-    assert f"track 1 (eng, {'wvtt' if suffix == '.mp4' else 'webvtt'})" in found.source
+    assert f"track 1 (eng, {'wvtt' if suffix == '.mp4' else 'webvtt'}" in found.source
     assert any("1 sound" in line for line in warnings)
     assert _text(clip, subtitle_track=1)[0] == found.text
 

@@ -81,9 +81,9 @@ def read_subtitles(
         if cues.bad and not cues.cues:
             raise InputError(f"{path}, {cues.bad[0]}; expected such as {TIMING_EXAMPLE}")
         language, kinds = _tags_of(path, clip_name)
-        found = _transcript(cues, path.name, language or cues.language, duration_seconds, notes)
+        words = _transcript(cues, path.name, language or cues.language, duration_seconds, notes)
         marks = [text for kind, text in _MARKS.items() if kind in kinds]
-        return replace(found, source=f"{path.name} ({', '.join(marks)})") if marks else found
+        return replace(words, source=f"{path.name} ({', '.join(marks)})") if marks else words
     if suffix in (".csv", ".tsv"):
         found = find_sentence(path, clip_name, encoding)
         lines = (TranscriptLine(found.text),) if found.text else ()

@@ -184,7 +184,7 @@ def _right_times(dts: Seconds, usual: float, ahead: float) -> Seconds:
     def follows(before: float, time: float) -> bool:
         return -_BACK_SECONDS <= time - before <= ahead
 
-    right = dts.copy()
+    right: Seconds = dts.copy()
     if dts[1] < dts[0] - _BACK_SECONDS and any(follows(dts[1], other) for other in dts[2:4]):
         right[0] = dts[1] - usual
     leap = max(_LEAP_SECONDS, ahead)
