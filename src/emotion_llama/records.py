@@ -174,6 +174,8 @@ class FaceTrack:
         shape_features: [N, F] pose- and size-normalised measurements of the mesh (face/geometry.py names them).
         appearance: [D] descriptor that let the tracker join the parts across cuts.
         blendshapes: [N, 52] 0..1, named by face/blendshapes.py; None where they were not measured.
+        lip_contrast: [N] how clearly the lips stand out, 1 where they are just seen (face/occlusion.py); NaN where that
+            is not known, None where it was not measured.
     """
 
     track_id: int
@@ -188,10 +190,12 @@ class FaceTrack:
     shape_features: Float
     appearance: Float
     blendshapes: Float | None = None
+    lip_contrast: Float | None = None
 
     def __post_init__(self) -> None:
         names = ("frame_index", "valid", "boxes_xyxy", "scores", "points", "head_pose_degrees", "shape_features")
-        _require_rows(self, len(self.pts_seconds), *names, *(["blendshapes"] if self.blendshapes is not None else []))
+        measured = [name for name in ("blendshapes", "lip_contrast") if getattr(self, name) is not None]
+        _require_rows(self, len(self.pts_seconds), *names, *measured)
 
     def __repr__(self) -> str:
         return f"FaceTrack({self.track_id}, {int(self.valid.sum())} of {len(self.valid)} frames)"
@@ -204,7 +208,7 @@ class ActionUnits:
     Attributes:
         names: U unit names, "AU01" style.
         pts_seconds: [N].
-        intensity: [N, U] 0..5; NaN where the face was not seen.
+        intensity: [N, U] 0..5; NaN where the face, or the part of it that the unit moves, was not seen.
         confidence: [N] 0..1; 0 where the face was not seen.
         is_blink: [N] AU45 (and the lid units with it) moves because of a blink.
         is_speech: [N] the mouth moves because the person talks.

@@ -6,9 +6,11 @@ A measurement that could not be made is None with a `Missing` beside it; a predi
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Literal
+
+import numpy as np
 
 from emotion_llama.records import (
     ActionUnits,
@@ -21,9 +23,42 @@ from emotion_llama.records import (
     Transcript,
     VoiceTrack,
     Waveform,
+    frame_seconds,
     freeze,
     require,
 )
+
+
+HELD_SHARE, SATURATED = 0.1, 4.5  # what a tenth of the time has or exceeds is held; 5 is the most
+
+
+def held_units(units: ActionUnits) -> dict[str, float]:
+    """Unit -> the intensity, 0..5, that it has or exceeds in a tenth of the time in which it was measured.
+
+    This is what a person shows, as against a maximum, which one blurred frame decides. Blinks are left out, and units
+    that were not measured.
+    """
+    found = {}
+    for name, values, seconds in _measured_times(units):
+        order = np.argsort(-values, kind="stable")
+        at = np.searchsorted(np.cumsum(seconds[order]), HELD_SHARE * seconds.sum() * (1 - 1e-9))
+        found[name] = float(values[order[at]])
+    return found
+
+
+def saturated_units(units: ActionUnits) -> dict[str, float]:
+    """Unit -> share of the same time, 0..1, in which it is at 4.5 or more of 5: the most that a person can do."""
+    return {name: float(s[values >= SATURATED].sum() / s.sum()) for name, values, s in _measured_times(units)}
+
+
+def _measured_times(units: ActionUnits) -> Iterator[tuple[str, Float, Float]]:
+    """Each unit that was measured: its intensities, and how long each of these frames is shown."""
+    lasting, open_eyed = frame_seconds(units.pts_seconds), units.valid & ~units.is_blink
+    chosen = open_eyed if open_eyed.any() else units.valid
+    for name in units.names:
+        rows = chosen & np.isfinite(units.column(name))
+        if rows.any():
+            yield name, units.column(name)[rows], lasting[rows]
 
 
 @dataclass(frozen=True)

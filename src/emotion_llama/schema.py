@@ -18,7 +18,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 from emotion_llama import __version__
 from emotion_llama.records import ActionUnits, FaceTrack, Float, VoiceTrack
-from emotion_llama.results import Analysis, Evidence, PersonAnalysis
+from emotion_llama.results import Analysis, Evidence, PersonAnalysis, held_units, saturated_units
 
 SCHEMA_VERSION = 1
 
@@ -100,7 +100,11 @@ class UnitCurves(_Document):
 
 
 class ActionUnitsDocument(_Document):
-    """Action units of one person in one segment; `mean` and `max` are over the frames that were measured."""
+    """Action units of one person in one segment, over the frames that were measured.
+
+    `held` is what a tenth of the time has or exceeds, blinks aside: what the person shows. `saturated` is the share of
+    the time at 4.5 or more of 5. A unit that was not measured is in none of the figures.
+    """
 
     names: list[Text]
     source: Text
@@ -109,6 +113,8 @@ class ActionUnitsDocument(_Document):
     num_frames_measured: int
     mean: dict[Text, Digits3]
     max: dict[Text, Digits3]
+    held: dict[Text, Digits3] = {}
+    saturated: dict[Text, Digits3] = {}
     curves: UnitCurves | None
 
 
@@ -361,6 +367,8 @@ def _units(units: ActionUnits, curves: bool) -> dict[str, Any]:
         "num_frames_measured": len(seen),
         "mean": {units.names[i]: np.nanmean(seen[:, i]) for i in measured},
         "max": {units.names[i]: np.nanmax(seen[:, i]) for i in measured},
+        "held": held_units(units),
+        "saturated": saturated_units(units),
         "curves": rows,
     }
 

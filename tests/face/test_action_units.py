@@ -6,7 +6,8 @@ import unit_table as table
 from emotion_llama.errors import InputError
 from emotion_llama.face import action_units, geometry, neutral, pose_bias, rhythms
 from emotion_llama.face.unit_formulas import NEUTRAL_SPREAD_CM, UNIT_FORMULAS
-from emotion_llama.records import AU_NAMES, FaceTrack
+from emotion_llama.records import AU_NAMES, ActionUnits, FaceTrack
+from emotion_llama.results import held_units, saturated_units
 
 STRAIGHT = np.eye(3)
 FPS = table.FPS
@@ -132,10 +133,10 @@ def test_confidence_falls_with_pose_size_score_and_jumps():
     straight = np.array([face()] * 9)
     assert confidence(straight) == pytest.approx(1.0)
     assert confidence(straight, scores=np.full(9, 0.6)) == pytest.approx(0.6)
-    by_yaw = [confidence(np.array([face(turn=truth.rotation(0, yaw))]))[0] for yaw in (25, 35, 50, 65)]
+    by_yaw = [confidence(np.array([face(turn=truth.rotation(0, yaw))]))[0] for yaw in (25, 35, 42, 48)]
     assert by_yaw[0] == pytest.approx(1.0)
     assert np.all(np.diff(by_yaw) < 0)
-    assert by_yaw[2] == pytest.approx(0.5)  # half way from 30 to 70 degrees
+    assert by_yaw[2] == pytest.approx(0.7)  # 42 of 30 to 70 degrees
     nodding = confidence(np.array([face(turn=truth.rotation(30, 0))]))[0]
     assert nodding == pytest.approx((70 - 1.5 * 30) / 40)
     by_size = [confidence(np.array([face(pixels=size)]))[0] for size in (200, 60, 40, 15)]
@@ -168,12 +169,12 @@ def test_jitter_is_smoothed_but_no_step_blurred_or_peak_moved():
 
 
 def test_the_far_side_of_a_turned_face_does_not_count():
-    """Turned 50 degrees to its left the person shows the right side; the left one is the network's guess."""
+    """Turned 48 degrees to its left the person shows the right side; the left one is the network's guess."""
     mesh = truth.canonical()
     wrong = mesh + truth.displacement("AU12") * (mesh[:, :1] > 0)  # only the person's left side moves
     away, towards = (
         action_units.estimate(table.track_of(truth.photograph(wrong, truth.rotation(0, yaw))[None]))
-        for yaw in (50, -50)
+        for yaw in (48, -48)
     )
     assert column(away, "AU12")[0] < 0.2
     assert column(towards, "AU12")[0] > 3
@@ -306,3 +307,26 @@ def test_an_expression_shown_at_one_pose_only_is_not_taken_for_the_poses_effect(
     units = action_units.estimate(table.track_of(np.array([face()] * 100 + opening)))
     assert units.intensity[102] == pytest.approx(units.intensity[50], abs=0.05)
     assert column(units, "AU26")[-1] > 3
+
+
+def test_what_is_held_is_what_a_tenth_of_the_time_shows() -> None:
+    """A maximum of one frame is not held; frames count by how long they are shown, blinks and gaps not at all."""
+    intensity = np.zeros((12, 2))
+    intensity[:, 0] = [5.0, 4.6, 2.0, 1.0, 0, 0, 0, 0, 0, 0, 5.0, np.nan]
+    intensity[:, 1] = np.nan
+    times = np.array([0.0, 0.01, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0])
+    units = ActionUnits(
+        ("AU12", "AU15"),
+        times,
+        intensity,
+        np.array([1.0] * 11 + [0.0]),
+        times == 0.9,
+        np.zeros(12, bool),
+        "person",
+        "t",
+    )
+    # 0.9 s count: 0.01 s at 5, 0.09 s at 4.6 are together the tenth of it and more.
+    assert held_units(units) == {"AU12": 4.6}
+    assert saturated_units(units) == {"AU12": pytest.approx(0.1 / 0.9)}
+    assert held_units(units.between(0.1, 0.9)) == {"AU12": 2.0}
+    assert saturated_units(units.between(0.3, 0.9)) == {"AU12": 0.0}

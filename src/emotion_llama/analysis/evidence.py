@@ -8,6 +8,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from emotion_llama.analysis.measure import Measurements, Person
 from emotion_llama.analysis.options import Options
 from emotion_llama.errors import InputError
@@ -303,12 +305,37 @@ def _face(person: Person, span: Span, missing: list[Missing]) -> tuple[ActionUni
     from emotion_llama.face.peak import find_peak
 
     units = None if person.units is None else person.units.between(*span)
+    hidden = [] if units is None else _hidden(person, units, span)
     peak = find_peak(units) if units is not None and units.valid.any() else None
     if peak is not None:
+        missing += hidden
         return units, peak
-    reason = person.why_no_units if units is None else "the face was not seen in this segment"
+    reason = "the face was not seen in this segment"
+    reason = person.why_no_units if units is None else (hidden[0].reason if hidden else reason)
     missing += [Missing("action_units", reason), Missing("peak_frame", reason)]
     return None, None
+
+
+def _hidden(person: Person, units: ActionUnits, span: Span) -> list[Missing]:
+    """What of a face in view was not measured in a segment, in how many frames."""
+    from emotion_llama.face.occlusion import MOUTH_UNITS, PROFILE_DEGREES
+
+    found, track = [], person.track
+    if track is None:
+        return []
+    in_span = (track.pts_seconds >= span[0]) & (track.pts_seconds < span[1])
+    seen, measured = int((track.valid & in_span).sum()), int(units.valid.sum())
+    if measured < seen:
+        reason = f"the face is in profile (turned by {PROFILE_DEGREES:.0f} degrees or more)"
+        found.append(Missing("action_units.profile", f"{reason} in {seen - measured} of {seen} frames"))
+    mouth = [units.names.index(name) for name in MOUTH_UNITS if name in units.names]
+    covered = int((units.valid & np.isnan(units.intensity[:, mouth]).all(axis=1)).sum())
+    if covered:
+        reason = (
+            f"the mouth is covered in {covered} of {measured} frames, which show nothing of {', '.join(MOUTH_UNITS)}"
+        )
+        found.append(Missing("action_units.mouth", reason))
+    return found
 
 
 def _spoken(

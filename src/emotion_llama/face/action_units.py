@@ -15,7 +15,7 @@ from __future__ import annotations
 import numpy as np
 
 from emotion_llama.errors import InputError
-from emotion_llama.face import blendshapes, geometry, neutral, pose_bias, rhythms
+from emotion_llama.face import blendshapes, geometry, neutral, occlusion, pose_bias, rhythms
 from emotion_llama.face.unit_formulas import UNIT_FORMULAS, Moved
 from emotion_llama.records import AU_NAMES, ActionUnits, Bool, FaceTrack, Float
 
@@ -52,7 +52,8 @@ def estimate(track: FaceTrack) -> ActionUnits:
     """Measure the 17 units of one person.
 
     Zero is the person's own resting face where at least `neutral.PERSON_SECONDS` of the track can tell it, else the
-    canonical face (`ActionUnits.neutral` says which). Gaps stay gaps: frames without a face are NaN with confidence 0.
+    canonical face (`ActionUnits.neutral` says which). Gaps stay gaps: frames without a face, and those in profile, are
+    NaN with confidence 0; so are the units of a mouth that is covered (`occlusion`), whatever the mesh makes of it.
 
     Raises:
         InputError: the track's shape features are not those of `geometry.FEATURE_NAMES`.
@@ -64,21 +65,24 @@ def estimate(track: FaceTrack) -> ActionUnits:
             f"got {list(features.shape)}; measure the landmarks again with this version"
         )
     times = np.asarray(track.pts_seconds, dtype=np.float64)
-    seen = np.asarray(track.valid) & np.isfinite(features).all(axis=1)
+    seen = np.asarray(track.valid) & np.isfinite(features).all(axis=1) & ~occlusion.in_profile(track)
+    covered = seen & occlusion.mouth_covered(track)
     features = np.where(seen[:, None], features, np.nan)
     is_blink = rhythms.find_blinks(times, *(_aperture(features, side) for side in geometry.SIDES))
-    is_speech = rhythms.find_speech(times, features[:, geometry.FEATURE_NAMES.index("lip_gap")])
+    lip_gap = np.where(covered, np.nan, features[:, geometry.FEATURE_NAMES.index("lip_gap")])
+    is_speech = rhythms.find_speech(times, lip_gap)
     pose, step = np.nan_to_num(np.asarray(track.head_pose_degrees, dtype=np.float64)), rhythms.typical_step(times)
     calm = seen & ~is_blink & np.all(np.abs(pose[:, :2]) <= neutral.MAX_TURN_DEGREES, axis=1)
     if calm.sum() * step >= neutral.PERSON_SECONDS:
         features = pose_bias.without_bias(features, pose, calm, step)
-    shapes = (_shape(track, seen, name) for name in ("mouthSmile", "browDown"))
+    shapes = (_shape(track, rows, name) for name, rows in (("mouthSmile", seen & ~covered), ("browDown", seen)))
     smile, brow_down = (_smoothed(times, shape, SHAPE_JITTER) for shape in shapes)
     # A talking or smiling mouth does not tell the resting one; talking leaves brows and lids where they are.
     unsmiling = calm & ~(np.nan_to_num(smile[:, 0]) > SMILING)
-    rest = neutral.estimate_neutral(features, unsmiling & ~is_speech, step, unsmiling)
+    rest = neutral.estimate_neutral(features, unsmiling & ~is_speech & ~covered, step, unsmiling)
     intensity = _intensities(_smoothed(times, features, JITTER_CM), rest.features, pose)
     intensity = _with_blendshapes(intensity, smile, brow_down)
+    intensity[np.ix_(covered, [AU_NAMES.index(name) for name in occlusion.MOUTH_UNITS])] = np.nan
     return ActionUnits(
         AU_NAMES,
         track.pts_seconds,
@@ -106,9 +110,10 @@ def _shape(track: FaceTrack, seen: Bool, name: str) -> Float:
 
 def _with_blendshapes(intensity: Float, smile: Float, brow_down: Float) -> Float:
     """[N, U] with what mouthSmile and browDown [N, 1] say; as it was where they are NaN."""
-    out, known = intensity.copy(), np.isfinite(smile[:, 0])
-    row = {name: AU_NAMES.index(name) for name in ("AU04", "AU12")}
+    out, row = intensity.copy(), {name: AU_NAMES.index(name) for name in ("AU04", "AU12")}
+    known = np.isfinite(smile[:, 0])
     out[known, row["AU12"]] = MAX_INTENSITY * _ramp(smile[known, 0], *SMILE_RAMP)
+    known = np.isfinite(brow_down[:, 0])
     lowered = MAX_INTENSITY * _ramp(brow_down[known, 0], *BROW_RAMP)
     out[known, row["AU04"]] = np.maximum(out[known, row["AU04"]], lowered)
     vetoed = [AU_NAMES.index(name) for name in NOT_WITH_SMILE]

@@ -186,11 +186,12 @@ def _peak_frame(
 
 
 def _why(units: ActionUnits, timeline: _Timeline, row: int, rule: Rule, label: str | None) -> str:
-    parts = sorted(((float(units.column(name)[row]), name) for name in timeline.units), reverse=True)
+    at = dict(zip(units.names, np.nan_to_num(units.intensity[row]).tolist()))
+    parts = sorted(((at[name], name) for name in timeline.units), reverse=True)
     score = float(timeline.score[row])
     if rule == "label":
         whose = f"the units of {label}" if label else "the given units"
-        terms = " + ".join(f"{name} {units.column(name)[row]:.2f}" for name in timeline.units)
+        terms = " + ".join(f"{name} {at[name]:.2f}" for name in timeline.units)
         what = f"largest sum of {whose}: {terms} = {score:.2f}"
     else:
         first = ", ".join(f"{name} {value:.2f}" for value, name in parts[:3] if value > 0)

@@ -15,11 +15,11 @@ from typing import NamedTuple
 import numpy as np
 
 from emotion_llama.errors import InputError
-from emotion_llama.face import appearance, blendshapes, geometry
+from emotion_llama.face import appearance, blendshapes, geometry, occlusion
 from emotion_llama.face.backends import FaceObservation
 from emotion_llama.face.cuts import CutDetector
 from emotion_llama.face.tracklets import MAX_GAP_SECONDS, Candidate, Tracklet, group, match
-from emotion_llama.records import FaceTrack, Float, Frames, UInt8
+from emotion_llama.records import Bool, FaceTrack, Float, Frames, UInt8
 
 # Mean looks nearer than this are one person. On drawn people under other light, size, pose and background, 99 % of
 # the pairs of one person are below 0.36 and 99 % of the pairs of two people above 0.40 (tests/face/test_track.py);
@@ -29,13 +29,16 @@ _SAME_PERSON_DISTANCE = 0.36
 _LEAST_FRAMES = 5
 _LEAST_SHARE = 0.5  # in very short clips: of all frames
 
-# Columns of a compact row: box, score, points, head pose, blendshapes, shape features.
-_BOX, _SCORE, _POINTS, _POSE = slice(0, 4), 4, slice(5, 15), slice(15, 18)
-_BLENDSHAPES, _FEATURES = slice(18, 18 + len(blendshapes.NAMES)), slice(18 + len(blendshapes.NAMES), None)
+# A mesh that is rolled further than this from how the face mostly is within a second around lies the wrong way up.
+_WRONG_ROLL_DEGREES, _ROLL_SECONDS = 60.0, 1.0
+
+# Columns of a compact row: box, score, points, head pose, contrast of the lips, blendshapes, shape features.
+_BOX, _SCORE, _POINTS, _POSE, _CONTRAST = slice(0, 4), 4, slice(5, 15), slice(15, 18), 18
+_BLENDSHAPES, _FEATURES = slice(19, 19 + len(blendshapes.NAMES)), slice(19 + len(blendshapes.NAMES), None)
 
 
 class DroppedTrack(NamedTuple):
-    """A face that was seen but did not become a track, and why."""
+    """Frames of a face that was seen but did not become a track, or a part of it, and why."""
 
     first_seconds: float
     last_seconds: float
@@ -87,7 +90,9 @@ class Tracker:
             raise InputError(f"one group of faces a frame: {len(frames)} frames, {len(observations)} groups")
         height, width = frames.images.shape[1:3]
         scale = np.array([self._frame_size[0] / width, self._frame_size[1] / height])
-        rows = iter(_measure([face for faces in observations for face in faces], scale))
+        seen_in = [(image, face) for image, faces in zip(frames.images, observations) for face in faces]
+        contrast = [occlusion.lip_contrast(image, face.landmarks) for image, face in seen_in]
+        rows = iter(_measure([face for _, face in seen_in], contrast, scale))
         for i, faces in enumerate(observations):
             if self._cuts.is_cut(frames.images[i]):
                 self._end_shot()
@@ -115,8 +120,9 @@ class Tracker:
                 dropped.append(_dropped(members, f"others are seen longer, and at most {self._max_people} are kept"))
             else:
                 kept.append(members)
-        self.dropped = tuple(dropped)
-        return tuple(self._track(track_id, members) for track_id, members in enumerate(kept))
+        tracks = [self._track(track_id, members) for track_id, members in enumerate(kept)]
+        self.dropped = (*dropped, *(one for _, one in tracks if one is not None))
+        return tuple(track for track, _ in tracks)
 
     def _end_shot(self) -> None:
         self._ended += self._following
@@ -138,19 +144,26 @@ class Tracker:
             if face.row is not None:
                 owner[j].append(position, face.row)
 
-    def _track(self, track_id: int, members: list[Tracklet]) -> FaceTrack:
-        n = len(self._pts_seconds)
+    def _track(self, track_id: int, members: list[Tracklet]) -> tuple[FaceTrack, DroppedTrack | None]:
+        """One person, and the frames of it whose mesh lay the wrong way up."""
+        n, times = len(self._pts_seconds), np.array(self._pts_seconds)
         positions = np.concatenate([np.frombuffer(t.positions, np.int64) for t in members])
         values = np.concatenate([np.frombuffer(t.values, np.float32) for t in members]).reshape(len(positions), -1)
         rows = np.full((n, values.shape[1]), np.nan, np.float32)
         rows[positions] = values
+        wrong = _laid_wrong(times, rows[:, _POSE][:, 2])
+        rows[wrong] = np.nan
+        dropped = None
+        if wrong.any():
+            reason = f"a mesh that lay the wrong way up was left out in {int(wrong.sum())} frames"
+            dropped = DroppedTrack(float(times[wrong][0]), float(times[wrong][-1]), int(wrong.sum()), reason)
         looks = appearance.MeanDescriptor()
         for tracklet in members:
             looks.merge(tracklet.looks)
-        return FaceTrack(
+        track = FaceTrack(
             track_id=track_id,
             frame_size=self._frame_size,
-            pts_seconds=np.array(self._pts_seconds),
+            pts_seconds=times,
             frame_index=np.array(self._frame_index, np.int64),
             valid=np.isfinite(rows[:, _SCORE]),
             boxes_xyxy=rows[:, _BOX],
@@ -159,8 +172,10 @@ class Tracker:
             head_pose_degrees=rows[:, _POSE],
             shape_features=rows[:, _FEATURES],
             blendshapes=rows[:, _BLENDSHAPES],
+            lip_contrast=rows[:, _CONTRAST],
             appearance=looks.mean,
         )
+        return track, dropped
 
 
 def _candidate(image: UInt8, face: FaceObservation, scale: Float) -> Candidate:
@@ -170,7 +185,19 @@ def _candidate(image: UInt8, face: FaceObservation, scale: Float) -> Candidate:
     return Candidate((box[:2] + box[2:]) / 2, size, appearance.describe(image, face.box_xyxy, face.landmarks))
 
 
-def _measure(faces: Sequence[FaceObservation], scale: Float) -> list[Float | None]:
+def _laid_wrong(times: Float, roll_degrees: Float) -> Bool:
+    """[N] frames whose roll is far from the mean direction within a second around; NaN roll is no frame."""
+    seen = np.isfinite(roll_degrees)
+    turns = np.where(seen, np.exp(1j * np.radians(np.nan_to_num(roll_degrees))), 0)
+    total = np.concatenate([[0], np.cumsum(turns)])
+    around = (
+        total[np.searchsorted(times, times + _ROLL_SECONDS, "right")]
+        - total[np.searchsorted(times, times - _ROLL_SECONDS)]
+    )
+    return seen & (np.abs(np.angle(turns * np.conj(around), deg=True)) > _WRONG_ROLL_DEGREES)
+
+
+def _measure(faces: Sequence[FaceObservation], contrast: Sequence[float], scale: Float) -> list[Float | None]:
     """The compact row of each face; None for those without a mesh. All meshes are measured at once, which is faster."""
     rows: list[Float | None] = [None] * len(faces)
     meshed = [i for i, face in enumerate(faces) if face.landmarks is not None]
@@ -182,7 +209,7 @@ def _measure(faces: Sequence[FaceObservation], scale: Float) -> list[Float | Non
     for k, i in enumerate(meshed):
         box = np.array(faces[i].box_xyxy) * np.tile(scale, 2)
         points, pose, features = measured.points[k].ravel(), measured.head_pose_degrees[k], measured.shape_features[k]
-        rows[i] = np.concatenate([box, [faces[i].score], points, pose, shapes[k], features])
+        rows[i] = np.concatenate([box, [faces[i].score], points, pose, [contrast[i]], shapes[k], features])
     return rows
 
 

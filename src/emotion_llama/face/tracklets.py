@@ -96,7 +96,7 @@ def match(tracklets: Sequence[Tracklet], candidates: Sequence[Candidate], pts_se
 def group(tracklets: Sequence[Tracklet], max_distance: float) -> list[list[Tracklet]]:
     """Joins the tracklets of one person: the most alike first, never two that were seen in the same frame.
 
-    Agglomerative clustering of the mean descriptors, stopped at `max_distance`.
+    Agglomerative clustering of the mean descriptors, stopped at `max_distance`, never of two with other hair.
     """
     groups = [[tracklet] for tracklet in tracklets]
     looks = [_copy(tracklet.looks) for tracklet in tracklets]
@@ -105,8 +105,9 @@ def group(tracklets: Sequence[Tracklet], max_distance: float) -> list[list[Track
     costs = np.full((len(groups), len(groups)), np.inf)  # symmetric; infinite where two must not be joined
 
     def compare(i: int, others: list[int]) -> None:
-        for k, apart in zip(others, appearance.distances(means[i], means[others]).tolist()):
-            allowed = apart <= max_distance and frames[i].isdisjoint(frames[k])
+        contradicted = appearance.contradicts(means[i], means[others]).tolist()
+        for k, apart, other in zip(others, appearance.distances(means[i], means[others]).tolist(), contradicted):
+            allowed = apart <= max_distance and not other and frames[i].isdisjoint(frames[k])
             costs[i, k] = costs[k, i] = apart if allowed else np.inf
 
     for i in range(1, len(groups)):

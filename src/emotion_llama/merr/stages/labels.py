@@ -308,6 +308,9 @@ def _neutral(units: ActionUnits, counted: Float, seen: Bool, part: PseudoLabelPa
     # A face that only blinks or parts its lips is at rest (`rule_tables.REST_UNITS`).
     resting = {BLINK_UNIT: not part.include_blinks, LIPS_PART: not part.include_speech}
     moving = [i for i, name in enumerate(units.names) if not resting.get(name)]
+    seen = seen & np.isfinite(counted[:, moving]).all(axis=1)  # a covered mouth is not a neutral one
+    if not seen.any():
+        return (None, NO_LABEL, "no frame shows the whole face")
     total = np.where(seen, np.nan_to_num(counted[:, moving]).sum(axis=1), 0.0)
     if _held(units.pts_seconds, total >= part.neutral_below, part.min_held_seconds).any():
         return (None, NO_LABEL, f"the units sum to {total.max():.2f} at most, {part.neutral_below} is neutral's limit")
