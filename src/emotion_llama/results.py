@@ -28,7 +28,6 @@ from emotion_llama.records import (
     require,
 )
 
-
 HELD_SHARE, SATURATED = 0.1, 4.5  # what a tenth of the time has or exceeds is held; 5 is the most
 
 

@@ -82,7 +82,7 @@ def estimate(track: FaceTrack) -> ActionUnits:
     rest = neutral.estimate_neutral(features, unsmiling & ~is_speech & ~covered, step, unsmiling)
     intensity = _intensities(_smoothed(times, features, JITTER_CM), rest.features, pose)
     intensity = _with_blendshapes(intensity, smile, brow_down)
-    intensity[np.ix_(covered, [AU_NAMES.index(name) for name in occlusion.MOUTH_UNITS])] = np.nan
+    intensity[covered[:, None] & np.array([name in occlusion.MOUTH_UNITS for name in AU_NAMES])] = np.nan
     return ActionUnits(
         AU_NAMES,
         track.pts_seconds,

@@ -69,7 +69,7 @@ def lip_contrast(image: UInt8, landmarks: Float | None) -> float:
 
 def in_profile(track: FaceTrack) -> Bool:
     """[N] frames in which the face is turned so far that its units are not measured."""
-    return np.asarray(track.valid) & (np.abs(np.nan_to_num(track.head_pose_degrees[:, 1])) >= PROFILE_DEGREES)
+    return np.asarray(track.valid & (np.abs(np.nan_to_num(track.head_pose_degrees[:, 1])) >= PROFILE_DEGREES))
 
 
 def mouth_covered(track: FaceTrack) -> Bool:
@@ -82,4 +82,4 @@ def mouth_covered(track: FaceTrack) -> Bool:
     last = np.searchsorted(track.pts_seconds, track.pts_seconds + _WINDOW_SECONDS, "right")
     totals = (np.concatenate([[0.0], np.cumsum(np.where(judged, values, 0.0))]) for values in (track.lip_contrast, 1.0))
     contrast, count = (total[last] - total[first] for total in totals)
-    return np.asarray(track.valid) & (contrast < count)
+    return np.asarray(track.valid & (contrast < count))

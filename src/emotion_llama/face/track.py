@@ -194,7 +194,7 @@ def _laid_wrong(times: Float, roll_degrees: Float) -> Bool:
         total[np.searchsorted(times, times + _ROLL_SECONDS, "right")]
         - total[np.searchsorted(times, times - _ROLL_SECONDS)]
     )
-    return seen & (np.abs(np.angle(turns * np.conj(around), deg=True)) > _WRONG_ROLL_DEGREES)
+    return np.asarray(seen & (np.abs(np.angle(turns * np.conj(around), deg=True)) > _WRONG_ROLL_DEGREES))
 
 
 def _measure(faces: Sequence[FaceObservation], contrast: Sequence[float], scale: Float) -> list[Float | None]:
