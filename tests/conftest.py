@@ -2,6 +2,7 @@
 
 import os
 import re
+from collections.abc import Generator
 from functools import cache
 from pathlib import Path
 
@@ -21,6 +22,18 @@ def _starts_processes(path: Path) -> bool:
     """Whether the file, or a conftest.py between it and this one, starts processes."""
     files = [path, *(folder / "conftest.py" for folder in path.parents if Path(__file__).parent in folder.parents)]
     return any(_STARTS_PROCESSES.search(file.read_text(encoding="utf-8")) for file in files if file.exists())
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    item: pytest.Item, call: pytest.CallInfo[None]
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Name the rows of docs/inputs.md that a failed test carries."""
+    report = yield
+    if report.failed:
+        rows = [f"| {' | '.join(mark.args[1:])} |" for mark in item.iter_markers("inputs")]
+        report.sections += [("docs/inputs.md says", "\n".join(rows))] if rows else []
+    return report
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

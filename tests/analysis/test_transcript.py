@@ -24,6 +24,8 @@ def _spoken(clip: Path, options: Options) -> str:
     return words.text
 
 
+@pytest.mark.inputs("sources", "text that is given", "`--subtitle TEXT`", "")
+@pytest.mark.inputs("sources", "a file that is named", "`--transcript FILE`", "")
 def test_given_text_wins_over_a_named_file_over_the_file_beside_the_clip(clip: Path, tmp_path: Path) -> None:
     (tmp_path / "talk.srt").write_text(SRT.format("Beside."))
     (tmp_path / "other.txt").write_text("Named.")
@@ -60,6 +62,7 @@ def test_a_bad_file_that_was_named_is_an_error_and_one_beside_the_clip_a_warning
     assert warnings == [words.reason]
 
 
+@pytest.mark.inputs("sources", "a recogniser", "`--asr DIR`", "")
 def test_nothing_to_read_and_nothing_to_hear(clip: Path) -> None:
     assert find_transcript(clip, Options(), None, pytest.fail) == Missing(
         "transcript", "no subtitle was given, none lies beside the clip, and no recogniser was asked for"

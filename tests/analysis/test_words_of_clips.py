@@ -79,6 +79,8 @@ def test_the_subtitles_of_a_whole_film_beside_a_cut(tmp_path: Path) -> None:
     assert warnings == [found.reason]
 
 
+@pytest.mark.inputs("sources", "a text track of the clip", "`--subtitle-track N` (from 1)", "the other tracks")
+@pytest.mark.inputs("forms", "SubRip and SubStation Alpha tracks in Matroska", "as the files")
 def test_text_tracks_are_read_and_the_choice_is_said(tmp_path: Path) -> None:
     german = ("subrip", "ger", [(200, 900, b"Guten Tag"), (1000, 1500, b"<i>Auf</i> Wiedersehen")])
     english = ("ass", "eng", [(200, 900, ASS.format(name="Anna", text=r"{\i1}Good\N day").encode())])
@@ -96,6 +98,12 @@ def test_text_tracks_are_read_and_the_choice_is_said(tmp_path: Path) -> None:
         _words(clip, subtitle_track=3)
 
 
+@pytest.mark.inputs(
+    "sources",
+    "a text track of the clip",
+    "not forced before forced, English, the default one, the first",
+    "the other tracks; tracks that are not read",
+)
 @pytest.mark.parametrize(
     ("flags", "chosen"),
     [
@@ -117,11 +125,23 @@ def test_a_track_of_some_lines_is_read_last_and_the_marks_are_said(
             assert (name in found.source) == bool(flags[number - 1] & Disposition[name])
 
 
+@pytest.mark.inputs("forms", "tracks of images, or of another form", "not read; named")
+def test_tracks_of_images_are_named(tmp_path: Path) -> None:
+    clip = _clip(tmp_path / "talk.mkv", [("dvdsub", "eng", [(200, 900, bytes(16))])])
+    found, warnings = _words(clip)
+    assert isinstance(found, Missing)
+    assert "track 1 (eng, dvdsub) holds images" in found.reason
+    assert warnings == [found.reason]
+    with pytest.raises(InputError, match="no text is in subtitle track 1"):
+        _words(clip, subtitle_track=1)
+
+
 def _box(name: bytes, *parts: bytes) -> bytes:
     data = b"".join(parts)
     return (8 + len(data)).to_bytes(4, "big") + name + data
 
 
+@pytest.mark.inputs("forms", "WebVTT tracks in Matroska, WebM and MP4", "as WebVTT")
 @pytest.mark.parametrize("suffix", [".mkv", ".webm", ".mp4"])
 def test_webvtt_tracks(tmp_path: Path, suffix: str) -> None:
     """FFmpeg writes none into MP4, and gives one from there as data: the track of another form is renamed here."""
@@ -147,6 +167,7 @@ def test_webvtt_tracks(tmp_path: Path, suffix: str) -> None:
     assert _text(clip, subtitle_track=1)[0] == found.text
 
 
+@pytest.mark.inputs("forms", "a sidecar marked forced, sdh, cc or hi", "the source says what it holds")
 @pytest.mark.parametrize(
     ("name", "marks"),
     [
@@ -165,6 +186,7 @@ def test_the_source_says_what_a_sidecars_name_says_of_it(tmp_path: Path, name: s
         assert found.source == (f"{name} ({marks})" if marks else name)
 
 
+@pytest.mark.inputs("forms", "mov_text tracks in MP4", "their text")
 def test_a_track_in_mp4_and_one_bad_byte(tmp_path: Path) -> None:
     texts = ["Hello \xff there".encode("latin-1"), "Schön".encode()]
     cues = [(200 + 500 * i, 600 + 500 * i, len(text).to_bytes(2, "big") + text) for i, text in enumerate(texts)]
@@ -172,6 +194,9 @@ def test_a_track_in_mp4_and_one_bad_byte(tmp_path: Path) -> None:
     assert _text(clip)[0] == "Hello \ufffd there Schön"
 
 
+@pytest.mark.inputs(
+    "sources", "a file beside the clip", "its name", "the files beside it and the tracks that were not read"
+)
 def test_a_file_beside_the_clip_goes_before_a_track_and_both_are_said(tmp_path: Path) -> None:
     clip = _clip(tmp_path / "talk.mkv", [("subrip", "eng", [(200, 900, b"Inside")])])
     for name in ("talk.srt", "talk.de.srt"):
@@ -224,6 +249,11 @@ OTHERS = {
 }  # fmt: skip
 
 
+@pytest.mark.inputs(
+    "languages",
+    "of another language's function words, not marked",
+    "not read as English; their number is said with the language",
+)
 @pytest.mark.parametrize("tag", OTHERS)
 def test_other_languages_are_not_read_as_english(tag: str) -> None:
     for line in OTHERS[tag]:
@@ -233,6 +263,11 @@ def test_other_languages_are_not_read_as_english(tag: str) -> None:
     assert set(line_languages([*OTHERS[tag], "Super!"])) <= {*OTHERS} - {"en"}
 
 
+@pytest.mark.inputs(
+    "languages",
+    "of English function words",
+    "read with the English lexicon, also where it has words that others have too (`die`, `war`, `will`)",
+)
 @pytest.mark.parametrize(
     "line",
     [
@@ -244,11 +279,17 @@ def test_english_with_words_that_others_have_too(line: str) -> None:
     assert language_of(line) == "en"
 
 
+@pytest.mark.inputs("languages", "short, without counter-evidence", "goes with the whole text")
 @pytest.mark.parametrize("line", ["Amazing!", "Die!", "Happy birthday, Ben!", "Fantastic.", "Na na na", "Hell!"])
 def test_short_lines_without_counter_evidence_are_read(line: str) -> None:
     assert language_of(line) in ("en", None)
 
 
+@pytest.mark.inputs(
+    "languages",
+    "of another language's function words, not marked",
+    "not read as English; their number is said with the language",
+)
 def test_languages_are_decided_line_by_line_and_said(tmp_path: Path) -> None:
     clip = _clip(tmp_path / "talk.mkv")
     (tmp_path / "talk.srt").write_text(

@@ -146,6 +146,9 @@ def test_b_frames_of_one_distance(tmp_path: Path, capsys: Captured) -> None:
     assert (video["fps"], video["is_variable_frame_rate"]) == (25.0, False)
 
 
+@pytest.mark.inputs(
+    "pictures", "pictures of unequal length", '"in view", "held" are shares of the time, not of the pictures', ""
+)
 def test_a_face_for_forty_percent_of_the_time_in_a_tenth_of_the_pictures(tmp_path: Path, capsys: Captured) -> None:
     images, lengths = [GREY] * 45 + [portrait()] * 5, [1 / 15] * 45 + [0.4] * 5
     path = write_timed(tmp_path / "a.mp4", images, lengths)
@@ -164,6 +167,12 @@ def test_two_people_by_seconds(tmp_path: Path, capsys: Captured) -> None:
     assert ["73 %" in found["people"][0]["why"], "27 %" in found["people"][1]["why"]] == [True, True]
 
 
+@pytest.mark.inputs(
+    "pictures",
+    "a head that is turned by 60 or 180 degrees",
+    "the units of the upright head, or none with the reason",
+    "",
+)
 @pytest.mark.parametrize("roll", [60.0, -60.0, 180.0])
 @pytest.mark.parametrize("count", [1, 12])
 def test_a_head_that_is_turned_gives_the_same_units_or_none(
@@ -343,6 +352,7 @@ def units_csv(path: Path, count: int, step: float = 0.1, smile: str = "4.0") -> 
     return path
 
 
+@pytest.mark.inputs("units", "rows of less than 90 % of the pictures", "taken; the seconds that are covered are said")
 @pytest.mark.parametrize(
     ("count", "step", "smile", "measured", "said"),
     [
@@ -353,7 +363,7 @@ def units_csv(path: Path, count: int, step: float = 0.1, smile: str = "4.0") -> 
 def test_tables_of_units(
     tmp_path: Path, capsys: Captured, count: int, step: float, smile: str, measured: int, said: str
 ) -> None:
-    path = write_clip(tmp_path / "a.mp4", [GREY] * 20, FPS)
+    path = write_clip(tmp_path / "a.mp4", [GREY] * 20, FPS, voice(3.0), sample_rate_hz=RATE)  # a table is of pictures
     found = analyze(capsys, path, "--units", str(units_csv(tmp_path / "a.csv", count, step, smile)))
     units = evidence(found)["action_units"]
     assert units["num_frames_measured"] == measured

@@ -66,6 +66,7 @@ def test_a_table_of_the_clip_is_taken_as_it_is(tmp_path: Path) -> None:
     assert _seconds(found)[-1] == pytest.approx(2.96)
 
 
+@pytest.mark.inputs("units", "times in milliseconds", "divided by 1000, and said")
 def test_times_in_milliseconds(tmp_path: Path) -> None:
     for count in (75, 70):
         found, warnings = _checked(tmp_path / "a.csv", _rows(count, 40), _at())
@@ -73,6 +74,9 @@ def test_times_in_milliseconds(tmp_path: Path) -> None:
         assert _seconds(found)[-1] == pytest.approx(0.04 * (count - 1))
 
 
+@pytest.mark.inputs(
+    "units", "one row a frame, at another rate than the clip's", "the clip's own rate is taken, and said"
+)
 def test_one_row_a_frame_at_another_rate(tmp_path: Path) -> None:
     for step in (1 / 60, 1 / 12):
         found, warnings = _checked(tmp_path / "a.csv", _rows(75, step), _at())
@@ -80,6 +84,7 @@ def test_one_row_a_frame_at_another_rate(tmp_path: Path) -> None:
         assert _seconds(found)[-1] == pytest.approx(2.96)
 
 
+@pytest.mark.inputs("units", "times beyond the clip's end, or before its beginning", "refused: it is another clip's")
 def test_a_table_of_another_clip_is_refused(tmp_path: Path) -> None:
     for rows in (_rows(200, 0.04), [{"timestamp": 600 + 0.04 * i} for i in range(75)]):
         if rows[0]["timestamp"] > 0:
@@ -88,6 +93,7 @@ def test_a_table_of_another_clip_is_refused(tmp_path: Path) -> None:
             _checked(tmp_path / "a.csv", rows, _at())
 
 
+@pytest.mark.inputs("units", "rows of less than 90 % of the pictures", "taken; the seconds that are covered are said")
 def test_a_table_that_ends_early_or_begins_late_is_taken_and_said(tmp_path: Path) -> None:
     for rows in (_rows(19, 0.04), _rows(75, 0.04)[40:], _rows(75, 0.04)[:20] + _rows(75, 0.04)[50:]):
         _, warnings = _checked(tmp_path / "a.csv", rows, _at())
@@ -101,6 +107,7 @@ def test_times_come_back_in_seconds_at_any_length_and_rate(tmp_path: Path, count
     np.testing.assert_allclose(_seconds(found), np.arange(count) / fps, atol=1e-3)
 
 
+@pytest.mark.inputs("units", "`nan`, `-nan(ind)`, `1.#QNAN` in a unit", "the face was not seen there")
 @pytest.mark.parametrize("cell", ["nan", "-nan(ind)", "NaN", "-1.#IND", "1.#QNAN", "nan(ind)"])
 def test_a_unit_that_is_no_number_is_not_seen(tmp_path: Path, cell: str) -> None:
     path = openface_csv(tmp_path / "a.csv", _rows(10, 0.04))
@@ -144,6 +151,7 @@ def test_table_of_one_person(tmp_path: Path) -> None:
     assert not units.is_speech.any()
 
 
+@pytest.mark.inputs("units", "`success` 0; confidence 0", "the face was not seen there")
 def test_frames_without_success_are_not_seen(tmp_path: Path) -> None:
     """OpenFace leaves numbers in rows of a lost face; such a row once won the peak of the published tool."""
     table = openface_csv(

@@ -62,6 +62,7 @@ def test_channels_are_averaged(tmp_path):
     np.testing.assert_allclose(read_audio(clip).samples[middle], mean[middle], atol=2e-3)
 
 
+@pytest.mark.inputs("sound", "stereo with one empty channel", "left out of the mix", "which")
 @pytest.mark.parametrize("name", ["a.wav", "a.mkv", "a.avi", "a.mp4"])
 def test_an_empty_channel_is_left_out_and_named(tmp_path, name):
     both = np.stack([np.zeros(44_100, np.float32), tone(1, amplitude=0.8)])
@@ -73,6 +74,7 @@ def test_an_empty_channel_is_left_out_and_named(tmp_path, name):
     assert np.abs(read_audio(clip).samples[1_000:-1_000]).max() == pytest.approx(0.8, abs=1e-2)
 
 
+@pytest.mark.inputs("sound", "the right channel is the left one inverted", "turned back", "yes")
 @pytest.mark.parametrize("silence_seconds", [0.0, 8.0])
 @pytest.mark.parametrize("name", ["a.wav", "a.mp4", "a.webm"])
 def test_an_inverted_channel_is_turned_back_and_named(tmp_path, name, silence_seconds):
@@ -94,6 +96,7 @@ def test_an_inverted_front_pair_of_surround_sound_is_turned_back(tmp_path):
     assert np.abs(read_audio(clip).samples[1_000:-1_000]).max() == pytest.approx(0.5, abs=2e-3)
 
 
+@pytest.mark.inputs("sound", "channels that cancel each other", "mixed as they are", "by how many dB")
 def test_channels_that_cancel_each_other_later_are_said(tmp_path):
     both = np.stack([np.concatenate([tone(6), tone(30, hz=300)]), np.concatenate([tone(6, hz=500), -tone(30, hz=300)])])
     clip, lines = probe(write_clip(tmp_path / "a.wav", audio=both)), []
@@ -136,6 +139,7 @@ def test_the_mean_over_any_number_of_channels_is_exact(tmp_path, count):
     assert set(samples.tolist()) == {50 * (count + 1) / 32_768}
 
 
+@pytest.mark.inputs("sound", "5.1, 7.1 and other layouts", "mixed by the channels' places (ITU-R BS.775), as below", "")
 @pytest.mark.parametrize(
     ("name", "codec", "layout", "count"),
     [
@@ -164,6 +168,7 @@ def test_channels_of_surround_sound_weigh_by_their_place(tmp_path, name, codec, 
     np.testing.assert_allclose(known, 0.1 * 0.5**1.5, rtol=0.05)
 
 
+@pytest.mark.inputs("sound", "more than 64 channels", "refused", "")
 def test_more_channels_than_can_be_converted(tmp_path):
     clip = probe(_write_constants(tmp_path / "a.wav", 65))
     with pytest.raises(MediaError, match="65"):
@@ -183,6 +188,7 @@ def test_the_number_of_channels_may_change_within_a_file():
         np.testing.assert_array_equal(channels, np.tile(100 * np.arange(1, count + 1)[:, None] / 32_768, 1024))
 
 
+@pytest.mark.inputs("sound", "channels without places", "all count the same", "")
 @pytest.mark.parametrize("labels", [(2, 1), (1, 1), (0, 0)], ids=["right left", "left left", "unused unused"])
 def test_channels_that_quicktime_names_in_an_order_of_its_own(tmp_path, labels):
     """PyAV before 19 frees such an order twice, which ended the process; cameras write "unused, unused"."""
@@ -227,6 +233,7 @@ def test_padding_of_the_last_packet_is_not_sound(tmp_path):
     assert len(wave.samples) == 32_000
 
 
+@pytest.mark.inputs("sound", "a late start", "silence before it", "the seconds, from 0.1 s on")
 def test_sound_that_begins_late_is_preceded_by_silence(tmp_path):
     clip = probe(write_clip(tmp_path / "a.mkv", pictures(50), 25, tone(1), audio_start_seconds=0.5))
     wave = read_audio(clip)
@@ -242,6 +249,7 @@ def test_sound_of_a_file_that_starts_at_ten_seconds_counts_from_its_start(tmp_pa
     np.testing.assert_allclose(wave.samples[1_000:15_000], tone(1, 16_000)[1_000:15_000], atol=2e-4)
 
 
+@pytest.mark.inputs("sound", "a gap in its times", "silence", "the seconds, from 0.1 s on")
 def test_a_gap_is_silence_and_what_follows_is_in_time(tmp_path):
     clip = probe(_write_frames(tmp_path / "a.mkv", [(0, tone(1)), (66_150, tone(1))], codec="pcm_s16le"))
     lines = []
@@ -263,6 +271,7 @@ def _place(*blocks, begin=0.0, last=100.0, warn=lambda line: None):
     return np.concatenate([block.samples for block in out]), [block.sample_rate_hz for block in out]
 
 
+@pytest.mark.inputs("sound", "times that overlap", "what has passed already is left out", "the seconds")
 def test_samples_whose_time_has_passed_are_left_out():
     one, two = np.full(100, 1, np.float32), np.full(100, 2, np.float32)
     lines = []
@@ -296,6 +305,7 @@ def test_blocks_without_times_follow_each_other():
     assert len(_place((None, 100, one, True), (None, 100, one, False))[0]) == 200
 
 
+@pytest.mark.inputs("sound", "a rate that changes within the file", "it goes on at its place", "")
 def test_the_rate_may_change_within_a_file(tmp_path):
     first = write_clip(tmp_path / "a.ts", audio=tone(1, 44_100), sample_rate_hz=44_100)
     second = write_clip(tmp_path / "b.ts", audio=tone(1, 48_000), sample_rate_hz=48_000, audio_start_seconds=1.05)

@@ -89,6 +89,10 @@ def _still_webp(path):
     cv2.imwrite(str(path), picture(1))
 
 
+def _still_of_old(path):
+    cv2.imwrite(str(path), picture(1))
+
+
 def _no_times(path):
     write_clip(path, pictures(10), 25)
     data = bytearray(path.read_bytes())
@@ -110,10 +114,13 @@ BROKEN = [
     ("a.mp4", _still, "a still picture came; a video or sound file was expected"),
     ("a.jpg", _still_jpeg, "a still picture came"),
     ("a.webp", _still_webp, "a still picture came"),
+    ("a.bmp", _still_of_old, "a still picture came"),
+    ("a.tiff", _still_of_old, "a still picture came"),
     ("a.mp4", _no_times, r"0 frames per second: 10 pictures share the time 0\.00 s; write it again at a known rate"),
 ]
 
 
+@pytest.mark.inputs("refused", "PNG, JPEG, WebP, BMP, TIFF with one picture", "a still picture")
 @pytest.mark.parametrize(("name", "make", "message"), BROKEN, ids=[make.__name__ for _, make, _ in BROKEN])
 def test_one_clear_line(tmp_path, name, make, message):
     path = tmp_path / name
@@ -121,6 +128,13 @@ def test_one_clear_line(tmp_path, name, make, message):
     with pytest.raises(MediaError, match=message) as error:
         probe(path)
     assert _one_line(error).startswith(f"{path}: ")
+
+
+@pytest.mark.inputs("refused", "an MP4 without its index", "that it was cut short, or is still being written")
+def test_an_mp4_without_its_index_is_named(tmp_path):
+    _truncated(tmp_path / "a.mp4")
+    with pytest.raises(MediaError, match=r"index .* cut short, or is still being written"):
+        probe(tmp_path / "a.mp4")
 
 
 def test_ffmpeg_does_not_write_to_stderr(tmp_path):
@@ -144,12 +158,14 @@ def test_folder(tmp_path):
         probe(tmp_path)
 
 
+@pytest.mark.inputs("refused", "a pipe or a device", "to save its content to a file")
 def test_pipe_does_not_hang(tmp_path):
     os.mkfifo(tmp_path / "a.mp4")
     with pytest.raises(MediaError, match="regular"):
         probe(tmp_path / "a.mp4")
 
 
+@pytest.mark.inputs("refused", "a pipe or a device", "to save its content to a file")
 def test_device():
     with pytest.raises(MediaError, match="this is a pipe or device"):
         probe("/dev/zero")
@@ -219,6 +235,7 @@ def _without_video_data(path, seconds=1):
     return path
 
 
+@pytest.mark.inputs("parts", "a stream that cannot be decoded at all", "the other one is read", "which")
 def test_a_broken_video_leaves_the_sound_and_a_warning(tmp_path):
     warnings = []
     clip = probe(_without_video_data(tmp_path / "a.mp4"), warn=warnings.append)
@@ -257,6 +274,12 @@ def test_sound_that_stopped_being_decodable_is_an_error(tmp_path):
 # --- damage on the way ----------------------------------------------------------------------------------------------
 
 
+@pytest.mark.inputs(
+    "parts",
+    "data that ends before the length that the header states (0.1 s or more)",
+    "what is there is read",
+    "the seconds",
+)
 def test_a_file_cut_short_gives_what_is_there_and_tells(tmp_path):
     path = write_clip(tmp_path / "a.mp4", _noise(100), 25, tone(4), stored=INDEX_FIRST)
     path.write_bytes(path.read_bytes()[: int(path.stat().st_size * 0.6)])
@@ -293,6 +316,7 @@ def test_video_shorter_than_sound_is_no_damage(tmp_path):
         assert warnings == []
 
 
+@pytest.mark.inputs("parts", "damaged packets", "the rest is read", "how many, from when, how many seconds were not")
 def test_a_damaged_packet_is_passed_over_and_told(tmp_path):
     path = write_clip(tmp_path / "a.mp4", _noise(50), 25, tone(2))
     with av.open(str(path)) as container:
@@ -309,6 +333,7 @@ def test_a_damaged_packet_is_passed_over_and_told(tmp_path):
     assert warnings[0].endswith("; 49 frames were read, 0.04 s were not")
 
 
+@pytest.mark.inputs("parts", "damaged packets", "the rest is read", "how many, from when, how many seconds were not")
 def test_damaged_sound_stays_in_time(tmp_path):
     path = write_clip(tmp_path / "a.mp4", _noise(100), 25, tone(4))
     with av.open(str(path)) as container:
@@ -328,6 +353,7 @@ def test_damaged_sound_stays_in_time(tmp_path):
     assert "silence" in warnings[1]
 
 
+@pytest.mark.inputs("parts", "pictures of which parts are guessed", "kept", "how many, from when")
 def test_a_half_damaged_picture_is_kept_and_told(tmp_path):
     path = write_clip(tmp_path / "a.mp4", _noise(50), 25)
     with av.open(str(path)) as container:
@@ -407,6 +433,9 @@ def test_probing_a_container_that_cannot_be_read_on(tmp_path, monkeypatch):
 # --- no other file and no network -----------------------------------------------------------------------------------
 
 
+@pytest.mark.inputs(
+    "refused", "a playlist (M3U8, MPD, PLS, SDP, concat)", "that it only points to other files; none of them is opened"
+)
 @pytest.mark.parametrize("name", ["list.m3u8", "list.ffconcat", "list.mp4", "list.sdp", "list.mpd"])
 @pytest.mark.parametrize("kind", ["m3u8", "ffconcat", "sdp", "mpd", "pls"])
 def test_playlists_are_refused(tmp_path, kind, name):
@@ -433,6 +462,7 @@ def test_ffmpeg_itself_would_have_followed_the_playlist(tmp_path):
         assert sum(1 for _ in container.decode(video=0)) == 5
 
 
+@pytest.mark.inputs("refused", "an address", "to download it first")
 @pytest.mark.parametrize("address", ["http://127.0.0.1:9/a.mp4", "rtsp://127.0.0.1/a", "concat:/a.ts|/b.ts"])
 def test_addresses_are_refused(address):
     with pytest.raises(MediaError, match="download"):
@@ -469,6 +499,7 @@ def test_a_stream_that_appears_on_the_way_does_not_end_in_an_index_error():
     assert list(read_packets(Container(), "first", "flush")) == ["first", "flush"]
 
 
+@pytest.mark.inputs("parts", "a stream that begins in a later part (`.ts`)", "not read", "the seconds")
 def test_a_recording_to_which_a_picture_is_added_later_keeps_its_sound(tmp_path):
     sound = write_clip(tmp_path / "sound.ts", audio=tone(8)).read_bytes()
     both = write_clip(tmp_path / "both.ts", pictures(50), 25, tone(2)).read_bytes()

@@ -99,6 +99,7 @@ def test_small_pictures_are_not_enlarged(tmp_path):
     assert next(iter_frames(clip, max_side=4000)).images.shape == (2, 96, 128, 3)
 
 
+@pytest.mark.inputs("pictures", "pixels that are not square", "shown wide", "")
 def test_wide_pixels_are_shown_wide(tmp_path):
     path = tmp_path / "a.mkv"
     with av.open(str(path), "w") as container:
@@ -154,6 +155,7 @@ def test_a_stream_that_starts_at_ten_seconds_counts_from_its_start(tmp_path):
     np.testing.assert_allclose(_read(clip)[1], np.arange(25) / 25, atol=2e-5)
 
 
+@pytest.mark.inputs("pictures", "an edit list", "what it cuts is left out", "")
 def test_an_edit_list_hides_what_it_cuts(tmp_path):
     # Sound that begins before time 0 makes the muxer write an edit list that starts the clip at 0.
     clip = probe(write_clip(tmp_path / "a.mp4", pictures(25), 25, tone(2), audio_start_seconds=-0.5))
@@ -162,6 +164,7 @@ def test_an_edit_list_hides_what_it_cuts(tmp_path):
     np.testing.assert_allclose(times, np.arange(25) / 25, atol=1e-9)
 
 
+@pytest.mark.inputs("pictures", "pictures with the time of another", "left out", "how many")
 def test_frames_with_the_time_of_another_are_left_out_and_told(tmp_path):
     stored = [0, 0.04, 0.04, 0.08, 0.08, 0.2]
     clip = probe(write_clip(tmp_path / "a.mkv", pictures(6), 25, pts_seconds=stored))

@@ -2,7 +2,6 @@
 
 import io
 from fractions import Fraction
-from pathlib import Path
 
 import av
 import numpy as np
@@ -12,9 +11,7 @@ from PIL import Image
 
 from emotion_llama.errors import MediaError
 from emotion_llama.media.audio import iter_audio, read_audio
-from emotion_llama.media.channels import layout_weights
 from emotion_llama.media.frames import iter_frames
-from emotion_llama.media.kinds import KINDS
 from emotion_llama.media.probe import open_clip, probe
 from emotion_llama.media.writing import ClipFormat, write_clip
 
@@ -55,6 +52,9 @@ def _with_matrix(path, a, b, c, d, count=3):
     return path
 
 
+@pytest.mark.inputs(
+    "pictures", "a display matrix (MP4, MOV)", "applied whole: turned and mirrored; `clip.video.is_mirrored`", ""
+)
 @pytest.mark.parametrize(
     ("matrix", "turn", "is_mirrored"),
     [
@@ -104,6 +104,12 @@ def _with_thumbnail(path, before, disposition=None, codec="mjpeg"):
     return path
 
 
+@pytest.mark.inputs(
+    "pictures",
+    "a stream of one picture beside a video, a cover, a thumbnail",
+    "never the video",
+    "where it is not marked as a cover",
+)
 @pytest.mark.parametrize("name", ["a.mp4", "a.mov", "a.mkv"])
 @pytest.mark.parametrize("before", [True, False])
 @pytest.mark.parametrize("disposition", [None, av.stream.Disposition.attached_pic])
@@ -116,6 +122,31 @@ def test_one_picture_beside_a_video_is_not_the_video(tmp_path, name, before, dis
     assert all("one picture" in line for line in lines)
 
 
+@pytest.mark.inputs(
+    "pictures", "several videos", "the one marked as default, else the first; `clip.video.track`", "which one"
+)
+@pytest.mark.parametrize(("default", "read_track"), [(0, 1), (1, 2), (None, 1)])
+@pytest.mark.parametrize("name", ["a.mp4", "a.mkv"])
+def test_of_several_videos_the_default_one_is_read_and_said(tmp_path, name, default, read_track):
+    with av.open(str(tmp_path / name), "w") as container:
+        streams = [container.add_stream("libx264", rate=25) for _ in range(2)]
+        for number, stream in enumerate(streams):
+            stream.width, stream.height, stream.pix_fmt = 128, 96, "yuv420p"
+            stream.disposition = av.stream.Disposition.default if number == default else av.stream.Disposition(0)
+        for number in range(5):
+            for stream, first in zip(streams, (0, 100)):
+                frame = av.VideoFrame.from_ndarray(picture(first + number), format="rgb24")
+                frame.pts, frame.time_base = number, Fraction(1, 25)
+                container.mux(stream.encode(frame))
+        for stream in streams:
+            container.mux(stream.encode(None))
+    clip, images, _, _, lines, _ = read(tmp_path / name)
+    assert clip.video.track == read_track
+    assert [number_of(image) for image in images] == [100 * (read_track - 1) + number for number in range(5)]
+    assert [f"2 video streams; number {read_track} is read" in line for line in lines] == [True]
+
+
+@pytest.mark.inputs("pictures", "B-frames", "rate, and whether it varies, from the times of all pictures, sorted", "")
 @pytest.mark.parametrize("count", [30, 100, 300, 600])
 def test_b_frames_of_one_distance_are_a_constant_rate(tmp_path, count, monkeypatch):
     path = write_clip(tmp_path / "a.mp4", pictures(count, 24, 32), 25, stored=ClipFormat(video_options=B_FRAMES))
@@ -138,6 +169,7 @@ def test_a_large_file_gives_the_same_as_a_small_one(tmp_path, name, monkeypatch)
     assert large[4:] == small[4:]
 
 
+@pytest.mark.inputs("pictures", "dropped pictures, a wrong rate in the header (AVI)", "the measured rate", "")
 def test_avi_with_dropped_pictures_has_the_measured_rate(tmp_path):
     """Recorders note dropped pictures as empty chunks: the header says 25 a second, of which every third is there."""
     path = tmp_path / "a.avi"
@@ -193,6 +225,7 @@ def test_animated_pictures_are_read(tmp_path, suffix):
     assert (lines, coverage["video"]) == ([], (pytest.approx(0.6), 0))
 
 
+@pytest.mark.inputs("refused", "animated WebP", "that FFmpeg does not decode it, and what to convert it to")
 def test_animated_webp_is_named(tmp_path):
     images = [Image.fromarray(picture(number)) for number in range(3)]
     images[0].save(tmp_path / "a.webp", save_all=True, append_images=images[1:], duration=100)
@@ -203,6 +236,7 @@ def test_animated_webp_is_named(tmp_path):
         probe(tmp_path / "b.webp")
 
 
+@pytest.mark.inputs("refused", "AVIF or HEIC with one picture", "which still picture it is; moving ones are read")
 @pytest.mark.parametrize(("suffix", "kind"), [("avif", "AVIF"), ("heic", "HEIC"), ("heif", "HEIF")])
 def test_one_picture_in_avif_or_heic_is_a_still_picture(tmp_path, suffix, kind):
     """FFmpeg reads it as a video of one second, which nobody recorded."""
@@ -217,6 +251,7 @@ def test_one_picture_in_avif_or_heic_is_a_still_picture(tmp_path, suffix, kind):
         probe(path)
 
 
+@pytest.mark.inputs("refused", "AVIF or HEIC with one picture", "which still picture it is; moving ones are read")
 def test_moving_pictures_in_avif_and_heic_are_read(tmp_path):
     first, *rest = (Image.fromarray(picture(number)) for number in range(6))
     first.save(tmp_path / "a.avif", save_all=True, append_images=rest, duration=100)
@@ -240,6 +275,9 @@ def _code(nits, transfer):
     return np.sqrt(3 * scene) if scene <= 1 / 12 else 0.17883277 * np.log(12 * scene - 0.28466892) + 0.55991073
 
 
+@pytest.mark.inputs(
+    "pictures", "PQ or HLG (HDR10, iPhone)", "mapped to the ordinary range before faces are looked for", "yes"
+)
 @pytest.mark.parametrize("transfer", [16, 18], ids=["PQ", "HLG"])
 def test_hdr_is_mapped_to_what_the_scene_looks_like(tmp_path, transfer):
     path = tmp_path / "a.mp4"
@@ -273,6 +311,9 @@ def test_hdr_is_mapped_to_what_the_scene_looks_like(tmp_path, transfer):
 # --- times that restart ---------------------------------------------------------------------------------------------
 
 
+@pytest.mark.inputs(
+    "parts", "times that restart (joined `.ts`, `.mpg`, `.webm`, `.mkv`)", "the parts follow each other", "how often"
+)
 @pytest.mark.parametrize(
     ("name", "stored", "times"),
     [
@@ -299,6 +340,7 @@ def test_joined_recordings_are_one(tmp_path, name, stored, times):
     assert "restart" in lines[0]
 
 
+@pytest.mark.inputs("parts", "chained Ogg; joined `.avi`, `.mp3`, `.aac`", "read on", "")
 def test_chained_ogg_is_one(tmp_path):
     one = write_clip(tmp_path / "one.ogg", audio=tone(2), stored=ClipFormat(audio_codec="libopus"))
     (tmp_path / "a.ogg").write_bytes(one.read_bytes() * 3)
@@ -318,6 +360,12 @@ def _two(tmp_path, name, stored):
     return [part.read_bytes() for part in parts]
 
 
+@pytest.mark.inputs(
+    "parts",
+    "another recording behind the end (joined `.mp4`, `.mov`, `.flv`, `.wav`)",
+    "not read, as in nearly all players",
+    "its seconds, and the byte where it begins",
+)
 @pytest.mark.parametrize(("name", "stored"), HIDING)
 def test_joined_recordings_that_the_container_hides_are_said_with_their_seconds(tmp_path, name, stored):
     one, two = _two(tmp_path, name, stored)
@@ -330,6 +378,12 @@ def test_joined_recordings_that_the_container_hides_are_said_with_their_seconds(
     assert read(tmp_path / name)[0].duration_seconds == pytest.approx(3.0, abs=0.06)
 
 
+@pytest.mark.inputs(
+    "parts",
+    "bytes behind the end that cannot be read (of a recording that is cut short; 8 KiB and more of anything)",
+    "not read",
+    "how many, and where they begin",
+)
 @pytest.mark.parametrize(("name", "stored"), HIDING)
 @pytest.mark.parametrize("rest", ["cut short", "of no kind"])
 def test_what_is_joined_and_cannot_be_read_is_said_with_its_bytes(tmp_path, name, stored, rest):
@@ -341,6 +395,7 @@ def test_what_is_joined_and_cannot_be_read_is_said_with_its_bytes(tmp_path, name
     assert [f"{len(behind)} bytes" in line and f"byte {len(one)}" in line for line in lines] == [True]
 
 
+@pytest.mark.inputs("parts", "padding and tags behind the end", "left out", "")
 @pytest.mark.parametrize(("name", "stored"), [*HIDING, ("a.mkv", None)])
 @pytest.mark.parametrize("padding", [b"\0" * 100_000, b"\xff" * 100_000, b"TAG" + b" " * 125])
 def test_padding_and_tags_behind_the_end_are_no_loss(tmp_path, name, stored, padding):
@@ -351,6 +406,12 @@ def test_padding_and_tags_behind_the_end_are_no_loss(tmp_path, name, stored, pad
     assert not any("behind" in line for line in lines)
 
 
+@pytest.mark.inputs(
+    "parts",
+    "a wild time of a packet (one damaged bit)",
+    "what it holds follows what is before it",
+    "which stream, how many, when",
+)
 def test_a_wild_time_of_one_packet_moves_nothing_else(tmp_path):
     """A bit in a time stamp made it a file of 12 days, of which all but two seconds were filled with silence."""
     path = write_clip(tmp_path / "a.flv", pictures(50), 25, tone(2), stored=FLV)
@@ -372,6 +433,7 @@ def test_a_wild_time_of_one_packet_moves_nothing_else(tmp_path):
     assert [line.split(":")[0] for line in lines if "1 packet has a wild time" in line] == ["video", "sound"]
 
 
+@pytest.mark.inputs("parts", "chained Ogg; joined `.avi`, `.mp3`, `.aac`", "read on", "")
 def test_avi_and_mp3_go_on_natively(tmp_path):
     for name in ("a.avi", "a.mp3", "a.aac"):
         images = list(pictures(50)) if name == "a.avi" else None
@@ -413,6 +475,12 @@ def write_tracks(path, tracks, default=0, codec=None, images=10):
 SILENCE, LOW, HIGH = np.zeros(32_000, np.float32), tone(2, 16_000, 300), tone(2, 16_000, 700)
 
 
+@pytest.mark.inputs(
+    "sound",
+    "several sound tracks",
+    "`--audio-track N`; else the default one, unless it is silent and another is not",
+    "which one, and why",
+)
 @pytest.mark.parametrize("name", ["a.mp4", "a.mkv"])
 @pytest.mark.parametrize(
     ("tracks", "default", "track", "hz"),
@@ -432,6 +500,12 @@ def test_of_several_tracks_the_default_one_that_sounds_is_read_and_said(tmp_path
         assert spectrum.argmax() * 16_000 / 24_000 == pytest.approx(hz, abs=2)
 
 
+@pytest.mark.inputs(
+    "sound",
+    "several sound tracks",
+    "`--audio-track N`; else the default one, unless it is silent and another is not",
+    "which one, and why",
+)
 def test_a_track_is_chosen_by_its_number(tmp_path):
     path = write_tracks(tmp_path / "a.mp4", (LOW, HIGH, SILENCE))
     for number, expected in ((1, -9), (2, -9), (3, -200)):
@@ -444,6 +518,9 @@ def test_a_track_is_chosen_by_its_number(tmp_path):
         read(path, audio_track=4)
 
 
+@pytest.mark.inputs(
+    "sound", "longer or shorter than the picture", "both whole; the length is that of the longer one", ""
+)
 @pytest.mark.parametrize("seconds", [0.4, 1.0, 3.67])
 @pytest.mark.parametrize("name", ["a.avi", "a.mp4", "a.mkv", "a.ts", "a.webm", "a.mov"])
 def test_sound_longer_or_shorter_than_the_picture_is_kept_whole(tmp_path, name, seconds):
@@ -456,6 +533,7 @@ def test_sound_longer_or_shorter_than_the_picture_is_kept_whole(tmp_path, name, 
     assert lines == []
 
 
+@pytest.mark.inputs("sound", "5.1, 7.1 and other layouts", "mixed by the channels' places (ITU-R BS.775), as below", "")
 def test_surround_sound_is_as_loud_as_its_stereo_downmix(tmp_path):
     voice = tone(2, 48_000, amplitude=0.3)
     channels = np.zeros((6, len(voice)), np.float32)
@@ -471,6 +549,12 @@ def test_surround_sound_is_as_loud_as_its_stereo_downmix(tmp_path):
 # --- lengths that are stated ----------------------------------------------------------------------------------------
 
 
+@pytest.mark.inputs(
+    "parts",
+    "data that ends before the length that the header states (0.1 s or more)",
+    "what is there is read",
+    "the seconds",
+)
 @pytest.mark.parametrize(
     ("name", "codec"),
     [
@@ -529,23 +613,3 @@ def test_dv_is_read(tmp_path):
     assert len(images) == 5
     assert clip.duration_seconds == pytest.approx(0.2, abs=0.01)
     assert red_corner(images[0]) == "upper left"
-
-
-# --- the tables of docs/inputs.md -----------------------------------------------------------------------------------
-
-
-def _table(name):
-    page = (Path(__file__).parents[2] / "docs" / "inputs.md").read_text(encoding="utf-8")
-    rows = page.split(f"<!-- begin: {name} -->")[1].split(f"<!-- end: {name} -->")[0].strip().splitlines()[2:]
-    return [[cell.strip() for cell in row.strip("|").split("|")] for row in rows]
-
-
-def test_the_page_names_every_kind_that_is_known():
-    named = [kind for _, kinds in _table("kinds") for kind in kinds.split(";")[0].split(", ")]
-    assert sorted(named) == sorted(KINDS)
-
-
-def test_the_page_states_the_weights_of_the_channels():
-    for places, weight in _table("channels"):
-        names = [*places.split(", "), "FL", "FR", "FC"]
-        assert [f"{value:.3f}" for value in layout_weights(names)][:-3] == [weight] * (len(names) - 3)

@@ -2,7 +2,6 @@
 
 import contextlib
 import re
-from pathlib import Path
 
 import pysubs2
 import pytest
@@ -10,6 +9,7 @@ import srt
 import webvtt
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from inputs_page import table
 
 from emotion_llama.errors import InputError
 from emotion_llama.media.subtitles import find_sidecars, read_subtitles
@@ -41,6 +41,7 @@ def _read(tmp_path, text, name="a.srt", **options):
 # --- lines and cues -------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.inputs("forms", "lines", "end at CR LF, LF and CR alone; U+2028, U+2029, U+0085, VT and FF are blanks")
 @pytest.mark.parametrize("sign", ["\u2028", "\u2029", "\x85", "\v", "\f", "\x1c"])
 @pytest.mark.parametrize("name", ["a.srt", "a.vtt", "a.txt"])
 def test_only_cr_and_lf_end_a_line(tmp_path, sign, name):
@@ -52,6 +53,17 @@ def test_only_cr_and_lf_end_a_line(tmp_path, sign, name):
     assert len(found.lines) == 1
 
 
+@pytest.mark.inputs(
+    "forms",
+    "SubRip (`.srt`)",
+    "cues; blank lines do not end one; comma or point; the next cue's number and times end it",
+)
+@pytest.mark.inputs(
+    "webvtt",
+    "text behind a blank line is dropped",
+    "it belongs to the cue before it",
+    "hand-written files lose words otherwise",
+)
 @pytest.mark.parametrize("end", ["\n", "\r\n", "\r"])
 def test_blank_lines_inside_a_cue(tmp_path, end):
     text = _srt("I am\n\nvery angry", "with you").replace("\n", end)
@@ -60,6 +72,7 @@ def test_blank_lines_inside_a_cue(tmp_path, end):
     assert _read(tmp_path, text.replace("\n", end), "a.vtt").text == "I am very angry with you"
 
 
+@pytest.mark.inputs("forms", "NUL", "U+FFFD")
 def test_nul_becomes_a_replacement_character(tmp_path):
     assert _read(tmp_path, _srt("I am\0 here")).text == "I am\ufffd here"
 
@@ -189,6 +202,11 @@ six seven
 """
 
 
+@pytest.mark.inputs(
+    "forms",
+    "rolling captions",
+    "lines and first words that still stand there are left out (of three words or more, or in a file that rolls)",
+)
 def test_rolling_captions_are_said_once(tmp_path):
     found = _read(tmp_path, ROLLING, "a.vtt")
     assert [line.text for line in found.lines] == ["one two three", "four five", "six seven"]
@@ -196,6 +214,11 @@ def test_rolling_captions_are_said_once(tmp_path):
     assert found.language == "en"
 
 
+@pytest.mark.inputs(
+    "forms",
+    "rolling captions",
+    "lines and first words that still stand there are left out (of three words or more, or in a file that rolls)",
+)
 @FAST
 @given(st.lists(WORDS, min_size=3, max_size=8, unique=True), st.integers(2, 3))
 def test_rolling_windows_of_any_height_are_said_once(tmp_path, lines, height):
@@ -214,6 +237,9 @@ def test_what_is_really_said_twice_stays(tmp_path):
     assert _read(tmp_path, touching).text == "No. No. Don't."
 
 
+@pytest.mark.inputs(
+    "forms", "SubStation Alpha (`.ass`, `.ssa`)", "events; `Comment:`, signs and songs (by the style's name) apart"
+)
 @pytest.mark.parametrize("name", ["a.ass", "a.ssa"])
 def test_substation_alpha(tmp_path, name):
     text = (
@@ -231,6 +257,11 @@ def test_substation_alpha(tmp_path, name):
     assert "2 comments or signs" in found.notes[1]
 
 
+@pytest.mark.inputs(
+    "forms",
+    "cues outside the clip",
+    "left out and counted; where half are, an offset or a longer recording is suspected",
+)
 def test_cues_outside_the_clip(tmp_path):
     found = _read(tmp_path, _srt("Hello.", "There.", start=600.0), duration_seconds=3.7)
     assert found.lines == ()
@@ -245,6 +276,7 @@ def test_cues_outside_the_clip(tmp_path):
 # --- encodings --------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.inputs("encodings", "something else, in a language of western Europe", "Windows-1252, which is said")
 @pytest.mark.parametrize(
     ("words", "encoding"),
     [
@@ -260,6 +292,11 @@ def test_a_code_page_is_never_taken_silently(tmp_path, words, encoding):
     assert _read(tmp_path, text, encoding=encoding).text == f"{words} ok"
 
 
+@pytest.mark.inputs(
+    "encodings",
+    "something else (Polish, Turkish, Cyrillic, Chinese, ...)",
+    "refused; the error shows what it would read",
+)
 def test_polish_turkish_and_russian_are_refused(tmp_path):
     for words, encoding in (("Dlaczego jesteś taki zły", "cp1250"), ("Neden bu kadar kızgınsın", "cp1254"),
                             ("Как ты мог", "cp1251")):  # fmt: skip
@@ -267,6 +304,7 @@ def test_polish_turkish_and_russian_are_refused(tmp_path):
             _read(tmp_path, _srt(words).encode(encoding))
 
 
+@pytest.mark.inputs("encodings", "UTF-8 with bad bytes", "each is one U+FFFD; their number is said")
 @FAST
 @given(st.text("éèüñ好你语", min_size=3, max_size=12), st.sampled_from([b"\xff", b"\xe4", b"\x80", b"\xf0\x9f"]))
 def test_one_bad_byte_is_one_bad_character(tmp_path, words, bad):
@@ -292,6 +330,9 @@ def _vtt(tmp_path, body, head="WEBVTT\n\n"):
     return [(cue.start_seconds, cue.end_seconds, cue.text) for cue in cues.cues]
 
 
+@pytest.mark.inputs(
+    "forms", "WebVTT (`.vtt`)", "by the W3C's rules, with the differences below; `Language:` of the header"
+)
 @pytest.mark.parametrize(
     "head", ["WEBVTT", "WEBVTT ", "WEBVTT\tx", "WEBVTT 00:00:00.000 --> 00:00:09.000", "WEBVTT\nx\ny"]
 )
@@ -299,6 +340,13 @@ def _vtt(tmp_path, body, head="WEBVTT\n\n"):
 def test_w3c_signatures_headers_and_line_ends(tmp_path, head, end):
     body = f"{head}\n\nid\n00:00.000 --> 00:01.000\none\ntwo".replace("\n", end)
     assert _vtt(tmp_path, body, "") == [(0.0, 1.0, "one\ntwo")]
+
+
+@pytest.mark.inputs("webvtt", "a file without the signature fails", "it is read as SubRip", "many tools leave it out")
+@pytest.mark.inputs("webvtt", "the decimal sign is a point", "a comma will do", "it is SubRip's")
+def test_w3c_a_file_without_the_signature_is_read_as_subrip(tmp_path):
+    assert _vtt(tmp_path, "1\n00:00:00.000 --> 00:00:01,500\none", "") == [(0, 1.5, "one")]
+    assert _vtt(tmp_path, "00:00,000 --> 00:01,500\none") == [(0, 1.5, "one")]
 
 
 def test_w3c_a_header_ends_at_times(tmp_path):
@@ -365,6 +413,9 @@ def test_w3c_times_at_the_end_of_a_file(tmp_path):
         assert _vtt(tmp_path, "00:00.000 --> 00:01.000"[:cut]) == []
 
 
+@pytest.mark.inputs(
+    "webvtt", "an arrow below `NOTE` or in `STYLE` begins a cue", "the comment stays a comment", "nobody says it"
+)
 @pytest.mark.parametrize(
     "block", ["STYLE\n::cue { x\nNOTE y\n00:00 -- > 1\n}", "REGION\nid:x", "REGION: id=x", "NOTE a"]
 )
@@ -372,6 +423,11 @@ def test_w3c_styles_regions_and_notes(tmp_path, block):
     assert [t for *_, t in _vtt(tmp_path, f"{block}\n\n00:00.000 --> 00:01.000\none\n\n{block}\n")] == ["one"]
 
 
+@pytest.mark.inputs(
+    "webvtt", "every `<` begins a tag", "one that begins no name or time stays", "people write `<3` and `1 < 2`"
+)
+@pytest.mark.inputs("webvtt", "ruby readings are text", "left out", "they repeat the word")
+@pytest.mark.inputs("webvtt", "the older suite decodes six references", "all of HTML's, as today's text has it", "")
 @pytest.mark.parametrize(
     ("text", "plain"),
     [
@@ -388,16 +444,8 @@ def test_w3c_cue_text(text, plain):
 
 # --- the tables of docs/inputs.md ---
 
-PAGE = (Path(__file__).parents[2] / "docs" / "inputs.md").read_text(encoding="utf-8")
 
-
-def _table(name):
-    """The cells of a marked table of the page, without its head."""
-    block = PAGE.split(f"<!-- begin: {name} -->\n")[1].split(f"<!-- end: {name} -->")[0]
-    return [[cell.strip() for cell in line.strip("|").split("|")] for line in block.strip().split("\n")[2:]]
-
-
-@pytest.mark.parametrize("row", _table("cues"), ids=lambda row: row[0])
+@pytest.mark.parametrize("row", table("cues"), ids=lambda row: row[0])
 def test_the_page_says_what_becomes_of_a_cue(tmp_path, row):
     cue, words, speaker, counted = row
     found = _read(tmp_path, _srt(cue.strip("`"), "And then."))
@@ -407,7 +455,7 @@ def test_the_page_says_what_becomes_of_a_cue(tmp_path, row):
     assert bool(counted) == bool(found.notes)
 
 
-@pytest.mark.parametrize("row", _table("names"), ids=lambda row: row[0])
+@pytest.mark.parametrize("row", table("names"), ids=lambda row: row[0])
 def test_the_page_says_which_files_belong_to_a_clip(tmp_path, row):
     names = re.findall(r"`([^`]+)`", row[0])
     for name in names:

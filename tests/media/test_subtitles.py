@@ -52,6 +52,11 @@ def _write(path, text, encoding="utf-8"):
     return path
 
 
+@pytest.mark.inputs(
+    "forms",
+    "SubRip (`.srt`)",
+    "cues; blank lines do not end one; comma or point; the next cue's number and times end it",
+)
 def test_srt(tmp_path):
     transcript = read_subtitles(_write(tmp_path / "talk.srt", SRT))
     assert transcript.lines == (
@@ -63,6 +68,9 @@ def test_srt(tmp_path):
     assert transcript.language is None
 
 
+@pytest.mark.inputs(
+    "forms", "WebVTT (`.vtt`)", "by the W3C's rules, with the differences below; `Language:` of the header"
+)
 def test_vtt(tmp_path):
     transcript = read_subtitles(_write(tmp_path / "talk.VTT", VTT))
     assert transcript.lines == (
@@ -76,6 +84,7 @@ def test_windows_line_ends_and_cues_without_blank_lines_between(tmp_path):
     assert read_subtitles(_write(tmp_path / "a.srt", text)).text == "one two"
 
 
+@pytest.mark.inputs("forms", "a cue that repeats the one before it without a pause", "prolongs it")
 def test_cues_come_by_time_and_a_repeated_one_is_prolonged(tmp_path):
     text = (
         "00:05.000 --> 00:06.000\nlast\n\n00:01.000 --> 00:02.000\nhello\n\n00:02.000 --> 00:03.000\nhello\n\n"
@@ -88,6 +97,8 @@ def test_cues_come_by_time_and_a_repeated_one_is_prolonged(tmp_path):
     )
 
 
+@pytest.mark.inputs("encodings", "byte order mark, or UTF-16 without one", "decoded by it")
+@pytest.mark.inputs("encodings", "UTF-8", "decoded")
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-16-le", "utf-16-be", "utf-32", "cp1252"])
 def test_encodings(tmp_path, encoding):
     text = "1\n00:00:01,000 --> 00:00:02,000\nDéjà vu – “naïve”\n"
@@ -101,6 +112,9 @@ def test_a_byte_that_windows_does_not_know_is_one_bad_character(tmp_path):
     assert "Windows-1252" in found.notes[0]
 
 
+@pytest.mark.inputs(
+    "encodings", "`--encoding NAME`", "decoded so; refused where most of it is not text in that encoding"
+)
 def test_an_encoding_can_be_named(tmp_path):
     path = _write(tmp_path / "a.txt", "你好", "gb18030")
     assert read_subtitles(path, encoding="gb18030").text == "你好"
@@ -110,6 +124,11 @@ def test_an_encoding_can_be_named(tmp_path):
         read_subtitles(path, encoding="klingon")
 
 
+@pytest.mark.inputs(
+    "encodings",
+    "something else (Polish, Turkish, Cyrillic, Chinese, ...)",
+    "refused; the error shows what it would read",
+)
 @pytest.mark.parametrize(
     ("words", "encoding", "shown"),
     [
@@ -137,6 +156,7 @@ def test_letters_of_another_encoding_do_not_pass_for_words(tmp_path, words, enco
     assert read_subtitles(path, encoding=encoding).text == " ".join(words.split())
 
 
+@pytest.mark.inputs("encodings", "something else, in a language of western Europe", "Windows-1252, which is said")
 @pytest.mark.parametrize(
     "words",
     [
@@ -162,6 +182,11 @@ def test_a_header_alone_means_that_nothing_was_said(tmp_path):
     assert read_subtitles(_write(tmp_path / "a.vtt", "WEBVTT\n\nNOTE nobody speaks\n")).lines == ()
 
 
+@pytest.mark.inputs(
+    "forms",
+    "bad times (negative, blanks inside, another arrow)",
+    "the cue is skipped and counted, with the line of the first",
+)
 @pytest.mark.parametrize(
     "timing",
     [
@@ -179,6 +204,11 @@ def test_a_cue_with_bad_times_is_skipped_and_counted_with_its_line(tmp_path, tim
         read_subtitles(_write(tmp_path / "b.srt", f"1\n{timing}\nbad\n"))
 
 
+@pytest.mark.inputs(
+    "forms",
+    "bad times (negative, blanks inside, another arrow)",
+    "the cue is skipped and counted, with the line of the first",
+)
 @pytest.mark.parametrize(
     "timing",
     [
@@ -202,6 +232,7 @@ def test_a_cue_with_another_arrow_is_counted_with_its_line(tmp_path, timing, bef
     assert repr(timing) in found.notes[0]
 
 
+@pytest.mark.inputs("forms", "no good cue at all", "refused")
 def test_a_file_of_other_arrows_alone_is_told_with_its_line(tmp_path):
     with pytest.raises(InputError, match="00:00:06,000"):
         read_subtitles(_write(tmp_path / "a.srt", "1\n00:00:05,000 -> 00:00:06,000\nlost\n"))
@@ -213,6 +244,7 @@ def test_times_of_day_are_words(tmp_path):
     assert read_subtitles(_write(tmp_path / "a.srt", text)).text == f"{words} 10:30 - 11:00"
 
 
+@pytest.mark.inputs("webvtt", "a cue that ends before it starts is kept", "skipped and counted", "no player shows it")
 def test_a_cue_that_ends_before_it_starts(tmp_path):
     text = "1\n00:00:03,000 --> 00:00:02,000\nbad\n"
     with pytest.raises(InputError, match=r"a\.srt, line 2: the cue ends \(2 s\) before it starts \(3 s\)"):
@@ -224,6 +256,7 @@ def test_text_without_times_is_no_subtitle_file(tmp_path):
         read_subtitles(_write(tmp_path / "a.srt", "just words"))
 
 
+@pytest.mark.inputs("forms", "plain text (`.txt`)", "its lines, as they are written")
 def test_plain_text(tmp_path):
     transcript = read_subtitles(_write(tmp_path / "a.txt", "First  line.\n\nSecond.\n"))
     assert transcript.lines == (TranscriptLine("First line."), TranscriptLine("Second."))
@@ -239,6 +272,7 @@ def test_unknown_suffix_and_missing_file(tmp_path):
 # --- tables of many clips -------------------------------------------------------------------------------------------
 
 
+@pytest.mark.inputs("forms", "tables (`.csv`, `.tsv`)", "the clip's row, as it is written")
 @pytest.mark.parametrize(
     ("header", "row", "language"),
     [

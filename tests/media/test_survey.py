@@ -90,6 +90,9 @@ def test_packets_that_show_nothing_and_fields_are_not_lost():
     assert unread_seconds(fields, np.full(100, 0.02), frames, is_continuous=False)[1] == 0
 
 
+@pytest.mark.inputs(
+    "parts", "half a second without data in a broadcast", "the rest is read", "how many seconds were not"
+)
 def test_a_gap_is_lost_data_in_broadcasts_alone():
     shown = np.concatenate([np.arange(50), 50 + 50 + np.arange(50)]) / 25
     assert unread_seconds(shown, np.full(100, 0.04), shown, is_continuous=True) == (
@@ -138,6 +141,7 @@ def test_gaps_are_no_wild_times(gap):
     assert mended_times(Times(np.arange(20), slides, slides, np.full(20, gap))) == {}
 
 
+@pytest.mark.inputs("parts", "times that leap ahead by an hour or more", "the parts follow each other", "how often")
 def test_what_leaps_ahead_by_an_hour_is_joined_in_every_container():
     times = np.concatenate([np.arange(100) * 0.02, 4000 + np.arange(100) * 0.02])
     table = {1: Times(np.arange(200), times, times, np.full(200, 0.02))}

@@ -223,7 +223,8 @@ class Analyzer:
         )  # fmt: skip
         if self._units is not None:
             clock("faces")
-            table = read_units(clip, self._units_file(clip.path), str(self._units), warnings.append)
+            shown = replace(clip, duration_seconds=file.picture_seconds or clip.duration_seconds)
+            table = read_units(shown, self._units_file(clip.path), str(self._units), warnings.append)
             found = replace(found, people=table.people, num_frames=table.num_frames, why_nobody=table.why_nobody)
         if transcript is None:
             with clock.during("words"):

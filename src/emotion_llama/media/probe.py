@@ -254,7 +254,7 @@ def _duration_seconds(file: ClipFile, video: VideoInfo | None) -> float:
     """From zero to the end of the last picture or sound, of the streams that are read."""
     media, zero = file.media, float(file.media.zero_seconds)
     survey = file.survey or file.packets.survey
-    ends = []
+    ends: dict[str, float] = {}
     for stream in media.streams:
         base = stream.time_base or Fraction(1, 1_000_000)
         tagged = tagged_seconds(stream)
@@ -270,9 +270,10 @@ def _duration_seconds(file: ClipFile, video: VideoInfo | None) -> float:
         elif tagged is not None:
             end = float(tagged)
         if end is not None:
-            ends.append(end - zero)
+            ends[stream.type] = end - zero
     stated = (media.container.duration or 0) / 1_000_000
-    return max(ends, default=stated) or stated
+    file.picture_seconds = ends.get("video", stated)
+    return max(ends.values(), default=stated) or stated
 
 
 def _joints(media: Media) -> list[str]:

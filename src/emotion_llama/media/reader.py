@@ -45,6 +45,7 @@ class ClipFile:
         media: the open container.
         packets: the present pass.
         survey: times of the file's packets: of all, or of the first ones where the container's header can be trusted.
+        picture_seconds: end of the last picture, where the sound may go on.
         problems: one line for each stream that cannot be decoded, and for each choice among several.
         coverage: by "video" and "sound", seconds that were read and seconds of the data that could not be, once all
             of it was read from the beginning; "rest": of recordings behind the end of this one.
@@ -59,6 +60,7 @@ class ClipFile:
         check: Callable[[Media], None] | None = None,
     ) -> None:
         self.path = path
+        self.picture_seconds = 0.0
         self.problems: tuple[str, ...] = ()
         self.coverage: dict[str, tuple[float, float]] = {}
         self.media: Media
