@@ -366,6 +366,10 @@ class TranscriptLine:
     start_seconds: float | None = None
     end_seconds: float | None = None
     speaker: str | None = None
+    language: str | None = None  # ISO 639-1, where it is known
+    confidence: float | None = None  # 0..1, of a line that was recognised
+    words: tuple[tuple[str, float, float, float], ...] = ()  # of a recogniser, as `speech.transcribe.Word`
+    source: str | None = None  # where that is not the whole transcript's
 
 
 @dataclass(frozen=True)
@@ -377,8 +381,9 @@ class Transcript:
 
     lines: tuple[TranscriptLine, ...]
     source: str
-    language: str | None = None
+    language: str | None = None  # of the whole, as the source or its recogniser says
     notes: tuple[str, ...] = ()
+    language_probability: float | None = None  # 0..1, where it was recognised
 
     @property
     def text(self) -> str:
@@ -387,13 +392,12 @@ class Transcript:
 
     def between(self, start_seconds: float, end_seconds: float) -> Transcript | None:
         """Lines that overlap the span; a line without times belongs everywhere. None when nothing is left."""
-        kept = tuple(
-            line
-            for line in self.lines
-            if line.start_seconds is None
-            or (line.start_seconds < end_seconds and (line.end_seconds or line.start_seconds) >= start_seconds)
-        )
-        return Transcript(kept, self.source, self.language) if kept else None
+        kept = []
+        for line in self.lines:
+            start = line.start_seconds
+            if start is None or (start < end_seconds and (line.end_seconds or start) >= start_seconds):
+                kept.append(line)
+        return replace(self, lines=tuple(kept), notes=()) if kept else None
 
 
 def _span(times: Float) -> str:

@@ -159,6 +159,15 @@ class ToneDocument(_Document):
     words: dict[Text, str]
 
 
+class WordDocument(_Document):
+    """A recognised word, or a part of one in scripts without blanks."""
+
+    text: Text
+    start_seconds: Digits3
+    end_seconds: Digits3
+    confidence: Digits3
+
+
 class LineDocument(_Document):
     """A line of speech."""
 
@@ -166,6 +175,10 @@ class LineDocument(_Document):
     start_seconds: float | None
     end_seconds: float | None
     speaker: Text | None
+    language: Text | None = Field(default=None, description="ISO 639-1, where it can be decided")
+    confidence: Digits3 | None = Field(default=None, description="0..1, of a line that was recognised")
+    words: list[WordDocument] = Field(default=[], description="where a recogniser gives them")
+    source: Text | None = Field(default=None, description="of this line, where that is not the transcript's")
 
 
 class TranscriptDocument(_Document):
@@ -173,7 +186,8 @@ class TranscriptDocument(_Document):
 
     lines: list[LineDocument]
     source: Text
-    language: Text | None
+    language: Text | None = Field(description="what the source or its recogniser says of the whole")
+    language_probability: Digits3 | None = Field(default=None, description="0..1, where it was recognised")
 
 
 class MissingDocument(_Document):

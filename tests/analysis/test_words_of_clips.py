@@ -87,7 +87,7 @@ def test_text_tracks_are_read_and_the_choice_is_said(tmp_path: Path) -> None:
     clip = _clip(tmp_path / "talk.mkv", [german, english])
     found, warnings = _words(clip)
     assert isinstance(found, Transcript)
-    assert found.lines == (TranscriptLine("Good day", 0.2, 0.9, "Anna"),)
+    assert found.lines == (TranscriptLine("Good day", 0.2, 0.9, "Anna", "en"),)
     assert found.language == "en"
     assert "track 2 (en" in warnings[0]
     assert "--subtitle-track" in warnings[0]
@@ -161,7 +161,7 @@ def test_webvtt_tracks(tmp_path: Path, suffix: str) -> None:
     found, warnings = _words(clip)
     assert isinstance(found, Transcript), found
     assert [line.text for line in found.lines] == ["Hello there", "schön & gut", "payl"]
-    assert found.lines[0] == TranscriptLine("Hello there", 0.2, 0.9, "Anna")
+    assert found.lines[0] == TranscriptLine("Hello there", 0.2, 0.9, "Anna", "en")
     assert f"track 1 (eng, {'wvtt' if suffix == '.mp4' else 'webvtt'}" in found.source
     assert any("1 sound" in line for line in warnings)
     assert _text(clip, subtitle_track=1)[0] == found.text

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import ExitStack, suppress
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -30,7 +31,7 @@ from emotion_llama.analysis.measure import (
 )
 from emotion_llama.analysis.options import Options, check_choice, file_and_hash, spans_of
 from emotion_llama.errors import InputError
-from emotion_llama.records import Transcript
+from emotion_llama.records import Transcript, Waveform
 from emotion_llama.results import Analysis, Missing, PersonAnalysis, Segment
 
 if TYPE_CHECKING:
@@ -38,6 +39,7 @@ if TYPE_CHECKING:
     from emotion_llama.media.reader import ClipFile
     from emotion_llama.models.clips import ClipInputs
     from emotion_llama.predictors import Predictor
+    from emotion_llama.speech.transcribe import Recogniser
 
 ChooseImages = Callable[[Sequence[PersonAnalysis]], Collection[tuple[int, int]]]
 
@@ -81,6 +83,7 @@ class Analyzer:
         self._max_side = max_side
         self._max_fps = max_fps
         self._mesh: MeshBackend | None = None
+        self._recogniser: tuple[Path, Recogniser] | None = None
 
     @classmethod
     def load(
@@ -102,7 +105,8 @@ class Analyzer:
         return cls(load_predictor(model or DEFAULT_MODEL, **(predictor_options or {})), **options)
 
     def close(self) -> None:
-        """Let the face backend go; the next clip starts it again."""
+        """Let the face backend and the recogniser go; the next clip starts them again."""
+        self._recogniser = None
         if self._mesh is not None:
             self._mesh.close()
             self._mesh = None
@@ -122,6 +126,18 @@ class Analyzer:
             self._mesh = load_backend(self._faces, **options)
         return self._mesh
 
+    def recogniser(self, model: Path) -> Recogniser:
+        """The speech recogniser with the model in a folder, loaded at first use and kept for the next clips.
+
+        Raises:
+            InputError, MissingDependency, BackendError: as `speech.transcribe.load_recogniser`.
+        """
+        if self._recogniser is None or self._recogniser[0] != model:
+            from emotion_llama.speech.transcribe import load_recogniser
+
+            self._recogniser = model, load_recogniser(model)
+        return self._recogniser[1]
+
     def analyze(
         self,
         path: str | Path,
@@ -129,6 +145,7 @@ class Analyzer:
         subtitle: str | None = None,
         transcript: str | Path | None = None,
         asr_model: str | Path | None = None,
+        asr_language: str | None = None,
         people: Literal["main", "all"] = "main",
         segment: Literal["none", "auto"] | float = "none",
         peak_rule: Literal["all", "label"] = "all",
@@ -146,6 +163,7 @@ class Analyzer:
             transcript: a .srt, .vtt, .ass, .txt or .csv file with what is said; without it, a subtitle file beside the
                 clip is used, or a text track in it.
             asr_model: folder of a Whisper model to recognise speech with.
+            asr_language: what is spoken (ISO 639-1); by default the recogniser finds it.
             people: the main person only, or everybody in view.
             segment: one segment for the whole clip, segments by pauses, or of so many seconds.
             peak_rule: strongest frame by the sum of all units, or of the label's units (MERR's two published rules).
@@ -171,6 +189,7 @@ class Analyzer:
             audio_track,
             subtitle_track,
             encoding,
+            asr_language,
         )
         return self.run(path, options, progress=progress, images=_every_segment if images else None)
 
@@ -215,8 +234,10 @@ class Analyzer:
             or self.predictor.frame_policy is not None
         )
         transcript: Transcript | Missing | None = None
-        if options.asr_model is None:
+        if options.asr_model is None or options.asr_fallback:
             transcript = find_transcript(clip.path, options, None, warnings.append, file)
+            if options.asr_model is not None and isinstance(transcript, Missing):
+                transcript = None
         found = measure_clip(
             file, None if self._units is not None else self.mesh_backend, clock, max_side=self._max_side,
             max_fps=self._max_fps, keep_waveform=keeps, warn=warnings.append,
@@ -228,7 +249,7 @@ class Analyzer:
             found = replace(found, people=table.people, num_frames=table.num_frames, why_nobody=table.why_nobody)
         if transcript is None:
             with clock.during("words"):
-                transcript = find_transcript(clip.path, options, found.waveform, warnings.append, file)
+                transcript = self._recognised(file, options, found.waveform, warnings.append)
         clock("reading")
         people = self._people(file, found, transcript, options)
         return Analysis(
@@ -243,6 +264,13 @@ class Analyzer:
             found.waveform if keep_waveform else None,
             coverage=dict(file.coverage),
         )
+
+    def _recognised(
+        self, file: ClipFile, options: Options, waveform: Waveform | None, warn: Callable[[str], None]
+    ) -> Transcript | Missing:
+        assert options.asr_model is not None
+        asked = replace(options, subtitle=None, transcript=None, subtitle_track=None, asr_fallback=False)
+        return find_transcript(file.clip.path, asked, waveform, warn, file, partial(self.recogniser, options.asr_model))
 
     def settings(self, path: Path, options: Options) -> dict[str, object]:
         """Everything but the clip's own bytes that an analysis depends on, as JSON values.
@@ -264,7 +292,11 @@ class Analyzer:
             "peak_rule": options.peak_rule,
             "words": transcript_record(path, options),
             "asr_model": None if options.asr_model is None else str(options.asr_model),
-            **{name: value for name in ("audio_track", "encoding") if (value := getattr(options, name)) is not None},
+            **{
+                name: value
+                for name in ("audio_track", "encoding", "asr_language")
+                if (value := getattr(options, name)) is not None
+            },
         }
 
     def _units_file(self, clip_path: Path) -> Path | None:

@@ -27,6 +27,7 @@ from emotion_llama.results import Evidence, Missing
 
 if TYPE_CHECKING:
     from emotion_llama.media.reader import ClipFile
+    from emotion_llama.speech.transcribe import Recogniser
 
 VOICE_BACKENDS = ("autocorrelation", "opensmile")
 Span = tuple[float, float]  # start and end, seconds
@@ -95,9 +96,14 @@ NO_WORDS = "no subtitle was given, none lies beside the clip, and no recogniser 
 
 
 def find_transcript(
-    path: Path, options: Options, waveform: Waveform | None, warn: Callable[[str], None], file: ClipFile | None = None
+    path: Path,
+    options: Options,
+    waveform: Waveform | None,
+    warn: Callable[[str], None],
+    file: ClipFile | None = None,
+    recogniser: Callable[[], Recogniser] | None = None,
 ) -> Transcript | Missing:
-    """What is said in a clip, or why that is not known.
+    """What is said in a clip, each line with its language, or why that is not known.
 
     Args:
         path: the clip.
@@ -106,6 +112,7 @@ def find_transcript(
         warn: is given a line about a file beside the clip that cannot be used, about what was chosen among several, and
             about words that were left out.
         file: the open clip: cues outside it are left out, and its text tracks are read where nothing lies beside it.
+        recogniser: gives the one that `options` ask for, which is called where it is needed.
 
     Raises:
         InputError: the file or track that was named cannot be used.
@@ -117,19 +124,25 @@ def find_transcript(
             if options.subtitle is None:
                 warn(words.reason)
             return words
-        for line in (*words.notes, *_other_languages(words)):
-            warn(line)
-        if words.notes and not words.lines:
-            return Missing("transcript", "; ".join(words.notes))
-        return words
-    if options.asr_model is None:
+        return _noted(words, warn)
+    if options.asr_model is None or recogniser is None:
         return Missing("transcript", NO_WORDS)
     if waveform is None:
         return Missing("transcript", "the file has no sound to recognise")
     from emotion_llama.speech.transcribe import transcribe
 
-    heard = transcribe(waveform, model=options.asr_model)
-    return heard if heard.lines else Missing("transcript", "the recogniser heard no words")
+    heard = transcribe(waveform, recogniser(), language=options.asr_language)
+    return _noted(heard, warn) if heard.lines or heard.notes else Missing("transcript", "no words were recognised")
+
+
+def _noted(words: Transcript, warn: Callable[[str], None]) -> Transcript | Missing:
+    """The words with the languages of their lines, what is to be said of them said."""
+    from emotion_llama.media.language import with_languages
+
+    words = with_languages(words)
+    for line in (*words.notes, *_other_languages(words)):
+        warn(line)
+    return Missing("transcript", "; ".join(words.notes)) if words.notes and not words.lines else words
 
 
 def transcript_record(clip_path: Path, options: Options) -> str | None:
@@ -163,7 +176,7 @@ def _written_words(clip_path: Path, options: Options, file: ClipFile | None) -> 
         return read_subtitles(
             options.transcript, clip_name=clip_path.stem, encoding=options.encoding, duration_seconds=duration
         )
-    if options.asr_model is not None:
+    if options.asr_model is not None and not options.asr_fallback:
         return None
     return words_with_clip(clip_path, file, encoding=options.encoding, track=options.subtitle_track)
 
@@ -213,16 +226,15 @@ def words_with_clip(
 
 
 def _other_languages(words: Transcript) -> list[str]:
-    """A line where lines that are not marked as another language look like one."""
-    from emotion_llama.media.language import NAMES, line_languages
+    """A line of how many lines are in languages that no lexicon is for."""
+    from emotion_llama.media.language import NAMES
+    from emotion_llama.rules.words import LEXICONS
 
-    if words.language is not None and not words.language.startswith("en"):
-        return []
-    found = [NAMES[one] for one in line_languages([line.text for line in words.lines]) if one not in (None, "en")]
+    found = [line.language for line in words.lines if line.language is not None and line.language not in LEXICONS]
     if not found:
         return []
-    named = " and ".join(sorted(set(found)))
-    return [f"{words.source}: {len(found)} of {len(words.lines)} lines look {named} and are not read as English"]
+    named = " and ".join(sorted({NAMES.get(one, one) for one in found}))
+    return [f"{words.source}: {len(found)} of {len(words.lines)} lines look {named}, which no emotion lexicon is for"]
 
 
 # --- one person in one segment --------------------------------------------------------------------------------------

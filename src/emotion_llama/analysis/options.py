@@ -5,6 +5,7 @@ from __future__ import annotations
 import codecs
 import itertools
 import math
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -22,6 +23,8 @@ MIN_SECONDS = 0.5
 class Options:
     """The choices of one call of `Analyzer.analyze`, which documents them.
 
+    With `asr_fallback` speech is recognised only where no words are given, beside the clip or in it.
+
     Raises:
         InputError: a choice is unknown, or words are to come from two places.
     """
@@ -35,16 +38,21 @@ class Options:
     audio_track: int | None = None
     subtitle_track: int | None = None
     encoding: str | None = None
+    asr_language: str | None = None
+    asr_fallback: bool = False
 
     def __post_init__(self) -> None:
         sources = ("subtitle", "transcript", "subtitle_track", "asr_model")
         given = [name for name in sources if getattr(self, name) is not None]
+        if self.asr_fallback:
+            given = [name for name in given if name != "asr_model"]
         if len(given) > 1:
             raise InputError(f"words come from one place, got {' and '.join(given)}; give one of them")
         if self.audio_track is not None and self.audio_track < 1:
             raise InputError(f"audio_track={self.audio_track}: expected the number of a sound track, from 1")
         if self.subtitle_track is not None and self.subtitle_track < 1:
             raise InputError(f"subtitle_track={self.subtitle_track}: expected the number of a subtitle track, from 1")
+        check_language(self.asr_language)
         check_encoding(self.encoding)
         check_choice("people", self.people, ("main", "all"))
         check_choice("peak_rule", self.peak_rule, ("all", "label"))
@@ -59,6 +67,12 @@ def check_choice(name: str, value: str, choices: tuple[str, ...]) -> None:
     """Raise InputError unless `value` is one of `choices`."""
     if value not in choices:
         raise InputError(f"{name}={value!r} is not known; expected one of: {', '.join(choices)}")
+
+
+def check_language(tag: str | None) -> None:
+    """Raise InputError unless `tag` is None or may be a language's code."""
+    if tag is not None and re.fullmatch("[a-z]{2,3}", tag) is None:
+        raise InputError(f"asr_language={tag!r}: expected a language's code of ISO 639, such as en, zh, ja")
 
 
 def check_encoding(name: str | None) -> None:

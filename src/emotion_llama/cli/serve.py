@@ -52,7 +52,7 @@ _NUMBERS: Mapping[str, tuple[tuple[str, str, float | None, str, str], ...]] = {
 }  # fmt: skip
 # Settings that take an option as it is given.
 _SETTINGS = (
-    "device", "labels", "layout", "host", "port", "keep_uploads", "examples_dir", "review_dir",
+    "device", "labels", "layout", "asr", "host", "port", "keep_uploads", "examples_dir", "review_dir",
     *(setting for group in _NUMBERS.values() for _, setting, *_ in group if setting != "max_upload_mib"),
 )  # fmt: skip
 
@@ -72,6 +72,12 @@ def add_parser(verbs: Verbs) -> None:
     add_shared(parser, "device")
     add_shared(parser, "labels", help="labels that models choose from (default: as they were trained)")
     add_shared(parser, "layout", help="prompt layout of models (default: as they were trained)")
+    add(
+        "--asr",
+        type=Path,
+        metavar="DIR",
+        help="recognise speech where no words are given, with the Whisper model in DIR",
+    )
     _add_numbers(parser, "models")
     add("--host", default="127.0.0.1", metavar="ADDRESS", help="where to listen; the default is this machine alone")
     add("--port", type=int, default=8000, metavar="PORT", help="0 takes a free one")

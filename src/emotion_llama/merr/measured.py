@@ -9,14 +9,24 @@ from __future__ import annotations
 import io
 import json
 import zipfile
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, fields
 from typing import Any
 
 import numpy as np
 
 from emotion_llama.errors import InputError
-from emotion_llama.records import ActionUnits, FaceTrack, PeakFrame, Prosody, Tone, Transcript, TranscriptLine
+from emotion_llama.records import (
+    ActionUnits,
+    FaceTrack,
+    PeakFrame,
+    Prosody,
+    Tone,
+    Transcript,
+    TranscriptLine,
+)
 from emotion_llama.results import Analysis, Evidence, Missing
+from emotion_llama.speech.transcribe import Word
 
 FORMAT, VERSION = "emotion-llama measured clip", 1
 _HEADER = "header.json"
@@ -168,16 +178,20 @@ def _plain(value: Any) -> Any:  # a field of a record as a JSON value
 def _evidence(stored: dict[str, Any], arrays: Arrays) -> Evidence:
     units, peak, tone = stored["action_units"], stored["peak_frame"], stored["tone"]
     prosody, usual, words = stored["prosody"], stored["usual"], stored["transcript"]
-    lines = tuple(TranscriptLine(**line) for line in words["lines"]) if words else ()
+    lines = tuple(_line(**line) for line in words["lines"]) if words else ()
     return Evidence(
         None if units is None else _units(units, arrays),
         None if peak is None else PeakFrame(**{**peak, "units": dict(peak["units"])}),
         None if prosody is None else Prosody(**prosody),
         None if tone is None else Tone(tone["phrase"], dict(tone["words"])),
-        None if words is None else Transcript(lines, words["source"], words["language"]),
+        None if words is None else Transcript(**{**words, "lines": lines, "notes": tuple(words["notes"])}),
         tuple(Missing(**missing) for missing in stored["missing"]),
         None if usual is None else Prosody(**usual),
     )
+
+
+def _line(*, words: Sequence[Sequence[Any]] = (), **stored: Any) -> TranscriptLine:  # fields of the record
+    return TranscriptLine(**stored, words=tuple(Word(*word) for word in words))
 
 
 def _units(stored: dict[str, Any], arrays: Arrays) -> ActionUnits:

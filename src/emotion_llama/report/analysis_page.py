@@ -35,6 +35,7 @@ from emotion_llama.report.wording import (
     person_name,
     ranked,
     sentence,
+    source_of,
     span,
     unit_name,
     weights_in_words,
@@ -267,8 +268,8 @@ _HELPERS = {
         helper.__name__: helper
         for helper in (
             clip_facts, cue_rows, image_description, joined_units, lead_segment, marked_peaks, missing_items, overlay,
-            probability_rows, prosody_rows, scale_of, segment_rows, stage_facts, timeline, unit_chart, unit_keys,
-            unit_rows, voice_chart, why_no_image,
+            probability_rows, prosody_rows, scale_of, segment_rows, source_of, stage_facts, timeline, unit_chart,
+            unit_keys, unit_rows, voice_chart, why_no_image,
         )
     },
 }  # fmt: skip

@@ -25,6 +25,7 @@ from emotion_llama.report.wording import (
     prediction_headline,
     ranked,
     sentence,
+    source_of,
     span,
     unit_name,
     weights_in_words,
@@ -209,7 +210,7 @@ def _evidence_rows(evidence: Evidence) -> list[tuple[str, str]]:
     if evidence.tone is not None:
         rows.append(("Voice", f"{evidence.tone.phrase} ({'; '.join(evidence.tone.words.values())})"))
     if evidence.transcript is not None:
-        rows.append(("Transcript", f"“{evidence.transcript.text}” ({evidence.transcript.source})"))
+        rows.append(("Transcript", f"“{evidence.transcript.text}” ({source_of(evidence.transcript)})"))
     return rows
 
 

@@ -7,7 +7,8 @@ import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from emotion_llama.records import AU_DESCRIPTIONS
+from emotion_llama.media.language import NAMES
+from emotion_llama.records import AU_DESCRIPTIONS, Transcript
 from emotion_llama.results import PersonAnalysis, Prediction, Segment
 
 NBSP = "\u00a0"  # keeps a number and its unit on one line
@@ -237,6 +238,15 @@ def person_name(person: PersonAnalysis) -> str:
     if any(e.prosody is not None or e.transcript is not None for e in evidence):
         return "Voice without a visible face"
     return "Nobody seen or heard"
+
+
+def source_of(transcript: Transcript) -> str:
+    """Where words come from, and in which languages: "faster-whisper, Chinese (probability 0.98)"."""
+    tags = dict.fromkeys(line.language for line in transcript.lines if line.language)
+    named = [NAMES.get(tag, tag) for tag in tags or ([transcript.language] if transcript.language else [])]
+    sure = transcript.language_probability
+    doubt = "" if sure is None or not named else f" (probability {sure:.2f})"
+    return ", ".join([transcript.source, *([" and ".join(named) + doubt] if named else [])])
 
 
 def lead_segment(person: PersonAnalysis) -> int | None:

@@ -21,6 +21,8 @@ from emotion_llama.media.language import NAMES, line_languages
 from emotion_llama.records import Transcript
 from emotion_llama.rules.lexicon import Lexicon, Pattern, Token, english, tokens
 
+LEXICONS = ("en",)  # languages that there is a lexicon for
+
 NEGATORS = frozenset(
     {"not", "never", "no", "nobody", "nothing", "none", "neither", "nor", "without", "hardly", "barely"}
 )

@@ -48,6 +48,10 @@ class AnalyzeForm(BaseModel):
     encoding: str | None = Field(
         default=None, max_length=40, description="of the transcript's file, where it is not UTF-8: cp1250, gb18030, ..."
     )
+    asr: bool = Field(default=True, description="recognise speech where no words come with the clip, if the server can")
+    asr_language: Annotated[str, Field(pattern="^[a-z]{2,3}$")] | None = Field(
+        default=None, description="what is spoken (ISO 639): en, zh, ...; by default the recogniser finds it"
+    )
     curves: bool = Field(default=True, description="frame-by-frame values in the JSON document")
     format: Literal["json", "html"] = Field(default="json", description="the published document, or a page")
 
@@ -109,8 +113,8 @@ async def analyze_clip(
     name = state.model_name(form.model)
     subtitle = None if form.subtitle is None or not form.subtitle.strip() else form.subtitle
     options = Options(
-        subtitle, transcript, None, form.people, form.segment, form.peak_rule, form.audio_track, form.subtitle_track,
-        form.encoding,
+        subtitle, transcript, state.settings.asr if form.asr else None, form.people, form.segment, form.peak_rule,
+        form.audio_track, form.subtitle_track, form.encoding, form.asr_language, asr_fallback=True,
     )  # fmt: skip
     analyzed = await state.pool.analyze(
         clip,

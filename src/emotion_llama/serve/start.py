@@ -70,6 +70,7 @@ def build_state(settings: ServeSettings, predictors: dict[str, Predictor] | None
         seconds=settings.clip_seconds,
         seconds_per_clip_second=settings.clip_seconds_per_second,
         max_waiting=settings.max_queue,
+        asr_model=settings.asr,
     )
     return assemble(settings, loaded, pool, engine if asked else None)
 

@@ -225,7 +225,8 @@ async def _known_clip(
                 except FileNotFoundError:  # it was deleted just now
                     raise NotFound("file", stored.id) from None
             assert clip is not None
-            return await _measured(state, model, clip, Options(subtitle=subtitle, people=people), name)
+            asked = Options(subtitle, None, state.settings.asr, people, asr_fallback=True)
+            return await _measured(state, model, clip, asked, name)
 
     # Models that are shown the same frame share the measurement; predictions of rules are theirs alone.
     how = (state.predictors[model].frame_policy or f"predictor {model}", people, subtitle)

@@ -1,4 +1,4 @@
-"""A child process of the measuring pool: `python -m emotion_llama.serve.workers.child FD PARENT MEMORY NICE WARM`.
+"""A child process of the measuring pool: `python -m ...workers.child FD PARENT MEMORY NICE WARM [ASR]`.
 
 It measures one clip after the other over an inherited socket, and trusts what comes over it; the other side does not
 trust what it sends. Standard output is discarded, standard error kept for the server's log.
@@ -24,7 +24,7 @@ import numpy.typing as npt
 from emotion_llama.analysis import Analyzer
 from emotion_llama.errors import EmotionLlamaError, InputError, MediaError, MissingDependency
 from emotion_llama.models.clips import ClipInputs, FaceCrops
-from emotion_llama.records import Clip, UInt8
+from emotion_llama.records import Clip, UInt8, Waveform
 from emotion_llama.results import Analysis, Missing, Prediction
 from emotion_llama.serve.errors import ClipRefused
 from emotion_llama.serve.workers import confine
@@ -96,8 +96,8 @@ class Child:
         self._analyzer = Analyzer.load("rules")
         self._rules = self._analyzer.predictor
 
-    def warm_up(self, clip: Path) -> None:
-        """Load all that a clip will need, so that the first one waits for nothing."""
+    def warm_up(self, clip: Path, asr_model: Path | None = None) -> None:
+        """Load all that a clip will need, so that the first one waits for nothing and no thread starts later."""
         from emotion_llama.report.analysis_page import render_page
         from emotion_llama.schema import analysis_document
 
@@ -105,6 +105,11 @@ class Child:
         backend.observe(np.zeros((1, 64, 64, 3), np.uint8))
         backend.reset()
         analysis = self._analyzer.analyze(clip)
+        if asr_model is not None:
+            recogniser, noise = self._analyzer.recogniser(asr_model), np.random.default_rng(0).normal(0, 0.01, 16_000)
+            sound = Waveform(noise.astype(np.float32), 16_000)
+            recogniser.find_speech(sound)
+            recogniser.recognise(sound, None)
         analysis_document(analysis).model_dump_json()
         render_page(analysis, {})
 
@@ -335,7 +340,7 @@ def main() -> None:
     confine.start_watch(parent_pid, memory_bytes)
     channel = Channel(socket.socket(fileno=descriptor))
     child = Child(channel)
-    child.warm_up(Path(sys.argv[5]))
+    child.warm_up(*map(Path, sys.argv[5:7]))
     confine.when_warm(memory_bytes)
     channel.send({"type": "ready", "confined": confine.confine()})
     child.serve()

@@ -59,6 +59,7 @@ class MeasuringPool:
         niceness: of children, so that decoding yields to answering.
         folder: where the pool makes a small folder of its own, which goes when it is closed; by default where temporary
             files go.
+        asr_model: folder of the Whisper model that each child loads, for options that name it.
 
     Raises:
         InputError: a number is out of range.
@@ -75,6 +76,7 @@ class MeasuringPool:
         max_clips_per_child: int = 200,
         niceness: int = 5,
         folder: Path | None = None,
+        asr_model: Path | None = None,
     ) -> None:
         if count < 1 or max_waiting < 0 or max_clips_per_child < 1 or not seconds > 0 or seconds_per_clip_second < 0:
             raise InputError(
@@ -85,7 +87,7 @@ class MeasuringPool:
             raise InputError(f"memory_bytes is {memory_bytes}, a warm child alone takes {MIN_MEMORY_BYTES}")
         self.count, self.folder = count, folder
         self.seconds, self.seconds_per_clip_second = seconds, seconds_per_clip_second
-        self._memory_bytes, self._niceness = memory_bytes, niceness
+        self._memory_bytes, self._niceness, self._asr_model = memory_bytes, niceness, asr_model
         self._max_waiting, self._max_clips = max_waiting, max_clips_per_child
         self._own_folder: Path | None = None
         self._idle: deque[Worker] = deque()
@@ -284,7 +286,7 @@ class MeasuringPool:
 
     def _new_worker(self) -> Coroutine[Any, Any, Worker]:
         assert self._own_folder is not None
-        return Worker.start(self._own_folder, self._memory_bytes, self._niceness)
+        return Worker.start(self._own_folder, self._memory_bytes, self._niceness, self._asr_model)
 
     def _replace(self, worker: Worker) -> None:
         worker.kill()  # now, not when the task comes to run

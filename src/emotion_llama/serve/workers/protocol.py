@@ -322,6 +322,8 @@ def options_message(options: Options) -> dict[str, Any]:  # as JSON
         "audio_track": options.audio_track,
         "subtitle_track": options.subtitle_track,
         "encoding": options.encoding,
+        "asr_language": options.asr_language,
+        "asr_fallback": options.asr_fallback,
         **{name: None if path is None else str(path.absolute()) for name, path in files.items()},
     }
 
