@@ -26,47 +26,72 @@ CODECS = {
     "mp4": ("libx264", "aac"), "mov": ("libx264", "aac"), "mkv": ("libx264", "flac"), "webm": ("libvpx", "libopus"),
     "ts": ("mpeg2video", "mp2"), "mpg": ("mpeg2video", "mp2"), "avi": ("mpeg4", "pcm_s16le"), "flv": ("flv", "mp3"),
 }  # fmt: skip
-PICTURES, SOUNDS = ("even", "uneven", "mirrored", "turned", "none"), ("one", "two", "inverted", "empty", "long", "none")
+PICTURES = ("even", "uneven", "mirrored", "mirrored+uneven", "turned+uneven", "still+even", "still+mirrored", "none")
+SOUNDS = ("one", "two", "inverted", "empty", "long", "late", "two+late", "surround", "none")
 DAMAGES = ("none", "cut", "cut", "zeros", "zeros", "noise", "doubled", "tail", "swapped")
 FPS, RATE = 10, 48_000
+_CUE = "1\n00:00:00,000 --> 00:00:00,900\nCafé, naïve\n"
+# Behind the clip's name, the bytes, and what is said of them.
+SIDECARS = (
+    (".srt", _CUE.encode("cp1252"), "1252"), ("", b"", ""), (".en.forced.srt", _CUE.encode("utf-16"), ""),
+    ("_en.sdh.vtt", b"WEBVTT\n\n" + _CUE.replace(",", ".", 2).encode() + b"\n2\nx --> y\n[door]\n", "no time span"),
+    (".srt", _CUE.encode().replace(b",000", b",\x000", 1) + b"\n" + _CUE.encode(), "1 cue could not be read"),
+)  # fmt: skip
 
 
 def make_base(path: Path, pictures: str, sounds: str) -> Path:
     """A whole file of about a second."""
     video_codec, audio_codec = CODECS[path.suffix[1:]]
-    rng = np.random.default_rng(7)
+    rng, marks = np.random.default_rng(7), pictures.split("+")
     with av.open(str(path), "w") as container:
         rate = 25 if video_codec == "mpeg2video" else FPS
-        video, ticks = None, list(range(12))
+        still = video = None
+        if "still" in marks and path.suffix in (".mp4", ".mov", ".mkv"):
+            still = container.add_stream("mjpeg", rate=1)
+            still.width, still.height, still.pix_fmt = 32, 32, "yuvj420p"
+        ticks = list(range(12))
         if pictures != "none":
             video = container.add_stream(video_codec, rate=rate)
             video.width, video.height, video.pix_fmt = 64, 48, "yuv420p"
-            if pictures == "mirrored":
+            if "mirrored" in marks:
                 video.set_display_matrix([-1 << 16, 0, 0, 0, 1 << 16, 0, 0, 0, 1 << 30])
-            elif pictures == "turned":
+            elif "turned" in marks:
                 video.set_display_rotation(-90)
-            elif pictures == "uneven" and path.suffix[1:] in ("mp4", "mov", "mkv", "webm"):
+            if "uneven" in marks and path.suffix in (".mp4", ".mov", ".mkv", ".webm"):
                 ticks = np.cumsum(rng.integers(1, 4, 12)).tolist()
-        one = 0.3 * np.sin(np.arange(RATE * (2 if sounds == "long" else 1)) / 20).astype(np.float32)
-        stereo = {"inverted": [one, -one], "empty": [one, 0 * one]}.get(sounds, [one])
-        tracks = {"none": [], "two": [[0 * one], [one]]}.get(sounds, [stereo])
-        streams = []
-        for channels in tracks:
-            layout = "mono" if len(channels) == 1 else "stereo"
-            streams.append((container.add_stream(audio_codec, rate=RATE, layout=layout), np.stack(channels)))
-        for tick in ticks if video is not None else ():
-            frame = av.VideoFrame.from_ndarray(rng.integers(0, 255, (48, 64, 3)).astype(np.uint8), format="rgb24")
-            frame.pts, frame.time_base = tick, Fraction(1, rate)
-            container.mux(video.encode(frame))
+        streams = [
+            (container.add_stream(audio_codec, rate=RATE, layout=_LAYOUTS[len(track)]), np.stack(track))
+            for track in _tracks(sounds, is_wide=path.suffix in (".mkv", ".mp4", ".mov", ".avi"))
+        ]
+        for stream, times, size in ((still, [0], (32, 32, 3)), (video, ticks, (48, 64, 3))):
+            for tick in times if stream is not None else ():
+                frame = av.VideoFrame.from_ndarray(rng.integers(0, 255, size).astype(np.uint8), format="rgb24")
+                frame.pts, frame.time_base = tick, Fraction(1, rate)
+                container.mux(stream.encode(frame))
         for stream, channels in streams:
             for begin in range(0, channels.shape[1], 960):
                 part = channels[:, begin : begin + 960].T.reshape(1, -1)
                 frame = av.AudioFrame.from_ndarray(np.ascontiguousarray(part), "flt", stream.layout.name)
-                frame.sample_rate, frame.pts, frame.time_base = RATE, begin, Fraction(1, RATE)
+                late = RATE // 2 if "late" in sounds else 0
+                frame.sample_rate, frame.pts, frame.time_base = RATE, begin + late, Fraction(1, RATE)
                 container.mux(stream.encode(frame))
-        for stream in (*([video] if video is not None else []), *(stream for stream, _ in streams)):
-            container.mux(stream.encode(None))
+        for stream in (still, video, *(stream for stream, _ in streams)):
+            if stream is not None:
+                container.mux(stream.encode(None))
     return path
+
+
+_LAYOUTS = {1: "mono", 2: "stereo", 6: "5.1"}
+
+
+def _tracks(sounds: str, *, is_wide: bool) -> list[list[np.ndarray]]:
+    """The channels of each sound track."""
+    one = 0.3 * np.sin(np.arange(RATE * (2 if sounds == "long" else 1)) / 20).astype(np.float32)
+    if sounds.startswith("two"):
+        return [[0 * one], [one]]
+    wide = [0 * one, 0 * one, one, 0 * one, 0 * one, 0 * one] if is_wide else [one, one]
+    stereo = {"inverted": [one, -one], "empty": [one, 0 * one], "surround": wide}.get(sounds, [one])
+    return [] if sounds == "none" else [stereo]
 
 
 class Bases:
@@ -93,10 +118,10 @@ class Bases:
 
 
 def make(number: int, folder: Path, bases: Bases) -> Path:
-    """The odd file of this number, with a Windows-1252 transcript beside every fifth."""
+    """The odd file of this number, with a transcript beside most, each in one of `SIDECARS`."""
     rng = np.random.default_rng(number)
     kinds = [k for k in itertools.product(CODECS, PICTURES, SOUNDS) if k[1:] != ("none", "none")]
-    kinds = [k for k in kinds if not (k[0] in ("flv",) and k[2] == "two")]
+    kinds = [k for k in kinds if not (k[0] == "flv" and k[2].startswith("two"))]
     key = kinds[rng.integers(len(kinds))]
     data = bytearray(bases(key))
     damage = DAMAGES[rng.integers(len(DAMAGES))]
@@ -116,8 +141,9 @@ def make(number: int, folder: Path, bases: Bases) -> Path:
         data[at : at + size] = data[at - size : at] if at > size else data[at : at + size]
     path = folder / f"{number}-{damage}-{'-'.join(key[1:])}.{key[0]}"
     path.write_bytes(data)
-    if number % 5 == 0:
-        path.with_suffix(".srt").write_bytes("1\n00:00:00,000 --> 00:00:01,000\nCafé, naïve\n".encode("cp1252"))
+    name, data, _ = SIDECARS[number % len(SIDECARS)]
+    if name:
+        (folder / f"{path.stem}{name}").write_bytes(data)
     return path
 
 
@@ -220,18 +246,21 @@ def _differences(what: str, in_file: InFile, covered: tuple[float, float], count
     return found
 
 
-def sidecar_problems(path: Path) -> list[str]:
+def sidecar_problems(path: Path, number: int) -> list[str]:
     """What is wrong with how the transcript beside a file was read."""
+    name, _, said = SIDECARS[number % len(SIDECARS)]
     sidecars = find_sidecars(path)
-    if len(sidecars) != path.with_suffix(".srt").is_file():
-        return [f"{len(sidecars)} transcripts were found beside it"]
+    if [sidecar.name for sidecar in sidecars] != ([f"{path.stem}{name}"] if name else []):
+        return [f"beside it were found {sidecars}"]
     found = []
     for sidecar in sidecars:
         transcript = read_subtitles(sidecar, clip_name=path.stem)
         if [line.text for line in transcript.lines] != ["Café, naïve"]:
             found.append(f"the transcript is read as {transcript.lines}")
-        if not any("1252" in note for note in transcript.notes):
-            found.append("nothing says how the transcript was decoded")
+        if said not in " ".join(transcript.notes):
+            found.append(f"of the transcript is said {transcript.notes}, not {said!r}")
+        if ("forced" in name) != ("forced:" in transcript.source):
+            found.append(f"the transcript's source is {transcript.source}")
     return found
 
 
@@ -239,11 +268,11 @@ def check_one(number: int, folder: Path, bases: Bases) -> list[str]:
     """A line for each thing that is wrong with how the odd file of this number is read."""
     path = make(number, folder, bases)
     try:
-        found = problems(path, bases.hidden_seconds(path)) + sidecar_problems(path)
+        found = problems(path, bases.hidden_seconds(path)) + sidecar_problems(path, number)
     except Exception:  # noqa: BLE001 (whatever it is, it is a crash of this file's, and the others still count)
         found = [f"crashed: {traceback.format_exc()}"]
-    path.unlink()
-    path.with_suffix(".srt").unlink(missing_ok=True)
+    for one in (path, *find_sidecars(path)):
+        one.unlink()
     return [f"{path.name}: {problem}" for problem in found]
 
 
