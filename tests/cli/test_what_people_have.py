@@ -17,6 +17,7 @@ import numpy as np
 import pytest
 
 from emotion_llama.cli.main import main
+from emotion_llama.face.backends import load_backend
 from emotion_llama.media.frames import frame_at
 from emotion_llama.media.probe import probe
 from emotion_llama.media.writing import ClipFormat, write_clip
@@ -187,6 +188,30 @@ def test_a_head_that_is_turned_gives_the_same_units_or_none(
     assert unit(turned) == pytest.approx(unit(upright), abs=1.2)
     for name in AU_NAMES:
         assert unit(turned, name) == pytest.approx(unit(upright, name), abs=1.6), name
+
+
+@pytest.mark.inputs(
+    "pictures", "a covered mouth", "its units are not measured; the brows' are", "as the reason, in `missing`"
+)
+def test_a_mask_over_the_mouth(tmp_path: Path, capsys: Captured) -> None:
+    """What it hides is not measured, and that is said; the brows are."""
+    covered = analyze(capsys, write_clip(tmp_path / "a.mp4", [masked(portrait())] * 12, FPS))
+    units = evidence(covered)["action_units"]
+    assert {"AU01", "AU04"} <= units["mean"].keys()
+    assert not {"AU12", "AU15", "AU25", "AU26"} & units["mean"].keys()
+    assert ["mouth is covered" in one["reason"] for one in evidence(covered)["missing"]].count(True) == 1
+
+
+def masked(image: np.ndarray) -> np.ndarray:
+    """The face with a cloth from the nose to the chin."""
+    mesh = load_backend("onnx_mesh").observe(image[None])[0][0].landmarks[:, :2]
+    low, high = mesh.min(axis=0), mesh.max(axis=0)
+    width, height = high - low
+    across, down = np.array([0.02, 0.98, 0.9, 0.5, 0.1]), np.array([0.55, 0.55, 0.9, 1.06, 0.9])
+    corners = np.stack([low[0] + across * width, low[1] + down * height], axis=1)
+    found = image.copy()
+    cv2.fillPoly(found, [np.rint(corners).astype(np.int32)], (150, 190, 215))
+    return found
 
 
 # --- sound ----------------------------------------------------------------------------------------------------------
