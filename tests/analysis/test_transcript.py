@@ -62,7 +62,6 @@ def test_a_bad_file_that_was_named_is_an_error_and_one_beside_the_clip_a_warning
     assert warnings == [words.reason]
 
 
-@pytest.mark.inputs("sources", "a recogniser", "`--asr DIR`", "")
 def test_nothing_to_read_and_nothing_to_hear(clip: Path) -> None:
     assert find_transcript(clip, Options(), None, pytest.fail) == Missing(
         "transcript", "no subtitle was given, none lies beside the clip, and no recogniser was asked for"

@@ -169,6 +169,12 @@ def test_a_line_that_ends_where_a_stretch_does_stays_in_it(faster_whisper, heard
 LOOP = "아 그래서 " * 12
 
 
+@pytest.mark.inputs(
+    "sources",
+    "a recogniser",
+    "`--asr DIR`",
+    "the language with its probability; lines that were dropped as not said, with their reasons",
+)
 @pytest.mark.parametrize(
     ("invented", "reason"),
     [
@@ -283,6 +289,12 @@ def test_another_sample_rate_is_refused(faster_whisper, model):
 # --- in an analysis -------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.inputs(
+    "sources",
+    "a recogniser",
+    "`--asr DIR`",
+    "the language with its probability; lines that were dropped as not said, with their reasons",
+)
 def test_an_analyzer_loads_it_once_a_run_and_lines_have_languages(faster_whisper, model, sound, tmp_path):
     from emotion_llama import Analyzer
     from emotion_llama.media.writing import write_clip
