@@ -15,7 +15,7 @@ $(VENV)/.base: constraints.txt pyproject.toml
 	@touch $@
 
 $(VENV)/.dev: $(VENV)/.base
-	$(PIP) install --no-warn-conflicts --constraint constraints.txt --editable '.[dev,docs,model,opensmile,evaluation,api,cluster,train,serve]'
+	$(PIP) install --no-warn-conflicts --constraint constraints.txt --editable '.[dev,docs,model,opensmile,evaluation,api,cluster,train,serve,screen-text]'
 	# The reference of the face networks' tests. It declares jax, and an OpenCV that needs libGL, and imports neither.
 	$(PIP) install --constraint constraints.txt --no-deps mediapipe
 	$(PIP) install --no-deps --editable packages/merr-synth

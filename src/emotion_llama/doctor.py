@@ -89,9 +89,14 @@ _EXTRAS = (
     ("ray", "data sets on several machines: merr build --engine ray", "cluster"),
     ("opensmile", "voice: eGeMAPS features (--voice opensmile)", "opensmile"),
     ("faster_whisper", "speech recognition (--asr MODEL_DIR)", "asr"),
+    ("rapidocr_onnxruntime", "burnt-in subtitles (--screen-text)", "screen-text"),
 )
 # Names on the package index, where they are others.
-_DISTRIBUTIONS = {"faster_whisper": "faster-whisper", "sklearn": "scikit-learn"}
+_DISTRIBUTIONS = {
+    "faster_whisper": "faster-whisper",
+    "rapidocr_onnxruntime": "rapidocr-onnxruntime",
+    "sklearn": "scikit-learn",
+}
 
 
 def _system() -> Finding:

@@ -31,12 +31,13 @@ from emotion_llama.analysis.measure import (
 )
 from emotion_llama.analysis.options import Options, check_choice, file_and_hash, spans_of
 from emotion_llama.errors import InputError
-from emotion_llama.records import Transcript, Waveform
+from emotion_llama.records import Transcript
 from emotion_llama.results import Analysis, Missing, PersonAnalysis, Segment
 
 if TYPE_CHECKING:
     from emotion_llama.face.backends import MeshBackend
     from emotion_llama.media.reader import ClipFile
+    from emotion_llama.media.screen_text import ReadPicture, ScreenText
     from emotion_llama.models.clips import ClipInputs
     from emotion_llama.predictors import Predictor
     from emotion_llama.speech.transcribe import Recogniser
@@ -84,6 +85,7 @@ class Analyzer:
         self._max_fps = max_fps
         self._mesh: MeshBackend | None = None
         self._recogniser: tuple[Path, Recogniser] | None = None
+        self._read_picture: ReadPicture | None = None
 
     @classmethod
     def load(
@@ -146,6 +148,7 @@ class Analyzer:
         transcript: str | Path | None = None,
         asr_model: str | Path | None = None,
         asr_language: str | None = None,
+        screen_text: bool = False,
         people: Literal["main", "all"] = "main",
         segment: Literal["none", "auto"] | float = "none",
         peak_rule: Literal["all", "label"] = "all",
@@ -164,6 +167,7 @@ class Analyzer:
                 clip is used, or a text track in it.
             asr_model: folder of a Whisper model to recognise speech with.
             asr_language: what is spoken (ISO 639-1); by default the recogniser finds it.
+            screen_text: read subtitles that are burnt into the pictures; with `asr_model`, speech where none is shown.
             people: the main person only, or everybody in view.
             segment: one segment for the whole clip, segments by pauses, or of so many seconds.
             peak_rule: strongest frame by the sum of all units, or of the label's units (MERR's two published rules).
@@ -190,6 +194,7 @@ class Analyzer:
             subtitle_track,
             encoding,
             asr_language,
+            screen_text=screen_text,
         )
         return self.run(path, options, progress=progress, images=_every_segment if images else None)
 
@@ -234,13 +239,15 @@ class Analyzer:
             or self.predictor.frame_policy is not None
         )
         transcript: Transcript | Missing | None = None
-        if options.asr_model is None or options.asr_fallback:
+        if not options.screen_text and (options.asr_model is None or options.asr_fallback):
             transcript = find_transcript(clip.path, options, None, warnings.append, file)
             if options.asr_model is not None and isinstance(transcript, Missing):
                 transcript = None
+        screen = None if not options.screen_text or clip.video is None else self._screen_text()
         found = measure_clip(
             file, None if self._units is not None else self.mesh_backend, clock, max_side=self._max_side,
-            max_fps=self._max_fps, keep_waveform=keeps, warn=warnings.append,
+            max_fps=self._max_fps, keep_waveform=keeps, tap=None if screen is None else screen.tap,
+            warn=warnings.append,
         )  # fmt: skip
         if self._units is not None:
             clock("faces")
@@ -249,7 +256,12 @@ class Analyzer:
             found = replace(found, people=table.people, num_frames=table.num_frames, why_nobody=table.why_nobody)
         if transcript is None:
             with clock.during("words"):
-                transcript = self._recognised(file, options, found.waveform, warnings.append)
+                on_screen = None if screen is None else screen.transcript(clip.duration_seconds)
+                asked = replace(options, subtitle=None, transcript=None, subtitle_track=None, asr_fallback=False)
+                recogniser = None if options.asr_model is None else partial(self.recogniser, options.asr_model)
+                transcript = find_transcript(
+                    clip.path, asked, found.waveform, warnings.append, file, recogniser, on_screen
+                )
         clock("reading")
         people = self._people(file, found, transcript, options)
         return Analysis(
@@ -265,12 +277,12 @@ class Analyzer:
             coverage=dict(file.coverage),
         )
 
-    def _recognised(
-        self, file: ClipFile, options: Options, waveform: Waveform | None, warn: Callable[[str], None]
-    ) -> Transcript | Missing:
-        assert options.asr_model is not None
-        asked = replace(options, subtitle=None, transcript=None, subtitle_track=None, asr_fallback=False)
-        return find_transcript(file.clip.path, asked, waveform, warn, file, partial(self.recogniser, options.asr_model))
+    def _screen_text(self) -> ScreenText:
+        """A reader of one clip's burnt-in subtitles; what recognises text is loaded once."""
+        from emotion_llama.media.screen_text import ScreenText, load_reader
+
+        self._read_picture = self._read_picture or load_reader()
+        return ScreenText(self._read_picture)
 
     def settings(self, path: Path, options: Options) -> dict[str, object]:
         """Everything but the clip's own bytes that an analysis depends on, as JSON values.
@@ -294,8 +306,8 @@ class Analyzer:
             "asr_model": None if options.asr_model is None else str(options.asr_model),
             **{
                 name: value
-                for name in ("audio_track", "encoding", "asr_language")
-                if (value := getattr(options, name)) is not None
+                for name in ("audio_track", "encoding", "asr_language", "screen_text")
+                if (value := getattr(options, name)) not in (None, False)
             },
         }
 

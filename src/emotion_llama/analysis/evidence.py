@@ -102,6 +102,7 @@ def find_transcript(
     warn: Callable[[str], None],
     file: ClipFile | None = None,
     recogniser: Callable[[], Recogniser] | None = None,
+    screen: Transcript | None = None,
 ) -> Transcript | Missing:
     """What is said in a clip, each line with its language, or why that is not known.
 
@@ -113,6 +114,7 @@ def find_transcript(
             about words that were left out.
         file: the open clip: cues outside it are left out, and its text tracks are read where nothing lies beside it.
         recogniser: gives the one that `options` ask for, which is called where it is needed.
+        screen: subtitles that were found in the pictures.
 
     Raises:
         InputError: the file or track that was named cannot be used.
@@ -125,14 +127,23 @@ def find_transcript(
                 warn(words.reason)
             return words
         return _noted(words, warn)
-    if options.asr_model is None or recogniser is None:
-        return Missing("transcript", NO_WORDS)
-    if waveform is None:
-        return Missing("transcript", "the file has no sound to recognise")
-    from emotion_llama.speech.transcribe import transcribe
+    heard = None
+    if options.asr_model is not None and recogniser is not None:
+        from emotion_llama.speech.transcribe import transcribe
 
-    heard = transcribe(waveform, recogniser(), language=options.asr_language)
-    return _noted(heard, warn) if heard.lines or heard.notes else Missing("transcript", "no words were recognised")
+        no_sound = Transcript((), "", None, ("the file has no sound to recognise",))
+        heard = no_sound if waveform is None else transcribe(waveform, recogniser(), language=options.asr_language)
+    if screen is None and options.screen_text:
+        screen = Transcript((), "screen text", None, ("the file has no pictures to read subtitles from",))
+    if screen is None and heard is None:
+        return Missing("transcript", NO_WORDS)
+    if screen is not None and heard is not None:
+        from emotion_llama.media.screen_text import beside_speech
+
+        screen = beside_speech(screen, heard)
+    found = screen or heard
+    assert found is not None
+    return _noted(found, warn) if found.lines or found.notes else Missing("transcript", "no words were recognised")
 
 
 def _noted(words: Transcript, warn: Callable[[str], None]) -> Transcript | Missing:
@@ -176,7 +187,7 @@ def _written_words(clip_path: Path, options: Options, file: ClipFile | None) -> 
         return read_subtitles(
             options.transcript, clip_name=clip_path.stem, encoding=options.encoding, duration_seconds=duration
         )
-    if options.asr_model is not None and not options.asr_fallback:
+    if options.screen_text or (options.asr_model is not None and not options.asr_fallback):
         return None
     return words_with_clip(clip_path, file, encoding=options.encoding, track=options.subtitle_track)
 

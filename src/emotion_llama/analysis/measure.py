@@ -20,6 +20,7 @@ from emotion_llama.records import ActionUnits, Clip, FaceTrack, Float, Frames, V
 
 if TYPE_CHECKING:
     from emotion_llama.face.backends import MeshBackend, PersonUnits, UnitReader
+    from emotion_llama.media.frames import Tap
     from emotion_llama.media.reader import ClipFile
 
 Warn = Callable[[str], None]
@@ -120,6 +121,7 @@ def measure_clip(
     max_fps: float = math.inf,
     with_voice: bool = True,
     keep_waveform: bool = False,
+    tap: Tap | None = None,
     warn: Warn,
 ) -> Measurements:
     """Track and measure every face of a clip, and its voice, in one pass.
@@ -132,6 +134,7 @@ def measure_clip(
         max_fps: frames are taken at their own times up to this rate, at this rate above it.
         with_voice: whether the voice is measured.
         keep_waveform: whether the sound is kept.
+        tap: takes some of the pictures at another size, in the same pass.
         warn: is given a line where a part of the file could not be read.
     """
     from emotion_llama.media.frames import iter_frames
@@ -141,7 +144,10 @@ def measure_clip(
     frames, face_warnings = None, list[str]()
     if clip.video is not None and backend is not None:
         rate = frame_rate(clip, max_fps)
-        frames = iter_frames(file, fps=rate, max_side=max_side, warn=face_warnings.append)
+        frames = iter_frames(file, fps=rate, max_side=max_side, warn=face_warnings.append, tap=tap)
+    elif clip.video is not None and tap is not None:
+        for _ in iter_frames(file, fps=tap.fps, max_side=64, warn=face_warnings.append, tap=tap):
+            pass
     sound = None if clip.audio is None else _Sound(file, with_voice, keep_waveform, warn)
     if frames is not None and backend is not None:
         clock("faces")

@@ -40,11 +40,13 @@ class Options:
     encoding: str | None = None
     asr_language: str | None = None
     asr_fallback: bool = False
+    screen_text: bool = False
 
     def __post_init__(self) -> None:
         sources = ("subtitle", "transcript", "subtitle_track", "asr_model")
         given = [name for name in sources if getattr(self, name) is not None]
-        if self.asr_fallback:
+        given += ["screen_text"] if self.screen_text else []
+        if self.asr_fallback or self.screen_text:  # speech is heard where nothing is written, or beside what is shown
             given = [name for name in given if name != "asr_model"]
         if len(given) > 1:
             raise InputError(f"words come from one place, got {' and '.join(given)}; give one of them")

@@ -61,6 +61,7 @@ def add_parser(verbs: Verbs) -> None:
     words.add_argument("--subtitle-track", type=whole_number(1, "the number of a subtitle track"), metavar="N",
         help="which text track of the file holds what is said")  # fmt: skip
     words.add_argument("--asr", metavar="DIR", type=Path, help="recognise speech with the Whisper model in DIR")
+    add("--screen-text", action="store_true", help="read subtitles that are burnt into the pictures (with --asr: too)")
     add("--asr-language", metavar="CODE", help="what is spoken: en, zh, ... (default: the recogniser finds it)")
     add("--encoding", metavar="NAME", help="of the subtitle file, where it is not UTF-8: cp1250, gb18030, ...")
     add("--people", choices=("main", "all"), default="main", help="the main person or all")
@@ -95,7 +96,7 @@ def run(args: argparse.Namespace) -> int:
     console, analyzer = _console(args), _analyzer(args)
     options = Options(
         args.subtitle, args.transcript, args.asr, args.people, args.segment, args.peak, args.audio_track,
-        args.subtitle_track, args.encoding, args.asr_language,
+        args.subtitle_track, args.encoding, args.asr_language, screen_text=args.screen_text,
     )  # fmt: skip
     write_document = _document_writer(args.json, indent=1 if outputs.single else None)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from fractions import Fraction
 from typing import TYPE_CHECKING, NamedTuple
@@ -27,6 +27,14 @@ _REORDER_PACKETS = 32  # a picture is stored at most 16 places from where it is 
 _SEEK_MARGINS_SECONDS = (0.0, 2.0, 12.0)
 
 
+class Tap(NamedTuple):
+    """Takes some of the pictures that are decoded anyway, at a size of its own: (seconds, [H, W, 3] upright RGB)."""
+
+    fps: float  # at most so many a second
+    max_side: int
+    take: Callable[[float, UInt8], None]
+
+
 class _Picture(NamedTuple):
     """A decoded picture before its conversion, and its place among the stream's pictures."""
 
@@ -43,6 +51,7 @@ def iter_frames(
     end_seconds: float | None = None,
     chunk_size: int = 32,
     warn: Warn = log_warning,
+    tap: Tap | None = None,
 ) -> Iterator[Frames]:
     """Decode the pictures whose time is in [start, end), in time order, chunk by chunk.
 
@@ -58,6 +67,7 @@ def iter_frames(
         end_seconds: time before which the last one lies; None for the clip's end.
         chunk_size: pictures a chunk; fewer where they would take more than 256 MiB.
         warn: is given one line when a part of the file could not be read; by default it is logged.
+        tap: takes some of the pictures at another size, as they are decoded.
 
     Raises:
         InputError: an option is out of range.
@@ -74,7 +84,8 @@ def iter_frames(
     video = video_of(clip)
     reader = source.pictures() if isinstance(source, ClipFile) else None
     converter = _Converter(video, max_side)
-    return _chunks(source, reader, converter, fps, start_seconds, end_seconds, chunk_size, warn)
+    taken = None if tap is None else _tapped(tap, video)
+    return _chunks(source, reader, converter, fps, start_seconds, end_seconds, chunk_size, warn, taken)
 
 
 def frame_at(
@@ -128,6 +139,21 @@ def clip_of(source: Clip | ClipFile) -> Clip:
     return source.clip if isinstance(source, ClipFile) else source
 
 
+def _tapped(tap: Tap, video: VideoInfo) -> Callable[[float, VideoFrame], None]:
+    converter, following = _Converter(video, tap.max_side), 0.0
+
+    def take(seconds: float, frame: VideoFrame) -> None:
+        nonlocal following
+        if seconds < following - EPSILON_SECONDS:
+            return
+        following = max(following + 1 / tap.fps, seconds)
+        image = np.empty(converter.shape, np.uint8)
+        converter.write(frame, image)
+        tap.take(seconds, image)
+
+    return take
+
+
 def _chunks(
     source: Clip | ClipFile,
     reader: StreamReader[VideoFrame] | None,
@@ -137,6 +163,7 @@ def _chunks(
     end_seconds: float | None,
     chunk_size: int,
     warn: Warn,
+    tapped: Callable[[float, VideoFrame], None] | None,
 ) -> Iterator[Frames]:
     size = max(1, min(chunk_size, _CHUNK_BYTES // math.prod(converter.shape)))
     images, times, indices = np.empty((size, *converter.shape), np.uint8), list[float](), list[int]()
@@ -150,6 +177,8 @@ def _chunks(
             if seconds < start_seconds - EPSILON_SECONDS:
                 continue
             converter.write(picture.frame, images[len(times)])
+            if tapped is not None:
+                tapped(seconds, picture.frame)
             times.append(seconds)
             indices.append(picture.stream_index)
             if len(times) == size:

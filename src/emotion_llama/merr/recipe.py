@@ -64,6 +64,9 @@ class EvidencePart(Part):
         None,
         description="Folder of a Whisper model (extra `asr`) for clips without words. None: they stay so.",
     )
+    screen_text: bool = Field(
+        False, description="Read subtitles burnt into the pictures (extra `screen-text`) of clips without words."
+    )
     max_side: int = Field(640, ge=64, description="Longer side in pixels at which faces are looked for (`analyze`'s).")
     max_fps: float = Field(30.0, gt=0, description="Frames a second that are looked at, at most (`analyze`'s).")
 

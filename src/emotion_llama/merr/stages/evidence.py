@@ -78,8 +78,9 @@ class EvidenceStage(Stage):
 
         # Without given words only the recogniser may be asked: a file beside the clip was looked for at ingest.
         given = clip.given_subtitle
-        asr = self.part.asr_model if given is None else None
-        return Options(subtitle=given if given is not None or asr is not None else "", asr_model=asr, people="all")
+        if given is not None or (self.part.asr_model is None and not self.part.screen_text):
+            return Options(subtitle=given or "", people="all")
+        return Options(asr_model=self.part.asr_model, screen_text=self.part.screen_text, people="all")
 
 
 class SubtitleStage(Stage):

@@ -324,6 +324,7 @@ def options_message(options: Options) -> dict[str, Any]:  # as JSON
         "encoding": options.encoding,
         "asr_language": options.asr_language,
         "asr_fallback": options.asr_fallback,
+        "screen_text": options.screen_text,
         **{name: None if path is None else str(path.absolute()) for name, path in files.items()},
     }
 
