@@ -125,17 +125,18 @@ def turned(yaw_degrees: np.ndarray) -> FaceTrack:
 
 
 def test_a_profile_is_not_measured_and_counted() -> None:
-    track = turned(np.array([0.0] * 30 + [55.0] * 10 + [-60.0] * 10))
+    track = turned(np.array([0.0] * 30 + [46.0] * 10 + [-60.0] * 10))
     units = action_units.estimate(track)
     assert units.valid.tolist() == [True] * 30 + [False] * 20
     assert (units.confidence[30:] == 0).all()
     evidence = evidence_of(track)
-    assert "20 of 50 frames" in evidence.why_missing("action_units.profile")
+    assert "20 of 50 frames" in evidence.why_missing("action_units.turned_away")
     assert evidence.why_missing("action_units") is None
-    away = evidence_of(turned(np.full(20, 58.0)))
-    assert away.action_units is None
-    assert "profile" in away.why_missing("action_units")
-    assert "20 of 20 frames" in away.why_missing("peak_frame")
+    for mostly_away in (np.full(20, 58.0), np.array([58.0] * 11 + [44.0] * 9)):
+        away = evidence_of(turned(mostly_away))
+        assert away.action_units is None
+        assert f"{int((mostly_away > 45).sum())} of 20 frames" in away.why_missing("action_units")
+        assert away.why_missing("peak_frame") == away.why_missing("action_units")
 
 
 def test_a_mesh_laid_the_wrong_way_up_is_dropped_and_counted(backend) -> None:

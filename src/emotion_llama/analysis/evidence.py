@@ -15,7 +15,9 @@ from emotion_llama.analysis.options import Options
 from emotion_llama.errors import InputError
 from emotion_llama.records import (
     ActionUnits,
+    Bool,
     FaceTrack,
+    Float,
     PeakFrame,
     Prosody,
     Transcript,
@@ -328,37 +330,48 @@ def _face(person: Person, span: Span, missing: list[Missing]) -> tuple[ActionUni
     from emotion_llama.face.peak import find_peak
 
     units = None if person.units is None else person.units.between(*span)
-    hidden = [] if units is None else _hidden(person, units, span)
-    peak = find_peak(units) if units is not None and units.valid.any() else None
-    if peak is not None:
-        missing += hidden
-        return units, peak
-    reason = "the face was not seen in this segment"
-    reason = person.why_no_units if units is None else (hidden[0].reason if hidden else reason)
-    missing += [Missing("action_units", reason), Missing("peak_frame", reason)]
-    return None, None
+    seen, measured = _frames_seen(person, span), 0 if units is None else int(units.valid.sum())
+    turned = _turned_away(seen, measured)
+    # Who mostly turns away shows little more in between: the mesh of a half profile is laid by guess too.
+    peak = find_peak(units) if units is not None and measured and 2 * measured >= seen else None
+    if units is None or peak is None:
+        reason = turned or "the face was not seen in this segment"
+        reason = person.why_no_units if units is None else reason
+        missing += [Missing("action_units", reason), Missing("peak_frame", reason)]
+        return None, None
+    if turned:
+        missing.append(Missing("action_units.turned_away", turned))
+    if covered := _covered(units):
+        missing.append(Missing("action_units.mouth", covered))
+    return units, peak
 
 
-def _hidden(person: Person, units: ActionUnits, span: Span) -> list[Missing]:
-    """What of a face in view was not measured in a segment, in how many frames."""
-    from emotion_llama.face.occlusion import MOUTH_UNITS, PROFILE_DEGREES
+def _frames_seen(person: Person, span: Span) -> int:
+    """Frames of a segment with the person's face; 0 where faces were not tracked."""
+    track = person.track
+    return 0 if track is None else int(track.valid[_within(track.pts_seconds, span)].sum())
 
-    found, track = [], person.track
-    if track is None:
-        return []
-    in_span = (track.pts_seconds >= span[0]) & (track.pts_seconds < span[1])
-    seen, measured = int((track.valid & in_span).sum()), int(units.valid.sum())
-    if measured < seen:
-        reason = f"the face is in profile (turned by {PROFILE_DEGREES:.0f} degrees or more)"
-        found.append(Missing("action_units.profile", f"{reason} in {seen - measured} of {seen} frames"))
+
+def _within(pts_seconds: Float, span: Span) -> Bool:
+    return np.asarray((pts_seconds >= span[0]) & (pts_seconds < span[1]))
+
+
+def _turned_away(seen: int, measured: int) -> str:
+    from emotion_llama.face.occlusion import PROFILE_DEGREES
+
+    if measured >= seen:
+        return ""
+    share = f"{seen - measured} of {seen} frames"
+    return f"the face is turned away (by {PROFILE_DEGREES:.0f} degrees or more) in {share}, which were not measured"
+
+
+def _covered(units: ActionUnits) -> str:
+    from emotion_llama.face.occlusion import MOUTH_UNITS
+
     mouth = [units.names.index(name) for name in MOUTH_UNITS if name in units.names]
     covered = int((units.valid & np.isnan(units.intensity[:, mouth]).all(axis=1)).sum())
-    if covered:
-        reason = (
-            f"the mouth is covered in {covered} of {measured} frames, which show nothing of {', '.join(MOUTH_UNITS)}"
-        )
-        found.append(Missing("action_units.mouth", reason))
-    return found
+    share = f"{covered} of {int(units.valid.sum())} frames"
+    return f"the mouth is covered in {share}, where {', '.join(MOUTH_UNITS)} were not measured" if covered else ""
 
 
 def _spoken(

@@ -52,7 +52,7 @@ def estimate(track: FaceTrack) -> ActionUnits:
     """Measure the 17 units of one person.
 
     Zero is the person's own resting face where at least `neutral.PERSON_SECONDS` of the track can tell it, else the
-    canonical face (`ActionUnits.neutral` says which). Gaps stay gaps: frames without a face, and those in profile, are
+    canonical face (`ActionUnits.neutral` says which). Gaps stay gaps: frames without a face, and those turned away, are
     NaN with confidence 0; so are the units of a mouth that is covered (`occlusion`), whatever the mesh makes of it.
 
     Raises:
@@ -65,7 +65,7 @@ def estimate(track: FaceTrack) -> ActionUnits:
             f"got {list(features.shape)}; measure the landmarks again with this version"
         )
     times = np.asarray(track.pts_seconds, dtype=np.float64)
-    seen = np.asarray(track.valid) & np.isfinite(features).all(axis=1) & ~occlusion.in_profile(track)
+    seen = np.asarray(track.valid) & np.isfinite(features).all(axis=1) & ~occlusion.turned_away(track)
     covered = seen & occlusion.mouth_covered(track)
     features = np.where(seen[:, None], features, np.nan)
     is_blink = rhythms.find_blinks(times, *(_aperture(features, side) for side in geometry.SIDES))

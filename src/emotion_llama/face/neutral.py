@@ -21,6 +21,9 @@ from emotion_llama.records import Bool, Float
 
 # Less holds too little rest to tell a face from its expression.
 PERSON_SECONDS, PERSON_FRAMES = 3.0, 10
+# From two thirds of that to four thirds the person's own rest counts more and more: a frame more or less of it, as
+# in the same clip at another size, moves no unit by a leap.
+BLEND = 1 / 3
 DWELL_SHARE = 0.25  # of the frames: somebody at rest for a quarter of the time is measured against that rest
 PRIOR_WEIGHT = 0.1  # a window this much closer to the population may be wider by a tenth of that
 MAX_TURN_DEGREES = 30.0  # frames turned further do not define the rest
@@ -83,11 +86,14 @@ def estimate_neutral(
     rest = np.where(brows, np.clip(typical, usual - UNSURE_SHARE * below, usual + UNSURE_SHARE * above), usual)
     whose: Literal["person", "population"] = "population"
     for frames, part in ((usable if usable_above is None else usable_above, upper), (usable, ~upper)):
-        if frames.sum() >= PERSON_FRAMES and frames.sum() * seconds_per_frame >= PERSON_SECONDS:
+        seconds = float(frames.sum() * seconds_per_frame)
+        share = (seconds - PERSON_SECONDS * (1 - BLEND)) / (2 * BLEND * PERSON_SECONDS)
+        if frames.sum() >= PERSON_FRAMES and share > 0:
             dwell = _densest(features[frames], population)
             usual = _lids_within(_for_length(population, dwell, 1.0), dwell)
-            rest = np.where(part, np.clip(dwell, usual - below, usual + above), rest)
-            whose = "person" if part is not upper else whose
+            own = np.clip(dwell, usual - below, usual + above)
+            rest = np.where(part, rest + min(share, 1.0) * (own - rest), rest)
+            whose = "person" if part is not upper and seconds >= PERSON_SECONDS else whose
     return Neutral(rest, whose)
 
 

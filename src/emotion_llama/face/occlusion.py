@@ -1,4 +1,4 @@
-"""What of a face is hidden: a mouth behind a mask or a hand, and the far side of a profile.
+"""What of a face is hidden: a mouth behind a mask or a hand, and the far side of a face that is turned away.
 
 The mesh network lays its points over whatever it sees, as surely over a mask as over a mouth. But lips are redder or
 darker than the skin around them, on every skin, and what covers them is not.
@@ -12,8 +12,9 @@ from emotion_llama.records import Bool, FaceTrack, Float, UInt8
 
 # What a covered mouth hides: the units below the eyes whose points lie under a mask.
 MOUTH_UNITS = ("AU09", "AU10", "AU12", "AU14", "AU15", "AU17", "AU20", "AU23", "AU25", "AU26")
-PROFILE_DEGREES = 50.0  # of yaw from which the mesh is a guess: it is laid anew, and elsewhere, in every frame
+PROFILE_DEGREES = 45.0  # of yaw from which the far side is not seen, and the mesh laid elsewhere in every frame
 
+# Lower lip, then upper lip.
 _OUTER_LIPS = np.array([146, 91, 181, 84, 17, 314, 405, 321, 375, 409, 270, 269, 267, 0, 37, 39, 40, 185])
 _INNER_LIPS = np.array([95, 88, 178, 87, 14, 317, 402, 318, 324, 415, 310, 311, 312, 13, 82, 81, 80, 191])
 _AROUND = np.array([
@@ -25,9 +26,9 @@ _EYE_CORNERS = (33, 263)
 
 # Lips are seen where they are redder by the first (CIELAB a*, on skin of lightness 50: half the light has half the
 # redness) or darker by the second, a share of the skin's lightness. They are in all frames of 60 drawn people of all
-# skin tones, at half brightness too, and in 97 % of those of 16 real clips; behind masks of four colours drawn over the
-# same faces in 1 %, behind drawn hands in 7 %.
-_REDDER, _DARKER = 0.9, 0.2
+# skin tones, at half brightness too, and in 98 % of those of 16 real clips; behind masks of four colours drawn over the
+# same faces in 2 %, behind drawn hands in 10 %.
+_REDDER, _DARKER = 1.1, 0.25
 _USUAL_LIGHTNESS = 50.0
 _MOST = 3.0  # lips that are clearer than this count as much: a few frames that show them well suffice
 _LEAST_LIGHTNESS, _LEAST_CHROMA, _LEAST_EYES_PIXELS = 5.0, 4.0, 16.0  # darker, greyer or smaller faces do not tell
@@ -57,17 +58,17 @@ def lip_contrast(image: UInt8, landmarks: Float | None) -> float:
     at = np.round(np.concatenate([lips, points[_AROUND], points[_FOREHEAD]]) - low).astype(int)
     at = np.clip(at, 0, high - low - 1)
     colours = cv2.cvtColor(crop[at[:, 1], at[:, 0]][None].astype(np.float32) / 255, cv2.COLOR_RGB2LAB)[0]
-    parts = np.split(colours, np.cumsum([len(lips), len(_AROUND)]))
-    of_lips, around, forehead = (np.median(part, axis=0) for part in parts)
+    parts = np.split(colours, np.cumsum([len(lips) // 2, len(lips) // 2, len(_AROUND)]))
+    lower, upper, around, forehead = (np.median(part, axis=0) for part in parts)
     chroma = float(np.hypot(forehead[1], forehead[2]))
     if around[0] < _LEAST_LIGHTNESS or chroma < _LEAST_CHROMA or eyes < _LEAST_EYES_PIXELS:
         return float("nan")
-    redder = (of_lips[1] - around[1]) * _USUAL_LIGHTNESS / around[0]
-    darker = (around[0] - of_lips[0]) / around[0]
+    redder = (max(lower[1], upper[1]) - around[1]) * _USUAL_LIGHTNESS / around[0]
+    darker = (around[0] - min(lower[0], upper[0])) / around[0]
     return float(np.clip(max(redder / _REDDER, darker / _DARKER), 0.0, _MOST))
 
 
-def in_profile(track: FaceTrack) -> Bool:
+def turned_away(track: FaceTrack) -> Bool:
     """[N] frames in which the face is turned so far that its units are not measured."""
     return np.asarray(track.valid & (np.abs(np.nan_to_num(track.head_pose_degrees[:, 1])) >= PROFILE_DEGREES))
 

@@ -15,7 +15,7 @@ import numpy as np
 
 from emotion_llama.errors import InputError
 from emotion_llama.face.geometry import FEATURE_NAMES
-from emotion_llama.face.occlusion import in_profile, mouth_covered
+from emotion_llama.face.occlusion import mouth_covered, turned_away
 from emotion_llama.records import Bool, FaceTrack, Float, VoiceTrack, frame_seconds, time_share
 
 # The project's own weights. Size and sound count alike: the largest face is usually the one the camera is on, and the
@@ -83,7 +83,7 @@ class Speaker(NamedTuple):
 
 def mouth_opening(track: FaceTrack) -> Float:
     """[N] gap between the lips, cm of the canonical face; NaN where the face was not seen, or its mouth is covered."""
-    hidden = in_profile(track) | mouth_covered(track)
+    hidden = turned_away(track) | mouth_covered(track)
     return np.where(hidden, np.nan, np.asarray(track.shape_features[:, FEATURE_NAMES.index("lip_gap")], float))
 
 
