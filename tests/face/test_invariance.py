@@ -70,7 +70,7 @@ def test_held_units_change_by_less_than_1_in_the_mean(answers, change: str) -> N
         assert np.isnan(before.held).tolist() == np.isnan(after.held).tolist()
         held = np.maximum(before.held, after.held) >= PRESENT
         differences += np.abs(before.held - after.held)[held].tolist()
-    assert len(differences) > 2 * len(CLIPS)
+    assert len(differences) > len(CLIPS)
     assert np.mean(differences) < 0.75
     assert np.quantile(differences, 0.9) < 1.5
 
