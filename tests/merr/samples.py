@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
+from emotion_llama.merr.quality.measures import Assessor, Measure
 from emotion_llama.merr.records import (
     FIELDS,
     NO_LANGUAGE,
@@ -17,6 +18,7 @@ from emotion_llama.merr.records import (
     Scope,
     StageRun,
 )
+from emotion_llama.merr.statistics import Collector, Statistics
 
 MEASURED = Provenance("measured", "onnx_mesh 1")
 RULES = Provenance("rules", "rules 1")
@@ -197,3 +199,17 @@ def make_samples() -> list[Sample]:
         Sample(make_clip_row("j_twin"), {}, make_runs("j_twin", until="ingest", status="dropped",
                reason="the same bytes as a_happy"), {}),
     ]  # fmt: skip
+
+
+def collect(samples: Iterable[Sample]) -> Statistics:
+    collector = Collector()
+    for sample in samples:
+        collector.add(sample)
+    return collector.result()
+
+
+def assess(samples: Iterable[Sample]) -> tuple[Measure, ...]:
+    assessor = Assessor()
+    for sample in samples:
+        assessor.add(sample)
+    return assessor.measures()

@@ -2,7 +2,9 @@
 
 from pathlib import Path
 
+import numpy as np
 import pytest
+from safetensors.numpy import save_file
 
 from emotion_llama.chat.config import OpenAIConfig, chat_config, is_near, is_this_machine
 from emotion_llama.errors import InputError
@@ -20,7 +22,8 @@ LEAST: dict[str, dict[str, object]] = {
 
 @pytest.mark.parametrize("name", CONFIGS)
 def test_every_annotator_loads_from_its_least_configuration(name: str, tmp_path: Path) -> None:
-    (tmp_path / "config.json").write_text("{}")
+    (tmp_path / "config.json").write_text('{"model_type": "emotion_llama"}')
+    save_file({"x": np.zeros(1, np.float32)}, tmp_path / "model.safetensors")
     given = {key: str(tmp_path) if value == "<folder>" else value for key, value in LEAST[name].items()}
     annotator = load_annotator({"name": name, **given})
     assert annotator.name == name

@@ -8,6 +8,7 @@ from samples import (
     MODEL,
     MODEL_SAW_LABEL,
     PROSODY,
+    assess,
     make_clip_row,
     make_field,
     make_runs,
@@ -15,7 +16,7 @@ from samples import (
     make_samples,
 )
 
-from emotion_llama.merr.quality.measures import Measure, assess
+from emotion_llama.merr.quality.measures import Measure
 from emotion_llama.merr.records import Json, Provenance, Sample
 
 

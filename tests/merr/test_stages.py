@@ -560,7 +560,7 @@ def test_an_answer_that_is_no_field_is_not_kept(tmp_path: Path, monkeypatch: pyt
     stage.run([item(scene=SCENE, peak=PEAK)])
     assert not (tmp_path / "kept.jsonl").exists()
     (tmp_path / "folder").mkdir()
-    with pytest.raises(InputError, match="folder: cannot be read"):
+    with pytest.raises(InputError, match="folder cannot be read"):
         KeptAnswers(tmp_path / "folder")
 
 

@@ -1,12 +1,12 @@
 """A build counted: every figure below was counted by hand over the ten samples of `samples.py`."""
 
 import pytest
-from samples import MEASURED, MODEL, RULES, make_clip_row, make_field, make_runs, make_sample, make_samples
+from samples import MEASURED, MODEL, RULES, collect, make_clip_row, make_field, make_runs, make_sample, make_samples
 
 from emotion_llama.merr.overview import ENOUGH_SAMPLES, compare
 from emotion_llama.merr.quality.measures import modality_label
 from emotion_llama.merr.records import NO_LANGUAGE
-from emotion_llama.merr.statistics import Statistics, by_size, collect, reason_kind, spread
+from emotion_llama.merr.statistics import Statistics, by_size, reason_kind, spread
 
 
 @pytest.fixture(scope="module")

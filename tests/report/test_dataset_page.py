@@ -6,13 +6,11 @@ from html.parser import HTMLParser
 
 import numpy as np
 import pytest
-from samples import MEASURED, MODEL, make_clip_row, make_field, make_sample, make_samples
+from samples import MEASURED, MODEL, assess, collect, make_clip_row, make_field, make_sample, make_samples
 
 from emotion_llama.errors import InputError
 from emotion_llama.merr.overview import Chooser, Overview, compare
-from emotion_llama.merr.quality.measures import assess
 from emotion_llama.merr.records import Sample
-from emotion_llama.merr.statistics import collect
 from emotion_llama.report.charts import Bar, count_bars, histogram, round_edges
 from emotion_llama.report.dataset_page import SECTIONS, render_dataset_page, render_sample_page
 from emotion_llama.report.dataset_text import render_dataset_text, render_sample_text

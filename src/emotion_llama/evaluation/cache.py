@@ -9,15 +9,15 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import ExitStack
 from datetime import timedelta
 from pathlib import Path
-from typing import IO, Any, NamedTuple, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 from emotion_llama.errors import InputError
 from emotion_llama.evaluation.records import EvalSample, Model, Output, is_passing
-from emotion_llama.files import make_folder
+from emotion_llama.files import append_lines, lock_file, make_folder, read_lines
 from emotion_llama.predictors.base import Task
 
 Progress = Callable[[int, int], None]  # outputs so far, samples in all
@@ -43,9 +43,9 @@ class JsonlCache:
         self._path = folder / f"{stem}.{writer}.jsonl"
         self._rows: dict[str, Any] = {}
         with ExitStack() as opened:  # where something cannot be read, the lock is let go
-            self._lock = opened.enter_context(_locked(folder / f".{stem}.{writer}.lock"))
+            busy = f"another process is writing to {folder}; wait for it, or give another --out"
+            self._lock = opened.enter_context(lock_file(folder / f".{stem}.{writer}.lock", busy))
             self.read_again()
-            self._end_cut_line()
             opened.pop_all()
 
     def __contains__(self, key: str) -> bool:
@@ -60,21 +60,14 @@ class JsonlCache:
 
     def add(self, rows: Sequence[tuple[str, Any]]) -> None:
         """Keep rows, all of them or, in a kill, the first of them; they are handed to the kernel when this returns."""
-        if not rows:
-            return
-        lines = (json.dumps({"key": key, "value": value}, ensure_ascii=False, allow_nan=False) for key, value in rows)
-        data = "".join(f"{line}\n" for line in lines).encode("utf-8", "surrogatepass")
-        try:
-            with self._path.open("ab", buffering=0) as file:
-                file.write(data)
-        except OSError as error:
-            raise InputError(f"{self._path} cannot be written ({error.strerror}); make room, then resume") from error
-        self._rows |= dict(rows)
+        if rows:
+            append_lines(self._path, [{"key": key, "value": value} for key, value in rows])
+            self._rows |= dict(rows)
 
     def read_again(self) -> None:
         """Read what all writers have written so far."""
         for path in sorted(self._folder.glob(f"{self._stem}.*.jsonl")):
-            self._rows |= dict(_rows(path))
+            self._rows |= {row["key"]: row["value"] for row in read_lines(path)}
 
     def close(self) -> None:
         """Let another process write."""
@@ -85,41 +78,6 @@ class JsonlCache:
 
     def __exit__(self, *exc: object) -> None:
         self.close()
-
-    def _end_cut_line(self) -> None:
-        if not self._path.is_file() or not self._path.stat().st_size:
-            return
-        with self._path.open("rb+") as file:
-            file.seek(-1, os.SEEK_END)
-            if file.read(1) != b"\n":
-                file.write(b"\n")
-
-
-def _rows(path: Path) -> Iterator[tuple[str, Any]]:
-    try:
-        lines = path.read_bytes().split(b"\n")
-    except OSError as error:
-        raise InputError(f"{path} cannot be read ({error.strerror})") from error
-    for line in lines:
-        try:
-            row = json.loads(line.decode("utf-8", "surrogatepass"))
-            yield row["key"], row["value"]
-        except (ValueError, KeyError, TypeError):  # noqa: PERF203 - empty, or cut off by a kill: asked again
-            continue
-
-
-def _locked(path: Path) -> IO[str]:
-    handle = path.open("w")
-    try:
-        import fcntl
-    except ImportError:  # Windows: two processes at a time are the user's to avoid
-        return handle
-    try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        handle.close()
-        raise InputError(f"another process is writing to {path.parent}; wait for it, or give another --out") from None
-    return handle
 
 
 # --- hashes ---------------------------------------------------------------------------------------------------------

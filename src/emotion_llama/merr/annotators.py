@@ -7,10 +7,9 @@ our own model, or a stub for trying things out.
 from __future__ import annotations
 
 import hashlib
-import json
 import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -24,6 +23,7 @@ from emotion_llama.chat.openai_server import OpenAIServer
 from emotion_llama.chat.questions import TASKS, Question, Task
 from emotion_llama.chat.records import Answer, ChatRequest, Outcome
 from emotion_llama.errors import AnnotationError, InputError
+from emotion_llama.files import append_lines, read_lines
 from emotion_llama.merr.own_model import OWN_TASKS, EmotionLlamaConfig, OwnModel
 
 Where = Literal["inline", "thread", "main"]
@@ -58,15 +58,12 @@ class StubConfig(Config):
         return self
 
 
-_ANSWER_FIELDS = tuple(field.name for field in fields(Answer))
-
-
 class KeptAnswers:
     """Answers that were given, and paid for, before their clip was through: a file of the build's folder.
 
     A stage of a clip is done when every language has its field. Where one language fails, or the build is stopped
     before all are answered, the answers that are there would be asked for a second time; so they are kept until then,
-    a line each. A line that was cut off does not count.
+    a line each.
 
     Args:
         path: of the file.
@@ -81,11 +78,7 @@ class KeptAnswers:
         self._stopped = stopped
         self._lock = threading.Lock()
         self._held: dict[str, Answer] = {}  # of clips in work, in memory alone
-        try:
-            text = path.read_text(encoding="utf-8", errors="replace") if path.exists() else ""
-        except OSError as error:
-            raise InputError(f"{path}: cannot be read ({error.strerror})") from error
-        self._found = dict(pair for line in text.splitlines() if (pair := _kept_line(line)) is not None)
+        self._found = {row["key"]: Answer(**row["answer"]) for row in read_lines(path)}
 
     def find(self, key: str) -> Answer | None:
         """The answer kept under a key."""
@@ -114,18 +107,8 @@ class KeptAnswers:
                 if answer is None or key in self._found:
                     continue
                 self._found[key] = answer
-                values = {**{name: getattr(answer, name) for name in _ANSWER_FIELDS}, "values": dict(answer.values)}
-                # A line's end in front as well: what a killed build has left of a line spoils no other.
-                with self.path.open("a", encoding="utf-8") as file:
-                    file.write(f"\n{json.dumps({'key': key, 'answer': values}, ensure_ascii=False)}\n")
-
-
-def _kept_line(line: str) -> tuple[str, Answer] | None:
-    try:
-        whole = json.loads(line)
-        return str(whole["key"]), Answer(**{name: whole["answer"][name] for name in _ANSWER_FIELDS})
-    except (ValueError, TypeError, KeyError):
-        return None
+                values = {**vars(answer), "values": dict(answer.values)}
+                append_lines(self.path, [{"key": key, "answer": values}])
 
 
 @dataclass(repr=False, eq=False)

@@ -14,7 +14,7 @@ from pydantic import Field
 from emotion_llama.chat.config import Config
 from emotion_llama.chat.questions import Question, Task
 from emotion_llama.chat.records import Answer, Outcome
-from emotion_llama.errors import AnnotationError, InputError
+from emotion_llama.errors import AnnotationError
 from emotion_llama.labels import LabelSpace
 from emotion_llama.prompts.tasks import pick_instruction
 
@@ -49,13 +49,10 @@ class OwnModel:
     """
 
     def __init__(self, config: EmotionLlamaConfig) -> None:
+        from emotion_llama.models.folders import check_model_folder
         from emotion_llama.prompts.layouts import layout_named
 
-        if not (config.folder / "config.json").is_file():
-            raise InputError(
-                f"{config.folder} holds no model: config.json is missing; `emotion-llama convert` makes one of "
-                "published files"
-            )
+        check_model_folder(config.folder)
         if config.layout is not None:
             layout_named(config.layout)
         self._config = config

@@ -10,8 +10,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
 
+from emotion_llama.chat.config import Config
 from emotion_llama.chat.questions import Language
 from emotion_llama.config import Tree, checked, override_tree, read_tree, resolve_paths
 from emotion_llama.labels import LABEL_SPACES, LabelSpace
@@ -21,13 +22,7 @@ Share = Annotated[float, Field(ge=0, le=1)]
 AnnotatorConfig = Annotated[dict[str, Any], Field(min_length=1)]
 
 
-class Part(BaseModel):
-    """What all parts have in common: unknown keys and wrong types are mistakes."""
-
-    model_config = ConfigDict(extra="forbid", strict=True, frozen=True, allow_inf_nan=False)
-
-
-class IngestPart(Part):
+class IngestPart(Config):
     """Which clips there are, and what their names and neighbours say of them."""
 
     name_pattern: str | None = Field(
@@ -47,7 +42,7 @@ class IngestPart(Part):
     )
 
 
-class EvidencePart(Part):
+class EvidencePart(Config):
     """How clips are measured (`Analyzer`)."""
 
     faces: str = Field("onnx_mesh", description="Face backend; this one needs no download.")
@@ -71,7 +66,7 @@ class EvidencePart(Part):
     max_fps: float = Field(30.0, gt=0, description="Frames a second that are looked at, at most (`analyze`'s).")
 
 
-class PseudoLabelPart(Part):
+class PseudoLabelPart(Config):
     """How a clip gets its emotion."""
 
     mode: Literal["rules", "given", "given_else_rules"] = Field(
@@ -133,7 +128,7 @@ class PseudoLabelPart(Part):
         return self
 
 
-class SelectPart(Part):
+class SelectPart(Config):
     """Which neutral clips come along."""
 
     neutral_share: float = Field(
@@ -145,7 +140,7 @@ class SelectPart(Part):
     )
 
 
-class PeakPart(Part):
+class PeakPart(Config):
     """Which frame shows the expression at its strongest, and what is kept of it."""
 
     rule: Literal["all", "label"] = Field(
@@ -162,7 +157,7 @@ class PeakPart(Part):
     )
 
 
-class VisualExpressionPart(Part):
+class VisualExpressionPart(Config):
     """The face in words."""
 
     phrases: Path | None = Field(
@@ -172,7 +167,7 @@ class VisualExpressionPart(Part):
     )
 
 
-class FineCaptionPart(Part):
+class FineCaptionPart(Config):
     """The multimodal description with its reasons."""
 
     label_shown: bool = Field(
@@ -182,7 +177,7 @@ class FineCaptionPart(Part):
     )
 
 
-class ConsistencyPart(Part):
+class ConsistencyPart(Config):
     """What a fine description must hold to stay."""
 
     require_label_last: bool = Field(True, description="The label is not named before the last sentence (MER-Factory).")
@@ -192,7 +187,7 @@ class ConsistencyPart(Part):
     require_cues: bool = Field(False, description="A description that names no cue the lexicon knows is dropped. Own.")
 
 
-class BalancePart(Part):
+class BalancePart(Config):
     """How many clips of a label there may be, and which say the same twice."""
 
     max_per_label: int | None = Field(None, ge=1, description="Clips of one label at most. None: no limit.")
@@ -208,7 +203,7 @@ class BalancePart(Part):
     )
 
 
-class SplitsPart(Part):
+class SplitsPart(Config):
     """Shares of the splits; groups of one source or person are never divided."""
 
     train: Share = Field(0.8, description="Share of clips to train on. Own: the usual 80/10/10.")
@@ -222,7 +217,7 @@ class SplitsPart(Part):
         return self
 
 
-class AnnotatorsPart(Part):
+class AnnotatorsPart(Config):
     """Who answers which question: `name` and the options of `merr.annotators.load_annotator`."""
 
     expression: AnnotatorConfig = Field({"name": "rules"}, description="Phrases for the face at its peak.")
@@ -238,7 +233,7 @@ _NO_FILES = ("openface_binary",)  # values of evidence.units that are names
 _ANNOTATOR_PATHS = ("prompts", "folder")  # options of annotators that name files; `model` may be an id
 
 
-class Recipe(Part):
+class Recipe(Config):
     """A whole recipe; `Recipe()` is the default one: offline, by rules."""
 
     label_space: Literal["merr9", "mer6", "dfew7"] = Field("merr9", description="Labels of the data set (MERR's nine).")

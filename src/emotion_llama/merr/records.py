@@ -200,10 +200,10 @@ FIELDS: Mapping[str, str] = MappingProxyType(
         "features": "features",  # where a clip's feature files lie, with their shapes
     }
 )
+# Those that describe a clip in words.
+DESCRIPTIONS = ("visual_expression", "visual_objective", "audio_tone", "coarse_caption", "fine_caption")
 # Those that a sample has once a language.
-BY_LANGUAGE = frozenset(
-    {"visual_expression", "visual_objective", "audio_tone", "coarse_caption", "clues", "fine_caption", "consistency"}
-)
+BY_LANGUAGE = frozenset({*DESCRIPTIONS, "clues", "consistency"})
 
 
 def pseudo_label(

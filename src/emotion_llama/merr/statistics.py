@@ -12,6 +12,7 @@ import numpy as np
 from emotion_llama.merr.quality.measures import MODALITIES, PRESENT, modality_label
 from emotion_llama.merr.quality.texts import ngrams, tokens
 from emotion_llama.merr.records import (
+    DESCRIPTIONS,
     SPLITS,
     FieldKey,
     Sample,
@@ -24,48 +25,16 @@ from emotion_llama.merr.records import (
     text_of,
     text_part,
 )
+from emotion_llama.merr.stage import INGEST
+from emotion_llama.merr.stages import STAGE_NAMES
 from emotion_llama.merr.status import reason_group
 
-Statistics: TypeAlias = dict[str, Any]  # JSON values of any depth; `collect` says which
+Statistics: TypeAlias = dict[str, Any]  # JSON values of any depth; `Collector.result` says which
 Key: TypeAlias = str | tuple[str, ...]  # names a table of counts or a list of numbers
 
 # Phases in the order of a build; what else stands in a ledger comes after them, by name.
-PHASES = (
-    "ingest", "evidence", "subtitle", "pseudo_label", "select", "peak", "visual_expression", "visual_objective",
-    "audio_tone", "coarse_caption", "fine_caption", "consistency", "balance", "splits",
-)  # fmt: skip
-DESCRIPTIONS = ("visual_expression", "visual_objective", "audio_tone", "coarse_caption", "fine_caption")
+PHASES = (INGEST, *STAGE_NAMES)
 UNKNOWN = "not known"
-
-
-def collect(samples: Iterable[Sample]) -> Statistics:
-    """Statistics of all samples of a build, also of those that were dropped or failed.
-
-    Returns:
-        JSON values. `clips` counts everything that was found; all else but `phases` is over the coarse set.
-
-        - `clips`, `coarse`, `fine`, `unlabelled`, `persons`, `sources`; `seconds` of all clips together.
-        - `phases`: what became of the clips of each `stage`: `entered`, `done`, `dropped` (from the data set),
-          `dropped_fine` (from its fine part only), `failed`, `reasons` (numbers and names made alike), `seconds`.
-        - `labels`: samples by `label`: `coarse`, `fine`, `given` (the label came with the clip), `strengths`, `splits`.
-        - `units` at the `peaks` peak frames: `present` (0.8 and more), `mean_intensity` there, `by_label`.
-        - `durations` (see `spread`, or None) of `duration_seconds`; `tone_words` of the `tones` voices;
-          `subtitle_sources`, `subtitle_languages`.
-        - `texts`: each description in one language: `length` in words (Chinese: characters), `tokens`, and
-          `distinct_1`, `distinct_2` (Li et al., NAACL 2016), which fall with the number of tokens.
-        - `coverage`: each field: `present`, `missing` by reason, and `not_made`, of which no stage said anything.
-        - `agreements`: samples where a `modality` `agrees` with the label, `disagrees`, or is `silent` (it speaks for
-          none); `not_read` by reason: nothing was measured, or asking would be circular.
-        - `conflicts`: pairs of modalities that speak for different labels, with `count`; `with_conflict` samples.
-        - `makers`: who made a field, how often, at which cost; tokens are None where nothing counted them.
-        - `splits`: `coarse`, `fine`, `persons`, `sources`, `seconds`, `labels` of each split.
-        - `shared_persons`, `shared_sources`: those in more than one split, which should be none. `ungrouped`: samples
-          with a split of which neither person nor source is known, so that each was split by itself.
-    """
-    collector = Collector()
-    for sample in samples:
-        collector.add(sample)
-    return collector.result()
 
 
 def by_size(counter: Mapping[str, int]) -> dict[str, int]:
@@ -206,7 +175,29 @@ class Collector:
                 self._counts["votes", modality][vote] += 1
 
     def result(self) -> Statistics:
-        """The figures so far; see `collect`."""
+        """The figures of all samples so far, also of those that were dropped or failed.
+
+        Returns:
+            JSON values. `clips` counts everything that was found; all else but `phases` is over the coarse set.
+
+            - `clips`, `coarse`, `fine`, `unlabelled`, `persons`, `sources`; `seconds` of all clips together.
+            - `phases`: what became of the clips of each `stage`: `entered`, `done`, `dropped` (from the data set),
+              `dropped_fine` (from its fine part only), `failed`, `reasons` (numbers and names made alike), `seconds`.
+            - `labels`: samples by `label`: `coarse`, `fine`, `given` (it came with the clip), `strengths`, `splits`.
+            - `units` at the `peaks` peak frames: `present` (0.8 and more), `mean_intensity` there, `by_label`.
+            - `durations` (see `spread`, or None) of `duration_seconds`; `tone_words` of the `tones` voices;
+              `subtitle_sources`, `subtitle_languages`.
+            - `texts`: each description in one language: `length` in words (Chinese: characters), `tokens`, and
+              `distinct_1`, `distinct_2` (Li et al., NAACL 2016), which fall with the number of tokens.
+            - `coverage`: each field: `present`, `missing` by reason, and `not_made`, of which no stage said anything.
+            - `agreements`: samples where a `modality` `agrees` with the label, `disagrees`, or is `silent` (speaks for
+              none); `not_read` by reason: nothing was measured, or asking would be circular.
+            - `conflicts`: pairs of modalities that speak for different labels, with `count`; `with_conflict` samples.
+            - `makers`: who made a field, how often, at which cost; tokens are None where nothing counted them.
+            - `splits`: `coarse`, `fine`, `persons`, `sources`, `seconds`, `labels` of each split.
+            - `shared_persons`, `shared_sources`: those in more than one split, which should be none. `ungrouped`: those
+              with a split of which neither person nor source is known, so that each was split by itself.
+        """
         totals, counts = self._totals, self._counts
         durations, groups = self._numbers["durations"], self._groups
         shared = {kind: tuple(sorted(g for g, s in found.items() if len(s) > 1)) for kind, found in groups.items()}

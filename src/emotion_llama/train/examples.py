@@ -21,18 +21,16 @@ from types import MappingProxyType
 from typing import Any
 
 from emotion_llama.errors import InputError
-from emotion_llama.evaluation.tasks.readers import read_rows
+from emotion_llama.evaluation.tasks.readers import find_clips, label_list, one_of, transcripts_of
 from emotion_llama.labels import LabelSpace
 from emotion_llama.media.text_file import read_text
-from emotion_llama.merr.stages.splits import SPLITS
+from emotion_llama.merr.records import SPLITS
 from emotion_llama.prompts.tasks import check_task
-from emotion_llama.tables import read_records, read_utf8
+from emotion_llama.tables import read_records
 
 COARSE, FINE = "MERR_coarse_grained", "MERR_fine_grained"
-TRANSCRIPTS = "transcription_en_all.csv"
 COLUMNS = ("name", "video", "label", "description", "subtitle", "cues", "group", "note")
 DESCRIPTION_TASKS = ("reason", "reason_v2")
-VIDEO_SUFFIXES = (".mp4", ".avi", ".mov", ".mkv", ".webm", ".flv", ".wmv", ".m4v")
 
 
 @dataclass(frozen=True)
@@ -127,28 +125,25 @@ def _merr(
     pairs = [(COARSE, "caption", "reason"), (FINE, "smp_reason_caption", "reason_v2")]
     described = [pair for pair in pairs if pair[2] in tasks] or pairs
     lists = _lists(folder, [stem for stem, _, _ in described], split)
+    clips = {} if videos is None else find_clips([videos])
     examples: dict[str, Example] = {}
     for stem, key, task in described:
         if stem not in lists:
             continue
         names = lists[stem]
-        words = _transcripts(names.parent / TRANSCRIPTS)
+        words = transcripts_of(names.parent)
         captions = _json_table(names.parent / f"{stem}.json") if task in tasks else {}
-        for number, line in enumerate(read_utf8(names).splitlines(), 1):
-            where, parts = f"{names}, line {number}", line.split()
-            if len(parts) == 1:
-                raise InputError(f"{where}: expected `name frames label`, got {line[:60]!r}")
-            if not parts:
-                continue
-            name, label = parts[0], _label(parts[1] if len(parts) == 2 else parts[2], space, where)
+        for sample in label_list(one_of(space))(names):
+            name, label = sample.sample_id, sample.truth.label or ""
             answers = {"emotion": label} if "emotion" in tasks else {}
             if task in tasks:
-                answers[task] = _caption(captions.get(name), key, f"{where}: {name}", task)
+                answers[task] = _caption(captions.get(name), key, f"{names}: {name}", task)
             if answers:
                 before = examples[name].answers if name in examples else {}
-                media = None if videos is None else _video(name, videos)
                 truths = {"label": label}
-                examples[name] = Example(name, {**before, **answers}, media, words.get(name) or None, truths=truths)
+                examples[name] = Example(
+                    name, {**before, **answers}, clips.get(name), words.get(name) or None, truths=truths
+                )
     yield from examples.values()
 
 
@@ -181,14 +176,6 @@ def _caption(entry: object, key: str, where: str, task: str) -> str:
     if not isinstance(text, str) or not text.strip():
         raise InputError(f"{where} has no {key} in the JSON file beside it, which task {task!r} needs")
     return text
-
-
-def _video(name: str, folder: Path) -> Path | None:
-    return next((path for path in sorted(folder.glob(f"{name}.*")) if path.suffix.lower() in VIDEO_SUFFIXES), None)
-
-
-def _transcripts(path: Path) -> dict[str, str]:
-    return dict(read_rows(path, ["name", "sentence"])) if path.is_file() else {}
 
 
 def _json_table(path: Path) -> dict[str, Any]:

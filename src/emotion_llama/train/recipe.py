@@ -6,8 +6,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, Field, model_validator
 
+from emotion_llama.chat.config import Config
 from emotion_llama.config import checked, merged, override_tree, read_tree, rename_old_keys, resolve_paths
 from emotion_llama.labels import LABEL_SPACES, LabelSpace
 from emotion_llama.models.clips import ENCODERS
@@ -39,13 +40,7 @@ def _above_zero(weights: dict[str, float]) -> dict[str, float]:
 Weights = Annotated[dict[str, Annotated[float, Field(ge=0)]], AfterValidator(_above_zero)]
 
 
-class Part(BaseModel):
-    """A section of a recipe."""
-
-    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
-
-
-class LoraPart(Part):
+class LoraPart(Config):
     """The adapter; values of the published configuration."""
 
     rank: int = Field(64, ge=1, description="Published: 64.")
@@ -54,7 +49,7 @@ class LoraPart(Part):
     targets: tuple[str, ...] = Field(("q_proj", "v_proj"), min_length=1, description="Layers of the language model.")
 
 
-class ModelPart(Part):
+class ModelPart(Config):
     """Where training starts, and which parts of the model learn."""
 
     start: Path = Field(description="Folder of a model: of `emotion-llama convert`, or of an earlier run's export.")
@@ -72,7 +67,7 @@ class ModelPart(Part):
         return self
 
 
-class DataPart(Part):
+class DataPart(Config):
     """The data."""
 
     train: tuple[Path, ...] = Field(
@@ -121,7 +116,7 @@ class DataPart(Part):
         return LABEL_SPACES[self.label_space]
 
 
-class OptimPart(Part):
+class OptimPart(Config):
     """AdamW and its schedule; values of the published stage 1."""
 
     learning_rate: float = Field(1e-5, ge=0, description="Published: 1e-5 in stage 1, 1e-6 in stage 2.")
@@ -143,7 +138,7 @@ class OptimPart(Part):
         return self
 
 
-class RunPart(Part):
+class RunPart(Config):
     """How long, how many at once, on what, and what is kept."""
 
     epochs: int = Field(30, ge=1, description="Each ends with validation and a checkpoint. Published: 30.")
@@ -168,7 +163,7 @@ class RunPart(Part):
     keep: int = Field(2, ge=1, description="Checkpoints kept, beside the best.")
 
 
-class TrainRecipe(Part):
+class TrainRecipe(Config):
     """A whole recipe."""
 
     model: ModelPart

@@ -75,13 +75,14 @@ def train(recipe: TrainRecipe, out: Path, *, resume: bool = False, say: Say = la
     """
     from transformers import PrinterCallback
 
+    from emotion_llama.models.folders import check_model_folder
     from emotion_llama.train.trainer import EpochLines
-    from emotion_llama.train.weights import count_parts, load_start, model_folder, save_result
+    from emotion_llama.train.weights import count_parts, load_start, save_result
 
     if not resume and (out / CHECKPOINTS).is_dir() and any((out / CHECKPOINTS).iterdir()):
         raise InputError(f"{out} holds a run already; resume it (--resume), or give another folder")
     make_folder(out)
-    model_folder(recipe.model.start)
+    check_model_folder(recipe.model.start)
     learnt, held_out = examples_of(recipe)
     features = recipe.data.features or make_features(recipe, [*learnt, *held_out], out / FEATURES, say)
     model, processor = load_start(recipe)

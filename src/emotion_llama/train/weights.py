@@ -36,7 +36,7 @@ def load_start(recipe: TrainRecipe) -> tuple[Any, Any]:
     from emotion_llama import models
 
     build: Any = models.EmotionLlamaForConditionalGeneration
-    place = model_folder(recipe.model.start)
+    place = recipe.model.start
     options: dict[str, Any] = {"dtype": recipe.model.dtype}
     if "encoders" not in recipe.model.train:
         options["absent_towers"] = list(_UTTERANCE_TOWERS)
@@ -64,7 +64,7 @@ def save_result(recipe: TrainRecipe, checkpoint: Path, folder: Path) -> None:
     from emotion_llama import models
 
     build: Any = models.EmotionLlamaForConditionalGeneration
-    place = model_folder(recipe.model.start)
+    place = recipe.model.start
     model = build.from_pretrained(place, dtype=recipe.model.dtype)
     _adapt(model, recipe)
     choose_trained(model, recipe.model.train)
@@ -120,15 +120,6 @@ def _adapt(model: Any, recipe: TrainRecipe) -> None:
     for layer in layers.values():
         for name in layer.lora_dropout:
             layer.lora_dropout[name] = torch.nn.Dropout(lora.dropout) if lora.dropout else torch.nn.Identity()
-
-
-def model_folder(path: Path) -> Path:
-    """The folder of a model; InputError where it is none."""
-    if not (path / "config.json").is_file():
-        raise InputError(
-            f"{path} holds no model: config.json is missing; `emotion-llama convert` makes one of published files"
-        )
-    return path
 
 
 # --- weights that learn -----------------------------------------------------------------------------------------------

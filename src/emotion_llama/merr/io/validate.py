@@ -17,12 +17,21 @@ from emotion_llama.merr.io.frame_counts import FrameCounts, compare_frame_counts
 from emotion_llama.merr.io.merr_files import CAPTIONS, check_merr
 from emotion_llama.merr.quality.texts import error_like
 from emotion_llama.merr.recipe import ConsistencyPart, Recipe
-from emotion_llama.merr.records import Json, Sample, is_coarse, is_dropped, is_fine, label_of, part, shown_key, text_of
+from emotion_llama.merr.records import (
+    DESCRIPTIONS,
+    Json,
+    Sample,
+    is_coarse,
+    is_dropped,
+    is_fine,
+    label_of,
+    part,
+    shown_key,
+    text_of,
+)
 from emotion_llama.merr.stages.consistency import check_text
 from emotion_llama.merr.store import Store
 from emotion_llama.merr.store.ledger import LEDGER_NAME
-
-_TEXTS = ("visual_objective", "audio_tone", "coarse_caption", "fine_caption", "visual_expression")
 
 
 @dataclass(frozen=True)
@@ -267,7 +276,7 @@ class _SampleChecks:
     def _of_texts(self, sample: Sample) -> Iterator[tuple[str, str]]:
         label, words = label_of(sample), text_of(sample.value("subtitle"))
         for key, found in sorted(sample.fields.items()):
-            if key[0] not in _TEXTS or found.value is None:
+            if key[0] not in DESCRIPTIONS or found.value is None:
                 continue
             text, shown = text_of(found.value), shown_key(key)
             if text is None or not text.strip():

@@ -8,7 +8,7 @@ every measure says on how much it rests. There is no sum of all measures: they h
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from typing import Literal
 
@@ -20,6 +20,7 @@ from emotion_llama.merr.quality.lexicon import tone_mentions, unit_mentions
 from emotion_llama.merr.quality.texts import ideograph_share, near_duplicates, repeated_share, tokens
 from emotion_llama.merr.recipe import ConsistencyPart
 from emotion_llama.merr.records import (
+    DESCRIPTIONS,
     FieldKey,
     Json,
     Sample,
@@ -44,7 +45,6 @@ PRESENT = 0.8  # intensity from which a unit counts as present: MER-Factory's th
 UNNAMED = frozenset({"AU45"})  # nobody describes a blink as an expression: not asked for
 FACE_TEXTS = ("visual_expression", "visual_objective")
 UNIMODAL = (*FACE_TEXTS, "audio_tone")
-TEXTS = (*UNIMODAL, "coarse_caption", "fine_caption")
 MIN_VOICES = 10  # measured voices from which a rank among them says something; own choice
 MIN_ZH, MAX_EN = 0.5, 0.1  # share of ideographs among a text's letters: Chinese from, English up to; own choice
 LOOPS = 0.3  # share of repeated 4-grams from which a text runs in a loop; own choice
@@ -114,14 +114,6 @@ _MEASURES: tuple[tuple[str, str, str, str, str, str], ...] = (
     ("loops", "Descriptions that repeat themselves", "texts", "lower", "",
      f"share of texts of which {LOOPS:.0%} or more of the 4-grams stand in them twice"),
 )  # fmt: skip
-
-
-def assess(samples: Iterable[Sample]) -> tuple[Measure, ...]:
-    """All measures over the coarse set of a build."""
-    assessor = Assessor()
-    for sample in samples:
-        assessor.add(sample)
-    return assessor.measures()
 
 
 class Assessor:
@@ -266,7 +258,7 @@ class Assessor:
 
     def _add_texts(self, sample: Sample) -> None:
         """Descriptions in the script of their language, and those that repeat themselves or another sample's."""
-        for key, text, _ in descriptions(sample, TEXTS):
+        for key, text, _ in descriptions(sample, DESCRIPTIONS):
             script, repeats = ideograph_share(text), repeated_share(tokens(text))
             if script is not None and key[1] in ("en", "zh"):
                 self._seen["language"].append(script >= MIN_ZH if key[1] == "zh" else script <= MAX_EN)

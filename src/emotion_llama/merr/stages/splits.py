@@ -13,14 +13,11 @@ from hashlib import sha256
 from typing import TYPE_CHECKING, TypeAlias
 
 from emotion_llama.errors import InputError
-from emotion_llama.merr.records import ClipRow, Field, Provenance, now
+from emotion_llama.merr.records import SPLITS, ClipRow, Field, Provenance, now
 from emotion_llama.merr.stage import Results, Stage, StageInput, StageOutput
 
 if TYPE_CHECKING:
     from emotion_llama.merr.recipe import Recipe
-
-SPLITS = ("train", "validation", "test")
-
 
 # Clips that must stay together, by position; with the key that orders groups, and the split that came with them.
 Group: TypeAlias = tuple[str, tuple[int, ...], "str | None"]

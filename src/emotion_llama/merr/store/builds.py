@@ -9,9 +9,9 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import IO
 
 from emotion_llama.errors import InputError
+from emotion_llama.files import try_lock
 from emotion_llama.merr.records import now
 from emotion_llama.merr.store.ledger import Ledger
 
@@ -107,14 +107,14 @@ def is_building(folder: Path) -> bool:
     if not path.exists():
         return False
     with path.open("rb") as file:
-        return not _lock(file, shared=True)
+        return not try_lock(file, shared=True)
 
 
 @contextmanager
 def _locked(folder: Path, holder: str) -> Iterator[None]:
     with (folder / LOCK_NAME).open("a+", encoding="utf-8") as file:
         for _ in range(_TRIES):
-            if _lock(file):
+            if try_lock(file):
                 break
             time.sleep(_PAUSE_SECONDS)
         else:
@@ -130,18 +130,3 @@ def _locked(folder: Path, holder: str) -> Iterator[None]:
             yield
         finally:
             file.truncate(0)
-
-
-def _lock(file: IO[str] | IO[bytes], *, shared: bool = False) -> bool:
-    """Take the lock of an open file, which its closing gives back; False where another has it."""
-    try:
-        import fcntl
-    except ImportError:  # Windows: two builds of one folder at a time are the user's to avoid
-        return True
-    try:
-        fcntl.flock(file, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    except OSError as error:
-        raise InputError(f"{file.name} cannot be locked ({error.strerror}); put the build on another disk") from error
-    return True

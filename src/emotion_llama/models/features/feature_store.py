@@ -22,7 +22,7 @@ from typing import IO, TYPE_CHECKING, Any
 import numpy.typing as npt
 
 from emotion_llama.errors import InputError, MissingDependency
-from emotion_llama.files import make_folder, write_whole
+from emotion_llama.files import lock_file, make_folder, write_whole
 from emotion_llama.models.clips import GLOBAL_IMAGE, MODALITIES, ClipFeatures
 from emotion_llama.results import Missing
 
@@ -66,7 +66,8 @@ class FeatureStore:
                 if recipe is None:
                     raise InputError("a store that is written needs a recipe: what its features are made by")
                 make_folder(self.folder / PENDING)
-                self._lock = opened.enter_context(_locked(self.folder / PENDING / ".lock"))
+                busy = f"another process is writing to {self.folder}; wait for it, or give another"
+                self._lock = opened.enter_context(lock_file(self.folder / PENDING / ".lock", busy))
                 settle_recipe(self.folder, recipe)
             self._load()
             opened.pop_all()
@@ -234,21 +235,6 @@ def _require_packages() -> None:
     for package in ("safetensors", "pyarrow"):
         if find_spec(package) is None:
             raise MissingDependency(package, "a feature store", "pip install 'emotion-llama[model]'")
-
-
-def _locked(file: Path) -> IO[str]:
-    """The lock of a store, held until closed; the system lets go of it when the process ends, however it ends."""
-    handle = file.open("w")
-    try:
-        import fcntl
-    except ImportError:  # Windows: two writers at a time are the user's to avoid
-        return handle
-    try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        handle.close()
-        raise InputError(f"another process is writing to {file.parent.parent}; wait for it, or give another") from None
-    return handle
 
 
 # --- names and recipes, of a store and of published folders ----------------------------------------------------------

@@ -6,18 +6,16 @@ Source: the feature archives of Emotion-LLaMA (MER2023-SEMI, MER2024). 340 and 3
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any
 
 import numpy as np
 
 from emotion_llama.errors import InputError
-from emotion_llama.files import make_folder, write_whole
+from emotion_llama.files import append_lines, make_folder, read_lines, write_whole
 from emotion_llama.models.clips import MODALITIES, ClipFeatures, Modality
 from emotion_llama.models.features.feature_store import INDEX_FILE, PENDING, FeatureStore, check_name, settle_recipe
 from emotion_llama.models.inputs import Float32
@@ -179,7 +177,7 @@ class FolderWriter:
         self.layout = layout
         make_folder(self.root)
         settle_recipe(self.root, recipe)
-        self._ledger = _read_ledger(self.root / LEDGER_FILE)
+        self._ledger = {row["name"]: row for row in read_lines(self.root / LEDGER_FILE)}  # the last one of each counts
 
     def file(self, name: str, modality: Modality) -> Path:
         """Where the vector of one clip and modality goes."""
@@ -190,7 +188,8 @@ class FolderWriter:
         row = self._ledger.get(name)
         if row is None or row["sha256"] != sha256:
             return False
-        return all(self.file(name, m).is_file() for m in MODALITIES if m not in row["missing"])
+        missing = {one["what"] for one in row["missing"]}
+        return all(self.file(name, m).is_file() for m in MODALITIES if m not in missing)
 
     def add(self, name: str, path: Path, sha256: str, features: ClipFeatures) -> Path:
         """Write the vectors of one clip as (D,) float32; a missing one has no file, and one from before is removed."""
@@ -211,9 +210,8 @@ class FolderWriter:
             "given": list(features.given),
         }
         ledger = self.root / LEDGER_FILE
-        with ledger.open("a", encoding="utf-8") as out:
-            out.write(json.dumps(row, ensure_ascii=False) + "\n")
-        self._ledger[name] = {"name": name, "sha256": sha256, "missing": [m.what for m in features.missing]}
+        append_lines(ledger, [row])
+        self._ledger[name] = row
         return ledger
 
     def close(self) -> None:
@@ -223,23 +221,3 @@ class FolderWriter:
 def _save(vector: Float32, file: Path) -> None:
     with file.open("wb") as out:
         np.save(out, vector, allow_pickle=False)
-
-
-def _read_ledger(file: Path) -> dict[str, dict[str, Any]]:
-    """The last row of each name; a line that a killed run left unfinished counts for nothing, and is ended."""
-    if not file.exists():
-        return {}
-    text = file.read_text(encoding="utf-8", errors="replace")
-    if text and not text.endswith("\n"):
-        with file.open("a", encoding="utf-8") as out:
-            out.write("\n")
-    found = map(_ledger_row, text.splitlines())
-    return {row["name"]: row for row in found if row is not None}
-
-
-def _ledger_row(line: str) -> dict[str, Any] | None:
-    try:
-        row = json.loads(line)
-        return {"name": row["name"], "sha256": row["sha256"], "missing": [m["what"] for m in row["missing"]]}
-    except (ValueError, KeyError, TypeError):
-        return None
