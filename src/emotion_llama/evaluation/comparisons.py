@@ -21,27 +21,19 @@ Side = tuple[str, str, Sequence[SampleRow]]  # name of a run, parser, rows
 
 @dataclass(frozen=True)
 class Comparison:
-    """First minus second run.
+    """First minus second run."""
 
-    Attributes:
-        first, second: names, with their parsers.
-        metric: what is compared.
-        difference: with its bootstrap interval.
-        p_value: two-sided.
-        test: which test it is of.
-        only_first, only_second: samples that only one of the two has right, or has the higher score.
-        num_samples: that both runs have.
-    """
-
+    # first, second: names, with their parsers
     first: str
     second: str
-    metric: str
-    difference: Interval
-    p_value: float
-    test: str
+    metric: str  # what is compared
+    difference: Interval  # with its bootstrap interval
+    p_value: float  # two-sided
+    test: str  # which test it is of
+    # only_first, only_second: samples that only one of the two has right, or has the higher score
     only_first: int
     only_second: int
-    num_samples: int
+    num_samples: int  # that both runs have
 
 
 def compare_runs(

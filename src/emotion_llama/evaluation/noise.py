@@ -38,31 +38,18 @@ Progress = Callable[[int, str], None]
 
 @dataclass(frozen=True)
 class NoiseRecord:
-    """A line of the manifest: what was done to one clip, or why nothing was.
+    """A line of the manifest: what was done to one clip, or why nothing was."""
 
-    Attributes:
-        name: of the clip, without suffix.
-        seed: of the run.
-        path: of the result, relative to the manifest; None where there is none.
-        snr_db: of the mixture before any codec; None for a clip without audio.
-        blur_factor: None for a clip without video.
-        noise_files: relative to the folder of noise, in the order in which they were joined.
-        noise_start_sample: where in the joined noise the clip's part begins, at 16 kHz.
-        noise_gain: what the noise was multiplied with.
-        scale: what the mixture was multiplied with to stay within 16 bits; 1 mostly.
-        problem: why there is no result.
-    """
-
-    name: str
-    seed: int
-    path: str | None = None
-    snr_db: int | None = None
-    blur_factor: int | None = None
-    noise_files: tuple[str, ...] = ()
-    noise_start_sample: int | None = None
-    noise_gain: float | None = None
-    scale: float | None = None
-    problem: str | None = None
+    name: str  # of the clip, without suffix
+    seed: int  # of the run
+    path: str | None = None  # of the result, relative to the manifest; None where there is none
+    snr_db: int | None = None  # of the mixture before any codec; None for a clip without audio
+    blur_factor: int | None = None  # None for a clip without video
+    noise_files: tuple[str, ...] = ()  # relative to the folder of noise, in the order in which they were joined
+    noise_start_sample: int | None = None  # where in the joined noise the clip's part begins, at 16 kHz
+    noise_gain: float | None = None  # what the noise was multiplied with
+    scale: float | None = None  # what the mixture was multiplied with to stay within 16 bits; 1 mostly
+    problem: str | None = None  # why there is no result
 
 
 # --- on arrays ------------------------------------------------------------------------------------------------------

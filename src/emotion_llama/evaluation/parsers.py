@@ -49,21 +49,14 @@ _PROBLEMS = (
 
 @dataclass(frozen=True)
 class ParsedAnswer:
-    """The answer of one output, or why there is none.
+    """The answer of one output, or why there is none."""
 
-    Attributes:
-        label: of the scored space, or a sentiment.
-        words: emotion words, of benchmarks of words.
-        why_none: one of `REASONS`; None where there is an answer.
-        probabilities: over the labels of the prompt; from the parser "likelihood" alone.
-        by_default: the label is "neutral" because the published rule calls so whatever it does not know.
-    """
-
-    label: str | None = None
-    words: tuple[str, ...] | None = None
-    why_none: str | None = None
+    label: str | None = None  # of the scored space, or a sentiment
+    words: tuple[str, ...] | None = None  # emotion words, of benchmarks of words
+    why_none: str | None = None  # one of `REASONS`; None where there is an answer
+    # over the labels of the prompt; from the parser "likelihood" alone
     probabilities: Mapping[str, float] | None = None
-    by_default: bool = False
+    by_default: bool = False  # the label is "neutral" because the published rule calls so whatever it does not know
 
 
 def parsers_for(outputs: Sequence[Output]) -> tuple[str, ...]:

@@ -17,19 +17,12 @@ from emotion_llama.predictors.base import Task
 
 @dataclass(frozen=True)
 class Truth:
-    """What is true of a sample: exactly one of these.
+    """What is true of a sample: exactly one of these."""
 
-    Attributes:
-        label: one word of the benchmark's label space.
-        words: emotion words, open vocabulary or several labels.
-        sentiment: a number, negative to positive.
-        description: a text to be compared with.
-    """
-
-    label: str | None = None
-    words: tuple[str, ...] | None = None
-    sentiment: float | None = None
-    description: str | None = None
+    label: str | None = None  # one word of the benchmark's label space
+    words: tuple[str, ...] | None = None  # emotion words, open vocabulary or several labels
+    sentiment: float | None = None  # a number, negative to positive
+    description: str | None = None  # a text to be compared with
 
     def __post_init__(self) -> None:
         given = [x for x in (self.label, self.words, self.sentiment, self.description) if x is not None]
@@ -39,51 +32,32 @@ class Truth:
 
 @dataclass(frozen=True)
 class EvalSample:
-    """One clip of a benchmark.
+    """One clip of a benchmark."""
 
-    Attributes:
-        sample_id: unique within the benchmark.
-        truth: what is true of it.
-        media: the clip; None where only features or predictions are at hand.
-        transcript: what is said; None where the benchmark has none.
-        group: samples of one group are drawn together in a bootstrap (person or source); None: alone.
-        fold: of a benchmark with folds, from 1.
-        frame_count: frames that the benchmark's own file states.
-        note: "conflict: ...", "no_face" ...; metrics are also given by note.
-        parts: further parts of the result that the sample belongs to.
-        alone: modality -> the label that it alone shows, where modalities conflict.
-    """
-
-    sample_id: str
+    sample_id: str  # unique within the benchmark
     truth: Truth
-    media: Path | None = None
-    transcript: str | None = None
-    group: str | None = None
-    fold: int | None = None
-    frame_count: int | None = None
-    note: str = ""
-    parts: tuple[str, ...] = ()
+    media: Path | None = None  # the clip; None where only features or predictions are at hand
+    transcript: str | None = None  # what is said; None where the benchmark has none
+    group: str | None = None  # samples of one group are drawn together in a bootstrap (person or source); None: alone
+    fold: int | None = None  # of a benchmark with folds, from 1
+    frame_count: int | None = None  # frames that the benchmark's own file states
+    note: str = ""  # "conflict: ...", "no_face" ...; metrics are also given by note
+    parts: tuple[str, ...] = ()  # further parts of the result that the sample belongs to
+    # modality -> the label that it alone shows, where modalities conflict
     alone: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
 class Output:
-    """What a model answered about one sample.
-
-    Attributes:
-        sample_id: of the sample.
-        text: the generated answer; None where none was generated.
-        probabilities: over the labels of the task, by likelihood; None where the model has none.
-        problem: why there is neither; None otherwise.
-        seconds: it took; 0 from a file.
-        tokens_in, tokens_out: where counted.
-    """
+    """What a model answered about one sample."""
 
     sample_id: str
-    text: str | None = None
+    text: str | None = None  # the generated answer; None where none was generated
+    # over the labels of the task, by likelihood; None where the model has none
     probabilities: Mapping[str, float] | None = None
-    problem: str | None = None
-    seconds: float = 0.0
+    problem: str | None = None  # why there is neither; None otherwise
+    seconds: float = 0.0  # it took; 0 from a file
+    # tokens_in, tokens_out: where counted
     tokens_in: int | None = None
     tokens_out: int | None = None
 
@@ -166,22 +140,15 @@ class Metric:
 
 @dataclass(frozen=True)
 class EvalResult:
-    """Metrics of one model on one benchmark by one parser.
+    """Metrics of one model on one benchmark by one parser."""
 
-    Attributes:
-        benchmark: name and version.
-        model: its name.
-        parser: "upstream", "tolerant", "likelihood", "judge" or "offline"; "" of a published row.
-        metrics: the primary one first.
-        counts: samples in all, answered, without an answer by reason, skipped by the metric's own rule.
-        parts: the same metrics of parts: folds, notes, classes.
-    """
-
-    benchmark: str
+    benchmark: str  # name and version
     model: str
-    parser: str
-    metrics: tuple[Metric, ...]
+    parser: str  # "upstream", "tolerant", "likelihood", "judge" or "offline"; "" of a published row
+    metrics: tuple[Metric, ...]  # the primary one first
+    # samples in all, answered, without an answer by reason, skipped by the metric's own rule
     counts: Mapping[str, int] = field(default_factory=dict)
+    # the same metrics of parts: folds, notes, classes
     parts: Mapping[str, tuple[Metric, ...]] = field(default_factory=dict)
 
     @property

@@ -48,33 +48,20 @@ JUDGE = "a judge's verdicts, or the words that a judge finds in answers; no publ
 
 @dataclass(frozen=True)
 class Section:
-    """One benchmark in one version.
+    """One benchmark in one version."""
 
-    Attributes:
-        benchmark: name and version.
-        primary: the metric it is ranked by.
-        columns: metrics shown, the primary one first; "recall/LABEL" is of the part "recall".
-        results: ours first, then published rows.
-        protocol: run -> sentences on how it was done.
-        published: tables whose rows are shown.
-        checks: what the arithmetic of published rows shows.
-        problems: run -> why samples failed, in the models' own words, with counts.
-        comparisons: paired tests between runs.
-        not_compared: why some pairs were not.
-        cards: run -> its card.
-    """
-
-    benchmark: str
-    primary: str
-    columns: tuple[str, ...]
-    results: tuple[EvalResult, ...]
-    protocol: Mapping[str, tuple[str, ...]]
-    published: tuple[Published, ...]
-    checks: tuple[str, ...] = ()
+    benchmark: str  # name and version
+    primary: str  # the metric it is ranked by
+    columns: tuple[str, ...]  # metrics shown, the primary one first; "recall/LABEL" is of the part "recall"
+    results: tuple[EvalResult, ...]  # ours first, then published rows
+    protocol: Mapping[str, tuple[str, ...]]  # run -> sentences on how it was done
+    published: tuple[Published, ...]  # tables whose rows are shown
+    checks: tuple[str, ...] = ()  # what the arithmetic of published rows shows
+    # run -> why samples failed, in the models' own words, with counts
     problems: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
-    comparisons: tuple[Comparison, ...] = ()
-    not_compared: tuple[str, ...] = ()
-    cards: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    comparisons: tuple[Comparison, ...] = ()  # paired tests between runs
+    not_compared: tuple[str, ...] = ()  # why some pairs were not
+    cards: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)  # run -> its card
 
     @property
     def own(self) -> tuple[EvalResult, ...]:

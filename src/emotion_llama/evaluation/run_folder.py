@@ -28,44 +28,29 @@ _PACKAGES = (
 
 @dataclass(frozen=True)
 class SampleRow:
-    """One sample as paired tests need it.
-
-    Attributes:
-        sample_id: of the sample.
-        truth: the true label; None where the truth is no label.
-        group: as `EvalSample.group`.
-        answers: parser -> the predicted label, None where there is none; of benchmarks of one label.
-        scores: parser -> name of a metric -> this sample's own score, where the metric is a mean over samples.
-    """
+    """One sample as paired tests need it."""
 
     sample_id: str
-    truth: str | None
-    group: str | None
+    truth: str | None  # the true label; None where the truth is no label
+    group: str | None  # as `EvalSample.group`
+    # parser -> the predicted label, None where there is none; of benchmarks of one label
     answers: Mapping[str, str | None] = field(default_factory=dict)
+    # parser -> name of a metric -> this sample's own score, where the metric is a mean over samples
     scores: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
 class EvalRun:
-    """A finished run.
+    """A finished run."""
 
-    Attributes:
-        name: of the model, in reports.
-        results: one a parser.
-        card: see `run.evaluate`.
-        rows: one a sample.
-        outputs: likewise; empty where the run was read from its folder.
-        file_problems: of the benchmark's files; likewise.
-        folder: where it was written; None where it was not.
-    """
-
-    name: str
-    results: tuple[EvalResult, ...]
-    card: Mapping[str, Any]
-    rows: tuple[SampleRow, ...]
+    name: str  # of the model, in reports
+    results: tuple[EvalResult, ...]  # one a parser
+    card: Mapping[str, Any]  # see `run.evaluate`
+    rows: tuple[SampleRow, ...]  # one a sample
+    # likewise; empty where the run was read from its folder
     outputs: tuple[Output, ...] = field(default=(), compare=False)
-    file_problems: tuple[FileProblem, ...] = field(default=(), compare=False)
-    folder: Path | None = field(default=None, compare=False)
+    file_problems: tuple[FileProblem, ...] = field(default=(), compare=False)  # of the benchmark's files; likewise
+    folder: Path | None = field(default=None, compare=False)  # where it was written; None where it was not
 
 
 def write_run(folder: Path, run: EvalRun) -> None:

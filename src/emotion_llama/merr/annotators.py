@@ -113,28 +113,18 @@ class KeptAnswers:
 
 @dataclass(repr=False, eq=False)
 class Annotator:
-    """Answers questions. Stages of one build with equal configurations share one, with its connection and budget.
+    """Answers questions. Stages of one build with equal configurations share one, with its connection and budget."""
 
-    Attributes:
-        config: as the recipe has it.
-        settings: everything that answers depend on, as JSON values; no secrets.
-        tasks: what it can be asked.
-        answer: one answer, or the reason why there is none, for each question in order.
-        where: how an engine may call it: inline, from many threads, or from one thread.
-        batch_size: questions that it is best asked at once.
-        chat: the chat model behind it; None where there is none.
-        takes_media: it takes picture, face and sound also where it reasons.
-        kept: answers of a build that another one's failure would lose; None where asking costs nothing.
-    """
-
-    config: RulesConfig | OpenAIConfig | TransformersConfig | EmotionLlamaConfig | StubConfig
-    settings: Mapping[str, object]
-    tasks: frozenset[Task]
+    config: RulesConfig | OpenAIConfig | TransformersConfig | EmotionLlamaConfig | StubConfig  # as the recipe has it
+    settings: Mapping[str, object]  # everything that answers depend on, as JSON values; no secrets
+    tasks: frozenset[Task]  # what it can be asked
+    # one answer, or the reason why there is none, for each question in order
     answer: Callable[[Sequence[Question]], list[Outcome]]
-    where: Where = "inline"
-    batch_size: int = 1
-    chat: ChatModel | None = None
-    takes_media: bool = False
+    where: Where = "inline"  # how an engine may call it: inline, from many threads, or from one thread
+    batch_size: int = 1  # questions that it is best asked at once
+    chat: ChatModel | None = None  # the chat model behind it; None where there is none
+    takes_media: bool = False  # it takes picture, face and sound also where it reasons
+    # answers of a build that another one's failure would lose; None where asking costs nothing
     kept: KeptAnswers | None = None
 
     @property

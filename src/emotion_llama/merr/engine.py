@@ -40,19 +40,13 @@ DEATH_SECONDS = 5.0  # between the end of a process's pipe and its own, at most
 
 @dataclass(frozen=True)
 class EngineOptions:
-    """How an engine works.
+    """How an engine works."""
 
-    Attributes:
-        workers: processes for stages of the pool "process".
-        in_flight: requests at a time for stages of the pool "thread".
-        limit_seconds: time after which a clip in a process or thread counts as hanging, for a clip without length.
-        limit_factor: seconds more for each second of the clip.
-    """
-
-    workers: int = 1
-    in_flight: int = 8
+    workers: int = 1  # processes for stages of the pool "process"
+    in_flight: int = 8  # requests at a time for stages of the pool "thread"
+    # time after which a clip in a process or thread counts as hanging, for a clip without length
     limit_seconds: float = 600.0
-    limit_factor: float = 20.0
+    limit_factor: float = 20.0  # seconds more for each second of the clip
 
     def __post_init__(self) -> None:
         if self.workers < 1 or self.in_flight < 1:

@@ -42,19 +42,12 @@ Person = tuple[int, str, FaceTrack | None]
 
 @dataclass(frozen=True, repr=False)
 class Measured:
-    """A clip as measured.
+    """A clip as measured."""
 
-    Attributes:
-        evidence: of the main person, over the whole clip.
-        people: the main person first; tracks have no shape features ([N, 0]) and no appearance ([0]).
-        sources: what measured, such as {"units": "onnx_mesh"}.
-        warnings: what was damaged in the file.
-    """
-
-    evidence: Evidence
-    people: tuple[Person, ...]
-    sources: dict[str, str]
-    warnings: tuple[str, ...] = ()
+    evidence: Evidence  # of the main person, over the whole clip
+    people: tuple[Person, ...]  # the main person first; tracks have no shape features ([N, 0]) and no appearance ([0])
+    sources: dict[str, str]  # what measured, such as {"units": "onnx_mesh"}
+    warnings: tuple[str, ...] = ()  # what was damaged in the file
 
     @property
     def track(self) -> FaceTrack | None:

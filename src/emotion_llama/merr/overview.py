@@ -39,25 +39,17 @@ _Rank: TypeAlias = tuple[bool, float, str]  # has a fine description, how strong
 
 @dataclass(frozen=True, repr=False)
 class Overview:
-    """What `merr stats` shows.
+    """What `merr stats` shows."""
 
-    Attributes:
-        name: of the build.
-        statistics: `statistics.collect`.
-        measures: of its quality.
-        comparison: `compare`.
-        examples: samples to look at.
-        recipe: of the build, as plain values; empty without one.
-        reviews: counted; None where nobody has reviewed anything.
-    """
-
-    name: str
-    statistics: Statistics
-    measures: tuple[Measure, ...]
+    name: str  # of the build
+    statistics: Statistics  # `statistics.collect`
+    measures: tuple[Measure, ...]  # of its quality
+    # `compare`
     comparison: dict[str, Any]  # JSON values, as `compare` says
-    examples: tuple[Example, ...]
+    examples: tuple[Example, ...]  # samples to look at
+    # of the build, as plain values; empty without one
     recipe: Mapping[str, Any]  # JSON values of any depth
-    reviews: ReviewStatistics | None = None
+    reviews: ReviewStatistics | None = None  # counted; None where nobody has reviewed anything
 
 
 def look_over(store: Store, *, with_examples: bool = True) -> Overview:

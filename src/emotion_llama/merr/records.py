@@ -22,45 +22,28 @@ NO_LANGUAGE = ""  # of fields that are no description
 
 @dataclass(frozen=True)
 class ClipRow:
-    """One clip of a build.
+    """One clip of a build."""
 
-    Attributes:
-        clip_id: unique within the build; the name that exports use.
-        path: the media file, as found; None for a clip imported without one.
-        sha256: of the media file's bytes.
-        frame_count: pictures in the video stream; None without video.
-        duration_seconds: length of the media.
-        fps: pictures per second on average.
-        width, height: of the upright picture.
-        has_audio: the file has a sound stream.
-        source: the longer video that the clip was cut from; splits never divide it.
-        person: who is shown; splits never divide a person.
-        given_label: a label that came with the clip.
-        given_subtitle: words that came with the clip.
-        given_split: a split that came with the clip.
-        stated_frame_count: the frame count that an imported file states for this id.
-        subtitle_source: where the given words come from: "given" (a manifest, an import) or the name of a file beside
-            the clip; None without any.
-        subtitle_language: of the given words, where something states it.
-    """
-
-    clip_id: str
-    path: str | None
-    sha256: str | None
-    frame_count: int | None = None
-    duration_seconds: float | None = None
-    fps: float | None = None
+    clip_id: str  # unique within the build; the name that exports use
+    path: str | None  # the media file, as found; None for a clip imported without one
+    sha256: str | None  # of the media file's bytes
+    frame_count: int | None = None  # pictures in the video stream; None without video
+    duration_seconds: float | None = None  # length of the media
+    fps: float | None = None  # pictures per second on average
+    # width, height: of the upright picture
     width: int | None = None
     height: int | None = None
-    has_audio: bool | None = None
-    source: str | None = None
-    person: str | None = None
-    given_label: str | None = None
-    given_subtitle: str | None = None
-    given_split: str | None = None
-    stated_frame_count: int | None = None
+    has_audio: bool | None = None  # the file has a sound stream
+    source: str | None = None  # the longer video that the clip was cut from; splits never divide it
+    person: str | None = None  # who is shown; splits never divide a person
+    given_label: str | None = None  # a label that came with the clip
+    given_subtitle: str | None = None  # words that came with the clip
+    given_split: str | None = None  # a split that came with the clip
+    stated_frame_count: int | None = None  # the frame count that an imported file states for this id
+    # where the given words come from: "given" (a manifest, an import) or the name of a file beside the clip; None
+    # without any
     subtitle_source: str | None = None
-    subtitle_language: str | None = None
+    subtitle_language: str | None = None  # of the given words, where something states it
 
     def __post_init__(self) -> None:
         if not self.clip_id or any(c.isspace() or c in "/\\" for c in self.clip_id):
@@ -69,26 +52,17 @@ class ClipRow:
 
 @dataclass(frozen=True)
 class Provenance:
-    """Where a field's value comes from.
+    """Where a field's value comes from."""
 
-    Attributes:
-        annotator: "measured", "given", "imported", or the annotator's name ("rules", "openai", ...).
-        model: the model's id, or what measured ("rules 1", "onnx_mesh").
-        prompt_sha256: of the prompt file's text; None where no prompt was used.
-        label_shown: the annotator saw the clip's label.
-        tokens_in, tokens_out: as the model's server counted them; None where nothing counts them.
-        made_at: UTC time, ISO 8601 with seconds; no part of what exports and comparisons see.
-        seconds: time the answer took; likewise.
-    """
-
-    annotator: str
-    model: str
-    prompt_sha256: str | None = None
-    label_shown: bool = False
+    annotator: str  # "measured", "given", "imported", or the annotator's name ("rules", "openai", ...)
+    model: str  # the model's id, or what measured ("rules 1", "onnx_mesh")
+    prompt_sha256: str | None = None  # of the prompt file's text; None where no prompt was used
+    label_shown: bool = False  # the annotator saw the clip's label
+    # tokens_in, tokens_out: as the model's server counted them; None where nothing counts them
     tokens_in: int | None = None
     tokens_out: int | None = None
-    made_at: str = ""
-    seconds: float = 0.0
+    made_at: str = ""  # UTC time, ISO 8601 with seconds; no part of what exports and comparisons see
+    seconds: float = 0.0  # time the answer took; likewise
 
 
 @dataclass(frozen=True)

@@ -48,16 +48,12 @@ class StageInput(Described):
 
 @dataclass(frozen=True, repr=False)
 class StageOutput:
-    """What a stage says of one clip.
+    """What a stage says of one clip."""
 
-    Attributes:
-        fields: each name and language once.
-        artifacts: files that it made, by their name within the clip with its suffix ("peak_frame.png").
-        drop: the clip leaves the whole data set, or its fine-grained part, here: the reason, and which.
-    """
-
-    fields: tuple[Field, ...] = ()
+    fields: tuple[Field, ...] = ()  # each name and language once
+    # files that it made, by their name within the clip with its suffix ("peak_frame.png")
     artifacts: Mapping[str, bytes] = field(default_factory=dict)
+    # the clip leaves the whole data set, or its fine-grained part, here: the reason, and which
     drop: tuple[str, Scope] | None = None
 
     def __repr__(self) -> str:
@@ -68,32 +64,21 @@ Results: TypeAlias = list[StageOutput | EmotionLlamaError]
 
 
 class Stage:
-    """A step of a build. Instances travel to worker processes: they are small and picklable.
+    """A step of a build. Instances travel to worker processes: they are small and picklable."""
 
-    Attributes:
-        name: in the ledger and in recipes.
-        version: raised when the code gives other results for the same input and settings.
-        needs: stages whose fields it reads; a clip that one of them failed or dropped (scope "all") never comes here.
-        settings: what its output depends on beyond its input, as JSON values; no secrets.
-        reads_clip: what of the clip itself it reads.
-        reads_artifacts: names of the artifacts it wants as bytes.
-        sees_all: it is given all clips at once, by id (sampling, balance, splits); deterministic, quick, run in the
-            building process.
-        pool: where it runs.
-        batch_size: clips it is given at once; 1 unless a model is quicker with more.
-        annotator: whom it asks, if anybody.
-    """
-
-    name: str
-    version: int = 1
+    name: str  # in the ledger and in recipes
+    version: int = 1  # raised when the code gives other results for the same input and settings
+    # stages whose fields it reads; a clip that one of them failed or dropped (scope "all") never comes here
     needs: tuple[str, ...] = ()
-    settings: Mapping[str, object]
-    reads_clip: tuple[str, ...] = GIVEN_FACTS
-    reads_artifacts: tuple[str, ...] = ()
+    settings: Mapping[str, object]  # what its output depends on beyond its input, as JSON values; no secrets
+    reads_clip: tuple[str, ...] = GIVEN_FACTS  # what of the clip itself it reads
+    reads_artifacts: tuple[str, ...] = ()  # names of the artifacts it wants as bytes
+    # it is given all clips at once, by id (sampling, balance, splits); deterministic, quick, run in the building
+    # process
     sees_all: bool = False
-    pool: Pool = "inline"
-    batch_size: int = 1
-    annotator: Annotator | None = None
+    pool: Pool = "inline"  # where it runs
+    batch_size: int = 1  # clips it is given at once; 1 unless a model is quicker with more
+    annotator: Annotator | None = None  # whom it asks, if anybody
 
     def run(self, items: Sequence[StageInput]) -> Results:
         """One output, or the error, for each clip in order. An error of one clip never costs another its output."""

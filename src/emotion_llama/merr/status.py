@@ -44,32 +44,20 @@ class PhaseTally:
     """One phase. Every clip is in exactly one of `done`, `skipped`, `dropped`, `failed`, `waiting`, `elsewhere`.
 
     Clips that leave the fine-grained part alone (`dropped_fine`) are not among those done.
-
-    Attributes:
-        name: of the stage.
-        done: by this build; in the status of a folder, by any build.
-        skipped: done already by an earlier build.
-        dropped: reason -> clips that leave the data set here.
-        dropped_fine: reason -> clips that leave its fine-grained part here.
-        failed: reason -> clips.
-        running: clips in work now.
-        waiting: clips still to come here, those in work among them; after a build, those that an interrupt left.
-        elsewhere: clips that never come here: an earlier phase dropped or failed them (in a status).
-        seconds: time that its runs took, on all workers together; of a build, those of this build.
-        wall_seconds: time that the phase took in this build.
     """
 
-    name: str
-    done: int = 0
-    skipped: int = 0
-    dropped: Mapping[str, int] = field(default_factory=dict)
+    name: str  # of the stage
+    done: int = 0  # by this build; in the status of a folder, by any build
+    skipped: int = 0  # done already by an earlier build
+    dropped: Mapping[str, int] = field(default_factory=dict)  # reason -> clips that leave the data set here
+    # reason -> clips that leave its fine-grained part here
     dropped_fine: Mapping[str, int] = field(default_factory=dict)
-    failed: Mapping[str, int] = field(default_factory=dict)
-    running: int = 0
-    waiting: int = 0
-    elsewhere: int = 0
-    seconds: float = 0.0
-    wall_seconds: float = 0.0
+    failed: Mapping[str, int] = field(default_factory=dict)  # reason -> clips
+    running: int = 0  # clips in work now
+    waiting: int = 0  # clips still to come here, those in work among them; after a build, those that an interrupt left
+    elsewhere: int = 0  # clips that never come here: an earlier phase dropped or failed them (in a status)
+    seconds: float = 0.0  # time that its runs took, on all workers together; of a build, those of this build
+    wall_seconds: float = 0.0  # time that the phase took in this build
 
     @property
     def num_failed(self) -> int:
@@ -79,30 +67,19 @@ class PhaseTally:
 
 @dataclass(frozen=True)
 class BuildTally:
-    """What a build did.
+    """What a build did."""
 
-    Attributes:
-        folder: of the build.
-        phases: in order, up to where it came.
-        clips: in the build.
-        coarse, fine: in the two parts of the data set.
-        set_aside: why -> clips that the build knows and does not count.
-        was_interrupted: by Ctrl-C or SIGTERM; what was done is kept.
-        store_seconds: of the building process, spent on the ledger and the artifacts.
-        wall_seconds: from beginning to end.
-        pruned_files: artifact files that nothing referred to any more.
-    """
-
-    folder: Path
-    phases: tuple[PhaseTally, ...]
-    clips: int
+    folder: Path  # of the build
+    phases: tuple[PhaseTally, ...]  # in order, up to where it came
+    clips: int  # in the build
+    # coarse, fine: in the two parts of the data set
     coarse: int
     fine: int
-    set_aside: Mapping[str, int]
-    was_interrupted: bool = False
-    store_seconds: float = 0.0
-    wall_seconds: float = 0.0
-    pruned_files: int = 0
+    set_aside: Mapping[str, int]  # why -> clips that the build knows and does not count
+    was_interrupted: bool = False  # by Ctrl-C or SIGTERM; what was done is kept
+    store_seconds: float = 0.0  # of the building process, spent on the ledger and the artifacts
+    wall_seconds: float = 0.0  # from beginning to end
+    pruned_files: int = 0  # artifact files that nothing referred to any more
 
     @property
     def failed(self) -> int:
@@ -112,24 +89,17 @@ class BuildTally:
 
 @dataclass(frozen=True)
 class BuildStatus:
-    """Where a folder's build stands.
+    """Where a folder's build stands."""
 
-    Attributes:
-        clips, coarse, fine, set_aside: as in `BuildTally`.
-        phases: in their order.
-        running: the build that runs now, if any.
-        last: the build that began last; None before the first.
-        failures: ever recorded; those made good since are among them.
-    """
-
+    # clips, coarse, fine, set_aside: as in `BuildTally`
     clips: int
     coarse: int
     fine: int
     set_aside: Mapping[str, int]
-    phases: tuple[PhaseTally, ...]
-    running: tuple[Build, ...]
-    last: Build | None
-    failures: int
+    phases: tuple[PhaseTally, ...]  # in their order
+    running: tuple[Build, ...]  # the build that runs now, if any
+    last: Build | None  # the build that began last; None before the first
+    failures: int  # ever recorded; those made good since are among them
 
     @property
     def is_complete(self) -> bool:

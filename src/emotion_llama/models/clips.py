@@ -43,27 +43,19 @@ class FaceCrops:
 class ClipInputs:
     """One person in one clip, or in a part of it; what is None is left out.
 
-    Attributes:
-        image: [H, W, 3] uint8 RGB at full size, the frame for the global encoder.
-        faces: [F, S, S, 3] uint8 RGB, aligned crops in time order, for the face and the temporal encoder; an array, or
-            decoded while they are used.
-        samples: [N] float32, mono at 16 kHz.
-        missing: the reason for each of "frame", "faces" and "sound" that is not there.
-        frame_seconds: time of `image`.
-        frame_why: why this frame.
-        clip: the file; None where there is none.
-
     Raises:
         InputError: `faces` holds no crop.
     """
 
-    image: UInt8 | None = None
+    image: UInt8 | None = None  # [H, W, 3] uint8 RGB at full size, the frame for the global encoder
+    # [F, S, S, 3] uint8 RGB, aligned crops in time order, for the face and the temporal encoder; an array, or decoded
+    # while they are used
     faces: UInt8 | FaceCrops | None = None
-    samples: Float32 | None = None
-    missing: tuple[Missing, ...] = ()
-    frame_seconds: float | None = None
-    frame_why: str = ""
-    clip: Clip | None = None
+    samples: Float32 | None = None  # [N] float32, mono at 16 kHz
+    missing: tuple[Missing, ...] = ()  # the reason for each of "frame", "faces" and "sound" that is not there
+    frame_seconds: float | None = None  # time of `image`
+    frame_why: str = ""  # why this frame
+    clip: Clip | None = None  # the file; None where there is none
 
     def __post_init__(self) -> None:
         if self.faces is not None and not len(self.faces):
@@ -107,30 +99,19 @@ class ClipInputs:
 
 @dataclass(frozen=True, repr=False)
 class ClipFeatures:
-    """The features of one person in one clip; what could not be made is None, with its reason in `missing`.
+    """The features of one person in one clip; what could not be made is None, with its reason in `missing`."""
 
-    Attributes:
-        face: [D] mean over all face crops.
-        temporal: [D] of the crops that the clip recipe chooses (published: 16).
-        audio: [D] mean over time.
-        global_image: [S, S, 3] uint8 RGB, the chosen frame resized for the global encoder, which runs in the model.
-        num_faces: how many crops `face` is the mean of.
-        frame_seconds: time of the chosen frame; None without one.
-        frame_why: why this frame.
-        missing: what is None, and why.
-        given: which vectors were not computed but taken from published folders.
-        vision: [1, 1 + N, D] of the global encoder, where it was computed: the dearest part of a short prompt.
-    """
-
-    face: Float32 | None = None
-    temporal: Float32 | None = None
-    audio: Float32 | None = None
+    face: Float32 | None = None  # [D] mean over all face crops
+    temporal: Float32 | None = None  # [D] of the crops that the clip recipe chooses (published: 16)
+    audio: Float32 | None = None  # [D] mean over time
+    # [S, S, 3] uint8 RGB, the chosen frame resized for the global encoder, which runs in the model
     global_image: UInt8 | None = None
-    num_faces: int = 0
-    frame_seconds: float | None = None
-    frame_why: str = ""
-    missing: tuple[Missing, ...] = ()
-    given: tuple[str, ...] = ()
+    num_faces: int = 0  # how many crops `face` is the mean of
+    frame_seconds: float | None = None  # time of the chosen frame; None without one
+    frame_why: str = ""  # why this frame
+    missing: tuple[Missing, ...] = ()  # what is None, and why
+    given: tuple[str, ...] = ()  # which vectors were not computed but taken from published folders
+    # [1, 1 + N, D] of the global encoder, where it was computed: the dearest part of a short prompt
     vision: torch.Tensor | None = None
 
     @property

@@ -36,22 +36,17 @@ WINDOW_BATCHES = 50  # examples of alike length are put together within this man
 
 @dataclass(frozen=True)
 class PromptConfig:
-    """How examples become prompts.
+    """How examples become prompts."""
 
-    Attributes:
-        layout: of `prompts.LAYOUTS`; `evidence` has cues.
-        dropout: name of `DROPPABLE` -> how often it is left out, 0..1. Something is always left: an example that would
-            lose everything keeps all.
-        pools: task -> instruction pool in place of the task's own.
-        layouts: layout -> how often it is drawn for an example, relative to the others, in place of `layout`.
-        grounded: a description keeps all that it mentions: words and cues are never left out of its prompt, and
-            encoders only where the cues are there. Otherwise it teaches to name what is not in the prompt.
-    """
-
-    layout: str = "train"
+    layout: str = "train"  # of `prompts.LAYOUTS`; `evidence` has cues
+    # name of `DROPPABLE` -> how often it is left out, 0..1. Something is always left: an example that would lose
+    # everything keeps all.
     dropout: Mapping[str, float] = field(default_factory=dict)
-    pools: Mapping[str, str] = field(default_factory=dict)
+    pools: Mapping[str, str] = field(default_factory=dict)  # task -> instruction pool in place of the task's own
+    # layout -> how often it is drawn for an example, relative to the others, in place of `layout`
     layouts: Mapping[str, float] = field(default_factory=dict)
+    # a description keeps all that it mentions: words and cues are never left out of its prompt, and encoders only where
+    # the cues are there. Otherwise it teaches to name what is not in the prompt.
     grounded: bool = False
 
 

@@ -35,27 +35,16 @@ DESCRIPTION_TASKS = ("reason", "reason_v2")
 
 @dataclass(frozen=True)
 class Example:
-    """One clip with what it teaches.
+    """One clip with what it teaches."""
 
-    Attributes:
-        name: unique within its data set; features are found by it.
-        answers: task (of `prompts.TASKS`) -> what the model is to answer.
-        media: the clip; None where features are at hand.
-        words: the transcript; None leaves its line out.
-        cues: measured cues as text, for layouts that have them.
-        group: person or source, for splits and intervals.
-        note: kind of clip ("conflict", "silent", ...), for tables by kind.
-        truths: what evaluation compares with, e.g. {"label": "sad"}.
-    """
-
-    name: str
-    answers: Mapping[str, str]
-    media: Path | None = None
-    words: str | None = None
-    cues: str | None = None
-    group: str | None = None
-    note: str = ""
-    truths: Mapping[str, str] = field(default_factory=dict)
+    name: str  # unique within its data set; features are found by it
+    answers: Mapping[str, str]  # task (of `prompts.TASKS`) -> what the model is to answer
+    media: Path | None = None  # the clip; None where features are at hand
+    words: str | None = None  # the transcript; None leaves its line out
+    cues: str | None = None  # measured cues as text, for layouts that have them
+    group: str | None = None  # person or source, for splits and intervals
+    note: str = ""  # kind of clip ("conflict", "silent", ...), for tables by kind
+    truths: Mapping[str, str] = field(default_factory=dict)  # what evaluation compares with, e.g. {"label": "sad"}.
 
     def __post_init__(self) -> None:
         if not self.answers:

@@ -43,21 +43,13 @@ Data = tuple[list[Example], list[Example], MediaSource, dict[str, list[str]]]
 
 @dataclass(frozen=True)
 class TrainResult:
-    """What came out of a run.
+    """What came out of a run."""
 
-    Attributes:
-        model: the folder of the result, the best checkpoint's weights.
-        best_metric: by the recipe's `best_by`; None without validation.
-        best_step: the checkpoint it was; None likewise.
-        steps: that were done in all.
-        left_out: examples that could not be learnt from, by reason.
-    """
-
-    model: Path
-    best_metric: float | None
-    best_step: int | None
-    steps: int
-    left_out: Mapping[str, int]
+    model: Path  # the folder of the result, the best checkpoint's weights
+    best_metric: float | None  # by the recipe's `best_by`; None without validation
+    best_step: int | None  # the checkpoint it was; None likewise
+    steps: int  # that were done in all
+    left_out: Mapping[str, int]  # examples that could not be learnt from, by reason
 
 
 def train(recipe: TrainRecipe, out: Path, *, resume: bool = False, say: Say = lambda line: None) -> TrainResult:

@@ -25,49 +25,39 @@ _MAX_COUNTED = 200  # clips whose frames are counted by a check: own choice, a f
 
 @dataclass(frozen=True)
 class Benchmark:
-    """A benchmark whose files are in one folder.
+    """A benchmark whose files are in one folder."""
 
-    Attributes:
-        name: as `BENCHMARKS` has it.
-        version: of what is asked and scored here, with the options that change either; results of other versions are
-            not to be compared.
-        metric: "label", one label a clip; "groups", emotion words after synonyms were grouped (MER2024-OV); "wheels",
-            emotion words on emotion wheels (EW); "hit", one word among those predicted (HIT); "sentiment" (WAF);
-            "description", overlap of texts.
-        primary: the metric it is ranked by.
-        task: for every sample.
-        folder: of its files.
-        tables: file name -> its reader, the first that is there counts; one such table for each of `folds`.
-        totals: clips in the owners' release; None where it is not known; one for each of `folds`.
-        folds: their numbers; (None,) for a benchmark without.
-        sizes: clips by label in the owners' release, where known.
-        clip_folders: where clips are looked for, below `folder` or anywhere; empty where the tables name them.
-        transcript: a table of what is said, in place of those looked for.
-        has_transcripts: whether such a table is to be expected.
-        sample_id: from a name in the files to the sample's id.
-        asked, scored: labels that the instruction offers and labels of the benchmark, of the metric "label".
-        wheels, levels: of the metrics "wheels" and "hit"; EW is the mean over the levels.
-        groups: stored groups of synonyms, by sample; None where the metric has none or no file holds them.
-    """
-
-    name: str
+    name: str  # as `BENCHMARKS` has it
+    # of what is asked and scored here, with the options that change either; results of other versions are not to be
+    # compared
     version: str
+    # "label", one label a clip; "groups", emotion words after synonyms were grouped (MER2024-OV); "wheels", emotion
+    # words on emotion wheels (EW); "hit", one word among those predicted (HIT); "sentiment" (WAF); "description",
+    # overlap of texts
     metric: MetricName
-    primary: str
-    task: Task
-    folder: Path
+    primary: str  # the metric it is ranked by
+    task: Task  # for every sample
+    folder: Path  # of its files
+    # file name -> its reader, the first that is there counts; one such table for each of `folds`
     tables: Sequence[Mapping[str, Reader]] = field(repr=False)
+    # clips in the owners' release; None where it is not known; one for each of `folds`
     totals: Sequence[int | None] = (None,)
-    folds: Sequence[int | None] = (None,)
+    folds: Sequence[int | None] = (None,)  # their numbers; (None,) for a benchmark without
+    # clips by label in the owners' release, where known
     sizes: Mapping[str, int] | None = field(default=None, repr=False)
+    # where clips are looked for, below `folder` or anywhere; empty where the tables name them
     clip_folders: Sequence[str | Path] = VIDEO_FOLDERS
-    transcript: Path | None = None
-    has_transcripts: bool = True
+    transcript: Path | None = None  # a table of what is said, in place of those looked for
+    has_transcripts: bool = True  # whether such a table is to be expected
+    # from a name in the files to the sample's id
     sample_id: Callable[[str], str] = field(default=clip_name, repr=False)
+    # asked, scored: labels that the instruction offers and labels of the benchmark, of the metric "label"
     asked: LabelSpace | None = None
     scored: LabelSpace | None = None
+    # wheels, levels: of the metrics "wheels" and "hit"; EW is the mean over the levels
     wheels: Wheels | None = field(default=None, repr=False)
     levels: tuple[int, ...] = (1,)
+    # stored groups of synonyms, by sample; None where the metric has none or no file holds them
     groups: SynonymGroups | None = field(default=None, repr=False)
 
     @property

@@ -39,23 +39,15 @@ _LEFTOVER_SECONDS = 86_400
 
 @dataclass(frozen=True)
 class ExportTally:
-    """What an export wrote.
+    """What an export wrote."""
 
-    Attributes:
-        folder: where it is.
-        format: in which format.
-        files: each file and how many samples it holds; None for files that hold no samples.
-        samples: samples written, each counted once, by set ("coarse", "fine").
-        left_out: samples that the build has and the export does not, by reason.
-        notes: what a user should know before training on it.
-    """
-
-    folder: Path
-    format: Format
-    files: Mapping[str, int | None]
-    samples: Mapping[str, int]
+    folder: Path  # where it is
+    format: Format  # in which format
+    files: Mapping[str, int | None]  # each file and how many samples it holds; None for files that hold no samples
+    samples: Mapping[str, int]  # samples written, each counted once, by set ("coarse", "fine")
+    # samples that the build has and the export does not, by reason
     left_out: Mapping[str, int] = field(default_factory=dict)
-    notes: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()  # what a user should know before training on it
 
     def text(self) -> str:
         """The tally in lines, for people."""

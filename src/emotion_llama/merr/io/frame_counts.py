@@ -35,22 +35,15 @@ _SAYS: Mapping[Verdict, str] = {
 
 @dataclass(frozen=True)
 class FrameCounts:
-    """The comparison.
+    """The comparison."""
 
-    Attributes:
-        compared: clips with a stated and a real count.
-        fitting: those whose counts differ by at most `TOLERANCE`.
-        by_chance: share that would fit if the ids had nothing to do with the videos: over all pairs of a stated and a
-            real count.
-        mismatches: clip, stated and real count of the others, the largest difference first.
-        not_compared: clips with a stated count whose media are not known.
-    """
-
-    compared: int
-    fitting: int
+    compared: int  # clips with a stated and a real count
+    fitting: int  # those whose counts differ by at most `TOLERANCE`
+    # share that would fit if the ids had nothing to do with the videos: over all pairs of a stated and a real count
     by_chance: float
+    # clip, stated and real count of the others, the largest difference first
     mismatches: tuple[tuple[str, int, int], ...]
-    not_compared: int
+    not_compared: int  # clips with a stated count whose media are not known
 
     @property
     def verdict(self) -> Verdict:

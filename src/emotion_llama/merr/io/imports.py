@@ -31,27 +31,19 @@ _OTHER_STAGE = "import"  # of fields that no phase makes
 
 @dataclass
 class ImportTally:
-    """What an import read and wrote.
+    """What an import read and wrote."""
 
-    Attributes:
-        folder: of the build.
-        rows: file or folder -> rows or entries read.
-        new_clips, known_clips: clips that were made, and that the build had before.
-        fields: field ("fine_caption (en)") -> clips it was written for.
-        kept: field -> clips whose value stayed, because the build or an earlier import had made another one.
-        media: clips that got their media file.
-        problems: what could not be taken, by kind.
-        frame_counts: what is stated, compared with the media.
-    """
-
-    folder: Path
-    rows: Mapping[str, int]
+    folder: Path  # of the build
+    rows: Mapping[str, int]  # file or folder -> rows or entries read
+    # new_clips, known_clips: clips that were made, and that the build had before
     new_clips: int = 0
     known_clips: int = 0
-    fields: Counter[str] = field(default_factory=Counter)
+    fields: Counter[str] = field(default_factory=Counter)  # field ("fine_caption (en)") -> clips it was written for
+    # field -> clips whose value stayed, because the build or an earlier import had made another one
     kept: Counter[str] = field(default_factory=Counter)
-    media: int = 0
-    problems: Problems = field(default_factory=Problems)
+    media: int = 0  # clips that got their media file
+    problems: Problems = field(default_factory=Problems)  # what could not be taken, by kind
+    # what is stated, compared with the media
     frame_counts: FrameCounts = field(default_factory=lambda: compare_frame_counts({}, {}))
 
     def text(self) -> str:

@@ -38,28 +38,20 @@ Written: TypeAlias = tuple[dict[str, int | None], Mapping[str, int], Sequence[st
 class Choice:
     """What to export.
 
-    Attributes:
-        scope: clips of the coarse set, of the fine set, or both.
-        language: of the descriptions; None takes English where the build has it (files of one language), and all that
-            there are (parquet, csv).
-        splits: only these; empty for all.
-        media: what parquet holds beside the texts: nothing, the peak frames, or peak frames, face crops and sound.
-        licence: for the data-set card; None leaves the field open.
-        name: of the data set, in the card and in dataset_info.json.
-        lines: one JSON object a line (sharegpt), for files too long to be read at once.
-        reviews: whether reviewers' decisions count: what they left out is left out, what they fixed is used.
-
     Raises:
         InputError: a value is none of those listed.
     """
 
-    scope: ExportScope = "both"
+    scope: ExportScope = "both"  # clips of the coarse set, of the fine set, or both
+    # of the descriptions; None takes English where the build has it (files of one language), all of them (tables)
     language: str | None = None
-    splits: tuple[str, ...] = ()
+    splits: tuple[str, ...] = ()  # only these; empty for all
+    # what parquet holds beside the texts: nothing, the peak frames, or peak frames, face crops and sound
     media: Media = "none"
-    licence: str | None = None
-    name: str = "merr"
-    lines: bool = False
+    licence: str | None = None  # for the data-set card; None leaves the field open
+    name: str = "merr"  # of the data set, in the card and in dataset_info.json
+    lines: bool = False  # one JSON object a line (sharegpt), for files too long to be read at once
+    # whether reviewers' decisions count: what they left out is left out, what they fixed is used
     reviews: UseOfReviews = "honour"
 
     def __post_init__(self) -> None:

@@ -36,25 +36,15 @@ from emotion_llama.merr.store.ledger import LEDGER_NAME
 
 @dataclass(frozen=True)
 class Validation:
-    """What a validation looked at, and what it found.
+    """What a validation looked at, and what it found."""
 
-    Attributes:
-        folder: of the build or the export.
-        clips: of a build, looked at.
-        entries: of exports, looked at.
-        exports: folders of exports, looked at.
-        problems: by kind; empty when all is well.
-        notes: what is no problem, but worth knowing.
-        frame_counts: what is stated, compared with the media; None where nothing is stated.
-    """
-
-    folder: Path
-    clips: int
-    entries: int
-    exports: tuple[Path, ...]
-    problems: Problems
-    notes: tuple[str, ...] = ()
-    frame_counts: FrameCounts | None = None
+    folder: Path  # of the build or the export
+    clips: int  # of a build, looked at
+    entries: int  # of exports, looked at
+    exports: tuple[Path, ...]  # folders of exports, looked at
+    problems: Problems  # by kind; empty when all is well
+    notes: tuple[str, ...] = ()  # what is no problem, but worth knowing
+    frame_counts: FrameCounts | None = None  # what is stated, compared with the media; None where nothing is stated
 
     @property
     def is_valid(self) -> bool:

@@ -58,30 +58,18 @@ Face = tuple[list[frozenset[str]], frozenset[str]]  # units that a text names, u
 
 @dataclass(frozen=True)
 class Measure:
-    """One figure about a build.
+    """One figure about a build."""
 
-    Attributes:
-        name: short name.
-        title: for a reader.
-        value: None where nothing could be compared.
-        rests_on: how many of `unit` were compared.
-        unit: "samples", "mentions", "texts", "units".
-        better: "higher", "lower", or "neither".
-        says: how it is computed.
-        chance: what the same figure is when each text stands beside another sample's measurement; None where that
-            has no meaning.
-        left_out: why samples were not compared, counted.
-    """
-
-    name: str
-    title: str
-    value: float | None
-    rests_on: int
-    unit: str
-    better: str
-    says: str
+    name: str  # short name
+    title: str  # for a reader
+    value: float | None  # None where nothing could be compared
+    rests_on: int  # how many of `unit` were compared
+    unit: str  # "samples", "mentions", "texts", "units"
+    better: str  # "higher", "lower", or "neither"
+    says: str  # how it is computed
+    # what the same figure is when each text stands beside another sample's measurement; None where that has no meaning
     chance: float | None = None
-    left_out: Mapping[str, int] = field(default_factory=dict)
+    left_out: Mapping[str, int] = field(default_factory=dict)  # why samples were not compared, counted
 
 
 # Name, title, what is compared, which way is better, the group whose left-out samples it names, and how it is computed.

@@ -50,32 +50,23 @@ _NEWEST = "id = (SELECT max(id) FROM reviews o WHERE (o.clip_id, o.reviewer) = (
 class Review:
     """What a reviewer says of a sample.
 
-    Attributes:
-        clip_id: of the sample.
-        reviewer: who says so; a name as it may be published, since the provenance of fixed fields carries it.
-        decision: see `Decision`.
-        stars: 1..5, or None for none given.
-        comment: free text, "" for none.
-        fixes: column ("label", "fine_caption_en") -> new value in the form of its `FixKind`; None takes a text away.
-            Only with the decision "fix".
-        seen: column -> hash of the value that was looked at, and the media file's under "media"; recorded by
-            `put_review`, like what follows.
-        reviewed_at: UTC time, ISO 8601 with seconds.
-        number: rises with every review of the build; the order in which they were made.
-
     Raises:
         InputError: a value is none of those.
     """
 
     clip_id: str
-    reviewer: str
-    decision: Decision
-    stars: int | None = None
-    comment: str = ""
+    reviewer: str  # who says so; a name as it may be published, since the provenance of fixed fields carries it
+    decision: Decision  # see `Decision`
+    stars: int | None = None  # 1..5, or None for none given
+    comment: str = ""  # free text, "" for none
+    # column ("label", "fine_caption_en") -> new value in the form of its `FixKind`; None takes a text away. Only with
+    # the decision "fix".
     fixes: Mapping[str, Json] = field(default_factory=dict)
+    # column -> hash of the value that was looked at, and the media file's under "media"; recorded by `put_review`, like
+    # what follows
     seen: Mapping[str, str] = field(default_factory=dict)
-    reviewed_at: str = ""
-    number: int = 0
+    reviewed_at: str = ""  # UTC time, ISO 8601 with seconds
+    number: int = 0  # rises with every review of the build; the order in which they were made
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "reviewer", reviewer_name(self.reviewer))
@@ -137,21 +128,13 @@ def state_of(sample: Sample) -> str:
 
 @dataclass(frozen=True)
 class Verdict:
-    """What the reviews of one sample come to.
+    """What the reviews of one sample come to."""
 
-    Attributes:
-        outcome: see the rule above; "fixed" where any field is changed.
-        fixes: what takes the place of what the build has.
-        reviews: those that hold for the sample as it is.
-        out_of_date: how many others there are.
-        disputed_columns: fields other than the label that reviewers fixed in different ways.
-    """
-
-    outcome: Outcome
-    fixes: Fixes = field(default_factory=dict)
-    reviews: tuple[Review, ...] = ()
-    out_of_date: int = 0
-    disputed_columns: tuple[str, ...] = ()
+    outcome: Outcome  # see the rule above; "fixed" where any field is changed
+    fixes: Fixes = field(default_factory=dict)  # what takes the place of what the build has
+    reviews: tuple[Review, ...] = ()  # those that hold for the sample as it is
+    out_of_date: int = 0  # how many others there are
+    disputed_columns: tuple[str, ...] = ()  # fields other than the label that reviewers fixed in different ways
 
     @property
     def why_left_out(self) -> str | None:

@@ -27,13 +27,10 @@ class AskingStage(Stage):
     """Asks `task` of every clip in every language.
 
     A stage says what it asks (`plan`) and which fields an answer makes (`fields_of`).
-
-    Attributes:
-        field_names: fields of a language that are missing where the annotator says "cannot".
     """
 
     task: Task
-    field_names: tuple[str, ...]
+    field_names: tuple[str, ...]  # fields of a language that are missing where the annotator says "cannot"
     reads_clip = ()
 
     def __init__(self, recipe: Recipe, annotator: Annotator) -> None:

@@ -35,27 +35,16 @@ LENGTH_SECONDS = 0.25  # own: a re-encoded clip gains or loses some frames
 
 @dataclass(frozen=True)
 class Look:
-    """What of a clip is compared and ranked.
-
-    Attributes:
-        clip_id: names it.
-        label: of the clip.
-        words: what is said; empty without words.
-        duration_seconds: None where it is not known.
-        face_hash: of the aligned face at the peak; None without one.
-        confidence: of the label; a given label counts as certain.
-        pixels: width x height.
-        chance: breaks ties, by content.
-    """
+    """What of a clip is compared and ranked."""
 
     clip_id: str
-    label: str
-    words: str
-    duration_seconds: float | None
-    face_hash: str | None
-    confidence: float
-    pixels: int
-    chance: int
+    label: str  # of the clip
+    words: str  # what is said; empty without words
+    duration_seconds: float | None  # None where it is not known
+    face_hash: str | None  # of the aligned face at the peak; None without one
+    confidence: float  # of the label; a given label counts as certain
+    pixels: int  # width x height
+    chance: int  # breaks ties, by content
 
 
 def picture_hash(image: UInt8) -> str:

@@ -21,30 +21,23 @@ _TRIES, _PAUSE_SECONDS = 20, 0.05  # `is_building` holds the lock for an instant
 
 @dataclass(frozen=True)
 class Build:
-    """A line of the log: a process that builds, or has built.
+    """A line of the log: a process that builds, or has built."""
 
-    Attributes:
-        id: runs that the build made carry it as their `session`.
-        plan: what it builds: recipe, inputs, limit.
-        host, pid: the process.
-        engine, workers: how it works.
-        began_at, ended_at: UTC; `ended_at` is None while it runs, and when it was killed.
-        how_ended: "done", "interrupted", "failed" or "died"; None while it runs, or where it died lately.
-        phase: the stage it is at.
-        running: clips of that stage in work.
-    """
-
-    id: int
-    plan: str
+    id: int  # runs that the build made carry it as their `session`
+    plan: str  # what it builds: recipe, inputs, limit
+    # host, pid: the process
     host: str
     pid: int
+    # engine, workers: how it works
     engine: str
     workers: int
+    # began_at, ended_at: UTC; `ended_at` is None while it runs, and when it was killed
     began_at: str
     ended_at: str | None = None
+    # "done", "interrupted", "failed" or "died"; None while it runs, or where it died lately
     how_ended: str | None = None
-    phase: str | None = None
-    running: int = 0
+    phase: str | None = None  # the stage it is at
+    running: int = 0  # clips of that stage in work
 
 
 _COLUMNS = ", ".join(field.name for field in fields(Build))

@@ -19,28 +19,18 @@ from emotion_llama.models.folders import read_manifest
 
 @dataclass(frozen=True)
 class FileReport:
-    """What was found at a path.
-
-    Attributes:
-        path: as given.
-        kind: "part" a published file or folder, "model" a converted folder, "collection" a folder with published
-            files in it, "unknown".
-        role: option of `convert` that takes a part.
-        title: what it is, in words.
-        abilities: what it can do, where that is known.
-        facts: sizes and origin, one line each.
-        problems: what is missing or does not match; empty when it is whole.
-        parts: reports of the files of a collection.
-    """
+    """What was found at a path."""
 
     path: str
+    # "part" a published file or folder, "model" a converted folder, "collection" a folder with published files in it,
+    # "unknown"
     kind: Literal["part", "model", "collection", "unknown"]
-    title: str
-    role: Role | None = None
-    abilities: tuple[Ability, ...] | None = None
-    facts: tuple[str, ...] = ()
-    problems: tuple[str, ...] = ()
-    parts: tuple[FileReport, ...] = ()
+    title: str  # what it is, in words
+    role: Role | None = None  # option of `convert` that takes a part
+    abilities: tuple[Ability, ...] | None = None  # what it can do, where that is known
+    facts: tuple[str, ...] = ()  # sizes and origin, one line each
+    problems: tuple[str, ...] = ()  # what is missing or does not match; empty when it is whole
+    parts: tuple[FileReport, ...] = ()  # reports of the files of a collection
 
 
 def inspect(path: str | Path, *, check_hashes: bool = False) -> FileReport:

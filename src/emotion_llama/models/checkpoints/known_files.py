@@ -16,24 +16,16 @@ _REASONING_TASKS = ("reason", "reason_v2", "visual", "audio")
 
 @dataclass(frozen=True)
 class KnownFile:
-    """A published file.
+    """A published file."""
 
-    Attributes:
-        title: its name as published.
-        pattern: regular expression over the whole name of a file or folder, ignoring case.
-        role: the option of `convert` that takes it.
-        abilities: "classify" and "reason" of trained parts, "start": weights to begin training from; empty for parts
-            that are the same in every model.
-        facts: one line on where it comes from and what it does.
-        source: where that is written: a thread of the Emotion-LLaMA repository (#N), or a publication.
-    """
-
-    title: str
-    pattern: str
-    role: Role
+    title: str  # its name as published
+    pattern: str  # regular expression over the whole name of a file or folder, ignoring case
+    role: Role  # the option of `convert` that takes it
+    # "classify" and "reason" of trained parts, "start": weights to begin training from; empty for parts that are the
+    # same in every model
     abilities: tuple[Ability, ...]
-    facts: str
-    source: str
+    facts: str  # one line on where it comes from and what it does
+    source: str  # where that is written: a thread of the Emotion-LLaMA repository (#N), or a publication
 
 
 KNOWN_FILES: tuple[KnownFile, ...] = (

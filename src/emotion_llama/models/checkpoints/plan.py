@@ -42,30 +42,19 @@ _WEIGHT_TYPES = ("float64", "float32", "float16", "bfloat16")
 
 @dataclass(frozen=True)
 class Plan:
-    """Everything that has to be known before the first byte is written.
+    """Everything that has to be known before the first byte is written."""
 
-    Attributes:
-        opened: the files.
-        options: as given.
-        placed: our name -> published file and name; adapter tensors among them.
-        ignored: role -> reason -> published names left behind.
-        config: of the model.
-        tokenizer: of the language model, for the processor.
-        expected: shape of every tensor of the model's state.
-        rank, alpha: of the LoRA.
-        notes: choices that the user did not make.
-    """
-
-    opened: dict[Role, TensorSource]
+    opened: dict[Role, TensorSource]  # the files
     options: ConversionOptions
-    placed: dict[str, tuple[Role, str]]
-    ignored: dict[Role, dict[str, list[str]]]
-    config: EmotionLlamaConfig
-    tokenizer: PreTrainedTokenizerBase
-    expected: dict[str, tuple[int, ...]]
+    placed: dict[str, tuple[Role, str]]  # our name -> published file and name; adapter tensors among them
+    ignored: dict[Role, dict[str, list[str]]]  # role -> reason -> published names left behind
+    config: EmotionLlamaConfig  # of the model
+    tokenizer: PreTrainedTokenizerBase  # of the language model, for the processor
+    expected: dict[str, tuple[int, ...]]  # shape of every tensor of the model's state
+    # rank, alpha: of the LoRA
     rank: int
     alpha: float
-    notes: tuple[str, ...]
+    notes: tuple[str, ...]  # choices that the user did not make
 
     @property
     def infos(self) -> dict[str, TensorInfo]:

@@ -36,34 +36,24 @@ Dtype = Literal["stored", "float32", "float16", "bfloat16"]
 
 @dataclass(frozen=True)
 class ConversionOptions:
-    """How to convert, and what shapes do not say; `None` takes the rule of this module.
+    """How to convert, and what shapes do not say; `None` takes the rule of this module."""
 
-    Attributes:
-        dtype: "stored" keeps every tensor as it came, so that `export` gives the same bits back.
-        merge: add the LoRA to the language model's weights instead of keeping it as an adapter.
-        new_projections: draw projections that no file holds (start weights have none for the face, temporal, audio and
-            global tokens) as torch draws a new linear layer, from this seed; None: they have to be there.
-        max_shard_bytes: size of one output file.
-        eva_heads, mae_heads, videomae_heads: attention heads.
-        eva_depth: blocks of the EVA ViT to keep.
-        image_size: side of the frame for EVA, pixels (MiniGPT-v2: 448).
-        videomae_image_size: side of VideoMAE's frames, pixels.
-        videomae_frames: frames that VideoMAE takes together, an even number: half as many moments of a clip, two
-            frames of each.
-        lora_alpha: scale of the adapter; `None`: what the file's own record says, else 16 (UPSTREAM 1.3 E).
-    """
-
-    dtype: Dtype = "stored"
-    merge: bool = False
+    dtype: Dtype = "stored"  # "stored" keeps every tensor as it came, so that `export` gives the same bits back
+    merge: bool = False  # add the LoRA to the language model's weights instead of keeping it as an adapter
+    # draw projections that no file holds (start weights have none for the face, temporal, audio and global tokens) as
+    # torch draws a new linear layer, from this seed; None: they have to be there
     new_projections: int | None = None
-    max_shard_bytes: int = 2 * 10**9
+    max_shard_bytes: int = 2 * 10**9  # size of one output file
+    # eva_heads, mae_heads, videomae_heads: attention heads
     eva_heads: int | None = None
     mae_heads: int | None = None
     videomae_heads: int | None = None
-    eva_depth: int | None = None
-    image_size: int = 448
-    videomae_image_size: int = 224
+    eva_depth: int | None = None  # blocks of the EVA ViT to keep
+    image_size: int = 448  # side of the frame for EVA, pixels (MiniGPT-v2: 448)
+    videomae_image_size: int = 224  # side of VideoMAE's frames, pixels
+    # frames that VideoMAE takes together, an even number: half as many moments of a clip, two frames of each
     videomae_frames: int = 16
+    # scale of the adapter; `None`: what the file's own record says, else 16 (UPSTREAM 1.3 E)
     lora_alpha: float | None = None
 
     def __post_init__(self) -> None:
