@@ -28,11 +28,6 @@ MAX_WAIT = timedelta(days=7)  # one process may have much longer clips than anot
 class JsonlCache:
     """JSON values by key in the files of one folder that begin with `stem`; the last one of a key counts.
 
-    Args:
-        folder: made where it is not there.
-        stem: of the files' names.
-        writer: which of the processes this is; its file is `STEM.WRITER.jsonl`.
-
     Raises:
         InputError: the folder cannot be made, a file cannot be read, or another process writes as the same writer.
     """
@@ -128,15 +123,7 @@ def data_sha256(samples: Sequence[EvalSample], keys: Mapping[str, str]) -> str:
 
 
 class OutputCache(JsonlCache):
-    """Outputs of one model with its settings and one task.
-
-    Args:
-        folder: of the run.
-        model: its settings are part of every key.
-        task: likewise.
-        keys: of `sample_keys`.
-        writer: number of this process.
-    """
+    """Outputs of one model with its settings and one task."""
 
     def __init__(self, folder: Path, model: Model, task: Task, keys: Mapping[str, str], *, writer: int = 0) -> None:
         self.settings_sha256 = hash_of(model.settings, task_json(task))
@@ -230,14 +217,6 @@ def collect(
 
     Samples are asked in blocks of the model's batch size that do not depend on what was answered before: where an
     output may depend on its batch (half precision), a resumed run makes the same batches and gives the same metrics.
-
-    Args:
-        model: what answers.
-        samples: all samples of the run.
-        task: what is asked.
-        cache: where outputs are kept; None keeps none.
-        shard: which process this is.
-        progress: called with the number of outputs so far.
 
     Raises:
         InputError: the model answers out of order, or not every sample.

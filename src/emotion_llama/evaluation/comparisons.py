@@ -73,12 +73,6 @@ def compare_labels(first: Side, second: Side, metric: str, *, num_resamples: int
 
     Over all samples together: where a benchmark averages over folds, this difference is that of the folds joined.
 
-    Args:
-        first: name of a run, parser, rows.
-        second: likewise.
-        metric: of `classification.LABEL_METRICS`.
-        num_resamples: of the bootstrap.
-
     Raises:
         InputError: the runs share no sample, or a sample has another truth in one of them.
     """

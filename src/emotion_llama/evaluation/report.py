@@ -142,9 +142,6 @@ def _check_one_judge(benchmark: str, runs: Sequence[EvalRun]) -> None:
 def unibench_mean(results: Mapping[str, EvalResult]) -> float:
     """The plain mean of MER-UniBench's nine primary metrics.
 
-    Args:
-        results: by the set's name, one of `unibench.SETS`, all of one model and one parser.
-
     Raises:
         InputError: a set is missing: a mean over fewer sets is another metric; or models or parsers differ.
     """
@@ -264,10 +261,6 @@ def recomputed(table: Published, sizes: Mapping[str, int]) -> dict[str, tuple[fl
 
     The sizes are those of the whole data set, from which those of a fold differ by a clip or two, so that WAR is near
     and not exact.
-
-    Args:
-        table: with recalls, uar and accuracy.
-        sizes: label -> clips.
 
     Raises:
         InputError: the table has no such columns, or the sizes are of other labels.

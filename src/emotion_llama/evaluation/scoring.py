@@ -50,16 +50,6 @@ def score_outputs(
 ) -> EvalResult:
     """Metrics of some or all samples of a benchmark.
 
-    Args:
-        benchmark: whose metric is taken.
-        samples: of this benchmark.
-        outputs: for them, in any order; a sample without one counts as unanswered.
-        parser: one of `applicable_parsers`.
-        model: its name, for the result.
-        num_resamples: of the bootstrap intervals; 0 makes none.
-        groups: of synonyms, by sample, in place of the stored ones.
-        judged: scores of a judge, by sample.
-
     Raises:
         InputError: outputs do not fit the samples, a truth is not of the benchmark's kind, the parser does not apply,
             or something that the metric needs is missing.

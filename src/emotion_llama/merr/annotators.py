@@ -63,11 +63,7 @@ class KeptAnswers:
 
     A stage of a clip is done when every language has its field. Where one language fails, or the build is stopped
     before all are answered, the answers that are there would be asked for a second time; so they are kept until then,
-    a line each.
-
-    Args:
-        path: of the file.
-        stopped: whether the build is about to end: answers are then written as they come.
+    a line each; when `stopped` says that the build is about to end, they are written as they come.
 
     Raises:
         InputError: the file is there and cannot be read.
@@ -260,11 +256,6 @@ def ready_to_ask(
     Annotators of one server and model share one budget; of several bounds the smallest counts. What was spent is kept
     in the build's folder, so that a build that was stopped does not begin to count anew; and so are answers of clips
     that are not through.
-
-    Args:
-        annotators: in the order of the stages.
-        folder: the build's.
-        stopped: whether the build is to end: from then on no server is asked.
 
     Raises:
         InputError: a key is not set, or a file of spending or answers cannot be read.

@@ -215,11 +215,6 @@ def _split(word: str) -> str:
 def name_clips(paths: Sequence[Path], stated: Mapping[Path, str], known: Mapping[Path, str]) -> dict[Path, str]:
     """A name for each path.
 
-    Args:
-        paths: absolute, each once.
-        stated: names that a manifest gives.
-        known: names of an earlier run of the same build, of these and other paths.
-
     Raises:
         InputError: a stated name is another clip's already, or is none.
     """

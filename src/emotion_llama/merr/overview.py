@@ -53,12 +53,7 @@ class Overview:
 
 
 def look_over(store: Store, *, with_examples: bool = True) -> Overview:
-    """Read a build once and count it.
-
-    Args:
-        store: open, for reading at least.
-        with_examples: also choose up to three samples a label and read their pictures.
-    """
+    """Read a build once and count it; choose up to three examples a label, with their pictures."""
     collector, assessor, chooser = Collector(), Assessor(), Chooser()
     reviews = newest_reviews(store)
     reviewed = ReviewCounter(reviews)

@@ -181,14 +181,7 @@ def plan_phase(
     standings: Mapping[str, Mapping[str, Standing]],
     session: int,
 ) -> tuple[dict[str, str], frozenset[str], dict[str, Standing]]:
-    """Which clips `stage` has to see.
-
-    Args:
-        stage: the stage.
-        clips: of the build, by id.
-        runs: of this stage and of those it needs.
-        standings: of the clips at the stages it needs.
-        session: runs that failed in it are not tried again.
+    """Which clips `stage` has to see; those that failed in this `session` are not tried again.
 
     Returns:
         The clips to be run now, in order of ids, with the fingerprint each will have; those whose run holds; and where

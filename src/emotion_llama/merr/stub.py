@@ -31,13 +31,7 @@ _WORDS: Mapping[Language, Mapping[str, tuple[str, ...]]] = {
 
 
 def stub_answer(question: Question, seed: str, failures: Mapping[str, float]) -> Outcome:
-    """A made-up answer by the question's hash: the same question always has the same one.
-
-    Args:
-        question: any.
-        seed: other seeds, other answers.
-        failures: kind of failure -> share of questions that end so.
-    """
+    """A made-up answer by the question's hash: the same question always has the same one."""
     digest = hashlib.sha256(f"{seed}\n{question_hash(question)}".encode()).digest()
     draw = int.from_bytes(digest[-6:], "big") / 256**6
     for kind, share in failures.items():

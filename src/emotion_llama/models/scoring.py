@@ -152,12 +152,6 @@ def rank_answers(
     The published `multi_select` (minigpt_base.py) runs one full pass per answer and divides its loss by the length of
     prompt and answer together; here the prompt is computed once and the mean is over the answer alone.
 
-    Args:
-        model: as in `score_labels`.
-        inputs: as in `score_labels`.
-        answers: for each clip the tokens of its candidates; their number may differ from clip to clip.
-        answers_per_pass: answers that share a pass, which bounds the copies of the cache.
-
     Returns:
         for each clip the indices of its answers, the likeliest first, and, in the order given, the mean log-probability
         of each answer's tokens.

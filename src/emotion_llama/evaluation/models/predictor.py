@@ -91,10 +91,6 @@ class PredictorModel(Model):
 def rules_model(table: str | None = None, **options: Any) -> PredictorModel:
     """The rules over measurements.
 
-    Args:
-        table: of the predictor.
-        options: of the analyzer (`faces`, `max_fps`, ...).
-
     Raises:
         InputError: an option cannot be used.
     """

@@ -224,12 +224,7 @@ def history(ledger: Ledger, clip_id: str) -> list[Review]:
 
 
 def newest_reviews(ledger: Ledger, clip_ids: Iterable[str] | None = None) -> dict[str, tuple[Review, ...]]:
-    """Clip -> the newest review of each of its reviewers, oldest first; without what was withdrawn.
-
-    Args:
-        ledger: open; one of an older version, which cannot have any, gives none.
-        clip_ids: only these; None for all.
-    """
+    """Clip -> the newest review of each of its reviewers, oldest first; without what was withdrawn."""
     wanted = None if clip_ids is None else json.dumps(list(clip_ids))
     where = f"decision <> 'withdraw' AND {_NEWEST} AND (? IS NULL OR clip_id IN (SELECT value FROM json_each(?)))"  # noqa: S608
     found: dict[str, list[Review]] = {}

@@ -144,10 +144,6 @@ def _pair(first: str, second: str, common: Sequence[tuple[Review, Review, str | 
 def index(store: Store, reviewer: str | None) -> list[IndexRow]:
     """The samples of the coarse set, by id, as one reviewer has them before them: a short row each.
 
-    Args:
-        store: open.
-        reviewer: whose decisions are named; None for nobody's.
-
     Returns:
         `clip_id`, `label`, `confidence` of a label by rules (0..1; None for a given one), `mine`: what the reviewer
         decided last, whether or not the sample has changed since; `reviews`: how many reviewers have seen it as it is.

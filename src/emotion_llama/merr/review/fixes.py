@@ -50,11 +50,6 @@ OTHER_TEXT = "of the description before a reviewer changed it"
 def checked_fixes(fixes: Mapping[str, Json], sample: Sample, space: LabelSpace) -> dict[str, Json]:
     """Fixes as they are stored: tidied, and without those that change nothing.
 
-    Args:
-        fixes: column -> value as handed in.
-        sample: as the build has it.
-        space: labels that the data set knows.
-
     Raises:
         InputError: a column is no field of the sample that people may fix, or a value is not of its kind.
     """

@@ -48,13 +48,10 @@ class Look:
 
 
 def picture_hash(image: UInt8) -> str:
-    """256 bits as 64 hexadecimal digits: whether a picture gets brighter from left to right, on a 16 x 16 grid.
+    """256 bits as 64 hexadecimal digits: whether a picture [H, W, 3] gets brighter to the right, on a 16 x 16 grid.
 
     The difference hash of N. Krawetz ("Kind of Like That", 2013), with more cells. Two encodings of one picture differ
     in a few bits, other pictures in about half of them; aligned faces of one person lie in between.
-
-    Args:
-        image: [H, W, 3] RGB.
     """
     import cv2
 

@@ -124,12 +124,7 @@ def _text(value: Json, language: Language) -> str:
 
 
 def coarse_caption(clues: Mapping[str, str], language: str) -> str:
-    """The caption; empty when there is no clue at all.
-
-    Args:
-        clues: any of "visual_objective", "visual_expression", "audio_tone", "subtitle", in the language.
-        language: "en" or "zh".
-    """
+    """The caption; empty when there is no clue at all."""
     words = wording(language)
     parts = words.coarse
     expression, tone = _bare(clues.get("visual_expression", ""), words), _tone(clues.get("audio_tone", ""), words)

@@ -132,14 +132,7 @@ def split_sentences(text: str, words: Wording) -> list[str]:
 def find_conflicts(
     evidence: Evidence, space: LabelSpace, given_label: str | None = None, face_label: str | None = None
 ) -> list[dict[str, Json]]:
-    """Modalities that clearly speak for labels far from each other, by the rules: a smile with angry words.
-
-    Args:
-        evidence: of the main person.
-        space: labels to tell apart.
-        given_label: a label that came with the clip; None for a measured one.
-        face_label: the label that the units speak for by the pseudo-label's rule; None for none.
-    """
+    """Modalities that clearly speak for labels far from each other, by the rules: a smile with angry words."""
     cues = predict_by_rules(evidence, label_space=space).cues
     tops = {source: label for source in CLEAR if (label := _clear_label(cues, source)) is not None}
     found = [

@@ -163,10 +163,6 @@ def load_own_phrases(path: Path, languages: Sequence[str]) -> dict[str, Phrases]
     YAML: language -> unit or units ("AU12", "AU06+AU12") -> list of phrases. CSV: columns language, units, phrase, one
     phrase a row.
 
-    Args:
-        path: .yaml, .yml or .csv.
-        languages: of the build; the table need not have all of them.
-
     Raises:
         InputError: the file cannot be read, or a row does not fit; it is named.
     """

@@ -160,13 +160,7 @@ def _rows(table: str, own: Mapping[str, tuple[str, ...]]) -> list[FaceRule]:
 
 
 def judge(units: ActionUnits, rules: Sequence[FaceRule], part: PseudoLabelPart) -> Verdict:
-    """The label that the units of one person speak for.
-
-    Args:
-        units: over the whole clip, at least one frame measured.
-        rules: `label_rules.label_rules`.
-        part: rule, thresholds and choices.
-    """
+    """The label that the units of one person speak for."""
     if part.rule == "mer-factory":
         return _factory(units, rules, part)
     seen = _eligible(units, part)

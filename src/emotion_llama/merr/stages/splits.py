@@ -60,14 +60,9 @@ def check_given(clips: Sequence[ClipRow]) -> None:
 
 
 def assign(clips: Sequence[ClipRow], shares: Mapping[str, float], seed: str) -> list[str]:
-    """A split for each clip.
+    """A split for each clip; `shares` of each of `SPLITS` sum to 1.
 
     Given splits are kept, and count towards the shares; the other groups fill what is left of them.
-
-    Args:
-        clips: in any order.
-        shares: of each of `SPLITS`, summing to 1.
-        seed: goes into the order of groups.
 
     Raises:
         InputError: as `groups_of`.

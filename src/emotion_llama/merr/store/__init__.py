@@ -107,9 +107,6 @@ class Store(Ledger):
     def record_many(self, results: Sequence[tuple[StageRun, StageOutput | None]]) -> None:
         """Record results: each one's run, fields and artifacts, in place of what was there; all in one transaction.
 
-        Args:
-            results: the output of a run that failed is None. `attempts` is counted here: runs of one fingerprint.
-
         Raises:
             BackendError: they cannot be written.
         """
@@ -272,11 +269,7 @@ class Store(Ledger):
             return next(self._samples([self.clip(clip_id)]))
 
     def samples(self, scope: SampleScope = "all") -> Iterator[Sample]:
-        """The clips of the build by id, each with everything that holds for the recipe in force, as of one moment.
-
-        Args:
-            scope: "coarse" and "fine" give the data set's two parts; "all" also what was dropped or failed.
-        """
+        """The clips of the build by id, each with everything that holds for the recipe in force, as of one moment."""
         if scope not in _SCOPES:
             raise InputError(f"scope must be one of {', '.join(_SCOPES)}, got {scope!r}")
         with Store.open(self.folder, read_only=True) as reader, reader.snapshot():

@@ -58,13 +58,6 @@ def building(
 
     The system lets go of the lock when its process ends, however it ends, so that a killed build holds up no other.
 
-    Args:
-        ledger: of the build.
-        plan: what is built, for the log and for who is refused.
-        engine: for the log.
-        workers: likewise.
-        interrupted: whether the build was interrupted.
-
     Raises:
         InputError: another build is running in the folder.
     """

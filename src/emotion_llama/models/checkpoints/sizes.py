@@ -232,10 +232,6 @@ def read_vocabulary(folder: Path, vocab_size: int) -> tuple[PreTrainedTokenizerB
     Tokens that were added without a row for them (a "<pad>" of id `vocab_size`, in many copies of LLaMA) are no
     obstacle: they are in no prompt, and padding is done with the published "$$" or the end token instead.
 
-    Args:
-        folder: of the language model.
-        vocab_size: rows of its table of embeddings.
-
     Returns:
         the tokenizer, whose padding token has a row; the first id that no token and no row has, nor any after it;
         choices that the user did not make.

@@ -169,11 +169,6 @@ class TorchEncoders:
     def __init__(self, config: Any, towers: Mapping[str, Any], device: str = "cpu") -> None:
         """Use these towers.
 
-        Args:
-            config: an EmotionLlamaConfig.
-            towers: name (`TOWERS`) -> module.
-            device: where they are, and inputs go.
-
         Raises:
             InputError: the weights were trained on inputs made by another recipe than the published.
         """
