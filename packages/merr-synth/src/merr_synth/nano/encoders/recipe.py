@@ -8,8 +8,8 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
+from emotion_llama.chat.config import Config
 from emotion_llama.config import checked, merged, override_tree, read_tree, rename_old_keys, resolve_paths
-from emotion_llama.train.recipe import Part
 
 PATH_KEYS = ("data.clips", "data.cache")
 # Keys of the release before this one -> their names of today.
@@ -21,7 +21,7 @@ _OLD_KEYS = {
 Rate = Annotated[float, Field(gt=0)]
 
 
-class EncoderData(Part):
+class EncoderData(Config):
     """What is learnt from."""
 
     clips: Path = Field(description="A data set of `merr-synth render`.")
@@ -30,7 +30,7 @@ class EncoderData(Part):
     most_train_clips: int | None = Field(None, ge=1, description="Learn from so many, drawn by the seed; null: all.")
 
 
-class TowerPart(Part):
+class TowerPart(Config):
     """How one encoder learns."""
 
     epochs: int = Field(20, ge=1, description="How often each clip is seen; validation after each.")
@@ -43,7 +43,7 @@ class TowerPart(Part):
     max_grad_norm: float = Field(1.0, ge=0, description="0 does not clip.")
 
 
-class TowerParts(Part):
+class TowerParts(Config):
     """The four encoders; one that is null is left out and keeps random weights."""
 
     vision_tower: TowerPart | None = TowerPart()
@@ -52,7 +52,7 @@ class TowerParts(Part):
     audio_tower: TowerPart | None = TowerPart()
 
 
-class EncodersRecipe(Part):
+class EncodersRecipe(Config):
     """A whole recipe."""
 
     preset: Literal["nano"] = Field("nano", description="Sizes: a preset of EmotionLlamaConfig.")

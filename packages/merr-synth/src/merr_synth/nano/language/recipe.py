@@ -8,8 +8,9 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
+from emotion_llama.chat.config import Config
 from emotion_llama.config import checked, merged, override_tree, read_tree, rename_old_keys
-from emotion_llama.train.recipe import OLD_OPTIM_KEYS, OptimPart, Part, Share, Weights
+from emotion_llama.train.recipe import OLD_OPTIM_KEYS, OptimPart, Share, Weights
 
 # Keys of the release before this one -> their names of today.
 _OLD_KEYS = {
@@ -19,7 +20,7 @@ _OLD_KEYS = {
 }
 
 
-class CorpusPart(Part):
+class CorpusPart(Config):
     """Texts of planned clips. `conflict_share`, `missing_share`, `fps` and `seconds` as `synth render` takes them."""
 
     num_train: int = Field(20_000, ge=1, description="Clips to learn from.")
@@ -31,13 +32,13 @@ class CorpusPart(Part):
     seed: int = Field(0, ge=0, description="Of everything.")
 
 
-class TokenizerPart(Part):
+class TokenizerPart(Config):
     """The tokenizer."""
 
     num_pieces: int = Field(2048, ge=300, description="Of the whole vocabulary, bytes and special tokens included.")
 
 
-class LearnPart(Part):
+class LearnPart(Config):
     """How long, how many at once."""
 
     preset: str = Field("nano", description="Whose text_config the model has (EmotionLlamaConfig.preset).")
@@ -52,7 +53,7 @@ class LearnPart(Part):
     threads: int = Field(2, ge=1, description="Of the CPU.")
 
 
-class LanguageRecipe(Part):
+class LanguageRecipe(Config):
     """A whole recipe."""
 
     corpus: CorpusPart = CorpusPart()
