@@ -1,5 +1,6 @@
 """Engines: workers that die, hang or go wrong cost their own clip only; back-pressure; Ray gives what local gives."""
 
+import multiprocessing
 import os
 import pickle
 import sys
@@ -190,12 +191,14 @@ def test_leaving_does_not_wait_for_what_hangs(engine: LocalEngine, pool: str) ->
 
 def test_workers_have_one_thread_for_arithmetic_and_the_parent_keeps_its_own(engine: LocalEngine) -> None:
     before = dict(os.environ)
-    engine._processes.room()
+    results(engine, Toy("a", pool="process"))
     assert dict(os.environ) == before
-    pids = {worker._process.pid for worker in engine._processes._workers}
+    workers = [child for child in multiprocessing.active_children() if child.name == "merr-worker"]
+    pids = {worker.pid for worker in workers}
     assert len(pids) == 2
     results(engine, Toy("a", pool="process"))
-    assert {worker._process.pid for worker in engine._processes._workers} == pids  # they live on: they import once
+    again = [child for child in multiprocessing.active_children() if child.name == "merr-worker"]
+    assert {worker.pid for worker in again} == pids  # they live on: they import once
     for pid in pids:
         environment = Path(f"/proc/{pid}/environ").read_bytes().split(b"\0")
         assert b"OMP_NUM_THREADS=1" in environment
@@ -216,9 +219,10 @@ def test_workers_that_never_begin_are_an_error_not_a_loop(monkeypatch: pytest.Mo
 def test_workers_end_with_the_engine() -> None:
     with LocalEngine(EngineOptions(workers=2)) as engine:
         results(engine, Toy("a", pool="process"))
-        workers = list(engine._processes._workers)
-        assert all(worker._process.is_alive() for worker in workers)
-    assert not any(worker._process.is_alive() for worker in workers)
+        workers = [child for child in multiprocessing.active_children() if child.name == "merr-worker"]
+        assert workers
+        assert all(worker.is_alive() for worker in workers)
+    assert not any(worker.is_alive() for worker in workers)
 
 
 def test_unknown_engines_and_options_are_refused() -> None:

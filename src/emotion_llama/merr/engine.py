@@ -2,7 +2,7 @@
 
 An engine is given clips as it asks for them and gives results back as they come, in any order. It never writes to the
 store, and nothing that happens to one clip (an error, a fault of the program, a dead or hanging worker) costs another:
-each worker process holds one batch at a time, so that it is known which clip a dead or hanging one held.
+each worker process holds one batch at a time, and a thread that watches it knows which.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from itertools import islice
-from multiprocessing import connection, resource_tracker
+from multiprocessing import resource_tracker
 from typing import TYPE_CHECKING
 
 from emotion_llama.errors import BackendError, InputError
@@ -66,28 +66,29 @@ class LocalEngine:
     """
 
     def __init__(self, options: EngineOptions) -> None:
-        self._processes = ProcessPool(options)
-        self._threads = ThreadPool(options.in_flight, options.limit_for)
-        # Loading a model and answering a batch may take any time: this thread has no limit.
-        self._main = ThreadPool(1, lambda batch: float("inf"))
+        # Loading a model and answering a batch may take any time: the one thread of "main" has no limit.
+        self._pools = {
+            "process": ProcessPool(options),
+            "thread": ThreadPool(options.in_flight, options.limit_for),
+            "main": ThreadPool(1, lambda batch: float("inf")),
+        }
 
     def run(self, stage: Stage, items: Iterator[StageInput]) -> Generator[list[Done], None, None]:
         """What became of each of `items`, as it is there; an empty list now and then, so that the caller can act.
 
         `items` is asked for the next clip only when there is room for it. Leaving the iteration ends what is being
         done without waiting for it.
+
+        Raises:
+            BackendError: the stage cannot be sent to worker processes, or none of them comes up.
         """
-        if stage.pool == "inline":
-            return _inline(stage, items)
-        if stage.pool == "process":
-            return _through(self._processes, stage, items)
-        return _through(self._threads if stage.pool == "thread" else self._main, stage, items)
+        return _inline(stage, items) if stage.pool == "inline" else _through(self._pools[stage.pool], stage, items)
 
     def __enter__(self) -> LocalEngine:
         return self
 
     def __exit__(self, *exc: object) -> None:
-        for pool in (self._processes, self._threads, self._main):
+        for pool in self._pools.values():
             pool.close()
 
 
@@ -97,24 +98,18 @@ def _inline(stage: Stage, items: Iterator[StageInput]) -> Generator[list[Done], 
         yield [done for at in range(0, len(block), size) for done in run_guarded(stage, block[at : at + size])]
 
 
-def _through(
-    pool: ProcessPool | ThreadPool, stage: Stage, items: Iterator[StageInput]
-) -> Generator[list[Done], None, None]:
+def _through(pool: ThreadPool, stage: Stage, items: Iterator[StageInput]) -> Generator[list[Done], None, None]:
     more = True
     try:
-        while more or pool.is_busy:
-            done = pool.collect(POLL_SECONDS) if pool.is_busy or not pool.room() else []
-            while pool.room():  # before the results are handed on: no worker waits for their being recorded
-                again = pool.take_back()
-                batch = [again] if again is not None else list(islice(items, max(1, stage.batch_size)))
-                if not batch:
-                    more = False
-                    break
-                pool.give(stage, batch)
+        while more or pool.flying:
+            done = pool.collect(POLL_SECONDS) if pool.flying else []
+            while more and len(pool.flying) < pool.size:  # before the results are handed on: no worker waits for it
+                batch = list(islice(items, max(1, stage.batch_size)))
+                if more := bool(batch):
+                    pool.give(stage, batch)
             yield done
     finally:
-        if pool.is_busy:  # the caller left
-            pool.abandon()
+        pool.abandon()  # where the caller left
 
 
 class ThreadPool:
@@ -124,43 +119,40 @@ class ThreadPool:
     """
 
     def __init__(self, size: int, limit_for: Callable[[list[StageInput]], float]) -> None:
-        self._size = size
+        self.size = size
+        self.flying: dict[int, tuple[list[StageInput], float]] = {}  # number -> batch, when it was begun
         self._limit_for = limit_for
         self._tasks: queue.SimpleQueue[tuple[int, Stage, list[StageInput]] | None] = queue.SimpleQueue()
-        self._results: queue.SimpleQueue[tuple[int, list[Done]]] = queue.SimpleQueue()
-        self._flying: dict[int, tuple[list[StageInput], float]] = {}  # number -> batch, when it was begun
+        self._results: queue.SimpleQueue[tuple[int, list[Done] | BackendError]] = queue.SimpleQueue()
         self._numbers = itertools.count()
-        self._num_threads = 0
-
-    @property
-    def is_busy(self) -> bool:
-        """Some work is not through."""
-        return bool(self._flying)
-
-    def room(self) -> bool:
-        """Whether a batch can be handed over."""
-        return len(self._flying) < self._size
+        self._threads: list[threading.Thread] = []
 
     def give(self, stage: Stage, batch: list[StageInput]) -> None:
-        """Hand a batch over."""
+        """Hand over a batch; there must be room for it."""
         number = next(self._numbers)
-        self._flying[number] = (batch, time.monotonic())
-        if self._num_threads < len(self._flying):
-            threading.Thread(target=self._work, name="merr-thread", daemon=True).start()
-            self._num_threads += 1
+        self.flying[number] = (batch, time.monotonic())
+        if len(self._threads) < len(self.flying):
+            self._threads.append(threading.Thread(target=self._live, name="merr-thread", daemon=True))
+            self._threads[-1].start()
         self._tasks.put((number, stage, batch))
 
     def collect(self, timeout_seconds: float) -> list[Done]:
-        """Results that are there by then; clips that hang among them."""
+        """Results that are there by then; clips that hang among them.
+
+        Raises:
+            BackendError: a thread cannot work at all.
+        """
         done: list[Done] = []
         with suppress(queue.Empty):
             number, results = self._results.get(timeout=timeout_seconds)
             while True:
                 # What comes late from a thread that was left behind is dropped.
-                if self._flying.pop(number, None) is not None:
+                if self.flying.pop(number, None) is not None:
+                    if isinstance(results, BackendError):
+                        raise results
                     done += results
                 number, results = self._results.get_nowait()
-        for number, (batch, begun) in list(self._flying.items()):
+        for number, (batch, begun) in list(self.flying.items()):
             limit = self._limit_for(batch)
             if time.monotonic() - begun > limit:
                 self._leave_behind(number)
@@ -168,184 +160,167 @@ class ThreadPool:
                 done += [Done(item.clip.clip_id, reason, limit / len(batch)) for item in batch]
         return done
 
-    def take_back(self) -> None:
-        """Nothing has to be run again here."""
-
     def abandon(self) -> None:
         """Forget what is being done; its threads are left behind."""
-        for number in list(self._flying):
+        for number in list(self.flying):
             self._leave_behind(number)
 
     def close(self) -> None:
         """Let idle threads end."""
-        for _ in range(self._num_threads):
+        for _ in self._threads:
             self._tasks.put(None)
-        self._num_threads = 0
+        self._threads.clear()
 
     def _leave_behind(self, number: int) -> None:
-        del self._flying[number]
-        self._num_threads -= 1
+        del self.flying[number]
+        self._threads.pop()  # whichever: only their number counts
 
-    def _work(self) -> None:
+    def _live(self) -> None:
+        """A thread's life, until it is told to end or has been left behind."""
         while (task := self._tasks.get()) is not None:
             number, stage, batch = task
-            results = run_guarded(stage, batch)
-            if number not in self._flying:
-                return  # it was left behind, and another thread has its place
+            try:
+                results: list[Done] | BackendError = self._work(number, stage, batch)
+            except BackendError as error:
+                results = error
+            if number not in self.flying:
+                return
             self._results.put((number, results))
 
-
-class Worker:
-    """One process, and what it is doing."""
-
-    def __init__(self) -> None:
-        context = multiprocessing.get_context("spawn")  # nothing of the parent's threads, locks and files goes along
-        self.pipe, theirs = context.Pipe()
-        self._process = context.Process(target=_work, args=(theirs,), daemon=True, name="merr-worker")
-        with _quietly_started():
-            self._process.start()
-        theirs.close()
-        self.is_ready = False
-        self._stage: bytes | None = None
-        self.batch: list[StageInput] = []
-        self.begun = time.monotonic()
-        self.deadline = self.begun + READY_SECONDS
-
-    def give(self, stage: bytes, batch: list[StageInput], limit_seconds: float) -> None:
-        """Hand over a batch; `stage` is pickled."""
-        with suppress(OSError):  # it died meanwhile: `receive` finds that out
-            if self._stage is not stage:
-                self.pipe.send_bytes(stage)
-                self._stage = stage
-            self.pipe.send(batch)
-        self.batch, self.begun = batch, time.monotonic()
-        self.deadline = self.begun + limit_seconds
-
-    def receive(self) -> list[Done] | None:
-        """What it has sent: results, or nothing when it has just said that it is ready; None when it died."""
-        try:
-            message = self.pipe.recv()
-        except (EOFError, OSError, pickle.UnpicklingError):
-            return None
-        self.deadline = float("inf")
-        if not self.is_ready:
-            self.is_ready = True
-            return []
-        self.batch = []
-        results: list[Done] = message
-        return results
-
-    def end(self, wait_seconds: float = 0.0) -> str:
-        """End it, at once or after a while in which it may end by itself; returns how it ended."""
-        self._process.join(wait_seconds)
-        if self._process.is_alive():
-            self._process.kill()
-            self._process.join()
-        self.pipe.close()
-        code = self._process.exitcode or 0
-        if code >= 0:
-            return f"exit code {code}"
-        with suppress(ValueError):
-            return signal.Signals(-code).name
-        return f"signal {-code}"
+    def _work(self, number: int, stage: Stage, batch: list[StageInput]) -> list[Done]:
+        return run_guarded(stage, batch)
 
 
-class ProcessPool:
-    """Up to `options.workers` processes, started when they are needed and replaced when they die."""
+class ProcessPool(ThreadPool):
+    """Threads that each hand their batches to a worker process of their own, and watch it: it may die or hang."""
 
     def __init__(self, options: EngineOptions) -> None:
-        self._options = options
-        self._workers: list[Worker] = []
-        self._again: list[StageInput] = []  # of batches that ended a worker: each clip alone, to find which one does
+        super().__init__(options.workers, lambda batch: float("inf"))  # the limit is held by the thread itself
+        self._limit = options.limit_for
+        self._own = threading.local()  # of each thread: its worker
+        self._workers: dict[int, Worker] = {}  # by the number of the batch that each one has
+        self._pickled: tuple[Stage, bytes] | None = None
         self._failed_starts = 0
-        self._stage: tuple[Stage, bytes] | None = None
-
-    @property
-    def is_busy(self) -> bool:
-        """Some work is not through."""
-        return bool(self._again) or any(worker.batch for worker in self._workers)
-
-    def room(self) -> bool:
-        """Whether a batch can be handed over; starts the workers at the first call."""
-        while len(self._workers) < self._options.workers:
-            self._workers.append(Worker())
-        return any(worker.is_ready and not worker.batch for worker in self._workers)
+        self._starting = threading.Lock()  # a start changes the environment for a moment
 
     def give(self, stage: Stage, batch: list[StageInput]) -> None:
-        """Hand a batch to a worker that has nothing to do.
+        """See `ThreadPool`.
 
         Raises:
             BackendError: the stage cannot be pickled.
         """
-        if self._stage is None or self._stage[0] is not stage:
+        if self._pickled is None or self._pickled[0] is not stage:
             try:
-                self._stage = (stage, pickle.dumps(stage))
+                self._pickled = (stage, pickle.dumps(stage))
             except Exception as error:
                 raise BackendError(f"the stage {stage.name} cannot be sent to worker processes: {error}") from error
-        worker = next(worker for worker in self._workers if worker.is_ready and not worker.batch)
-        worker.give(self._stage[1], batch, self._options.limit_for(batch))
-
-    def collect(self, timeout_seconds: float) -> list[Done]:
-        """Results that are there by then; the clips of workers that died or hang among them.
-
-        Raises:
-            BackendError: no worker process comes up.
-        """
-        waiting = [worker for worker in self._workers if worker.batch or not worker.is_ready]
-        ready = set(connection.wait([worker.pipe for worker in waiting], timeout_seconds)) if waiting else set()
-        done: list[Done] = []
-        for worker in waiting:
-            if worker.pipe in ready:
-                received = worker.receive()
-                done += self._bury(worker, None) if received is None else received
-            elif time.monotonic() > worker.deadline:
-                done += self._bury(worker, self._options.limit_for(worker.batch))
-        if any(worker.is_ready for worker in self._workers):
-            self._failed_starts = 0
-        return done
-
-    def take_back(self) -> StageInput | None:
-        """A clip that has to be run again, alone."""
-        return self._again.pop() if self._again else None
-
-    def abandon(self) -> None:
-        """End what is being done, without waiting."""
-        self._again.clear()
-        for worker in [worker for worker in self._workers if worker.batch]:
-            self._workers.remove(worker)
-            worker.end()
+        super().give(stage, batch)
 
     def close(self) -> None:
         """End all workers."""
-        self._again.clear()
-        while self._workers:
-            worker = self._workers.pop()
-            idle = worker.is_ready and not worker.batch
-            with suppress(OSError):
-                worker.pipe.send_bytes(b"")
-            worker.end(1.0 if idle else 0.0)
+        threads = list(self._threads)
+        self.abandon()
+        super().close()
+        for _ in threads:
+            self._tasks.put(None)
+        for thread in threads:
+            thread.join(DEATH_SECONDS)
 
-    def _bury(self, worker: Worker, limit_seconds: float | None) -> list[Done]:
-        seconds, batch = time.monotonic() - worker.begun, worker.batch
-        how = worker.end(0.0 if limit_seconds else DEATH_SECONDS)
-        self._workers.remove(worker)
-        if not worker.is_ready:
+    def _leave_behind(self, number: int) -> None:
+        super()._leave_behind(number)
+        if (worker := self._workers.get(number)) is not None:
+            worker.process.kill()
+
+    def _live(self) -> None:
+        try:
+            super()._live()
+        finally:
+            if (worker := getattr(self._own, "worker", None)) is not None:
+                worker.end(1.0)
+
+    def _work(self, number: int, stage: Stage, batch: list[StageInput]) -> list[Done]:
+        """Results of a batch; where its worker ends over it, each clip alone, to find which one does that."""
+        assert self._pickled is not None
+        begun, stage_bytes = time.monotonic(), self._pickled[1]
+        if getattr(self._own, "worker", None) is None:
+            self._own.worker = self._started()
+        worker = self._workers[number] = self._own.worker
+        results = worker.run(stage_bytes, batch, self._limit(batch)) if number in self.flying else "left behind"
+        del self._workers[number]
+        if not isinstance(results, str):
+            return results
+        worker.end()
+        self._own.worker = None
+        if len(batch) > 1:
+            return [done for one in batch if number in self.flying for done in self._work(number, stage, [one])]
+        return [Done(one.clip.clip_id, results, time.monotonic() - begun) for one in batch]
+
+    def _started(self) -> Worker:
+        while True:
+            with self._starting:
+                worker = Worker()
+            if worker.is_ready():
+                self._failed_starts = 0
+                return worker
             self._failed_starts += 1
+            how = worker.end(DEATH_SECONDS)
             if self._failed_starts >= 3:
                 raise BackendError(
                     f"worker processes end before they begin ({how}); a script that builds needs "
                     "`if __name__ == '__main__':` around it, and memory for its workers"
                 )
-            return []
-        if len(batch) > 1:
-            self._again += reversed(batch)
-            return []
-        if limit_seconds is not None:
-            reason = f"timeout: not done after {limit_seconds:.0f} s, its worker was ended"
-        else:
-            reason = f"died: its worker process ended ({how})"
-            reason += "; the machine may be short of memory" if how == "SIGKILL" else ""
-        return [Done(item.clip.clip_id, reason, seconds) for item in batch]
+
+
+class Worker:
+    """One process, that a thread gives one batch after the other."""
+
+    def __init__(self) -> None:
+        context = multiprocessing.get_context("spawn")  # nothing of the parent's threads, locks and files goes along
+        self._pipe, theirs = context.Pipe()
+        self.process = context.Process(target=_work, args=(theirs,), daemon=True, name="merr-worker")
+        with _quietly_started():
+            self.process.start()
+        theirs.close()
+        self._stage: bytes | None = None
+
+    def is_ready(self) -> bool:
+        """Wait until it has begun; False where it ends before, or takes too long."""
+        with suppress(EOFError, OSError):
+            if self._pipe.poll(READY_SECONDS):
+                self._pipe.recv()
+                return True
+        return False
+
+    def run(self, stage: bytes, batch: list[StageInput], limit_seconds: float) -> list[Done] | str:
+        """The results of a batch, `stage` being pickled; why there are none where it dies over it, or hangs."""
+        with suppress(EOFError, OSError, pickle.UnpicklingError):
+            if self._stage is not stage:
+                self._pipe.send_bytes(stage)
+                self._stage = stage
+            self._pipe.send(batch)
+            if not self._pipe.poll(limit_seconds):
+                return f"timeout: not done after {limit_seconds:.0f} s, its worker was ended"
+            results: list[Done] = self._pipe.recv()
+            return results
+        how = self.end(DEATH_SECONDS)
+        memory = "; the machine may be short of memory" if how == "SIGKILL" else ""
+        return f"died: its worker process ended ({how}){memory}"
+
+    def end(self, wait_seconds: float = 0.0) -> str:
+        """End it, at once or after a while in which it may end by itself; returns how it ended."""
+        with suppress(OSError, ValueError):
+            self._pipe.send_bytes(b"")  # an idle worker ends by this
+        self.process.join(wait_seconds)
+        if self.process.is_alive():
+            self.process.kill()
+            self.process.join()
+        self._pipe.close()
+        code = self.process.exitcode or 0
+        if code >= 0:
+            return f"exit code {code}"
+        with suppress(ValueError):
+            return signal.Signals(-code).name
+        return f"signal {-code}"
 
 
 @contextmanager
