@@ -20,7 +20,7 @@ from emotion_llama.chat.local_transformers import LocalModel, _Loaded, modalitie
 from emotion_llama.chat.questions import Facts, Question
 from emotion_llama.chat.records import Answer
 from emotion_llama.errors import AnnotationError, BackendError, InputError, MissingDependency
-from emotion_llama.media.sound_bytes import read_wav
+from emotion_llama.media.encoded import read_wav
 from emotion_llama.merr.annotators import Annotator, load_annotator
 
 torch.set_num_threads(1)

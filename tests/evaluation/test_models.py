@@ -544,8 +544,7 @@ def test_frames_are_from_the_middles_of_equal_parts(clips: Path) -> None:
     assert middles(8.0, 4) == [1.0, 3.0, 5.0, 7.0]
     talk, mute = (probe(clips / name, warn=lambda line: None) for name in ("talk.mp4", "mute.mp4"))
     pictures, sound_wav = clip_pictures(talk, 2, 80), clip_sound(talk)
-    from emotion_llama.media.image_bytes import read_png
-    from emotion_llama.media.sound_bytes import read_wav
+    from emotion_llama.media.encoded import read_png, read_wav
 
     assert [read_png(picture).shape for picture in pictures] == [(60, 80, 3)] * 2
     assert sound_wav is not None

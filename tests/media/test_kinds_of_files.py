@@ -340,6 +340,27 @@ def test_joined_recordings_are_one(tmp_path, name, stored, times):
     assert "restart" in lines[0]
 
 
+@pytest.mark.parametrize("surveyed", [32 << 20, 0])
+@pytest.mark.parametrize("name", ["a.mp4", "a.mkv", "a.flv"])
+@pytest.mark.inputs("parts", "times that leap ahead by an hour or more", "the parts follow each other", "how often")
+def test_a_leap_of_hours_is_not_filled(tmp_path, name, surveyed, monkeypatch):
+    monkeypatch.setattr("emotion_llama.media.reader._SURVEYED_BYTES", surveyed)
+    with av.open(str(tmp_path / name), "w") as container:
+        stream = container.add_stream("aac", rate=48_000, layout="mono")
+        samples = tone(2, 48_000)
+        for begin in range(0, len(samples), 1024):
+            part = av.AudioFrame.from_ndarray(samples[None, begin : begin + 1024].copy(), "flt", "mono")
+            part.sample_rate, part.time_base = 48_000, Fraction(1, 48_000)
+            part.pts = begin + (begin >= 48_128) * 48_000 * 20_000
+            container.mux(stream.encode(part))
+        container.mux(stream.encode(None))
+    clip, _, _, sound, lines, coverage = read(tmp_path / name)
+    assert clip.duration_seconds == pytest.approx(2.0, abs=0.1)
+    assert len(sound) / 16_000 == pytest.approx(2.0, abs=0.1)
+    assert coverage["sound"] == (pytest.approx(2.0, abs=0.1), 0)
+    assert ["restart once" in line for line in lines].count(True) == 1
+
+
 @pytest.mark.inputs("parts", "chained Ogg; joined `.avi`, `.mp3`, `.aac`", "read on", "")
 def test_chained_ogg_is_one(tmp_path):
     one = write_clip(tmp_path / "one.ogg", audio=tone(2), stored=ClipFormat(audio_codec="libopus"))

@@ -130,7 +130,7 @@ def test_single_wild_times_follow_the_packet_before_them(count, wild, by, fps, s
     mended = mended_times(Times(np.arange(count), dts, pts, np.full(count, 1 / fps)))
     assert sorted(mended) == sorted(wild)
     for at, times in mended.items():
-        assert times == pytest.approx((right[at], right[at]), abs=1e-6)
+        assert times == pytest.approx((right[at], right[at], 1 / fps), abs=1e-6)
 
 
 @pytest.mark.parametrize("gap", [0.3, 5.0, 30.0, 3000.0])
@@ -141,7 +141,6 @@ def test_gaps_are_no_wild_times(gap):
     assert mended_times(Times(np.arange(20), slides, slides, np.full(20, gap))) == {}
 
 
-@pytest.mark.inputs("parts", "times that leap ahead by an hour or more", "the parts follow each other", "how often")
 def test_what_leaps_ahead_by_an_hour_is_joined_in_every_container():
     times = np.concatenate([np.arange(100) * 0.02, 4000 + np.arange(100) * 0.02])
     table = {1: Times(np.arange(200), times, times, np.full(200, 0.02))}

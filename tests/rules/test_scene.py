@@ -81,11 +81,11 @@ def test_facts_travel_as_json() -> None:
 @pytest.mark.parametrize(
     ("value", "problem"),
     [
-        ([], "SceneFacts as a JSON object"),
-        ({"width": 1}, "fields of SceneFacts"),
-        ({"width": 1, "height": 1, "gaze": {"at": 1}}, "fields of Gaze"),
-        ({"width": 1, "height": 1, "missing": "hands"}, "missing as a list"),
-        ({"width": 1, "height": 1, "light": "dim"}, "Light as a JSON object"),
+        ([], "facts of a scene"),
+        ({"width": 1}, "height"),
+        ({"width": 1, "height": 1, "gaze": {"at": 1}}, "gaze"),
+        ({"width": 1, "height": 1, "missing": "hands"}, "missing"),
+        ({"width": 1, "height": 1, "light": "dim"}, "light"),
     ],
 )
 def test_what_is_no_stored_fact(value: object, problem: str) -> None:

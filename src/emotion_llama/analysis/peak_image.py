@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from emotion_llama.errors import InputError
-from emotion_llama.media.image_bytes import scaled_jpeg
+from emotion_llama.media.encoded import scaled_jpeg
 from emotion_llama.records import FaceTrack, Float, PeakFrame, UInt8
 from emotion_llama.results import PeakImage
 

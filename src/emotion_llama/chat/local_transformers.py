@@ -16,9 +16,8 @@ from typing import Any
 from emotion_llama.chat.config import TransformersConfig
 from emotion_llama.chat.records import ChatRequest, RawReply
 from emotion_llama.errors import AnnotationError, BackendError, InputError, MissingDependency
-from emotion_llama.media.image_bytes import read_png
+from emotion_llama.media.encoded import read_png, read_wav
 from emotion_llama.media.picture import shrunk
-from emotion_llama.media.sound_bytes import read_wav
 from emotion_llama.models.folders import folder_fingerprint
 
 # Parts of a configuration that say what a model takes besides text.

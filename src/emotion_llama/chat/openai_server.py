@@ -22,7 +22,7 @@ from emotion_llama.chat.config import OpenAIConfig, is_this_machine
 from emotion_llama.chat.http_chat import ChatServer, RequestFailed
 from emotion_llama.chat.records import ChatRequest, RawReply
 from emotion_llama.errors import AnnotationError, InputError
-from emotion_llama.media.image_bytes import smaller_png
+from emotion_llama.media.encoded import smaller_png
 
 FIRST_WAIT_SECONDS = 1.0  # doubles with each attempt, up to max_wait_seconds
 Form = Literal["json_schema", "json_object", "plain"]

@@ -284,7 +284,7 @@ def _joints(media: Media) -> list[str]:
         what = "once" if joints == 1 else f"{joints} times"
         lines.append(f"the file's times restart {what}: the parts were joined, each at the end of the one before")
     for stream in media.streams:
-        times = [dts - float(media.zero_seconds) for dts, _ in media.strays.get(stream.index, {}).values()]
+        times = [dts - float(media.zero_seconds) for dts, _, _ in media.strays.get(stream.index, {}).values()]
         if times:
             what = "video" if stream.type == "video" else "sound"
             count = "1 packet has a wild time" if len(times) == 1 else f"{len(times)} packets have wild times"

@@ -15,13 +15,15 @@ from emotion_llama.errors import MediaError
 from emotion_llama.media.container import Media, open_container, open_media, read_packets
 from emotion_llama.media.kinds import SECOND_HEAD
 from emotion_llama.media.streams import SharedPackets, StreamReader
-from emotion_llama.media.survey import Survey
+from emotion_llama.media.survey import LEAP_SECONDS, Survey
 from emotion_llama.records import Clip
 
 if TYPE_CHECKING:
     from av.audio.frame import AudioFrame
+    from av.audio.stream import AudioStream
     from av.packet import Packet
     from av.video.frame import VideoFrame
+    from av.video.stream import VideoStream
 
 # All packets of a file up to this size are read before the first is decoded, which costs little memory: their times say
 # where the file restarts and how long it is. A larger one is opened once more for that, where its header may be wrong.
@@ -149,7 +151,7 @@ class ClipFile:
             self.survey = self.packets.survey
         elif times is not None:
             self.packets.set_times(*times)
-        elif "mov" in self.media.format_names and all(stream.frames for stream in self.media.streams):
+        elif "mov" in self.media.format_names and all(_is_steady(stream) for stream in self.media.streams):
             self.survey = self.packets.survey
         else:
             with open_media(self.path, self._tracks) as media:
@@ -195,6 +197,12 @@ def opened(source: Clip | ClipFile) -> Iterator[ClipFile]:
         return
     with ClipFile(source.path, source) as file:
         yield file
+
+
+def _is_steady(stream: VideoStream | AudioStream) -> bool:
+    """Whether an index of all packets is there, without leaps of hours as damage makes them."""
+    times = np.fromiter((entry.timestamp for entry in stream.index_entries), np.float64)
+    return len(times) > 0 and bool((np.diff(times) * float(stream.time_base or 0) <= LEAP_SECONDS).all())
 
 
 def _behind(path: Path, end_byte: int, media: Media) -> list[tuple[int, int, float | None]]:

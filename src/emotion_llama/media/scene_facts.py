@@ -7,15 +7,17 @@ are the person's own. `scene_measure` measures, and has the bounds between words
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields
-from typing import Any, Literal, TypeVar
+from dataclasses import dataclass
+from functools import cache
+from typing import TYPE_CHECKING, Any, Literal
 
 from emotion_llama.errors import InputError
 from emotion_llama.media.picture import Brightness
 from emotion_llama.results import Missing
 
-T = TypeVar("T")
+if TYPE_CHECKING:
+    from pydantic import TypeAdapter
+
 Amount = Literal["still", "slight", "strong"]
 Shot = Literal["extreme close-up", "close-up", "medium close-up", "medium shot", "long shot"]
 
@@ -149,15 +151,17 @@ class SceneFacts:
         return next((m.reason for m in self.missing if m.what == what), None)
 
 
-_PARTS: Mapping[str, type[Any]] = {
-    "framing": Framing, "light": Light, "colours": Colours, "motion": Motion, "head": Head, "gaze": Gaze,
-    "hands": Hands,
-}  # fmt: skip
+@cache
+def _adapter() -> TypeAdapter[SceneFacts]:
+    from pydantic import TypeAdapter
+
+    return TypeAdapter(SceneFacts)
 
 
 def scene_to_json(facts: SceneFacts) -> dict[str, Any]:  # a JSON object, for stores
     """The facts as JSON values."""
-    return {name: _listed(value) for name, value in asdict(facts).items()}
+    found: dict[str, Any] = _adapter().dump_python(facts, mode="json")
+    return found
 
 
 def scene_from_json(value: object) -> SceneFacts:
@@ -166,28 +170,12 @@ def scene_from_json(value: object) -> SceneFacts:
     Raises:
         InputError: the value is not what `scene_to_json` gives.
     """
-    whole = _record(SceneFacts, value)
-    found = {name: getattr(whole, name) for name in _PARTS}
-    parts: dict[str, Any] = {  # records by field name
-        name: _record(_PARTS[name], value) for name, value in found.items() if value is not None
-    }
-    if not isinstance(whole.missing, tuple):
-        raise InputError(f"expected missing as a list of facts, got {whole.missing!r}")
-    missing = tuple(_record(Missing, item) for item in whole.missing)
-    plain = {f.name: getattr(whole, f.name) for f in fields(whole)}
-    return SceneFacts(**{**plain, **parts, "missing": missing})
+    from pydantic import ValidationError
 
-
-def _record(kind: type[T], value: object) -> T:
-    if not isinstance(value, Mapping):
-        raise InputError(f"expected {kind.__name__} as a JSON object, got {value!r}")
     try:
-        return kind(**{str(k): tuple(v) if isinstance(v, list) else v for k, v in value.items()})
-    except TypeError as error:
-        raise InputError(f"expected the fields of {kind.__name__}: {error}") from error
-
-
-def _listed(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {name: _listed(part) for name, part in value.items()}
-    return [_listed(part) for part in value] if isinstance(value, tuple) else value
+        return _adapter().validate_python(value)
+    except ValidationError as error:
+        first = error.errors()[0]
+        raise InputError(
+            f"expected the facts of a scene; {'.'.join(map(str, first['loc']))}: {first['msg']}"
+        ) from error

@@ -18,7 +18,7 @@ Seconds = npt.NDArray[np.float64]
 _BACK_SECONDS = 0.25  # decoding times never go back within one recording
 _AHEAD_SECONDS = 10.0  # nor sound so far ahead, in containers of continuous streams
 _WILD_SECONDS = 1.0  # nor a single packet so far, whose neighbours stay
-_LEAP_SECONDS = 3600.0  # nor anything so far ahead, in any container
+LEAP_SECONDS = 3600.0  # nor anything so far ahead, in any container
 _USUAL_STEPS = 3  # ... but where the usual step is longer than a third of these, so many of it
 _REORDERED = 20  # usual steps between decoding and showing a picture, at most
 _START_PACKETS = 32  # of a stream, among which its first time is looked for
@@ -37,8 +37,8 @@ class Times(NamedTuple):
 
 # By stream index: (ordinal of the packet from which on, seconds to add to its time).
 Joins = dict[int, list[tuple[int, float]]]
-# By stream index and ordinal of the packet: decoding and showing time in place of wild ones, as damage makes them.
-Strays = dict[int, dict[int, tuple[float, float]]]
+# By stream index and ordinal of the packet: decoding and showing time and duration in place of wild ones.
+Strays = dict[int, dict[int, tuple[float, float, float]]]
 
 
 class Survey:
@@ -63,13 +63,12 @@ class Survey:
         if packet.pos is not None:
             self.end_byte = max(self.end_byte, packet.pos + packet.size)
 
-    def mend(self, stream_index: int) -> dict[int, tuple[float, float]]:
+    def mend(self, stream_index: int) -> dict[int, tuple[float, float, float]]:
         """Put packets with wild times behind the ones before them; the times they get, by ordinal."""
         times = self.times(stream_index)
         mended = mended_times(times)
-        for at, (dts, pts) in mended.items():
-            place, _, _, duration = self._rows[stream_index][at]
-            self._rows[stream_index][at] = place, dts, pts, duration
+        for at, row in mended.items():
+            self._rows[stream_index][at] = self._rows[stream_index][at][0], *row
         return mended
 
     def times(self, stream_index: int) -> Times:
@@ -155,11 +154,11 @@ def find_joins(by_stream: Mapping[int, Times], sound: int | None, *, is_continuo
     return joins
 
 
-def mended_times(times: Times) -> dict[int, tuple[float, float]]:
-    """Decoding and showing times of the packets whose own are wild, by ordinal.
+def mended_times(times: Times) -> dict[int, tuple[float, float, float]]:
+    """Decoding and showing times and durations of the packets whose own are wild, by ordinal.
 
     A time is wild where it is far from the one before, and the next or the one after that is not; or where it goes back
-    or leaps ahead by an hour, and no other goes there too.
+    or leaps ahead by an hour, and no other goes there too. A duration is from an hour on.
     """
     known = np.flatnonzero(np.isfinite(times.dts))
     if len(known) < 3:
@@ -174,8 +173,12 @@ def mended_times(times: Times) -> dict[int, tuple[float, float]]:
     shown = pts - dts
     is_far = np.abs(shown - np.nanmedian(shown)) > max(_AHEAD_SECONDS, _REORDERED * usual)
     shown = np.where(is_far, np.nanmedian(shown), shown)
-    changed = np.flatnonzero((right != dts) | is_far)
-    return {int(known[at]): (float(right[at]), float(right[at] + shown[at])) for at in changed}
+    lasting = times.duration[known]
+    is_long = lasting > max(LEAP_SECONDS, _USUAL_STEPS * usual)
+    lasting = np.where(is_long, usual, lasting)
+    changed = np.flatnonzero((right != dts) | is_far | is_long)
+    rows = np.stack([right, right + shown, lasting], axis=1)[changed]
+    return {int(known[at]): (dts, pts, length) for at, (dts, pts, length) in zip(changed, rows.tolist())}
 
 
 def _right_times(dts: Seconds, usual: float, ahead: float) -> Seconds:
@@ -187,7 +190,7 @@ def _right_times(dts: Seconds, usual: float, ahead: float) -> Seconds:
     right: Seconds = dts.copy()
     if dts[1] < dts[0] - _BACK_SECONDS and any(follows(dts[1], other) for other in dts[2:4]):
         right[0] = dts[1] - usual
-    leap = max(_LEAP_SECONDS, ahead)
+    leap = max(LEAP_SECONDS, ahead)
     for at in range(1, len(dts)):
         before, time, behind = right[at - 1], dts[at], dts[at + 1 : at + 3]
         if follows(before, time):
@@ -207,7 +210,7 @@ def _breaks(times: Times, *, ahead: bool) -> list[int]:
     # The median of five takes single wild times away, and leaves steps where they are.
     padded = np.pad(times.dts[known], 2, mode="edge")
     step = np.diff(np.median(np.lib.stride_tricks.sliding_window_view(padded, 5), axis=1))
-    most = _AHEAD_SECONDS if ahead else max(_LEAP_SECONDS, _USUAL_STEPS * float(np.median(np.abs(step))))
+    most = _AHEAD_SECONDS if ahead else max(LEAP_SECONDS, _USUAL_STEPS * float(np.median(np.abs(step))))
     found = (step < -_BACK_SECONDS) | (step > most)
     return [int(known[at + 1]) for at in np.flatnonzero(found)]
 

@@ -127,8 +127,7 @@ class OwnModel:
         """The question's picture, face and sound, encoded."""
         import numpy as np
 
-        from emotion_llama.media.image_bytes import read_png
-        from emotion_llama.media.sound_bytes import read_wav
+        from emotion_llama.media.encoded import read_png, read_wav
         from emotion_llama.models.clips import ClipInputs
         from emotion_llama.models.inputs import face_pixel_values
         from emotion_llama.predictors import Sample

@@ -20,7 +20,7 @@ from markupsafe import Markup
 
 from emotion_llama import __version__
 from emotion_llama.errors import InputError
-from emotion_llama.media.image_bytes import scaled_jpeg
+from emotion_llama.media.encoded import scaled_jpeg
 from emotion_llama.records import Float
 from emotion_llama.report import charts, wording
 from emotion_llama.report.charts import path, shape

@@ -17,8 +17,8 @@ from emotion_llama.errors import AnnotationError, EmotionLlamaError, InputError,
 from emotion_llama.evaluation.models.predictor import weights_sha256
 from emotion_llama.evaluation.records import NO_CLIP, EvalSample, Model, Output, problem_of
 from emotion_llama.labels import LabelSpace
+from emotion_llama.media.encoded import read_wav
 from emotion_llama.media.probe import probe
-from emotion_llama.media.sound_bytes import read_wav
 from emotion_llama.predictors.base import Task
 from emotion_llama.predictors.chat import SAMPLE_RATE_HZ, clip_pictures, clip_sound
 

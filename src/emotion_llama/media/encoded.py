@@ -1,12 +1,15 @@
-"""Images as bytes: of a PNG to pixels or a smaller PNG, of pixels to a JPEG."""
+"""Images and sound as bytes: PNG to pixels or a smaller PNG, pixels to JPEG, WAV to samples."""
 
 from __future__ import annotations
+
+import io
+import wave
 
 import numpy as np
 
 from emotion_llama.errors import AnnotationError, BackendError
 from emotion_llama.media.picture import shrunk
-from emotion_llama.records import UInt8
+from emotion_llama.records import Float, UInt8
 
 JPEG_QUALITY = 82
 
@@ -57,3 +60,26 @@ def scaled_jpeg(image_bgr: UInt8, side: int) -> tuple[bytes, int, int]:
     if not encoded:
         raise BackendError(f"OpenCV could not encode an image of {width}x{height} pixels as JPEG")
     return bytes(jpeg.tobytes()), width, height
+
+
+def read_wav(data: bytes, sample_rate_hz: int) -> Float:
+    """[S] float32 in -1..1 of a mono PCM16 file, resampled where the rate differs.
+
+    Raises:
+        AnnotationError: "cannot": the bytes are no such file.
+    """
+    try:
+        with wave.open(io.BytesIO(data)) as file:
+            if file.getsampwidth() != 2 or file.getnchannels() != 1:
+                raise wave.Error("not mono PCM16")
+            rate, raw = file.getframerate(), file.readframes(file.getnframes())
+    except (wave.Error, EOFError) as error:
+        raise AnnotationError("cannot", f"the bytes are no sound ({error})", attempts=0) from error
+    samples = np.frombuffer(raw, "<i2").astype(np.float32) / np.float32(32768)
+    if not len(samples):
+        raise AnnotationError("cannot", "the sound holds no samples", attempts=0)
+    if rate == sample_rate_hz:
+        return np.asarray(samples)
+    import soxr  # type: ignore[import-untyped]
+
+    return np.asarray(soxr.resample(samples, rate, sample_rate_hz), np.float32)
