@@ -127,6 +127,12 @@ def test_agreement_is_of_characters_without_marks() -> None:
     assert agreement("", "abc") == 0.0
 
 
+@pytest.mark.inputs(
+    "sources",
+    "subtitles burnt into the pictures",
+    "`--screen-text` (with `--asr DIR`: speech too, where none is shown)",
+    "the other texts on the screen; how far what is shown and what is heard agree",
+)
 def test_what_is_shown_counts_and_what_is_heard_fills_the_gaps() -> None:
     screen = Transcript((TranscriptLine("我很高兴", 0.0, 2.0, confidence=0.99),), "screen text")
     heard = Transcript(
@@ -224,6 +230,12 @@ def test_drawn_lines_are_read_in_one_pass(language: str, tmp_path: Path, monkeyp
     assert any("COMING SOON" in warning for warning in analysis.warnings)
 
 
+@pytest.mark.inputs(
+    "sources",
+    "subtitles burnt into the pictures",
+    "`--screen-text` (with `--asr DIR`: speech too, where none is shown)",
+    "the other texts on the screen; how far what is shown and what is heard agree",
+)
 def test_an_analyzer_loads_the_reader_once_and_settings_say_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     loaded = []
 
