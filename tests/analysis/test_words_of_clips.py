@@ -301,3 +301,28 @@ def test_languages_are_decided_line_by_line_and_said(tmp_path: Path) -> None:
     assert ["1 of 3 lines look German" in line for line in warnings] == [True]
     assert {hit.text for hit in read_words(found).hits} >= {"happy"}
     assert not {hit.text for hit in read_words(found).hits} & {"sad", "terrible"}
+
+
+@pytest.mark.inputs(
+    "languages",
+    "in another script (Japanese, Korean, Cyrillic, Arabic, ...)",
+    "not read; their number is said with the language",
+)
+def test_scripts_decide_languages(tmp_path: Path) -> None:
+    lines = {
+        "とても嬉しいです": "ja", "너무 슬퍼요": "ko", "Я очень рад": "ru", "Я дуже радий, дякую її": "uk",
+        "Είμαι χαρούμενος": "el", "أنا سعيد جدا": "ar", "我很OK": "zh", "我用iPhone": "zh", "I love you, 北京": "en",
+        "我很高興": "zh",
+    }  # fmt: skip
+    assert line_languages(list(lines)) == list(lines.values())
+    # Signs alone may be Japanese where the source says so; Cyrillic may be Bulgarian.
+    assert line_languages(["東京", "...", "Hello there"], "ja") == ["ja", "ja", "en"]
+    assert line_languages(["Аз съм щастлив"], "bg") == ["bg"]
+    assert line_languages(["Guten Tag", "我很高兴"], "de-AT") == ["de", "zh"]
+    clip = _clip(tmp_path / "talk.mkv")
+    (tmp_path / "talk.srt").write_text(SRT.format("とても嬉しいです"), encoding="utf-8")
+    found, warnings = _words(clip)
+    assert isinstance(found, Transcript)
+    assert found.lines[0].language == "ja"
+    assert ["1 of 1 lines look Japanese" in line for line in warnings] == [True]
+    assert read_words(found).problem == "not read: the lexicons are English and Chinese, and the words look Japanese"

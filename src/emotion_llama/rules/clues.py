@@ -260,7 +260,7 @@ def _words(text: str, evidence: Evidence) -> list[Clue]:
     for sentence in re.findall(r"[^.!?。！？…]+[.!?。！？…]*", text):
         quoted = sentence.strip().rstrip(".。 ")
         reading = read_words(Transcript((TranscriptLine(sentence.strip()),), "subtitle", language))
-        totals = _names_of_feelings(sentence)
+        totals = {} if reading.hits else _names_of_feelings(sentence)
         for hit in reading.hits:
             for label, weight in hit.weights.items():
                 _add(totals, label, weight)
@@ -270,7 +270,7 @@ def _words(text: str, evidence: Evidence) -> list[Clue]:
 
 
 def _names_of_feelings(sentence: str) -> dict[str, float]:
-    """Label -> log-odds of a Chinese sentence that names a feeling; the lexicon reads English only."""
+    """Label -> log-odds of a Chinese sentence that names a feeling by a word of the descriptions."""
     if not re.search("[\u4e00-\u9fff]", sentence):
         return {}
     words = wording("zh")

@@ -136,7 +136,7 @@ def _silent(cues: Sequence[Cue], why_not: Mapping[str, str | None]) -> str:
 
 
 NAME = "rules"
-_WORDS_ORIGIN = "lexicon_en.csv of this project; modifiers after VADER (Hutto & Gilbert, ICWSM 2014)"
+_WORDS_ORIGIN = "lexicon_{}.csv of this project; modifiers after VADER (Hutto & Gilbert, ICWSM 2014)"
 _MAX_WORD_CUES = 8  # hits beyond these are joined into one cue
 
 
@@ -235,12 +235,15 @@ def _within(cues: list[Cue], label_space: LabelSpace) -> tuple[Cue, ...]:
 
 def _word_cues(hits: tuple[Hit, ...]) -> tuple[Cue, ...]:
     ranked = sorted(hits, key=lambda hit: -max(abs(w) for w in hit.weights.values()))
-    cues = [Cue("words", _quoted(hit), hit.weights, _WORDS_ORIGIN) for hit in ranked[:_MAX_WORD_CUES]]
+    cues = [
+        Cue("words", _quoted(hit), hit.weights, _WORDS_ORIGIN.format(hit.language)) for hit in ranked[:_MAX_WORD_CUES]
+    ]
     rest = ranked[_MAX_WORD_CUES:]
     if rest:
         labels = {label for hit in rest for label in hit.weights}
         sums = {label: sum(hit.weights.get(label, 0.0) for hit in rest) for label in sorted(labels)}
-        cues.append(Cue("words", f"{len(rest)} more words and phrases", sums, _WORDS_ORIGIN))
+        origin = _WORDS_ORIGIN.format(" and ".join(sorted({hit.language for hit in rest})))
+        cues.append(Cue("words", f"{len(rest)} more words and phrases", sums, origin))
     return tuple(cues)
 
 

@@ -14,14 +14,15 @@ emotion and 15 of these the annotated one. Most lines hold no word of the lexico
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from emotion_llama.media.language import NAMES, line_languages
 from emotion_llama.records import Transcript
+from emotion_llama.rules.chinese import chinese, entries, signs
 from emotion_llama.rules.lexicon import Lexicon, Pattern, Token, english, tokens
 
-LEXICONS = ("en",)  # languages that there is a lexicon for
+LEXICONS = ("en", "zh")  # languages that there is a lexicon for
 
 NEGATORS = frozenset(
     {"not", "never", "no", "nobody", "nothing", "none", "neither", "nor", "without", "hardly", "barely"}
@@ -70,12 +71,14 @@ class Hit(NamedTuple):
         text: the words as they stand there, tokenised.
         weights: label -> log-odds, after all modifiers.
         notes: what changed the row's weights: "negated", "intensified", ...
+        language: of the lexicon, one of `LEXICONS`.
     """
 
     text: str
     pattern: Pattern
     weights: Mapping[str, float]
     notes: tuple[str, ...]
+    language: str = "en"
 
 
 class WordsReading(NamedTuple):
@@ -86,23 +89,28 @@ class WordsReading(NamedTuple):
 
 
 def read_words(transcript: Transcript | None, lexicon: Lexicon | None = None) -> WordsReading:
-    """What the words of a transcript speak for.
+    """What the words of a transcript speak for, each line by the lexicon of its language.
 
     A pattern met for the n-th time counts 1/n: saying "sorry" ten times is not ten independent apologies.
 
     Args:
         transcript: what was said; None and empty ones give no hits and the reason.
-        lexicon: rows to look for; the package's own when None.
+        lexicon: English patterns to look for; the package's own when None.
     """
     if transcript is None or not transcript.text.strip():
         return WordsReading((), "nothing was transcribed")
-    lines, foreign = _english_lines(transcript)
-    if foreign is not None:
-        return WordsReading((), foreign)
+    texts = [line.text.strip() for line in transcript.lines if line.text.strip()]
+    by_line = [line.language for line in transcript.lines if line.text.strip()]
+    decided = line_languages(texts, transcript.language)
+    languages = [given or found for given, found in zip(by_line, decided)]
+    lines, foreign = _english_lines(texts, languages, transcript.language)
     # A line of a subtitle ends a sentence even where nobody put a full stop.
-    found = tokens(" ".join(text if text[-1:] in ".!?," else f"{text}." for text in lines))
-    hits = _find(found, lexicon or english())
-    return WordsReading(hits, None if hits else "none of the words is in the emotion lexicon")
+    hits = _find(tokens(" ".join(text if text[-1:] in ".!?," else f"{text}." for text in lines)), lexicon or english())
+    spoken = [text for text, language in zip(texts, languages) if language == "zh"]
+    hits += _find_chinese(signs("".join(text if text[-1:] in "。！？，.!?," else f"{text}。" for text in spoken)))
+    if hits or lines or spoken:
+        return WordsReading(hits, None if hits else "none of the words is in the emotion lexicon")
+    return WordsReading((), foreign)
 
 
 def _find(found: tuple[Token, ...], lexicon: Lexicon) -> tuple[Hit, ...]:
@@ -116,16 +124,25 @@ def _find(found: tuple[Token, ...], lexicon: Lexicon) -> tuple[Hit, ...]:
             continue
         pattern, end = match
         times[pattern.text] = times.get(pattern.text, 0) + 1
-        hits.append(_hit(found, at, end, pattern, 1.0 / times[pattern.text]))
+        is_word = any(t.is_word for t in found[at:end])
+        notes = _notes(found, at, end, pattern) if is_word else ()
+        text = " ".join(t.text for t in found[at:end])
+        hits.append(_hit(text, pattern, notes, 1.0 / times[pattern.text], is_word=is_word))
         at = end
     return tuple(hits)
 
 
-def _hit(found: tuple[Token, ...], start: int, end: int, pattern: Pattern, share: float) -> Hit:
-    text = " ".join(t.text for t in found[start:end])
-    if not any(t.is_word for t in found[start:end]):
-        return Hit(text, pattern, {label: w * share for label, w in pattern.weights.items()}, ())
-    notes = _notes(found, start, end, pattern)
+def _find_chinese(found: tuple[Token, ...]) -> tuple[Hit, ...]:
+    hits: list[Hit] = []
+    times: dict[str, int] = {}
+    for start, end, pattern, notes in entries(found, chinese()):
+        text = "".join(t.text for t in found[start:end])
+        times[text] = times.get(text, 0) + 1
+        hits.append(_hit(text, pattern, notes, 1.0 / times[text])._replace(language="zh"))
+    return tuple(hits)
+
+
+def _hit(text: str, pattern: Pattern, notes: tuple[str, ...], share: float, *, is_word: bool = True) -> Hit:
     scale = share
     for note in notes:
         scale *= _SCALES.get(note, 1.0)
@@ -133,7 +150,7 @@ def _hit(found: tuple[Token, ...], start: int, end: int, pattern: Pattern, share
     if "negated" in notes:
         weights = _negated(weights)
     strongest = max(weights, key=lambda label: weights[label])
-    if strongest != "neutral" and weights[strongest] > 0:
+    if is_word and strongest != "neutral" and weights[strongest] > 0:
         weights["neutral"] = weights.get("neutral", 0.0) - AGAINST_NEUTRAL * weights[strongest]
     return Hit(text, pattern, weights, notes)
 
@@ -223,20 +240,13 @@ def _is_about_others(clause: tuple[Token, ...]) -> bool:
     return bool(owners) and owners[-1] in _OTHERS
 
 
-def _english_lines(transcript: Transcript) -> tuple[list[str], str | None]:
-    """The lines that are read as English, and why none is."""
-    if transcript.language is not None and not transcript.language.lower().startswith("en"):
-        return [], f"the lexicon is English and the transcript is marked {transcript.language!r}"
-    letters = [c for c in transcript.text if c.isalpha()]
-    latin = sum(c < "\u0250" for c in letters)
-    if letters and latin < len(letters) / 2:
-        return [], f"the lexicon is English and {len(letters) - latin} of {len(letters)} letters are not Latin"
-    texts = [line.text.strip() for line in transcript.lines]
-    languages = line_languages(texts)
-    if not any(languages) and len(re.findall(r"[a-z']+", transcript.text.lower())) >= _ENOUGH_WORDS:
+def _english_lines(texts: Sequence[str], languages: Sequence[str | None], marked: str | None) -> tuple[list[str], str]:
+    """The lines that are read as English, and why none is read."""
+    found = [text for text, language in zip(texts, languages) if language in (None, "en")]
+    words = len(re.findall(r"[a-z']+", " ".join(texts).lower()))
+    if found and not any(languages) and words >= _ENOUGH_WORDS:
         return [], "the text does not look English: it holds no common English word"
-    english = [text for text, language in zip(texts, languages) if text and language in (None, "en")]
-    if english:
-        return english, None
-    named = " and ".join(sorted({NAMES[language] for language in languages if language}))
-    return [], f"the text does not look English: its words look {named}"
+    named = " and ".join(sorted({NAMES.get(one, one) for one in languages if one not in (None, *LEXICONS)}))
+    if marked is not None and marked.lower().partition("-")[0] not in LEXICONS:
+        return found, f"not read: the lexicons are English and Chinese, and the transcript is marked {marked!r}"
+    return found, f"not read: the lexicons are English and Chinese, and the words look {named}"
