@@ -176,7 +176,7 @@ def test_an_archive_that_would_run_something_is_not_read(tmp_path: Path) -> None
     with pytest.raises(InputError, match=r"holds more than tables \(it asks for builtins.exec\), and was not read"):
         load_benchmark("mer2023-semi", tmp_path).samples()
     archive(tmp_path / "label-6way.npz", train_corpus={})
-    with pytest.raises(InputError, match="is not a label archive with the table test3_corpus"):
+    with pytest.raises(InputError, match="test3_corpus"):
         load_benchmark("mer2023-semi", tmp_path).samples()
     archive(tmp_path / "label-6way.npz", test3_corpus={"a": "sad"})
     with pytest.raises(InputError, match="test3_corpus is no table of names and labels"):
@@ -381,9 +381,9 @@ def _f1(result: EvalResult, name: str) -> float:
 
 def test_wheels_of_another_version_are_refused(tmp_path: Path) -> None:
     write_wheels(tmp_path / "w")
-    with pytest.raises(InputError, match="holds the word forms of 2026, not those of 2025"):
+    with pytest.raises(InputError, match="of 2026.* 2025"):
         load_benchmark("mer2025-fg", tmp_path, wheels=tmp_path / "w", mapping="2025")
-    with pytest.raises(InputError, match="mapping is '2024', expected one of: 2025, 2026"):
+    with pytest.raises(InputError, match="mapping is '2024'"):
         load_benchmark("mer2025-fg", tmp_path, wheels=tmp_path / "w", mapping="2024")
     with pytest.raises(InputError, match="holds no wheel files"):
         load_benchmark("mer2025-fg", tmp_path)
@@ -406,7 +406,7 @@ def test_own_table_of_words_for_a_track(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="a stands twice"):
         benchmark.samples()
     table(own, ["name", "labels"], [])
-    with pytest.raises(InputError, match="has the columns name, labels; expected openset or ovlabel"):
+    with pytest.raises(InputError, match="name, labels"):
         benchmark.samples()
     table(own, ["name", "openset"], [["a", "x" * 140_000]])
     with pytest.raises(InputError, match="line 2: the table cannot be read"):
@@ -512,7 +512,7 @@ def test_labels_outside_the_seven_by_either_rule(tmp_path: Path) -> None:
 
 
 def test_dfew_refusals(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="rule is 'fold', expected one of: restrict, map"):
+    with pytest.raises(InputError, match="rule is 'fold'"):
         load_benchmark("dfew", tmp_path, rule="fold")
     with pytest.raises(InputError, match="fold is 6, expected 1 to 5 or 'all'"):
         load_benchmark("dfew", tmp_path, fold=6)
@@ -520,7 +520,7 @@ def test_dfew_refusals(tmp_path: Path) -> None:
         load_benchmark("dfew", tmp_path, fold="2").samples()
     folder = tmp_path / "EmoLabel_DataSplit" / "test(single-labeled)"
     table(folder / "set_2.csv", ["video_name", "label"], [["00001", 8]])
-    with pytest.raises(InputError, match="00001 has the label '8', expected 1, 2, 3, 4, 5, 6, 7"):
+    with pytest.raises(InputError, match="00001 .*'8'"):
         load_benchmark("dfew", tmp_path, fold=2).samples()
 
 
@@ -665,7 +665,7 @@ def test_own_labels(tmp_path: Path) -> None:
     assert "1 False no media file of gone" in what(benchmark.check())
     assert score(load_benchmark("csv", path), {"clips": "keen", "gone": "keen"}).metric("accuracy").value == 0.5
     assert load_benchmark("csv", path, labels="bored, keen, calm").task.labels == ("bored", "keen", "calm")
-    with pytest.raises(InputError, match="has the label 'bored', which is none of neutral"):
+    with pytest.raises(InputError, match="'bored'"):
         load_benchmark("csv", path, labels="mer6")
 
 
@@ -737,7 +737,7 @@ def test_options_as_a_command_line_gives_them(tmp_path: Path) -> None:
 
 
 def test_instructions_by_name(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="instruction is 'seven', expected one of: nine, six"):
+    with pytest.raises(InputError, match="instruction is 'seven'"):
         load_benchmark("mer2023-semi", tmp_path, instruction="seven")
 
 

@@ -155,7 +155,7 @@ def test_names(tmp_path: Path) -> None:
         (tmp_path / name).mkdir()
         (tmp_path / name / "config.json").write_text(json.dumps({"model_type": name}))
         assert model_kind(str(tmp_path / name)) == kind
-    with pytest.raises(InputError, match="no model 'nothing'; expected rules, nano, a model's folder"):
+    with pytest.raises(InputError, match="'nothing'"):
         load_model("nothing")
     (tmp_path / "llava" / "config.json").write_text("{")
     with pytest.raises(InputError, match="cannot be read as JSON"):
@@ -165,7 +165,7 @@ def test_names(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="expected pipeline:TASK@FOLDER"):
         load_model("pipeline:audio-classification")
     (tmp_path / "p.csv").write_text("name,answer\nx,happy\n")
-    with pytest.raises(InputError, match="a predictions model takes no option 'layout' \\(it takes: none\\)"):
+    with pytest.raises(InputError, match="'layout'"):
         load_model(str(tmp_path / "p.csv"), layout="train")
 
 
@@ -332,7 +332,7 @@ def test_measured_cues_are_told_in_their_layout(folder: Path, clips: Path, featu
     assert (reply.tokens_in or 0) > (without.tokens_in or 0)
     system.close()
     stored = own_model(folder, device="cpu", layout="evidence", features=features)
-    with pytest.raises(InputError, match="layout 'evidence' measures the raw clip, and c0 has none"):
+    with pytest.raises(InputError, match="'evidence' .* c0"):
         list(stored.answer([case("c0")], LABELS))
 
 
@@ -381,9 +381,9 @@ def test_damaged_weights_stop_the_run(folder: Path, features: Path) -> None:
 
 
 def test_options_of_our_model(folder: Path, tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="expected batch_size of 1 or more and temperature above 0"):
+    with pytest.raises(InputError, match="batch_size"):
         load_model(str(folder), batch_size=0)
-    with pytest.raises(InputError, match="takes no option 'quick' \\(it takes: layout, features"):
+    with pytest.raises(InputError, match="'quick'"):
         load_model(str(folder), quick=True)
     other = tmp_path / "other"
     copytree(folder, other)

@@ -163,7 +163,7 @@ def test_judged_figures_are_compared_where_both_have_one() -> None:
     assert found.p_value == pytest.approx(0.125)  # 2 * 1 / 2**4: all signs of four are one way
     same = compare_scores(("a", "judge", first), ("b", "judge", first), "clue_overlap", num_resamples=5)
     assert same.p_value == 1.0
-    with pytest.raises(InputError, match="no sample has the metric label_overlap in both runs"):
+    with pytest.raises(InputError, match="label_overlap"):
         compare_scores(("a", "judge", first), ("b", "judge", second), "label_overlap")
 
 
@@ -202,7 +202,7 @@ def test_one_table_has_one_judge() -> None:
     same = report_of([run("a", judge=JUDGE), run("b", judge=dict(JUDGE))], num_resamples=5)
     assert len(same[0].comparisons) == 1
     other = {**JUDGE, "scale": "0-10"}
-    with pytest.raises(InputError, match="emer 1: a and b were judged by different judges, prompts or scales"):
+    with pytest.raises(InputError, match="emer 1: a and b"):
         report_of([run("a", judge=JUDGE), run("b", judge=other)])
     report_of([run("a", judge=JUDGE), run("b", judge=other, benchmark="emer 2")])  # not the same table
     # A judge who was asked for nothing in the table does not count.

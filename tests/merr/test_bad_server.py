@@ -170,7 +170,7 @@ def test_who_gets_the_pictures_is_told_once_and_before_anything_is_done(
     path = tmp_path / "recipe.yaml"
     path.write_text(f"annotators: {{visual: {far}, reason: {far.replace('model: m', 'model: n')}}}\n")
     told = Told()
-    with pytest.raises(InputError, match="environment variable MERR_KEY, which is not set"):
+    with pytest.raises(InputError, match="MERR_KEY"):
         build([clips], tmp_path / "out", load_recipe(path), progress=told)
     assert told.lines == []
     with Store.open(tmp_path / "out", read_only=True) as store:

@@ -131,7 +131,7 @@ def test_an_output_that_cannot_travel_is_a_failure(engine: LocalEngine) -> None:
 
 def test_a_stage_that_cannot_travel_is_an_error_of_the_build(engine: LocalEngine) -> None:
     stage = Toy("a", pool="process", bad=threading.local())  # type: ignore[arg-type]
-    with pytest.raises(BackendError, match="the stage a cannot be sent to worker processes"):
+    with pytest.raises(BackendError, match="stage a "):
         results(engine, stage)
 
 
@@ -311,7 +311,7 @@ def test_a_cluster_that_cannot_be_reached(ray_engine: RayEngine, monkeypatch: py
 
     monkeypatch.setenv("RAY_ADDRESS", "ray://nowhere:1")
     monkeypatch.setattr(ray_engine, "_ray", SimpleNamespace(is_initialized=lambda: False, init=init))
-    with pytest.raises(BackendError, match="Ray cannot be started or reached at ray://nowhere:1: no answer"):
+    with pytest.raises(BackendError, match="ray://nowhere:1"):
         results(ray_engine, Toy("a", pool="process"))
 
 

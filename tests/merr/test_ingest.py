@@ -111,7 +111,7 @@ def test_sound_beside_its_video_is_counted_and_no_clip_of_its_own(tmp_path: Path
 
 
 def test_nothing_to_take_in_is_an_error() -> None:
-    with pytest.raises(InputError, match="no clips given: expected files, folders or manifests"):
+    with pytest.raises(InputError, match="no clips"):
         ingest([], Recipe())
 
 
@@ -129,7 +129,7 @@ def test_a_folder_without_media_is_no_clip(tmp_path: Path, monkeypatch: pytest.M
 
 def test_a_folder_that_is_nowhere_is_a_slip_and_a_file_is_a_clip_that_failed(tmp_path: Path) -> None:
     """A mistyped folder became a clip that failed, and a build's own clips were all set aside for it."""
-    with pytest.raises(InputError, match="vidoes: no such file or folder; check the path"):
+    with pytest.raises(InputError, match="vidoes"):
         take(tmp_path / "vidoes")
     video(tmp_path / "a.mp4")
     found = take(tmp_path / "a.mp4", tmp_path / "gone.mp4")

@@ -130,7 +130,7 @@ def test_scopes(store: Store) -> None:
 
     assert (ids("all"), ids("coarse"), ids("fine")) == ("abcdef", "abc", "a")
     assert (store.count(), store.count("coarse"), store.count("fine")) == (8, 3, 1)
-    with pytest.raises(InputError, match="scope must be one of all, coarse, fine, got 'gold'"):
+    with pytest.raises(InputError, match="'gold'"):
         next(store.samples("gold"))  # type: ignore[arg-type]
 
 
@@ -175,7 +175,7 @@ def test_a_lost_file_is_told_of_never_given(store: Store, damage: str) -> None:
         path.unlink()
     else:
         path.write_bytes(b"54321" if damage == "other bytes" else b"123")
-    with pytest.raises(LostArtifact, match="clip1: the file of 'sound' is gone or damaged"):
+    with pytest.raises(LostArtifact, match="clip1.*'sound'"):
         store.artifact("clip1", "sound")
     with pytest.raises(LostArtifact):
         store.input_of(CLIP, ("evidence",), ("sound",))
@@ -267,7 +267,7 @@ def test_a_ledger_that_stays_locked_is_told_of(store: Store, monkeypatch: pytest
         Store.open(store.folder) as other,
         other.transaction(),
         Store.open(store.folder) as late,
-        pytest.raises(BackendError, match="was locked for 0 s; is another program holding it open"),
+        pytest.raises(BackendError, match="locked for 0 s"),
     ):
         late.put_meta("a", "b")
 
@@ -372,7 +372,7 @@ def test_the_recipe_is_kept_and_written_out(store: Store) -> None:
 
 def test_a_recipe_of_another_version_is_refused(store: Store) -> None:
     store.put_meta("recipe", '{"colour": "blue"}')
-    with pytest.raises(InputError, match="this version does not understand the build's recipe"):
+    with pytest.raises(InputError, match="recipe"):
         _ = store.recipe
 
 

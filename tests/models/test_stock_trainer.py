@@ -32,7 +32,7 @@ def test_resuming_never_loses_the_adapter(trainer, tmp_path):
     first = trainer(1)
     first.train()
     learnt = {name: value.clone() for name, value in first.model.state_dict().items() if ".lora_" in name}
-    with pytest.raises(InputError, match="hold none of the 8 tensors of the model's LoRA adapter"):
+    with pytest.raises(InputError, match="none of the 8"):
         trainer(2).train(resume_from_checkpoint=True)
     loaded = EmotionLlamaForConditionalGeneration.from_pretrained(tmp_path / "checkpoint-1").state_dict()
     assert all(torch.equal(loaded[name], value) for name, value in learnt.items())

@@ -55,7 +55,7 @@ def test_changed_files_are_not_lost(make_build: Make, spec: Any) -> None:
 def test_other_folders_are_not_overwritten(make_build: Make, spec: Any, tmp_path: Path) -> None:
     one, two = make_build(spec("a"), folder="one"), make_build(spec("b"), folder="two")
     export_build(one, tmp_path / "out", "merr")
-    with pytest.raises(InputError, match="out holds an export already; give another folder, or --force"):
+    with pytest.raises(InputError, match="--force"):
         export_build(two, tmp_path / "out", "merr")
     assert (tmp_path / "out/MERR_fine_grained.txt").read_text() == "a 75 happy -10\n"
     export_build(two, tmp_path / "out", "merr", force=True)
@@ -81,9 +81,9 @@ def test_unknown_format_and_choices(make_build: Make, spec: Any) -> None:
     store = make_build(spec("a"))
     with pytest.raises(InputError, match=r"no export format 'xml' \(there are: merr, parquet, sharegpt, csv\)"):
         export_build(store, None, "xml")  # type: ignore[arg-type]
-    with pytest.raises(InputError, match="an export's scope must be one of coarse, fine, both; got 'all'"):
+    with pytest.raises(InputError, match="scope.*'all'"):
         Choice(scope="all")  # type: ignore[arg-type]
-    with pytest.raises(InputError, match="split must be one of train, validation, test; got 'dev'"):
+    with pytest.raises(InputError, match="split.*'dev'"):
         Choice(splits=("dev",))
     with pytest.raises(InputError, match=r"a data set's name is letters, digits, - and _, got '\.\./x'"):
         Choice(name="../x")

@@ -251,7 +251,7 @@ def test_heads_that_nothing_tells_have_to_be_given(toy_sources: Sources, toy_opt
             InputError, match=rf"heads of a {role} encoder \d+ wide is not in its file .*--{role}-heads"
         ):
             convert(toy_sources, tmp_path / "out", options)
-    with pytest.raises(InputError, match="--eva-heads 5 does not divide the encoder's width 32"):
+    with pytest.raises(InputError, match="--eva-heads 5 .* 32"):
         convert(toy_sources, tmp_path / "out", replace(toy_options, eva_heads=5))
 
 
@@ -296,7 +296,7 @@ def test_folders_that_lack_something(toy_sources: Sources, toy_options: Conversi
     with pytest.raises(InputError, match=r"llama: no config\.json"):
         convert(toy_sources | {"llama": llama}, tmp_path / "out", toy_options)
     (hubert / "preprocessor_config.json").write_text(json.dumps({"sampling_rate": 8000, "do_normalize": False}))
-    with pytest.raises(InputError, match="sampling_rate 8000, do_normalize False; expected 16000 and true"):
+    with pytest.raises(InputError, match="sampling_rate 8000, do_normalize False"):
         convert(toy_sources | {"hubert": hubert}, tmp_path / "out", toy_options)
     assert_nothing_is_left(tmp_path)
 
@@ -322,7 +322,7 @@ def test_the_output_folder_is_never_written_over(toy_sources: Sources, toy_optio
     out = tmp_path / "out"
     out.mkdir()
     (out / "mine.txt").write_text("keep")
-    with pytest.raises(InputError, match="already there; give a folder that does not exist yet"):
+    with pytest.raises(InputError, match="already there"):
         convert(toy_sources, out, toy_options)
     (out / "mine.txt").unlink()
     (tmp_path / "out.partial").mkdir()  # what an interrupted run leaves

@@ -117,7 +117,7 @@ def test_shapes_of_no_sense_are_reported(tmp_path: Path, tensors) -> None:
 
 
 def test_an_empty_folder_is_an_error(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="neither a model's folder nor one with published files"):
+    with pytest.raises(InputError, match="neither"):
         inspect(tmp_path)
 
 

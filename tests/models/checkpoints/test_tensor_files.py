@@ -174,7 +174,7 @@ def test_other_archives_and_whole_models(tmp_path: Path) -> None:
     ):
         open_source(tmp_path / "model.pth")
     torch.save({3: torch.ones(1)}, tmp_path / "numbers.pth")
-    with pytest.raises(InputError, match="holds a dict with 3; expected names of tensors"):
+    with pytest.raises(InputError, match="dict with 3"):
         open_source(tmp_path / "numbers.pth")
 
 

@@ -270,7 +270,7 @@ def test_too_little_memory_on_the_device_is_said(
         raise torch.OutOfMemoryError("CUDA out of memory")
 
     monkeypatch.setattr(toy_model.face_tower, "forward", full)
-    with pytest.raises(BackendError, match="cpu has too little memory for 2x3x64x64 inputs; use smaller batches"):
+    with pytest.raises(BackendError, match="2x3x64x64"):
         encoders.face(np.zeros((2, 3, 64, 64), np.float32))
 
 
@@ -282,13 +282,13 @@ def test_without_torch_the_extra_is_named(toy_folder: Path, monkeypatch: pytest.
 
 def test_a_model_without_an_encoder_is_refused() -> None:
     model = EmotionLlamaForConditionalGeneration(EmotionLlamaConfig.preset("toy", absent_towers=["face_tower"]))
-    with pytest.raises(InputError, match="the model has no face_tower; features need a model with all encoders"):
+    with pytest.raises(InputError, match="face_tower"):
         TorchEncoders.of_model(model)
 
 
 def test_a_model_of_another_recipe_is_refused(toy_model: EmotionLlamaForConditionalGeneration) -> None:
     config = EmotionLlamaConfig.preset("toy", recipes={"face": "mine"})
-    with pytest.raises(InputError, match="face recipe is 'mine'; features are made by 'mae-bilinear-01' only"):
+    with pytest.raises(InputError, match="'mine'"):
         TorchEncoders(config, {})
 
 
@@ -305,7 +305,7 @@ def test_an_encoder_that_gives_no_numbers_is_an_error(toy_folder: Path) -> None:
     """Damaged weights gave features of NaN, and the run was done."""
     encoders = TorchEncoders.load(toy_folder)
     torch.nn.init.constant_(encoders._towers["face_tower"].norm.bias, float("nan"))
-    with pytest.raises(BackendError, match="the model's face_tower gives values that are not finite numbers"):
+    with pytest.raises(BackendError, match="face_tower .*finite"):
         encoders.face(np.zeros((2, 3, 64, 64), np.float32))
 
 

@@ -115,7 +115,7 @@ def test_files_that_are_no_npy_are_refused(tmp_path: Path) -> None:
         read_vector(tmp_path / "x.npy")
     with (tmp_path / "x.npy").open("wb") as file:
         np.savez(file, a=np.zeros(1024))
-    with pytest.raises(InputError, match="must hold floating-point numbers, got NpzFile"):
+    with pytest.raises(InputError, match="NpzFile"):
         read_vector(tmp_path / "x.npy")
 
 
@@ -145,9 +145,9 @@ def test_features_are_opened_by_what_a_folder_holds(tmp_path: Path) -> None:
 
 
 def test_folders_that_are_not_there_are_refused(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="holds no feature folder; expected some of: mae_340_UTT, maeV_399_UTT"):
+    with pytest.raises(InputError, match="mae_340_UTT"):
         PublishedFolders(tmp_path)
-    with pytest.raises(InputError, match="layout 'DFEW' is not known; expected one of: MER2023, MER2024"):
+    with pytest.raises(InputError, match="'DFEW'"):
         PublishedFolders(tmp_path, layout="DFEW")
     with pytest.raises(InputError, match="layout 'DFEW' is not known"):
         FolderWriter(tmp_path, RECIPE, layout="DFEW")
