@@ -381,7 +381,7 @@ def _f1(result: EvalResult, name: str) -> float:
 
 def test_wheels_of_another_version_are_refused(tmp_path: Path) -> None:
     write_wheels(tmp_path / "w")
-    with pytest.raises(InputError, match="of 2026.* 2025"):
+    with pytest.raises(InputError, match=r"of 2026.* 2025"):
         load_benchmark("mer2025-fg", tmp_path, wheels=tmp_path / "w", mapping="2025")
     with pytest.raises(InputError, match="mapping is '2024'"):
         load_benchmark("mer2025-fg", tmp_path, wheels=tmp_path / "w", mapping="2024")
@@ -520,7 +520,7 @@ def test_dfew_refusals(tmp_path: Path) -> None:
         load_benchmark("dfew", tmp_path, fold="2").samples()
     folder = tmp_path / "EmoLabel_DataSplit" / "test(single-labeled)"
     table(folder / "set_2.csv", ["video_name", "label"], [["00001", 8]])
-    with pytest.raises(InputError, match="00001 .*'8'"):
+    with pytest.raises(InputError, match=r"00001 .*'8'"):
         load_benchmark("dfew", tmp_path, fold=2).samples()
 
 

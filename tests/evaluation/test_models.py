@@ -332,7 +332,7 @@ def test_measured_cues_are_told_in_their_layout(folder: Path, clips: Path, featu
     assert (reply.tokens_in or 0) > (without.tokens_in or 0)
     system.close()
     stored = own_model(folder, device="cpu", layout="evidence", features=features)
-    with pytest.raises(InputError, match="'evidence' .* c0"):
+    with pytest.raises(InputError, match=r"'evidence' .* c0"):
         list(stored.answer([case("c0")], LABELS))
 
 

@@ -151,7 +151,7 @@ def test_an_unknown_clip_is_refused(store: Store) -> None:
 def test_a_sample_that_changed_while_it_was_looked_at_is_refused(store: Store) -> None:
     shown = state_of(store.sample("a"))
     put_sample(store, "a", "happy", make_field("fine_caption", "Written anew. This is happy.", MODEL, "en"))
-    with pytest.raises(Outdated, match="^a "):
+    with pytest.raises(Outdated, match=r"^a "):
         put_review(store, Review("a", "anna", "accept"), state=shown)
     assert put_review(store, Review("a", "anna", "accept"), state=state_of(store.sample("a"))).number == 1
 

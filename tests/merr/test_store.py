@@ -175,7 +175,7 @@ def test_a_lost_file_is_told_of_never_given(store: Store, damage: str) -> None:
         path.unlink()
     else:
         path.write_bytes(b"54321" if damage == "other bytes" else b"123")
-    with pytest.raises(LostArtifact, match="clip1.*'sound'"):
+    with pytest.raises(LostArtifact, match=r"clip1.*'sound'"):
         store.artifact("clip1", "sound")
     with pytest.raises(LostArtifact):
         store.input_of(CLIP, ("evidence",), ("sound",))

@@ -344,7 +344,7 @@ def test_zeros_stand_for_the_missing_only_where_asked(toy_model, clips, prompts)
         asked = toy_model(input_ids=ids, compat_zero_features=True, **demo).logits
         given = toy_model(input_ids=ids, face_features=zeros, temporal_features=zeros, **demo).logits
     torch.testing.assert_close(asked, given)
-    with pytest.raises(InputError, match="4 feature .* 2 "):
+    with pytest.raises(InputError, match=r"4 feature .* 2 "):
         toy_model(input_ids=ids, **demo)
 
 
@@ -382,14 +382,14 @@ def test_placeholders_and_tokens_must_agree(toy_model, clips, prompts, images, f
 
 def test_placeholders_without_any_clip_are_refused(toy_model, prompts):
     ids, _ = prompts(toy_model.config, [6])
-    with pytest.raises(InputError, match="4 image .* 0 "):
+    with pytest.raises(InputError, match=r"4 image .* 0 "):
         toy_model.generate(input_ids=ids)
 
 
 def test_one_clip_cannot_lend_another_its_tokens(toy_model, clips, prompts):
     batch = clips(toy_model.config, 2)
     ids, mask = prompts(toy_model.config, [6, 6], features=[5, 3])  # eight in all, as the clips give
-    with pytest.raises(InputError, match="clip 0.* 5 "):
+    with pytest.raises(InputError, match=r"clip 0.* 5 "):
         toy_model(input_ids=ids, attention_mask=mask, **batch)
 
 
@@ -419,7 +419,7 @@ def test_other_refusals(toy_model, clips, prompts):
         toy_model.generate(input_ids=ids, inputs_embeds=torch.zeros(1, 2, 48))
     with pytest.raises(InputError, match="nothing to encode: none of pixel_values"):
         toy_model.encode(input_ids=ids)
-    with pytest.raises(InputError, match="clip 0 .*'audio'"):
+    with pytest.raises(InputError, match=r"clip 0 .*'audio'"):
         toy_model.encode(pixel_values=batch["pixel_values"], modality_mask=torch.tensor([[1, 0, 0, 1], [1, 0, 0, 0]]))
     with pytest.raises(InputError, match=r"face_features are \[2, 23\], expected \[B, 24\]"):
         toy_model.encode(face_features=torch.zeros(2, 23))

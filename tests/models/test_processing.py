@@ -241,7 +241,7 @@ def test_published_defaults(processor):
 
 
 def test_values_must_fit_the_clips(processor):
-    with pytest.raises(InputError, match="words .*1 .* 2"):
+    with pytest.raises(InputError, match=r"words .*1 .* 2"):
         processor([ClipInputs(), ClipInputs()], words=["a"])
     with pytest.raises(InputError, match="a batch needs a clip or more, got none"):
         processor([])
@@ -249,9 +249,9 @@ def test_values_must_fit_the_clips(processor):
 
 def test_crops_and_features_do_not_mix(processor):
     vector = np.ones(24, np.float32)
-    with pytest.raises(InputError, match="faces.*temporal_features"):
+    with pytest.raises(InputError, match=r"faces.*temporal_features"):
         processor([ClipInputs(faces=FACES), ClipFeatures(temporal=vector)])
-    with pytest.raises(InputError, match="samples.*audio_features"):
+    with pytest.raises(InputError, match=r"samples.*audio_features"):
         processor([ClipInputs(samples=SOUND), ClipFeatures(audio=vector)])
     with pytest.raises(InputError, match=r"face_features differs in shape between clips: \[24\], \[25\]"):
         processor([ClipFeatures(face=vector), ClipFeatures(face=np.ones(25, np.float32))])
@@ -260,7 +260,7 @@ def test_crops_and_features_do_not_mix(processor):
 
 
 def test_placeholder_that_is_a_word(processor):
-    with pytest.raises(InputError, match="7 and 8 .* 480"):
+    with pytest.raises(InputError, match=r"7 and 8 .* 480"):
         EmotionLlamaProcessor(processor.tokenizer, image_token_id=7)
     with pytest.raises(InputError, match="audio recipe 'x' is not known"):
         EmotionLlamaProcessor(processor.tokenizer, audio_recipe="x")

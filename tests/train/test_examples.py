@@ -128,5 +128,5 @@ def test_one_name_in_two_files_must_agree(tmp_path: Path) -> None:
     (tmp_path / "c.csv").write_text("name,label\nx,happy\n")
     joined = read_examples([tmp_path / "a.csv", tmp_path / "b.csv"], TASKS, MERR9)
     assert dict(joined[0].answers) == {"emotion": "sad", "reason": "text", "reason_v2": "text"}
-    with pytest.raises(InputError, match="'happy' .*'sad'"):
+    with pytest.raises(InputError, match=r"'happy' .*'sad'"):
         read_examples([tmp_path / "a.csv", tmp_path / "c.csv"], TASKS, MERR9)

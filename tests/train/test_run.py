@@ -157,7 +157,7 @@ def test_refusals(whole_run: tuple[Path, TrainResult, list[str]], workshop: Path
         train(recipe_of(workshop), whole_run[0])
     with pytest.raises(InputError, match="9 clips are in training and in validation"):
         train(recipe_of(workshop, f"data.train={workshop / 'validation.jsonl'}"), tmp_path / "a")
-    with pytest.raises(InputError, match="rank 4.* rank 8"):
+    with pytest.raises(InputError, match=r"rank 4.* rank 8"):
         train(recipe_of(workshop, "model.lora.rank=8"), tmp_path / "b")
     with pytest.raises(InputError, match="holds no model"):
         train(recipe_of(workshop, f"model.start={tmp_path}"), tmp_path / "c")

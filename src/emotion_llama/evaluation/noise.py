@@ -14,9 +14,9 @@ import hashlib
 import json
 import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import asdict, dataclass
 from functools import lru_cache
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -36,39 +36,31 @@ _FULL_SCALE = 32767 / 32768  # the largest sample of 16 bits, where 1 is the lar
 Progress = Callable[[int, str], None]
 
 
-@dataclass(frozen=True)
-class NoiseRecord:
-    """A line of the manifest: what was done to one clip, or why nothing was."""
-
-    name: str  # of the clip, without suffix
-    seed: int  # of the run
-    path: str | None = None  # of the result, relative to the manifest; None where there is none
-    snr_db: int | None = None  # of the mixture before any codec; None for a clip without audio
-    blur_factor: int | None = None  # None for a clip without video
-    noise_files: tuple[str, ...] = ()  # relative to the folder of noise, in the order in which they were joined
-    noise_start_sample: int | None = None  # where in the joined noise the clip's part begins, at 16 kHz
-    noise_gain: float | None = None  # what the noise was multiplied with
-    scale: float | None = None  # what the mixture was multiplied with to stay within 16 bits; 1 mostly
-    problem: str | None = None  # why there is no result
+# A line of the manifest: what was done to one clip, or why nothing was.
+Row = dict[str, Any]
+EMPTY: Row = {
+    "name": "",  # of the clip, without suffix
+    "seed": 0,  # of the run
+    "path": None,  # of the result, relative to the manifest; None where there is none
+    "snr_db": None,  # of the mixture before any codec; None for a clip without audio
+    "blur_factor": None,  # None for a clip without video
+    "noise_files": (),  # relative to the folder of noise, in the order in which they were joined
+    "noise_start_sample": None,  # where in the joined noise the clip's part begins, at 16 kHz
+    "noise_gain": None,  # what the noise was multiplied with
+    "scale": None,  # what the mixture was multiplied with to stay within 16 bits; 1 mostly
+    "problem": None,  # why there is no result
+}
 
 
 # --- on arrays ------------------------------------------------------------------------------------------------------
 
 
-def draw(
-    name: str, seed: int, *, snrs_db: Sequence[int] = SNRS_DB, blur_factors: Sequence[int] = BLUR_FACTORS
-) -> tuple[int, int, np.random.Generator]:
-    """Signal-to-noise ratio, blur factor and further draws of the clip of a name: the same for the same name and seed.
-
-    Raises:
-        InputError: there is nothing to draw from, or a blur factor is no power of two.
-    """
-    if not snrs_db or not blur_factors or any(f < 1 or f & (f - 1) for f in blur_factors):
-        raise InputError(f"expected ratios in dB and blur factors of 1, 2, 4 ..., got {snrs_db} and {blur_factors}")
+def draw(name: str, seed: int) -> tuple[int, int, np.random.Generator]:
+    """Signal-to-noise ratio, blur factor and further draws of a clip: the same for the same name and seed."""
     digest = hashlib.blake2b("\x1f".join(("noise", str(seed), name)).encode(), digest_size=6).digest()
     rng = np.random.default_rng(int.from_bytes(digest, "big"))
-    snr, factor = rng.integers(len(snrs_db)), rng.integers(len(blur_factors))
-    return snrs_db[int(snr)], blur_factors[int(factor)], rng
+    snr, factor = rng.integers(len(SNRS_DB)), rng.integers(len(BLUR_FACTORS))
+    return SNRS_DB[int(snr)], BLUR_FACTORS[int(factor)], rng
 
 
 def draw_noise(
@@ -151,11 +143,9 @@ def corrupt_clips(
     out: str | Path,
     *,
     seed: int = 0,
-    snrs_db: Sequence[int] = SNRS_DB,
-    blur_factors: Sequence[int] = BLUR_FACTORS,
     suffix: str = ".mp4",
     progress: Progress | None = None,
-) -> list[NoiseRecord]:
+) -> list[Row]:
     """Write a corrupted copy of every clip, and `noise.jsonl`, which says what was done to each.
 
     Args:
@@ -163,16 +153,14 @@ def corrupt_clips(
         noise_folder: audio files of speech.
         out: a new or empty folder.
         seed: of all that is drawn.
-        snrs_db: signal-to-noise ratios to draw from.
-        blur_factors: powers of two to draw from.
         suffix: ".mp4" (MPEG-4 and AAC, as the challenge has it) or ".mkv" (H.264 and lossless FLAC).
         progress: called after every clip with the number done and its name.
 
     Returns:
-        A record for each clip, in order; a clip that cannot be read has a problem and no file.
+        A row of the manifest for each clip, in order; a clip that cannot be read has a problem and no file.
 
     Raises:
-        InputError: an option cannot be used, names are doubled, there is no noise, or `out` is not empty.
+        InputError: the suffix cannot be used, names are doubled, there is no noise, or `out` is not empty.
     """
     from emotion_llama.files import make_folder
 
@@ -181,48 +169,45 @@ def corrupt_clips(
         raise InputError(f"two clips are called {doubled[0]!r}; results are named by their clips")
     if suffix not in SUFFIXES:
         raise InputError(f"suffix is {suffix!r}, expected one of: {', '.join(SUFFIXES)}")
-    draw("", seed, snrs_db=snrs_db, blur_factors=blur_factors)
     names, folder = noise_files(Path(noise_folder)), make_folder(Path(out))
     if any(folder.iterdir()):
         raise InputError(f"{folder} is not empty; give a new folder")
     read = lru_cache(MAX_KEPT)(lambda name: _read_audio(Path(noise_folder) / name))
-    records = []
+    rows = []
     with (folder / MANIFEST).open("w", encoding="utf-8") as manifest:
         for number, path in enumerate(paths, 1):
-            snr_db, factor, rng = draw(path.stem, seed, snrs_db=snrs_db, blur_factors=blur_factors)
-            part = lambda length, rng=rng: draw_noise(length, names, read, rng)  # noqa: E731 - used once, below
             try:
-                record = _corrupt(path, folder / f"{path.stem}{suffix}", seed, snr_db, factor, part)
+                done = _corrupt(path, folder / f"{path.stem}{suffix}", seed, names, read)
             except EmotionLlamaError as error:
-                record = NoiseRecord(path.stem, seed, problem=str(error))
-            records.append(record)
-            manifest.write(json.dumps(asdict(record), ensure_ascii=False) + "\n")
+                done = {"problem": str(error)}
+            rows.append(EMPTY | {"name": path.stem, "seed": seed} | done)
+            manifest.write(json.dumps(rows[-1], ensure_ascii=False) + "\n")
             manifest.flush()
             if progress is not None:
                 progress(number, path.stem)
-    return records
+    return rows
 
 
-def _corrupt(
-    path: Path,
-    target: Path,
-    seed: int,
-    snr_db: int,
-    factor: int,
-    noise_of: Callable[[int], tuple[Samples, tuple[str, ...], int]],
-) -> NoiseRecord:
+def _corrupt(path: Path, target: Path, seed: int, names: Sequence[str], read: Callable[[str], Samples]) -> Row:
     from emotion_llama.media.probe import probe
     from emotion_llama.media.writing import ClipFormat, write_clip
 
     clip = probe(path)
-    blur_factor = None if clip.video is None else factor
-    record, audio = NoiseRecord(path.stem, seed, target.name, blur_factor=blur_factor), None
+    snr_db, factor, rng = draw(path.stem, seed)
+    done: Row = {"path": target.name, "blur_factor": None if clip.video is None else factor}
+    audio = None
     if clip.audio is not None:
         clean = _read_audio(path)
-        noise, files, start = noise_of(len(clean))
+        noise, files, start = draw_noise(len(clean), names, read, rng)
         mixed, gain, scale = mix(clean, noise, snr_db)
         audio = mixed.astype(np.float32)
-        record = NoiseRecord(path.stem, seed, target.name, snr_db, blur_factor, files, start, gain, scale)
+        done |= {
+            "snr_db": snr_db,
+            "noise_files": files,
+            "noise_start_sample": start,
+            "noise_gain": gain,
+            "scale": scale,
+        }
     stored = ClipFormat()
     if target.suffix == ".mp4":
         stored = ClipFormat(video_codec="mpeg4", video_options={"qmin": "2", "qmax": "3"})
@@ -234,7 +219,7 @@ def _corrupt(
         half.replace(target)
     finally:
         half.unlink(missing_ok=True)
-    return record
+    return done
 
 
 def _read_audio(path: Path) -> Samples:

@@ -244,7 +244,8 @@ class ProcessPool(ThreadPool):
         begun, stage_bytes = time.monotonic(), self._pickled[1]
         if getattr(self._own, "worker", None) is None:
             self._own.worker = self._started()
-        worker = self._workers[number] = self._own.worker
+        worker: Worker = self._own.worker
+        self._workers[number] = worker
         results = worker.run(stage_bytes, batch, self._limit(batch)) if number in self.flying else "left behind"
         del self._workers[number]
         if not isinstance(results, str):

@@ -155,7 +155,7 @@ class OwnModel:
 
     def _why_not(self, question: Question) -> str | None:
         """Why it cannot be asked this; None when it can."""
-        from emotion_llama.models.checkpoints.known_files import warn_if_classifier
+        from emotion_llama.models.checkpoints.keys import warn_if_classifier
         from emotion_llama.models.folders import read_manifest
 
         if question.task not in OWN_TASKS:

@@ -81,9 +81,9 @@ def test_unknown_format_and_choices(make_build: Make, spec: Any) -> None:
     store = make_build(spec("a"))
     with pytest.raises(InputError, match=r"no export format 'xml' \(there are: merr, parquet, sharegpt, csv\)"):
         export_build(store, None, "xml")  # type: ignore[arg-type]
-    with pytest.raises(InputError, match="scope.*'all'"):
+    with pytest.raises(InputError, match=r"scope.*'all'"):
         Choice(scope="all")  # type: ignore[arg-type]
-    with pytest.raises(InputError, match="split.*'dev'"):
+    with pytest.raises(InputError, match=r"split.*'dev'"):
         Choice(splits=("dev",))
     with pytest.raises(InputError, match=r"a data set's name is letters, digits, - and _, got '\.\./x'"):
         Choice(name="../x")

@@ -71,7 +71,7 @@ def test_decisions_can_be_ignored(store: Store, tmp_path: Path) -> None:
     assert {name: one["pseu_emotion"] for name, one in fine(tally.folder).items()} == dict.fromkeys("abcde", "happy")
     assert (tally.left_out, [n for n in tally.notes if "review" in n]) == ({}, [])
     assert json.loads((tally.folder / "export.json").read_text())["reviews"] == "ignored"
-    with pytest.raises(InputError, match="reviews.*'perhaps'"):
+    with pytest.raises(InputError, match=r"reviews.*'perhaps'"):
         Choice(reviews="perhaps")  # type: ignore[arg-type]
 
 

@@ -251,7 +251,7 @@ def test_heads_that_nothing_tells_have_to_be_given(toy_sources: Sources, toy_opt
             InputError, match=rf"heads of a {role} encoder \d+ wide is not in its file .*--{role}-heads"
         ):
             convert(toy_sources, tmp_path / "out", options)
-    with pytest.raises(InputError, match="--eva-heads 5 .* 32"):
+    with pytest.raises(InputError, match=r"--eva-heads 5 .* 32"):
         convert(toy_sources, tmp_path / "out", replace(toy_options, eva_heads=5))
 
 

@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from emotion_llama.models.checkpoints.known_files import KNOWN_FILES, known_file, warn_if_classifier
+from emotion_llama.models.checkpoints.keys import KNOWN_FILES, known_file, warn_if_classifier
 
 
 @pytest.mark.parametrize(

@@ -218,7 +218,7 @@ def test_other_numbers_of_frames_are_kept(toy_sources: Sources, toy_options, tmp
 
 def test_more_blocks_than_the_file_has_are_refused(toy_sources: Sources, toy_options, tmp_path: Path) -> None:
     options = replace(toy_options, eva_depth=4)
-    with pytest.raises(InputError, match="--eva-depth 4.* 3 blocks"):
+    with pytest.raises(InputError, match=r"--eva-depth 4.* 3 blocks"):
         convert(toy_sources, tmp_path / "out", options)
 
 

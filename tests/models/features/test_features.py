@@ -305,7 +305,7 @@ def test_an_encoder_that_gives_no_numbers_is_an_error(toy_folder: Path) -> None:
     """Damaged weights gave features of NaN, and the run was done."""
     encoders = TorchEncoders.load(toy_folder)
     torch.nn.init.constant_(encoders._towers["face_tower"].norm.bias, float("nan"))
-    with pytest.raises(BackendError, match="face_tower .*finite"):
+    with pytest.raises(BackendError, match=r"face_tower .*finite"):
         encoders.face(np.zeros((2, 3, 64, 64), np.float32))
 
 

@@ -37,12 +37,12 @@ def run(args: argparse.Namespace) -> int:
 
     clips = [job.path for job in collect_jobs(input_paths([args.inputs]))]
     with ProgressLine(len(clips), enabled=not args.quiet) as line:
-        records = corrupt_clips(
+        rows = corrupt_clips(
             clips, args.noise, args.out, seed=args.seed, suffix=args.suffix,
             progress=lambda done, name: line(done - 1, name, "noise", 1.0),
         )  # fmt: skip
-    failed = [record for record in records if record.problem is not None]
-    for record in failed:
-        complain(f"{record.name}: {record.problem}")
-    sys.stdout.write(f"{len(records) - len(failed)} done, {len(failed)} failed\n{shown(args.out)}\n")
+    failed = [row for row in rows if row["problem"] is not None]
+    for row in failed:
+        complain(f"{row['name']}: {row['problem']}")
+    sys.stdout.write(f"{len(rows) - len(failed)} done, {len(failed)} failed\n{shown(args.out)}\n")
     return 1 if failed else 0

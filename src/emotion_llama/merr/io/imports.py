@@ -78,7 +78,6 @@ def import_files(
     language: str = "en",
     videos: Path | None = None,
     replace_made: bool = False,
-    workers: int = 4,
     progress: Progress | None = None,
 ) -> ImportTally:
     """Read files and folders into a build.
@@ -94,7 +93,6 @@ def import_files(
         language: of the descriptions in MERR's JSON files.
         videos: a folder with the clips' media, by name.
         replace_made: also replace values that are there.
-        workers: media files probed at a time.
         progress: called with the media files probed.
 
     Raises:
@@ -114,7 +112,7 @@ def import_files(
         names = ", ".join(str(p) for p in paths[:3]) + (" ..." if len(paths) > 3 else "")
         raise InputError(f"nothing could be taken from {names}: " + "; ".join(merged.problems.counts or ["no rows"]))
     if videos is not None:
-        tally.media = _take_in_media(merged, known, videos, workers=workers, progress=progress)
+        tally.media = _take_in_media(merged, known, videos, progress=progress)
     origin = hashlib.sha256("".join(c.sha256 for c in contents).encode()).hexdigest()[:16]
     rows = _Writer(store, tally, f"{IMPORTED}{origin}", made_at, replace_made=replace_made).write(merged)
     stated = {c: row.stated_frame_count for c, row in rows.items() if row.stated_frame_count is not None}
@@ -128,7 +126,6 @@ def _take_in_media(
     known: Mapping[str, ClipRow],
     folder: Path,
     *,
-    workers: int,
     progress: Progress | None,
 ) -> int:
     """Give clips without media their file: path, hash, frame count, length; how many got one. Others are counted."""
@@ -136,7 +133,7 @@ def _take_in_media(
     without = [c for c in merged.fields if c not in known or known[c].path is None]
     found = [ClipRow(clip_id, str(files[clip_id].absolute()), None) for clip_id in without if clip_id in files]
     part, count = IngestPart(sidecars=False), 0
-    with ThreadPoolExecutor(max(1, workers)) as pool:  # hashing and reading leave Python's lock
+    with ThreadPoolExecutor(4) as pool:  # hashing and reading leave Python's lock
         for done, (new, run, _) in enumerate(pool.map(lambda row: take_in(row, None, part), found), 1):
             if run.status != "failed":
                 row = known.get(new.clip_id) or merged.clip_rows.get(new.clip_id) or ClipRow(new.clip_id, None, None)

@@ -191,11 +191,11 @@ def is_feature_root(folder: Path) -> bool:
     return any((folder / name).is_dir() for folders in FOLDERS.values() for name in folders.values())
 
 
-def read_features(root: Path, content: FileContent, wanted: Collection[str] | None, size: int = FEATURE_SIZE) -> None:
+def read_features(root: Path, content: FileContent, wanted: Collection[str] | None) -> None:
     """Add where each clip's feature files lie to `content`, where their shapes are right.
 
     The files stay where they are: training reads them there. Missing files are counted of the `wanted` clips; None
-    takes all that have a file. Files hold (size,) or (1, size).
+    takes all that have a file. Files hold (D,) or (1, D).
     """
     layout = max(FOLDERS, key=lambda name: sum((root / f).is_dir() for f in FOLDERS[name].values()))
     there: dict[str, tuple[str, frozenset[str]]] = {}  # kind of feature -> its folder and the clips that have a file
@@ -213,10 +213,10 @@ def read_features(root: Path, content: FileContent, wanted: Collection[str] | No
                 continue
             content.rows += 1
             shape = _shape(root / folder / f"{clip_id}.npy")
-            if shape in ((size,), (1, size)):
+            if shape in ((FEATURE_SIZE,), (1, FEATURE_SIZE)):
                 found[feature] = {"file": f"{folder}/{clip_id}.npy", "shape": list(shape)}
             else:
-                what = "no .npy file of numbers" if shape is None else f"shape {shape}, not ({size},)"
+                what = "no .npy file of numbers" if shape is None else f"shape {shape}, not ({FEATURE_SIZE},)"
                 content.problems.add(f"{folder}: {what}", clip_id)
         if found and is_name(clip_id):
             content.say(clip_id, "features", {"layout": layout, "root": str(root.absolute()), **found})

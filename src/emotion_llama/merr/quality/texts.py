@@ -54,9 +54,9 @@ def ngrams(words: Sequence[str], n: int) -> list[tuple[str, ...]]:
     return [tuple(words[i : i + n]) for i in range(len(words) - n + 1)]
 
 
-def repeated_share(words: Sequence[str], n: int = 4) -> float | None:
-    """Share of a text's n-grams that stand in it before already (a loop of a model nears 1); None below n tokens."""
-    found = ngrams(words, n)
+def repeated_share(words: Sequence[str]) -> float | None:
+    """Share of a text's 4-grams that stand in it before already (a loop of a model nears 1); None below 4 tokens."""
+    found = ngrams(words, 4)
     return 1 - len(set(found)) / len(found) if found else None
 
 
@@ -77,7 +77,7 @@ def near_duplicates(texts: Sequence[str]) -> list[int]:
     Nearly: the Jaccard similarity of the sets of 3-token shingles is at least 0.9. Candidates are found by MinHash with
     banding (Broder 1997; Leskovec, Rajaraman & Ullman, "Mining of Massive Datasets", 3.4), then compared exactly.
     """
-    shingled = [_shingles(tokens(text)) for text in texts]
+    shingled = [frozenset(ngrams(tokens(text), SHINGLE) or [tuple(tokens(text))]) - {()} for text in texts]
     first = list(range(len(texts)))
     buckets: dict[tuple[int, bytes], list[int]] = {}
     for row, (shingles, signature) in enumerate(zip(shingled, _signatures(shingled))):
@@ -85,21 +85,13 @@ def near_duplicates(texts: Sequence[str]) -> list[int]:
             continue
         keys = [(band, signature[band * ROWS : (band + 1) * ROWS].tobytes()) for band in range(BANDS)]
         candidates = sorted({other for key in keys for other in buckets.get(key, ())})
-        match = next((o for o in candidates if _jaccard(shingled[o], shingles) >= NEAR), None)
+        match = next((o for o in candidates if len(shingled[o] & shingles) >= NEAR * len(shingled[o] | shingles)), None)
         if match is not None:
             first[row] = match
             continue  # only first ones are compared with: a chain of small changes is no duplicate of its start
         for key in keys:
             buckets.setdefault(key, []).append(row)
     return first
-
-
-def _shingles(words: Sequence[str]) -> frozenset[tuple[str, ...]]:
-    return frozenset(ngrams(words, SHINGLE)) or (frozenset([tuple(words)]) if words else frozenset())
-
-
-def _jaccard(one: frozenset[tuple[str, ...]], two: frozenset[tuple[str, ...]]) -> float:
-    return len(one & two) / len(one | two)
 
 
 def _signatures(shingled: Sequence[frozenset[tuple[str, ...]]]) -> list[npt.NDArray[np.int64] | None]:

@@ -11,8 +11,16 @@ from typing import Any, Literal
 from emotion_llama.errors import InputError
 from emotion_llama.media.probe import file_sha256
 from emotion_llama.models.checkpoints.convert import NEEDED
-from emotion_llama.models.checkpoints.keys import PROJECTIONS, TITLES, block_count, place, recognise
-from emotion_llama.models.checkpoints.known_files import Ability, Role, known_file
+from emotion_llama.models.checkpoints.keys import (
+    PROJECTIONS,
+    TITLES,
+    Ability,
+    Role,
+    block_count,
+    known_file,
+    place,
+    recognise,
+)
 from emotion_llama.models.checkpoints.tensor_files import TensorInfo, open_source
 from emotion_llama.models.folders import read_manifest
 
