@@ -96,7 +96,8 @@ def build(
         building(store, plan, engine=engine, workers=options.workers, interrupted=interrupt.asked),
     ):
         store.put_recipe(recipe)
-        store.put_stages([(INGEST, (), "inline", 1), *map(_row, stages)])
+        rows = [(one.name, tuple(one.needs), "set" if one.sees_all else one.pool, one.version) for one in stages]
+        store.put_stages([(INGEST, (), "inline", 1), *rows])
         for line in ready_to_ask([s.annotator for s in stages if s.annotator], store.folder, interrupt.asked):
             progress.say(line)
         tallies = [ingest_phase(store, inputs, recipe, options.workers, limit, progress, interrupt.asked)]
@@ -123,10 +124,6 @@ def load_engine(name: str, options: EngineOptions) -> LocalEngine:
     from emotion_llama.merr.ray_engine import RayEngine
 
     return RayEngine(options)
-
-
-def _row(stage: Stage) -> tuple[str, tuple[str, ...], str, int]:
-    return stage.name, tuple(stage.needs), "set" if stage.sees_all else stage.pool, stage.version
 
 
 def _plan_in_words(inputs: Sequence[str | os.PathLike[str]], recipe: Recipe, limit: int | None) -> str:

@@ -85,7 +85,8 @@ class VitPatchEmbedding(nn.Module):
     def forward(self, pixel_values: torch.Tensor) -> torch.Tensor:
         """[B, N, D]; raises InputError on pixel values of another size than the config's."""
         if tuple(pixel_values.shape[1:]) != self.input_shape:
-            raise InputError(f"pixel values are {list(pixel_values.shape)}, expected [B, {_sizes(self.input_shape)}]")
+            sizes = ", ".join(map(str, self.input_shape))
+            raise InputError(f"pixel values are {list(pixel_values.shape)}, expected [B, {sizes}]")
         patches: torch.Tensor = self.proj(pixel_values.to(self.proj.weight.dtype))
         return patches.flatten(2).transpose(1, 2)
 
@@ -228,7 +229,3 @@ class VisionTransformer(PreTrainedModel):
         elif isinstance(module, VitAttention) and module.config.qkv_bias == "query_value":
             init.zeros_(module.q_bias)
             init.zeros_(module.v_bias)
-
-
-def _sizes(shape: tuple[int, ...]) -> str:
-    return ", ".join(str(size) for size in shape)

@@ -93,7 +93,10 @@ class PipelineModel(Model):
             yield output
 
     def _shares(self, sample: EvalSample, space: LabelSpace) -> dict[str, float]:
-        rows = [self._classified(given) for given in self._inputs(sample)]
+        rows = [
+            {str(one["label"]): float(one["score"]) for one in self._pipe(given, top_k=None)}
+            for given in self._inputs(sample)
+        ]
         scores = {name: sum(row[name] for row in rows) / len(rows) for name in rows[0]}  # the mean over frames
         sums = dict.fromkeys(space.labels, 0.0)
         for name, score in scores.items():
@@ -105,9 +108,6 @@ class PipelineModel(Model):
                 f"{self.name} predicts {', '.join(scores)}; none of them is one of {', '.join(space.labels)}"
             )
         return {label: value / total for label, value in sums.items()}
-
-    def _classified(self, given: Any) -> dict[str, float]:
-        return {str(one["label"]): float(one["score"]) for one in self._pipe(given, top_k=None)}
 
     def _inputs(self, sample: EvalSample) -> list[Any]:
         """What the classifier is given of a sample; AnnotationError "cannot" where the clip has none of it."""

@@ -11,7 +11,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 from emotion_llama.errors import InputError
 from emotion_llama.evaluation.records import EvalSample, Truth
@@ -35,13 +34,12 @@ def label_form(word: str) -> str:
     return next((label for label in SYNONYMS.get(key, ()) if label[:3] == key[:3]), key)
 
 
-def _label(value: Any) -> Truth:
-    return Truth(label=label_form(str(value)))
-
-
 TRUTHS: Mapping[str, Convert] = {
-    "label": _label, "words": word_list, "sentiment": sentiment, "description": description
-}  # fmt: skip
+    "label": lambda value: Truth(label=label_form(str(value))),
+    "words": word_list,
+    "sentiment": sentiment,
+    "description": description,
+}
 OTHERS = ("subtitle", "group", "fold", "frame_count", "note")
 
 

@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import fields
 from importlib import resources
 from importlib.util import find_spec
+from operator import attrgetter
 from pathlib import Path, PurePath
 from typing import TYPE_CHECKING, Any, TypeAlias
 
@@ -147,7 +148,7 @@ def _columns(rows: Rows) -> dict[str, tuple[Kind, Value]]:
         "conflicts": ([_CONFLICT], lambda row: _cell(list_of(row.sample.value("conflicts")), [_CONFLICT])),
         "media_file": ("string", lambda row: row.sample.clip.path and PurePath(row.sample.clip.path).name),
         "media_sha256": ("string", lambda row: row.sample.clip.sha256),
-        **{name: _of_clip(name, kind) for name, kind in _OF_CLIP.items()},
+        **{name: (kind, attrgetter(f"sample.clip.{name}")) for name, kind in _OF_CLIP.items()},
         **{name: _artifact(name, kind, rows) for name, kind in _ARTIFACTS[rows.choice.media].items()},
         "other_fields": _json(languages, lambda key, f: f.value if key[0] not in _TAKEN else None),
         # Reasons and places may name folders of the machine, which are nobody else's business.
@@ -161,10 +162,6 @@ def _field(name: str, kind: Kind, language: str = "") -> tuple[Kind, Value]:
     if kind == "string":
         return kind, lambda row: text_of(row.sample.value(name, language))
     return kind, lambda row: _cell(row.sample.value(name, language), kind)
-
-
-def _of_clip(name: str, kind: Kind) -> tuple[Kind, Value]:
-    return kind, lambda row: getattr(row.sample.clip, name)
 
 
 def _artifact(name: str, kind: Kind, rows: Rows) -> tuple[Kind, Value]:

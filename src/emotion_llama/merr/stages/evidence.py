@@ -120,9 +120,7 @@ def measured_of(item: StageInput) -> Measured:
     return _kept(data)
 
 
-@lru_cache(maxsize=8)  # the next stages of a clip come soon, in the same process
-def _kept(data: bytes) -> Measured:
-    return from_bytes(data)
+_kept = lru_cache(maxsize=8)(from_bytes)  # the next stages of a clip come soon, in the same process
 
 
 def field(name: str, value: Json, provenance: Provenance, why_missing: str | None = None) -> Field:

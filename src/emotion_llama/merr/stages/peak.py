@@ -119,11 +119,12 @@ class PeakStage(Stage):
             x1, y1, x2, y2 = (float(v) for v in track.boxes_xyxy[row] * np.tile(scale, 2))
             mesh = mesh_in(image, (x1, y1, x2, y2), analyzer_of(self.evidence).mesh_backend())
         tracks = [track for _, _, track in measured.people if track is not None]
+        unseen = None if measured.evidence.action_units is not None else 0  # another program looked, and says no place
         scene = measure_scene(
             image,
             track=track,
             pts_seconds=pts_seconds,
-            people=sum(_row(one, frame_index) is not None for one in tracks) if tracks else _no_people(measured),
+            people=sum(_row(one, frame_index) is not None for one in tracks) if tracks else unseen,
             landmarks=mesh,
             around=read_around(file, pts_seconds),
             hands=_hand_finder() if self.part.hands else None,
@@ -153,11 +154,6 @@ def _row(track: FaceTrack, frame_index: int) -> int | None:
     """The track's row of a frame in which the face was seen; None where it was not."""
     rows = np.flatnonzero((track.frame_index == frame_index) & track.valid)
     return int(rows[0]) if len(rows) else None
-
-
-def _no_people(measured: Measured) -> int | None:
-    """0 where faces were looked for and none was found; None where another program looked."""
-    return None if measured.evidence.action_units is not None else 0
 
 
 def _peak(found: PeakFrame, picture: _Picture, crop: UInt8 | None) -> Json:

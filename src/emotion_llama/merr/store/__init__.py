@@ -124,7 +124,8 @@ class Store(Ledger):
         key = (run.clip_id, run.stage)
         old = db.execute("SELECT fingerprint, attempts FROM runs WHERE (clip_id, stage) = (?, ?)", key).fetchone()
         attempts = old[1] + 1 if old is not None and old[0] == run.fingerprint else 1
-        reason = None if run.reason is None else _storable(run.reason)
+        # Half characters (of broken replies and file names) are written out, so that it is valid UTF-8.
+        reason = None if run.reason is None else run.reason.encode("utf-8", "backslashreplace").decode("utf-8")
         made = (run.fingerprint, run.output_sha256, reason, run.scope, run.seconds, run.finished_at, attempts)
         db.execute("DELETE FROM runs WHERE (clip_id, stage) = (?, ?)", key)  # fields and artifacts go with it
         marks = ", ".join("?" * len(RUN_COLUMNS))
@@ -354,8 +355,3 @@ def _field_from_row(row: Row) -> Field:
     return Field(
         name, None if value is None else json.loads(value), Provenance(**json.loads(provenance)), language, why_missing
     )
-
-
-def _storable(text: str) -> str:
-    """`text` with half characters (of broken replies and file names) written out, so that it is valid UTF-8."""
-    return text.encode("utf-8", "backslashreplace").decode("utf-8")
