@@ -202,9 +202,7 @@ class Collector:
         durations, groups = self._numbers["durations"], self._groups
         shared = {kind: tuple(sorted(g for g, s in found.items() if len(s) > 1)) for kind, found in groups.items()}
         return {
-            "clips": totals["clips"],
-            "coarse": totals["coarse"],
-            "fine": totals["fine"],
+            **{name: totals[name] for name in ("clips", "coarse", "fine")},
             "seconds": sum(durations),
             "phases": self._phases(),
             "labels": self._labels(),
@@ -231,10 +229,8 @@ class Collector:
             "with_conflict": totals["with_conflict"],
             "makers": self._made_by(),
             "splits": self._splits(),
-            "persons": len(groups["person"]),
-            "sources": len(groups["source"]),
-            "shared_persons": shared["person"],
-            "shared_sources": shared["source"],
+            "persons": len(groups["person"]), "sources": len(groups["source"]),
+            "shared_persons": shared["person"], "shared_sources": shared["source"],
             "ungrouped": totals["ungrouped"],
         }  # fmt: skip
 
