@@ -241,7 +241,7 @@ def _differences(what: str, in_file: InFile, covered: tuple[float, float], count
     if what == "sound":
         if count / 16_000 < read - tolerance and "overlap" not in said:
             found.append(f"{count / 16_000:.3f} s of samples, and {read:.3f} s are said to be read")
-    elif in_file.packets and count < in_file.packets * read / in_file.seconds - 2 and "left out" not in said:
+    elif in_file.packets and count < in_file.packets * read / in_file.seconds - 1 and "left out" not in said:
         found.append(f"{count} pictures of {in_file.packets} packets, and {unread:.3f} s are said unread")
     return found
 
