@@ -36,11 +36,12 @@ def faster_whisper(monkeypatch):
 
         def transcribe(
             self, audio, language=None, temperature=(0.0, 0.2, 0.4, 0.6, 0.8, 1.0), condition_on_previous_text=True,
-            word_timestamps=False, language_detection_segments=1,
+            word_timestamps=False, language_detection_segments=1, max_new_tokens=None,
         ):  # fmt: skip
             assert audio.dtype == np.float32
             if language == "xx":
                 raise ValueError("'xx' is not a valid language code")
+            assert max_new_tokens == min(224, 20 + round(15 * len(audio) / RATE))
             module.asked.append((audio, language, temperature, condition_on_previous_text, word_timestamps))
             info = SimpleNamespace(
                 language=language or "en", language_probability=1 if language else module.probability

@@ -24,6 +24,8 @@ Span = tuple[float, float]  # start and end, seconds
 # A decoding is tried again at the next temperature while Whisper's own two thresholds fail (Radford et al., 2022,
 # section 4.5). The published six tries take half a minute for a window that has no words; the last ones find none.
 TEMPERATURES = (0.0, 0.2, 0.4)
+# A loop ends at what can be said in the time: fast Chinese has 10 tokens a second. Whisper's own limit is for 30 s.
+TOKENS_PER_SECOND, MAX_TOKENS = 15, 224
 MAX_COMPRESSION_RATIO = 2.4  # section 4.5: a text that gzip makes this much smaller repeats itself
 MIN_MEAN_LOG_PROBABILITY = -1.0  # section 4.5
 MAX_NO_SPEECH_PROBABILITY = 0.6  # section 4.5
@@ -143,6 +145,7 @@ class FasterWhisper:
                 condition_on_previous_text=False,
                 word_timestamps=True,
                 temperature=TEMPERATURES,
+                max_new_tokens=min(MAX_TOKENS, round(20 + TOKENS_PER_SECOND * waveform.duration_seconds)),
                 language_detection_segments=4,  # until one is sure, else the one that most of them find
             )
             lines = tuple(_heard(segment) for segment in segments)
