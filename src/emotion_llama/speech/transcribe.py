@@ -249,7 +249,7 @@ def repeats(text: str) -> int:
 def _heard(segment: object) -> HeardLine:
     """A segment of faster-whisper."""
     get = partial(getattr, segment)
-    words = tuple(Word(w.word, w.start, w.end, w.probability) for w in get("words") or ())
+    words = tuple(Word(w.word, float(w.start), float(w.end), float(w.probability)) for w in get("words") or ())
     start, end = (words[0].start_seconds, words[-1].end_seconds) if words else (get("start"), get("end"))
     doubts = (get("avg_logprob"), get("no_speech_prob"), get("compression_ratio"))
     return HeardLine(get("text").strip(), start, end, *doubts, words)
@@ -285,7 +285,7 @@ def _at_their_times(line: HeardLine, spans: Sequence[Span], offset_seconds: floa
         i = min(int(np.searchsorted(ends, seconds, side="left" if is_end else "right")), len(spans) - 1)
         start, end = spans[i]
         inside = seconds - (float(ends[i - 1]) if i else 0.0)
-        return round(offset_seconds + min(max(start + inside, start), end), 3)
+        return round(float(offset_seconds) + min(max(start + inside, start), end), 3)
 
     words = [
         Word(word.text, back(word.start_seconds, is_end=False), back(word.end_seconds, is_end=True), word.confidence)
