@@ -101,15 +101,32 @@ class Cue:
         text: what was measured, readable: "cheek raiser (AU06) 2.1 of 5".
         weights: label -> log-odds that the cue adds (negative: it speaks against).
         origin: the published table, or the project's own, that the weights come from.
+        phrase: the same in words that everybody knows, without figures: "a smile that reaches the eyes".
     """
 
     source: Literal["face", "voice", "words"]
     text: str
     weights: Mapping[str, float]
     origin: str
+    phrase: str = ""
 
     def __post_init__(self) -> None:
         freeze(self, "weights")
+
+
+@dataclass(frozen=True)
+class OutOfDomain:
+    """A part of a clip that is unlike all that a model learned from.
+
+    Attributes:
+        what: the part, as people name it: "the face".
+        score: its distance from what the model learned from, in standard deviations of that.
+        threshold: the distance up to which it counts as alike.
+    """
+
+    what: str
+    score: float
+    threshold: float
 
 
 @dataclass(frozen=True)
@@ -117,9 +134,9 @@ class Prediction:
     """An answer about one person in one segment.
 
     Attributes:
-        label: of the label space; None where `problem` says why there is no answer, and where the answer is a text that
-            names no label.
-        probabilities: of every label; None where there are none.
+        label: of the label space; None where the answer is "uncertain", where `problem` says why there is no answer,
+            and where the answer is a text that names no label.
+        probabilities: of every label; None where there are none. Without a label the answer is "uncertain".
         reasoning: why, as people read it.
         raw_text: the text as the model generated it.
         model: what predicted.
@@ -127,6 +144,7 @@ class Prediction:
         problem: why there is no answer.
         tokens_in, tokens_out: of prompt and generated text, where they are counted.
         is_cut_off: the text is longer than was allowed, and ends in the middle.
+        out_of_domain: what of the clip is unlike all that the model learned from; the label is then a guess.
     """
 
     label: str | None
@@ -139,6 +157,7 @@ class Prediction:
     tokens_in: int | None = None
     tokens_out: int | None = None
     is_cut_off: bool = False
+    out_of_domain: tuple[OutOfDomain, ...] = ()
 
     def __post_init__(self) -> None:
         if self.probabilities is not None:
@@ -150,6 +169,11 @@ class Prediction:
             self.problem is None or (self.label, self.probabilities) == (None, None),
             f"either an answer or a problem: {self.label = }, {self.problem = }",
         )
+
+    @property
+    def is_uncertain(self) -> bool:
+        """Whether nothing that was measured carries a label: there are probabilities, and no label."""
+        return self.label is None and self.probabilities is not None
 
     @property
     def probability(self) -> float | None:

@@ -218,10 +218,19 @@ class CueDocument(_Document):
     text: Text
     weights: dict[Text, Digits3]
     origin: Text
+    phrase: Text = Field(default="", description="the same in plain words, without figures")
+
+
+class OutOfDomainDocument(_Document):
+    """A part of the clip that is unlike all that the model learned from."""
+
+    what: Text
+    score: Digits2 = Field(description="distance from what the model learned from, in standard deviations")
+    threshold: Digits2 = Field(description="the distance up to which it counts as alike")
 
 
 class PredictionDocument(_Document):
-    """The answer; `label` is null exactly when `problem` says why."""
+    """The answer; `label` is null when it is uncertain, or when `problem` says why there is none."""
 
     label: Text | None
     probabilities: dict[Text, Digits6] | None
@@ -230,6 +239,8 @@ class PredictionDocument(_Document):
     model: Text
     cues: list[CueDocument]
     problem: Text | None
+    is_uncertain: bool = Field(default=False, description="probabilities without a label: nothing carries one")
+    out_of_domain: list[OutOfDomainDocument] = Field(default=[], description="where given, the label is a guess")
 
 
 class SegmentDocument(_Document):

@@ -20,7 +20,7 @@ from emotion_llama.models.clips import ClipInputs
 from emotion_llama.predictors import Predictor, Sample, Task, load_predictor, shipped_folder
 from emotion_llama.predictors.emotion_llama import EmotionLlamaPredictor
 from emotion_llama.predictors.evidence import EvidencePredictor
-from emotion_llama.predictors.model_prompts import label_instruction, reasons, shortened
+from emotion_llama.predictors.model_prompts import label_instruction, shortened
 from emotion_llama.prompts.tokenise import load_tokenizer
 from emotion_llama.records import Clip, Transcript, TranscriptLine, VideoInfo
 from emotion_llama.results import Evidence, Missing, Prediction
@@ -226,15 +226,6 @@ def test_layout_evidence_tells_the_cues(folder: Path, monkeypatch: pytest.Monkey
 def test_long_talk_keeps_beginning_and_end() -> None:
     talk = " ".join(f"w{i}" for i in range(1000))
     assert shortened(talk).split() == [f"w{i}" for i in range(200)] + ["..."] + [f"w{i}" for i in range(800, 1000)]
-
-
-def test_reasons_that_name_another_label_are_marked() -> None:
-    told = reasons("sad", "the person smiles, so he is happy", MERR9)
-    assert told == (
-        "The person smiles, so he is happy. "
-        "These reasons name happy; the label is the likeliest of the label space, sad."
-    )
-    assert reasons("happy", "he is happy!", MERR9) == "He is happy!"
 
 
 def test_weights_that_cannot_reason_are_not_asked(folder: Path, tmp_path: Path) -> None:

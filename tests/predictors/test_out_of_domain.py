@@ -10,7 +10,6 @@ from emotion_llama.labels import MERR9
 from emotion_llama.predictors.model_prompts import (
     FILE,
     distances,
-    domain_warning,
     fit_domain,
     load_domains,
     outside_domain,
@@ -39,8 +38,12 @@ def test_the_farthest_of_others_is_familiar_and_what_lies_beyond_is_not(tmp_path
     familiar = load_domains(tmp_path)
     assert set(familiar) == {"face", "audio"}
     near, far = np.array([8.0, 0.0], np.float32), np.array([3.0, 5.0], np.float32)
-    assert outside_domain(familiar, {"face": near, "audio": far}) == ("audio",)
-    assert outside_domain(familiar, {"face": far, "temporal": far}) == ("face",)  # nothing is known of the third
+    (audio,) = outside_domain(familiar, {"face": near, "audio": far})
+    assert audio.what == "the voice"
+    assert audio.score == pytest.approx(5.0, rel=0.05)
+    assert audio.threshold == pytest.approx(3.0, rel=0.05)
+    (face,) = outside_domain(familiar, {"face": far, "temporal": far})  # nothing is known of the third
+    assert face.what == "the face"
     assert outside_domain(familiar, {}) == ()
 
 
@@ -50,14 +53,7 @@ def test_a_damaged_file_is_named(tmp_path: Path) -> None:
         load_domains(tmp_path)
 
 
-def test_it_is_said_before_the_reasons() -> None:
-    assert domain_warning(()) == ""
-    assert domain_warning(("face",)).startswith(
-        "The face is unlike all that this model learned from: take its answer as a guess"
-    )
-    assert domain_warning(("face", "temporal", "audio")).startswith(
-        "The face, the face's movement and the voice are unlike"
-    )
-    text = reasons("happy", "the voice sounds warm, so the person is happy", MERR9, outside=("audio",))
-    assert text.startswith("The voice is unlike")
-    assert text.endswith("The voice sounds warm, so the person is happy.")
+def test_reasons_that_contradict_the_label_are_said_first() -> None:
+    assert reasons("happy", "he is happy!", MERR9) == "He is happy!"
+    contradicted = reasons("sad", "the person smiles, so he is happy", MERR9)
+    assert contradicted.startswith("The model contradicts itself: sad is the likeliest label, its reasons name happy.")

@@ -6,15 +6,21 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from emotion_llama.labels import DFEW7
+from emotion_llama.labels import DFEW7, MERR9, LabelSpace
 from emotion_llama.records import AU_NAMES, ActionUnits, PeakFrame, frame_seconds
 from emotion_llama.results import Evidence
 from emotion_llama.rules.face_cues import degree, read_face, saturating
 from emotion_llama.rules.rule_tables import FACE_TABLES, FaceTable
-from emotion_llama.rules.scoring import predict_by_rules
+from emotion_llama.rules.scoring import predict_by_rules, score
 
 Make = Callable[..., ActionUnits]
 PUBLISHED, FACTORY = FACE_TABLES["published"], FACE_TABLES["mer-factory"]
+
+
+def likeliest(units: ActionUnits, table: str = "published", space: LabelSpace = MERR9) -> str:
+    """What the cues rank first, whether or not they carry a label."""
+    shares = score(predict_by_rules(Evidence(units), table, space).cues, space).probabilities
+    return max(shares, key=lambda label: shares[label])
 
 
 def sums(units: ActionUnits | None, peak: PeakFrame | None = None, table: str = "published") -> dict[str, float]:
@@ -51,7 +57,7 @@ def peak_at(seconds: float, **units: float) -> PeakFrame:
     ],
 )
 def test_published_table_reads_its_own_combinations(units: dict[str, float], label: str, make_units: Make) -> None:
-    assert predict_by_rules(Evidence(make_units(**units))).label == label
+    assert likeliest(make_units(**units)) == label
 
 
 @pytest.mark.parametrize(
@@ -68,7 +74,7 @@ def test_published_table_reads_its_own_combinations(units: dict[str, float], lab
 def test_mer_factory_table_keeps_its_shares_and_threshold(
     units: dict[str, float], label: str, make_units: Make
 ) -> None:
-    assert predict_by_rules(Evidence(make_units(**units)), "mer-factory").label == label
+    assert likeliest(make_units(**units), "mer-factory") == label
 
 
 def test_tables_hold_the_published_units() -> None:
@@ -189,7 +195,7 @@ def test_movement_that_fits_no_rule_says_so(make_units: Make) -> None:
 def test_disgust_is_read_where_the_label_space_has_it(make_units: Make) -> None:
     units = make_units(AU09=2.4, AU15=1.6)
     prediction = predict_by_rules(Evidence(units), label_space=DFEW7)
-    assert prediction.label == "disgust"
+    assert likeliest(units, space=DFEW7) == "disgust"
     assert set(prediction.probabilities or ()) == set(DFEW7.labels)
     assert "disgust" not in (predict_by_rules(Evidence(units)).probabilities or ())
 

@@ -5,7 +5,6 @@ import sys
 from collections.abc import Callable
 from dataclasses import replace
 from importlib import import_module
-from math import exp, log
 from types import FunctionType
 
 import pytest
@@ -17,7 +16,8 @@ from emotion_llama.predictors.evidence import EvidencePredictor
 from emotion_llama.records import ActionUnits, Prosody, Tone, Transcript
 from emotion_llama.results import Cue, Evidence, Missing, Prediction
 from emotion_llama.rules.lexicon import Lexicon, parse
-from emotion_llama.rules.scoring import CLOSING, disagreement, predict_by_rules, prior, score
+from emotion_llama.rules.scoring import predict_by_rules, prior, score
+from emotion_llama.rules.verdict import Verdict, spread
 from emotion_llama.rules.voice_cues import VOICE_RULES
 
 Units, Voice, Say = Callable[..., ActionUnits], Callable[..., Prosody], Callable[..., Transcript]
@@ -43,79 +43,102 @@ def test_prior_keeps_mass_for_nothing_strong() -> None:
     assert prior(LabelSpace("two", ("happy", "sad"))) == {"happy": 0.5, "sad": 0.5}
 
 
-def test_face_at_rest_by_hand(make_units: Units) -> None:
-    prediction = predict(Evidence(make_units()))
-    # 0.3 e^1.8 / (0.3 e^1.8 + 0.7) = 1.81489 / 2.51489
-    assert prediction.label == "neutral"
-    assert prediction.probability == pytest.approx(0.72166, abs=1e-5)
-    assert (prediction.probabilities or {})["fear"] == pytest.approx(0.03479, abs=1e-5)
+def lasting(make_units: Units, seconds: float, **levels: float) -> ActionUnits:
+    """Two seconds in which the units are held for so long."""
+    shown = round(seconds * 10)
+    return make_units(20, **{name: [level] * shown + [0.0] * (20 - shown) for name, level in levels.items()})
 
 
-def test_slight_smile_by_hand(make_units: Units) -> None:
-    prediction = predict(Evidence(make_units(AU06=0.8, AU12=0.8)))
-    # happy .0875 e^1.5 = .392148; neutral .3 e^-.75 = .141710; seven others .6125; sum 1.146358
-    assert prediction.probabilities is not None
-    assert prediction.probabilities["happy"] == pytest.approx(0.342082, abs=1e-6)
-    assert prediction.probabilities["neutral"] == pytest.approx(0.123618, abs=1e-6)
-    assert prediction.probabilities["sad"] == pytest.approx(0.076328, abs=1e-6)
+def test_a_held_smile_is_happy_and_a_twitch_is_not(make_units: Units) -> None:
+    held = predict(Evidence(lasting(make_units, 0.3, AU12=1.3)))
+    assert (held.label, held.probability) == ("happy", pytest.approx(0.65))
+    assert held.reasoning.startswith("The person smiles: corners of the mouth")
+    twitch = predict(Evidence(lasting(make_units, 0.2, AU12=1.3)))
+    assert twitch.label != "happy"
 
 
-def test_insult_by_hand(say: Say) -> None:
-    prediction = predict(Evidence(transcript=say("He is pathetic.")))
-    # contempt .0875 e^2 = .646542; neutral .3 e^-.7 = .148976; seven others .6125; sum 1.408018
-    assert prediction.label == "contempt"
-    assert prediction.probability == pytest.approx(0.459186, abs=1e-6)
+def test_lowered_brows_are_anger_without_smile_and_without_raised_inner_brows(make_units: Units) -> None:
+    scowl = predict(Evidence(lasting(make_units, 0.5, AU04=2.6)))
+    assert (scowl.label, scowl.probability) == ("angry", pytest.approx(0.60))
+    assert predict(Evidence(lasting(make_units, 0.5, AU04=2.6, AU01=1.0))).label is None
+    assert predict(Evidence(lasting(make_units, 0.5, AU04=2.6, AU12=1.0))).label is None
+    turned = make_units(20, AU04=2.6, confidence=0.6)  # a man who looks aside: his brows are only foreshortened
+    assert predict(Evidence(turned)).label is None
 
 
-def test_fast_voice_by_hand(make_voice: Voice) -> None:
+def test_all_units_of_a_rule_strongly_and_at_once(make_units: Units) -> None:
+    sad = predict(Evidence(lasting(make_units, 0.4, AU01=2.5, AU04=2.5, AU15=2.5)))
+    assert (sad.label, sad.probability) == ("sad", pytest.approx(0.50))
+    assert predict(Evidence(lasting(make_units, 0.4, AU01=2.5, AU04=2.5, AU15=2.0))).label is None
+    apart = make_units(20, AU01=[2.5] * 10 + [0.0] * 10, AU04=2.5, AU15=[0.0] * 10 + [2.5] * 10)
+    assert predict(Evidence(apart)).label != "sad"
+
+
+def test_a_calm_face_is_weak_evidence_for_neutral_and_a_talking_one_none(make_units: Units) -> None:
+    calm = predict(Evidence(make_units()))
+    assert (calm.label, calm.probability) == ("neutral", pytest.approx(0.40))
+    assert predict(Evidence(make_units(speech=True))).label is None
+    assert predict(Evidence(make_units(confidence=0.7))).label is None
+
+
+def test_words_alone_and_with_the_face(make_units: Units, say: Say) -> None:
+    insult = say("He is pathetic.")
+    alone = predict(Evidence(transcript=insult))
+    assert (alone.label, alone.probability) == ("contempt", pytest.approx(0.55))
+    assert alone.reasoning.startswith("The words speak for contempt: “pathetic”.")
+    resting = predict(Evidence(make_units(), transcript=insult))  # a face at rest contradicts nothing
+    assert (resting.label, resting.probability) == ("contempt", pytest.approx(0.55))
+    happy = say("I am so happy!")
+    both = predict_by_rules(Evidence(make_units(AU06=2.0, AU12=2.0), transcript=happy))
+    assert (both.label, both.probability) == ("happy", pytest.approx(0.80))
+
+
+def test_a_smile_with_an_insult_is_uncertain_and_both_are_named(make_units: Units, say: Say) -> None:
+    prediction = predict(Evidence(make_units(AU06=2.0, AU12=2.0), transcript=say("Pathetic.")))
+    assert prediction.is_uncertain
+    ranked = sorted(prediction.probabilities or {}, key=lambda label: -(prediction.probabilities or {})[label])
+    assert set(ranked[:2]) == {"happy", "contempt"}
+    assert "a smile that clearly reaches the eyes" in prediction.reasoning
+    assert "“pathetic”" in prediction.reasoning
+
+
+def test_the_voice_alone_decides_nothing(make_voice: Voice) -> None:
     rate = next(rule for rule in VOICE_RULES if rule.scale.figure == "articulation_rate")
     prediction = predict(Evidence(prosody=make_voice(articulation_rate=rate.scale.high + rate.step)))
-    # No figure is left to call the voice ordinary: .3 e^-.2 + .0875 (e^.4 + 3 e^.3 + e^.2 + e^-.4 + 2)
-    # = .245619 + .825398 = 1.071017
-    assert prediction.probabilities is not None
-    assert prediction.probabilities["fear"] == pytest.approx(0.121879, abs=1e-6)
-    assert prediction.probabilities["sad"] == pytest.approx(0.054764, abs=1e-6)
-    assert prediction.label == "neutral"
-    assert prediction.probability == pytest.approx(0.229332, abs=1e-6)
+    assert prediction.is_uncertain
+    assert max(abs(sum(cue.weights.get(name, 0.0) for cue in prediction.cues)) for name in MERR9.labels) <= 0.3 + 1e-9
+    music = predict(Evidence(prosody=make_voice(pitch_range_semitones=24.0)))  # music under drama spans octaves
+    assert music.problem is not None
+    assert "24 semitones" in music.problem
 
 
-def test_smile_with_an_insult_is_split_and_named(make_units: Units, say: Say) -> None:
-    prediction = predict(Evidence(make_units(AU06=0.8, AU12=0.8), transcript=say("Pathetic.")))
-    # happy .392148, contempt .646542, neutral .3 e^-1.45 = .070371, six others .525; sum 1.634061
-    assert prediction.probabilities is not None
-    assert prediction.probabilities["contempt"] == pytest.approx(0.395666, abs=1e-6)
-    assert prediction.probabilities["happy"] == pytest.approx(0.239984, abs=1e-6)
-    assert (
-        "The cues disagree: the face speaks for happy, by cheek raiser (AU06) 0.8 and lip corner puller (AU12) 0.8 "
-        "of 5 at 0.00 s (slight, held 100 % of the visible time), +1.50 log-odds; the words speak for contempt."
-    ) in prediction.reasoning
+def test_without_a_label_none_stands_out(make_units: Units, say: Say) -> None:
+    strong = make_units(20, AU05=4.0, AU26=2.0, confidence=0.6)
+    prediction = predict(Evidence(strong))
+    assert prediction.is_uncertain
+    most = max((prediction.probabilities or {}).values())
+    assert 0.2 < most <= 1 / 9 + 0.24 * 8 / 9 + 1e-9
+    assert prediction.reasoning.startswith("Uncertain: nothing that was measured is unambiguous. The likeliest are ")
 
 
-def test_example_of_the_project_page(make_units: Units, say: Say) -> None:
-    line = "Are you really stupid or just pretending?"
-    prediction = predict_by_rules(Evidence(make_units(AU06=2.0, AU12=2.5), transcript=say(line)))
-    assert prediction.probabilities is not None
-    ranked = sorted(prediction.probabilities.items(), key=lambda item: -item[1])
-    assert [label for label, _ in ranked[:3]] == ["happy", "contempt", "angry"]
-    assert "The cues disagree: the face speaks for happy; the words speak for contempt" in prediction.reasoning
-    assert prediction.raw_text == (
-        "The person's expression and actions include a smile that clearly reaches the eyes. Saying: " + line
-    )
+@pytest.mark.parametrize("space", [MERR9, DFEW7, LabelSpace("two", ("happy", "sad"))])
+@pytest.mark.parametrize("label", ["happy", "sad"])
+@pytest.mark.parametrize("chance", [0.40, 0.65, 0.80])
+def test_the_label_comes_first_and_the_rest_is_shared(space: LabelSpace, label: str, chance: float) -> None:
+    if len(space.labels) == 2 and chance < 0.5:
+        pytest.skip("no two labels can both have less than a half")
+    scores = dict.fromkeys(space.labels, 0.01)
+    scores[space.labels[-1]] = 1.0 - 0.01 * (len(scores) - 1)
+    spreads = spread(scores, Verdict(label, chance, ("smile",)))
+    assert sum(spreads.values()) == pytest.approx(1.0)
+    assert spreads[label] == chance == max(spreads.values())
 
 
-def test_cues_add_up_to_the_probabilities(make_units: Units, make_voice: Voice, say: Say) -> None:
-    evidence = Evidence(
-        make_units(AU01=2.0, AU04=1.5, AU15=2.0), prosody=make_voice(articulation_rate=2.5), transcript=say("I cried.")
-    )
-    prediction = predict_by_rules(evidence)
-    assert {cue.source for cue in prediction.cues} == {"face", "voice", "words"}
-    logits = {
-        label: log(p) + sum(cue.weights.get(label, 0.0) for cue in prediction.cues) for label, p in prior(MERR9).items()
-    }
-    total = sum(exp(x) for x in logits.values())
-    assert dict(prediction.probabilities or {}) == pytest.approx({k: exp(x) / total for k, x in logits.items()})
-    assert prediction.label == "sad"
-    assert prediction.model == "rules"
+def test_cues_rank_the_labels_that_are_not_given(make_units: Units, say: Say) -> None:
+    prediction = predict_by_rules(Evidence(make_units(AU12=2.5, AU14=2.4)))
+    assert prediction.label == "happy"
+    others = {label: share for label, share in (prediction.probabilities or {}).items() if label != "happy"}
+    assert max(others, key=lambda label: others[label]) == "contempt"
 
 
 def test_score_survives_huge_log_odds() -> None:
@@ -168,51 +191,20 @@ def test_silence_and_flat_words_are_no_evidence(make_voice: Voice, say: Say) -> 
     assert prediction.raw_text == "Saying: The train leaves at nine."
 
 
-def test_weak_cues_are_no_answer(say: Say) -> None:
-    prediction = predict(Evidence(transcript=say("Hm.")))
-    assert prediction.label is None
-    assert prediction.problem == (
-        "the cues are too weak to tell: together they move no label by more than 0.30 log-odds"
-    )
-    assert len(prediction.cues) == 1
-
-
-def test_reasoning_names_cue_doubt_and_baseline(make_units: Units) -> None:
-    missing = (Missing("prosody", "the file has no sound"), Missing("transcript", "none given"))
-    prediction = predict(Evidence(make_units(AU06=0.8, AU12=0.8), missing=missing))
-    assert prediction.reasoning == (
-        "The face reads as happy: cheek raiser (AU06) 0.8 and lip corner puller (AU12) 0.8 of 5 at 0.00 s "
-        "(slight, held 100 % of the visible time), +1.50 log-odds. "
-        "That gives happy a probability of 0.34; the runner-up is neutral with 0.12. "
-        "Nothing could be read from the voice (the file has no sound) and the words (none given). " + CLOSING
-    )
-
-
-def test_reasoning_names_what_speaks_against(make_units: Units, make_voice: Voice) -> None:
-    evidence = Evidence(make_units(AU01=1.6, AU04=1.6, AU15=1.6), prosody=make_voice(articulation_rate=7.5))
-    reasoning = predict_by_rules(evidence).reasoning
-    assert "The face reads as sad: inner brow raiser (AU01) 1.6" in reasoning
-    assert "Against it: voice, articulation rate 7.5 syllables/s, above 5.5 (fast), -0.40 log-odds." in reasoning
-
-
-def test_agreement_of_two_sources_is_named(make_units: Units, say: Say) -> None:
-    evidence = Evidence(make_units(AU12=2.4, AU14=2.4), transcript=say("Pathetic."))
+def test_what_speaks_against_the_label_and_what_is_missing_are_said(make_units: Units, make_voice: Voice) -> None:
+    missing = (Missing("transcript", "none given"),)
+    evidence = Evidence(make_units(AU12=2.0), prosody=make_voice(articulation_rate=2.0), missing=missing)
     reasoning = predict(evidence).reasoning
-    assert reasoning.startswith('The words read as contempt: "pathetic", +2.00 log-odds; the face agrees: lip corner')
+    assert "The voice speaks for sad instead: a slow voice, but does not decide." in reasoning
+    assert reasoning.endswith("Nothing could be learned from the words (none given).")
 
 
-def test_neutral_by_elimination_says_so(make_voice: Voice) -> None:
-    reasoning = predict(Evidence(prosody=make_voice(articulation_rate=7.5))).reasoning
-    assert reasoning.startswith("No cue speaks for neutral; it is what is left when the cues speak against the rest.")
-
-
-def test_rest_beside_words_is_no_disagreement() -> None:
-    calm = Cue("face", "at rest", {"neutral": 1.8}, "x")
-    insult = Cue("words", "fool", {"contempt": 1.0}, "x")
-    smile = Cue("face", "smile", {"happy": 0.49}, "x")
-    assert disagreement([calm, insult]) == {}
-    assert disagreement([smile, insult]) == {}
-    assert disagreement([replace(smile, weights={"happy": 0.5}), insult]) == {"face": "happy", "words": "contempt"}
+def test_no_figures_stand_in_the_reasons(make_units: Units, make_voice: Voice, say: Say) -> None:
+    evidence = Evidence(
+        make_units(AU06=2.0, AU12=2.5), prosody=make_voice(articulation_rate=7.5), transcript=say("I am so happy!")
+    )
+    reasoning = predict_by_rules(evidence).reasoning
+    assert not any(character.isdigit() for character in reasoning), reasoning
 
 
 def test_coarse_sentence_has_only_what_was_measured(make_units: Units, say: Say) -> None:

@@ -160,13 +160,11 @@ def test_voices_of_the_literature(figures: dict[str, float], label: str, make_vo
 def test_voice_alone_never_gets_far(make_voice: Make) -> None:
     # All corners of the figures: 2 ** 11 extreme voices; harmonicity has no upper bound.
     ends = [(r.scale.low - r.step, r.scale.high + r.step if r.above else r.scale.low) for r in VOICE_RULES]
-    corners = itertools.product(*ends)
-    most = 0.0
-    for corner in corners:
+    for corner in itertools.product(*ends):
         figures = dict(zip((rule.scale.figure for rule in VOICE_RULES), corner))
         answer = predict_by_rules(Evidence(prosody=make_voice(**figures)))
-        most = max(most, *(p for label, p in (answer.probabilities or {"": 0.0}).items() if label != "neutral"))
-    assert 0.4 < most < 0.6
+        assert answer.label is None
+        assert max((p for label, p in (answer.probabilities or {}).items() if label != "neutral"), default=0.0) < 0.15
 
 
 def test_figures_that_are_none_say_nothing(make_voice: Make) -> None:

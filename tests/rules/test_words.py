@@ -209,8 +209,8 @@ def _is_read_as_expected(row: dict[str, str], say: Callable[..., Transcript]) ->
 
 def test_share_of_sentences_read_as_expected(say: Callable[..., Transcript]) -> None:
     # The sentences and labels were committed before the lexicon, and by the same hand, which makes the shares
-    # flattering. "tune" was looked at while mistakes were mended, "held" was not.
-    for split, count, least in (("tune", 62, 61), ("held", 62, 59)):
+    # flattering. "tune" was looked at while mistakes were mended, "held" was not. What is too close to call is missed.
+    for split, count, least in (("tune", 62, 60), ("held", 62, 57)):
         rows = [row for row in SENTENCES if row["split"] == split]
         assert len(rows) == count
         assert sum(_is_read_as_expected(row, say) for row in rows) >= least

@@ -32,7 +32,7 @@ from emotion_llama.predictors.writer import SMALL_PARAMETERS, Writer, limited_th
 from emotion_llama.prompts.layouts import layout_named
 from emotion_llama.prompts.tasks import check_task, pick_instruction
 from emotion_llama.prompts.tokenise import encode
-from emotion_llama.results import Prediction
+from emotion_llama.results import OutOfDomain, Prediction
 from emotion_llama.rules.tone_text import has_evidence
 
 if TYPE_CHECKING:
@@ -251,23 +251,27 @@ class EmotionLlamaPredictor:
             texts = list(self.processor.decode_answers(made))
         found = []
         for sample, probabilities, text in zip(samples, scored, texts, strict=True):
-            label, features = _likeliest(probabilities), sample.features
-            outside: tuple[str, ...] = ()
-            if self._domains and features is not None:
-                outside = outside_domain(self._domains, dict(features.vectors().items()))
-            reasoning = reasons(
-                label, text, self.label_space, missing=() if features is None else features.missing, why_none=why_none,
-                outside=outside,
-            )  # fmt: skip
-            found.append(Prediction(label, probabilities, reasoning, text, self.name))
+            label, missing = _likeliest(probabilities), () if sample.features is None else sample.features.missing
+            reasoning = reasons(label, text, self.label_space, missing=missing, why_none=why_none)
+            outside = self._outside(sample)
+            found.append(Prediction(label, probabilities, reasoning, text, self.name, out_of_domain=outside))
         return found
+
+    def _outside(self, sample: Sample) -> tuple[OutOfDomain, ...]:
+        """What of a sample is unlike all that these weights learned from, as far as that is known."""
+        if not self._domains or sample.features is None:
+            return ()
+        return outside_domain(self._domains, dict(sample.features.vectors().items()))
 
     def _task(self, samples: Sequence[Sample], task: Task) -> list[Prediction]:
         from emotion_llama.models.scoring import generate_and_score
 
         if not task.max_new_tokens:
             scored = self._probabilities(self.score(samples, task), task.labels)
-            return [Prediction(_likeliest(one), one, "", "", self.name) for one in scored]
+            return [
+                Prediction(_likeliest(one), one, "", "", self.name, out_of_domain=self._outside(sample))
+                for sample, one in zip(samples, scored, strict=True)
+            ]
         batch = self._batch(samples, task.name, task.instruction)
         shares: list[dict[str, float] | None] = [None] * len(samples)
         if task.labels:
@@ -283,7 +287,8 @@ class EmotionLlamaPredictor:
             )  # fmt: skip
         end = self.processor.tokenizer.eos_token_id
         found = []
-        for row, mask, probabilities in zip(made.tolist(), batch["attention_mask"], shares, strict=True):
+        rows = zip(samples, made.tolist(), batch["attention_mask"], shares, strict=True)
+        for sample, row, mask, probabilities in rows:
             is_whole = end in row
             count = row.index(end) if is_whole else len(row)
             text = str(self.processor.decode_answers([row[:count]])[0])
@@ -291,7 +296,7 @@ class EmotionLlamaPredictor:
             found.append(
                 Prediction(
                     label, probabilities, "", text, self.name, tokens_in=int(mask.sum()), tokens_out=count + is_whole,
-                    is_cut_off=not is_whole,
+                    is_cut_off=not is_whole, out_of_domain=self._outside(sample),
                 )
             )  # fmt: skip
         return found

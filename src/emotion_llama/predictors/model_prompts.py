@@ -26,7 +26,7 @@ from emotion_llama.prompts.cues import cue_text
 from emotion_llama.prompts.layouts import Layout
 from emotion_llama.prompts.tasks import emotion_instruction, pick_instruction
 from emotion_llama.records import Float
-from emotion_llama.results import Missing
+from emotion_llama.results import Missing, OutOfDomain
 
 if TYPE_CHECKING:
     from emotion_llama.prompts.builder import Turn
@@ -83,29 +83,27 @@ def label_instruction(space: LabelSpace) -> str:
 
 
 def reasons(
-    label: str, text: str, space: LabelSpace, *, missing: Sequence[Missing] = (), why_none: str | None = None,
-    outside: Sequence[str] = (),
-) -> str:  # fmt: skip
+    label: str, text: str, space: LabelSpace, *, missing: Sequence[Missing] = (), why_none: str | None = None
+) -> str:
     """The generated reasons, and what has to be known about them.
 
     Args:
-        label: the predicted label.
+        label: the predicted label. Where the reasons name another, that is said first.
         text: as generated; "" where there is none.
         space: of the label.
         missing: what the model did not have of the clip.
         why_none: why it was not asked for reasons.
-        outside: encoders whose vectors are out of domain; said first.
     """
     named = parse_tolerant(text, space, model="").label if text else None
-    sentences = [domain_warning(outside)] if outside else []
+    sentences = []
+    if named is not None and named != label:
+        sentences.append(f"The model contradicts itself: {label} is the likeliest label, its reasons name {named}.")
     sentences += [as_sentence(text)] if text else []
     if why_none is not None:
         sentences.append(f"No reasons: {why_none}.")
-    if named is not None and named != label:
-        sentences.append(f"These reasons name {named}; the label is the likeliest of the label space, {label}.")
     if missing:
         lacking = ", ".join(f"{one.what} ({one.reason})" for one in missing)
-        sentences.append(f"Read without {lacking}.")
+        sentences.append(f"Predicted without {lacking}.")
     return " ".join(sentences)
 
 
@@ -183,23 +181,11 @@ def load_domains(folder: Path) -> dict[str, Domain]:
         ) from error
 
 
-def outside_domain(domains: Mapping[str, Domain], vectors: Mapping[str, Float]) -> tuple[str, ...]:
-    """Which encoders' vectors [D] are out of domain, by name."""
-    return tuple(
-        name
-        for name, domain in domains.items()
-        if name in vectors and distances(domain, vectors[name][None])[0] > domain[2]
-    )
-
-
-def domain_warning(names: Sequence[str]) -> str:
-    """What the reasons say of encoders that are out of domain; "" where none is."""
-    if not names:
-        return ""
-    subjects = [SUBJECTS[name] for name in names]
-    listed = subjects[0] if len(subjects) == 1 else f"{', '.join(subjects[:-1])} and {subjects[-1]}"
-    are = "is" if len(subjects) == 1 else "are"
-    return (
-        f"{listed[0].upper()}{listed[1:]} {are} unlike all that this model learned from: take its answer as a guess, "
-        "and compare it with the measured cues, or with the reader rules."
-    )
+def outside_domain(domains: Mapping[str, Domain], vectors: Mapping[str, Float]) -> tuple[OutOfDomain, ...]:
+    """What of a clip is out of domain, by its encoders' vectors [D]."""
+    found = []
+    for name, domain in domains.items():
+        score = float(distances(domain, vectors[name][None])[0]) if name in vectors else 0.0
+        if score > domain[2]:
+            found.append(OutOfDomain(SUBJECTS[name], score, domain[2]))
+    return tuple(found)

@@ -145,7 +145,7 @@ def segment_rows(segments: Sequence[Segment]) -> tuple[str, list[Row]]:
         rows.append(
             (
                 span(run.start_seconds, run.end_seconds) + count,
-                run.label or f"no answer: {run.problem}",
+                f"{run.name}: {run.problem}" if run.problem else run.name,
                 " · ".join(f"{label} {percent(share)}" for label, share in ranked(run.probabilities)[:2]) or NONE,
                 ", ".join(f"{name} {value:.1f}" for name, value in list(units.items())[:4]) or NONE,
                 evidence.tone.phrase if evidence.tone else NONE,

@@ -16,7 +16,7 @@ from markupsafe import Markup, escape
 
 from emotion_llama.records import Float
 from emotion_llama.report.selection import Run, timeline_rows
-from emotion_llama.report.wording import percent, printable, ranked, span
+from emotion_llama.report.wording import answer_name, percent, printable, ranked, span
 from emotion_llama.results import Segment
 
 Attribute = str | int | float | None
@@ -203,30 +203,34 @@ def timeline(segments: Sequence[Segment], axis: TimeAxis) -> Markup:
         for run in timeline_rows(segments)
         for block in ([run] if run.label is None else [Run((segment,)) for segment in run.segments])
     ]
-    lanes = list(dict.fromkeys(s.prediction.label for s in segments if s.prediction.label is not None))
-    total = {
-        lane: sum(s.end_seconds - s.start_seconds for s in segments if s.prediction.label == lane) for lane in lanes
-    }
-    lanes.sort(key=lambda lane: -total[lane])
-    rows: list[str | None] = [*lanes]
-    if any(s.prediction.label is None for s in segments):
-        rows.append(None)
+    names = [answer_name(segment.prediction) for segment in segments]
+    total: dict[str, float] = {}
+    for name, segment in zip(names, segments):
+        total[name] = total.get(name, 0.0) + segment.end_seconds - segment.start_seconds
+    unlabelled = [name for name in ("uncertain", "no answer") if name in total]
+    lanes = sorted((name for name in total if name not in unlabelled), key=lambda name: -total[name])
+    rows = [*lanes, *unlabelled]
     height = LANE * len(rows)
     parts = [time_axis(axis, 0, height)]
     for row, lane in enumerate(rows):
         bottom = LANE * (row + 1)
         parts.append(shape("line", x1=0, x2="100%", y1=bottom, y2=bottom, class_="rule"))
-        parts.append(text(_short(lane or "no answer"), -10, bottom - 9, "name", "end"))
-        parts.extend(_block(run, axis, bottom) for run in blocks if run.label == lane)
+        parts.append(text(_short(lane), -10, bottom - 9, "name", "end"))
+        parts.extend(_block(run, axis, bottom) for run in blocks if run.name == lane)
     listed = "; ".join(f"{lane} for {total[lane]:.0f} s" for lane in lanes)
-    return drawing(height + AXIS, "Labels over time", f"{len(segments)} segments: {listed or 'no answer'}.", *parts)
+    return drawing(
+        height + AXIS,
+        "Labels over time",
+        f"{len(segments)} segments: {listed or ' and '.join(unlabelled) or 'no answer'}.",
+        *parts,
+    )
 
 
 def _block(run: Run, axis: TimeAxis, bottom: float) -> Markup:
     label = run.label
     share = (run.probabilities or {}).get(label or "")
     when = span(run.start_seconds, run.end_seconds)
-    said = "no answer" if label is None else label + (f" {percent(share)}" if share is not None else "")
+    said = run.name + (f" {percent(share)}" if share is not None and not run.is_guess else "")
     said += f" ({len(run.segments)} segments)" if len(run.segments) > 1 else ""
     high = (LANE - 6) * (share if share is not None else 1.0)
     left, right = axis.share(run.start_seconds), axis.share(run.end_seconds)

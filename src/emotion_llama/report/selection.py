@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from itertools import groupby
 from typing import NamedTuple
 
-from emotion_llama.report.wording import lead_segment, mean_probabilities, most_telling
+from emotion_llama.report.wording import answer_name, lead_segment, mean_probabilities, most_telling
 from emotion_llama.results import Evidence, PersonAnalysis, Segment
 
 Key = tuple[int, int]  # person_id, index of the segment
@@ -29,6 +29,16 @@ class Run(NamedTuple):
     def label(self) -> str | None:
         """The label of all of them."""
         return self.segments[0].prediction.label
+
+    @property
+    def name(self) -> str:
+        """The label, "uncertain" or "no answer"."""
+        return answer_name(self.segments[0].prediction)
+
+    @property
+    def is_guess(self) -> bool:
+        """Whether one of them is out of the model's domain, so that its probability says little."""
+        return any(segment.prediction.out_of_domain for segment in self.segments)
 
     @property
     def start_seconds(self) -> float:
@@ -66,7 +76,7 @@ def timeline_rows(segments: Sequence[Segment], most: int = MAX_ROWS) -> list[Run
     """Each segment as a run of its own; of more than `most`, runs of neighbours with the same label, or with none."""
     if len(segments) <= most:
         return [Run((segment,)) for segment in segments]
-    return [Run(tuple(group)) for _, group in groupby(segments, key=lambda segment: segment.prediction.label)]
+    return [Run(tuple(group)) for _, group in groupby(segments, key=lambda segment: answer_name(segment.prediction))]
 
 
 def by_worth(person: PersonAnalysis) -> list[int]:

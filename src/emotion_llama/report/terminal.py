@@ -139,6 +139,10 @@ def _person(out: Printout, person: PersonAnalysis) -> None:
         return
     segment = person.segments[lead]
     if len(person.segments) == 1:
+        if segment.prediction.out_of_domain:  # what was measured stands before the guess
+            _segment(out, segment)
+            _bars(out, segment.prediction.probabilities, segment.prediction.label)
+            return
         _bars(out, segment.prediction.probabilities, segment.prediction.label)
     else:
         mean = mean_probabilities(person.segments)
@@ -172,9 +176,8 @@ def _timeline(out: Printout, segments: Sequence[Segment]) -> None:
     runs = timeline_rows(segments)
     rows = []
     for run in runs:
-        share = (run.probabilities or {}).get(run.label or "")
-        predicted = "no answer" if run.label is None else run.label
-        predicted += "" if share is None else f" {percent(share)}"
+        share = None if run.is_guess else (run.probabilities or {}).get(run.label or "")
+        predicted = run.name + ("" if share is None else f" {percent(share)}")
         count = f"{len(run.segments)} segments" if len(run.segments) > 1 else ""
         said = f"“{run.evidence.transcript.text}”" if run.evidence.transcript else ""
         shown = [part for part in (count, _units(run.evidence), said) if part]
@@ -188,8 +191,8 @@ def _timeline(out: Printout, segments: Sequence[Segment]) -> None:
 def _segment(out: Printout, segment: Segment) -> None:
     evidence, prediction = segment.evidence, segment.prediction
     out.line()
-    if prediction.label is None:
-        out.paragraph(sentence(prediction.problem or ""), "  No answer: ", indent=4, style="yellow")
+    if prediction.problem is not None:
+        out.paragraph(sentence(prediction.problem), "  No answer: ", indent=4, style="yellow")
     for name, text in _evidence_rows(evidence):
         out.paragraph(text, f"  {name:<{LABEL}}")
     if prediction.reasoning.strip():

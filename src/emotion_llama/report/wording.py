@@ -9,10 +9,10 @@ from typing import Any
 
 from emotion_llama.media.language import NAMES
 from emotion_llama.records import AU_DESCRIPTIONS, Transcript
-from emotion_llama.results import PersonAnalysis, Prediction, Segment
+from emotion_llama.results import OutOfDomain, PersonAnalysis, Prediction, Segment
 
 NBSP = "\u00a0"  # keeps a number and its unit on one line
-NO_ANSWER = "No answer"
+NO_ANSWER, UNCERTAIN = "No answer", "Uncertain"
 NONE = "–"  # where a table has no value
 # Distance between the two largest probabilities -> its description. The project's own, for display only.
 LEADS: tuple[tuple[float, str], ...] = ((0.30, "a clear lead"), (0.10, "a moderate lead"), (0.0, "a close call"))
@@ -157,8 +157,8 @@ def caveat(model: str) -> str:
     """What the probabilities of `model` must not be taken for."""
     if model == "rules":
         return (
-            "Predicted by rules, a baseline without learned weights. The percentages are not calibrated: "
-            "they rank the labels and do not say how often such a prediction is right."
+            "Predicted by rules over what was measured, without a learned model. A percentage is how often such "
+            "evidence was right on the clips that the rules were tried on (docs/evidence.md), not on yours."
         )
     if model == "nano":
         return (
@@ -172,19 +172,45 @@ def caveat(model: str) -> str:
 
 
 def is_answered(people: Sequence[PersonAnalysis]) -> bool:
-    """Whether any segment of anybody has an answer."""
-    return any(segment.prediction.label is not None for person in people for segment in person.segments)
+    """Whether any segment of anybody has a label, or probabilities at least."""
+    predictions = [segment.prediction for person in people for segment in person.segments]
+    return any(one.label is not None or one.is_uncertain for one in predictions)
+
+
+def answer_name(prediction: Prediction) -> str:
+    """The label of a prediction, "uncertain" or "no answer"."""
+    return prediction.label or ("uncertain" if prediction.is_uncertain else "no answer")
 
 
 def prediction_headline(prediction: Prediction) -> Headline:
-    """The headline of one segment."""
+    """The headline of one segment. A guess about what is out of domain has no percentage and no lead."""
+    if prediction.is_uncertain:
+        return UNCERTAIN, f"{likeliest(prediction.probabilities)}; nothing that was measured is unambiguous."
     if prediction.label is None:
         return NO_ANSWER, prediction.problem or ""
+    if prediction.out_of_domain:
+        return f"A guess: {prediction.label}", unfamiliar(prediction.out_of_domain)
     share = (prediction.probabilities or {}).get(prediction.label)
     if share is None:
         return f"Predicted: {prediction.label}", "The model gave no probability for its answer."
     detail = _ahead_of(prediction.label, ranked(prediction.probabilities))
     return f"Predicted: {prediction.label} · {percent(share)}", detail
+
+
+def likeliest(probabilities: Mapping[str, float] | None) -> str:
+    """The three most probable labels: "Likeliest are happy 31 %, sad 20 % and surprise 12 %"."""
+    first = [f"{label} {percent(share)}" for label, share in ranked(probabilities)[:3]]
+    return f"Likeliest are {', '.join(first[:-1])} and {first[-1]}" if len(first) > 1 else f"Likeliest is {first[0]}"
+
+
+def unfamiliar(parts: Sequence[OutOfDomain]) -> str:
+    """What of a clip is unlike all that the model learned from."""
+    named = [part.what for part in parts]
+    listed = named[0] if len(named) == 1 else f"{', '.join(named[:-1])} and {named[-1]}"
+    return sentence(
+        f"{listed} {'is' if len(named) == 1 else 'are'} unlike all that the model learned from: "
+        "go by the measured evidence, not by this label"
+    )
 
 
 def _ahead_of(label: str, ranking: Ranking) -> str:
@@ -198,8 +224,12 @@ def _ahead_of(label: str, ranking: Ranking) -> str:
 
 
 def mean_probabilities(segments: Sequence[Segment]) -> dict[str, float] | None:
-    """Mean of the answered segments' probabilities, each weighted by its length; None when none has an answer."""
-    answered = [s for s in segments if s.prediction.label is not None and s.prediction.probabilities is not None]
+    """Mean of the segments' probabilities, each weighted by its length; None when none has any.
+
+    Where some have a label, those that are uncertain do not count.
+    """
+    answered = [s for s in segments if s.prediction.probabilities is not None]
+    answered = [s for s in answered if s.prediction.label is not None] or answered
     total = sum(s.end_seconds - s.start_seconds for s in answered)
     if not answered or total <= 0:
         return None
@@ -217,17 +247,25 @@ def person_headline(person: PersonAnalysis) -> Headline:
         return NO_ANSWER, "No segment was analysed."
     if len(person.segments) == 1:
         return prediction_headline(person.segments[0].prediction)
-    unanswered = sum(segment.prediction.label is None for segment in person.segments)
+    count, predictions = len(person.segments), [segment.prediction for segment in person.segments]
+    uncertain = sum(one.is_uncertain for one in predictions)
+    unanswered = sum(one.label is None for one in predictions) - uncertain
     mean = mean_probabilities(person.segments)
     if mean is None:
-        problem = next((s.prediction.problem for s in person.segments if s.prediction.problem), None)
+        problem = next((one.problem for one in predictions if one.problem), None)
         return NO_ANSWER, problem or "No segment has probabilities."
+    rest = f" {uncertain} of {count} segments are uncertain." if uncertain else ""
+    rest += f" {unanswered} of {count} segments have no answer." if unanswered else ""
+    if uncertain + unanswered == count:
+        return f"{UNCERTAIN} overall", f"{likeliest(mean)}.{rest}"
     label, share = ranked(mean)[0]
-    detail = f"Mean over {len(person.segments) - unanswered} segments, weighted by length. "
-    detail += _ahead_of(label, ranked(mean))
-    if unanswered:
-        detail += f" {unanswered} of {len(person.segments)} segments have no answer."
-    return f"Predicted overall: {label} · {percent(share)}", detail
+    strange = [one.out_of_domain for one in predictions if one.out_of_domain]
+    if strange:
+        return f"A guess overall: {label}", unfamiliar(max(strange, key=len)) + rest
+    detail = (
+        f"Mean over {count - uncertain - unanswered} segments, weighted by length. {_ahead_of(label, ranked(mean))}"
+    )
+    return f"Predicted overall: {label} · {percent(share)}", detail + rest
 
 
 def person_name(person: PersonAnalysis) -> str:

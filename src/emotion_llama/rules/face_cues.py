@@ -13,6 +13,7 @@ import numpy as np
 from emotion_llama.face.label_units import PRESENT
 from emotion_llama.records import AU_DESCRIPTIONS, ActionUnits, Bool, Float, PeakFrame, frame_seconds
 from emotion_llama.results import Cue
+from emotion_llama.rules.phrases import expression_phrases
 from emotion_llama.rules.rule_tables import (
     AGAINST_NEUTRAL,
     BLINK_UNITS,
@@ -43,6 +44,7 @@ class Face(NamedTuple):
         peak_row: row of the peak frame; None when none was given.
         pts_seconds: [N]; None when only a peak frame was given.
         seconds: [N] how long each frame is shown; None where that is not known: all the same.
+        is_speech: [N] the person talks.
     """
 
     names: tuple[str, ...]
@@ -51,6 +53,7 @@ class Face(NamedTuple):
     peak_row: int | None
     pts_seconds: Float | None
     seconds: Float | None = None
+    is_speech: Bool = np.zeros(1, dtype=bool)
 
     def share(self, values: Float | Bool, *, by_confidence: bool = True) -> Float:
         """Mean over the visible time of [..., N] values; frames that were seen better count more."""
@@ -69,6 +72,7 @@ class FaceReading(NamedTuple):
     cues: tuple[Cue, ...]
     units: Mapping[str, float]  # intensities at the moment that was read, speech and blinks taken off
     problem: str | None
+    visible: Face | None = None  # what the cues were read from
 
 
 def read_face(units: ActionUnits | None, peak: PeakFrame | None, table: FaceTable) -> FaceReading:
@@ -95,7 +99,7 @@ def read_face(units: ActionUnits | None, peak: PeakFrame | None, table: FaceTabl
     calm = _calm_cue(face, table, values, at_peak, clarity)
     cues += [calm] if calm is not None else []
     shown = {name: float(face.intensity[row, i]) for i, name in enumerate(face.names)}
-    return FaceReading(tuple(cues), shown, None if cues else "its movement fits no rule")
+    return FaceReading(tuple(cues), shown, None if cues else "its movement fits no rule", face)
 
 
 def saturating(intensity: Float) -> Float:
@@ -124,7 +128,8 @@ def _visible(units: ActionUnits | None, peak: PeakFrame | None) -> Face | None:
     times = units.pts_seconds[valid]
     row = None if peak is None else int(np.argmin(np.abs(times - peak.pts_seconds)))
     seconds = frame_seconds(units.pts_seconds)[valid]
-    return Face(units.names, intensity, units.confidence[valid].astype(np.float64), row, times, seconds)
+    confidence = units.confidence[valid].astype(np.float64)
+    return Face(units.names, intensity, confidence, row, times, seconds, units.is_speech[valid])
 
 
 def rule_values(face: Face, rule: FaceRule) -> Float:
@@ -156,14 +161,16 @@ def _cue(face: Face, rule: FaceRule, values: Float, weight: float) -> Cue:
     if len(values) > 1:
         notes.append(f"held {100 * float(face.share(values > 0, by_confidence=False)):.0f} % of the visible time")
     text = f"{_listed(face, shown, row)}{_moment(face, row)} ({', '.join(notes)})"
-    return Cue("face", text, _with_neutral({rule.label: weight}), rule.origin)
+    phrase = _phrase({name: float(face.column(name)[row]) for name in shown})
+    return Cue("face", text, _with_neutral({rule.label: weight}), rule.origin, phrase)
 
 
 def _lone_cue(face: Face, name: str, row: int, weights: Mapping[str, float], clarity: float) -> Cue:
     levels = saturating(face.column(name))
     level = clarity * (PEAK_SHARE * levels[row] + HELD_SHARE * float(face.share(levels, by_confidence=False)))
     text = f"{_listed(face, [name], row)}{_moment(face, row)}, in no combination"
-    return Cue("face", text, _with_neutral({label: w * level for label, w in weights.items()}), OWN)
+    phrase = _phrase({name: float(face.column(name)[row])})
+    return Cue("face", text, _with_neutral({label: w * level for label, w in weights.items()}), OWN, phrase)
 
 
 def _calm_cue(face: Face, table: FaceTable, values: Float, at_peak: Float, clarity: float) -> Cue | None:
@@ -181,11 +188,16 @@ def _calm_cue(face: Face, table: FaceTable, values: Float, at_peak: Float, clari
         return None
     what = "no unit reaches" if table.rest == "no unit" else "no combination of units reaches"
     text = f"a face at rest, where {what} {PRESENT} of 5 in {100 * share:.0f} % of the visible time"
-    return Cue("face", text, {"neutral": weight}, OWN if table.rest == "no unit" else table.rules[0].origin)
+    origin = OWN if table.rest == "no unit" else table.rules[0].origin
+    return Cue("face", text, {"neutral": weight}, origin, "a face at rest")
 
 
 def _with_neutral(weights: dict[str, float]) -> dict[str, float]:
     return {**weights, "neutral": weights.get("neutral", 0.0) - AGAINST_NEUTRAL * max(weights.values())}
+
+
+def _phrase(units: Mapping[str, float]) -> str:
+    return _joined(expression_phrases(units))
 
 
 def _listed(face: Face, names: list[str], row: int) -> str:

@@ -28,6 +28,8 @@ NEUTRAL_PRIOR = 0.3
 # sentence, the figures of one voice), and a plain sum would count them twice. Voice is the weakest for telling
 # *which* emotion: its figures follow arousal (Banse & Scherer, JPSP 70(3), 1996: about half of 14 emotions recognised).
 SOURCE_CAPS: Mapping[str, float] = MappingProxyType({"face": 3.6, "voice": 2.0, "words": 2.6})
+# The same in a prediction. Alone, the voice was right on 4 of 16 clips of real people, where chance has 3.4.
+DECIDING_CAPS: Mapping[str, float] = MappingProxyType({**SOURCE_CAPS, "voice": 0.3})
 
 # Below this, the largest movement of any label is no evidence at all (a lone question mark moves "doubt" by 0.25).
 EVIDENCE_FLOOR = 0.35

@@ -1,19 +1,19 @@
-"""A prediction by rules: what the measured cues speak for, added up. A baseline and an explanation, not a model.
+"""A prediction by rules: what the measured cues speak for, added up, and in words.
 
 Each cue adds log-odds to some labels and takes them from others; a softmax over prior plus sum gives probabilities:
 
     p(label) = exp(log prior(label) + sum of cues(label)) / sum over all labels of the same
 
 which is naive Bayes with weights that were chosen by hand (`rule_tables`, `data/lexicon_en.csv`) instead of counted.
-Two consequences are part of every answer: the probabilities are not calibrated, and cues that belong together count as
-if they were independent, up to a limit per source. Where nothing could be measured, there is no answer; a face that is
-seen and at rest is evidence (for neutral), silence and words without emotion are not.
+These rank the labels and no more: whether one of them is given, and with which probability, is decided by `verdict`;
+where nothing carries a label the answer is "uncertain", and where nothing was measured there is none.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from types import MappingProxyType
 from typing import NamedTuple
 
@@ -23,14 +23,15 @@ from emotion_llama.results import Cue, Evidence, Prediction
 from emotion_llama.rules.face_cues import read_face
 from emotion_llama.rules.lexicon import Lexicon
 from emotion_llama.rules.phrases import expression_phrases
-from emotion_llama.rules.rule_tables import EVIDENCE_FLOOR, FACE_TABLES, NEUTRAL_PRIOR, SOURCE_CAPS
+from emotion_llama.rules.rule_tables import DECIDING_CAPS, FACE_TABLES, NEUTRAL_PRIOR, SOURCE_CAPS
+from emotion_llama.rules.verdict import Verdict, decide, spread
 from emotion_llama.rules.voice_cues import read_voice
 from emotion_llama.rules.words import Hit, read_words
 
-CLOSING = "This is a rule baseline: its weights are chosen, not learned, and its probabilities are not calibrated."
 SOURCES: tuple[str, ...] = ("face", "voice", "words")
-_SPEAKS_FOR = 0.5  # log-odds from which a source is said to speak for a label
-_MAX_CUES = 2  # named on each side
+# Log-odds from which a source is said to speak for a label.
+_SPEAKS_FOR: Mapping[str, float] = {"face": 0.5, "voice": 0.2, "words": 0.5}
+_MAX_CUES = 2  # named for a label
 
 
 def coarse_sentence(evidence: Evidence, units: Mapping[str, float]) -> str:
@@ -54,85 +55,80 @@ def coarse_sentence(evidence: Evidence, units: Mapping[str, float]) -> str:
 
 
 def explain(
-    label: str, probabilities: Mapping[str, float], cues: Sequence[Cue], why_not: Mapping[str, str | None]
+    probabilities: Mapping[str, float],
+    verdict: Verdict | None,
+    cues: Sequence[Cue],
+    why_not: Mapping[str, str | None],
 ) -> str:
-    """Three to five sentences: what speaks for the label, what against it, how sure, what is missing, what this is.
+    """What speaks for the label, what against it, what is missing; without a label, the likeliest three.
 
     Args:
-        label: the answer.
-        probabilities: over all labels, at least two.
+        probabilities: over all labels.
+        verdict: the label and what carries it; None is "uncertain".
         cues: with their weights as they were added.
         why_not: source -> why it gave no cue.
     """
-    (_, best), (second, chance) = sorted(probabilities.items(), key=lambda item: -item[1])[:2]
-    sure = f"That gives {label} a probability of {best:.2f}; the runner-up is {second} with {chance:.2f}."
-    sentences = [_for(label, cues), _against(label, second, cues), sure, _silent(cues, why_not), CLOSING]
-    return " ".join(sentence for sentence in sentences if sentence)
+    sentences = _uncertain(probabilities, cues) if verdict is None else [*_for(verdict, cues), *_against(verdict, cues)]
+    silent = [f"the {source} ({why_not.get(source) or 'not given'})" for source in SOURCES if not _of(source, cues)]
+    sentences += [f"Nothing could be learned from {' and '.join(silent)}."] if silent else []
+    return " ".join(sentences)
 
 
-def disagreement(cues: Sequence[Cue]) -> Mapping[str, str]:
-    """Source -> the label it speaks for most, if there are two sources and two labels; empty otherwise.
+_CARRIED_BY: Mapping[str, str] = {
+    "smile": "The person smiles{phrases}.",
+    "scowl": "The eyebrows are lowered, without a smile{phrases}.",
+    "whole": "The face shows all of an expression of {label}{phrases}.",
+    "calm": "The face is calm and turned to the camera, and does not talk; that is weak evidence for neutral.",
+    "words": "The words speak for {label}{phrases}.",
+}
 
-    A source that speaks for nothing by at least 0.5 log-odds has no voice here, and neither has neutral: a resting
-    face beside angry words is one weak cue, not a contradiction.
-    """
-    tops: dict[str, str] = {}
+
+def _for(verdict: Verdict, cues: Sequence[Cue]) -> list[str]:
+    """A sentence for each source that carries the label."""
+    found = []
+    for by in verdict.by:
+        phrases = _phrases(verdict.label, _of("words" if by == "words" else "face", cues))
+        listed = f": {phrases}" if phrases else ""
+        found.append(_CARRIED_BY[by].format(label=verdict.label, phrases=listed))
+    return found
+
+
+def _against(verdict: Verdict, cues: Sequence[Cue]) -> list[str]:
+    """A sentence for each other source that speaks for another label, "neutral" aside."""
+    found = []
+    carried = {"words" if by == "words" else "face" for by in verdict.by}
     for source in SOURCES:
-        sums: dict[str, float] = {}
-        for cue in cues:
-            if cue.source == source:
-                for label, weight in cue.weights.items():
-                    sums[label] = sums.get(label, 0.0) + weight
-        top = max(sums, key=lambda name: sums[name], default=None)
-        if top is not None and top != "neutral" and sums[top] >= _SPEAKS_FOR:
-            tops[source] = top
-    return tops if len(set(tops.values())) > 1 else {}
+        sums = _sums(tuple(_of(source, cues)), sorted({name for cue in cues for name in cue.weights}))
+        top = max(sums, key=lambda name: sums[name], default="neutral")
+        if source in carried or top in (verdict.label, "neutral") or sums[top] < _SPEAKS_FOR[source]:
+            continue
+        verb = "speak" if source == "words" else "speaks"
+        weak = ", but does not decide" if source == "voice" else ""
+        found.append(f"The {source} {verb} for {top} instead: {_phrases(top, _of(source, cues))}{weak}.")
+    return found
 
 
-def _for(label: str, cues: Sequence[Cue]) -> str:
-    leading = _strongest(label, cues, sign=1)
-    if not leading:
-        return f"No cue speaks for {label}; it is what is left when the cues speak against the rest."
-    parts = [f"The {leading[0].source} {_verb('read', leading[0])} as {label}: {_named(label, leading[0])}"]
-    for cue in leading[1:]:
-        same = cue.source == leading[0].source
-        parts.append(_named(label, cue) if same else f"the {cue.source} {_verb('agree', cue)}: {_named(label, cue)}")
-    return "; ".join(parts) + "."
+def _uncertain(probabilities: Mapping[str, float], cues: Sequence[Cue]) -> list[str]:
+    likeliest = sorted(probabilities.items(), key=lambda item: -item[1])[:3]
+    parts = []
+    for label, share in likeliest:
+        phrases = _phrases(label, cues) or "nothing speaks for it by itself"
+        parts.append(f"{label} ({100 * share:.0f} %; {phrases})")
+    return [
+        "Uncertain: nothing that was measured is unambiguous.",
+        f"The likeliest are {', '.join(parts[:-1])} and {parts[-1]}.",
+    ]
 
 
-def _against(label: str, second: str, cues: Sequence[Cue]) -> str:
-    sides = disagreement(cues)
-    if sides:
-        parts = []
-        for source, top in sides.items():
-            leading = _strongest(top, [cue for cue in cues if cue.source == source], sign=1)[0]
-            named = "" if top == label else f", by {_named(top, leading)}"
-            parts.append(f"the {source} {_verb('speak', leading)} for {top}{named}")
-        return f"The cues disagree: {'; '.join(parts)}."
-    opposing = _strongest(label, cues, sign=-1)
-    if opposing:
-        return f"Against it: {'; '.join(f'{cue.source}, {_named(label, cue)}' for cue in opposing)}."
-    rival = _strongest(second, cues, sign=1)[:1]
-    return f"It is also consistent with {second}: {rival[0].source}, {_named(second, rival[0])}." if rival else ""
+def _phrases(label: str, cues: Sequence[Cue]) -> str:
+    """What speaks most for a label, in plain words."""
+    fitting = sorted((cue for cue in cues if cue.weights.get(label, 0.0) > 0), key=lambda cue: -cue.weights[label])
+    phrases = list(dict.fromkeys(cue.phrase or cue.text for cue in fitting))[:_MAX_CUES]
+    return " and ".join(phrases)
 
 
-def _strongest(label: str, cues: Sequence[Cue], *, sign: int) -> list[Cue]:
-    fitting = [cue for cue in cues if sign * cue.weights.get(label, 0.0) > 0]
-    return sorted(fitting, key=lambda cue: -abs(cue.weights[label]))[:_MAX_CUES]
-
-
-def _named(label: str, cue: Cue) -> str:
-    return f"{cue.text}, {cue.weights[label]:+.2f} log-odds"
-
-
-def _verb(verb: str, cue: Cue) -> str:
-    return verb if cue.source == "words" else f"{verb}s"
-
-
-def _silent(cues: Sequence[Cue], why_not: Mapping[str, str | None]) -> str:
-    heard = {cue.source for cue in cues}
-    silent = [f"the {source} ({why_not.get(source) or 'not given'})" for source in SOURCES if source not in heard]
-    return f"Nothing could be read from {' and '.join(silent)}." if silent else ""
+def _of(source: str, cues: Sequence[Cue]) -> list[Cue]:
+    return [cue for cue in cues if cue.source == source]
 
 
 NAME = "rules"
@@ -166,19 +162,21 @@ def predict_by_rules(
     face = read_face(evidence.action_units, evidence.peak_frame, FACE_TABLES[table])
     voice = read_voice(evidence.prosody, evidence.tone, evidence.usual)
     words = read_words(evidence.transcript, lexicon)
-    cues = _within([*_capped(face.cues), *_capped(voice.cues), *_capped(_word_cues(words.hits))], label_space)
+    spoken = _word_cues(words.hits)
+    cues = _within([*_capped(face.cues), *_capped(voice.cues, DECIDING_CAPS), *_capped(spoken)], label_space)
     raw_text = coarse_sentence(evidence, face.units)
     why_not = {
         "face": evidence.why_missing("action_units") or face.problem,
         "voice": evidence.why_missing("prosody") or voice.problem,
         "words": evidence.why_missing("transcript") or words.problem,
     }
-    problem = _why_no_answer(cues, why_not)
-    if problem is not None:
+    if not cues:
+        problem = "no evidence: " + "; ".join(f"no {source} ({why or 'not given'})" for source, why in why_not.items())
         return Prediction(None, None, "", raw_text, NAME, cues, problem)
-    probabilities = score(cues, label_space).probabilities
-    label = max(probabilities, key=lambda one: probabilities[one])
-    return Prediction(label, probabilities, explain(label, probabilities, cues, why_not), raw_text, NAME, cues)
+    verdict = decide(face, _sums(spoken, label_space.labels), FACE_TABLES[table], label_space)
+    probabilities = spread(score(cues, label_space).probabilities, verdict)
+    label = None if verdict is None else verdict.label
+    return Prediction(label, probabilities, explain(probabilities, verdict, cues, why_not), raw_text, NAME, cues)
 
 
 def check_table(table: str) -> None:
@@ -204,7 +202,7 @@ def prior(label_space: LabelSpace) -> dict[str, float]:
 
 def score(cues: tuple[Cue, ...], label_space: LabelSpace) -> Scores:
     """Log-odds and probabilities that the cues give over the labels of the space."""
-    sums = _sums(cues, label_space)
+    sums = _sums(cues, label_space.labels)
     logits = {label: math.log(p) + sums[label] for label, p in prior(label_space).items()}
     highest = max(logits.values())
     weights = {label: math.exp(value - highest) for label, value in logits.items()}
@@ -213,30 +211,42 @@ def score(cues: tuple[Cue, ...], label_space: LabelSpace) -> Scores:
     return Scores(MappingProxyType(sums), MappingProxyType(probabilities))
 
 
-def _sums(cues: tuple[Cue, ...], label_space: LabelSpace) -> dict[str, float]:
-    return {label: sum(cue.weights.get(label, 0.0) for cue in cues) for label in label_space.labels}
+def _sums(cues: tuple[Cue, ...], labels: Sequence[str]) -> dict[str, float]:
+    return {label: sum(cue.weights.get(label, 0.0) for cue in cues) for label in labels}
 
 
-def _capped(cues: tuple[Cue, ...]) -> tuple[Cue, ...]:
+def source_sums(evidence: Evidence) -> dict[str, dict[str, float]]:
+    """Source -> label -> what its cues add up to, the voice too as far as it speaks, whatever it may decide."""
+    found = {
+        "face": read_face(evidence.action_units, evidence.peak_frame, FACE_TABLES["published"]).cues,
+        "voice": read_voice(evidence.prosody, evidence.tone, evidence.usual).cues,
+        "words": _word_cues(read_words(evidence.transcript).hits),
+    }
+    labels = {source: sorted({label for cue in cues for label in cue.weights}) for source, cues in found.items()}
+    return {source: _sums(_capped(cues), labels[source]) for source, cues in found.items() if cues}
+
+
+def _capped(cues: tuple[Cue, ...], caps: Mapping[str, float] = SOURCE_CAPS) -> tuple[Cue, ...]:
     """Cues of one source, all scaled alike so that no label moves by more than the source may move it."""
     if not cues:
         return ()
     labels = {label for cue in cues for label in cue.weights}
     largest = max(abs(sum(cue.weights.get(label, 0.0) for cue in cues)) for label in labels)
-    scale = min(1.0, SOURCE_CAPS[cues[0].source] / largest) if largest > 0 else 1.0
-    return tuple(Cue(c.source, c.text, {k: w * scale for k, w in c.weights.items()}, c.origin) for c in cues)
+    scale = min(1.0, caps[cues[0].source] / largest) if largest > 0 else 1.0
+    return tuple(replace(cue, weights={k: w * scale for k, w in cue.weights.items()}) for cue in cues)
 
 
 def _within(cues: list[Cue], label_space: LabelSpace) -> tuple[Cue, ...]:
     """The cues without labels outside the space, and without those that then say nothing."""
     kept = ((cue, {k: w for k, w in cue.weights.items() if k in label_space.labels}) for cue in cues)
-    return tuple(Cue(cue.source, cue.text, weights, cue.origin) for cue, weights in kept if any(weights.values()))
+    return tuple(replace(cue, weights=weights) for cue, weights in kept if any(weights.values()))
 
 
 def _word_cues(hits: tuple[Hit, ...]) -> tuple[Cue, ...]:
     ranked = sorted(hits, key=lambda hit: -max(abs(w) for w in hit.weights.values()))
     cues = [
-        Cue("words", _quoted(hit), hit.weights, _WORDS_ORIGIN.format(hit.language)) for hit in ranked[:_MAX_WORD_CUES]
+        Cue("words", _quoted(hit), hit.weights, _WORDS_ORIGIN.format(hit.language), f"“{hit.text}”")
+        for hit in ranked[:_MAX_WORD_CUES]
     ]
     rest = ranked[_MAX_WORD_CUES:]
     if rest:
@@ -249,16 +259,3 @@ def _word_cues(hits: tuple[Hit, ...]) -> tuple[Cue, ...]:
 
 def _quoted(hit: Hit) -> str:
     return f'"{hit.text}"' + (f" ({', '.join(hit.notes)})" if hit.notes else "")
-
-
-def _why_no_answer(cues: tuple[Cue, ...], why_not: Mapping[str, str | None]) -> str | None:
-    if not cues:
-        return "no evidence: " + "; ".join(f"no {source} ({why or 'not given'})" for source, why in why_not.items())
-    moved: dict[str, float] = {}
-    for cue in cues:
-        for label, weight in cue.weights.items():
-            moved[label] = moved.get(label, 0.0) + weight
-    largest = max(abs(w) for w in moved.values())
-    if largest < EVIDENCE_FLOOR:
-        return f"the cues are too weak to tell: together they move no label by more than {largest:.2f} log-odds"
-    return None

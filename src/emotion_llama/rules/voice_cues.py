@@ -41,6 +41,8 @@ ORDINARY = 0.6
 # Each figure a whole step outside speaks against neutral by this much.
 UNUSUAL = 0.2
 MIN_VOICED_SECONDS = 0.3
+# A wider range is music, a crowd or two voices. Own: 24 semitones over music on a real clip.
+MAX_RANGE_SEMITONES = 14.0
 
 _SCALES = {scale.figure: scale for scale in SCALES}
 _OWN_BOUNDS = "round figures for conversation"
@@ -154,13 +156,15 @@ def read_voice(prosody: Prosody | None, tone: Tone | None = None, usual: Prosody
         return VoiceReading((), f"only {prosody.voiced_seconds:.1f} s are voiced, {MIN_VOICED_SECONDS} s are needed")
     if (problem := why_no_voice(prosody)) is not None:
         return VoiceReading((), problem)
+    if (wide := prosody.pitch_range_semitones) is not None and wide > MAX_RANGE_SEMITONES:
+        return VoiceReading((), f"its pitch spans {wide:.0f} semitones, which is music or more than one voice")
     judged = [(rule, judge(rule.scale, prosody, usual)) for rule in VOICE_RULES if _is_comparable(rule, prosody)]
     found = [(rule, judgement) for rule, judgement in judged if judgement is not None]
     cues = [_cue(rule, judgement) for rule, judgement in found if judgement.direction != 0]
     ordinary = ORDINARY * max(0.0, 1.0 - sum(abs(deviation(rule, judgement)) for rule, judgement in found))
     if ordinary > 0 and len(found) >= _MIN_FIGURES:
         text = f"an ordinary voice: {len(found)} figures within, or close to, what is usual"
-        cues.append(Cue("voice", text, {"neutral": ordinary}, OWN))
+        cues.append(Cue("voice", text, {"neutral": ordinary}, OWN, "an ordinary voice"))
     return VoiceReading(tuple(cues), None if cues else "too few figures could be measured")
 
 
@@ -181,7 +185,8 @@ def _cue(rule: VoiceRule, judgement: Judgement) -> Cue:
     against = "" if judgement.usual is None else f" against a usual {_number(judgement.usual)}"
     word = judgement.word or ("high" if judgement.direction > 0 else "low")
     text = f"{scale.name} {_number(judgement.value)}{unit}, {side} {_number(bound)}{against} ({word})"
-    return Cue("voice", text, _weights(rule, deviation(rule, judgement)), VOICE_ORIGIN)
+    phrase = f"a {judgement.word} voice" if judgement.word else f"a voice with {word} {scale.name}"
+    return Cue("voice", text, _weights(rule, deviation(rule, judgement)), VOICE_ORIGIN, phrase)
 
 
 def _weights(rule: VoiceRule, away: float) -> dict[str, float]:
@@ -198,7 +203,7 @@ def _read_tone(tone: Tone | None) -> VoiceReading:
         if word in TONE_WORDS:
             figure, direction = TONE_WORDS[word]
             weights = _weights(rules[figure], direction * TONE_WORD_DEVIATION)
-            cues.append(Cue("voice", f"a {word} voice", weights, VOICE_ORIGIN))
+            cues.append(Cue("voice", f"a {word} voice", weights, VOICE_ORIGIN, f"a {word} voice"))
     return VoiceReading(tuple(cues), None if cues else "no word of the tone is in the table")
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Mapping
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -180,4 +181,6 @@ def prediction_json(prediction: Prediction) -> dict[str, Any]:
         "reasoning": prediction.reasoning,
         "model": prediction.model,
         "problem": prediction.problem,
+        "is_uncertain": prediction.is_uncertain,
+        "out_of_domain": [asdict(one) for one in prediction.out_of_domain],
     }

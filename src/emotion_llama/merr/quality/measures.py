@@ -297,11 +297,11 @@ def as_prosody(value: Json) -> Prosody | None:
 
 def _strongest(evidence: Evidence) -> str | None:
     from emotion_llama.rules.rule_tables import EVIDENCE_FLOOR
-    from emotion_llama.rules.scoring import predict_by_rules
+    from emotion_llama.rules.scoring import source_sums
 
     moved: dict[str, float] = {}
-    for cue in predict_by_rules(evidence).cues:
-        for label, weight in cue.weights.items():
+    for sums in source_sums(evidence).values():
+        for label, weight in sums.items():
             moved[label] = moved.get(label, 0.0) + weight
     strongest = max(moved, key=lambda name: moved[name], default=None)
     return strongest if strongest is not None and moved[strongest] >= EVIDENCE_FLOOR else None

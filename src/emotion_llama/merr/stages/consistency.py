@@ -25,10 +25,10 @@ from emotion_llama.merr.stages.asked import AskingStage
 from emotion_llama.merr.stages.captions import clues_of
 from emotion_llama.merr.stages.evidence import EVIDENCE, measured_of
 from emotion_llama.merr.stages.labels import judge, label_rules
-from emotion_llama.results import Cue, Evidence
+from emotion_llama.results import Evidence
 from emotion_llama.rules.clues import cues_in, find_problems, without_quotations
 from emotion_llama.rules.reasoning import holds_label
-from emotion_llama.rules.scoring import predict_by_rules
+from emotion_llama.rules.scoring import source_sums
 from emotion_llama.rules.wording import Wording, wording
 
 if TYPE_CHECKING:
@@ -133,8 +133,11 @@ def find_conflicts(
     evidence: Evidence, space: LabelSpace, given_label: str | None = None, face_label: str | None = None
 ) -> list[dict[str, Json]]:
     """Modalities that clearly speak for labels far from each other, by the rules: a smile with angry words."""
-    cues = predict_by_rules(evidence, label_space=space).cues
-    tops = {source: label for source in CLEAR if (label := _clear_label(cues, source)) is not None}
+    tops = {}
+    for source, sums in source_sums(evidence).items():
+        label = _clear_label(source, {name: weight for name, weight in sums.items() if name in space.labels})
+        if label is not None:
+            tops[source] = label
     found = [
         _conflict(first, tops[first], second, tops[second])
         for first, second in combinations(tops, 2)
@@ -151,13 +154,8 @@ def judged(found: Findings, holds: bool, problems: Sequence[str], judge: str) ->
     return {**found, "problems": [*found["problems"], *added], "judge": judge}
 
 
-def _clear_label(cues: Sequence[Cue], source: str) -> str | None:
+def _clear_label(source: str, sums: Mapping[str, float]) -> str | None:
     """The label that one modality clearly speaks for; None for none, or for neutral, which contradicts nothing."""
-    sums: dict[str, float] = {}
-    for cue in cues:
-        if cue.source == source:
-            for label, weight in cue.weights.items():
-                sums[label] = sums.get(label, 0.0) + weight
     top = max(sums, key=lambda label: sums[label], default=None)
     if top is None or top == "neutral" or sums[top] < CLEAR[source]:
         return None

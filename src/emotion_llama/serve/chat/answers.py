@@ -152,8 +152,8 @@ async def reply_to(
 
 
 def _predicted(about: ClipAnswer, prediction: Prediction) -> Reply:
-    """A prediction as an answer: the label for [emotion], the reasons for [reason]; both beside the text."""
-    if prediction.label is None:
+    """A prediction as an answer: the label or "uncertain" for [emotion], the reasons for [reason]; both beside the text."""
+    if prediction.problem is not None:
         raise Problem(422, f"there is no answer: {prediction.problem}", code="nothing_to_read", param="messages")
     is_label = about.task == "emotion"
     whole = about.model_copy(
@@ -163,7 +163,7 @@ def _predicted(about: ClipAnswer, prediction: Prediction) -> Reply:
             "reasoning": prediction.reasoning if is_label else None,  # else it is the text
         }
     )
-    return Reply(whole, text=prediction.label if is_label else prediction.reasoning)
+    return Reply(whole, text=(prediction.label or "uncertain") if is_label else prediction.reasoning)
 
 
 def _check_able(state: ServeState, model: str, task: str) -> None:

@@ -62,7 +62,7 @@ function reasons(run, segment, isAlone) {
   return el("div", { class: "reasons" },
     isAlone ? null : el("p", { class: "kicker model-name" }, run.model),
     isAlone ? null : el("p", { class: "small-verdict" }, about.title),
-    prediction.label === null
+    prediction.problem !== null
       ? el("p", { class: "problem", lang: "en" }, sentence(prediction.problem))
       : el("p", { class: "reasoning", lang: "en", dir: "auto" }, prediction.reasoning || prediction.raw_text),
     prediction.raw_text && prediction.reasoning && prediction.raw_text !== prediction.reasoning

@@ -130,7 +130,7 @@ export function createTimeline({ onSeek }) {
       const wide = Math.max(1, right - left);
       const share = label === null ? 1 : (probabilities?.[label] ?? 1);
       const high = label === null ? READING - 20 : Math.max(3, (READING - 18) * share);
-      const words = label === null ? t("result.no-answer") : [labelName(label), probabilities?.[label] === undefined ? "" : percent(probabilities[label])].join(" ").trim();
+      const words = label === null ? t(segment.prediction.is_uncertain ? "result.uncertain" : "result.no-answer") : [labelName(label), probabilities?.[label] === undefined ? "" : percent(probabilities[label])].join(" ").trim();
       parts.push(
         svg("g", { class: index === shown.current ? "answer current" : "answer" },
           svg("title", {}, `${headline(segment.prediction).title}. ${headline(segment.prediction).detail}`),

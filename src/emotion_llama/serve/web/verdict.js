@@ -30,8 +30,8 @@ function answer(run, person, isFirst, isAlone) {
     { class: "answer-column" },
     isAlone ? null : el("p", { class: "kicker model-name" }, run.model),
     el(isFirst ? "h1" : "p", { class: about.label === null ? "verdict none" : "verdict" }, about.title),
-    el("p", { class: "detail", lang: about.label === null ? "en" : null }, about.detail),
-    about.label === null ? null : el("p", { class: "caveat" }, caveat(run.model, run.isRules)),
+    el("p", { class: "detail", lang: about.label === null && !about.probabilities ? "en" : null }, about.detail),
+    about.probabilities === null ? null : el("p", { class: "caveat" }, caveat(run.model, run.isRules)),
     about.probabilities ? bars(about.probabilities, about.label) : null,
   );
 }

@@ -67,9 +67,11 @@ export function lead(ranking) {
   return LEADS.find(([least]) => distance >= least)[1];
 }
 
-/** Mean of the answered segments' probabilities, weighed by length; null when none has an answer. */
+/** Mean of the segments' probabilities, weighted by length, of those with a label where there are any; null without. */
 export function meanProbabilities(segments) {
-  const answered = segments.filter((s) => s.prediction.label !== null && s.prediction.probabilities !== null);
+  const withShares = segments.filter((s) => s.prediction.probabilities !== null);
+  const labelled = withShares.filter((s) => s.prediction.label !== null);
+  const answered = labelled.length ? labelled : withShares;
   const total = answered.reduce((sum, s) => sum + s.end_seconds - s.start_seconds, 0);
   if (!answered.length || total <= 0) return null;
   const mean = {};
@@ -89,9 +91,19 @@ function ahead(label, ranking) {
   return t("result.next", { ...values, lead: t(lead(ranking)) });
 }
 
-/** {title, detail, label, probabilities} of one segment's answer. */
+/** "Likeliest are happy 31 %, sad 20 %, surprise 12 %": the three most probable labels. */
+const likeliest = (probabilities) =>
+  t("result.likeliest", { list: ranked(probabilities).slice(0, 3).map(([label, share]) => `${labelName(label)} ${percent(share)}`).join(t("result.comma")) });
+
+/** What of the clip is unlike all that the model learned from. */
+const unfamiliar = (parts) => t("result.unfamiliar", { list: parts.map((part) => tOr(`part.${part.what}`, part.what)).join(t("result.comma")) });
+
+/** {title, detail, label, probabilities} of one segment's answer. A guess about what is out of domain has no percentage. */
 export function headline(prediction) {
   const { label, probabilities } = prediction;
+  if (prediction.is_uncertain) return { title: t("result.uncertain"), detail: `${likeliest(probabilities)} ${t("result.ambiguous")}`, label, probabilities };
+  if (label !== null && prediction.out_of_domain?.length)
+    return { title: t("result.guess", { label: labelName(label) }), detail: unfamiliar(prediction.out_of_domain), label, probabilities };
   if (label === null) return { title: t("result.no-answer"), detail: sentence(prediction.problem ?? ""), label, probabilities: null };
   const name = labelName(label);
   const share = probabilities?.[label];
@@ -105,7 +117,8 @@ export function personHeadline(person) {
   const nothing = (detail) => ({ title: t("result.no-answer"), detail, label: null, probabilities: null });
   if (!segments.length) return nothing(t("result.no-segments"));
   if (segments.length === 1) return headline(segments[0].prediction);
-  const unanswered = segments.filter((s) => s.prediction.label === null).length;
+  const uncertain = segments.filter((s) => s.prediction.is_uncertain).length;
+  const unanswered = segments.filter((s) => s.prediction.label === null).length - uncertain;
   const probabilities = meanProbabilities(segments);
   if (probabilities === null) {
     const problem = segments.find((s) => s.prediction.problem)?.prediction.problem;
@@ -113,8 +126,14 @@ export function personHeadline(person) {
   }
   const ranking = ranked(probabilities);
   const [label, share] = ranking[0];
-  const parts = [t("result.mean", { count: segments.length - unanswered }), ahead(label, ranking)];
-  if (unanswered) parts.push(t("result.unanswered", { unanswered, count: segments.length }));
+  const rest = [];
+  if (uncertain) rest.push(t("result.some-uncertain", { uncertain, count: segments.length }));
+  if (unanswered) rest.push(t("result.unanswered", { unanswered, count: segments.length }));
+  if (uncertain + unanswered === segments.length)
+    return { title: t("result.uncertain"), detail: [likeliest(probabilities), ...rest].join(" "), label: null, probabilities };
+  const strange = segments.find((s) => s.prediction.out_of_domain?.length)?.prediction.out_of_domain;
+  if (strange) return { title: t("result.guess", { label: labelName(label) }), detail: [unfamiliar(strange), ...rest].join(" "), label, probabilities };
+  const parts = [t("result.mean", { count: segments.length - unanswered - uncertain }), ahead(label, ranking), ...rest];
   return { title: t("result.mostly", { label: labelName(label), percent: percent(share) }), detail: parts.join(" "), label, probabilities };
 }
 

@@ -15,6 +15,7 @@ import json
 import math
 import struct
 from collections.abc import Mapping
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -26,7 +27,7 @@ from emotion_llama.errors import BackendError, InputError
 from emotion_llama.models.clips import ClipInputs
 from emotion_llama.predictors.base import Sample
 from emotion_llama.prompts.cues import cue_text
-from emotion_llama.results import Cue, Evidence, Missing, Prediction
+from emotion_llama.results import Cue, Evidence, Missing, OutOfDomain, Prediction
 from emotion_llama.rules.tone_text import has_evidence
 
 if TYPE_CHECKING:
@@ -271,10 +272,14 @@ def prediction_message(prediction: Prediction) -> Message:
         "raw_text": prediction.raw_text,
         "model": prediction.model,
         "cues": [
-            {"source": cue.source, "text": cue.text, "weights": dict(cue.weights), "origin": cue.origin}
+            {
+                **{name: getattr(cue, name) for name in ("source", "text", "origin", "phrase")},
+                "weights": dict(cue.weights),
+            }
             for cue in prediction.cues
         ],
         "problem": prediction.problem,
+        "out_of_domain": [asdict(one) for one in prediction.out_of_domain],
     }
 
 
@@ -287,12 +292,13 @@ def read_prediction(message: Mapping[str, Any]) -> Prediction:
     text = (str, type(None))
     types: _Types = {
         "label": text, "probabilities": (dict, type(None)), "reasoning": str, "raw_text": str, "model": str,
-        "cues": list, "problem": text,
+        "cues": list, "problem": text, "out_of_domain": list,
     }  # fmt: skip
     _check_fields("an answer", message, types)
     try:
         cues = tuple(Cue(**cue) for cue in message["cues"])
-        return Prediction(**{**message, "cues": cues})
+        outside = tuple(OutOfDomain(**one) for one in message["out_of_domain"])
+        return Prediction(**{**message, "cues": cues, "out_of_domain": outside})
     except (TypeError, ValueError) as error:
         raise InputError(f"the message is no answer: {error}") from error
 
