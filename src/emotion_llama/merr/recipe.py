@@ -74,9 +74,10 @@ class PseudoLabelPart(Config):
         description="`rules`: from action units alone. `given`: clips without a label of their own are dropped. "
         "`given_else_rules`: a label that came with the clip counts, the rules label the rest.",
     )
-    rule: Literal["careful", "mer-factory"] = Field(
-        "careful",
-        description="`mer-factory` is that program's rule as published; `careful` mends its known faults (see below).",
+    rule: Literal["evidence", "mer-factory"] = Field(
+        "evidence",
+        description="`evidence` is the predictor of `analyze`: a label where face or words carry one, and clips that "
+        "are uncertain are dropped. `mer-factory` is that program's rule as published, on the units alone.",
     )
     table: Literal["joined", "merr", "mer-factory", "own"] = Field(
         "joined",
@@ -93,29 +94,11 @@ class PseudoLabelPart(Config):
         description="Intensity (0..5) from which a unit is present and a label's mean counts; MER-Factory.",
     )
     min_present: Share = Field(0.5, description="Share of a label's units that must be present; MER-Factory's half.")
-    min_held_seconds: float = Field(
-        0.1,
-        ge=0,
-        description="careful: shortest time a label has to hold. Own: expressions other than micro-expressions last "
-        "0.5 s and more, jumps of a mesh one or two frames.",
-    )
     min_seen_share: Share = Field(
-        0.3, description="careful: least share of frames that show the face well enough. Own: below, most is not known."
+        0.3, description="evidence: least share of frames that show the face well. Own: below, most is not known."
     )
     min_confidence: Share = Field(
-        0.1, description="careful: labels with less are dropped as unclear; two labels that fit alike have 0. Own."
-    )
-    neutral_below: float = Field(
-        2.4,
-        gt=0,
-        description="careful: a clip is neutral when no label holds and the sum of all units but blink and parted lips "
-        "stays below this throughout. Own: three units at the threshold; stronger movement is no calm face.",
-    )
-    include_blinks: bool = Field(
-        False, description="careful: let frames of a blink count. Published: yes; a blink is no expression."
-    )
-    include_speech: bool = Field(
-        False, description="careful: count AU25 and AU26 while the person talks. Published: yes; talking opens the jaw."
+        0.0, description="evidence: labels less probable than this are dropped; 0.6 leaves smiles and lowered brows."
     )
     min_peak_distance_frames: int = Field(
         15, ge=1, description="mer-factory: least distance of two peaks (its `--peak_dis`)."

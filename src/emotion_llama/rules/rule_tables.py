@@ -63,6 +63,7 @@ EMFACS = "FACS and EMFACS (Ekman & Friesen)"
 MERR = "MERR's documentation (Emotion-LLaMA)"
 MER_FACTORY = "MER-Factory's table"
 OWN = "this project's own rule"
+STRENGTH = 3.0  # of a row of a published or given table, which names none: a full prototype
 
 
 @dataclass(frozen=True)
@@ -209,7 +210,7 @@ PUBLISHED = FaceTable(
 # leaves AU20 alone for worried, as in MER-Factory itself.
 MER_FACTORY_TABLE = FaceTable(
     "mer-factory",
-    tuple(FaceRule(label, units, 3.0, MER_FACTORY, min_mean=PRESENT) for label, units in FACTORY_UNITS.items()),
+    tuple(FaceRule(label, units, STRENGTH, MER_FACTORY, min_mean=PRESENT) for label, units in FACTORY_UNITS.items()),
     MappingProxyType({}),
     "no rule",
 )

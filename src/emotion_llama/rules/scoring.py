@@ -23,7 +23,7 @@ from emotion_llama.results import Cue, Evidence, Prediction
 from emotion_llama.rules.face_cues import read_face
 from emotion_llama.rules.lexicon import Lexicon
 from emotion_llama.rules.phrases import expression_phrases
-from emotion_llama.rules.rule_tables import DECIDING_CAPS, FACE_TABLES, NEUTRAL_PRIOR, SOURCE_CAPS
+from emotion_llama.rules.rule_tables import DECIDING_CAPS, FACE_TABLES, NEUTRAL_PRIOR, SOURCE_CAPS, FaceTable
 from emotion_llama.rules.verdict import Verdict, decide, spread
 from emotion_llama.rules.voice_cues import read_voice
 from emotion_llama.rules.words import Hit, read_words
@@ -144,13 +144,16 @@ class Scores(NamedTuple):
 
 
 def predict_by_rules(
-    evidence: Evidence, table: str = "published", label_space: LabelSpace = MERR9, lexicon: Lexicon | None = None
+    evidence: Evidence,
+    table: str | FaceTable = "published",
+    label_space: LabelSpace = MERR9,
+    lexicon: Lexicon | None = None,
 ) -> Prediction:
     """The prediction for one person in one segment; a `problem` when there is no evidence.
 
     Args:
         evidence: what was measured.
-        table: which action units speak for which label, "published" or "mer-factory" (`rule_tables.FACE_TABLES`).
+        table: which action units speak for which label; by name, one of `rule_tables.FACE_TABLES`.
         label_space: labels to choose from. Cues for other labels are left out, so that the probabilities are those of
             the label being one of the space.
         lexicon: patterns for the transcript; the package's English ones when None.
@@ -158,8 +161,10 @@ def predict_by_rules(
     Raises:
         InputError: no such table, or a label space of one label.
     """
-    check_rules(table, label_space)
-    face = read_face(evidence.action_units, evidence.peak_frame, FACE_TABLES[table])
+    if isinstance(table, str):
+        check_rules(table, label_space)
+        table = FACE_TABLES[table]
+    face = read_face(evidence.action_units, evidence.peak_frame, table)
     voice = read_voice(evidence.prosody, evidence.tone, evidence.usual)
     words = read_words(evidence.transcript, lexicon)
     spoken = _word_cues(words.hits)
@@ -173,7 +178,7 @@ def predict_by_rules(
     if not cues:
         problem = "no evidence: " + "; ".join(f"no {source} ({why or 'not given'})" for source, why in why_not.items())
         return Prediction(None, None, "", raw_text, NAME, cues, problem)
-    verdict = decide(face, _sums(spoken, label_space.labels), FACE_TABLES[table], label_space)
+    verdict = decide(face, _sums(spoken, label_space.labels), table, label_space)
     probabilities = spread(score(cues, label_space).probabilities, verdict)
     label = None if verdict is None else verdict.label
     return Prediction(label, probabilities, explain(probabilities, verdict, cues, why_not), raw_text, NAME, cues)

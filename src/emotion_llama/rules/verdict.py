@@ -102,7 +102,7 @@ def _whole(face: Face, table: FaceTable, space: LabelSpace) -> str | None:
     found: dict[str, int] = {}
     for rule in table.rules:
         measured = [name for name in rule.units if name in face.names]
-        if rule.label not in space.labels or len(measured) < 2 or len(measured) < len(rule.units):
+        if rule.label not in space.labels or len(measured) < len(rule.units):
             continue
         strong = np.stack([face.column(name) for name in measured]).min(axis=0) >= WHOLE
         if held_seconds(face, (face.confidence >= FACING) & strong & (rule_values(face, rule) > 0)) >= HELD_SECONDS:

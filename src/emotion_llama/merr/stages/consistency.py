@@ -262,7 +262,7 @@ class ConsistencyStage(AskingStage):
         face = None
         if given is not None and evidence.action_units is not None and evidence.action_units.valid.any():
             rules = label_rules(self.labels.table, self.space, self.labels.own_table)
-            found = judge(evidence.action_units, rules, self.labels)[0]
+            found = judge(Evidence(evidence.action_units, evidence.peak_frame), rules, self.labels, self.space)[0]
             # Neutral has no score, and a faint expression can be misread: neither contradicts who gave the label.
             if found is not None and (found["score"] or 0.0) >= CLEAR_SCORE * self.labels.threshold:
                 face = found["label"]

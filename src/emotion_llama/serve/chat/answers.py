@@ -152,7 +152,7 @@ async def reply_to(
 
 
 def _predicted(about: ClipAnswer, prediction: Prediction) -> Reply:
-    """A prediction as an answer: the label or "uncertain" for [emotion], the reasons for [reason]; both beside the text."""
+    """A prediction as an answer: the label or "uncertain" for [emotion], the reasons for [reason]; both beside it."""
     if prediction.problem is not None:
         raise Problem(422, f"there is no answer: {prediction.problem}", code="nothing_to_read", param="messages")
     is_label = about.task == "emotion"
