@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from emotion_llama.face.unit_formulas import UNIT_FORMULAS, UnitFormula
 from emotion_llama.records import AU_DESCRIPTIONS, AU_NAMES, Prosody
-from emotion_llama.rules import rule_tables, voice_cues, words
+from emotion_llama.rules import rule_tables, verdict, voice_cues, words
 from emotion_llama.speech import activity, pauses, prosody, tempo, tone, voice_track
 from merr_synth import reference as reference_synth
 
@@ -136,8 +136,7 @@ def limits_table() -> str:
     rules = rule_tables
     rows = [
         ("prior of neutral", f"{rules.NEUTRAL_PRIOR:g}", "the rest is shared evenly by the other labels"),
-        ("most that a source may move a label", _weights(rules.SOURCE_CAPS), "log-odds; larger sums are scaled down"),
-        ("least movement for an answer", f"{rules.EVIDENCE_FLOOR:g}", "log-odds of any label; below, `label` is null"),
+        ("most that a source may move a label", _weights(rules.DECIDING_CAPS), "log-odds; larger sums are scaled down"),
         ("a unit is present from", f"{rules.PRESENT:g}", "of 5; MER-Factory's threshold"),
         ("shares of peak frame and of time held", f"{rules.PEAK_SHARE:g}, {rules.HELD_SHARE:g}", "of a rule's weight"),
         ("a face at rest", f"{rules.CALM:g}", f"for neutral, times the share of time at rest (from "
@@ -148,9 +147,28 @@ def limits_table() -> str:
          f"{voice_cues.UNUSUAL:g}"),
         ("left of a unit while talking", _weights(rules.SPEECH_SHARES), "of its intensity"),
         ("not counted in a blink", ", ".join(rules.BLINK_UNITS), ""),
-        ("voice is read from", f"{voice_cues.MIN_VOICED_SECONDS:g} s", "voiced"),
+        ("a voice counts from", f"{voice_cues.MIN_VOICED_SECONDS:g} s", "voiced, and with a pitch range of at most "
+         f"{voice_cues.MAX_RANGE_SEMITONES:g} semitones: a wider one is music or several voices"),
     ]  # fmt: skip
     return _table(("what", "value", "meaning"), rows)
+
+
+def verdict_table() -> str:
+    """What carries a label, and how probable it then is."""
+    v = verdict
+    rows = [
+        ("a smile", f"AU12 at {v.SMILE:g} or more for {v.HELD_SECONDS:g} s", "happy", f"{v.SMILE_PROBABILITY:.2f}"),
+        ("lowered eyebrows", f"AU04 at {v.SCOWL:g} or more for {v.HELD_SECONDS:g} s, with AU12 and AU01 below "
+         f"{v.UNMOVED:g}, in frames with a confidence of {v.FACING:g}", "angry", f"{v.SCOWL_PROBABILITY:.2f}"),
+        ("a whole expression", f"all units of a rule below at {v.WHOLE:g} or more for {v.HELD_SECONDS:g} s, "
+         "in such frames", "the rule's", f"{v.WHOLE_PROBABILITY:.2f}"),
+        ("clear words", f"{v.WORDS:g} log-odds or more, {v.WORDS_LEAD:g} before the next label", "the words'",
+         f"{v.WORDS_PROBABILITY:.2f}"),
+        ("a calm face", f"no unit but blink and parted lips at {v.CALM_UNIT:g} or more in a tenth of the frames, "
+         f"talking for at most {v.CALM_TALK:.0%} of the time, mean confidence {v.FACING:g}", "neutral",
+         f"{v.CALM_PROBABILITY:.2f}"),
+    ]  # fmt: skip
+    return _table(("what", "measured as", "label", "probability"), rows)
 
 
 def face_rule_table() -> str:
@@ -199,6 +217,7 @@ BLOCKS: Mapping[str, Mapping[str, Callable[[], str]]] = {
         "tone table": tone_table,
     },
     "docs/rules.md": {
+        "verdicts": verdict_table,
         "limits": limits_table,
         "face rules": face_rule_table,
         "lone units": lone_units,

@@ -98,9 +98,11 @@ def test_label_of_the_rules(client: OpenAI, file_id: str) -> None:
     assert set(extra["probabilities"]) == LABELS
     assert sum(extra["probabilities"].values()) == pytest.approx(1, abs=1e-5)
     reason = client.chat.completions.create(model="rules", messages=about(file_id, "[reason]"))
-    assert "lip corner puller (AU12)" in (reason.choices[0].message.content or "")
-    with pytest.raises(openai.BadRequestError, match=r"not a free question; models that do: toy") as caught:
-        client.chat.completions.create(model="rules", messages=about(file_id, "What is he wearing?"))
+    assert "The person smiles" in (reason.choices[0].message.content or "")
+    when = client.chat.completions.create(model="rules", messages=about(file_id, "When does she smile most?"))
+    assert "strongest at" in (when.choices[0].message.content or "")
+    with pytest.raises(openai.BadRequestError, match=r"not the task \[visual\]; models that do: toy") as caught:
+        client.chat.completions.create(model="rules", messages=about(file_id, "[visual]"))
     assert (caught.value.code, caught.value.param) == ("task_not_supported", "messages")
 
 

@@ -275,10 +275,10 @@ def test_rules_answer_what_they_can(server: Any, engine: StandInEngine, pool: An
     assert (engine.reads, engine.asked) == ([], [])
 
 
-@pytest.mark.parametrize("words", ["What is he wearing?", "[visual]", "[audio]"])
+@pytest.mark.parametrize("words", ["[visual]", "[audio]"])
 def test_rules_refuse_what_they_cannot(server: Any, pool: Any, tone: bytes, words: str) -> None:
     told = refusal(ask(server, words, uri(tone), model="rules"), 400, "task_not_supported")
-    assert "answers [emotion] and [reason]" in told
+    assert "answers [emotion], [reason]" in told
     assert told.endswith("models that do: toy, twin")
     assert pool.calls == []  # told before anything is measured
 

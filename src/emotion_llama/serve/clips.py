@@ -7,7 +7,7 @@ import time
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from emotion_llama.predictors.base import Sample
@@ -22,13 +22,20 @@ ClipId = tuple[str, str, tuple[str | None, ...]]
 
 @dataclass(frozen=True, repr=False)
 class KnownPerson:
-    """One person of a measured clip: what a model is shown (None where it asks none), and predictions by model."""
+    """One person of a measured clip.
+
+    Attributes:
+        seen: what a model is shown; None where none is asked.
+        predictions: by model; fills up as models are asked.
+        document: the analysis of the clip, as JSON values, where measurements alone are asked.
+    """
 
     person_id: int
     start_seconds: float
     end_seconds: float
     seen: Sample | None
-    predictions: dict[str, Prediction] = field(default_factory=dict)  # fills up as models are asked
+    predictions: dict[str, Prediction] = field(default_factory=dict)
+    document: dict[str, Any] | None = None
 
 
 KnownClip = tuple[KnownPerson, ...]  # the main person first

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Literal
 
 from emotion_llama.analysis.options import Options
 from emotion_llama.results import Prediction
+from emotion_llama.rules.conversation import answer
 from emotion_llama.serve.analysis import asked_model, clip_limits
 from emotion_llama.serve.chat.messages import ChatQuestion, ClipReference
 from emotion_llama.serve.chat.schemas import ClipAnswer, ClipOptions, Usage
@@ -24,7 +25,7 @@ from emotion_llama.serve.state import ServeState
 if TYPE_CHECKING:
     from emotion_llama.serve.request_queue import TextAnswer
 
-_OF_RULES = ("emotion", "reason", "reason_v2")  # tasks that a predictor over measurements answers
+_OF_RULES = ("emotion", "reason", "reason_v2", "free")  # tasks that a predictor over measurements answers
 
 
 class Reply:
@@ -142,6 +143,8 @@ async def reply_to(
     about = ClipAnswer(
         person_id=person.person_id, start_seconds=person.start_seconds, end_seconds=person.end_seconds, task=query.task
     )
+    if query.task == "free" and person.document is not None:
+        return Reply(about, text=answer(query.turns[-1].text, person.document, person.person_id))
     if query.task == "emotion" or person.seen is None:
         return _predicted(about, await _prediction(state, model, person))
     assert state.engine is not None
@@ -170,12 +173,11 @@ def _check_able(state: ServeState, model: str, task: str) -> None:
     if state.predictors[model].frame_policy is not None or task in _OF_RULES:
         return
     others = [name for name, predictor in state.predictors.items() if predictor.frame_policy is not None]
-    asked = "a free question" if task == "free" else f"the task [{task}]"
     hint = f"; models that do: {', '.join(others)}" if others else ", and this server has no model that does"
     raise Problem(
         400,
-        f"{model!r} predicts from measurements and has no language model: it answers [emotion] and [reason], not "
-        f"{asked}{hint}",
+        f"{model!r} predicts from measurements and has no language model: it answers [emotion], [reason] and "
+        f"questions about what was measured, not the task [{task}]{hint}",
         code="task_not_supported",
         param="messages",
     )
@@ -250,11 +252,11 @@ async def _measured(state: ServeState, model: str, path: Path, options: Options,
         parts = await state.pool.measure(path, options, model=asked, shown_name=name, limits=limits)
         return tuple(KnownPerson(*part) for part in parts)
     analyzed = await state.pool.analyze(path, options, shown_name=name, curves=False, limits=limits)
-    clip = []
-    for person in json.loads(analyzed.document_json)["people"]:
+    clip, document = [], json.loads(analyzed.document_json)
+    for person in document["people"]:
         segment = person["segments"][0]
         found = {key: segment["prediction"][key] for key in ("label", "probabilities", "reasoning", "problem")}
         prediction = Prediction(**found, raw_text="", model=model)
         start, end = segment["start_seconds"], segment["end_seconds"]
-        clip.append(KnownPerson(person["person_id"], start, end, None, {model: prediction}))
+        clip.append(KnownPerson(person["person_id"], start, end, None, {model: prediction}, document))
     return tuple(clip)
