@@ -22,6 +22,7 @@ FLOORS = (
     ("chat",),
     ("models",),
     ("prompts", "media", "face", "speech"),
+    ("document",),
     ("schema", "config", "files", "tables"),
     ("records", "results", "labels", "errors", "__init__"),
 )

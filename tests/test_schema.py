@@ -9,9 +9,10 @@ import numpy as np
 import pytest
 from pydantic import ValidationError
 
+from emotion_llama.document import analysis_document
 from emotion_llama.records import AU_NAMES, ActionUnits, AudioInfo, Clip, Prosody
 from emotion_llama.results import Analysis, Evidence, Missing, PersonAnalysis, Prediction, Segment
-from emotion_llama.schema import AnalysisDocument, analysis_document, analysis_schema
+from emotion_llama.schema import AnalysisDocument, analysis_schema
 from reference import generated_documents
 
 ROOT = Path(__file__).parents[1]

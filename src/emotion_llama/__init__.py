@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from emotion_llama.analysis import Analyzer, ClipEmbedding, Embedder
+    from emotion_llama.document import analysis_document
     from emotion_llama.errors import BackendError, EmotionLlamaError, InputError, MediaError, MissingDependency
     from emotion_llama.labels import DFEW7, MER6, MERR9, LabelSpace
     from emotion_llama.records import (
@@ -26,12 +27,13 @@ if TYPE_CHECKING:
         VoiceTrack,
     )
     from emotion_llama.results import Analysis, Cue, Evidence, Missing, PersonAnalysis, Prediction, Segment
-    from emotion_llama.schema import analysis_document, analysis_schema
+from emotion_llama.schema import analysis_schema
 
 __version__ = "0.1.0.dev0"
 
 _HOMES = {
-    "schema": ("analysis_document", "analysis_schema"),
+    "document": ("analysis_document",),
+    "schema": ("analysis_schema",),
     "errors": ("BackendError", "EmotionLlamaError", "InputError", "MediaError", "MissingDependency"),
     "labels": ("DFEW7", "MER6", "MERR9", "LabelSpace"),
     "analysis": ("Analyzer", "ClipEmbedding", "Embedder"),

@@ -44,6 +44,10 @@ def _require_rows(record: Any, count: int, *names: str) -> None:  # any of the r
         require(rows == count, f"{name} must have {count} rows, has {rows}")
 
 
+def _span(times: Float) -> str:
+    return f"{times[0]:.2f}..{times[-1]:.2f} s" if len(times) else "empty"
+
+
 def freeze(record: Any, *names: str) -> None:  # any frozen dataclass
     """Replace fields that hold mappings by read-only copies."""
     for name in names:
@@ -134,8 +138,8 @@ class Waveform:
     def between(self, start_seconds: float, end_seconds: float) -> Waveform:
         """The part from one time to another; empty where there is none."""
         first = max(0, round((start_seconds - self.start_seconds) * self.sample_rate_hz))
-        count = round((end_seconds - start_seconds) * self.sample_rate_hz)
-        return Waveform(self.samples[first : first + count], self.sample_rate_hz, start_seconds)
+        last = first + round((end_seconds - start_seconds) * self.sample_rate_hz)
+        return Waveform(self.samples[first:last], self.sample_rate_hz, start_seconds)
 
     def __repr__(self) -> str:
         return f"Waveform([{len(self.samples)}] @ {self.sample_rate_hz} Hz from {self.start_seconds:.2f} s)"
@@ -231,12 +235,11 @@ class ActionUnits:
     presence: Float | None = None
 
     def __post_init__(self) -> None:
-        n, u = len(self.pts_seconds), len(self.names)
-        require(self.intensity.shape == (n, u), f"intensity must be [{n}, {u}]: {self.intensity.shape = }")
+        n, expected = len(self.pts_seconds), (len(self.pts_seconds), len(self.names))
+        require(self.intensity.shape == expected, f"intensity must be {expected}: {self.intensity.shape = }")
         _require_rows(self, n, "confidence", "is_blink", "is_speech")
         shape = None if self.presence is None else self.presence.shape
-        expected = (n, len(self.presence_names)) if self.presence_names else None
-        require(shape == expected, f"presence must be {expected} for these names: {shape}")
+        require(shape == ((n, len(self.presence_names)) if self.presence_names else None), f"presence is {shape}")
         seen = self.intensity[np.isfinite(self.intensity)]
         require(bool(np.all((seen >= 0) & (seen <= 5))), "intensities must be within 0..5 or NaN")
 
@@ -349,10 +352,10 @@ class Prosody:
 
 @dataclass(frozen=True)
 class Tone:
-    """Prosody in words: `phrase` is e.g. "low-pitched, quiet, slow voice", `words` says which figure gave each."""
+    """Prosody in words: "low-pitched, quiet voice", and word -> the measurement behind it, with its unit."""
 
     phrase: str
-    words: Mapping[str, str]  # word -> the measurement behind it, with its unit
+    words: Mapping[str, str]
 
     def __post_init__(self) -> None:
         freeze(self, "words")
@@ -392,13 +395,6 @@ class Transcript:
 
     def between(self, start_seconds: float, end_seconds: float) -> Transcript | None:
         """Lines that overlap the span; a line without times belongs everywhere. None when nothing is left."""
-        kept = []
-        for line in self.lines:
-            start = line.start_seconds
-            if start is None or (start < end_seconds and (line.end_seconds or start) >= start_seconds):
-                kept.append(line)
+        spans = ((line, line.start_seconds, line.end_seconds or line.start_seconds) for line in self.lines)
+        kept = [one for one, a, b in spans if a is None or b is None or (a < end_seconds and b >= start_seconds)]
         return replace(self, lines=tuple(kept), notes=()) if kept else None
-
-
-def _span(times: Float) -> str:
-    return f"{times[0]:.2f}..{times[-1]:.2f} s" if len(times) else "empty"

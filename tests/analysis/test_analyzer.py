@@ -176,7 +176,7 @@ def test_the_backend_is_started_once_and_let_go(pair: Path) -> None:
 
 def test_equal_clips_and_settings_give_equal_analyses(pair: Path, analyzer: Analyzer) -> None:
     """An analyzer that has read other clips must not answer differently: nothing is carried from clip to clip."""
-    from emotion_llama.schema import analysis_document
+    from emotion_llama.document import analysis_document
 
     def document(which: Analyzer) -> str:
         analysis = which.analyze(pair, people="all")

@@ -7,11 +7,11 @@ from typing import Any
 import numpy as np
 import pytest
 
+from emotion_llama.document import analysis_document
 from emotion_llama.records import AudioInfo, Clip, FaceTrack, PeakFrame, Tone, Transcript, TranscriptLine
 from emotion_llama.results import Analysis, Evidence, Missing, OutOfDomain, PersonAnalysis, Prediction, Segment
 from emotion_llama.rules.conversation import answer
 from emotion_llama.rules.scoring import predict_by_rules
-from emotion_llama.schema import analysis_document
 
 
 @pytest.fixture

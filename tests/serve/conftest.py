@@ -16,8 +16,8 @@ import numpy as np
 import pytest
 
 from emotion_llama.analysis import Analyzer
+from emotion_llama.document import analysis_document
 from emotion_llama.predictors import load_predictor
-from emotion_llama.schema import analysis_document
 from emotion_llama.serve.errors import Stopping
 from emotion_llama.serve.settings import ServeSettings
 from emotion_llama.serve.start import Server, address_of, assemble, listening_socket

@@ -25,7 +25,7 @@ import numpy as np
 import pytest
 
 from emotion_llama.analysis import Analyzer
-from emotion_llama.schema import analysis_document
+from emotion_llama.document import analysis_document
 
 ROOT = Path(__file__).parents[2]
 CLIP = ROOT / "examples" / "synth" / "clips" / "test-00001.mp4"

@@ -298,8 +298,8 @@ def test_another_sample_rate_is_refused(faster_whisper, model):
 )
 def test_an_analyzer_loads_it_once_a_run_and_lines_have_languages(faster_whisper, model, sound, tmp_path):
     from emotion_llama import Analyzer
+    from emotion_llama.document import analysis_document
     from emotion_llama.media.writing import write_clip
-    from emotion_llama.schema import analysis_document
 
     for name in ("a", "b"):
         write_clip(tmp_path / f"{name}.wav", None, audio=0.1 * sound.samples, sample_rate_hz=RATE)

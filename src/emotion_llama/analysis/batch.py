@@ -208,7 +208,7 @@ def _one(
     resume: bool,
     progress: Callable[[str, float], None] | None,
 ) -> Outcome:
-    from emotion_llama.schema import analysis_document
+    from emotion_llama.document import analysis_document
 
     result, page = outputs.result_path(job), outputs.page_path(job)
     if resume and result is not None and (page is None or page.exists()):
@@ -235,8 +235,8 @@ def _one(
 def _finished_document(result: Path, analyzer: Analyzer, job: Job, options: Options, curves: bool) -> str | None:
     """The stored document when it is of this clip, these settings and these versions; None: do it again."""
     from emotion_llama.analysis.analyzer import installed_versions
+    from emotion_llama.document import json_value
     from emotion_llama.media.probe import file_sha256
-    from emotion_llama.schema import json_value
 
     try:
         document = json.loads(result.read_text(encoding="utf-8"))

@@ -10,9 +10,10 @@ import pytest
 
 from emotion_llama.analysis import Analyzer
 from emotion_llama.analysis.options import Options
+from emotion_llama.document import analysis_document
 from emotion_llama.predictors.base import Sample
 from emotion_llama.results import Prediction
-from emotion_llama.schema import AnalysisDocument, analysis_document
+from emotion_llama.schema import AnalysisDocument
 from emotion_llama.serve.errors import ClipRefused
 from emotion_llama.serve.workers.child import Throttle, kept_faces
 from emotion_llama.serve.workers.clip_check import ClipLimits

@@ -98,8 +98,8 @@ class Child:
 
     def warm_up(self, clip: Path, asr_model: Path | None = None) -> None:
         """Load all that a clip will need, so that the first one waits for nothing and no thread starts later."""
+        from emotion_llama.document import analysis_document
         from emotion_llama.report.analysis_page import render_page
-        from emotion_llama.schema import analysis_document
 
         backend = self._analyzer.mesh_backend()
         backend.observe(np.zeros((1, 64, 64, 3), np.uint8))
@@ -188,8 +188,8 @@ class Child:
 
     def _texts(self, analysis: Analysis, request: Mapping[str, Any]) -> dict[str, str]:
         """Document and page, by the clip's shown name and without folders of the server."""
+        from emotion_llama.document import analysis_document
         from emotion_llama.report.analysis_page import analysis_page
-        from emotion_llama.schema import analysis_document
 
         settings = dict(analysis.settings)
         if request["options"]["asr_model"] is not None:
