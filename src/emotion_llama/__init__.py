@@ -27,7 +27,7 @@ if TYPE_CHECKING:
         VoiceTrack,
     )
     from emotion_llama.results import Analysis, Cue, Evidence, Missing, PersonAnalysis, Prediction, Segment
-from emotion_llama.schema import analysis_schema
+    from emotion_llama.schema import analysis_schema
 
 __version__ = "0.1.0.dev0"
 

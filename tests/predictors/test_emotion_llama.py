@@ -132,10 +132,10 @@ def test_every_modality_counts(predictor: EmotionLlamaPredictor) -> None:
     ]
     answers = [predict(predictor, WORDS, inputs) for inputs in seen] + [predict(predictor, Evidence(), EVERYTHING)]
     assert len({answer.probability for answer in answers}) == 5
-    assert "Read without" not in answers[0].reasoning
-    assert "Read without global_image (no video)." in answers[1].reasoning
-    assert "Read without face (nobody), temporal (nobody)." in answers[2].reasoning
-    assert "Read without audio (silent file)." in answers[3].reasoning
+    assert "Predicted without" not in answers[0].reasoning
+    assert "Predicted without global_image (no video)." in answers[1].reasoning
+    assert "Predicted without face (nobody), temporal (nobody)." in answers[2].reasoning
+    assert "Predicted without audio (silent file)." in answers[3].reasoning
 
 
 def test_words_alone_are_read_and_nothing_at_all_is_a_problem(predictor: EmotionLlamaPredictor) -> None:

@@ -122,7 +122,7 @@ def test_no_value_is_shown_as_nan_or_none(page: Page) -> None:
 def test_verdict_uncertainty_and_caveat_come_first(one_person: Analysis, picture: PeakImage) -> None:
     shown = Page(render_page(one_person, {(1, 0): picture})).text()
     order = [
-        "talk.mp4", "Predicted: happy · 71 %", "Next is surprise with 12 %: a clear lead.", "without learned weights",
+        "talk.mp4", "Predicted: happy · 71 %", "Next is surprise with 12 %: a clear lead.", "without a learned model",
         "Person 1", "Peak frame at", "Probabilities", "The cheeks are raised", "Cues", "Action units over time",
         "Waveform", "Pitch range, 10th to 90th percentile", "Transcript (source", "What could not be measured",
         "For the record", "SHA-256", "Settings", "Time taken", "What this can and cannot show",

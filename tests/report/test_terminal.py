@@ -77,7 +77,7 @@ def test_terminal_says_what_the_page_says_first(one_person: Analysis) -> None:
     ]  # fmt: skip
     flat = " ".join(shown.split())
     for words in (
-        "baseline without learned weights",
+        "without a learned model",
         "Person 1 (main person)",
         "Face peak at 2.60 s: AU45 blink 3.5, AU12 lip corner puller 3.4",
         "Voice high-pitched, lively, fast voice (median pitch 205 Hz; pitch range 6.2 semitones",

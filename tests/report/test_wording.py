@@ -153,7 +153,7 @@ def test_lead_segment_prefers_a_face_to_a_higher_probability(one_person: Analysi
 
 
 def test_caveat_says_what_rules_are() -> None:
-    assert "without learned weights" in wording.caveat("rules")
-    assert "not calibrated" in wording.caveat("rules")
+    assert "without a learned model" in wording.caveat("rules")
+    assert "not on yours" in wording.caveat("rules")
     assert "“llama”" in wording.caveat("llama")
     assert "drawn faces and synthetic voices alone" in wording.caveat("nano")
