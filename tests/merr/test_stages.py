@@ -289,7 +289,7 @@ def test_units_of_another_program_need_no_mesh(tmp_path: Path) -> None:
     columns = ["frame", "face_id", "timestamp", "confidence", "success", *(f"{name}_r" for name in AU_NAMES)]
     lines = [",".join(columns)]
     for i in range(10):
-        smile = {"AU06": 2.0, "AU12": 2.0} if 3 <= i < 8 else {}
+        smile = {"AU06": 2.0, "AU12": 2.0} if 1 <= i < 9 else {}
         lines.append(",".join(map(str, [i + 1, 0, i / 25, 0.95, 1, *(smile.get(name, 0.0) for name in AU_NAMES)])))
     (tmp_path / "units").mkdir()
     (tmp_path / "units" / "a.csv").write_text("\n".join(lines))
@@ -303,7 +303,7 @@ def test_units_of_another_program_need_no_mesh(tmp_path: Path) -> None:
     assert value_of(labelled, "label")["label"] == "happy"
     fields = {("label", ""): labelled.fields[0]}
     peak = one(clip_stage("peak", *overrides).run([StageInput(found, fields, artifacts)])[0])
-    assert value_of(peak, "peak")["frame_index"] == 3
+    assert value_of(peak, "peak")["frame_index"] == 1
     assert value_of(peak, "peak")["face_hash"] is None
     assert value_of(peak, "scene")["people"] is None  # another program looked, and where is not known
     # A changed table is another setting: the clips are measured again.
@@ -405,9 +405,9 @@ def test_modes_of_labels(mode: str, given: str | None, held: Any, label: str, so
     ("overrides", "held", "reason", "detail"),
     [
         (["pseudo_label.mode=given"], SMILE, "no label came with the clip", ""),
-        ([], None, "no face could be measured", " (no face was found in 50 frames)"),
-        ([], {"AU09": 4.0}, "no strong expression that fits a label", " (the units sum to 4.00 at most"),
-        ([], {"AU01": 2.0, "AU04": 2.0}, "two labels fit about alike", " (sad 1.33, worried 1.33"),
+        ([], None, "no face could be measured", " (no evidence: no face (no face was found in 50 frames)"),
+        ([], {"AU09": 4.0}, "uncertain: nothing measured carries a label", " (neutral 0.32"),
+        ([], {"AU01": 2.0, "AU04": 2.0}, "uncertain: nothing measured carries a label", " (sad "),
     ],
 )
 def test_what_is_dropped_says_why_and_can_be_counted(overrides: list[str], held: Any, reason: str, detail: str) -> None:

@@ -161,7 +161,7 @@ def test_a_data_uri_and_other_words(client: OpenAI) -> None:
         model="rules", messages=[{"role": "user", "content": content}],
         extra_body={"emotion_llama": {"subtitle": "How nice to see you!"}},
     )  # fmt: skip
-    assert "the words" in (answer.choices[0].message.content or "")
+    assert "The words fit: “nice" in (answer.choices[0].message.content or "")
     assert "no subtitle was given" not in (answer.choices[0].message.content or "")
 
 

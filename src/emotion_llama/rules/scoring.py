@@ -68,7 +68,7 @@ def explain(
         cues: with their weights as they were added.
         why_not: source -> why it gave no cue.
     """
-    sentences = _uncertain(probabilities, cues) if verdict is None else [*_for(verdict, cues), *_against(verdict, cues)]
+    sentences = _uncertain(probabilities, cues) if verdict is None else [*_for(verdict, cues), *_beside(verdict, cues)]
     silent = [f"the {source} ({why_not.get(source) or 'not given'})" for source in SOURCES if not _of(source, cues)]
     sentences += [f"Nothing could be learned from {' and '.join(silent)}."] if silent else []
     return " ".join(sentences)
@@ -93,14 +93,17 @@ def _for(verdict: Verdict, cues: Sequence[Cue]) -> list[str]:
     return found
 
 
-def _against(verdict: Verdict, cues: Sequence[Cue]) -> list[str]:
-    """A sentence for each other source that speaks for another label, "neutral" aside."""
+def _beside(verdict: Verdict, cues: Sequence[Cue]) -> list[str]:
+    """A sentence for each other source that speaks for the label too, or for another, "neutral" aside."""
     found = []
     carried = {"words" if by == "words" else "face" for by in verdict.by}
     for source in SOURCES:
         sums = _sums(tuple(_of(source, cues)), sorted({name for cue in cues for name in cue.weights}))
         top = max(sums, key=lambda name: sums[name], default="neutral")
-        if source in carried or top in (verdict.label, "neutral") or sums[top] < _SPEAKS_FOR[source]:
+        if source in carried or top == "neutral" or sums[top] < _SPEAKS_FOR[source]:
+            continue
+        if top == verdict.label:
+            found.append(f"The {source} {'fit' if source == 'words' else 'fits'}: {_phrases(top, _of(source, cues))}.")
             continue
         verb = "speak" if source == "words" else "speaks"
         weak = ", but does not decide" if source == "voice" else ""
