@@ -271,3 +271,29 @@ def test_a_name_that_begins_with_a_dash_and_one_of_250_letters(
     assert results[0] == "-q.wav" + RESULT_SUFFIX
     assert results[1].startswith("nnn")
     capsys.readouterr()
+
+
+def test_two_processes_give_what_one_gives_in_the_same_order(
+    sounds: Callable[[int], Path], tmp_path: Path, capsys: Captured
+) -> None:
+    folder = sounds(3)
+    (folder / "1b.wav").write_bytes(b"no sound")
+    documents = []
+    for jobs in ("1", "2"):
+        target = tmp_path / f"{jobs}.jsonl"
+        assert main(["analyze", str(folder), "--jobs", jobs, "--json", str(target), "--out", str(tmp_path / jobs)]) == 1
+        assert "3 done, 0 skipped (already done), 1 failed" in capsys.readouterr().err
+        documents.append([json.loads(line) for line in target.read_text().splitlines()])
+    for document in (*documents[0], *documents[1]):
+        document.pop("seconds_by_stage")
+    assert documents[0] == documents[1]
+    assert main(["analyze", str(folder), "--jobs", "2", "--out", str(tmp_path / "1"), "--resume"]) == 1
+    assert "0 done, 3 skipped (already done), 1 failed" in capsys.readouterr().err
+
+
+def test_options_of_the_face_backend(talk: Path, capsys: Captured) -> None:
+    assert main(["analyze", str(talk), "--face-option", "provider=nosuch"]) != 0
+    assert "'nosuch'" in capsys.readouterr().err
+    assert (
+        main(["analyze", str(talk), "--quiet", "--face-option", "min_score=0.7", "--face-option", "provider=cpu"]) == 0
+    )

@@ -115,5 +115,12 @@ def test_a_part_is_cut_out_level_and_with_margin() -> None:
 
 
 def test_a_provider_that_is_not_there_is_named() -> None:
-    with pytest.raises(InputError, match="NoSuchProvider"):
-        OnnxMesh(providers=("NoSuchProvider",))
+    with pytest.raises(InputError, match=r"'nosuch', only .*cpu"):
+        OnnxMesh(provider="nosuch")
+
+
+def test_options_are_those_of_the_backend() -> None:
+    with load_backend("onnx_mesh", min_score=0.9, provider="cpu") as backend:
+        assert backend._min_score == 0.9
+    with pytest.raises(InputError, match="'colour'; it has max_faces, detect_every, min_score, provider"):
+        load_backend("onnx_mesh", colour="red")

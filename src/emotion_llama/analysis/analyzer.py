@@ -64,6 +64,7 @@ class Analyzer:
         *,
         faces: str = "onnx_mesh",
         face_model: Path | None = None,
+        face_options: Mapping[str, object] | None = None,
         units: str | Path | None = None,
         voice: Literal["autocorrelation", "opensmile"] = "autocorrelation",
         max_side: int = 640,
@@ -79,6 +80,7 @@ class Analyzer:
         self.predictor = predictor
         self._faces = faces
         self._face_model = face_model
+        self._face_options = dict(face_options or {})
         self._units = units
         self._voice_backend = voice
         self._max_side = max_side
@@ -125,7 +127,7 @@ class Analyzer:
             from emotion_llama.face.backends import load_backend
 
             options = {} if self._face_model is None else {"model_path": self._face_model}
-            self._mesh = load_backend(self._faces, **options)
+            self._mesh = load_backend(self._faces, **self._face_options, **options)
         return self._mesh
 
     def recogniser(self, model: Path) -> Recogniser:
@@ -295,6 +297,7 @@ class Analyzer:
             "reader": dict(self.predictor.settings),
             "faces": self._faces,
             "face_model": file_and_hash(self._face_model),
+            **({"face_options": self._face_options} if self._face_options else {}),
             "units": None if self._units is None else file_and_hash(self._units_file(path)) or str(self._units),
             "voice": self._voice_backend,
             "max_side": self._max_side,

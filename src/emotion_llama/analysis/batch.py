@@ -93,7 +93,8 @@ class Outcome:
     """What became of one clip.
 
     Attributes:
-        document: where asked for; of a skipped clip the stored JSON, on one line.
+        document: where asked for; of a skipped clip, or one done in another process, its JSON, on one line.
+        line: what the terminal says of a clip done in another process, whose analysis stays there.
         name, features, warnings, seconds_by_stage: of a run of the encoders (`analysis.features`).
     """
 
@@ -103,6 +104,7 @@ class Outcome:
     document: AnalysisDocument | str | None = None
     error: str | None = None
     written: tuple[Path, ...] = ()
+    line: str = ""
     name: str = ""
     features: ClipFeatures | None = None
     warnings: tuple[str, ...] = ()

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import argparse
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from emotion_llama.cli.common import begin_file, input_paths, say_where_clips_go, shown, write_json
-from emotion_llama.cli.options import Verbs, add_shared, add_verb, whole_number
-from emotion_llama.cli.progress import run_clips
+from emotion_llama.cli.options import Verbs, add_shared, add_verb, key_values, positive_number, whole_number
+from emotion_llama.cli.progress import ProgressLine, run_clips
 from emotion_llama.errors import InputError
 from emotion_llama.predictors import DEFAULT_MODEL, PREDICTORS
 
@@ -30,7 +31,7 @@ EXAMPLES = """examples:
   emotion-llama analyze talk.mp4 --subtitle "Are you stupid or just pretending?"
   emotion-llama analyze talk.mp4 --json - --no-curves | jq .people[0].segments
   emotion-llama analyze debate.mkv --people all --segment auto --html debate.html
-  emotion-llama analyze videos/ --out results/ --resume
+  emotion-llama analyze videos/ --out results/ --resume --jobs 8
   find . -name '*.webm' | emotion-llama analyze - --json all.jsonl
 
 A subtitle file beside the clip (talk.srt, talk.en.vtt), else a text track in it,
@@ -70,7 +71,7 @@ def add_parser(verbs: Verbs) -> None:
     add("--model", metavar="NAME", help=MODEL_HELP)
     add_shared(parser, "layout", help="prompt layout of a model (default: the one it was trained with)")
     add_shared(parser, "labels", help="labels that a model chooses from (default: merr9)")
-    add_shared(parser, "device", "faces")
+    add_shared(parser, "device", "faces", "face_option")
     add("--face-model", metavar="FILE", type=Path, help="model file of the backend mediapipe_tasks")
     add("--units", metavar="FILE|BACKEND", help="action units from an OpenFace or py-feat CSV, or openface_binary")
     add("--voice", choices=VOICES, default=VOICES[0], help="voice backend")
@@ -79,6 +80,11 @@ def add_parser(verbs: Verbs) -> None:
         help="which sound track of the file (default: the one marked so, unless it is silent)")  # fmt: skip
     add("--max-side", type=whole_number(64, "a number of pixels"), default=640, metavar="PIXELS",
         help="longest side of analysed frames")  # fmt: skip
+    add("--max-fps", type=positive_number("frames a second"), default=30.0, metavar="FPS",
+        help="most frames a second that are measured: of 50 every second, unless FPS is 50")  # fmt: skip
+    add("--jobs", type=whole_number(1, "a number of processes"), metavar="N",
+        help="clips at a time (default: one a core for the predictor rules, from eight clips on; else 1)")  # fmt: skip
+    add("--engine", choices=("local", "ray"), default="local", help="where several clips are analysed")
     add_shared(parser, "quiet", help="no progress and no tables")
 
 
@@ -86,6 +92,7 @@ def run(args: argparse.Namespace) -> int:
     """Analyse all inputs; 0 when every one was done, else 1."""
     from emotion_llama.analysis.batch import analyze_jobs, collect_jobs
     from emotion_llama.analysis.options import Options
+    from emotion_llama.cli.many_clips import AnalyzeClip, analyze_many, num_processes
     from emotion_llama.report.analysis_page import analysis_page
     from emotion_llama.report.selection import choose_detailed
 
@@ -94,33 +101,42 @@ def run(args: argparse.Namespace) -> int:
         raise InputError(f"--subtitle is for one clip, got {len(jobs)}; use --transcript FILE.csv with name,sentence")
     outputs = _outputs(args, single=len(jobs) == 1 and args.inputs != ["-"] and not Path(args.inputs[0]).is_dir())
     console, analyzer = _console(args), _analyzer(args)
+    say_where_clips_go(analyzer.predictor)
     options = Options(
         args.subtitle, args.transcript, args.asr, args.people, args.segment, args.peak, args.audio_track,
         args.subtitle_track, args.encoding, args.asr_language, screen_text=args.screen_text,
     )  # fmt: skip
     write_document = _document_writer(args.json, indent=1 if outputs.single else None)
+    processes = num_processes(args.jobs, len(jobs), args.model)
 
     def report(outcome: Outcome) -> None:
         write_document(outcome)
         if console is not None:
             _print(outcome, console, alone=len(jobs) == 1)
 
-    return run_clips(
-        len(jobs),
-        lambda progress: analyze_jobs(
-            analyzer, jobs, outputs, options, render=analysis_page, images=choose_detailed, resume=args.resume,
-            progress=progress,
-        ),
-        report,
-        quiet=args.quiet,
-    )  # fmt: skip
+    asked: dict[str, Any] = {
+        "outputs": outputs, "options": options, "render": analysis_page, "images": choose_detailed,
+        "resume": args.resume,
+    }  # fmt: skip
+
+    def outcomes(progress: ProgressLine) -> Iterable[Outcome]:
+        if processes == 1 and args.engine == "local":
+            return analyze_jobs(analyzer, jobs, progress=progress, **asked)
+        width, encoding = (80, "utf-8") if console is None else (console.width, console.encoding)
+        stage = AnalyzeClip(partial(_analyzer, args), width, encoding, **asked)
+        return analyze_many(stage, jobs, args.engine, processes, progress)
+
+    return run_clips(len(jobs), outcomes, report, quiet=args.quiet)
 
 
 def _print(outcome: Outcome, console: Console, *, alone: bool) -> None:
     from emotion_llama.report import terminal
 
-    if outcome.analysis is not None:
-        (terminal.print_analysis if alone else terminal.print_line)(outcome.analysis, console)
+    if outcome.status == "done":
+        if outcome.analysis is None:
+            terminal.print_text(outcome.line, console)
+        else:
+            (terminal.print_analysis if alone else terminal.print_line)(outcome.analysis, console)
         lines = [f"wrote {shown(path)}" for path in outcome.written]
     elif outcome.status == "skipped":
         lines = [f"{shown(outcome.path.name)}: already done, in {', '.join(map(shown, outcome.written))}"]
@@ -136,13 +152,12 @@ def _analyzer(args: argparse.Namespace) -> Analyzer:
 
     labels = None if args.labels is None else label_space(args.labels)
     given = {"layout": args.layout, "device": args.device, "label_space": labels}
-    found = Analyzer.load(
+    return Analyzer.load(
         args.model,
         predictor_options={name: value for name, value in given.items() if value is not None},
-        faces=args.faces, face_model=args.face_model, units=args.units, voice=args.voice, max_side=args.max_side,
+        faces=args.faces, face_model=args.face_model, face_options=key_values("--face-option", args.face_option),
+        units=args.units, voice=args.voice, max_side=args.max_side, max_fps=args.max_fps,
     )  # fmt: skip
-    say_where_clips_go(found.predictor)
-    return found
 
 
 def _outputs(args: argparse.Namespace, *, single: bool) -> Outputs:
@@ -177,7 +192,7 @@ def _document_writer(target: str | None, *, indent: int | None) -> Callable[[Out
         if target is None or document is None:
             return
         if isinstance(document, str):
-            text = json.dumps(json.loads(document), ensure_ascii=False, indent=indent)
+            text = document if indent is None else json.dumps(json.loads(document), ensure_ascii=False, indent=indent)
         else:
             text = document.model_dump_json(indent=indent)
         if target == "-":

@@ -25,6 +25,11 @@ SHARED: Mapping[str, tuple[tuple[str, ...], Mapping[str, Any]]] = {
         ("--model",), {"required": True, "type": Path, "metavar": "MODELDIR", "help": "a converted model"},
     ),
     "faces": (("--faces",), {"default": "onnx_mesh", "metavar": "BACKEND", "help": "face mesh backend"}),
+    "face_option": (
+        ("--face-option",),
+        {"action": "append", "default": [], "metavar": "KEY=VALUE",
+         "help": "of the face backend: provider=cuda, min_score=0.7, detect_every=4, max_faces=2; repeatable"},
+    ),
     "device": (
         ("--device",),
         {"metavar": "DEVICE", "help": "where models run: cpu, cuda, cuda:1 (default: a GPU if there is one)"},

@@ -73,7 +73,7 @@ def render_line(analysis: Analysis, *, width: int = 80, encoding: str | None = "
 
 def print_analysis(analysis: Analysis, console: Console) -> None:
     """Write `render_terminal` to a rich console, as wide and as colourful as it is."""
-    _write(render_terminal(
+    print_text(render_terminal(
         analysis,
         width=max(console.width, MIN_WIDTH),
         colour=console.is_terminal and console.color_system is not None,
@@ -83,10 +83,11 @@ def print_analysis(analysis: Analysis, console: Console) -> None:
 
 def print_line(analysis: Analysis, console: Console) -> None:
     """Write `render_line` to a rich console."""
-    _write(render_line(analysis, width=console.width, encoding=console.encoding) + "\n", console)
+    print_text(render_line(analysis, width=console.width, encoding=console.encoding) + "\n", console)
 
 
-def _write(text: str, console: Console) -> None:
+def print_text(text: str, console: Console) -> None:
+    """Write text with its colours to a rich console."""
     from rich.text import Text
 
     console.print(Text.from_ansi(text.rstrip("\n")), soft_wrap=True, highlight=False)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import inspect
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -144,7 +145,7 @@ def load_backend(name: str = "onnx_mesh", **options: object) -> MeshBackend:
         options: passed to the class (see its docstring).
 
     Raises:
-        InputError: no such backend, or it gives units only.
+        InputError: no such backend, it gives units only, or it has no such option.
         MissingDependency: its package is not installed; the message holds the command that installs it.
     """
     return cast(MeshBackend, _load(name, "mesh", options))
@@ -161,4 +162,10 @@ def _load(name: str, gives: Literal["mesh", "units"], options: dict[str, object]
         known = f"it gives {BACKENDS[name].gives}, not {gives}" if name in BACKENDS else "there is none of that name"
         raise InputError(f"face backend {name!r}: {known}; choose one of: {', '.join(fitting)}")
     module, _, attribute = BACKENDS[name].target.partition(":")
-    return getattr(importlib.import_module(module), attribute)(**options)
+    backend = getattr(importlib.import_module(module), attribute)
+    known_options = [key for key in inspect.signature(backend).parameters if key != "model_path"]
+    unknown = sorted(set(options) - set(inspect.signature(backend).parameters))
+    if unknown:
+        there = f"it has {', '.join(known_options)}" if known_options else "it has none"
+        raise InputError(f"the face backend {name} has no option {unknown[0]!r}; {there}")
+    return backend(**options)

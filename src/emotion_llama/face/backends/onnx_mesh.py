@@ -10,7 +10,6 @@ face_detection_full_range (modules/face_detection, v0.10.21).
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
 from functools import lru_cache
 from typing import Any
 
@@ -36,7 +35,7 @@ class OnnxMesh(FollowingBackend):
         max_faces: at most so many faces a frame.
         detect_every: the detector looks for new faces every so many frames (and after a miss, and after a cut).
         min_score: least score of a detection to be tried; 0.6 is MediaPipe's value.
-        providers: ONNX Runtime's execution providers, in the order of preference.
+        provider: ONNX Runtime's execution provider: cpu, or cuda, coreml, dml, ... where that is installed.
 
     Raises:
         MissingDependency: onnxruntime is not installed.
@@ -50,12 +49,12 @@ class OnnxMesh(FollowingBackend):
         max_faces: int = 4,
         detect_every: int = 8,
         min_score: float = 0.6,
-        providers: Sequence[str] = ("CPUExecutionProvider",),
+        provider: str = "cpu",
     ) -> None:
         super().__init__(max_faces, detect_every, min_score)
         self._min_score = min_score
-        self._detector = open_network("face_detector", providers)
-        self._mesh, self._refine = open_network("face_mesh", providers), open_network("face_mesh_refine", providers)
+        self._detector = open_network("face_detector", provider)
+        self._mesh, self._refine = open_network("face_mesh", provider), open_network("face_mesh_refine", provider)
         parts = json.loads(self._mesh.get_modelmeta().custom_metadata_map["parts"])
         self._parts = [{**part, "points": np.array(part["points"])} for part in parts]
         self._inputs = [[i.name for i in net.get_inputs()] for net in (self._detector, self._mesh, self._refine)]
