@@ -193,7 +193,9 @@ def _people(asked: _Asked) -> str:
 def _speaker(asked: _Asked) -> str:
     heard = asked.evidence["prosody"] is not None
     if heard:
-        return asked.pick("The voice is taken to be this person's. ", "声音被认为是这个人的。") + asked.person["why"]
+        return asked.pick("The voice is taken to be this person's. ", "声音被认为是这个人的。") + str(
+            asked.person["why"]
+        )
     return asked.pick("Nobody is taken to speak here", "这里没有人说话") + f": {asked.missing('prosody')}."
 
 
