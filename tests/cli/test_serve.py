@@ -78,6 +78,7 @@ def test_options_reach_the_settings(tmp_path: Path, monkeypatch: pytest.MonkeyPa
         "examples_dir": tmp_path,
         "review_dir": tmp_path,
         "grace_seconds": 2.0,
+        "asr": None,
     }
 
 

@@ -22,7 +22,7 @@ from emotion_llama.merr.stages.consistency import (
     split_sentences,
 )
 from emotion_llama.records import AU_NAMES, ActionUnits, Transcript, TranscriptLine
-from emotion_llama.results import Cue, Evidence, Prediction
+from emotion_llama.results import Evidence
 from emotion_llama.rules.wording import wording
 
 CLUES = {
@@ -177,9 +177,7 @@ def test_what_agrees_or_says_nothing_is_none() -> None:
 
 def cues_of(monkeypatch: pytest.MonkeyPatch, **weights: Mapping[str, float]) -> list[dict[str, str]]:
     """Conflicts of one cue a modality, with the weights said."""
-    cues = tuple(Cue(source, "x", dict(given), "test") for source, given in weights.items())
-    read = Prediction("happy", {"happy": 1.0}, "", "", "rules", cues)
-    monkeypatch.setattr(consistency, "predict_by_rules", lambda evidence, label_space: read)
+    monkeypatch.setattr(consistency, "source_sums", lambda evidence: weights)
     return find_conflicts(Evidence(), MERR9)
 
 

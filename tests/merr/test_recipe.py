@@ -38,7 +38,6 @@ def test_shipped_recipes_open_with_their_command_and_load(path: Path) -> None:
 def test_the_published_recipe_has_the_published_choices() -> None:
     recipe = load_recipe(ROOT / "recipes" / "merr_published.yaml")
     assert (recipe.pseudo_label.rule, recipe.pseudo_label.table) == ("mer-factory", "mer-factory")
-    assert recipe.pseudo_label.include_blinks
     assert recipe.peak.include_speech
     assert recipe.select.neutral_share == 0  # the coarse MERR has no neutral
 
@@ -168,7 +167,7 @@ def _changed(override: str) -> set[str]:
     ("override", "stages"),
     [
         ("evidence.max_fps=25", {"evidence"}),
-        ("pseudo_label.neutral_below=2", {"pseudo_label", "consistency"}),
+        ("pseudo_label.min_seen_share=0.5", {"pseudo_label", "consistency"}),
         ("select.neutral_share=0.1", {"select"}),
         ("peak.crop_size=112", {"peak"}),
         ("annotators.visual.seed=other", {"visual_objective"}),

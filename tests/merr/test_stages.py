@@ -405,7 +405,7 @@ def test_modes_of_labels(mode: str, given: str | None, held: Any, label: str, so
     ("overrides", "held", "reason", "detail"),
     [
         (["pseudo_label.mode=given"], SMILE, "no label came with the clip", ""),
-        ([], None, "no face could be measured", " (no evidence: no face (no face was found in 50 frames)"),
+        ([], None, "no face could be measured", " (no face was found in 50 frames)"),
         ([], {"AU09": 4.0}, "uncertain: nothing measured carries a label", " (neutral 0.32"),
         ([], {"AU01": 2.0, "AU04": 2.0}, "uncertain: nothing measured carries a label", " (sad "),
     ],

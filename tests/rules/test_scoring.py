@@ -81,6 +81,15 @@ def test_a_calm_face_is_weak_evidence_for_neutral_and_a_talking_one_none(make_un
     assert predict(Evidence(make_units(confidence=0.7))).label is None
 
 
+def test_a_covered_mouth_is_not_calm(make_units: Units) -> None:
+    """Units that were not measured counted as 0, so that a mask over a shout was a calm face."""
+    units = make_units(20)
+    units.intensity[:, [units.names.index(name) for name in ("AU10", "AU12", "AU15", "AU25", "AU26")]] = float("nan")
+    prediction = predict(Evidence(units))
+    assert prediction.label is None
+    assert not any("at rest" in cue.text for cue in prediction.cues)
+
+
 def test_words_alone_and_with_the_face(make_units: Units, say: Say) -> None:
     insult = say("He is pathetic.")
     alone = predict(Evidence(transcript=insult))

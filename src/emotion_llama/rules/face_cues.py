@@ -120,8 +120,11 @@ def _visible(units: ActionUnits | None, peak: PeakFrame | None) -> Face | None:
     valid = units.valid
     if not valid.any():
         return None
-    intensity = np.nan_to_num(units.intensity[valid].astype(np.float64), nan=0.0)
-    for i, name in enumerate(units.names):
+    # What was covered for most of the time was not measured, and is not at rest.
+    known = np.flatnonzero(np.isfinite(units.intensity[valid]).mean(axis=0) >= 0.5)
+    names = tuple(units.names[i] for i in known)
+    intensity = np.nan_to_num(units.intensity[valid][:, known].astype(np.float64), nan=0.0)
+    for i, name in enumerate(names):
         intensity[units.is_speech[valid], i] *= SPEECH_SHARES.get(name, 1.0)
         if name in BLINK_UNITS:
             intensity[units.is_blink[valid], i] = 0.0
@@ -129,7 +132,7 @@ def _visible(units: ActionUnits | None, peak: PeakFrame | None) -> Face | None:
     row = None if peak is None else int(np.argmin(np.abs(times - peak.pts_seconds)))
     seconds = frame_seconds(units.pts_seconds)[valid]
     confidence = units.confidence[valid].astype(np.float64)
-    return Face(units.names, intensity, confidence, row, times, seconds, units.is_speech[valid])
+    return Face(names, intensity, confidence, row, times, seconds, units.is_speech[valid])
 
 
 def rule_values(face: Face, rule: FaceRule) -> Float:
@@ -173,7 +176,14 @@ def _lone_cue(face: Face, name: str, row: int, weights: Mapping[str, float], cla
     return Cue("face", text, _with_neutral({label: w * level for label, w in weights.items()}), OWN, phrase)
 
 
+def is_whole(face: Face) -> bool:
+    """Whether brows and mouth were measured: the rest of a face that is partly covered says nothing of calm."""
+    return face.pts_seconds is None or {"AU04", "AU12"} <= set(face.names)
+
+
 def _calm_cue(face: Face, table: FaceTable, values: Float, at_peak: Float, clarity: float) -> Cue | None:
+    if not is_whole(face):
+        return None
     if table.rest == "no rule":
         resting = ~(values > 0).any(axis=0)
     else:

@@ -29,7 +29,7 @@ import numpy as np
 
 from emotion_llama.labels import LabelSpace
 from emotion_llama.records import Bool
-from emotion_llama.rules.face_cues import Face, FaceReading, rule_values
+from emotion_llama.rules.face_cues import Face, FaceReading, is_whole, rule_values
 from emotion_llama.rules.rule_tables import REST_UNITS, FaceTable
 
 HELD_SECONDS = 0.3  # shorter expressions are twitches of the face or of the mesh
@@ -112,6 +112,8 @@ def _whole(face: Face, table: FaceTable, space: LabelSpace) -> str | None:
 
 
 def _is_calm(face: Face) -> bool:
+    if not is_whole(face):
+        return False
     if float(face.share(face.is_speech, by_confidence=False)) > CALM_TALK or face.confidence.mean() < FACING:
         return False
     moving = [i for i, name in enumerate(face.names) if name not in REST_UNITS]

@@ -148,7 +148,9 @@ def judge(evidence: Evidence, rules: Sequence[FaceRule], part: PseudoLabelPart, 
     table = PUBLISHED if part.table == "joined" else own
     found = predict_by_rules(evidence, table, space)
     if found.probabilities is None:
-        return None, NO_FACE if units is None else UNCERTAIN, found.problem or ""
+        if units is None:
+            return None, NO_FACE, evidence.why_missing("action_units") or ""
+        return None, UNCERTAIN, found.problem or ""
     likeliest = ", ".join(f"{name} {p:.2f}" for name, p in sorted(found.probabilities.items(), key=_falling)[:3])
     if found.label is None:
         return None, UNCERTAIN, likeliest
