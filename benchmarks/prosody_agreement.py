@@ -28,6 +28,7 @@ from emotion_llama.media.audio import read_audio
 from emotion_llama.media.discover import find_media
 from emotion_llama.media.probe import probe
 from emotion_llama.records import Prosody, VoiceTrack, Waveform
+from emotion_llama.speech.pitch import CEILING_HZ, FLOOR_HZ
 from emotion_llama.speech.prosody import summarise
 from emotion_llama.speech.tempo import find_nuclei
 from emotion_llama.speech.voice_track import measure_voice
@@ -169,13 +170,20 @@ def yin_against_truth(voices: list[SyntheticVoice], measured: list[Measured]) ->
 
 
 def against_praat(name: str, sounds: list[Waveform]) -> None:
-    """Pitch and voicing beside Praat's "To Pitch (ac)" with its standard settings, frame by frame."""
+    """Pitch and voicing beside Praat's "To Pitch (ac)", frame by frame: its standard pitch range, then ours."""
+    for low_hz, high_hz in ((75.0, 600.0), (FLOOR_HZ, CEILING_HZ)):
+        _against_praat(f"{name}, {low_hz:g}-{high_hz:g} Hz", sounds, low_hz, high_hz)
+
+
+def _against_praat(name: str, sounds: list[Waveform], low_hz: float, high_hz: float) -> None:
     import parselmouth
 
     ours, theirs = [], []
     for sound in sounds:
         f0_hz = measure_voice([sound]).f0_hz
-        pitch = parselmouth.Sound(sound.samples.astype(float), 16_000).to_pitch_ac(time_step=0.01)
+        pitch = parselmouth.Sound(sound.samples.astype(float), 16_000).to_pitch_ac(
+            time_step=0.01, pitch_floor=low_hz, pitch_ceiling=high_hz
+        )
         at = np.round(((np.arange(len(f0_hz)) + 0.5) * 0.01 - pitch.xs()[0]) / 0.01).astype(int)
         inside = (at >= 0) & (at < pitch.n_frames)
         other = np.zeros(len(f0_hz))

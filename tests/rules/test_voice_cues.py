@@ -172,7 +172,7 @@ def test_figures_that_are_none_say_nothing(make_voice: Make) -> None:
                ("speech_seconds", "voiced_seconds", "backend")}  # fmt: skip
     reading = read_voice(make_voice(**nothing))
     assert reading.cues == ()
-    assert reading.problem == "neither pitch nor tempo can be measured in 4.0 s of speech"
+    assert "no pitch" in str(reading.problem)
     pitch_alone = read_voice(make_voice(**{**nothing, "pitch_median_semitones": 29.4}))
     assert pitch_alone.problem == "too few figures could be measured"
     two = read_voice(make_voice(**{**nothing, "pitch_median_semitones": 29.4, "harmonicity_db": 12.0}))

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from sounds import RATE, sine, spoken_for, waveform, white_noise
+from sounds import RATE, applause, sine, spoken_for, waveform, whisper, white_noise
 
 from emotion_llama.speech.activity import find_speech, is_audible, runs
 from emotion_llama.speech.voice_track import measure_voice
@@ -82,3 +82,33 @@ def test_a_held_tone_counts_as_voice():
     np.testing.assert_allclose(
         np.array(runs(measure_voice([waveform(samples)]).is_speech)) / 100, [[1.0, 2.0]], atol=0.03
     )
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_a_whisper_is_speech_without_a_pitch(seed):
+    samples = np.concatenate([white_noise(1.0, 1e-4, seed), whisper(seed=seed), white_noise(1.0, 1e-4, seed)])
+    found = measure_voice([waveform(samples)])
+    assert found.is_speech[120:480].mean() > 0.9
+    assert not found.is_speech[:90].any()
+    assert not found.is_speech[510:].any()
+    assert np.isfinite(found.f0_hz).mean() < 0.01
+
+
+def gusts(seconds=4.0):
+    wind = np.convolve(white_noise(seconds + 0.1), np.exp(-np.arange(400) / 50), "same")[: round(seconds * RATE)]
+    return 0.1 * wind * (1 + 0.8 * np.sin(2 * np.pi * 0.5 * np.arange(len(wind)) / RATE))
+
+
+@pytest.mark.parametrize(
+    "samples",
+    [applause(), applause(claps_per_second=4), gusts(), white_noise(4.0) * (np.arange(4 * RATE) // 2000 % 2)],
+    ids=["applause", "single claps", "wind", "bursts eight times a second"],
+)
+def test_noise_that_keeps_its_colour_is_no_whisper(samples):
+    assert not measure_voice([waveform(samples)]).is_speech.any()
+
+
+def test_hiss_under_a_voice_is_no_whisper():
+    spec = VoiceSpec(8.0, pauses=((2.0, 2.5), (4.0, 5.2)), background_snr_db=20.0, consonant_share=1.0)
+    found = measure_voice([waveform(render_voice(spec).samples)])
+    assert not found.is_speech[[*range(206, 244), *range(406, 514)]].any()

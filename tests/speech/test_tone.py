@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from sounds import whisper
 
 from emotion_llama.records import Prosody, Waveform
 from emotion_llama.speech.prosody import summarise, to_semitones
@@ -133,7 +134,7 @@ def test_no_voice_no_tone():
         ({"harmonicity_db": 48.0}, "the sound is no voice: its harmonicity of 48 dB is above the 40 dB of voices"),
         (
             {"pitch_median_semitones": None, "articulation_rate": None},
-            "neither pitch nor tempo can be measured in 5.0 s of speech",
+            "the 5.0 s of speech have no pitch: whispered, or covered by noise",
         ),
     ],
 )
@@ -159,6 +160,59 @@ def test_tones_are_told_from_voices_where_they_are_measured():
     assert "tilt of 9" in whys[0]
     assert "harmonicity of 4" in whys[1]
     assert whys[2] is None
+
+
+def why_of(samples):
+    track = measure_voice([Waveform(np.float32(samples), 16_000, 0.0)])
+    return why_no_voice(summarise(track), track)
+
+
+@pytest.mark.parametrize("base_hz", [120.0, 200.0])
+@pytest.mark.parametrize("note_seconds", [0.35, 0.8])
+@pytest.mark.parametrize("vibrato_percent", [0.0, 2.0])
+def test_a_song_is_not_speech(base_hz, note_seconds, vibrato_percent):
+    points = []
+    for number, semitones in enumerate((0, 2, 4, 5, 7, 5, 4, 2, 0, 4, 7, 12)):
+        pitch_hz = base_hz * 2 ** (semitones / 12)
+        points += [(number * note_seconds + 0.03, pitch_hz), ((number + 1) * note_seconds - 0.03, pitch_hz)]
+    spec = VoiceSpec(
+        12 * note_seconds, tuple(points), syllables_per_second=1 / note_seconds, consonant_share=0.3,
+        tremor_hz=5.5 if vibrato_percent else 0.0, tremor_percent=vibrato_percent,
+    )  # fmt: skip
+    assert str(why_of(render_voice(spec).samples)).startswith("singing or music")
+
+
+@pytest.mark.parametrize(
+    "spec",
+    [
+        VoiceSpec(6.0, ((0.0, 120.0),)),
+        VoiceSpec(6.0, ((0.0, 160.0), (6.0, 85.0)), accent_semitones=3.0, consonant_share=0.3),
+        VoiceSpec(6.0, ((0.0, 220.0),), tract_scale=1.17, accent_semitones=2.0, background_snr_db=10.0),
+        VoiceSpec(6.0, ((0.0, 100.0),), jitter_percent=2.0, harmonicity_db=5.0, pauses=((2.0, 2.7),)),
+    ],
+    ids=["monotone", "falling", "in noise", "hoarse"],
+)
+def test_one_person_who_speaks_has_a_voice(spec):
+    assert why_of(render_voice(spec).samples) is None
+
+
+def test_a_crowd_is_no_single_voice():
+    voices = [
+        render_voice(VoiceSpec(6.0, ((0.0, 90.0 + 17 * k), (6.0, 140.0 + 9 * k)), accent_semitones=3.0, seed=k)).samples
+        for k in range(12)
+    ]
+    rng = np.random.default_rng(0)
+    mixed = sum(np.roll(samples, rng.integers(len(samples))) for samples in voices)
+    assert "crowd" in str(why_of(0.2 * mixed / np.abs(mixed).max()))
+
+
+def test_a_whisper_has_a_reason_and_no_phrase():
+    found = measure_voice([Waveform(np.float32(whisper()), 16_000, 0.0)])
+    prosody = summarise(found)
+    assert prosody.speech_seconds > 3
+    assert prosody.pitch_median_hz is None
+    assert "no pitch: whispered" in str(why_no_voice(prosody, found))
+    assert describe_tone(prosody) is None
 
 
 def test_the_judgement_says_how_far_and_beside_what():

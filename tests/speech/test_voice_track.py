@@ -186,3 +186,30 @@ def test_measuring_compiles_nothing():
         "assert not {'numba', 'librosa', 'torch'} & set(sys.modules)"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+# What Praat's own threshold on the full spectrum loses at 10 dB is 15 % (praat-parselmouth 0.4.7, standard settings).
+@pytest.mark.parametrize(("snr_db", "missed"), [(20.0, 0.01), (10.0, 0.04), (5.0, 0.2)])
+def test_a_voice_in_noise_keeps_its_pitch(snr_db, missed):
+    found, true = [], []
+    for number, pitch_hz in enumerate((90.0, 130.0, 180.0, 220.0, 300.0)):
+        spec = VoiceSpec(6.0, ((0.0, pitch_hz),), background_snr_db=snr_db, pauses=((2.0, 2.7),), seed=number)
+        voice = render_voice(spec)
+        found.append(np.isfinite(measure_voice([waveform(voice.samples)]).f0_hz))
+        true.append(np.isfinite(voice.truth.f0_hz))
+    is_found, is_true = np.concatenate(found), np.concatenate(true)
+    assert np.mean(is_true & ~is_found) / is_true.mean() < missed
+    assert np.mean(is_found & ~is_true) < 0.01
+
+
+def test_breath_that_covers_a_voice_has_no_pitch():
+    """[z] and breathy ends, 5 dB more noise than voice: the low spectrum alone is as periodic as a vowel's."""
+    vowel = render_voice(VoiceSpec(1.0, ((0.0, 120.0),), syllables_per_second=0.0, vowels="a")).samples
+    power = np.mean(vowel**2) * 10**-0.5
+    noise = np.diff(white_noise(1.0), prepend=0.0)  # rises by 6 dB an octave, as that of [z]
+    breathy = np.sqrt(power / 10**0.5 / np.mean(vowel**2)) * vowel + np.sqrt(power / np.mean(noise**2)) * noise
+    silence = np.zeros(RATE // 2)
+    found = measure_voice([waveform(np.concatenate([silence, vowel, breathy, vowel, silence]))])
+    assert np.isfinite(found.f0_hz[156:244]).mean() < 0.05
+    assert np.isfinite(found.f0_hz[55:145]).all()
+    assert np.isfinite(found.f0_hz[255:345]).all()

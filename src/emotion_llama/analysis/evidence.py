@@ -307,9 +307,10 @@ def gather(
         missing.append(Missing("prosody", "no speech was heard in this segment"))
     else:
         prosody = summarise_voice(found, stretch, span, voice_backend)
-        if problem := why_no_voice(prosody):
+        if problem := why_no_voice(prosody, stretch):
             missing.append(Missing("tone", problem))
-        tone = describe_tone(prosody, baseline)
+        else:
+            tone = describe_tone(prosody, baseline)
     spoken = _spoken(transcript, span, silent_because, missing)
     return Evidence(units, peak, prosody, tone, spoken, tuple(missing), None if prosody is None else baseline)
 

@@ -17,6 +17,7 @@ from emotion_llama.rules.rule_tables import BLINK_UNITS, FACE_TABLES, SPEECH_SHA
 from emotion_llama.rules.scene.scene_text import describe_scene
 from emotion_llama.rules.scoring import predict_by_rules
 from emotion_llama.rules.tone_text import describe_voice
+from emotion_llama.rules.voice_cues import voice_figures
 from emotion_llama.rules.wording import LANGUAGE_FILES, pick, wording
 
 VERSION = 1
@@ -61,7 +62,7 @@ def _visual(question: Question) -> Values:
 
 def _audio(question: Question) -> Values:
     evidence = question.facts.evidence
-    text = describe_voice(evidence.prosody, evidence.tone, evidence.usual, question.language, question.variant)
+    text = describe_voice(voice_figures(evidence), evidence.tone, evidence.usual, question.language, question.variant)
     if text is None:
         return _cannot(evidence.why_missing("tone") or evidence.why_missing("prosody") or "no voice was measured")
     return {"text": wording(question.language).reason["voice"][0].format(tone=text)}

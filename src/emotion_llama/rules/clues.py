@@ -26,7 +26,15 @@ from emotion_llama.rules.face_cues import Face, rule_values, saturating
 from emotion_llama.rules.phrases import Phrases, phrase_index
 from emotion_llama.rules.rule_tables import AGAINST_NEUTRAL, CALM, FaceTable
 from emotion_llama.rules.tone_text import tone_index
-from emotion_llama.rules.voice_cues import ORDINARY, TONE_WORD_DEVIATION, TONE_WORDS, UNUSUAL, VOICE_RULES, read_voice
+from emotion_llama.rules.voice_cues import (
+    ORDINARY,
+    TONE_WORD_DEVIATION,
+    TONE_WORDS,
+    UNUSUAL,
+    VOICE_RULES,
+    read_voice,
+    voice_figures,
+)
 from emotion_llama.rules.wording import Wording, wording
 from emotion_llama.rules.words import NEGATED, read_words
 
@@ -247,7 +255,7 @@ def _voice(text: str, evidence: Evidence, words: Wording) -> list[Clue]:
     if found:
         return [clue for _, clue in sorted(found, key=lambda item: item[0])]
     totals: dict[str, float] = {}
-    for cue in read_voice(evidence.prosody, evidence.tone, evidence.usual).cues:
+    for cue in read_voice(voice_figures(evidence), evidence.tone, evidence.usual).cues:
         for label, weight in cue.weights.items():
             _add(totals, label, weight)
     return [Clue("voice", _shortened(text, words), totals, True)]

@@ -25,7 +25,7 @@ from emotion_llama.rules.lexicon import Lexicon
 from emotion_llama.rules.phrases import expression_phrases
 from emotion_llama.rules.rule_tables import DECIDING_CAPS, FACE_TABLES, NEUTRAL_PRIOR, SOURCE_CAPS, FaceTable
 from emotion_llama.rules.verdict import Verdict, decide, spread
-from emotion_llama.rules.voice_cues import read_voice
+from emotion_llama.rules.voice_cues import read_voice, voice_figures
 from emotion_llama.rules.words import Hit, read_words
 
 SOURCES: tuple[str, ...] = ("face", "voice", "words")
@@ -168,14 +168,14 @@ def predict_by_rules(
         check_rules(table, label_space)
         table = FACE_TABLES[table]
     face = read_face(evidence.action_units, evidence.peak_frame, table)
-    voice = read_voice(evidence.prosody, evidence.tone, evidence.usual)
+    voice = read_voice(voice_figures(evidence), evidence.tone, evidence.usual)
     words = read_words(evidence.transcript, lexicon)
     spoken = _word_cues(words.hits)
     cues = _within([*_capped(face.cues), *_capped(voice.cues, DECIDING_CAPS), *_capped(spoken)], label_space)
     raw_text = coarse_sentence(evidence, face.units)
     why_not = {
         "face": evidence.why_missing("action_units") or face.problem,
-        "voice": evidence.why_missing("prosody") or voice.problem,
+        "voice": evidence.why_missing("prosody") or evidence.why_missing("tone") or voice.problem,
         "words": evidence.why_missing("transcript") or words.problem,
     }
     if not cues:
@@ -227,7 +227,7 @@ def source_sums(evidence: Evidence) -> dict[str, dict[str, float]]:
     """Source -> label -> what its cues add up to, the voice too as far as it speaks, whatever it may decide."""
     found = {
         "face": read_face(evidence.action_units, evidence.peak_frame, FACE_TABLES["published"]).cues,
-        "voice": read_voice(evidence.prosody, evidence.tone, evidence.usual).cues,
+        "voice": read_voice(voice_figures(evidence), evidence.tone, evidence.usual).cues,
         "words": _word_cues(read_words(evidence.transcript).hits),
     }
     labels = {source: sorted({label for cue in cues for label in cue.weights}) for source, cues in found.items()}

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from typing import NamedTuple
 
 from emotion_llama.records import Prosody, Tone
-from emotion_llama.results import Cue
+from emotion_llama.results import Cue, Evidence
 from emotion_llama.rules.rule_tables import OWN
 from emotion_llama.speech.prosody import BACKEND
 from emotion_llama.speech.tone import NOISY_BELOW_DB, SCALES, Judgement, Scale, judge, why_no_voice
@@ -143,6 +143,11 @@ class VoiceReading(NamedTuple):
 
     cues: tuple[Cue, ...]
     problem: str | None
+
+
+def voice_figures(evidence: Evidence) -> Prosody | None:
+    """The figures of the voice, None where the evidence says why they are not one person's speaking voice."""
+    return None if evidence.why_missing("tone") else evidence.prosody
 
 
 def read_voice(prosody: Prosody | None, tone: Tone | None = None, usual: Prosody | None = None) -> VoiceReading:

@@ -14,7 +14,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from emotion_llama.records import Float
+from emotion_llama.records import Bool, Float
 
 SAMPLE_RATE_HZ = 16_000
 WINDOW = 800  # samples: 50 ms, three periods of the lowest pitch (Boersma 1993, section 4)
@@ -32,10 +32,12 @@ RUMBLE_BINS = 3  # spectrum below 44 Hz is left out: hum of rooms and wind, no v
 # little are not taken for half the pitch, and a formant on the second or third harmonic not for the pitch. Both values
 # are from a grid over vowels, single formants, pulse trains and espeak-ng: the pair with the fewest octave errors.
 VOICING_THRESHOLD = 0.45
-# The low spectrum that finds the pitch holds breath and [z] for voiced, which Praat's full spectrum does not. They are
-# part of speech, but what has a pitch has this correlation in the full spectrum too: the most that still finds 95 % of
-# a voice in noise of -10 dB (`benchmarks/prosody_agreement.py` compares voicing with Praat's).
-PITCHED_CORRELATION = 0.15
+# The low spectrum that finds the pitch takes breath and [s] for voiced: a narrow band of noise repeats itself for a few
+# cycles. What beats the threshold is therefore the correlation of the full spectrum (Boersma 1993, section 2), divided
+# by the voice's share of the frame's power, so that noise around a voice does not count against it. The share is taken
+# as a half at least: a frame that hardly stands out of its background says nothing.
+MIN_VOICE_SHARE = 0.5
+FORMANT_BELOW_DB = 5.0  # noise through one formant alone (80-160 Hz wide): within a whisper that is no pitch
 SILENT_THRESHOLD = 2.0  # above any correlation: no voice in silence
 OCTAVE_COST = 0.05
 FREE_ABOVE_HZ = 600.0  # the pitch at which a candidate's strength is its correlation
@@ -141,6 +143,26 @@ def _height_near(lags: Float, index: npt.NDArray[np.int64]) -> Float:
     """[T, K] height of the peak within one lag of `index`, where the low-passed spectrum has its own."""
     taps = np.stack([np.take_along_axis(lags, np.clip(index + d, 0, lags.shape[1] - 1), axis=1) for d in range(-2, 3)])
     return np.asarray(np.max([_parabola(*taps[d : d + 3]).height for d in range(3)], axis=0))
+
+
+def unvoiced_strength(candidates: Candidates, audible: Bool, background_share: Float) -> Float:
+    """[T] what a candidate's strength has to beat in each frame.
+
+    The strongest candidate beats it by as much as its correlation in the full spectrum, corrected for the background,
+    exceeds `VOICING_THRESHOLD`; by less where its strength in the low spectrum exceeds the threshold by less.
+
+    Args:
+        candidates: of T frames.
+        audible: [T] False where nothing is voiced.
+        background_share: [T] the background's share of the frame's power, 0 to 1.
+    """
+    best = candidates.strength.argmax(axis=1)[:, None]
+    strength, correlation = (
+        np.take_along_axis(a, best, axis=1)[:, 0] for a in (candidates.strength, candidates.correlation)
+    )
+    clean = correlation / np.maximum(1 - background_share, MIN_VOICE_SHARE)
+    excess = np.where(np.isfinite(strength), np.maximum(strength - clean, 0), 0)
+    return np.where(audible, VOICING_THRESHOLD + excess, SILENT_THRESHOLD)
 
 
 def choose_path(candidates: Candidates, unvoiced_strength: Float) -> npt.NDArray[np.int64]:

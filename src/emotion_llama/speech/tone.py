@@ -12,8 +12,8 @@ from __future__ import annotations
 import math
 from typing import Literal, NamedTuple
 
-from emotion_llama.records import Prosody, Tone
-from emotion_llama.speech.prosody import to_semitones
+from emotion_llama.records import Prosody, Tone, VoiceTrack
+from emotion_llama.speech.prosody import held_notes, to_semitones
 
 
 class Scale(NamedTuple):
@@ -82,6 +82,13 @@ LIMITS: tuple[Limit, ...] = (
         "a held [u] of a healthy voice reaches about 40 dB, an [a] 20 dB: manual of Praat, \"Harmonicity\"",
     ),
 )  # fmt: skip
+
+MIN_WHISPER_SECONDS = 0.5
+# Eight and more voices of read speech mixed: harmonicity 0.5-3.2 dB, level (10th-90th percentile) within 3.7-6.6 dB;
+# one voice: 3.5-17 dB and 9-40 dB (own measurement on the recordings of docs/evidence.md).
+CROWD_BELOW_DB, CROWD_WITHIN_DB = 3.5, 8.0
+# Read speech holds 0-35 % of its pitch in notes that differ by up to 1.6 semitones, a melody 86 % and more by 3.2.
+MIN_SUNG_SHARE, MIN_SUNG_SEMITONES = 0.5, 2.5
 
 # In the order of the phrase.
 SCALES: tuple[Scale, ...] = (
@@ -153,9 +160,15 @@ def describe_tone(prosody: Prosody | None, reference: Prosody | None = None) -> 
     return Tone(f"{', '.join(words)} voice", words)
 
 
-def why_no_voice(prosody: Prosody) -> str | None:
-    """Why there is no voice to describe or to read: too little of it, or a sound that no voice makes; None if it is."""
-    if prosody.pitch_median_semitones is None and prosody.articulation_rate is None:
+def why_no_voice(prosody: Prosody, voice: VoiceTrack | None = None) -> str | None:
+    """Why there is no voice to describe or to interpret; None if there is.
+
+    Too little speech, speech without a pitch (whispered), or a sound that is not one person's speaking voice: a tone, a
+    crowd, and, where the track of the same stretch is given, singing or music.
+    """
+    if prosody.pitch_median_semitones is None:
+        if prosody.speech_seconds >= MIN_WHISPER_SECONDS:
+            return f"the {prosody.speech_seconds:.1f} s of speech have no pitch: whispered, or covered by noise"
         return f"neither pitch nor tempo can be measured in {prosody.speech_seconds:.1f} s of speech"
     for limit in LIMITS:
         value = getattr(prosody, limit.figure)
@@ -165,7 +178,25 @@ def why_no_voice(prosody: Prosody) -> str | None:
                 f"the sound is no voice: its {limit.name} of {value:.0f} {limit.unit} is {side} the {bound:g} "
                 f"{limit.unit} of voices"
             )
+    if _is_crowd(prosody):
+        return (
+            f"no single voice stands out: with a harmonicity of {prosody.harmonicity_db:.1f} dB and a level within "
+            f"{prosody.loudness_range_db:.1f} dB it is a crowd, or a voice covered by noise"
+        )
+    share, spread = (0.0, 0.0) if voice is None else held_notes(voice)
+    if share >= MIN_SUNG_SHARE and spread >= MIN_SUNG_SEMITONES:
+        return (
+            f"singing or music: {share:.0%} of the pitch are held notes, which differ by {spread:.1f} semitones "
+            "(standard deviation)"
+        )
     return None
+
+
+def _is_crowd(prosody: Prosody) -> bool:
+    """Whether what is heard is about as noisy as it is harmonic and never quiet: pauses of one are filled by others."""
+    if prosody.harmonicity_db is None or prosody.loudness_range_db is None or prosody.speech_seconds < 1.0:
+        return False
+    return prosody.harmonicity_db < CROWD_BELOW_DB and prosody.loudness_range_db < CROWD_WITHIN_DB
 
 
 def judge(scale: Scale, prosody: Prosody, reference: Prosody | None = None) -> Judgement | None:

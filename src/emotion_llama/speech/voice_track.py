@@ -154,19 +154,22 @@ def _join(blocks: list[_Block], start_seconds: float) -> VoiceTrack:
         blocks = [_measure_frames(np.zeros((0, pitch.WINDOW), dtype=np.float32))]
     loudness, sonority, tilt, envelope, f0_hz, correlation, strength = (np.concatenate(part) for part in zip(*blocks))
     audible = activity.is_audible(loudness)
-    threshold = np.where(audible, pitch.VOICING_THRESHOLD, pitch.SILENT_THRESHOLD)
-    chosen = pitch.choose_path(pitch.Candidates(f0_hz, correlation, strength), threshold)
+    candidates = pitch.Candidates(f0_hz, correlation, strength)
+    threshold = pitch.unvoiced_strength(candidates, audible, activity.background_share(loudness))
+    chosen = pitch.choose_path(candidates, threshold)
     voiced = chosen >= 0
     pick = np.maximum(chosen, 0)[:, None]
     f0, peak = (np.take_along_axis(a, pick, axis=1)[:, 0] for a in (f0_hz, correlation))
-    pitched = voiced & (peak >= pitch.PITCHED_CORRELATION)
+    harmonicity = pitch.harmonicity_db(peak)
+    whispered = activity.find_whispers(loudness, tilt, voiced)
+    voiced &= ~(activity.near(whispered) & (harmonicity < pitch.FORMANT_BELOW_DB))
     return VoiceTrack(
         times_seconds=start_seconds + (np.arange(len(loudness)) + 0.5) * HOP_SECONDS,
-        f0_hz=np.where(pitched, f0, np.nan),
+        f0_hz=np.where(voiced, f0, np.nan),
         loudness_db=loudness,
-        harmonicity_db=np.where(pitched, pitch.harmonicity_db(peak), np.nan),
+        harmonicity_db=np.where(voiced, harmonicity, np.nan),
         tilt_db=np.where(audible, tilt, np.nan),
         sonority_db=sonority,
-        is_speech=activity.find_speech(loudness, voiced),
+        is_speech=activity.find_speech(loudness, voiced, whispered),
         envelope=envelope,
     )
