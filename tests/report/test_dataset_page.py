@@ -3,6 +3,7 @@
 import re
 from collections.abc import Mapping
 from html.parser import HTMLParser
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -274,3 +275,11 @@ def test_shares_are_shaded_and_none_is_left_empty() -> None:
     table = macros.shaded_table("C", ["L", "x", "y", "z"], [("r", [0.5, 0.0, None], ["50", "·", ""])])  # type: ignore[attr-defined]
     assert '<td style="--share:0.50">50</td>' in table
     assert '<td class="none">·</td><td class="none"></td>' in table
+
+
+def test_headings_skip_no_level() -> None:
+    """The page of one sample had a heading of level 4 under that of level 1, which screen readers announce as a gap."""
+    for page in (render_sample_page(make_sample(), None), render_dataset_page(make_overview(make_samples()))):
+        levels = [int(level) for level in re.findall(r"<h([1-6])", page)]
+        assert levels[0] == 1
+        assert all(after <= before + 1 for before, after in pairwise(levels)), levels
