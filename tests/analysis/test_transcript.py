@@ -66,9 +66,11 @@ def test_nothing_to_read_and_nothing_to_hear(clip: Path) -> None:
     assert find_transcript(clip, Options(), None, pytest.fail) == Missing(
         "transcript", "no subtitle was given, none lies beside the clip, and no recogniser was asked for"
     )
-    assert find_transcript(clip, Options(asr_model=clip.parent), None, pytest.fail, None, pytest.fail) == Missing(
+    said: list[str] = []
+    assert find_transcript(clip, Options(asr_model=clip.parent), None, said.append, None, pytest.fail) == Missing(
         "transcript", "the file has no sound to recognise"
     )
+    assert said == ["the file has no sound to recognise"]
     assert find_transcript(clip, Options(subtitle="  "), None, pytest.fail) == Missing(
         "transcript", "the given subtitle is empty"
     )

@@ -122,7 +122,7 @@ def test_the_form_of_an_analysis_is_the_one_that_is_checked(openapi) -> None:
     assert body["required"]
     assert set(schema["properties"]) == {
         "file", "transcript", "model", "subtitle", "people", "segment", "peak_rule", "audio_track",
-        "subtitle_track", "encoding", "curves", "format",
+        "subtitle_track", "encoding", "curves", "format", "asr", "asr_language",
     }  # fmt: skip
     assert schema["required"] == ["file"]
     assert schema["properties"]["people"]["enum"] == ["main", "all"]

@@ -87,7 +87,7 @@ def test_the_answer_is_the_librarys(server: Process) -> None:
     assert answer.status_code == 200
     document = answer.json()
     jsonschema.validate(document, SCHEMA)
-    assert document["people"][0]["segments"][0]["prediction"]["label"] is not None
+    assert document["people"][0]["segments"][0]["prediction"]["probabilities"] is not None
     assert document["clip"]["path"] == "talk.mp4"
     analysis = Analyzer.load("rules").analyze(CLIP, subtitle="How nice to see you!", people="all")
     assert _without_times(document) == _without_times(json.loads(analysis_document(analysis).model_dump_json()))

@@ -154,6 +154,17 @@ def known(whole_server: str) -> Callable[[str], Known]:
     return get
 
 
+def labelled(document: dict[str, Any], label: str) -> dict[str, Any]:
+    """The same with a label for the main person, at a half: the rules leave a drawn face uncertain."""
+    made = copy.deepcopy(document)
+    for segment in made["people"][0]["segments"]:
+        found = segment["prediction"]
+        others = sum(share for name, share in found["probabilities"].items() if name != label)
+        shares = {name: 0.5 * share / others for name, share in found["probabilities"].items()}
+        found |= {"label": label, "is_uncertain": False, "probabilities": {**shares, label: 0.5}}
+    return made
+
+
 class StandIn:
     """A server that answers what a test tells it, and remembers what it was asked."""
 
@@ -269,8 +280,9 @@ def stand_in(known: Callable[[str], Known]) -> Iterator[StandIn]:
     """A stand-in on a port of its own; both of its models know the surprise."""
     made = StandIn()
     surprise = known("surprise")
+    document = labelled(surprise.document, "surprise")
     made.documents = {
-        name: Known({**copy.deepcopy(surprise.document), "model": name}, surprise.html) for name in ("first", "second")
+        name: Known({**copy.deepcopy(document), "model": name}, surprise.html) for name in ("first", "second")
     }
     config = uvicorn.Config(_app(made), port=0, ws="none", lifespan="off", log_level="warning", access_log=False)
     server = uvicorn.Server(config)

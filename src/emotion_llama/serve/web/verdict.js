@@ -37,7 +37,11 @@ function answer(run, person, isFirst, isAlone) {
 }
 
 function comparison(runs, people) {
-  const labels = runs.map((run, i) => (run.error || !people[i] ? null : personHeadline(people[i]).label));
+  const labels = runs.map((run, i) => {
+    if (run.error || !people[i]) return null;
+    const { label, probabilities } = personHeadline(people[i]);
+    return label ?? (probabilities ? "uncertain" : null);
+  });
   const [first, second] = labels;
   if (first === null && second === null) return t("compare.none");
   if (first === null || second === null) return t("compare.one-answer");
