@@ -158,7 +158,7 @@ def caveat(model: str) -> str:
     if model == "rules":
         return (
             "Predicted by rules over what was measured, without a learned model. A percentage is how often such "
-            "evidence was right on the clips that the rules were tried on (docs/evidence.md), not on yours."
+            "evidence was right on the clips that the rules were tried on (docs/rules.md), not on yours."
         )
     if model == "nano":
         return (

@@ -17,7 +17,7 @@ more than `UNCERTAIN_LEAD` above an even guess.
 The probabilities are this project's own. On 23 clips of real people (drama, interviews, a photograph) the smile was
 right 7 of 7 times, for which 0.65 is the lower bound of a 95 % interval, and the brows 1 of 1; polite, nervous and
 mocking smiles are untested. The words' 0.55 is what the lexicon reached on lines of television dialogue (`words`).
-How often each is right on rendered clips is in docs/evidence.md.
+How often each is right on rendered clips is in docs/rules.md.
 """
 
 from __future__ import annotations
