@@ -72,9 +72,7 @@ class Analyzer:
     ) -> None:
         check_choice("voice", voice, VOICE_BACKENDS)
         if face_model is not None and faces != "mediapipe_tasks":
-            raise InputError(
-                f"a face model file is for the backend mediapipe_tasks, not {faces}; name that backend too"
-            )
+            raise InputError(f"a face model file is for the backend mediapipe_tasks, not {faces}; name that one too")
         if not max_fps > 0 or max_side < 64:
             raise InputError(f"expected max_fps above 0 and max_side of 64 or more, got {max_fps = }, {max_side = }")
         self.predictor = predictor
