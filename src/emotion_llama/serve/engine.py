@@ -244,22 +244,25 @@ class _ModelThread:
 
     def _write_round(self) -> None:
         """A piece for each text that is being written."""
-        self._writing = [(text, stream) for text, stream in self._writing if self._write(text, stream)]
+        for text, stream in list(self._writing):
+            self._write(text, stream)
 
-    def _write(self, text: TextAnswer, stream: TextStream) -> bool:
-        """Write a piece; whether there is more to write."""
+    def _write(self, text: TextAnswer, stream: TextStream) -> None:
+        """Write a piece; what ends with it is no longer counted when its client sees the end."""
         if text.is_abandoned:
+            self._writing.remove((text, stream))
             stream.close()
-            return False
+            return
         before = stream.completion_tokens
         piece = self._guarded(next, stream, None)
         self._counts["tokens"] += stream.completion_tokens - before
+        if isinstance(piece, Exception) or stream.finish_reason is not None:
+            self._writing.remove((text, stream))
         if isinstance(piece, Exception):
             self._counts["failures"] += 1
             text.fail(piece)
-            return False
-        text.write(piece, stream)  # the end is sent with the last piece, not a round later
-        return stream.finish_reason is None
+        else:
+            text.write(piece, stream)  # the end is sent with the last piece, not a round later
 
     def _guarded(self, do: Callable[..., T], *args: Any) -> T | Exception:
         """What `do` returns or raises; what is none of our own errors says that the model failed."""
