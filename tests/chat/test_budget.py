@@ -61,7 +61,7 @@ def test_a_request_waits_for_what_others_set_aside() -> None:
         assert thread.is_alive()
         assert outcome == []
         budget.settle(600, used)
-        thread.join(5)
+        thread.join()
         assert outcome == ["sent" if fits else "budget"]
 
 

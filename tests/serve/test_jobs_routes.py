@@ -180,7 +180,7 @@ def test_given_back_when_the_server_stops(live: Callable[..., Any], pool: Any, t
     wait_until(lambda: pool.calls)
     first.client.close()
     first.server.should_exit = True
-    first._thread.join(20)
+    first._thread.join()
     assert pool.cancelled == 1
     pool.hold = False
     second = live()
@@ -271,6 +271,6 @@ def test_an_end_that_cannot_be_written_is_left_to_the_next_server(
     assert first.client.get(f"/v1/jobs/{job['id']}").json()["status"] == "running"
     first.client.close()
     first.server.should_exit = True
-    first._thread.join(20)
+    first._thread.join()
     done = ended(live(), job["id"])
     assert (done["status"], done["attempts"]) == ("done", 2)

@@ -39,7 +39,7 @@ class Replica:
     def end(self, with_signal: signal.Signals) -> int:
         assert self.process.stdout is not None
         self.process.send_signal(with_signal)
-        code = self.process.wait(30)
+        code = self.process.wait()
         self.process.stdout.close()
         return code
 
@@ -89,7 +89,7 @@ class RoundRobin:
 
         asyncio.run_coroutine_threadsafe(end(), self._loop).result(5)
         self._loop.call_soon_threadsafe(self._loop.stop)
-        self._thread.join(5)
+        self._thread.join()
         self._loop.close()
 
 

@@ -83,9 +83,7 @@ def test_killed_and_resumed_it_gives_the_same_curve(
     command = [sys.executable, "-c", SCRIPT, str(out), str(workshop / "recipe.yaml")]
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     process = subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    deadline = time.monotonic() + 120
     while not list(out.glob("checkpoints/checkpoint-5/trainer_state.json")):
-        assert time.monotonic() < deadline
         assert process.poll() is None
         time.sleep(0.005)
     process.send_signal(signal.SIGKILL)

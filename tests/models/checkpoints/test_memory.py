@@ -76,7 +76,7 @@ def test_peak_memory_stays_below_a_third_of_the_file(
     for name in ("llama", "weights.pth"):
         (tmp_path / name).symlink_to(large / name)
     command = [sys.executable, "-c", SCRIPT, str(golden), str(tmp_path), dtype, merge]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=120)
+    done = subprocess.run(command, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     figures = json.loads(done.stdout.splitlines()[-1])
     grown = figures["peak"] - figures["before"]

@@ -258,10 +258,8 @@ def test_a_run_that_is_killed_goes_on_where_it_was(toy_folder: Path, tmp_path: P
     process = subprocess.Popen(
         [sys.executable, "-m", "emotion_llama", *command], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
     )
-    deadline = time.monotonic() + 60
     while len(list((out / "pending").glob("[0-9a-f]*.safetensors"))) < 3:
         assert process.poll() is None, "the run ended before it could be killed"
-        assert time.monotonic() < deadline
         time.sleep(0.002)
     os.kill(process.pid, signal.SIGKILL)
     process.wait()
