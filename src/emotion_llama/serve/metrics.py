@@ -19,7 +19,7 @@ _POOL = {
     "ready": "children that wait for a clip",
     "working": "children that work on one",
     "waiting": "clips that wait for a child",
-    "confined": "1 where the kernel keeps children from all but reading and computing",
+    "confined": "1 where the kernel limits what children read and which system calls they make",
 }
 _ENGINE = {
     "answers": "labels given by a model, declined ones among them",

@@ -135,7 +135,7 @@ async def running(state: ServeState) -> AsyncIterator[None]:
         stack.callback(own.release)
         state.uploads_dir = own.path / "uploads"
         state.uploads_dir.mkdir(mode=0o700)
-        state.pool.folder = own.path
+        state.pool.folder, state.pool.clips = own.path, state.data_dir
         for service in (state.engine, state.pool, state.files, state.clips, state.jobs):
             if service is not None:
                 # Before the start: what fails half started is closed as well.

@@ -27,7 +27,7 @@ from emotion_llama.models.clips import ClipInputs, FaceCrops
 from emotion_llama.records import Clip, UInt8, Waveform
 from emotion_llama.results import Analysis, Missing, Prediction
 from emotion_llama.serve.errors import ClipRefused
-from emotion_llama.serve.workers import confine
+from emotion_llama.serve.workers import confine, sandbox
 from emotion_llama.serve.workers.clip_check import ClipLimits, checked_clip
 from emotion_llama.serve.workers.protocol import (
     LENGTH,
@@ -337,12 +337,15 @@ def main() -> None:
     descriptor, parent_pid, memory_bytes, niceness = (int(text) for text in sys.argv[1:5])
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the server, which ends its children in order
     confine.at_start(parent_pid, niceness)
+    warm_clip, *asr_model = map(Path, filter(None, sys.argv[5:7]))
+    clips = list(map(Path, filter(None, sys.argv[7:])))
+    reads_little = sandbox.limit_reading([*clips, *asr_model] if clips else [])  # before there are other threads
     confine.start_watch(parent_pid, memory_bytes)
     channel = Channel(socket.socket(fileno=descriptor))
     child = Child(channel)
-    child.warm_up(*map(Path, sys.argv[5:7]))
+    child.warm_up(warm_clip, *asr_model)
     confine.when_warm(memory_bytes)
-    channel.send({"type": "ready", "confined": confine.confine()})
+    channel.send({"type": "ready", "confined": sandbox.confine() and reads_little})
     child.serve()
 
 

@@ -60,6 +60,8 @@ class MeasuringPool:
         folder: where the pool makes a small folder of its own, which goes when it is closed; by default where temporary
             files go.
         asr_model: folder of the Whisper model that each child loads, for options that name it.
+        clips: the folder in which all clips lie: children can open nothing else of the user's. By default they can open
+            all that the user can, but for other processes' entries under /proc.
 
     Raises:
         InputError: a number is out of range.
@@ -77,6 +79,7 @@ class MeasuringPool:
         niceness: int = 5,
         folder: Path | None = None,
         asr_model: Path | None = None,
+        clips: Path | None = None,
     ) -> None:
         if count < 1 or max_waiting < 0 or max_clips_per_child < 1 or not seconds > 0 or seconds_per_clip_second < 0:
             raise InputError(
@@ -85,7 +88,7 @@ class MeasuringPool:
             )
         if memory_bytes < MIN_MEMORY_BYTES:
             raise InputError(f"memory_bytes is {memory_bytes}, a warm child alone takes {MIN_MEMORY_BYTES}")
-        self.count, self.folder = count, folder
+        self.count, self.folder, self.clips = count, folder, clips
         self.seconds, self.seconds_per_clip_second = seconds, seconds_per_clip_second
         self._memory_bytes, self._niceness, self._asr_model = memory_bytes, niceness, asr_model
         self._max_waiting, self._max_clips = max_waiting, max_clips_per_child
@@ -121,7 +124,7 @@ class MeasuringPool:
         self._idle.extend(start.result() for start in starts)
         self._is_confined = all(worker.is_confined for worker in self._idle)
         if not self._is_confined:
-            logger.warning("this system does not confine the processes that decode uploads; use limits of its own")
+            logger.warning("this kernel does not confine the processes that decode uploads: use a container")
         self._spawn(self._check_idle(), self._tasks)
 
     async def close(self, grace_seconds: float = 10.0) -> None:
@@ -153,7 +156,7 @@ class MeasuringPool:
     def counts(self) -> dict[str, int]:
         """Children (all, alive and warm, at work), clips (that wait, that were taken), children that were replaced.
 
-        `confined` is 1 where the kernel keeps children from all but reading and computing.
+        `confined` is 1 where the kernel limits what children read (Landlock) and which calls they make (seccomp).
         """
         working = len(self._acquired)
         return {
@@ -286,7 +289,7 @@ class MeasuringPool:
 
     def _new_worker(self) -> Coroutine[Any, Any, Worker]:
         assert self._own_folder is not None
-        return Worker.start(self._own_folder, self._memory_bytes, self._niceness, self._asr_model)
+        return Worker.start(self._own_folder, self._memory_bytes, self._niceness, self._asr_model, self.clips)
 
     def _replace(self, worker: Worker) -> None:
         worker.kill()  # now, not when the task comes to run

@@ -34,16 +34,24 @@ class Process:
         memory_bytes: resident memory at most, and address space above that of a warm child.
         niceness: added to the server's own, so that decoding yields to answering.
         asr_model: folder of the Whisper model that it loads.
+        clips: the folder of clips, where it can be kept from reading others.
     """
 
-    def __init__(self, folder: Path, memory_bytes: int, niceness: int, asr_model: Path | None = None) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        memory_bytes: int,
+        niceness: int,
+        asr_model: Path | None = None,
+        clips: Path | None = None,
+    ) -> None:
         """Start it; from the event loop's own thread, for Linux ends a child with the thread that started it."""
         self.socket, theirs = socket.socketpair()
         self._errors: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115  closed by `close`
         try:
             with theirs:
                 arguments = [theirs.fileno(), os.getpid(), memory_bytes, niceness, folder / "warm.wav"]
-                arguments += [] if asr_model is None else [asr_model.absolute()]
+                arguments += ["" if path is None else path.absolute() for path in (asr_model, clips)]
                 self._popen = subprocess.Popen(  # noqa: S603  our own module, by our own interpreter
                     [sys.executable, *CHILD, *map(str, arguments)],
                     stdin=subprocess.DEVNULL,

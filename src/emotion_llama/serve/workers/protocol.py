@@ -148,7 +148,7 @@ def _refuse_constant(name: str) -> None:
 
 # Type of a message from a child -> the fields that it has, all of them and no other.
 _FIELDS: Mapping[str, frozenset[str]] = {
-    "ready": frozenset({"confined"}),  # the child is warm; whether the kernel refuses it all but reading and computing
+    "ready": frozenset({"confined"}),  # the child is warm; whether the kernel limits its reading and its system calls
     "clip": frozenset({"duration_seconds"}),  # the header has been read, and is within the limits
     "progress": frozenset({"stage", "share"}),
     "seen": frozenset({"seen"}),  # a question to the model; its arrays are frame, faces and sound

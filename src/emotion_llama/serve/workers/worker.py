@@ -77,13 +77,13 @@ class Worker:
         self._verdict: EmotionLlamaError | None = None
 
     @classmethod
-    async def start(cls, folder: Path, memory_bytes: int, niceness: int, asr_model: Path | None = None) -> Worker:
+    async def start(cls, folder: Path, memory_bytes: int, niceness: int, *folders: Path | None) -> Worker:
         """Start a child (see `Process`) and wait until it is warm.
 
         Raises:
             BackendError: it does not come up.
         """
-        process = Process(folder, memory_bytes, niceness, asr_model)
+        process = Process(folder, memory_bytes, niceness, *folders)
         try:
             reader, writer = await asyncio.open_unix_connection(sock=process.socket, limit=_STREAM_BYTES)
         except BaseException:
