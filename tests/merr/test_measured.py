@@ -122,11 +122,13 @@ def object_array() -> bytes:
 @pytest.mark.parametrize(
     ("change", "match"),
     [
-        (lambda h, p: h.update(version=2), "version 2 came, expected 1; let the stage evidence run"),
-        (lambda h, p: p.pop("units.intensity.npy"), "no measured clip: 'units.intensity'"),
-        (lambda h, p: h["evidence"].pop("tone"), "no measured clip: 'tone'"),
-        (lambda h, p: p.update({"units.intensity.npy": object_array()}), "no measured clip: .*allow_pickle=False"),
-        (lambda h, p: p.update({"units.valid.npy": b"xx", "units.intensity.npy": b"no array"}), "no measured clip"),
+        (lambda h, p: h.update(version=3), "version 3 came, expected 2; let the stage evidence run"),
+        (lambda h, p: p.pop("1.npy"), "no measured clip: .*1.npy"),
+        (lambda h, p: h["measured"].pop("evidence"), "no measured clip: .*evidence"),
+        (lambda h, p: h["measured"].update(record="print"), "no measured clip: 'print'"),
+        (lambda h, p: h["measured"]["evidence"].update(mood=1), "no measured clip: .*mood"),
+        (lambda h, p: p.update({"1.npy": object_array()}), "no measured clip: .*allow_pickle=False"),
+        (lambda h, p: p.update({"1.npy": b"no array"}), "no measured clip"),
     ],
 )
 def test_what_is_not_known_or_not_there_is_refused(change: Any, match: str) -> None:

@@ -1,6 +1,6 @@
 """What was measured of a clip as bytes and back, exactly: the artifact "evidence" that all later stages read.
 
-The bytes are a zip of arrays (.npy, uncompressed) with one JSON text, as `numpy.savez` writes it. They depend on the
+The bytes are a zip of arrays (.npy, uncompressed) with one JSON text of the records around them. They depend on the
 values alone, not on time, machine or zlib, so that equal measurements have equal hashes.
 """
 
@@ -9,8 +9,8 @@ from __future__ import annotations
 import io
 import json
 import zipfile
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass, fields
+from collections.abc import Mapping
+from dataclasses import dataclass, fields, is_dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -28,12 +28,9 @@ from emotion_llama.records import (
 from emotion_llama.results import Analysis, Evidence, Missing
 from emotion_llama.speech.transcribe import Word
 
-FORMAT, VERSION = "emotion-llama measured clip", 1
+VERSION = 2
 _HEADER = "header.json"
-# Of a FaceTrack. The mesh's measurements went into the units, and the descriptor into the tracks: both are left out.
-_TRACK_ARRAYS = ("pts_seconds", "frame_index", "valid", "boxes_xyxy", "scores", "points", "head_pose_degrees")
-_UNIT_ARRAYS = ("pts_seconds", "intensity", "confidence", "is_blink", "is_speech")
-Arrays = dict[str, np.ndarray[Any, np.dtype[Any]]]
+Arrays = list[np.ndarray[Any, np.dtype[Any]]]
 
 
 # A person's number, why they have it, and their track: None for a voice alone, and where another program measured.
@@ -77,22 +74,17 @@ def from_analysis(analysis: Analysis) -> Measured:
 
 def to_bytes(measured: Measured) -> bytes:
     """The measurements as bytes; equal measurements give equal bytes."""
-    arrays: Arrays = {}
-    header = {
-        "format": FORMAT,
-        "version": VERSION,
-        "evidence": _evidence_json(measured.evidence, arrays),
-        "people": [_person_json(i, person, arrays) for i, person in enumerate(measured.people)],
-        "sources": dict(sorted(measured.sources.items())),
-        "warnings": list(measured.warnings),
-    }
+    arrays: Arrays = []
+    people = tuple((number, why, None if track is None else _bare(track)) for number, why, track in measured.people)
+    measured = replace(measured, people=people, sources=dict(sorted(measured.sources.items())))
+    header = {"version": VERSION, "measured": _plain(measured, arrays)}
     out = io.BytesIO()
     with zipfile.ZipFile(out, "w", zipfile.ZIP_STORED) as archive:
         archive.writestr(_member(_HEADER), json.dumps(header, ensure_ascii=False, sort_keys=True))
-        for name in sorted(arrays):
+        for number, array in enumerate(arrays):
             part = io.BytesIO()
-            np.save(part, np.ascontiguousarray(arrays[name]), allow_pickle=False)
-            archive.writestr(_member(f"{name}.npy"), part.getvalue())
+            np.save(part, np.ascontiguousarray(array), allow_pickle=False)
+            archive.writestr(_member(f"{number}.npy"), part.getvalue())
     return out.getvalue()
 
 
@@ -105,14 +97,12 @@ def from_bytes(data: bytes) -> Measured:
     try:
         with zipfile.ZipFile(io.BytesIO(data)) as archive:
             header = json.loads(archive.read(_HEADER))
-            names = [name for name in archive.namelist() if name != _HEADER]
-            arrays: Arrays = {
-                name.removesuffix(".npy"): np.load(io.BytesIO(archive.read(name)), allow_pickle=False) for name in names
-            }
-        if header["version"] != VERSION:
-            raise ValueError(f"version {header['version']} came, expected {VERSION}")
-        people = tuple(_person(i, person, arrays) for i, person in enumerate(header["people"]))
-        return Measured(_evidence(header["evidence"], arrays), people, header["sources"], tuple(header["warnings"]))
+            if header["version"] != VERSION:
+                raise ValueError(f"version {header['version']} came, expected {VERSION}")
+            found = _record(header["measured"], archive)
+        if not isinstance(found, Measured):
+            raise TypeError(f"a {type(found).__name__} came")
+        return found
     except (zipfile.BadZipFile, KeyError, TypeError, ValueError, EOFError) as error:
         raise InputError(f"no measured clip: {error}; let the stage evidence run again") from None
 
@@ -124,91 +114,44 @@ def _member(name: str) -> zipfile.ZipInfo:
     return info
 
 
-# --- out --------------------------------------------------------------------------------------------------------------
+def _bare(track: FaceTrack) -> FaceTrack:
+    """The mesh's measurements went into the units, and the descriptor into the tracks: they are left out."""
+    features = np.empty((len(track.valid), 0))
+    return replace(track, shape_features=features, appearance=np.empty(0), blendshapes=None, lip_contrast=None)
 
 
-def _evidence_json(evidence: Evidence, arrays: Arrays) -> dict[str, object]:
-    units, tone, words = evidence.action_units, evidence.tone, evidence.transcript
-    stored: dict[str, object] = {}
-    if units is not None:
-        stored = {"names": units.names, "neutral": units.neutral, "source": units.source}
-        arrays |= {f"units.{name}": getattr(units, name) for name in _UNIT_ARRAYS}
-        if units.presence is not None:
-            stored["presence_names"] = units.presence_names
-            arrays["units.presence"] = units.presence
-    return {
-        "action_units": None if units is None else stored,
-        "peak_frame": _record_json(evidence.peak_frame),
-        "prosody": _record_json(evidence.prosody),
-        "tone": None if tone is None else {"phrase": tone.phrase, "words": list(tone.words.items())},  # in order
-        "transcript": None if words is None else asdict(words),
-        "missing": [asdict(missing) for missing in evidence.missing],
-        "usual": _record_json(evidence.usual),
-    }
+_RECORDS: dict[str, Any] = {
+    one.__name__: one
+    for one in (
+        Measured, Evidence, ActionUnits, FaceTrack, PeakFrame, Prosody, Tone, Transcript, TranscriptLine, Word, Missing,
+    )
+}  # fmt: skip
 
 
-def _record_json(record: PeakFrame | Prosody | None) -> dict[str, object] | None:
-    return None if record is None else {f.name: _plain(getattr(record, f.name)) for f in fields(record)}
-
-
-def _person_json(number: int, person: Person, arrays: Arrays) -> dict[str, object]:
-    person_id, why, track = person
-    if track is not None:
-        arrays |= {f"track{number}.{name}": getattr(track, name) for name in _TRACK_ARRAYS}
-    stored = None if track is None else {"track_id": track.track_id, "frame_size": list(track.frame_size)}
-    return {"person_id": person_id, "why": why, "track": stored}
-
-
-def _plain(value: Any) -> Any:  # a field of a record as a JSON value
-    if hasattr(value, "items"):
-        return [[key, _plain(item)] for key, item in value.items()]  # pairs: their order says which is strongest
+def _plain(value: Any, arrays: Arrays) -> Any:
+    """A record as JSON values; its arrays go to `arrays`."""
+    if isinstance(value, np.ndarray):
+        arrays.append(value)
+        return {"array": len(arrays) - 1}
+    names = [field.name for field in fields(value)] if is_dataclass(value) else getattr(value, "_fields", None)
+    if names is not None:
+        return {"record": type(value).__name__, **{name: _plain(getattr(value, name), arrays) for name in names}}
+    if isinstance(value, Mapping):
+        return {"pairs": [[key, _plain(item, arrays)] for key, item in value.items()]}  # their order counts
+    if isinstance(value, (list, tuple)):
+        return [_plain(item, arrays) for item in value]
     return value.item() if isinstance(value, np.generic) else value
 
 
-# --- in ---------------------------------------------------------------------------------------------------------------
-
-
-def _evidence(stored: dict[str, Any], arrays: Arrays) -> Evidence:
-    units, peak, tone = stored["action_units"], stored["peak_frame"], stored["tone"]
-    prosody, usual, words = stored["prosody"], stored["usual"], stored["transcript"]
-    lines = tuple(_line(**line) for line in words["lines"]) if words else ()
-    return Evidence(
-        None if units is None else _units(units, arrays),
-        None if peak is None else PeakFrame(**{**peak, "units": dict(peak["units"])}),
-        None if prosody is None else Prosody(**prosody),
-        None if tone is None else Tone(tone["phrase"], dict(tone["words"])),
-        None if words is None else Transcript(**{**words, "lines": lines, "notes": tuple(words["notes"])}),
-        tuple(Missing(**missing) for missing in stored["missing"]),
-        None if usual is None else Prosody(**usual),
-    )
-
-
-def _line(*, words: Sequence[Sequence[Any]] = (), **stored: Any) -> TranscriptLine:  # fields of the record
-    return TranscriptLine(**stored, words=tuple(Word(*word) for word in words))
-
-
-def _units(stored: dict[str, Any], arrays: Arrays) -> ActionUnits:
-    return ActionUnits(
-        names=tuple(stored["names"]),
-        neutral=stored["neutral"],
-        source=stored["source"],
-        presence_names=tuple(stored.get("presence_names", ())),
-        presence=arrays.get("units.presence"),
-        **{name: arrays[f"units.{name}"] for name in _UNIT_ARRAYS},
-    )
-
-
-def _person(number: int, stored: dict[str, Any], arrays: Arrays) -> Person:
-    track = stored["track"]
-    if track is None:
-        return stored["person_id"], stored["why"], None
-    found = {name: arrays[f"track{number}.{name}"] for name in _TRACK_ARRAYS}
-    width, height = track["frame_size"]
-    whole = FaceTrack(
-        track_id=track["track_id"],
-        frame_size=(width, height),
-        shape_features=np.empty((len(found["valid"]), 0)),
-        appearance=np.empty(0),
-        **found,
-    )
-    return stored["person_id"], stored["why"], whole
+def _record(stored: Any, archive: zipfile.ZipFile) -> Any:
+    """The inverse of `_plain`."""
+    if isinstance(stored, list):
+        return tuple(_record(item, archive) for item in stored)
+    if not isinstance(stored, dict):
+        return stored
+    if "array" in stored:
+        return np.load(io.BytesIO(archive.read(f"{stored['array']}.npy")), allow_pickle=False)
+    if "pairs" in stored:
+        return {key: _record(item, archive) for key, item in stored["pairs"]}
+    values = {name: _record(item, archive) for name, item in stored.items() if name != "record"}
+    return _RECORDS[stored["record"]](**values)

@@ -44,7 +44,7 @@ class EvidenceStage(Stage):
     """Measures a clip. Fields people, prosody, tone; artifacts evidence (`measured.py`) and sound (16 kHz PCM16)."""
 
     name = "evidence"
-    version = 2
+    version = 3
     reads_clip = ("given_subtitle", "subtitle_source", "subtitle_language")
     pool = "process"
 
