@@ -6,8 +6,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from emotion_llama.merr.stages import balance
-from emotion_llama.merr.stages.balance import Look, caps_of, near_duplicates, over_caps, picture_hash
+from emotion_llama.merr.stages import sets
+from emotion_llama.merr.stages.sets import Look, caps_of, near_duplicates, over_caps, picture_hash
 
 FACE = "0f" * 32
 
@@ -102,8 +102,8 @@ def test_thousands_of_clips_without_words_take_seconds_not_hours(monkeypatch: py
         compared += 1
         return alike(*pair)
 
-    alike = balance._alike
-    monkeypatch.setattr(balance, "_alike", counted)
+    alike = sets._alike
+    monkeypatch.setattr(sets, "_alike", counted)
     faces = np.random.default_rng(0).bytes(32 * 4000)
     looks = [
         look(f"c{i}", duration_seconds=2 + (i % 1300) / 100, face_hash=faces[32 * i : 32 * i + 32].hex())

@@ -2,7 +2,7 @@
 
 import pytest
 
-from emotion_llama.merr.quality.lexicon import tone_mentions, unit_mentions
+from emotion_llama.merr.quality.texts import tone_mentions, unit_mentions
 from emotion_llama.rules.phrases import phrase_index
 from emotion_llama.speech.tone import SCALES
 

@@ -7,7 +7,7 @@ import pytest
 
 from emotion_llama.errors import InputError
 from emotion_llama.merr.records import ClipRow
-from emotion_llama.merr.stages.splits import assign, check_given, groups_of
+from emotion_llama.merr.stages.sets import assign, check_given, groups_of
 
 SHARES = {"train": 0.8, "validation": 0.1, "test": 0.1}
 

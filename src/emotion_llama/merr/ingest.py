@@ -15,7 +15,7 @@ from emotion_llama.errors import EmotionLlamaError, MediaError
 from emotion_llama.merr.inputs import find_clips
 from emotion_llama.merr.records import ClipRow, StageRun, now
 from emotion_llama.merr.stage import IMPORTED, INGEST, StageOutput, canonical, reason_of, sha256_of
-from emotion_llama.merr.stages.splits import check_given
+from emotion_llama.merr.stages.sets import check_given
 from emotion_llama.merr.status import PhaseTally, Progress, tally_phase
 from emotion_llama.merr.store import Store
 from emotion_llama.merr.store.builds import at_work

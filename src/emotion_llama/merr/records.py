@@ -155,7 +155,7 @@ FIELDS: Mapping[str, str] = MappingProxyType(
         "subtitle": "subtitle",  # {"text", "source", "language"}: what is said, and where the words come from
         "label": "pseudo_label",  # `pseudo_label`
         # {"frame_index" (from 0), "pts_seconds", "score", "rule" ("all", "label"), "units" (those present, strongest
-        # first), "why", "face_hash" (`balance.picture_hash` of the aligned face; None without one)}
+        # first), "why", "face_hash" (`stages.sets.picture_hash` of the aligned face; None without one)}
         "peak": "peak",
         "scene": "peak",  # what the peak frame shows, measured: light, framing, gaze, motion
         "visual_expression": "visual_expression",  # phrases for the face at its peak, a list of texts

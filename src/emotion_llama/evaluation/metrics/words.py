@@ -101,7 +101,7 @@ _CHINESE_LABELS = {label: re.compile(f"(?<![不没未无])(?:{names})") for labe
 
 def named_in(text: str) -> tuple[set[str], set[str]]:
     """Cues ("AU04", "AU25/AU26", "loudness_median_db +") and labels that a text names, English or Chinese."""
-    from emotion_llama.merr.quality.lexicon import tone_mentions, unit_mentions
+    from emotion_llama.merr.quality.texts import tone_mentions, unit_mentions
 
     cues = {"/".join(sorted(named)) for named in unit_mentions(text)}
     cues |= {f"{figure} {'+' if direction > 0 else '-'}" for figure, direction in tone_mentions(text)}

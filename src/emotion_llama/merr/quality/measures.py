@@ -16,8 +16,14 @@ import numpy as np
 
 from emotion_llama.chat.questions import LANGUAGES
 from emotion_llama.labels import MERR9
-from emotion_llama.merr.quality.lexicon import tone_mentions, unit_mentions
-from emotion_llama.merr.quality.texts import ideograph_share, near_duplicates, repeated_share, tokens
+from emotion_llama.merr.quality.texts import (
+    ideograph_share,
+    near_duplicates,
+    repeated_share,
+    tokens,
+    tone_mentions,
+    unit_mentions,
+)
 from emotion_llama.merr.recipe import ConsistencyPart
 from emotion_llama.merr.records import (
     DESCRIPTIONS,

@@ -26,14 +26,13 @@ def build_stages(recipe: Recipe) -> tuple[Stage, ...]:
             units or of phrases cannot be used.
     """
     from emotion_llama.merr.annotators import Annotator, load_annotator
-    from emotion_llama.merr.stages.balance import BalanceStage, SelectStage
     from emotion_llama.merr.stages.captions import CoarseCaptionStage, FineCaptionStage
     from emotion_llama.merr.stages.consistency import ConsistencyStage
-    from emotion_llama.merr.stages.descriptions import AudioToneStage, VisualExpressionStage, VisualObjectiveStage
+    from emotion_llama.merr.stages.descriptions import DescriptionStage
     from emotion_llama.merr.stages.evidence import EvidenceStage, SubtitleStage
     from emotion_llama.merr.stages.labels import PseudoLabelStage
     from emotion_llama.merr.stages.peak import PeakStage
-    from emotion_llama.merr.stages.splits import SplitsStage
+    from emotion_llama.merr.stages.sets import set_stages
 
     loaded: dict[str, Annotator] = {}
 
@@ -43,21 +42,21 @@ def build_stages(recipe: Recipe) -> tuple[Stage, ...]:
             loaded[key] = load_annotator(config)
         return loaded[key]
 
-    who = recipe.annotators
+    who, (select, balance, splits) = recipe.annotators, set_stages(recipe)
     return (
         EvidenceStage(recipe),
         SubtitleStage(),
         PseudoLabelStage(recipe),
-        SelectStage(recipe),
+        select,
         PeakStage(recipe),
-        VisualExpressionStage(recipe, annotator(who.expression)),
-        VisualObjectiveStage(recipe, annotator(who.visual)),
-        AudioToneStage(recipe, annotator(who.audio)),
+        DescriptionStage("visual_expression", recipe, annotator(who.expression)),
+        DescriptionStage("visual_objective", recipe, annotator(who.visual)),
+        DescriptionStage("audio_tone", recipe, annotator(who.audio)),
         CoarseCaptionStage(recipe),
         FineCaptionStage(recipe, annotator(who.reason)),
         ConsistencyStage(recipe, None if who.check is None else annotator(who.check)),
-        BalanceStage(recipe),
-        SplitsStage(recipe),
+        balance,
+        splits,
     )
 
 

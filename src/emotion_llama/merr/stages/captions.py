@@ -20,8 +20,7 @@ from emotion_llama.chat.records import Answer
 from emotion_llama.merr.annotators import Annotator
 from emotion_llama.merr.records import Field, Json, Provenance, label_of, now
 from emotion_llama.merr.stage import Stage, StageInput, StageOutput
-from emotion_llama.merr.stages.asked import AskingStage, answer_text, answer_texts
-from emotion_llama.merr.stages.descriptions import facts_of
+from emotion_llama.merr.stages.descriptions import AskingStage, answer_text, answer_texts, facts_of
 from emotion_llama.merr.stages.evidence import EVIDENCE, SOUND
 from emotion_llama.merr.stages.peak import FACE_CROP, PEAK_FRAME
 from emotion_llama.rules.wording import Wording, wording

@@ -21,8 +21,8 @@ from emotion_llama.merr.annotators import Annotator
 from emotion_llama.merr.recipe import ConsistencyPart
 from emotion_llama.merr.records import Field, Json, Provenance, label_of, list_of, now, part
 from emotion_llama.merr.stage import StageInput, StageOutput
-from emotion_llama.merr.stages.asked import AskingStage
 from emotion_llama.merr.stages.captions import clues_of
+from emotion_llama.merr.stages.descriptions import AskingStage
 from emotion_llama.merr.stages.evidence import EVIDENCE, measured_of
 from emotion_llama.merr.stages.labels import judge, label_rules
 from emotion_llama.results import Evidence

@@ -1,28 +1,34 @@
-"""Stages visual_expression, visual_objective, audio_tone: one modality each, and the label is never shown to any.
+"""Stages that ask an annotator: questions of many clips and languages at once, answers back into fields.
 
+A refusal, an empty or malformed reply, a server that is gone: these are errors of the clip's stage, tried again by the
+next build. Only "cannot" (the annotator says that this question is beyond it) and a missing modality make a field that
+is missing with that reason. Nothing else ever becomes a field.
+
+Stages visual_expression, visual_objective and audio_tone describe one modality each; the label is never shown to any.
 The face may be described in phrases of your own: a YAML or CSV file, checked, with its hash.
 """
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from emotion_llama.chat.questions import LANGUAGES, Facts, Language, Question
-from emotion_llama.chat.records import Answer
+from emotion_llama.chat.questions import LANGUAGES, Facts, Language, Question, Task
+from emotion_llama.chat.records import Answer, Outcome
 from emotion_llama.config import read_yaml
-from emotion_llama.errors import InputError
+from emotion_llama.errors import AnnotationError, EmotionLlamaError, InputError
 from emotion_llama.face.peak import SPEECH_UNITS
 from emotion_llama.media.scene_facts import scene_from_json
 from emotion_llama.merr.annotators import Annotator
 from emotion_llama.merr.measured import Measured
 from emotion_llama.merr.records import Field, Provenance, now, to_json
-from emotion_llama.merr.stage import StageInput
-from emotion_llama.merr.stages.asked import AskingStage, answer_text, answer_texts
+from emotion_llama.merr.stage import Results, Stage, StageInput, StageOutput, chance, sha256_of
 from emotion_llama.merr.stages.evidence import EVIDENCE, SOUND, measured_of
 from emotion_llama.merr.stages.peak import FACE_CROP, PEAK_FRAME
 from emotion_llama.rules.phrases import Phrases, expression_phrases, own_phrases
@@ -32,97 +38,241 @@ from emotion_llama.tables import read_records
 if TYPE_CHECKING:
     from emotion_llama.merr.recipe import Recipe
 
+
+class AskingStage(Stage):
+    """Asks `task` of every clip in every language.
+
+    A stage says what it asks (`plan`) and which fields an answer makes (`fields_of`).
+    """
+
+    task: Task
+    field_names: tuple[str, ...]  # fields of a language that are missing where the annotator says "cannot"
+    reads_clip = ()
+
+    def __init__(self, recipe: Recipe, annotator: Annotator) -> None:
+        self.asks(annotator)
+        self.languages, self.seed, self.include_speech = recipe.languages, recipe.seed, recipe.peak.include_speech
+        self.settings = {
+            "annotator": annotator.facts,
+            "languages": list(self.languages),
+            "seed": self.seed,
+            "include_speech": self.include_speech,
+        }
+
+    def asks(self, annotator: Annotator) -> None:
+        """Take an annotator; InputError when it cannot be asked this."""
+        if self.task not in annotator.tasks:
+            can = ", ".join(sorted(annotator.tasks)) or "nothing"
+            raise InputError(
+                f"the annotator {annotator.name!r} cannot be asked for {self.task!r} (it can: {can}); choose another "
+                f"for annotators.{self.task}"
+            )
+        self.annotator, self.pool, self.batch_size = annotator, annotator.where, annotator.batch_size
+
+    def plan(self, item: StageInput, language: Language) -> Question | tuple[Field, ...]:
+        """The question, or the fields that are there without asking."""
+        raise NotImplementedError
+
+    def fields_of(self, item: StageInput, answer: Answer, language: Language) -> tuple[Field, ...]:
+        """The fields of an answer; AnnotationError where it is not what was asked for."""
+        raise NotImplementedError
+
+    def finish(self, item: StageInput, fields: Sequence[Field]) -> StageOutput:
+        """The output of the fields of all languages."""
+        return StageOutput(tuple(fields))
+
+    def run(self, items: Sequence[StageInput]) -> Results:
+        """See `Stage`."""
+        planned = [self._planned(item) for item in items]
+        asked = [
+            (item, one)
+            for item, plan in zip(items, planned, strict=True)
+            if not isinstance(plan, EmotionLlamaError)
+            for one in plan
+            if isinstance(one, Question)
+        ]
+        answers = iter(ask(self.annotator, asked) if self.annotator is not None and asked else [])
+        return [
+            plan if isinstance(plan, EmotionLlamaError) else self._result(item, plan, answers)
+            for item, plan in zip(items, planned, strict=True)
+        ]
+
+    def missing(self, language: Language, why: str, provenance: Provenance | None = None) -> tuple[Field, ...]:
+        """The fields of a language without values."""
+        source = provenance or Provenance("measured", "none", made_at=now())
+        return tuple(Field(name, None, source, language, why) for name in self.field_names)
+
+    def variant(self, item: StageInput) -> int:
+        """Which of several wordings a clip gets."""
+        return chance(self.seed, "wording", item.clip.clip_id) & 0xFFFF
+
+    def provenance_of(self, answer: Answer, *, label_shown: bool = False) -> Provenance:
+        """Who answered, by which model and prompt, at what cost."""
+        shown = label_shown if answer.label_shown is None else answer.label_shown
+        return Provenance(
+            self._annotator_name, answer.model, answer.prompt_sha256, shown, answer.tokens_in, answer.tokens_out,
+            now(), answer.seconds,
+        )  # fmt: skip
+
+    @property
+    def _annotator_name(self) -> str:
+        return "" if self.annotator is None else self.annotator.name
+
+    def _planned(self, item: StageInput) -> list[Question | tuple[Field, ...]] | EmotionLlamaError:
+        try:
+            return [self.plan(item, language) for language in self.languages]
+        except EmotionLlamaError as error:  # its measurements are gone
+            return error
+
+    def _result(
+        self, item: StageInput, plan: Sequence[Question | tuple[Field, ...]], answers: Iterator[tuple[str, Outcome]]
+    ) -> StageOutput | EmotionLlamaError:
+        fields: list[Field] = []
+        keys, good = [], []  # of the clip's answers; of those that became fields
+        error: EmotionLlamaError | None = None
+        for one in plan:
+            if not isinstance(one, Question):
+                fields += one
+                continue
+            key, outcome = next(answers)
+            keys.append(key)
+            try:
+                fields += self._fields(item, outcome, one.language)
+                good.append(key)
+            except EmotionLlamaError as problem:
+                error = error or problem
+        if self.annotator is not None and self.annotator.kept is not None:
+            self.annotator.kept.settle(keys, good, is_through=error is None)
+        try:
+            return error or self.finish(item, fields)
+        except EmotionLlamaError as problem:
+            return problem
+
+    def _fields(self, item: StageInput, outcome: Outcome, language: Language) -> tuple[Field, ...]:
+        if isinstance(outcome, Answer):
+            return self.fields_of(item, outcome, language)
+        if outcome.kind == "cannot" and self.field_names:
+            source = Provenance(self._annotator_name, "none", made_at=now())
+            return self.missing(language, outcome.message, source)
+        raise outcome
+
+
+def ask(annotator: Annotator, asked: Sequence[tuple[StageInput, Question]]) -> list[tuple[str, Outcome]]:
+    """To each question the key that its answer is kept under, and an answer: one kept, or what is said now.
+
+    One question after the other, so that each answer is held as soon as it is there; a model that is quicker with more
+    is given all.
+    """
+    kept = annotator.kept
+    if kept is None:
+        return [("", outcome) for outcome in annotator.answer([question for _, question in asked])]
+    keys = [key_of(item, question, annotator.facts) for item, question in asked]
+    found: dict[str, Outcome] = {key: answer for key in keys if (answer := kept.find(key)) is not None}
+    still = [(key, question) for key, (_, question) in zip(keys, asked, strict=True) if key not in found]
+    size = len(still) if annotator.batch_size > 1 else 1
+    for at in range(0, len(still), size or 1):
+        some = still[at : at + size]
+        for (key, _), outcome in zip(some, annotator.answer([question for _, question in some]), strict=True):
+            found[key] = outcome
+            if isinstance(outcome, Answer):
+                kept.hold(key, outcome)
+    return [(key, found[key]) for key in keys]
+
+
+def key_of(item: StageInput, question: Question, settings: Mapping[str, object]) -> str:
+    """SHA-256 of what an answer depends on: the clip's artifacts, the question, and the annotator's settings.
+
+    So a kept answer is only ever found by the very same question.
+    """
+    facts = question.facts
+    whole = {
+        "clip": item.clip.clip_id,
+        "artifacts": {name: sha256(data).hexdigest() for name, data in sorted(item.artifacts.items())},
+        "question": [question.task, question.language, list(question.labels), question.variant],
+        "facts": [facts.label, dict(facts.clues), dict(facts.why_missing), dict(facts.peak_units), facts.text],
+        "settings": dict(settings),
+    }
+    return sha256_of(json.dumps(whole, sort_keys=True, ensure_ascii=False, default=str))
+
+
+def answer_text(answer: Answer, key: str) -> str:
+    """A text of an answer, which its schema promises.
+
+    Raises:
+        AnnotationError: it is none, or blank; the annotator has let it through.
+    """
+    value = answer.values.get(key)
+    if not isinstance(value, str) or not value.strip():
+        raise AnnotationError("malformed", f"expected {key!r} as a text, got {type(value).__name__}", answer.attempts)
+    return value.strip()
+
+
+def answer_texts(answer: Answer, key: str, *, least: int = 0) -> list[str]:
+    """A list of texts of an answer; raises as `answer_text`."""
+    value = answer.values.get(key)
+    if not isinstance(value, (list, tuple)) or not all(isinstance(text, str) and text.strip() for text in value):
+        raise AnnotationError("malformed", f"expected {key!r} as texts, got {type(value).__name__}", answer.attempts)
+    if len(value) < least:
+        raise AnnotationError("empty", f"expected {least} or more of {key!r}, got {len(value)}", answer.attempts)
+    return [text.strip() for text in value]
+
+
 _COLUMNS = ("language", "units", "phrase")
 
 
-class _DescriptionStage(AskingStage):
-    """One modality; the stage's name is its field's too."""
-
-    def __init__(self, recipe: Recipe, annotator: Annotator) -> None:
-        super().__init__(recipe, annotator)
-        self.field_names = (self.name,)
-
-    def fields_of(self, item: StageInput, answer: Answer, language: Language) -> tuple[Field, ...]:
-        """See `AskingStage`."""
-        return (Field(self.name, answer_text(answer, "text"), self.provenance_of(answer), language),)
-
-    def question(self, item: StageInput, language: Language, facts: Facts, **media: bytes | None) -> Question:
-        """The stage's question about a clip, with the `Question`'s media."""
-        return Question(self.task, language, facts, variant=self.variant(item), **media)  # type: ignore[arg-type]
+# Stage and field -> what it asks, the stages it needs, and the artifacts it reads. It needs "select", since clips that
+# are left out there are not worth a question.
+_OF_MODALITY: dict[str, tuple[Task, tuple[str, ...], tuple[str, ...]]] = {
+    "visual_expression": ("expression", ("evidence", "peak"), (EVIDENCE, PEAK_FRAME)),
+    "visual_objective": ("visual", ("evidence", "peak"), (EVIDENCE, PEAK_FRAME, FACE_CROP)),
+    "audio_tone": ("audio", ("evidence", "select"), (EVIDENCE, SOUND)),
+}
 
 
-class VisualExpressionStage(_DescriptionStage):
-    """Field visual_expression, a list of phrases for the face at its peak.
+class DescriptionStage(AskingStage):
+    """One modality; the field has the stage's name.
 
-    Where the recipe names phrases of your own, they are taken and no annotator is asked.
+    visual_expression is a list of phrases for the face at its peak; where the recipe names phrases of your own, they
+    are taken and no annotator is asked. visual_objective is what the peak frame shows, audio_tone how the voice sounds.
     """
 
-    name = "visual_expression"
-    task = "expression"
-    needs = ("evidence", "peak")
-    reads_artifacts = (EVIDENCE, PEAK_FRAME)
-
-    def __init__(self, recipe: Recipe, annotator: Annotator) -> None:
+    def __init__(self, name: str, recipe: Recipe, annotator: Annotator) -> None:
+        self.name, self.field_names = name, (name,)
+        self.task, self.needs, self.reads_artifacts = _OF_MODALITY[name]
         super().__init__(recipe, annotator)
-        path = recipe.visual_expression.phrases
+        path = recipe.visual_expression.phrases if name == "visual_expression" else None
         self.phrases = None if path is None else load_own_phrases(path, recipe.languages)
-        self.phrases_sha256 = None if path is None else hashlib.sha256(path.read_bytes()).hexdigest()
-        self.phrases_name = None if path is None else path.name
-        self.settings = {**self.settings, "phrases": self.phrases_sha256}
+        sha256 = None if path is None else hashlib.sha256(path.read_bytes()).hexdigest()
+        self.phrases_source = None if path is None else f"{path.name} sha256:{sha256}"
+        if name == "visual_expression":
+            self.settings = {**self.settings, "phrases": sha256}
 
     def plan(self, item: StageInput, language: Language) -> Question | tuple[Field, ...]:
         """See `AskingStage`."""
-        why = item.why_missing("peak")
+        frame, face, sound = (item.artifacts.get(name) for name in (PEAK_FRAME, FACE_CROP, SOUND))
+        if self.task == "audio":
+            if sound is None:
+                return self.missing(language, "the file has no sound")
+            facts = Facts(evidence=measured_of(item).evidence)
+            return Question("audio", language, facts, sound_wav=sound, variant=self.variant(item))
+        why = item.why_missing("peak" if self.task == "expression" else "scene")
         if why is not None:
             return self.missing(language, why)
         facts = facts_of(item, include_speech=self.include_speech)
         if self.phrases is None:
-            return self.question(item, language, facts, picture_png=item.artifacts.get(PEAK_FRAME))
+            return Question(self.task, language, facts, frame, variant=self.variant(item), face_png=face)
         variant = self.variant(item)
         # Those of the file first in rank; the package's for what it leaves out.
         found = expression_phrases(facts.peak_units, variant=variant, language=language, own=self.phrases.get(language))
         value = list(found or [pick(wording(language).at_rest, variant)])
-        source = Provenance("own phrases", f"{self.phrases_name} sha256:{self.phrases_sha256}", made_at=now())
+        source = Provenance("own phrases", self.phrases_source or "", made_at=now())
         return (Field(self.name, to_json(value), source, language),)
 
     def fields_of(self, item: StageInput, answer: Answer, language: Language) -> tuple[Field, ...]:
         """See `AskingStage`."""
-        phrases = to_json(answer_texts(answer, "phrases", least=1))
-        return (Field(self.name, phrases, self.provenance_of(answer), language),)
-
-
-class VisualObjectiveStage(_DescriptionStage):
-    """Field visual_objective: what the peak frame shows."""
-
-    name = "visual_objective"
-    task = "visual"
-    needs = ("evidence", "peak")
-    reads_artifacts = (EVIDENCE, PEAK_FRAME, FACE_CROP)
-
-    def plan(self, item: StageInput, language: Language) -> Question | tuple[Field, ...]:
-        """See `AskingStage`."""
-        why = item.why_missing("scene")
-        if why is not None:
-            return self.missing(language, why)
-        facts = facts_of(item, include_speech=self.include_speech)
-        picture, face = item.artifacts.get(PEAK_FRAME), item.artifacts.get(FACE_CROP)
-        return self.question(item, language, facts, picture_png=picture, face_png=face)
-
-
-class AudioToneStage(_DescriptionStage):
-    """Field audio_tone: how the voice sounds."""
-
-    name = "audio_tone"
-    task = "audio"
-    needs = ("evidence", "select")  # select: clips that it leaves out are not worth a question
-    reads_artifacts = (EVIDENCE, SOUND)
-
-    def plan(self, item: StageInput, language: Language) -> Question | tuple[Field, ...]:
-        """See `AskingStage`."""
-        sound = item.artifacts.get(SOUND)
-        if sound is None:
-            return self.missing(language, "the file has no sound")
-        return self.question(item, language, Facts(evidence=measured_of(item).evidence), sound_wav=sound)
+        is_list = self.task == "expression"
+        value = to_json(answer_texts(answer, "phrases", least=1)) if is_list else answer_text(answer, "text")
+        return (Field(self.name, value, self.provenance_of(answer), language),)
 
 
 def facts_of(item: StageInput, *, include_speech: bool) -> Facts:

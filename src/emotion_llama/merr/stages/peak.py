@@ -11,9 +11,9 @@ from emotion_llama.errors import InputError, MissingDependency
 from emotion_llama.merr.measured import Measured
 from emotion_llama.merr.records import Json, Provenance, label_of, now
 from emotion_llama.merr.stage import Stage, StageInput, StageOutput
-from emotion_llama.merr.stages.balance import picture_hash
 from emotion_llama.merr.stages.evidence import EVIDENCE, analyzer_of, field, measured_of, same_clip
 from emotion_llama.merr.stages.labels import label_rules, units_of_label
+from emotion_llama.merr.stages.sets import picture_hash
 from emotion_llama.records import FaceTrack, PeakFrame, UInt8
 
 if TYPE_CHECKING:
