@@ -117,10 +117,7 @@ def _all_outputs(
 
 
 def _usable_samples(benchmark: Benchmark, model: Model, problems: Sequence[FileProblem]) -> list[EvalSample]:
-    """All samples; InputError where a problem leaves nothing to evaluate.
-
-    Absent clips are no such problem for a model that opens none, such as a file of predictions.
-    """
+    """All samples, or InputError; absent clips are no problem for a model that opens none."""
     needs_clips = getattr(model, "needs_clips", True)
     if fatal := [one for one in problems if one.is_fatal and (needs_clips or not one.what.startswith(NO_MEDIA))]:
         listed = "; ".join(f"{one.where}: {one.what}" for one in fatal[:3]) + ("; and more" if len(fatal) > 3 else "")
@@ -150,7 +147,6 @@ def _card(
     problems: Sequence[FileProblem],
     judge: Judge | None,
 ) -> dict[str, Any]:
-    """What the run was, as JSON values: benchmark and data, model and weights, prompt, judge, why samples failed."""
     known = {name: [count for one in outputs if (count := getattr(one, name)) is not None] for name in TOKENS}
     return {
         "emotion_llama": __version__,
@@ -187,7 +183,6 @@ def count_problems(outputs: Sequence[Output]) -> dict[str, int]:
 
 
 def _plain(settings: Mapping[str, object]) -> Any:
-    """Settings as a JSON file gives them back."""
     return json.loads(json.dumps(settings, default=as_json))
 
 

@@ -172,7 +172,6 @@ def _without_interval(name: str, score: Callable[[Rows], float], samples: Sequen
 
 
 def _rows_by(keys: Iterable[object]) -> dict[object, Rows]:
-    """Numbers of the samples that share a key, by key in order."""
     rows: dict[object, list[int]] = {}
     for number, key in enumerate(keys):
         rows.setdefault(key, []).append(number)

@@ -134,11 +134,7 @@ def score_hits(
 def _on_wheels(
     truth: Words, words: Words, groupings: Sequence[Grouping]
 ) -> tuple[list[tuple[Scores, Scores]], dict[str, int]]:
-    """Precision and recall of every clip on every wheel, and counts on the first.
-
-    Raises:
-        InputError: on some wheel no clip's truth names a group.
-    """
+    """Precision and recall of every clip on every wheel, and counts on the first."""
     scores = [clip_scores(truth, words, grouping) for grouping in groupings]
     if any(np.isnan(recall).all() for _, recall, _ in scores):
         raise InputError("no clip's truth names a known emotion group; check the words and the wheel files")

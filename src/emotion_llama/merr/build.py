@@ -127,7 +127,6 @@ def load_engine(name: str, options: EngineOptions) -> LocalEngine:
 
 
 def _plan_in_words(inputs: Sequence[str | os.PathLike[str]], recipe: Recipe, limit: int | None) -> str:
-    """What this build makes, for the log and for a second build that is refused."""
     recipe_sha256 = sha256_of(canonical(recipe.model_dump(mode="json")))
     named = ", ".join(Path(path).name for path in inputs[:3]) + (", ..." if len(inputs) > 3 else "")
     words = f"recipe {recipe_sha256[:8]} of {named}" + ("" if limit is None else f", limit {limit}")
@@ -207,7 +206,6 @@ class _Phases:
                 self._plan(stage)
 
     def _run(self, stage: Stage) -> PhaseTally:
-        """One phase, until nothing of it is left to do."""
         begun, seconds = time.perf_counter(), 0.0
         done_now: set[str] = set()
         pending, finished = self._plan(stage)
@@ -248,7 +246,6 @@ class _Phases:
         return pending, finished
 
     def _results(self, stage: Stage, pending: Mapping[str, str]) -> Generator[list[Done], None, None]:
-        """What became of the pending clips, as it comes; those whose input is lost among them."""
         lost: list[Done] = []
         self._in_work = 0
         inputs = self._inputs(stage, list(pending), lost)
@@ -285,7 +282,6 @@ class _Phases:
             yield from inputs
 
     def _record(self, stage: Stage, fingerprints: Mapping[str, str], results: Sequence[Done]) -> list[StageRun]:
-        """Record what came; returns the runs."""
         at = now()
         rows = [
             _run_of(stage.name, fingerprints[done.clip_id], done, at) for done in results if done.result is not None

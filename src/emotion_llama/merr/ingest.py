@@ -201,7 +201,6 @@ def ingest_phase(
 
 
 def _put(store: Store, found: Sequence[Taken], beyond: Set[str]) -> frozenset[str]:
-    """Record what was found, all at once; returns the clips that are new or changed."""
     old = {row.clip_id: row for row in store.all_clips()}
     with store.transaction():
         before = store.run_states(INGEST, set_aside=True)

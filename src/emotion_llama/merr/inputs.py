@@ -184,7 +184,6 @@ def read_manifest(path: Path, space: LabelSpace) -> list[tuple[Path, ManifestRow
 
 
 def _checked(number: int, cells: Mapping[str, Any], space: LabelSpace, mistakes: list[str]) -> ManifestRow | None:
-    """The row of its cells; None where they are mistaken."""
     given = {k: v for k, v in cells.items() if v is not None and (not isinstance(v, str) or v.strip())}
     for name, tidy in (("split", _split), ("subtitle", lambda text: " ".join(text.split()))):
         if isinstance(given.get(name), str):

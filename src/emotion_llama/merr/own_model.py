@@ -124,7 +124,6 @@ class OwnModel:
         return Answer(values, made.model, prompt, *tokens, seconds, 1, label_shown=False)
 
     def _sample(self, question: Question) -> Any:
-        """The question's picture, face and sound, encoded."""
         import numpy as np
 
         from emotion_llama.media.encoded import read_png, read_wav
@@ -154,7 +153,6 @@ class OwnModel:
         return replace(encoded, inputs=None, features=replace(encoded.features, face=face))
 
     def _why_not(self, question: Question) -> str | None:
-        """Why it cannot be asked this; None when it can."""
         from emotion_llama.models.checkpoints.keys import warn_if_classifier
         from emotion_llama.models.folders import read_manifest
 

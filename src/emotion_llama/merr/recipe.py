@@ -290,7 +290,6 @@ def _merged(tree: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _path_keys(tree: Tree) -> list[str]:
-    """Dotted keys under which this tree may name files."""
     evidence, annotators = tree.get("evidence"), tree.get("annotators")
     names = annotators if isinstance(annotators, dict) else ()
     is_name = isinstance(evidence, dict) and evidence.get("units") in _NO_FILES

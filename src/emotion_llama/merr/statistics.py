@@ -298,5 +298,4 @@ class Collector:
 
 
 def _ordered(names: Iterable[str], order: Sequence[str]) -> list[str]:
-    """Names in a given order, others after them by name."""
     return sorted(names, key=lambda name: (order.index(name) if name in order else len(order), name))

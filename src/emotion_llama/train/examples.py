@@ -137,11 +137,7 @@ def _merr(
 
 
 def _lists(folder: Path, stems: Iterable[str], split: str | None) -> dict[str, Path]:
-    """Stem -> the list of names to read: that of the split, where the folder has splits.
-
-    Raises:
-        InputError: the folder holds none of the lists, or has splits and not this one.
-    """
+    """Stem -> the list of names to read: that of the split, where the folder has splits."""
     build = folder / "export" / "merr"
     place = build if build.is_dir() and not any((folder / f"{stem}.txt").is_file() for stem in stems) else folder
     there = [stem for stem in stems if (place / f"{stem}.txt").is_file()]
@@ -198,7 +194,6 @@ def _table(path: Path, tasks: Collection[str], space: LabelSpace) -> Iterator[Ex
 
 
 def _row(where: str, cells: Mapping[str, str], base: Path, tasks: Collection[str], space: LabelSpace) -> Example | None:
-    """One example; None when it answers none of the tasks."""
     media = base / cells["video"] if "video" in cells else None
     name = cells.get("name") or (media.stem if media is not None else None)
     if name is None:

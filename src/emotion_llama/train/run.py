@@ -282,7 +282,6 @@ def _arguments(recipe: TrainRecipe, out: Path, has_validation: bool) -> Any:
 
 
 def _num_processes() -> int:
-    """Processes of the run, as torchrun says."""
     return int(os.environ.get("WORLD_SIZE", "1"))
 
 

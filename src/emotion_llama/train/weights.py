@@ -90,11 +90,7 @@ def with_cache(model: Any) -> None:
 
 
 def _adapt(model: Any, recipe: TrainRecipe) -> None:
-    """Give the model a LoRA adapter where the recipe wants one; one that it has goes on learning.
-
-    Raises:
-        InputError: the start has an adapter of another rank, scale or place than the recipe's.
-    """
+    """Give the model a LoRA adapter where the recipe wants one; one that it has goes on learning."""
     import torch
 
     from emotion_llama.models import adapters
@@ -202,5 +198,4 @@ def load_trained(model: Any, folder: Path) -> None:
 
 
 def _adapter_names(model: Any) -> set[str]:
-    """Names of the adapter's own weights."""
     return {name for name, _ in model.named_parameters() if ".lora_" in name}

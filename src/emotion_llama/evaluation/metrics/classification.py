@@ -110,7 +110,6 @@ def _uar(counts: Counts) -> float:
 
 
 def _f1s(counts: Counts) -> tuple[Counts, Counts, Counts]:
-    """F1, truths and answers of each label."""
     truths, answered = counts.sum(axis=1), counts[:, :-1].sum(axis=0)
     return 2 * np.diag(counts) / np.maximum(truths + answered, 1.0), truths, answered
 

@@ -122,7 +122,6 @@ class Benchmark:
         return problems + _check_release(samples, self.folder)
 
     def _tables(self) -> list[tuple[int | None, Path, Reader]]:
-        """Fold, table and its reader; InputError where a table is missing."""
         found = []
         for fold, tables in zip(self.folds, self.tables, strict=True):
             name = next((name for name in tables if (self.folder / name).is_file()), None)

@@ -41,7 +41,6 @@ def plans_of(split: str | None) -> Reader:
 
 
 def _sample(plan: Mapping[str, Any]) -> EvalSample:
-    """The sample of one clip's plan."""
     alone = {name: plan[f"{name}_label"] for name in ("face", "voice", "words")}
     missing, conflict = plan["missing"], plan["conflict"]
     return EvalSample(

@@ -117,7 +117,6 @@ def read_npz(path: Path, names: tuple[str, ...], what: str) -> list[Any]:
 
 
 def _object(path: Path, name: str) -> Any:
-    """The one object in an array of the archive."""
     with zipfile.ZipFile(path) as archive, archive.open(f"{name}.npy") as file:
         # Typed as Any: numpy publishes no types for its own file format.
         layout: Any = np.lib.format

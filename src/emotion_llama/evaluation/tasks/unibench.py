@@ -77,6 +77,5 @@ def scored_by_sentiment(name: str, folder: Path) -> Benchmark:
 
 
 def _layout(name: str, folder: Path) -> tuple[Path, str, Reader, tuple[str, ...], int]:
-    """Folder, table, its reader, folders of clips and number of clips of a set."""
     usual, table, reader, clips, total = LAYOUTS[name]
     return folder / usual if (folder / usual / table).is_file() else folder, table, reader, clips, total

@@ -195,7 +195,6 @@ def _wheel_rows(path: Path) -> list[tuple[str, str, str]]:
 
 
 def _sheet(path: Path) -> list[list[str]]:
-    """All cells of a workbook's first sheet, as text."""
     try:
         from openpyxl import load_workbook
         from openpyxl.utils.exceptions import InvalidFileException

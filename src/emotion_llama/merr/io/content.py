@@ -238,7 +238,6 @@ def read_table(text: str, content: FileContent, space: LabelSpace, delimiter: st
 
 
 def _text_columns(columns: Sequence[str]) -> list[tuple[int, FieldKey]]:
-    """Where texts stand, and the fields they become."""
     if all(name in columns for name in _EMER_2):
         chinese, english = (columns.index(name) for name in _EMER_2)
         return [(english, ("fine_caption", "en")), (chinese, ("fine_caption", "zh"))]

@@ -150,10 +150,7 @@ def _take_in_media(
 
 
 class _Writer:
-    """Imported clips into the store: new clips, and fields as runs of their stages that no build made.
-
-    Their fingerprints say that they were imported; a later build leaves such runs as they are and goes on from them.
-    """
+    """Imported clips into the store; their fingerprints say so, and a later build leaves such runs as they are."""
 
     def __init__(self, store: Store, tally: ImportTally, fingerprint: str, made_at: str, *, replace_made: bool) -> None:
         self._store, self._tally = store, tally

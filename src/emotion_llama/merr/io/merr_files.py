@@ -80,7 +80,6 @@ def write_merr(half: Path, rows: Rows) -> Written:
 
 
 def _entry(row: Row, label: str, language: str, *, fine: bool) -> dict[str, Json]:
-    """A clip's object in MERR_coarse_grained.json, or with the fine description in MERR_fine_grained.json."""
     sample = row.sample
     peak, published = sample.value("peak"), sample.value("published")
     at_peak, of_label = units_of(peak), units_of(sample.value("label"))
@@ -110,7 +109,6 @@ def sentence_cell(words: str | None) -> str:
 
 
 def _list_line(row: Row, label: str) -> str:
-    """One line of a list: `name frame_count label valence`."""
     clip = row.sample.clip
     count = clip.frame_count if clip.frame_count is not None else clip.stated_frame_count
     valence = part(row.sample.value("published"), "valence")
@@ -118,7 +116,6 @@ def _list_line(row: Row, label: str) -> str:
 
 
 def _facts(row: Row) -> Iterator[str]:
-    """What of a clip makes a note for users of the published code."""
     yield "clips"
     language = text_part(row.sample.value("subtitle"), "language")
     if row.subtitle is None:
@@ -314,7 +311,6 @@ def check_merr(folder: Path, problems: Problems, stated: dict[str, int]) -> int:
 
 
 def _objects(path: Path, which: str, problems: Problems) -> dict[str, Any] | None:
-    """The entries of a JSON file, checked; None where there is no such file."""
     if not path.is_file():
         return None
     try:
@@ -336,7 +332,6 @@ def _objects(path: Path, which: str, problems: Problems) -> dict[str, Any] | Non
 
 
 def _sentences(path: Path, problems: Problems) -> set[str] | None:
-    """Names of the table; None where there is no table."""
     if not path.is_file():
         return None
     names: set[str] = set()

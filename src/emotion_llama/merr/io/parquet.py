@@ -158,15 +158,12 @@ def _columns(rows: Rows) -> dict[str, tuple[Kind, Value]]:
 
 
 def _field(name: str, kind: Kind, language: str = "") -> tuple[Kind, Value]:
-    """The column of a field in one language."""
     if kind == "string":
         return kind, lambda row: text_of(row.sample.value(name, language))
     return kind, lambda row: _cell(row.sample.value(name, language), kind)
 
 
 def _artifact(name: str, kind: Kind, rows: Rows) -> tuple[Kind, Value]:
-    """Bytes and file name of a picture or a sound."""
-
     def value(row: Row) -> dict[str, Any] | None:
         data = rows.store.artifact(row.clip_id, name) if name in row.sample.artifacts else None
         suffix = PurePath(row.sample.artifacts.get(name, "")).suffix
@@ -192,7 +189,6 @@ def _tone_words(row: Row) -> list[str] | None:
 
 
 def _cell(value: Json, kind: Kind) -> Any:  # a cell for pyarrow
-    """A stored value in the shape of its column; None where it has none."""
     if kind is _PAIRS:
         return [{"name": name, "value": number} for name, number in units_of({"units": value}).items()]
     if isinstance(kind, list):
@@ -203,7 +199,6 @@ def _cell(value: Json, kind: Kind) -> Any:  # a cell for pyarrow
 
 
 def _arrow_schema(kinds: Mapping[str, Kind]) -> pa.Schema:
-    """The Arrow schema, with Hugging Face's features in its metadata."""
     import pyarrow as pa
 
     about = json.dumps({"info": {"features": {name: _feature(kind) for name, kind in kinds.items()}}})
@@ -294,10 +289,7 @@ def _card(
     fine: int,
     makers: Mapping[Maker, int],
 ) -> str:
-    """The card's text; nothing in it depends on when or where it was written.
-
-    `splits` has the rows, the bytes of the files and the bytes in memory of each split.
-    """
+    """The card's text; `splits` has the rows, the bytes of the files and the bytes in memory of each split."""
     from jinja2 import Template
 
     maker_rows = (
@@ -365,13 +357,11 @@ def _hf_yaml(kinds: Mapping[str, Kind]) -> list[dict[str, Any]]:  # as a data-se
 
 
 def _makers(sample: Sample) -> list[Maker]:
-    """Who made each of its fields that are there."""
     made = ((key, f.provenance) for key, f in sample.fields.items() if f.value is not None)
     return [(shown_key(key), p.annotator, p.model, p.prompt_sha256 or "", p.label_shown) for key, p in made]
 
 
 def _table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    """A table of Markdown."""
     lines = [f"| {' | '.join(header)} |", f"|{'|'.join(['---'] * len(header))}|"]
     return "\n".join([*lines, *(f"| {' | '.join(cells)} |" for cells in rows)])
 

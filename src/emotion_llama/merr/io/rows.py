@@ -132,7 +132,6 @@ class Rows:
         self.reviewed = ReviewCounter(self._reviews)
 
     def __iter__(self) -> Iterator[Row]:
-        """The samples taken, sorted by id."""
         self.left_out.clear()
         self.reviewed = ReviewCounter(self._reviews)
         for sample in self.store.samples("all"):
@@ -151,7 +150,6 @@ class Rows:
         return {"coarse": rows, "fine": fine} if scope == "both" else {scope: rows}
 
     def _row(self, sample: Sample) -> Row | str:
-        """The sample as it is taken, or why it is not."""
         scope = self.choice.scope
         if dropped := _run(sample, "dropped", "all"):
             return f"dropped at {_what(dropped)}"
@@ -175,12 +173,10 @@ class Rows:
 
 
 def _run(sample: Sample, status: str, scope: str) -> StageRun | None:
-    """The first run that ended this way."""
     return next((r for r in sample.runs.values() if r.status == status and (r.scope or "all") == scope), None)
 
 
 def _what(run: StageRun) -> str:
-    """The stage, and the reason as statistics count it."""
     return f"{run.stage}: {reason_kind(reason_group(run.reason or ''))}"
 
 

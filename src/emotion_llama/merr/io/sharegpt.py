@@ -57,7 +57,6 @@ def write_sharegpt(half: Path, rows: Rows) -> Written:
 
 
 def _conversation(row: Row, task: str, rows: Rows) -> dict[str, Json] | str:
-    """One entry, or why there is none."""
     caption = "coarse_caption" if task == "reason" else "fine_caption"
     answer = row.label if task == "emotion" else text_of(row.sample.value(caption, rows.language))
     if answer is None:
@@ -76,7 +75,6 @@ def _conversation(row: Row, task: str, rows: Rows) -> dict[str, Json] | str:
 
 
 def _media(row: Row, rows: Rows) -> dict[str, str]:
-    """Tag -> path of what the conversation speaks of."""
     clip, found = row.sample.clip, {}
     if clip.path is not None and clip.frame_count != 0 and clip.width is not None:
         found["video"] = clip.path

@@ -101,10 +101,7 @@ def _in_folder(folder: Path) -> list[Source]:
 
 
 def _is_likely(path: Path) -> bool:
-    """Whether a file that nobody named is one of ours: folders hold other texts and JSON files as well.
-
-    OpenFace, for one, leaves a text of its settings beside each table.
-    """
+    """Whether a file that nobody named is one of ours; OpenFace, for one, leaves its settings as a text beside each table."""
     suffix = path.suffix.lower()
     if suffix not in (".txt", ".json"):
         return True

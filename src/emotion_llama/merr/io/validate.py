@@ -136,7 +136,6 @@ def _compare(stated: dict[str, int], real: dict[str, int], problems: Problems) -
 
 
 def _check_files(sample: Sample, folder: Path, problems: Problems, *, deep: bool) -> None:
-    """The media file and the artifacts are there and unchanged."""
     clip = sample.clip
     if clip.path is not None and not Path(clip.path).is_file():
         problems.add("a media file is gone", f"{clip.clip_id}: {clip.path}")
@@ -151,7 +150,6 @@ def _check_files(sample: Sample, folder: Path, problems: Problems, *, deep: bool
 
 
 def _facts(sample: Sample) -> Iterator[str]:
-    """What of a sample is worth a note."""
     clip = sample.clip
     yield "clips"
     if clip.path is None:
@@ -173,16 +171,11 @@ def _notes(facts: Counter[str]) -> Iterator[str]:
 
 
 def _is_export(folder: Path) -> bool:
-    """Whether a folder holds an export of ours, or published MERR files."""
     return any((folder / name).is_file() for name in (MANIFEST, *(f"MERR_{which}_grained.json" for which in CAPTIONS)))
 
 
 def _check_export(folder: Path, problems: Problems, stated: dict[str, int]) -> int:
-    """Compare an export of ours with its manifest, and MERR's files with what the published code reads of them.
-
-    Returns:
-        Samples that it holds; `stated` is filled with the frame counts of MERR's lists.
-    """
+    """Compare an export with its manifest, MERR's files with what the published code reads; how many samples it holds."""
     try:
         manifest = read_manifest(folder)
     except InputError as error:
@@ -199,7 +192,6 @@ class _SampleChecks:
     """Sees every sample of a build once; `finish` then adds what only the whole set shows."""
 
     def __init__(self, recipe: Recipe | None, stages: Sequence[str]) -> None:
-        """`recipe` is the build's, None without one; `stages` are its phases in force."""
         self.problems = Problems()
         self.stated: dict[str, int] = {}  # frame counts of clips, for the comparison
         self.real: dict[str, int] = {}

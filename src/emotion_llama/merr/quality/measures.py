@@ -314,7 +314,6 @@ def _strongest(evidence: Evidence) -> str | None:
 
 
 def _evidence(sample: Sample, modality: Modality) -> Evidence | str:
-    """What was measured of one modality; why there is nothing."""
     if modality == "face":
         units = peak_units(sample)
         if units is None:

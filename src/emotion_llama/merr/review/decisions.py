@@ -247,7 +247,6 @@ def label_space(ledger: Ledger) -> LabelSpace:
 
 
 def _read(ledger: Ledger, where: str, parameters: tuple[object, ...]) -> list[Review]:
-    """Reviews by a condition, oldest first."""
     if not _has_table(ledger):
         return []
     sql = f"SELECT id, {', '.join(_COLUMNS)} FROM reviews r WHERE {where} ORDER BY id"  # noqa: S608  (constants)

@@ -108,7 +108,6 @@ def with_fixes(sample: Sample, fixes: Fixes) -> Sample:
 
 
 def _follow_label(fields: dict[FieldKey, Field], fixes: Fixes) -> None:
-    """Take away what was made for the old label."""
     label = str(part(fields["label", ""].value, "label"))
     for key, found in list(fields.items()):
         name, language = key

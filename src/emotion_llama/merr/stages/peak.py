@@ -104,7 +104,6 @@ class PeakStage(Stage):
         )
 
     def _scene(self, file: ClipFile, measured: Measured, picture: _Picture) -> tuple[SceneFacts, UInt8 | None]:
-        """What the frame shows, and the main person's aligned face where it was seen in it."""
         from emotion_llama.analysis.peak_image import mesh_in
         from emotion_llama.face.align import align_face
         from emotion_llama.rules.scene.scene_measure import measure_scene, read_around

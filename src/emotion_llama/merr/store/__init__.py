@@ -330,7 +330,6 @@ class Store(Ledger):
 
 
 def _clip_from_row(row: Row) -> ClipRow:
-    """The clip of a row of CLIP_COLUMNS."""
     values = dict(zip(CLIP_COLUMNS, row, strict=True))
     if values["has_audio"] is not None:
         values["has_audio"] = bool(values["has_audio"])
@@ -338,19 +337,16 @@ def _clip_from_row(row: Row) -> ClipRow:
 
 
 def _run_from_row(row: Row) -> StageRun:
-    """The run of a row of RUN_COLUMNS."""
     values = dict(zip(RUN_COLUMNS, row, strict=True))
     return StageRun(**{**values, "current": bool(values["current"])})
 
 
 def _field_to_row(item: Field) -> Row:
-    """Values for FIELD_COLUMNS."""
     value = None if item.value is None else canonical(item.value)
     return item.name, item.language, value, item.why_missing, canonical(vars(item.provenance))
 
 
 def _field_from_row(row: Row) -> Field:
-    """The field of a row of FIELD_COLUMNS."""
     name, language, value, why_missing, provenance = row
     return Field(
         name, None if value is None else json.loads(value), Provenance(**json.loads(provenance)), language, why_missing

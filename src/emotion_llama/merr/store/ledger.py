@@ -240,7 +240,6 @@ class Ledger:
 
 
 def _create(folder: Path) -> None:
-    """Make an empty ledger in `folder`, or leave the one that is there."""
     path = folder / LEDGER_NAME
     if path.exists() and path.stat().st_size:
         return
@@ -316,7 +315,6 @@ def _write_ahead(connection: sqlite3.Connection) -> None:
 
 
 def _migrate(connection: sqlite3.Connection) -> None:
-    """Bring an older version's ledger up to this one's."""
     if _version(connection) == VERSION:
         return
     with _whole(connection, "IMMEDIATE"):
@@ -350,7 +348,6 @@ def _check(connection: sqlite3.Connection, path: Path) -> None:
 
 
 def _refusal(path: Path, error: sqlite3.Error) -> BackendError:
-    """What SQLite said while the ledger was used, as an error of ours."""
     text = str(error)
     if "locked" in text:
         return BackendError(f"{path} was locked for {BUSY_SECONDS:.0f} s; is another program holding it open?")

@@ -140,7 +140,6 @@ def _default_dtype(plan: Plan) -> torch.dtype:
 
 
 def _tensor(plan: Plan, name: str) -> torch.Tensor:
-    """One tensor of the model or its adapter as it is written."""
     if name not in plan.placed:
         return _made(name, plan.expected, plan.options.new_projections).to(_default_dtype(plan))
     role, published = plan.placed[name]

@@ -87,7 +87,6 @@ _Located = tuple[str, TensorSource]
 
 
 def _by_role(source: TensorSource, model: Path) -> dict[Role, list[_Located]]:
-    """Our names by the published file they belong to."""
     names: dict[Role, list[_Located]] = {part: [] for part in PARTS}
     try:
         for name in source.infos:
@@ -128,7 +127,6 @@ def _write_pickle(part: Role, names: list[_Located], model: Path, path: Path) ->
 
 
 def _write_folder(part: Role, names: list[_Located], model: Path, folder: Path) -> None:
-    """A Hugging Face folder of safetensors, with its own part of the configuration."""
     folder.mkdir()
     try:
         _fill_folder(part, names, model, folder)

@@ -131,7 +131,6 @@ def _place(
     placed: dict[str, tuple[Role, str]],
     ignored: dict[Role, dict[str, list[str]]],
 ) -> None:
-    """Add a source's tensors to those placed and those left behind."""
     unknown = []
     for name, info in source.infos.items():
         placement = place(role, name)
@@ -204,11 +203,7 @@ def _check_adapter(
     expected: Mapping[str, tuple[int, ...]],
     placed: Mapping[str, tuple[Role, str]],
 ) -> int:
-    """The LoRA rank, when every pair is whole, fits its layer, and reaches every layer alike.
-
-    Raises:
-        InputError: no LoRA at all, half a pair, other ranks or shapes, or a layer without it.
-    """
+    """The LoRA rank, when every pair is whole, fits its layer, and reaches every layer alike."""
     if not adapter:
         raise InputError("--weights holds no LoRA tensors (lora_A, lora_B); without them the answers are LLaMA's own")
     stems = sorted({name.rsplit(".lora_", 1)[0] for name in adapter})
@@ -250,7 +245,6 @@ def _alpha(opened: Mapping[Role, TensorSource], given: float | None) -> tuple[fl
 
 
 def _shown(name: str) -> str:
-    """The published file and name of one of ours."""
     role, published = published_name(name)
     return f"{published} (--{role})"
 

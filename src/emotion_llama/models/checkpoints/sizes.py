@@ -127,12 +127,10 @@ def unused_blocks(infos: Mapping[str, TensorInfo], options: ConversionOptions) -
 
 
 def _below(infos: Mapping[str, TensorInfo], prefix: str) -> dict[str, TensorInfo]:
-    """Tensors below one of our prefixes, by the rest of the name."""
     return {name[len(prefix) + 1 :]: info for name, info in infos.items() if name.startswith(f"{prefix}.")}
 
 
 def _vision(infos: Mapping[str, TensorInfo], role: str, heads: int | None) -> dict[str, Any]:
-    """Fields of EmotionLlamaVitConfig that are in the shapes."""
     embed = _needed(infos, "patch_embed.proj.weight", role, 5 if role == "videomae" else 4)
     width = embed.shape[0]
     hidden = _needed(infos, "blocks.0.mlp.fc1.weight", role, 2).shape[0]

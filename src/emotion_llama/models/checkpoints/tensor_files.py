@@ -307,10 +307,7 @@ def _bytes_of(tensor: torch.Tensor, name: str, info: TensorInfo) -> memoryview:
 
 
 def _why_unreadable(file: Path, reason: str) -> str:
-    """What is wrong with a file that torch or safetensors refused with `reason`, and what to do.
-
-    Never in torch's words, which advise to run what is in the file.
-    """
+    """What is wrong and what to do; never in torch's words, which advise to run what is in the file."""
     try:
         with file.open("rb") as stream:
             head = stream.read(_HEAD_BYTES)
