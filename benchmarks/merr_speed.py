@@ -52,14 +52,12 @@ def timed(manifest: Path, out: Path, workers: int) -> Timing:
 
 
 def stage_table(timing: Timing) -> None:
-    """Share of the work by stage, and of the wall time by the store."""
-    work = sum(phase.work_seconds for phase in timing.tally.phases)
+    """Share of the work by stage."""
+    work = sum(phase.seconds for phase in timing.tally.phases)
     print(f"\n{'stage':<22}{'work s':>9}{'share':>8}{'ms/clip':>9}")
     for phase in timing.tally.phases:
-        each = 1000 * phase.work_seconds / timing.tally.clips
-        print(f"{phase.name:<22}{phase.work_seconds:9.2f}{phase.work_seconds / work:8.1%}{each:9.1f}")
-    store = timing.tally.store_seconds
-    print(f"{'store (parent)':<22}{store:9.2f}{store / timing.wall_seconds:8.1%}{'':>9}  of the wall time")
+        each = 1000 * phase.seconds / timing.tally.clips
+        print(f"{phase.name:<22}{phase.seconds:9.2f}{phase.seconds / work:8.1%}{each:9.1f}")
 
 
 def main() -> None:

@@ -77,7 +77,7 @@ def test_every_stage_sees_every_clip_once_with_what_it_needs(builds: Builds) -> 
     assert builds.values("d") == dict.fromkeys(IDS, "(a=()A)D")
     assert [of(name, tally) for name in ("ingest", "a", "d")] == [(5, 0, 0, 0)] * 3
     assert (tally.clips, tally.failed, tally.was_interrupted) == (5, 0, False)
-    assert 0 < tally.store_seconds < tally.wall_seconds
+    assert tally.wall_seconds > 0
 
 
 def test_a_second_build_does_nothing(builds: Builds) -> None:
@@ -320,9 +320,8 @@ def test_artifacts_reach_the_stages_that_ask_and_old_ones_are_pruned(builds: Bui
     stages = (Toy("a", artifact_bytes=100), Toy("b", ("a",), reads_artifacts=("a_file",)))
     builds(*stages)
     assert builds.values("b") == dict.fromkeys(IDS, "(a=() a_file:100)")
-    tally, _ = builds(replace(stages[0], artifact_bytes=40, word="!"), stages[1])
+    builds(replace(stages[0], artifact_bytes=40, word="!"), stages[1])
     assert builds.values("b")["c00"] == "(a=()! a_file:40)"
-    assert tally.pruned_files == 5
     assert len(list((builds.out / "artifacts").rglob("*.bin"))) == 5
 
 

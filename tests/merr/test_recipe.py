@@ -9,7 +9,7 @@ import yaml
 from emotion_llama.errors import InputError
 from emotion_llama.labels import MERR9
 from emotion_llama.merr.recipe import Recipe, load_recipe, recipe_yaml
-from emotion_llama.merr.stages import STAGE_NAMES, build_stages, stage_named
+from emotion_llama.merr.stages import STAGE_NAMES, build_stages
 
 ROOT = Path(__file__).parents[2]
 STUBS = [f"annotators.{task}.name=stub" for task in ("expression", "visual", "audio", "reason")]
@@ -189,9 +189,6 @@ def test_stages_come_in_order_and_need_only_what_came_before() -> None:
     assert tuple(stage.name for stage in stages) == STAGE_NAMES
     for i, stage in enumerate(stages):
         assert set(stage.needs) <= set(STAGE_NAMES[:i]), stage.name
-    assert stage_named(load_recipe(None, STUBS), "splits").name == "splits"
-    with pytest.raises(InputError, match="'split'"):
-        stage_named(load_recipe(None, STUBS), "split")
 
 
 def test_an_annotator_that_cannot_be_asked_is_found_before_the_build() -> None:

@@ -29,7 +29,7 @@ from emotion_llama.merr.records import (
     pseudo_label,
 )
 from emotion_llama.merr.stage import Stage, StageInput, StageOutput
-from emotion_llama.merr.stages import STAGE_NAMES, build_stages, stage_named
+from emotion_llama.merr.stages import STAGE_NAMES, build_stages
 from emotion_llama.records import AU_NAMES, ActionUnits, PeakFrame, Transcript, TranscriptLine
 from emotion_llama.results import Evidence, Missing
 from emotion_llama.speech import transcribe
@@ -100,13 +100,13 @@ def named(output: StageOutput) -> dict[str, bytes]:
 
 
 def clip_stage(name: str, *overrides: str) -> Stage:
-    stage = stage_named(recipe(*overrides), name)
+    stage = build_stages(recipe(*overrides))[STAGE_NAMES.index(name)]
     assert isinstance(stage, Stage)
     return stage
 
 
 def set_stage(name: str, *overrides: str) -> Stage:
-    stage = stage_named(recipe(*overrides), name)
+    stage = build_stages(recipe(*overrides))[STAGE_NAMES.index(name)]
     assert isinstance(stage, Stage)
     return stage
 

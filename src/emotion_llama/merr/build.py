@@ -10,7 +10,7 @@ import signal
 import threading
 import time
 from collections.abc import Generator, Iterator, Mapping, Sequence
-from contextlib import closing, contextmanager
+from contextlib import closing
 from itertools import islice
 from pathlib import Path
 from types import FrameType
@@ -103,11 +103,10 @@ def build(
         tallies = [ingest_phase(store, inputs, recipe, options.workers, limit, progress, interrupt.asked)]
         phases = _Phases(store, runner, progress, interrupt)
         tallies += phases.run_all(stages)
-        pruned = 0 if interrupt.asked() else store.prune()[0]
+        if not interrupt.asked():
+            store.prune()
         counts = (store.count(), store.count("coarse"), store.count("fine"), store.count_set_aside())
-    return BuildTally(
-        Path(out), tuple(tallies), *counts, interrupt.asked(), phases.store_seconds, time.perf_counter() - begun, pruned
-    )
+    return BuildTally(Path(out), tuple(tallies), *counts, interrupt.asked(), time.perf_counter() - begun)
 
 
 def load_engine(name: str, options: EngineOptions) -> LocalEngine:
@@ -167,17 +166,15 @@ class Interrupt:
 
 
 class _Phases:
-    """Runs the stages of one build; `store_seconds` is the time spent on the ledger and the artifacts so far."""
+    """Runs the stages of one build."""
 
     def __init__(self, store: Store, engine: LocalEngine, progress: Progress, interrupt: Interrupt) -> None:
-        self.store_seconds = 0.0
         self._store = store
         self._engine = engine
         self._progress = progress
         self._interrupt = interrupt
         self._clips: Mapping[str, ClipRow] = {clip.clip_id: clip for clip in store.clips()}
         self._standings: dict[str, Mapping[str, Standing]] = {}  # stage -> clip -> where it stands behind that stage
-        self._storing_since: float | None = None
         self._in_work = 0
 
     def run_all(self, stages: Sequence[Stage]) -> Iterator[PhaseTally]:
@@ -195,7 +192,7 @@ class _Phases:
 
     def _set_stale_runs_aside(self, stages: Sequence[Stage]) -> None:
         """Set runs aside that do not hold for this recipe and these clips, so that readers see only what does."""
-        with self._storing(), self._store.transaction():
+        with self._store.transaction():
             for lost in self._store.lost_artifacts():
                 self._store.forget(lost, now())
             ingested = self._store.run_states(INGEST)
@@ -236,7 +233,7 @@ class _Phases:
 
     def _plan(self, stage: Stage) -> tuple[Mapping[str, str], frozenset[str]]:
         """The clips that are to be run, with their fingerprints, and those whose run holds, as the ledger now says."""
-        with self._storing(), self._store.transaction():
+        with self._store.transaction():
             runs = {name: self._store.run_states(name) for name in {stage.name, *needed(stage)}}
             own = runs[stage.name]
             pending, finished, standing = plan_phase(stage, self._clips, runs, self._standings, self._store.session)
@@ -268,17 +265,16 @@ class _Phases:
         ids = iter(clip_ids)
         while (block := list(islice(ids, size))) and not self._interrupt.asked():
             inputs: list[StageInput] = []
-            with self._storing():
-                for clip_id in block:
-                    try:
-                        clip = self._clips[clip_id]
-                        inputs.append(self._store.input_of(clip, stage.needs, stage.reads_artifacts))
-                    except LostArtifact as error:  # noqa: PERF203  (one clip's input is its own)
-                        # A damaged file is of no use; the next build sees that it is gone, and makes it again.
-                        self._store.artifacts.discard(error.sha256, error.suffix)
-                        lost.append(Done(clip_id, f"lost artifact: {error.name} of the stage {error.stage}", 0.0))
-                self._in_work += len(inputs)
-                at_work(self._store, stage.name, self._in_work)
+            for clip_id in block:
+                try:
+                    clip = self._clips[clip_id]
+                    inputs.append(self._store.input_of(clip, stage.needs, stage.reads_artifacts))
+                except LostArtifact as error:  # noqa: PERF203  (one clip's input is its own)
+                    # A damaged file is of no use; the next build sees that it is gone, and makes it again.
+                    self._store.artifacts.discard(error.sha256, error.suffix)
+                    lost.append(Done(clip_id, f"lost artifact: {error.name} of the stage {error.stage}", 0.0))
+            self._in_work += len(inputs)
+            at_work(self._store, stage.name, self._in_work)
             yield from inputs
 
     def _record(self, stage: Stage, fingerprints: Mapping[str, str], results: Sequence[Done]) -> list[StageRun]:
@@ -287,22 +283,9 @@ class _Phases:
             _run_of(stage.name, fingerprints[done.clip_id], done, at) for done in results if done.result is not None
         ]
         if rows:
-            with self._storing():
-                self._store.record_many(rows)
-                at_work(self._store, stage.name, self._in_work)
+            self._store.record_many(rows)
+            at_work(self._store, stage.name, self._in_work)
         return [run for run, _ in rows]
-
-    @contextmanager
-    def _storing(self) -> Iterator[None]:
-        if self._storing_since is not None:
-            yield
-            return
-        self._storing_since = time.perf_counter()
-        try:
-            yield
-        finally:
-            self.store_seconds += time.perf_counter() - self._storing_since
-            self._storing_since = None
 
 
 def _run_of(stage: str, fingerprint: str, done: Done, at: str) -> tuple[StageRun, StageOutput | None]:

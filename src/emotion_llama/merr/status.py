@@ -77,9 +77,7 @@ class BuildTally:
     fine: int
     set_aside: Mapping[str, int]  # why -> clips that the build knows and does not count
     was_interrupted: bool = False  # by Ctrl-C or SIGTERM; what was done is kept
-    store_seconds: float = 0.0  # of the building process, spent on the ledger and the artifacts
     wall_seconds: float = 0.0  # from beginning to end
-    pruned_files: int = 0  # artifact files that nothing referred to any more
 
     @property
     def failed(self) -> int:

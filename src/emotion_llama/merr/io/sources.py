@@ -19,7 +19,7 @@ from emotion_llama.merr.io.content import FileContent, is_name, is_table, read_t
 from emotion_llama.merr.io.csv_table import is_own_csv, read_own_csv
 from emotion_llama.merr.io.merr_files import read_list, read_published, split_of_name
 from emotion_llama.merr.records import Json, to_json
-from emotion_llama.models.features.published_folders import FOLDERS
+from emotion_llama.models.features.published_folders import FOLDERS, PublishedFolders, read_vector
 from emotion_llama.tables import csv_rows
 
 Kind = Literal["own", "list", "json", "table", "openface", "features"]
@@ -101,7 +101,7 @@ def _in_folder(folder: Path) -> list[Source]:
 
 
 def _is_likely(path: Path) -> bool:
-    """Whether a file that nobody named is one of ours; OpenFace, for one, leaves its settings as a text beside each table."""
+    """Whether a file that nobody named is one of ours; OpenFace, for one, leaves its settings as a text beside it."""
     suffix = path.suffix.lower()
     if suffix not in (".txt", ".json"):
         return True
@@ -194,7 +194,7 @@ def read_features(root: Path, content: FileContent, wanted: Collection[str] | No
     The files stay where they are: training reads them there. Missing files are counted of the `wanted` clips; None
     takes all that have a file. Files hold (D,) or (1, D).
     """
-    layout = max(FOLDERS, key=lambda name: sum((root / f).is_dir() for f in FOLDERS[name].values()))
+    layout = PublishedFolders(root).layout
     there: dict[str, tuple[str, frozenset[str]]] = {}  # kind of feature -> its folder and the clips that have a file
     for kind, folder in FOLDERS[layout].items():
         if (root / folder).is_dir():
@@ -209,20 +209,11 @@ def read_features(root: Path, content: FileContent, wanted: Collection[str] | No
                 content.problems.add(f"no file in {folder}", clip_id)
                 continue
             content.rows += 1
-            shape = _shape(root / folder / f"{clip_id}.npy")
-            if shape in ((FEATURE_SIZE,), (1, FEATURE_SIZE)):
-                found[feature] = {"file": f"{folder}/{clip_id}.npy", "shape": list(shape)}
+            try:
+                vector = read_vector(root / folder / f"{clip_id}.npy", FEATURE_SIZE)
+            except InputError as error:
+                content.problems.add(f"{folder}: not one vector of {FEATURE_SIZE} numbers", f"{clip_id}: {error}")
             else:
-                what = "no .npy file of numbers" if shape is None else f"shape {shape}, not ({FEATURE_SIZE},)"
-                content.problems.add(f"{folder}: {what}", clip_id)
+                found[feature] = {"file": f"{folder}/{clip_id}.npy", "shape": list(vector.shape)}
         if found and is_name(clip_id):
             content.say(clip_id, "features", {"layout": layout, "root": str(root.absolute()), **found})
-
-
-def _shape(path: Path) -> tuple[int, ...] | None:
-    """Shape of an array on disk; None when it is no whole file of floating-point numbers."""
-    try:
-        array = np.load(path, mmap_mode="r", allow_pickle=False)
-    except (OSError, ValueError, EOFError):
-        return None
-    return tuple(array.shape) if isinstance(array, np.ndarray) and np.issubdtype(array.dtype, np.floating) else None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -103,17 +103,12 @@ def validate(folder: Path, *, deep: bool = False, videos: Path | None = None) ->
 
 
 def _validate_build(store: Store, *, deep: bool) -> Validation:
-    checks = _SampleChecks(store.recipe, [name for name, *_ in store.stages()])
-    problems, facts = checks.problems, Counter[str]()
+    problems = Problems()
     for row in store.query("PRAGMA quick_check(5)"):
         if row[0] != "ok":
             problems.add("the ledger is damaged (SQLite)", str(row[0]))
-    for sample in store.samples("all"):
-        checks.add(sample)
-        facts.update(_facts(sample))
-        _check_files(sample, store.folder, problems, deep=deep)
-    checks.finish()
-    frames = _compare(checks.stated, checks.real, problems) if checks.stated else None
+    facts, stated, real = _check_samples(store, problems, deep=deep)
+    frames = _compare(stated, real, problems) if stated else None
     entries = 0
     exports = tuple(sorted(p for p in (store.folder / "export").glob("*") if p.is_dir() and not p.name.startswith(".")))
     for path in exports:
@@ -122,6 +117,45 @@ def _validate_build(store: Store, *, deep: bool) -> Validation:
         else:
             problems.add("an export is not complete (it has no export.json)", str(path))
     return Validation(store.folder, facts["clips"], entries, exports, problems, tuple(_notes(facts)), frames)
+
+
+def _check_samples(
+    store: Store, problems: Problems, *, deep: bool
+) -> tuple[Counter[str], dict[str, int], dict[str, int]]:
+    """Check every sample, and all of them together; facts worth a note, and frame counts as stated and as they are."""
+    recipe, has_splits = store.recipe, any(name == "splits" for name, *_ in store.stages())
+    facts, stated, real = Counter[str](), dict[str, int](), dict[str, int]()
+    by_hash, by_folded = defaultdict[str, list[str]](list), defaultdict[str, list[str]](list)
+    splits = defaultdict[tuple[str, str], dict[str, str]](dict)  # person or source -> split -> one of its clips
+    for sample in store.samples("all"):
+        clip, split = sample.clip, sample.value("split")
+        facts.update(_facts(sample))
+        _check_files(sample, store.folder, problems, deep=deep)
+        by_folded[clip.clip_id.casefold()].append(clip.clip_id)
+        for counts, count in ((stated, clip.stated_frame_count), (real, clip.frame_count)):
+            if count is not None:
+                counts[clip.clip_id] = count
+        if is_dropped(sample, "all"):
+            continue
+        if clip.sha256 is not None:
+            by_hash[clip.sha256].append(clip.clip_id)
+        for problem, what in (*_of_fields(sample, recipe, has_splits), *_of_texts(sample, recipe), *_of_peaks(sample)):
+            problems.add(problem, f"{clip.clip_id}: {what}" if what else clip.clip_id)
+        for kind, name in (("person", clip.person), ("source", clip.source)):
+            if name is not None and isinstance(split, str):
+                splits[kind, name][split] = clip.clip_id
+    for hash_, ids in sorted(by_hash.items()):
+        if len(ids) > 1:
+            problems.add("clips with the same media file (by hash)", f"{', '.join(ids[:3])}: {hash_[:12]}")
+    for ids in by_folded.values():
+        if len(ids) > 1:
+            kind = "ids that differ in capitals only (one file name on Windows and macOS)"
+            problems.add(kind, ", ".join(ids[:3]))
+    for (kind, name), found in sorted(splits.items()):
+        if len(found) > 1:
+            where = ", ".join(f"{clip} in {split}" for split, clip in sorted(found.items()))
+            problems.add(f"a {kind} stands in several splits", f"{name}: {where}")
+    return facts, stated, real
 
 
 def _compare(stated: dict[str, int], real: dict[str, int], problems: Problems) -> FrameCounts:
@@ -175,7 +209,7 @@ def _is_export(folder: Path) -> bool:
 
 
 def _check_export(folder: Path, problems: Problems, stated: dict[str, int]) -> int:
-    """Compare an export with its manifest, MERR's files with what the published code reads; how many samples it holds."""
+    """Compare an export with its manifest, MERR's files with what the published code reads; returns its samples."""
     try:
         manifest = read_manifest(folder)
     except InputError as error:
@@ -188,87 +222,39 @@ def _check_export(folder: Path, problems: Problems, stated: dict[str, int]) -> i
     return entries if manifest is None else sum(manifest.get("samples", {}).values())
 
 
-class _SampleChecks:
-    """Sees every sample of a build once; `finish` then adds what only the whole set shows."""
+def _of_fields(sample: Sample, recipe: Recipe | None, has_splits: bool) -> Iterator[tuple[str, str]]:
+    """What every sample of a set needs, and imports may not bring."""
+    label, space = label_of(sample), recipe.space if recipe else MERR9
+    if label is not None and label not in space.labels:
+        yield f"a label is none of {space.name}", repr(label)
+    if not is_coarse(sample):
+        return
+    if label is None:
+        yield "a sample of the coarse set has no label", ""
+    for language in recipe.languages if recipe else ():
+        if text_of(sample.value("coarse_caption", language)) is None:
+            yield f"a sample of the coarse set has no coarse caption ({language})", ""
+        if is_fine(sample) and text_of(sample.value("fine_caption", language)) is None:
+            yield f"a sample of the fine set has no fine caption ({language})", ""
+    if has_splits and not isinstance(sample.value("split"), str):
+        yield "a sample of the coarse set has no split", ""
 
-    def __init__(self, recipe: Recipe | None, stages: Sequence[str]) -> None:
-        self.problems = Problems()
-        self.stated: dict[str, int] = {}  # frame counts of clips, for the comparison
-        self.real: dict[str, int] = {}
-        self._space = recipe.space if recipe else MERR9
-        self._languages: Sequence[str] = recipe.languages if recipe else ()
-        self._label_last = recipe.consistency.require_label_last if recipe else True
-        self._stages = stages
-        self._by_hash: defaultdict[str, list[str]] = defaultdict(list)
-        self._by_folded: defaultdict[str, list[str]] = defaultdict(list)
-        self._splits: defaultdict[tuple[str, str], dict[str, str]] = defaultdict(dict)
 
-    def add(self, sample: Sample) -> None:
-        """Check one sample, dropped or not."""
-        clip = sample.clip
-        self._by_folded[clip.clip_id.casefold()].append(clip.clip_id)
-        if clip.stated_frame_count is not None:
-            self.stated[clip.clip_id] = clip.stated_frame_count
-        if clip.frame_count is not None:
-            self.real[clip.clip_id] = clip.frame_count
-        if is_dropped(sample, "all"):
-            return
-        if clip.sha256 is not None:
-            self._by_hash[clip.sha256].append(clip.clip_id)
-        for problem in self._of_fields(sample):
-            self.problems.add(problem, clip.clip_id)
-        label = label_of(sample)
-        if label is not None and label not in self._space.labels:
-            self.problems.add(f"a label is none of {self._space.name}", f"{clip.clip_id}: {label!r}")
-        for problem, what in (*self._of_texts(sample), *_of_peaks(sample)):
-            self.problems.add(problem, f"{clip.clip_id}: {what}")
-        split = sample.value("split")
-        for kind, name in (("person", clip.person), ("source", clip.source)):
-            if name is not None and isinstance(split, str):
-                self._splits[kind, name][split] = clip.clip_id
-
-    def finish(self) -> None:
-        """Add problems between samples."""
-        for hash_, ids in sorted(self._by_hash.items()):
-            if len(ids) > 1:
-                self.problems.add("clips with the same media file (by hash)", f"{', '.join(ids[:3])}: {hash_[:12]}")
-        for ids in self._by_folded.values():
-            if len(ids) > 1:
-                kind = "ids that differ in capitals only (one file name on Windows and macOS)"
-                self.problems.add(kind, ", ".join(ids[:3]))
-        for (kind, name), splits in sorted(self._splits.items()):
-            if len(splits) > 1:
-                where = ", ".join(f"{clip} in {split}" for split, clip in sorted(splits.items()))
-                self.problems.add(f"a {kind} stands in several splits", f"{name}: {where}")
-
-    def _of_fields(self, sample: Sample) -> Iterator[str]:
-        """What every sample of a set needs, and imports may not bring."""
-        if not is_coarse(sample):
-            return
-        if label_of(sample) is None:
-            yield "a sample of the coarse set has no label"
-        for language in self._languages:
-            if text_of(sample.value("coarse_caption", language)) is None:
-                yield f"a sample of the coarse set has no coarse caption ({language})"
-            if is_fine(sample) and text_of(sample.value("fine_caption", language)) is None:
-                yield f"a sample of the fine set has no fine caption ({language})"
-        if "splits" in self._stages and not isinstance(sample.value("split"), str):
-            yield "a sample of the coarse set has no split"
-
-    def _of_texts(self, sample: Sample) -> Iterator[tuple[str, str]]:
-        label, words = label_of(sample), text_of(sample.value("subtitle"))
-        for key, found in sorted(sample.fields.items()):
-            if key[0] not in DESCRIPTIONS or found.value is None:
-                continue
-            text, shown = text_of(found.value), shown_key(key)
-            if text is None or not text.strip():
-                yield f"{shown} is empty", repr(found.value)
-            elif error_like(text):
-                yield f"{shown} is the text of an error or a refusal", repr(text[:60])
-            elif self._label_last and key[0] == "fine_caption" and label and key[1] in LANGUAGES and is_fine(sample):
-                clues = {"subtitle": words} if words else {}
-                if not check_text(text, label, clues, key[1], ConsistencyPart())["label_at_end"]:
-                    yield f"{shown} names the label before its last sentence", f"{label!r} in {text[:60]!r}"
+def _of_texts(sample: Sample, recipe: Recipe | None) -> Iterator[tuple[str, str]]:
+    label, words = label_of(sample), text_of(sample.value("subtitle"))
+    label_last = recipe.consistency.require_label_last if recipe else True
+    for key, found in sorted(sample.fields.items()):
+        if key[0] not in DESCRIPTIONS or found.value is None:
+            continue
+        text, shown = text_of(found.value), shown_key(key)
+        if text is None or not text.strip():
+            yield f"{shown} is empty", repr(found.value)
+        elif error_like(text):
+            yield f"{shown} is the text of an error or a refusal", repr(text[:60])
+        elif label_last and key[0] == "fine_caption" and label and key[1] in LANGUAGES and is_fine(sample):
+            clues = {"subtitle": words} if words else {}
+            if not check_text(text, label, clues, key[1], ConsistencyPart())["label_at_end"]:
+                yield f"{shown} names the label before its last sentence", f"{label!r} in {text[:60]!r}"
 
 
 def _of_peaks(sample: Sample) -> Iterator[tuple[str, str]]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 
-from emotion_llama.errors import InputError
 from emotion_llama.merr.recipe import Recipe
 from emotion_llama.merr.stage import Stage
 
@@ -58,10 +57,3 @@ def build_stages(recipe: Recipe) -> tuple[Stage, ...]:
         balance,
         splits,
     )
-
-
-def stage_named(recipe: Recipe, name: str) -> Stage:
-    """The stage of a name; InputError lists the names when there is none."""
-    if name not in STAGE_NAMES:
-        raise InputError(f"no stage {name!r} (there are: {', '.join(STAGE_NAMES)})")
-    return build_stages(recipe)[STAGE_NAMES.index(name)]
