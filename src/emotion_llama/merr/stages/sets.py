@@ -224,7 +224,7 @@ def _given(clips: Sequence[ClipRow], members: Sequence[int], names: Sequence[str
 class SetStage(Stage):
     """A stage that is given all clips: `decide` is one of the functions below."""
 
-    reads_clip = ()
+    reads_clip: tuple[str, ...] = ()
     sees_all = True
 
     def __init__(
