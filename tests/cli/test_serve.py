@@ -20,7 +20,7 @@ def test_defaults_are_those_of_the_settings(monkeypatch: pytest.MonkeyPatch) -> 
     from emotion_llama.serve.settings import ServeSettings, default_workers
 
     monkeypatch.delenv("EMOTION_LLAMA_API_KEYS", raising=False)
-    settings = settings_of(_args())
+    settings = settings_of(_args("--no-token"))
     expected = ServeSettings(workers=default_workers(), models={name: name for name in default_models()})
     assert settings == expected
 
@@ -79,6 +79,7 @@ def test_options_reach_the_settings(tmp_path: Path, monkeypatch: pytest.MonkeyPa
         "review_dir": tmp_path,
         "grace_seconds": 2.0,
         "asr": None,
+        "token": None,
     }
 
 
@@ -123,6 +124,24 @@ def test_without_fastapi_the_extra_is_named(
     monkeypatch.setitem(sys.modules, "emotion_llama.serve.start", None)
     assert main(["serve"]) == 1
     assert "pip install 'emotion-llama[serve]'" in capsys.readouterr().err
+
+
+def test_the_link_holds_a_token_of_this_start(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from emotion_llama.cli.serve import _announce
+
+    monkeypatch.delenv("EMOTION_LLAMA_API_KEYS", raising=False)
+    settings, another = settings_of(_args()), settings_of(_args())
+    assert settings.token is not None
+    assert settings.token != another.token
+    _announce("http://127.0.0.1:8000", settings, opens=False)
+    token = settings.token.get_secret_value()
+    assert len(token) >= 32
+    assert f" http://127.0.0.1:8000/#token={token} " in capsys.readouterr().out
+    assert settings_of(_args("--no-token")).token is None
+    monkeypatch.setenv("EMOTION_LLAMA_API_KEYS", "0123456789abcdef")
+    assert settings_of(_args()).token is None
 
 
 def test_help_loads_no_server() -> None:

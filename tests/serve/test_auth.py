@@ -93,6 +93,18 @@ def test_what_needs_a_key(method: str, path: str, guarded: bool) -> None:
     assert is_guarded(method, path) is guarded
 
 
+def test_a_token_keeps_other_accounts_out_and_owns_nothing(live, tone) -> None:
+    """Any account of the machine could call a server on loopback. Files are there after a start with another token."""
+    server = live(token=SecretStr(KEY))
+    assert server.client.get("/v1/models").status_code == server.client.get("/metrics").status_code == 401
+    assert server.client.get("/v1/models", headers=_with(OTHER)).status_code == 401
+    assert server.client.get("/").status_code == 200
+    assert server.client.get("/page/settings.json").json()["needs_key"] is True
+    assert server.post(tone, headers=_with(KEY)).status_code == 200
+    assert server.state.settings.token is not None
+    assert KEY not in repr(server.state.settings)
+
+
 def test_owner_is_a_hash() -> None:
     assert owner_of(SecretStr(KEY)) == hashlib.sha256(KEY.encode()).hexdigest()[:16]
 

@@ -20,7 +20,19 @@ class Process:
 
     def __init__(self, data: Path, log: Path) -> None:
         self._log = log.open("wb")
-        command = [sys.executable, "-m", "emotion_llama", "serve", "--port", "0", "--workers", "1", "--model", "rules"]
+        command = [
+            sys.executable,
+            "-m",
+            "emotion_llama",
+            "serve",
+            "--port",
+            "0",
+            "--workers",
+            "1",
+            "--no-token",
+            "--model",
+            "rules",
+        ]
         command += ["--data", str(data)]
         self.process = subprocess.Popen(
             command, stdout=self._log, stderr=subprocess.STDOUT, env={**os.environ, "EMOTION_LLAMA_API_KEYS": ""}

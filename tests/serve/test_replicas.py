@@ -28,7 +28,7 @@ class Replica:
     def __init__(self, data: Path) -> None:
         self.process = subprocess.Popen(
             [sys.executable, "-m", "emotion_llama", "serve", "--port", "0", "--workers", "1", "--data", str(data),
-             "--model", "rules", "--grace", "5"],
+             "--model", "rules", "--no-token", "--grace", "5"],
             stdout=subprocess.PIPE, text=True, env={**os.environ, "OMP_NUM_THREADS": "1", "EMOTION_LLAMA_API_KEYS": ""},
         )  # fmt: skip
         assert self.process.stdout is not None

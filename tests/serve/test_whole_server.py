@@ -37,7 +37,19 @@ class Process:
 
     def __init__(self, folder: Path, *options: str) -> None:
         self.data = folder / "data"
-        command = [sys.executable, "-m", "emotion_llama", "serve", "--model", "rules", "--port", "0", "--workers", "1"]
+        command = [
+            sys.executable,
+            "-m",
+            "emotion_llama",
+            "serve",
+            "--model",
+            "rules",
+            "--port",
+            "0",
+            "--workers",
+            "1",
+            "--no-token",
+        ]
         self.log = folder / "log"
         with self.log.open("w") as log:
             self.process = subprocess.Popen(

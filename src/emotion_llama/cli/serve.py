@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import secrets
 import sys
 from collections.abc import Mapping
 from pathlib import Path
@@ -87,6 +88,11 @@ def add_parser(verbs: Verbs) -> None:
         help="https://... whose pages may call the API; may be repeated")  # fmt: skip
     add("--api-key-file", type=Path, metavar="FILE",
         help="API keys, one a line (also: EMOTION_LLAMA_API_KEYS, by commas)")  # fmt: skip
+    add(
+        "--no-token",
+        action="store_true",
+        help="without API keys: let every account of this machine call, not only who knows the printed link",
+    )
     add("--open", action="store_true", help="open the page in the browser")
     _add_numbers(parser, "limits")
     add("--data", type=Path, metavar="DIR", help="where jobs and files are kept (default: a temporary folder)")
@@ -115,7 +121,8 @@ def run(args: argparse.Namespace) -> int:
     except ImportError as error:
         raise MissingDependency(error.name or "FastAPI", "serve", "pip install 'emotion-llama[serve]'") from error
 
-    serve(settings_of(args), lambda address: _announce(address, opens=args.open))
+    settings = settings_of(args)
+    serve(settings, lambda address: _announce(address, settings, opens=args.open))
     return 0
 
 
@@ -125,11 +132,12 @@ def settings_of(args: argparse.Namespace) -> ServeSettings:
     Raises:
         InputError: an option cannot be used; all of them are named.
     """
-    from pydantic import ValidationError
+    from pydantic import SecretStr, ValidationError
 
     from emotion_llama.serve.auth import read_keys
     from emotion_llama.serve.settings import MIB, ServeSettings, default_workers
 
+    keys = read_keys(args.api_key_file, os.environ.get("EMOTION_LLAMA_API_KEYS"))
     given = {setting: getattr(args, setting) for setting in _SETTINGS}
     try:
         return ServeSettings(
@@ -137,7 +145,8 @@ def settings_of(args: argparse.Namespace) -> ServeSettings:
             models=named_models(args.model or default_models()),
             allowed_hosts=tuple(args.allow_host),
             cors_origins=tuple(args.allow_origin),
-            api_keys=read_keys(args.api_key_file, os.environ.get("EMOTION_LLAMA_API_KEYS")),
+            api_keys=keys,
+            token=None if keys or args.no_token else SecretStr(secrets.token_urlsafe(24)),
             max_upload_bytes=round(args.max_upload_mib * MIB),
             data_dir=None if args.data is None else args.data.expanduser(),
         )
@@ -171,10 +180,14 @@ def named_models(given: list[str]) -> dict[str, str]:
     return models
 
 
-def _announce(address: str, *, opens: bool) -> None:
-    sys.stdout.write(f"Serving at {address} (stop with Ctrl+C)\n")
+def _announce(address: str, settings: ServeSettings, *, opens: bool) -> None:
+    # Behind the #, a browser keeps it to itself.
+    token = "" if settings.token is None else f"/#token={settings.token.get_secret_value()}"
+    sys.stdout.write(f"Serving at {address}{token} (stop with Ctrl+C)\n")
+    if settings.review_dir is not None:
+        sys.stdout.write(f"Review at {address}/review{token or '/'}\n")
     sys.stdout.flush()
     if opens:
         import webbrowser
 
-        webbrowser.open(address)
+        webbrowser.open(address + token)

@@ -58,6 +58,8 @@ class Guard:
     def __init__(self, app: ASGIApp, settings: ServeSettings) -> None:
         self._app = app
         self._owners = {_digest(key.get_secret_value()): owner_of(key) for key in settings.api_keys}
+        if settings.token is not None:
+            self._owners[_digest(settings.token.get_secret_value())] = LOCAL
         self._rate = RateLimiter(settings.rate_per_minute)
         self._wrong = RateLimiter(WRONG_KEYS_PER_MINUTE)
 
@@ -88,7 +90,7 @@ class Guard:
             return owner
         if (wait := self._wrong.take(address)) > 0:
             raise _too_often("too many wrong API keys from this address; try again later", wait)
-        problem = "the API key is not known" if authorization else "an API key is needed"
+        problem = "the API key or token is not known" if authorization else "an API key or token is needed"
         raise Problem(
             401, f"{problem}; send it as: Authorization: Bearer KEY", code="invalid_api_key",
             headers={"WWW-Authenticate": "Bearer"},

@@ -31,6 +31,8 @@ class ServeSettings(BaseModel):
             given, on loopback only loopback's names, elsewhere any. Protects against DNS rebinding.
         cors_origins: pages of other origins that may call the API.
         api_keys: each 16 characters or more; needed unless the server is reached by loopback names alone.
+        token: what callers send in place of a key where there are none, so that other accounts of the machine stay out;
+            None lets them all in. Files and jobs do not belong to it: the next start has another one.
         workers: child processes that measure clips, each one clip at a time.
         child_memory_bytes: address space of a child.
         clip_seconds: the time that a clip may take: so many seconds, and `clip_seconds_per_second` for each of its own.
@@ -67,6 +69,7 @@ class ServeSettings(BaseModel):
     allowed_hosts: tuple[str, ...] = ()
     cors_origins: tuple[str, ...] = ()
     api_keys: tuple[SecretStr, ...] = ()
+    token: SecretStr | None = None
     workers: int = Field(default=2, ge=1, le=256)
     child_memory_bytes: int = Field(default=2048 * MIB, ge=256 * MIB)
     clip_seconds: float = Field(default=120.0, gt=0)

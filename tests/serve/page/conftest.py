@@ -105,7 +105,19 @@ def open_page(browser: Browser) -> Iterator[Callable[..., Watched]]:
 @pytest.fixture(scope="session")
 def whole_server() -> Iterator[str]:
     """The address of `emotion-llama serve --model rules`, one child."""
-    command = [sys.executable, "-m", "emotion_llama", "serve", "--model", "rules", "--port", "0", "--workers", "1"]
+    command = [
+        sys.executable,
+        "-m",
+        "emotion_llama",
+        "serve",
+        "--model",
+        "rules",
+        "--port",
+        "0",
+        "--workers",
+        "1",
+        "--no-token",
+    ]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as process:
         assert process.stdout is not None
         told = ""

@@ -121,6 +121,19 @@ def test_the_key_is_asked_for_and_a_wrong_one_again(stand_in: Any, open_page: Ca
     assert page.evaluate("Object.keys(localStorage).includes('key')") is False  # of this tab, not of the disk
 
 
+def test_the_printed_link_opens_the_page_in_every_tab(stand_in: Any, open_page: Callable[..., Any]) -> None:
+    stand_in.key = "0123456789abcdef-_"
+    stand_in.settings = ServeSettings(token=stand_in.key)
+    stand_in.documents["rules"] = stand_in.documents["first"]
+    page = open_page(f"{stand_in.url}/#token={stand_in.key}").page
+    assert "token" not in page.url  # nor in the history
+    other = page.context.new_page()
+    other.goto(stand_in.url)
+    for tab in (page, other):
+        tab.click("[data-example=surprise]")
+        tab.wait_for_selector("#result:not([hidden]) .verdict")
+
+
 def test_a_busy_server_says_when_to_come_again(stand_in: Any, open_page: Callable[..., Any]) -> None:
     stand_in.refusals = [(429, {"Retry-After": "7"}, "too many")]
     page = open_page(stand_in.url, forgiven=("status of 429",)).page

@@ -144,4 +144,4 @@ def test_no_file_names_another_host_or_inline_code(path: Path) -> None:
 def test_the_page_is_light() -> None:
     """Scripts, styles and one language: what a browser loads before a clip is chosen, uncompressed."""
     loaded = [path for path in OURS if path.name != "strings.zh.json"]
-    assert sum(path.stat().st_size for path in loaded) < 150_000
+    assert sum(path.stat().st_size for path in loaded) < 160_000

@@ -31,9 +31,9 @@ def folder(tmp_path: Path) -> Path:
 def review(live: Callable[..., Any], open_page: Open, folder: Path) -> Callable[..., Page]:
     """Opens the review page of the build and says who reviews."""
 
-    def start(name: str = "anna", *, settings: dict[str, Any] | None = None, **options: Any) -> Page:
+    def start(name: str = "anna", *, address: str = "", settings: dict[str, Any] | None = None, **options: Any) -> Page:
         server = live(models={"rules": "rules"}, review_dir=folder, **(settings or {}))
-        page: Page = open_page(f"{server.url}/review/", **options).page
+        page: Page = open_page(f"{server.url}/review/{address}", **options).page
         if settings and settings.get("api_keys"):
             page.fill("#key-value", KEY)
             page.keyboard.press("Enter")
@@ -217,6 +217,13 @@ def test_with_a_key_pictures_and_clips_are_fetched_with_it(review: Callable[...,
     wait_for(page, "document.querySelector('video')?.readyState > 1")
     wait_for(page, "document.images.length === 2 && [...document.images].every((one) => one.naturalWidth === 64)")
     assert page.evaluate("[...document.images].every((one) => one.src.startsWith('blob:'))")
+    page.keyboard.press("a")
+    on(page, "b")
+
+
+def test_the_printed_link_opens_the_review(review: Callable[..., Page]) -> None:
+    page = review(settings={"token": KEY}, address=f"#token={KEY}")
+    assert "token" not in page.url
     page.keyboard.press("a")
     on(page, "b")
 

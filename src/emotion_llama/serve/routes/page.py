@@ -68,7 +68,7 @@ def describe(settings: ServeSettings) -> dict[str, Any]:  # as JSON
         "version": __version__,
         "models": [{"name": name, "is_rules": kind == "rules"} for name, kind in settings.models.items()],
         "default_model": settings.model,
-        "needs_key": bool(settings.api_keys),
+        "needs_key": bool(settings.api_keys) or settings.token is not None,
         "is_local": settings.is_private,
         "keeps_uploads": settings.keep_uploads,
         "file_minutes": settings.file_minutes,

@@ -61,6 +61,7 @@ _FILES = {
     "review_media.js": ("review_media.js", "text/javascript; charset=utf-8"),
     "review_figures.js": ("review_figures.js", "text/javascript; charset=utf-8"),
     "review_api.js": ("review_api.js", "text/javascript; charset=utf-8"),
+    "key.js": ("key.js", "text/javascript; charset=utf-8"),
     "dom.js": ("dom.js", "text/javascript; charset=utf-8"),
     "icon.svg": ("icon.svg", "image/svg+xml"),
 }

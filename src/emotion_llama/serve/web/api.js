@@ -1,6 +1,7 @@
 // Calls of the server: one way to ask, one way to fail. Addresses are relative, so that a proxy may put us anywhere.
 
 import { t } from "./i18n.js";
+import { storedKey, useKey } from "./key.js";
 
 /** Why a call brought no answer: the server's own sentence where it sent one. */
 export class Failure extends Error {
@@ -11,7 +12,6 @@ export class Failure extends Error {
   }
 }
 
-let key = null;
 let askForKey = async () => null;
 
 /** `ask` opens the dialog for the API key and gives it, or null. */
@@ -19,26 +19,7 @@ export function onKeyNeeded(ask) {
   askForKey = ask;
 }
 
-export function useKey(value) {
-  key = value || null;
-  try {
-    if (key) sessionStorage.setItem("key", key);
-    else sessionStorage.removeItem("key");
-  } catch {
-    // Then it is asked for again after a reload.
-  }
-}
-
-export function storedKey() {
-  try {
-    key ??= sessionStorage.getItem("key");
-  } catch {
-    // Storage may be forbidden.
-  }
-  return key;
-}
-
-const withKey = (headers) => (storedKey() ? { ...headers, Authorization: `Bearer ${key}` } : headers);
+const withKey = (headers) => (storedKey() ? { ...headers, Authorization: `Bearer ${storedKey()}` } : headers);
 
 async function failureOf(answer) {
   let told = null;

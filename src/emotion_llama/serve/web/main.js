@@ -3,6 +3,7 @@
 import * as api from "./api.js";
 import { $, el, say } from "./dom.js";
 import { language, t, useLanguage } from "./i18n.js";
+import { takeToken, useKey } from "./key.js";
 import { showResult } from "./result.js";
 import { createStages } from "./stages.js";
 import { setUpOptions, setUpStart } from "./start.js";
@@ -153,7 +154,7 @@ function setUpKeyDialog() {
   $("#key-button").hidden = !settings.needs_key;
   $("#key-button").addEventListener("click", async () => {
     const given = await ask(false);
-    if (given) api.useKey(given);
+    if (given) useKey(given);
   });
 }
 
@@ -211,6 +212,7 @@ let settings;
 let options;
 
 async function boot() {
+  takeToken();
   [settings] = await Promise.all([api.pageSettings(), useLanguage(language())]);
   setUpLanguage();
   setUpTheme();

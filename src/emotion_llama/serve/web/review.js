@@ -1,6 +1,7 @@
 // The review page: one sample a screen, decided on with keys.
 
 import { $, el, isTyping, say } from "./dom.js";
+import { takeToken } from "./key.js";
 import { decide, getCurves, getFigures, getSample, getSamples, getSet, onKeyNeeded } from "./review_api.js";
 import { editField, readFixes, showField, showLabel } from "./review_fields.js";
 import { showFigures } from "./review_figures.js";
@@ -365,6 +366,7 @@ function wire() {
 }
 
 async function begin() {
+  takeToken();
   const theme = remembered("theme");
   if (theme === "light" || theme === "dark") document.documentElement.dataset.theme = theme;
   wire();

@@ -1,5 +1,7 @@
 // Calls of the review API; relative, so that a proxy may put the page anywhere.
 
+import { storedKey, useKey } from "./key.js";
+
 const ROOT = "../v1/review";
 
 /** Why a call brought no answer: the server's own sentence where it sent one. */
@@ -10,31 +12,16 @@ export class Failure extends Error {
   }
 }
 
-let key = null;
 let askForKey = async () => null;
 
 /** `ask` opens the dialog for the API key and gives it, or null. */
 export function onKeyNeeded(ask) {
   askForKey = ask;
-  try {
-    key = sessionStorage.getItem("key");
-  } catch {
-    // Storage may be forbidden; then the key is asked for after each reload.
-  }
-}
-
-function useKey(value) {
-  key = value;
-  try {
-    sessionStorage.setItem("key", value);
-  } catch {
-    // As above.
-  }
 }
 
 async function request(path, options = {}) {
   const send = () =>
-    fetch(ROOT + path, { ...options, headers: { ...options.headers, ...(key ? { Authorization: `Bearer ${key}` } : {}) } });
+    fetch(ROOT + path, { ...options, headers: { ...options.headers, ...(storedKey() ? { Authorization: `Bearer ${storedKey()}` } : {}) } });
   let answer;
   try {
     answer = await send();
@@ -80,5 +67,5 @@ export async function decide(form) {
  */
 export async function fileAddress(kind, values) {
   const path = `/${kind}${query(values)}`;
-  return key ? URL.createObjectURL(await (await request(path)).blob()) : ROOT + path;
+  return storedKey() ? URL.createObjectURL(await (await request(path)).blob()) : ROOT + path;
 }
