@@ -29,6 +29,7 @@ from emotion_llama.records import (
 )
 
 HELD_SHARE, SATURATED = 0.1, 4.5  # what a tenth of the time has or exceeds is held; 5 is the most
+SHOWN = 0.8  # of 5, held: MER-Factory's threshold of a unit that is present
 
 
 def held_units(units: ActionUnits) -> dict[str, float]:
@@ -37,12 +38,19 @@ def held_units(units: ActionUnits) -> dict[str, float]:
     This is what a person shows, as against a maximum, which one blurred frame decides. Blinks are left out, and units
     that were not measured.
     """
-    found = {}
-    for name, values, seconds in _measured_times(units):
-        order = np.argsort(-values, kind="stable")
-        at = np.searchsorted(np.cumsum(seconds[order]), HELD_SHARE * seconds.sum() * (1 - 1e-9))
-        found[name] = float(values[order[at]])
-    return found
+    return {name: held_value(values, seconds) for name, values, seconds in _measured_times(units)}
+
+
+def held_value(values: Float, seconds: Float) -> float:
+    """What a tenth of the time has or exceeds: the 90th percentile of values [N] that last for `seconds` [N]."""
+    order = np.argsort(-values, kind="stable")
+    return float(values[order[np.searchsorted(np.cumsum(seconds[order]), HELD_SHARE * seconds.sum() * (1 - 1e-9))]])
+
+
+def shown_units(units: ActionUnits | None) -> dict[str, float]:
+    """Units that are held at 0.8 of 5 or more -> how strongly, the strongest first; empty where none was measured."""
+    held = {} if units is None else held_units(units)
+    return {name: x for name, x in sorted(held.items(), key=lambda item: (-item[1], item[0])) if x >= SHOWN}
 
 
 def saturated_units(units: ActionUnits) -> dict[str, float]:

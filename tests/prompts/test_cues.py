@@ -1,6 +1,8 @@
+from dataclasses import replace
+
 import numpy as np
 
-from emotion_llama.prompts.cues import MAX_CHARACTERS, cue_text
+from emotion_llama.prompts.cues import MAX_CHARACTERS, MAX_HELD_CHARACTERS, cue_text
 from emotion_llama.records import AU_NAMES, ActionUnits, PeakFrame, Prosody, Tone, Transcript, TranscriptLine
 from emotion_llama.results import Evidence, Missing
 
@@ -78,6 +80,12 @@ def test_length_is_bounded_whatever_was_measured() -> None:
     assert text.count("5.0") == 6  # the six strongest, alphabetical where equal
     assert "cheek raiser" in text
     assert "r" * 101 not in text
+    all_units = ActionUnits(
+        AU_NAMES, np.zeros(1), np.full((1, len(AU_NAMES)), 5.0), np.ones(1), np.zeros(1, bool), np.ones(1, bool),
+        "person", "test",
+    )  # fmt: skip
+    longest = cue_text(replace(evidence, action_units=all_units), held=True)
+    assert len(longest) - len(text) < MAX_HELD_CHARACTERS
 
 
 def test_a_talking_mouth_is_said() -> None:
@@ -86,3 +94,19 @@ def test_a_talking_mouth_is_said() -> None:
     )
     text = cue_text(Evidence(talking, peak(AU26=1.5), None, None, WORDS))
     assert text.startswith("Measured cues. Face: strongest at 1.2 s while talking, of 5: jaw drop 1.5. Voice:")
+
+
+def test_a_chat_model_is_given_what_is_held_before_the_peak_frame() -> None:
+    """One frame is named as that; how long a unit is at the most that a person can do is said."""
+    levels = np.zeros((20, 2))
+    levels[:5, 0], levels[0, 1] = [5.0, 4.6, 4.0, 4.0, 4.0], 5.0
+    units = ActionUnits(
+        ("AU12", "AU15"), np.arange(20) / 10, levels, np.ones(20), np.zeros(20, bool), np.zeros(20, bool), "person", "t"
+    )
+    text = cue_text(Evidence(units, peak(AU12=5.0, AU15=5.0), None, None, WORDS), held=True)
+    assert text.startswith(
+        "Measured cues. Face: held for a tenth of the time or longer, of 5: lip corner puller 4.6 "
+        "(at 4.5 or more of the time: AU12 10%); at the peak frame, strongest at 1.2 s, of 5: lip corner puller 5.0, "
+    )
+    resting = cue_text(Evidence(units.between(1.0, 2.0), peak(), None, None, WORDS), held=True)
+    assert resting.startswith("Measured cues. Face: no unit is held; no marked movement, strongest at 1.2 s.")

@@ -111,7 +111,7 @@ def test_unit_chart_marks_peak_gap_speech_and_blink() -> None:
     assert [(e.get("x"), e.get("width")) for e in talk] == [("0%", "30.00%")]
     blink = [e for e in _all(root, "rect", "blink") if "faint" not in e.get("class", "")]
     assert [(e.get("x"), e.get("width")) for e in blink] == [("70%", "20.00%")]
-    assert [e.text for e in _all(root, "text", "value")] == ["2.0", "3.0"]
+    assert [e.text for e in _all(root, "text", "value")] == ["2.0", "0.0"]  # held: a blink is not
     assert [e.get("class") for e in _all(root, "text", "name")] == ["name chosen", "name"]
     assert [e.get("class") for e in _all(root, "path")] == ["area fired", "area fired", "area", "area"]
 

@@ -118,21 +118,29 @@ def test_unit_against_takes_off_its_share(make_units: Make) -> None:
     assert sums(make_units(AU05=1.6, AU26=1.6, AU04=0.8))["surprise"] == pytest.approx(1.25)
 
 
-def test_peak_and_time_held_by_hand(make_units: Make) -> None:
-    # A smile of value 1.5 in 2 of 10 frames, one of them the peak: 0.6 x 1.5 + 0.4 x 0.2 x 1.5 = 1.02.
+def test_what_is_held_by_hand(make_units: Make) -> None:
+    # A smile of value 1.5 in 2 of 10 frames: 0.6 x 1.5 + 0.4 x 0.2 x 1.5 = 1.02.
     # Calm in 8 of 10 frames, next to a rule at half its strength: 1.8 x 0.8 x 0.5 = 0.72.
     level = [0.0, 0.0, 0.0, 0.8, 0.8, 0.0, 0.0, 0.0, 0.0, 0.0]
     units = make_units(AU06=level, AU12=level)
     expected = {"happy": 1.02, "neutral": -0.51 + 0.72}
-    assert sums(units, peak_at(0.3)) == pytest.approx(expected)
-    # At a peak without the smile only the time held counts, and the calm counts in full.
-    elsewhere = sums(units, peak_at(0.8))
-    assert elsewhere == pytest.approx({"happy": 0.12, "neutral": -0.06 + 1.44})
-    text = read_face(units, peak_at(0.3), PUBLISHED).cues[0].text
+    for peak in (None, peak_at(0.3), peak_at(0.8)):  # which frame is the peak changes nothing
+        assert sums(units, peak) == pytest.approx(expected)
+    text = read_face(units, None, PUBLISHED).cues[0].text
     assert text == (
-        "cheek raiser (AU06) 0.8 and lip corner puller (AU12) 0.8 of 5 at 0.30 s "
+        "cheek raiser (AU06) 0.8 and lip corner puller (AU12) 0.8 of 5, most at 0.30 s "
         "(slight, held 20 % of the visible time)"
     )
+
+
+def test_one_frame_decides_nothing(make_units: Make) -> None:
+    """The frame of the maximum once had 0.6 of a rule's weight, however short it was."""
+    level = [0.0] * 19 + [4.0]
+    units = make_units(20, AU06=level, AU12=level)
+    peak = replace(peak_at(1.9), units={"AU06": 4.0, "AU12": 4.0})
+    full = 3.0 * (1 - 2**-5.0)
+    assert sums(units, peak)["happy"] == pytest.approx(0.4 * 0.05 * full)
+    assert read_face(units, peak, PUBLISHED).units["AU12"] == 0.0
 
 
 def test_low_confidence_weakens(make_units: Make) -> None:

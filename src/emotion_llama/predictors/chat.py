@@ -203,7 +203,7 @@ class ChatPredictor:
         if not pictures and sound is None and not words and not is_measured:
             return None
         lines = f"The person in the clip says: {words}\n" if words else ""
-        cues = sample.cues or ("" if evidence is None else cue_text(evidence))
+        cues = sample.cues or ("" if evidence is None else cue_text(evidence, held=True))
         if self.has_cues and cues:
             lines += f"{cues}\n"
         prompt = self._prompts["label" if task.labels else "free"]

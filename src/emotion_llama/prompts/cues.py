@@ -3,27 +3,47 @@
 from __future__ import annotations
 
 from emotion_llama.records import AU_DESCRIPTIONS, Prosody
-from emotion_llama.results import Evidence
+from emotion_llama.results import Evidence, saturated_units, shown_units
 
 _MAX_UNITS = 6
 _MAX_VOICE_WORDS = 6
 _MAX_REASON = 100  # characters
+_MIN_SATURATED = 0.1  # share of the time from which it is mentioned
 # 6 units of at most 42 characters, 6 words of the voice, its figures, and three reasons stay below this.
 MAX_CHARACTERS = 900
+MAX_HELD_CHARACTERS = 450  # added by the held units
 
 
-def cue_text(evidence: Evidence) -> str:
+def cue_text(evidence: Evidence, *, held: bool = False) -> str:
     """What was measured of one person in one segment, in at most `MAX_CHARACTERS` characters; same evidence, same text.
 
     Face: the units of the peak frame, strongest first, with intensity 0..5, and whether the person talks there, which
-    moves the mouth as well. Voice: the tone's words, and all measurements, also ordinary ones, which no word describes;
-    of a tone without measurements each word with what it rests on. The transcript has its own line in the prompt, so
-    that only its absence is mentioned here. What is missing is named with the reason.
+    moves the mouth as well. With `held`, for models that did not learn from this text, the units that are held stand
+    before them, in up to `MAX_HELD_CHARACTERS` more. Voice: the tone's words, and all measurements, also ordinary ones,
+    which no word describes; of a tone without measurements each word with what it rests on. The transcript has its own
+    line in the prompt, so that only its absence is mentioned here. What is missing is named with the reason.
     """
-    sentences = [f"Face: {_face(evidence)}.", f"Voice: {_voice(evidence)}."]
+    face = _face(evidence)
+    if held and evidence.action_units is not None and evidence.peak_frame is not None:
+        face = f"{_held(evidence)}; {'at the peak frame, ' * face.startswith('strongest')}{face}"
+    sentences = [f"Face: {face}.", f"Voice: {_voice(evidence)}."]
     if evidence.transcript is None:
         sentences.append(f"Words: {_missing(evidence, 'transcript')}.")
-    return f"Measured cues. {' '.join(sentences)}"[:MAX_CHARACTERS]
+    return f"Measured cues. {' '.join(sentences)}"[: MAX_CHARACTERS + held * MAX_HELD_CHARACTERS]
+
+
+def _held(evidence: Evidence) -> str:
+    """The units that are held, strongest first, and which of them are at the most that a person can do."""
+    units = evidence.action_units
+    shown = list(shown_units(units).items())[:_MAX_UNITS]
+    if units is None or not shown:
+        return "no unit is held"
+    listed = ", ".join(f"{AU_DESCRIPTIONS.get(name, name)} {x:.1f}" for name, x in shown)
+    saturated = saturated_units(units)
+    most = [f"{name} {saturated[name]:.0%}" for name, _ in shown if saturated[name] >= _MIN_SATURATED]
+    return f"held for a tenth of the time or longer, of 5: {listed}" + (
+        f" (at 4.5 or more of the time: {', '.join(most)})" if most else ""
+    )
 
 
 def named_units(evidence: Evidence) -> dict[str, float]:

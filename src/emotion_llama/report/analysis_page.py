@@ -40,7 +40,17 @@ from emotion_llama.report.wording import (
     unit_name,
     weights_in_words,
 )
-from emotion_llama.results import Analysis, Cue, Evidence, PeakImage, PersonAnalysis, Segment
+from emotion_llama.results import (
+    Analysis,
+    Cue,
+    Evidence,
+    PeakImage,
+    PersonAnalysis,
+    Segment,
+    held_units,
+    saturated_units,
+    shown_units,
+)
 from emotion_llama.speech.pauses import pauses
 
 Row = tuple[str, ...]  # the cells of a table's row, or a name and its value
@@ -140,7 +150,7 @@ def segment_rows(segments: Sequence[Segment]) -> tuple[str, list[Row]]:
     rows: list[Row] = []
     for run in runs:
         evidence = run.evidence
-        units = evidence.peak_frame.units if evidence.peak_frame else {}
+        units = shown_units(evidence.action_units)
         count = f" ({len(run.segments)} segments)" if len(run.segments) > 1 else ""
         rows.append(
             (
@@ -169,22 +179,20 @@ def cue_rows(cues: Sequence[Cue]) -> list[Row]:
 
 
 def unit_rows(evidence: Evidence) -> list[Row]:
-    """Each unit at the peak, its maximum and when, and its mean over the frames with a face."""
+    """Each unit as it is held, its mean, the share of the time at 4.5 or more, and its figure in the peak frame."""
     units, peak = evidence.action_units, evidence.peak_frame
     if units is None:
         return []
     at = None if peak is None else int(np.argmin(np.abs(units.pts_seconds - peak.pts_seconds)))
+    held, saturated = held_units(units), saturated_units(units)
     rows: list[Row] = []
     for name in units.names:
         values = units.column(name)
-        seen = np.isfinite(values)
+        mean = float(np.nanmean(values)) if np.isfinite(values).any() else None
+        share = None if name not in saturated else percent(saturated[name])
         at_peak = None if at is None else figure(float(values[at]), 2)
-        if not seen.any():
-            rows.append((unit_name(name), at_peak or NONE, NONE, NONE, NONE))
-            continue
-        maximum = int(np.nanargmax(values))
-        numbers = (at_peak, figure(float(values[maximum]), 2), clock(float(units.pts_seconds[maximum])))
-        rows.append((unit_name(name), *(n or NONE for n in numbers), figure(float(values[seen].mean()), 2) or NONE))
+        numbers = (figure(held.get(name), 2), figure(mean, 2), share, at_peak)
+        rows.append((unit_name(name), *(n or NONE for n in numbers)))
     return rows
 
 

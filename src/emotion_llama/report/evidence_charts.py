@@ -23,6 +23,7 @@ from emotion_llama.report.charts import (
     time_axis,
 )
 from emotion_llama.report.wording import clock, figure
+from emotion_llama.results import SHOWN, held_units, shown_units
 
 ROW = 28  # height of a unit's row, pixels
 HEAD = 22  # room for the peak's time above the rows, pixels
@@ -62,8 +63,8 @@ def areas(axis: TimeAxis, times: Float, values: Float, scale: float, most: int) 
 
 
 def unit_chart(units: ActionUnits, peaks: Sequence[PeakFrame], axis: TimeAxis, *, most_points: int = 800) -> Markup:
-    """All units over `axis`; units that fired at a peak stand out, and every peak is marked."""
-    fired = {name for peak in peaks for name in peak.units}
+    """All units over `axis`; units that are held at 0.8 or more stand out, and every peak is marked."""
+    held = held_units(units)
     scale = scale_of(units)
     top = HEAD + STRIP
     bottom = top + ROW * len(units.names)
@@ -81,26 +82,26 @@ def unit_chart(units: ActionUnits, peaks: Sequence[PeakFrame], axis: TimeAxis, *
         time_axis(axis, HEAD, bottom),
     ]
     for row, name in enumerate(units.names):
-        parts.append(_row(units, name, axis, top + ROW * row, scale, most_points, name in fired))
+        parts.append(_row(units, name, axis, top + ROW * row, scale, most_points, held.get(name)))
     parts.append(_peak_marks(peaks, axis, bottom))
     return drawing(bottom + AXIS, "Action units over time", _units_description(units, peaks, len(gaps)), *parts)
 
 
-def _row(units: ActionUnits, name: str, axis: TimeAxis, y: int, scale: float, most: int, fired: bool) -> Markup:
+def _row(units: ActionUnits, name: str, axis: TimeAxis, y: int, scale: float, most: int, held: float | None) -> Markup:
     values = units.column(name)
-    strongest = figure(float(np.nanmax(values)) if np.isfinite(values).any() else None)
+    is_shown = held is not None and held >= SHOWN
     curves = [
-        path(outline, "area fired" if fired else "area", closed=True)
+        path(outline, "area fired" if is_shown else "area", closed=True)
         for outline in areas(axis, units.pts_seconds, values, scale, most)
     ]
     description = shape("tspan", " " + AU_DESCRIPTIONS.get(name, ""), class_="long")
-    emphasis = " chosen" if fired else ""
+    emphasis = " chosen" if is_shown else ""
     return join(
         [
             shape("line", x1=0, x2="100%", y1=y + ROW, y2=y + ROW, class_="rule"),
             stretched(y + 2, ROW - 2, UNITS_HIGH, *curves),
             shape("text", name, description, x=-10, y=y + 20, class_="name" + emphasis, text_anchor="end"),
-            text(strongest or "–", "100%", y + 20, "value" + emphasis, dx=8),
+            text(figure(held) or "–", "100%", y + 20, "value" + emphasis, dx=8),
         ]
     )
 
@@ -122,10 +123,9 @@ def _peak_marks(peaks: Sequence[PeakFrame], axis: TimeAxis, bottom: int) -> Mark
 
 def _units_description(units: ActionUnits, peaks: Sequence[PeakFrame], gap_count: int) -> str:
     """The description that a screen reader reads out."""
-    said = []
-    for peak in peaks[:3]:
-        fired = ", ".join(f"{name} {value:.1f}" for name, value in peak.units.items())
-        said.append(f"Peak at {clock(peak.pts_seconds)}: {fired or 'no unit above the threshold'}.")
+    held = ", ".join(f"{name} {value:.1f}" for name, value in shown_units(units).items())
+    said = [f"Held: {held or 'none of them'}."]
+    said += [f"Peak at {clock(peak.pts_seconds)}." for peak in peaks[:3]]
     if gap_count:
         said.append(f"The face is missing in {gap_count} stretches.")
     return " ".join([f"{len(units.names)} units, intensity 0 to 5.", *said])

@@ -30,7 +30,7 @@ from emotion_llama.report.wording import (
     unit_name,
     weights_in_words,
 )
-from emotion_llama.results import Analysis, Cue, Evidence, PersonAnalysis, Segment
+from emotion_llama.results import Analysis, Cue, Evidence, PersonAnalysis, Segment, saturated_units, shown_units
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -103,7 +103,7 @@ def _strongest(analysis: Analysis) -> str:
 
 
 def _units(evidence: Evidence) -> str:
-    units = list(evidence.peak_frame.units.items())[:3] if evidence.peak_frame else []
+    units = list(shown_units(evidence.action_units).items())[:3]
     return ", ".join(f"{name} {value:.1f}" for name, value in units)
 
 
@@ -184,7 +184,7 @@ def _timeline(out: Printout, segments: Sequence[Segment]) -> None:
         shown = [part for part in (count, _units(run.evidence), said) if part]
         rows.append((span(run.start_seconds, run.end_seconds), predicted, "  ".join(shown)))
     out.line()
-    out.columns("  Time", ("Predicted", "Units at the peak, transcript"), rows)
+    out.columns("  Time", ("Predicted", "Units held, transcript"), rows)
     if len(runs) < len(segments):
         out.paragraph(SHARED_ROWS, "  ", style="dim")
 
@@ -209,13 +209,23 @@ def _segment(out: Printout, segment: Segment) -> None:
 def _evidence_rows(evidence: Evidence) -> list[tuple[str, str]]:
     rows = []
     if evidence.peak_frame is not None:
-        present = ", ".join(f"{unit_name(name)} {value:.1f}" for name, value in evidence.peak_frame.units.items())
-        rows.append(("Face", f"peak at {clock(evidence.peak_frame.pts_seconds)}: {present or 'no unit is present'}"))
+        rows.append(("Face", f"{_held(evidence)}; peak at {clock(evidence.peak_frame.pts_seconds)}"))
     if evidence.tone is not None:
         rows.append(("Voice", f"{evidence.tone.phrase} ({'; '.join(evidence.tone.words.values())})"))
     if evidence.transcript is not None:
         rows.append(("Transcript", f"“{evidence.transcript.text}” ({source_of(evidence.transcript)})"))
     return rows
+
+
+def _held(evidence: Evidence) -> str:
+    """Units that are held, the strongest first, and for how long they are at the most that a person can do."""
+    units = evidence.action_units
+    shown = shown_units(units)
+    if units is None or not shown:
+        return "no unit is held"
+    listed = ", ".join(f"{unit_name(name)} {value:.1f}" for name, value in shown.items())
+    most = [f"{name} {percent(share)}" for name, share in saturated_units(units).items() if name in shown and share]
+    return f"held: {listed}" + (f"; at 4.5 or more of the time: {', '.join(most)}" if most else "")
 
 
 def _cues(out: Printout, cues: Sequence[Cue], label: str | None) -> None:

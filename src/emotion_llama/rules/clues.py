@@ -168,7 +168,7 @@ def gesture_weights(
     rule that holds weighs by itself.
     """
     weights: list[dict[str, float]] = [{} for _ in gestures]
-    face = Face(tuple(units), np.array([list(units.values())], dtype=np.float64).reshape(1, -1), np.ones(1), 0, None)
+    face = Face(tuple(units), np.array([list(units.values())], dtype=np.float64).reshape(1, -1), np.ones(1), None)
     used: set[str] = set()
     for rule in table.rules:
         value = float(rule_values(face, rule)[0])

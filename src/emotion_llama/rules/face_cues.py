@@ -1,4 +1,4 @@
-"""Action units as evidence: rules held in each frame, read at the peak and over time.
+"""Action units as evidence: rules held against each frame, by what a tenth of the time shows and by how long.
 
 Notation: N frames, R units, M rules.
 """
@@ -12,26 +12,22 @@ import numpy as np
 
 from emotion_llama.face.label_units import PRESENT
 from emotion_llama.records import AU_DESCRIPTIONS, ActionUnits, Bool, Float, PeakFrame, frame_seconds
-from emotion_llama.results import Cue
+from emotion_llama.results import Cue, held_value
 from emotion_llama.rules.phrases import expression_phrases
 from emotion_llama.rules.rule_tables import (
     AGAINST_NEUTRAL,
     BLINK_UNITS,
     CALM,
     DEGREES,
-    HELD_SHARE,
+    DURATION_SHARE,
     MIN_CALM_SHARE,
     OWN,
-    PEAK_SHARE,
     REST_UNITS,
     SPEECH_SHARES,
+    STRENGTH_SHARE,
     FaceRule,
     FaceTable,
 )
-
-# Without a peak frame, a rule's own strongest moment stands in for it: this percentile, so that one frame of noise
-# does not decide.
-_STRONGEST_PERCENTILE = 95.0
 
 
 class Face(NamedTuple):
@@ -41,7 +37,6 @@ class Face(NamedTuple):
         names: R units.
         intensity: [N, R] 0..5.
         confidence: [N] 0..1.
-        peak_row: row of the peak frame; None when none was given.
         pts_seconds: [N]; None when only a peak frame was given.
         seconds: [N] how long each frame is shown; None where that is not known: all the same.
         is_speech: [N] the person talks.
@@ -50,7 +45,6 @@ class Face(NamedTuple):
     names: tuple[str, ...]
     intensity: Float
     confidence: Float
-    peak_row: int | None
     pts_seconds: Float | None
     seconds: Float | None = None
     is_speech: Bool = np.zeros(1, dtype=bool)
@@ -61,6 +55,11 @@ class Face(NamedTuple):
         weights = weights if self.seconds is None else weights * self.seconds
         return np.asarray(values @ weights / weights.sum())
 
+    def held(self, values: Float) -> Float:
+        """What a tenth of the visible time has or exceeds, of [M, N] values."""
+        seconds = np.ones(len(self.confidence)) if self.seconds is None else self.seconds
+        return np.array([held_value(row, seconds) for row in values])
+
     def column(self, name: str) -> Float:
         """[N] of one unit; zeros for a unit that was not measured."""
         return self.intensity[:, self.names.index(name)] if name in self.names else np.zeros(len(self.intensity))
@@ -70,7 +69,7 @@ class FaceReading(NamedTuple):
     """Cues, the units to put in words, and why there are no cues."""
 
     cues: tuple[Cue, ...]
-    units: Mapping[str, float]  # intensities at the moment that was read, speech and blinks taken off
+    units: Mapping[str, float]  # intensities that are held, speech and blinks taken off
     problem: str | None
     visible: Face | None = None  # what the cues were read from
 
@@ -80,25 +79,22 @@ def read_face(units: ActionUnits | None, peak: PeakFrame | None, table: FaceTabl
 
     Args:
         units: intensities over time; frames without a face are left out.
-        peak: the frame of strongest expression, if it was looked for. Alone, it is read as the only frame.
+        peak: the frame of strongest expression: the only frame where there are no others.
         table: rules to hold against each frame.
     """
     face = _visible(units, peak)
     if face is None:
         return FaceReading((), {}, "no frame shows a face whose units could be measured" if units is not None else None)
     values = np.stack([rule_values(face, rule) for rule in table.rules])
-    at_peak = values[:, face.peak_row] if face.peak_row is not None else np.percentile(values, _STRONGEST_PERCENTILE, 1)
+    strongest, shown = face.held(values), dict(zip(face.names, face.held(face.intensity.T).tolist()))
     clarity = float(face.share(face.confidence, by_confidence=False))
-    held = face.share(values)
-    weights = clarity * (PEAK_SHARE * at_peak + HELD_SHARE * held)
-    row = face.peak_row if face.peak_row is not None else int(np.argmax(face.intensity.sum(axis=1)))
+    weights = clarity * (STRENGTH_SHARE * strongest + DURATION_SHARE * face.share(values))
     cues = [_cue(face, rule, values[i], float(weights[i])) for i, rule in enumerate(table.rules) if weights[i] > 0]
     used = {unit for i, rule in enumerate(table.rules) if weights[i] > 0 for unit in rule.units}
-    cues += [_lone_cue(face, name, row, w, clarity) for name, w in table.lone_units.items() if name not in used
-             and name in face.names and face.column(name)[row] >= PRESENT]  # fmt: skip
-    calm = _calm_cue(face, table, values, at_peak, clarity)
+    cues += [_lone_cue(face, name, shown[name], w, clarity) for name, w in table.lone_units.items() if name not in used
+             and shown.get(name, 0.0) >= PRESENT]  # fmt: skip
+    calm = _calm_cue(face, table, values, strongest, clarity)
     cues += [calm] if calm is not None else []
-    shown = {name: float(face.intensity[row, i]) for i, name in enumerate(face.names)}
     return FaceReading(tuple(cues), shown, None if cues else "its movement fits no rule", face)
 
 
@@ -116,7 +112,7 @@ def _visible(units: ActionUnits | None, peak: PeakFrame | None) -> Face | None:
     if units is None:
         if peak is None or not peak.units:
             return None
-        return Face(tuple(peak.units), np.array([list(peak.units.values())]), np.ones(1), 0, None)
+        return Face(tuple(peak.units), np.array([list(peak.units.values())]), np.ones(1), None)
     valid = units.valid
     if not valid.any():
         return None
@@ -129,10 +125,9 @@ def _visible(units: ActionUnits | None, peak: PeakFrame | None) -> Face | None:
         if name in BLINK_UNITS:
             intensity[units.is_blink[valid], i] = 0.0
     times = units.pts_seconds[valid]
-    row = None if peak is None else int(np.argmin(np.abs(times - peak.pts_seconds)))
     seconds = frame_seconds(units.pts_seconds)[valid]
     confidence = units.confidence[valid].astype(np.float64)
-    return Face(names, intensity, confidence, row, times, seconds, units.is_speech[valid])
+    return Face(names, intensity, confidence, times, seconds, units.is_speech[valid])
 
 
 def rule_values(face: Face, rule: FaceRule) -> Float:
@@ -152,27 +147,29 @@ def rule_values(face: Face, rule: FaceRule) -> Float:
 
 
 def _cue(face: Face, rule: FaceRule, values: Float, weight: float) -> Cue:
-    # Described where the rule holds best, unless it holds at the peak frame.
-    row = face.peak_row if face.peak_row is not None and values[face.peak_row] > 0 else int(np.argmax(values))
-    measured = [name for name in rule.units if name in face.names]
-    mean = float(np.mean([face.column(name)[row] for name in measured]))
-    shown = sorted((n for n in measured if face.column(n)[row] >= PRESENT), key=lambda n: -face.column(n)[row])
+    # Described by what is held of each unit over the frames in which the rule holds.
+    measured, holds = [name for name in rule.units if name in face.names], values > 0
+    seconds = np.ones(len(values)) if face.seconds is None else face.seconds
+    level = {name: held_value(face.column(name)[holds], seconds[holds]) for name in measured}
+    mean = float(np.mean(list(level.values())))
+    shown = sorted((name for name in measured if level[name] >= PRESENT), key=lambda name: -level[name])
     absent = [n for n in measured if n not in shown]
     notes = [degree(mean)]
     if absent:
         notes.append(f"without {_joined(absent)}")
     if len(values) > 1:
         notes.append(f"held {100 * float(face.share(values > 0, by_confidence=False)):.0f} % of the visible time")
-    text = f"{_listed(face, shown, row)}{_moment(face, row)} ({', '.join(notes)})"
-    phrase = _phrase({name: float(face.column(name)[row]) for name in shown})
+    when = "" if face.pts_seconds is None else f", most at {face.pts_seconds[int(np.argmax(values))]:.2f} s"
+    text = f"{_listed({name: level[name] for name in shown})}{when} ({', '.join(notes)})"
+    phrase = _joined(expression_phrases({name: level[name] for name in shown}))
     return Cue("face", text, _with_neutral({rule.label: weight}), rule.origin, phrase)
 
 
-def _lone_cue(face: Face, name: str, row: int, weights: Mapping[str, float], clarity: float) -> Cue:
-    levels = saturating(face.column(name))
-    level = clarity * (PEAK_SHARE * levels[row] + HELD_SHARE * float(face.share(levels, by_confidence=False)))
-    text = f"{_listed(face, [name], row)}{_moment(face, row)}, in no combination"
-    phrase = _phrase({name: float(face.column(name)[row])})
+def _lone_cue(face: Face, name: str, held: float, weights: Mapping[str, float], clarity: float) -> Cue:
+    duration = float(face.share(saturating(face.column(name)), by_confidence=False))
+    level = clarity * (STRENGTH_SHARE * float(saturating(np.array(held))) + DURATION_SHARE * duration)
+    text = f"{_listed({name: held})}, in no combination"
+    phrase = _joined(expression_phrases({name: held}))
     return Cue("face", text, _with_neutral({label: w * level for label, w in weights.items()}), OWN, phrase)
 
 
@@ -181,7 +178,7 @@ def is_whole(face: Face) -> bool:
     return face.pts_seconds is None or {"AU04", "AU12"} <= set(face.names)
 
 
-def _calm_cue(face: Face, table: FaceTable, values: Float, at_peak: Float, clarity: float) -> Cue | None:
+def _calm_cue(face: Face, table: FaceTable, values: Float, held: Float, clarity: float) -> Cue | None:
     if not is_whole(face):
         return None
     if table.rest == "no rule":
@@ -192,7 +189,7 @@ def _calm_cue(face: Face, table: FaceTable, values: Float, at_peak: Float, clari
             if name not in REST_UNITS:
                 resting &= face.intensity[:, i] < PRESENT
     share = float(face.share(np.asarray(resting)))
-    strongest = max(float(v) / rule.strength for v, rule in zip(at_peak, table.rules))
+    strongest = max(float(v) / rule.strength for v, rule in zip(held, table.rules))
     weight = CALM * share * clarity * (1.0 - strongest)
     if share < MIN_CALM_SHARE or weight <= 0:
         return None
@@ -206,18 +203,10 @@ def _with_neutral(weights: dict[str, float]) -> dict[str, float]:
     return {**weights, "neutral": weights.get("neutral", 0.0) - AGAINST_NEUTRAL * max(weights.values())}
 
 
-def _phrase(units: Mapping[str, float]) -> str:
-    return _joined(expression_phrases(units))
-
-
-def _listed(face: Face, names: list[str], row: int) -> str:
-    parts = [f"{AU_DESCRIPTIONS.get(n, 'unit')} ({n}) {face.column(n)[row]:.1f}" for n in names]
+def _listed(units: Mapping[str, float]) -> str:
+    parts = [f"{AU_DESCRIPTIONS.get(name, 'unit')} ({name}) {x:.1f}" for name, x in units.items()]
     return f"{_joined(parts)} of 5"
 
 
 def _joined(parts: list[str]) -> str:
     return (", ".join(parts[:-1]) + " and " if len(parts) > 1 else "") + parts[-1]
-
-
-def _moment(face: Face, row: int) -> str:
-    return "" if face.pts_seconds is None else f" at {face.pts_seconds[row]:.2f} s"

@@ -43,9 +43,9 @@ AGAINST_NEUTRAL = 0.5
 # threshold of 0.8 and its two and three times.
 DEGREES: tuple[tuple[str, float], ...] = (("strong", 2.4), ("moderate", 1.6), ("slight", PRESENT))
 
-# The frame of strongest expression and the share of time an expression is held: MERR reads the peak frame alone, which
-# takes a twitch for a state.
-PEAK_SHARE, HELD_SHARE = 0.6, 0.4
+# How strong an expression is in a tenth of the time, and its mean over all of it. MERR takes the peak frame alone,
+# which takes a twitch for a state.
+STRENGTH_SHARE, DURATION_SHARE = 0.6, 0.4
 
 # A face at rest, seen for the whole time and clearly: log-odds for neutral.
 CALM = 1.8

@@ -35,8 +35,8 @@ from emotion_llama.merr.recipe import PseudoLabelPart
 from emotion_llama.merr.records import Field, Provenance, now, pseudo_label
 from emotion_llama.merr.stage import Stage, StageInput, StageOutput
 from emotion_llama.merr.stages.evidence import EVIDENCE, field, measured_of
-from emotion_llama.records import AU_NAMES, ActionUnits, Bool, Float
-from emotion_llama.results import Evidence
+from emotion_llama.records import AU_NAMES, ActionUnits, Bool, Float, frame_seconds
+from emotion_llama.results import Evidence, held_value
 from emotion_llama.rules.rule_tables import OWN, PUBLISHED, STRENGTH, FaceRule, FaceTable
 from emotion_llama.rules.scoring import predict_by_rules
 
@@ -203,14 +203,15 @@ def _well_seen(units: ActionUnits) -> Bool:
 def _shown(
     units: ActionUnits | None, names: Sequence[str], part: PseudoLabelPart
 ) -> tuple[float | None, dict[str, float]]:
-    """The largest mean of the named units, and those that are present there; None where none was measured."""
+    """The mean of the named units that is held, and those of them that are; None where none was measured."""
     columns = [] if units is None else [name for name in names if name in units.names]
     if units is None or not columns or not (rows := np.flatnonzero(_well_seen(units))).size:
         return None, {}
-    levels = np.nan_to_num(units.intensity[:, [units.names.index(name) for name in columns]])
-    row = rows[int(np.argmax(levels[rows].mean(axis=1)))]
-    present = {name: float(x) for name, x in zip(columns, levels[row]) if x >= part.threshold}
-    return float(levels[row].mean()), dict(sorted(present.items(), key=_falling))
+    levels = np.nan_to_num(units.intensity[rows][:, [units.names.index(name) for name in columns]])
+    seconds = frame_seconds(units.pts_seconds)[rows]
+    held = {name: held_value(level, seconds) for name, level in zip(columns, levels.T)}
+    present = {name: x for name, x in held.items() if x >= part.threshold}
+    return held_value(levels.mean(axis=1), seconds), dict(sorted(present.items(), key=_falling))
 
 
 def strength(score: float, part: PseudoLabelPart) -> Strength:

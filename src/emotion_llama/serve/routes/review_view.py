@@ -21,6 +21,7 @@ from emotion_llama.merr.review.fixes import FIXABLE, headline
 from emotion_llama.merr.store import Store
 from emotion_llama.records import AU_DESCRIPTIONS, ActionUnits
 from emotion_llama.report.dataset_text import in_order, maker, value_lines
+from emotion_llama.results import held_units
 from emotion_llama.serve.errors import Problem
 from emotion_llama.serve.routes.review_schemas import (
     ClipFacts,
@@ -86,7 +87,7 @@ def send(found: FoundFile | None, what: str) -> FileResponse:
 
 
 MOST_UNITS, MOST_POINTS = 5, 600  # what a strip a few hundred pixels wide can show
-LEAST_PEAK = 0.5  # a unit that never rises so far (of 5) is noise, and not drawn; own choice
+LEAST_HELD = 0.5  # a unit that is not held so far (of 5) is noise, and not drawn; own choice
 
 
 def curves_of(store: Store, sample: Sample) -> Curves:
@@ -101,11 +102,9 @@ def curves_of(store: Store, sample: Sample) -> Curves:
 
 def _curves(units: ActionUnits) -> Curves:
     step = max(1, math.ceil(len(units.pts_seconds) / MOST_POINTS))
-    peaks = {
-        name: float(np.nanmax(units.column(name))) for name in units.names if np.isfinite(units.column(name)).any()
-    }
-    shown = [name for name in peaks if peaks[name] >= LEAST_PEAK and name != BLINK_UNIT]
-    chosen = sorted(shown, key=lambda name: (-peaks[name], name))[:MOST_UNITS]
+    held = held_units(units)
+    shown = [name for name in held if held[name] >= LEAST_HELD and name != BLINK_UNIT]
+    chosen = sorted(shown, key=lambda name: (-held[name], name))[:MOST_UNITS]
     return Curves(
         pts_seconds=[round(float(t), 3) for t in units.pts_seconds[::step]],
         units=[

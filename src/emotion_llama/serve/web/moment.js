@@ -3,7 +3,8 @@
 import { el } from "./dom.js";
 import { t, tOr } from "./i18n.js";
 import { faceFromVideo } from "./portraits.js";
-import { clock, figure, headline, sentence, span, weightsInWords } from "./wording.js";
+import { PRESENT } from "./timeline.js";
+import { clock, figure, headline, percent, sentence, span, weightsInWords } from "./wording.js";
 
 const remembered = { mesh: true, units: true };
 
@@ -19,12 +20,15 @@ function overlayChoice(name, box) {
   return el("label", { class: "check" }, input, t(`peak.${name}`));
 }
 
-function levels(peak) {
-  return el("ul", { class: "levels" }, Object.entries(peak.units).map(([name, value]) => {
+/** The units that are held in a segment, the strongest first, with how long each is at the most that a person can do. */
+function levels(units) {
+  const held = Object.entries(units?.held ?? {}).filter(([, value]) => value >= PRESENT).sort(([, a], [, b]) => b - a);
+  const most = (name) => units.saturated[name] > 0 ? ` ${t("units.saturated", { share: percent(units.saturated[name]) })}` : "";
+  return [el("p", { class: "hint" }, t(held.length ? "units.held" : "units.none")), el("ul", { class: "levels" }, held.map(([name, value]) => {
     const bar = el("span", { class: "level" });
     bar.style.width = `${(100 * value) / 5}%`;
-    return el("li", {}, el("b", {}, figure(value)), ` ${name} `, el("span", { class: "soft" }, tOr(`unit.${name}`, "")), bar);
-  }));
+    return el("li", {}, el("b", {}, figure(value)), ` ${name} `, el("span", { class: "soft" }, tOr(`unit.${name}`, ""), most(name)), bar);
+  }))];
 }
 
 function peakFigure({ portraits, clip, player, person, index, onSeek }) {
@@ -53,7 +57,7 @@ function peakFigure({ portraits, clip, player, person, index, onSeek }) {
     }
   }
   return el("figure", { class: "peak-figure" },
-    el("figcaption", { class: "label" }, t("peak.title"), go), place, el("p", { class: "hint", lang: "en" }, sentence(peak.why)), levels(peak));
+    el("figcaption", { class: "label" }, t("peak.title"), go), place, el("p", { class: "hint", lang: "en" }, sentence(peak.why)), levels(segment.evidence.action_units));
 }
 
 function reasons(run, segment, isAlone) {

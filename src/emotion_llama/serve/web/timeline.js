@@ -14,6 +14,7 @@ const SPACE = 14; // between groups
 const STRONGEST = 6; // units shown unless all are asked for
 const MOST_POINTS = 900; // of one curve
 const QUIETEST_DB = -60;
+export const PRESENT = 0.8; // a unit that is held so far stands out
 const LEAST_SCALE = 2; // a row never shows less than 0..2 of 5, so that a resting face looks at rest
 const CHARACTER = 7.2; // width of a letter in the blocks, pixels, about
 
@@ -29,6 +30,11 @@ function joinedUnits(segments) {
 }
 
 const maximum = (units, j) => units.intensity.reduce((most, row) => (row[j] !== null && row[j] > most ? row[j] : most), 0);
+/** What a tenth of the time has or exceeds, blinks aside: frames are about equally long. */
+function held(units, j) {
+  const seen = units.intensity.filter((row, i) => row[j] !== null && !units.blink[i]).map((row) => row[j]);
+  return seen.length ? percentile(seen, 0.9) : 0;
+}
 
 const reasonFor = (segments, what) => segments.flatMap((s) => s.evidence.missing).find((m) => m.what === what)?.reason ?? "";
 
@@ -145,9 +151,9 @@ export function createTimeline({ onSeek }) {
   function unitRows(rows, shades, y, isNarrow) {
     const { units } = shown;
     if (!units) return reasonRow(rows, y, t("timeline.no-units", { reason: reasonFor(shown.segments, "action_units") }));
-    const fired = new Set(shown.segments.flatMap((s) => Object.keys(s.evidence.peak_frame?.units ?? {})));
-    const strength = units.names.map((name, j) => ({ name, j, most: maximum(units, j) }));
-    const chosen = showsAll ? strength : [...strength].sort((a, b) => b.most - a.most).slice(0, STRONGEST).sort((a, b) => a.j - b.j);
+    const strength = units.names.map((name, j) => ({ name, j, most: maximum(units, j), held: held(units, j) }));
+    const fired = new Set(strength.filter((unit) => unit.held >= PRESENT).map((unit) => unit.name));
+    const chosen = showsAll ? strength : [...strength].sort((a, b) => b.held - a.held).slice(0, STRONGEST).sort((a, b) => a.j - b.j);
     const scale = Math.max(LEAST_SCALE, Math.ceil(Math.max(...strength.map((s) => s.most))));
     const height = UNIT * chosen.length;
     const shade = (list, kind) => list.forEach(([from, to]) => shades.push(svg("rect", { class: kind, x: x(from), y, width: Math.max(0.5, x(to) - x(from)), height })));
@@ -156,14 +162,14 @@ export function createTimeline({ onSeek }) {
       shade(spans(units.times, units.blink), "blink");
     }
     shade(spans(units.times, units.intensity.map((row) => row.every((v) => v === null))), "gap");
-    for (const { name, j, most } of chosen) {
+    for (const { name, j, held: level } of chosen) {
       const [times, values] = thinned(units.times, units.intensity.map((row) => row[j]), MOST_POINTS);
       const bottom = y + UNIT - 2;
       rows.push(
         svg("line", { class: "base", x1: x(0), x2: x(shown.duration), y1: bottom, y2: bottom }),
         svg("path", { class: fired.has(name) ? "area fired" : "area", d: areaPath(times, values, x, (v) => bottom - (UNIT - 5) * Math.min(v / scale, 1), bottom) }),
         rowName(name, bottom - 6, isNarrow ? null : tOr(`unit.${name}`, "")),
-        svg("text", { class: fired.has(name) ? "value fired" : "value", x: x(shown.duration) + 7, y: bottom - 6 }, figure(most)),
+        svg("text", { class: fired.has(name) ? "value fired" : "value", x: x(shown.duration) + 7, y: bottom - 6 }, figure(level)),
       );
       y += UNIT;
     }
