@@ -138,7 +138,8 @@ def limits_table() -> str:
         ("prior of neutral", f"{rules.NEUTRAL_PRIOR:g}", "the rest is shared evenly by the other labels"),
         ("most that a source may move a label", _weights(rules.DECIDING_CAPS), "log-odds; larger sums are scaled down"),
         ("a unit is present from", f"{rules.PRESENT:g}", "of 5; MER-Factory's threshold"),
-        ("shares of what a tenth of the time shows and of the mean over time", f"{rules.STRENGTH_SHARE:g}, {rules.DURATION_SHARE:g}", "of a rule's weight"),
+        ("shares of what is held and of the mean", f"{rules.STRENGTH_SHARE:g}, {rules.DURATION_SHARE:g}",
+         "of a rule's weight"),
         ("a face at rest", f"{rules.CALM:g}", f"for neutral, times the share of time at rest (from "
          f"{rules.MIN_CALM_SHARE:g}), the mean confidence, and 1 - the strongest rule's share of its strength"),
         ("an ordinary voice", f"{voice_cues.ORDINARY:g}", "for neutral, times 1 - the steps outside in sum"),
