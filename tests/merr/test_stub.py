@@ -10,8 +10,7 @@ from emotion_llama.chat.questions import TASKS, Facts, Language, Question, Task
 from emotion_llama.chat.records import Answer
 from emotion_llama.errors import AnnotationError
 from emotion_llama.labels import MERR9
-from emotion_llama.merr.annotators import Annotator, load_annotator
-from emotion_llama.merr.stub import question_hash
+from emotion_llama.merr.annotators import Annotator, load_annotator, question_hash
 from emotion_llama.records import Tone
 from emotion_llama.results import Evidence
 

@@ -21,7 +21,7 @@ NO_ANSWER = "(no answer)"
 NUM_BINS = 15  # Guo et al., On Calibration of Modern Neural Networks (ICML 2017)
 _MIN_PROBABILITY = 1e-12  # a probability of 0 for the truth would be an infinite loss
 Rows = npt.NDArray[np.int64]  # clip numbers, with repeats where they are drawn
-Counts = npt.NDArray[np.floating[Any]]  # [L, L + 1], rows are the truth, the last column is no answer
+LABEL_METRICS = ("accuracy", "uar", "weighted_f1", "macro_f1")
 
 
 def score_labels(
@@ -84,53 +84,31 @@ def label_score(truth: Sequence[str], answers: Sequence[str | None], metric: str
     Raises:
         InputError: there is no such metric.
     """
-    if metric not in _FROM_COUNTS:
-        raise InputError(f"{metric!r} is not a score of labels; use one of: {', '.join(_FROM_COUNTS)}")
+    if metric not in LABEL_METRICS:
+        raise InputError(f"{metric!r} is not a score of labels; use one of: {', '.join(LABEL_METRICS)}")
     names = sorted({*truth, *(answer for answer in answers if answer is not None)})
     number = {name: i for i, name in enumerate(names)}
     width = len(names) + 1
     rows = np.array([number[label] for label in truth])
     columns = np.array([len(names) if answer is None else number[answer] for answer in answers])
-    pairs, reduce = rows * width + columns, _FROM_COUNTS[metric]
+    pairs = rows * width + columns
 
     def score(drawn: Rows) -> float:
         counts = np.bincount(pairs[drawn], minlength=len(names) * width)
-        return reduce(counts.reshape(len(names), width).astype(float))
+        return float(_of_counts(counts.reshape(len(names), width).astype(float), metric))
 
     return score
 
 
-def _accuracy(counts: Counts) -> float:
-    return float(np.trace(counts) / counts.sum())
-
-
-def _uar(counts: Counts) -> float:
-    n = counts.sum(axis=1)
-    return float((np.diag(counts)[n > 0] / n[n > 0]).mean())
-
-
-def _f1s(counts: Counts) -> tuple[Counts, Counts, Counts]:
-    truths, answered = counts.sum(axis=1), counts[:, :-1].sum(axis=0)
-    return 2 * np.diag(counts) / np.maximum(truths + answered, 1.0), truths, answered
-
-
-def _weighted_f1(counts: Counts) -> float:
-    f1, truths, _ = _f1s(counts)
-    return float((f1 * truths).sum() / truths.sum())
-
-
-def _macro_f1(counts: Counts) -> float:
-    f1, truths, answered = _f1s(counts)
-    return float(f1[truths + answered > 0].mean())
-
-
-_FROM_COUNTS: dict[str, Callable[[Counts], float]] = {
-    "accuracy": _accuracy,
-    "uar": _uar,
-    "weighted_f1": _weighted_f1,
-    "macro_f1": _macro_f1,
-}
-LABEL_METRICS = tuple(_FROM_COUNTS)
+def _of_counts(counts: npt.NDArray[np.floating[Any]], metric: str) -> Any:
+    """A metric of `LABEL_METRICS` from counts [L, L + 1], rows are the truth, the last column is no answer."""
+    right, truths, answered = np.diag(counts), counts.sum(axis=1), counts[:, :-1].sum(axis=0)
+    if metric == "accuracy":
+        return right.sum() / counts.sum()
+    if metric == "uar":
+        return (right[truths > 0] / truths[truths > 0]).mean()
+    f1 = 2 * right / np.maximum(truths + answered, 1.0)
+    return (f1 * truths).sum() / truths.sum() if metric == "weighted_f1" else f1[truths + answered > 0].mean()
 
 
 def _sklearn_metrics() -> Any:
@@ -156,9 +134,7 @@ def calibration(
     predictor's label space does not hold has probability 0.
 
     Returns:
-        "ece" 0..1, "brier" 0..2 (a sum over labels), "log_loss" in nats, "num_clips" with probabilities; and "bins", of
-        each (low, high] the clips whose top probability lies there, their mean top probability and their accuracy, both
-        None for an empty bin: tuples (low, high, num_clips, confidence, accuracy).
+        "ece" 0..1, "brier" 0..2 (a sum over labels), "log_loss" in nats, "num_clips" with probabilities.
 
     Raises:
         InputError: lengths differ, or probabilities of a clip do not sum to 1.
@@ -175,20 +151,11 @@ def calibration(
     right = np.array([max(p, key=lambda name: p[name]) == label for label, p in kept], float)
     of_truth = np.array([p.get(label, 0.0) for label, p in kept])
     squares = np.array([sum(x * x for x in p.values()) for _, p in kept])
-    edges = np.linspace(0.0, 1.0, num_bins + 1)
-    which = np.clip(np.ceil(top * num_bins).astype(int) - 1, 0, num_bins - 1)
-    bins, error = [], 0.0
-    for k in range(num_bins):
-        inside = which == k
-        count = int(inside.sum())
-        confidence, accuracy = (float(x[inside].mean()) if count else None for x in (top, right))
-        bins.append((float(edges[k]), float(edges[k + 1]), count, confidence, accuracy))
-        if confidence is not None and accuracy is not None:
-            error += count * abs(accuracy - confidence)
+    which = np.clip(np.ceil(top * num_bins).astype(int) - 1, 0, num_bins - 1)  # of bins (low, high]
+    error = np.abs(np.bincount(which, top - right)).sum()
     return {
-        "ece": error / len(kept),
+        "ece": float(error / len(kept)),
         "brier": float(np.mean(squares - 2 * of_truth + 1.0)),
         "log_loss": float(-np.log(np.maximum(of_truth, _MIN_PROBABILITY)).mean()),
         "num_clips": len(kept),
-        "bins": bins,
     }

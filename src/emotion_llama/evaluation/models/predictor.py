@@ -176,7 +176,7 @@ def chat_model(spec: str, **options: Any) -> PredictorModel:
     about = {key: value for key, value in predictor.settings.items() if key != "label_space"}
     config = predictor.chat.config
     size = config.at_once if isinstance(config, OpenAIConfig) else config.batch_size
-    samples = MeasuredFile() if predictor.has_cues else file_sample
+    samples = Measured(with_file=True) if predictor.has_cues else file_sample
     return PredictorModel(predictor, samples, {"system": "chat", **about}, batch_size=size, counts_details=True)
 
 
@@ -202,16 +202,27 @@ def file_sample(sample: EvalSample) -> Sample | str:
 class Measured:
     """The evidence of the main person over the whole clip; `options` are the analyzer's.
 
-    A benchmark's transcript is given, or none: files beside the clips are not looked for.
+    A benchmark's transcript is given, or none: files beside the clips are not looked for. `with_file` adds the clip's
+    file and its transcript, which stay where face or voice cannot be measured.
     """
 
-    def __init__(self, **options: Any) -> None:
+    def __init__(self, *, with_file: bool = False, **options: Any) -> None:
         from emotion_llama.analysis import Analyzer
 
-        self._analyzer = Analyzer.load("rules", **options)
+        self._analyzer, self._with_file = Analyzer.load("rules", **options), with_file
 
     def __call__(self, sample: EvalSample) -> Sample | str:
         """The sample, or why there is none."""
+        found = file_sample(sample) if self._with_file else None
+        if isinstance(found, str):
+            return found
+        if found is not None:
+            cues = self.evidence(sample)
+            return found if isinstance(cues, str) else replace(found, evidence=cues)
+        evidence = self._evidence(sample)
+        return evidence if isinstance(evidence, str) else Sample(evidence, sample_id=sample.sample_id)
+
+    def _evidence(self, sample: EvalSample) -> Evidence | str:
         from emotion_llama.analysis.options import Options
 
         if sample.media is None:
@@ -220,26 +231,16 @@ class Measured:
             analysis = self._analyzer.run(sample.media, Options(subtitle=sample.transcript or ""))
         except EmotionLlamaError as error:
             return problem_of(error)
-        if not analysis.people:
-            return NOBODY
-        return Sample(analysis.people[0].segments[0].evidence, sample_id=sample.sample_id)
+        return analysis.people[0].segments[0].evidence if analysis.people else NOBODY
+
+    def evidence(self, sample: EvalSample) -> Evidence | str:
+        """The evidence without the reason for a missing transcript, or why there is none."""
+        found = self._evidence(sample)
+        return found if isinstance(found, str) else without_transcript(found)
 
     def close(self) -> None:
         """Let the face backend go."""
         self._analyzer.close()
-
-
-class MeasuredFile(Measured):
-    """The clip's file, its transcript, and the evidence of its main person."""
-
-    def __call__(self, sample: EvalSample) -> Sample | str:
-        """The sample, or why there is none."""
-        found = file_sample(sample)
-        if isinstance(found, str):
-            return found
-        measured = super().__call__(sample)
-        # Where the file's face or voice cannot be measured, frames and words may still be sent.
-        return replace(found, evidence=without_transcript(measured)) if isinstance(measured, Sample) else found
 
 
 class Encoded:
@@ -287,8 +288,7 @@ class Encoded:
             raise InputError(
                 f"layout 'evidence' measures the raw clip, and {sample.sample_id} has none; use layout 'train'"
             )
-        found = measured(sample)
-        return found if isinstance(found, str) else without_transcript(found)
+        return measured.evidence(sample)
 
     def _features(self, sample: EvalSample) -> ClipFeatures | str:
         for name in (sample.sample_id,) if sample.media is None else (sample.sample_id, sample.media.stem):
@@ -331,10 +331,6 @@ class Encoded:
         return self._mesh
 
 
-def without_transcript(sample: Sample) -> Evidence:
-    """The evidence, without the reason for a missing transcript.
-
-    A benchmark without a transcript is no clip with an empty subtitle file: cues then say that none is given.
-    """
-    evidence = sample.evidence or Evidence()
+def without_transcript(evidence: Evidence) -> Evidence:
+    """A benchmark without a transcript is no clip with an empty subtitle file: cues then say that none is given."""
     return replace(evidence, missing=tuple(one for one in evidence.missing if one.what != "transcript"))

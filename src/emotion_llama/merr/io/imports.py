@@ -24,7 +24,6 @@ Progress = Callable[[int, int], None]  # media files done, of how many
 _MEDIA_FACTS = (
     "path", "sha256", "frame_count", "duration_seconds", "fps", "width", "height", "has_audio",
 )  # fmt: skip
-_AT_ONCE = 2000  # clips of one transaction
 _NOT_FINE_STAGE = "consistency"  # where a build drops clips from the fine set
 _OTHER_STAGE = "import"  # of fields that no phase makes
 
@@ -161,7 +160,7 @@ class _Writer:
         store, tally = self._store, self._tally
         aside = {row.clip_id for row in store.all_clips()} - {row.clip_id for row in store.clips()}
         written: dict[str, ClipRow] = {}
-        rows: list[ClipRow] = []
+        changed: list[ClipRow] = []
         runs: list[tuple[StageRun, StageOutput]] = []
         for clip_id, sample in _beside(merged.fields, store):
             if clip_id in aside:
@@ -169,23 +168,14 @@ class _Writer:
                 continue
             row = written[clip_id] = self._row(clip_id, merged, None if sample is None else sample.clip)
             if sample is None or row != sample.clip:
-                rows.append(row)
+                changed.append(row)
             tally.new_clips += sample is None
             tally.known_clips += sample is not None
             runs += self._runs(clip_id, merged, sample)
-            if len(rows) + len(runs) >= _AT_ONCE:
-                self._flush(rows, runs)
-        self._flush(rows, runs)
+        with store.transaction():
+            store.put_clips(changed)
+            store.record_many(runs)
         return written
-
-    def _flush(self, rows: list[ClipRow], runs: list[tuple[StageRun, StageOutput]]) -> None:
-        with self._store.transaction():
-            if rows:
-                self._store.put_clips(rows)
-            if runs:
-                self._store.record_many(runs)
-        rows.clear()
-        runs.clear()
 
     def _row(self, clip_id: str, merged: FileContent, known: ClipRow | None) -> ClipRow:
         new, count = merged.clip_rows.get(clip_id), merged.frame_counts.get(clip_id)
