@@ -13,7 +13,7 @@ from emotion_llama.models import EmotionLlamaForConditionalGeneration, EmotionLl
 from emotion_llama.models.features.published_folders import open_features
 from emotion_llama.train.dataset import stored_media
 from emotion_llama.train.examples import Example
-from emotion_llama.train.validation import label_metrics, predict_labels
+from emotion_llama.train.trainer import label_metrics, predict_labels
 
 ASKED = partial(predict_labels, instruction="Which emotion?", layout="train", batch_size=2)
 

@@ -124,11 +124,7 @@ def blur(image: UInt8, factor: int) -> UInt8:
 
 
 def noise_files(folder: Path) -> tuple[str, ...]:
-    """Names of the media of a folder, relative to it.
-
-    Raises:
-        InputError: the folder holds none.
-    """
+    """Names of the media of a folder, relative to it; InputError where the folder holds none."""
     from emotion_llama.media.discover import find_media
 
     found = [path for path in find_media([folder]) if path.is_file()] if folder.is_dir() else []

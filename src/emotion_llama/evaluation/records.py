@@ -157,11 +157,7 @@ class EvalResult:
         return f"{self.model} ({self.parser})" if self.parser else self.model
 
     def metric(self, name: str) -> Metric:
-        """The metric of that name.
-
-        Raises:
-            InputError: there is none.
-        """
+        """The metric of that name; InputError where there is none."""
         found = next((metric for metric in self.metrics if metric.name == name), None)
         if found is None:
             raise InputError(f"no metric {name!r} (there are: {', '.join(m.name for m in self.metrics)})")

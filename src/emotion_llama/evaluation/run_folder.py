@@ -100,11 +100,7 @@ def _result_of_row(row: Mapping[str, Any]) -> EvalResult:
 
 
 def find_runs(folders: Sequence[Path]) -> list[EvalRun]:
-    """The runs in folders and in the folders right below them.
-
-    Raises:
-        InputError: a folder holds none.
-    """
+    """The runs in folders and in the folders right below them; InputError where a folder holds none."""
     found = []
     for folder in folders:
         below = sorted(path.parent for path in folder.glob(f"*/{RESULTS_FILE}")) if folder.is_dir() else []

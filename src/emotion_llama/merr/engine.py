@@ -204,11 +204,7 @@ class ProcessPool(ThreadPool):
         self._starting = threading.Lock()  # a start changes the environment for a moment
 
     def give(self, stage: Stage, batch: list[StageInput]) -> None:
-        """See `ThreadPool`.
-
-        Raises:
-            BackendError: the stage cannot be pickled.
-        """
+        """See `ThreadPool`; BackendError where the stage cannot be pickled."""
         if self._pickled is None or self._pickled[0] is not stage:
             try:
                 self._pickled = (stage, pickle.dumps(stage))

@@ -212,11 +212,7 @@ def _split(word: str) -> str:
 
 
 def name_clips(paths: Sequence[Path], stated: Mapping[Path, str], known: Mapping[Path, str]) -> dict[Path, str]:
-    """A name for each path.
-
-    Raises:
-        InputError: a stated name is another clip's already, or is none.
-    """
+    """A name for each path; InputError where a stated name is another clip's already, or is none."""
     for path, name in stated.items():
         if fit(name) != name:
             raise InputError(f"the name {name!r} of {path} has blanks or slashes; such as {fit(name)!r} will do")

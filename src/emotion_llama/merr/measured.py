@@ -89,11 +89,7 @@ def to_bytes(measured: Measured) -> bytes:
 
 
 def from_bytes(data: bytes) -> Measured:
-    """What `to_bytes` wrote.
-
-    Raises:
-        InputError: the bytes are damaged, or of another version.
-    """
+    """What `to_bytes` wrote; InputError where the bytes are damaged, or of another version."""
     try:
         with zipfile.ZipFile(io.BytesIO(data)) as archive:
             header = json.loads(archive.read(_HEADER))

@@ -291,7 +291,7 @@ def _label_predictor(
     """(rank, processes) -> label predictions of this process's share of the validation clips."""
     from emotion_llama.labels import MERR9
     from emotion_llama.prompts.tasks import emotion_instruction, pick_instruction
-    from emotion_llama.train.validation import predict_labels
+    from emotion_llama.train.trainer import predict_labels
 
     space, pool = recipe.data.space, recipe.data.pools.get("emotion")
     fits = set(space.labels) <= set(MERR9.labels) or pool is not None

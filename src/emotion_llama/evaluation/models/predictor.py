@@ -51,11 +51,7 @@ class PredictorModel(Model):
         self._sample_of, self._counts_details = sample_of, counts_details
 
     def answer(self, samples: Sequence[EvalSample], task: Task) -> Iterator[Output]:
-        """An output for each sample.
-
-        Raises:
-            BackendError: the predictor failed.
-        """
+        """An output for each sample; BackendError where the predictor failed."""
         for begin in range(0, len(samples), self.batch_size):
             some = samples[begin : begin + self.batch_size]
             start = time.perf_counter()
@@ -89,11 +85,7 @@ class PredictorModel(Model):
 
 
 def rules_model(table: str | None = None, **options: Any) -> PredictorModel:
-    """The rules over measurements.
-
-    Raises:
-        InputError: an option cannot be used.
-    """
+    """The rules over measurements; InputError where an option cannot be used."""
     from emotion_llama.analysis.analyzer import installed_versions
 
     predictor = load_predictor("rules", **({} if table is None else {"table": table}))

@@ -61,11 +61,7 @@ def load_benchmark(name: str, folder: str | Path, **options: object) -> Benchmar
 
 
 def benchmark_options(name: str) -> dict[str, object]:
-    """The options of a benchmark and their defaults.
-
-    Raises:
-        InputError: the name is unknown.
-    """
+    """The options of a benchmark and their defaults; InputError where the name is unknown."""
     parameters = inspect.signature(_factory(name)).parameters.values()
     return {one.name: one.default for one in parameters if one.kind is one.KEYWORD_ONLY}
 

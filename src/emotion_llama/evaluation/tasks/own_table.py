@@ -84,11 +84,7 @@ def table_file(
 
 
 def read_table(path: Path) -> Iterator[EvalSample]:
-    """The samples of a table, in order.
-
-    Raises:
-        InputError: the table is malformed or empty.
-    """
+    """The samples of a table, in order; InputError where the table is malformed or empty."""
     rows = read_csv(path)
     _, header = next(rows)
     kind = kind_of(path)
@@ -121,11 +117,7 @@ def read_table(path: Path) -> Iterator[EvalSample]:
 
 
 def kind_of(path: Path) -> str:
-    """What the truths of a table are, one of `TRUTHS`.
-
-    Raises:
-        InputError: its columns are not those of such a table.
-    """
+    """What the truths of a table are, one of `TRUTHS`; InputError where its columns are not those of such a table."""
     _, header = next(read_csv(path))
     truths = [name for name in TRUTHS if name in header]
     known = ("name", "video", *TRUTHS, *OTHERS)

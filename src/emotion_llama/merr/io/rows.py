@@ -36,11 +36,7 @@ Written: TypeAlias = tuple[dict[str, int | None], Mapping[str, int], Sequence[st
 
 @dataclass(frozen=True)
 class Choice:
-    """What to export.
-
-    Raises:
-        InputError: a value is none of those listed.
-    """
+    """What to export; InputError where a value is none of those listed."""
 
     scope: ExportScope = "both"  # clips of the coarse set, of the fine set, or both
     # of the descriptions; None takes English where the build has it (files of one language), all of them (tables)

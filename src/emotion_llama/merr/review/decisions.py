@@ -48,11 +48,7 @@ _NEWEST = "id = (SELECT max(id) FROM reviews o WHERE (o.clip_id, o.reviewer) = (
 
 @dataclass(frozen=True)
 class Review:
-    """What a reviewer says of a sample.
-
-    Raises:
-        InputError: a value is none of those.
-    """
+    """What a reviewer says of a sample; InputError where a value is none of those."""
 
     clip_id: str
     reviewer: str  # who says so; a name as it may be published, since the provenance of fixed fields carries it

@@ -109,11 +109,7 @@ class SubtitleStage(Stage):
 
 
 def measured_of(item: StageInput) -> Measured:
-    """What was measured of the clip.
-
-    Raises:
-        InputError: the artifact is not there or cannot be read.
-    """
+    """What was measured of the clip; InputError where the artifact is not there or cannot be read."""
     data = item.artifacts.get(EVIDENCE)
     if data is None:
         raise InputError(f"{item.clip.clip_id}: its measurements are gone; build again")

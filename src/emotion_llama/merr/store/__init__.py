@@ -67,11 +67,7 @@ class Store(Ledger):
         return [_clip_from_row(row) for row in self.query(f"SELECT {_CLIPS} FROM clips ORDER BY clip_id")]  # noqa: S608
 
     def clip(self, clip_id: str) -> ClipRow:
-        """One clip, set aside or not.
-
-        Raises:
-            InputError: the build has none of this id.
-        """
+        """One clip, set aside or not; InputError where the build has none of this id."""
         rows = self.query(f"SELECT {_CLIPS} FROM clips WHERE clip_id = ?", (clip_id,))  # noqa: S608
         if not rows:
             raise InputError(f"{self.folder} has no clip {clip_id!r}; `emotion-llama merr status` counts what it has")
@@ -261,11 +257,7 @@ class Store(Ledger):
             return self.artifacts.prune({self.artifacts.relative(*row) for row in rows})
 
     def sample(self, clip_id: str) -> Sample:
-        """Everything known of one clip.
-
-        Raises:
-            InputError: the build has none of this id.
-        """
+        """Everything known of one clip; InputError where the build has none of this id."""
         with self.snapshot():
             return next(self._samples([self.clip(clip_id)]))
 

@@ -125,11 +125,7 @@ class Ledger:
 
     @classmethod
     def open(cls: type[Own], folder: Path, *, read_only: bool = False) -> Own:
-        """The build in `folder`.
-
-        Raises:
-            InputError: it is no build, damaged, or a newer version's.
-        """
+        """The build in `folder`; InputError where it is no build, damaged, or a newer version's."""
         return cls(folder, _connect(folder, read_only=read_only))
 
     def __enter__(self: Own) -> Own:
@@ -171,11 +167,7 @@ class Ledger:
             self._db.rollback()
 
     def query(self, sql: str, parameters: Sequence[object] = ()) -> list[Row]:
-        """Rows of a SELECT.
-
-        Raises:
-            BackendError: the ledger cannot be read.
-        """
+        """Rows of a SELECT; BackendError where the ledger cannot be read."""
         try:
             return self._db.execute(sql, tuple(parameters)).fetchall()
         except sqlite3.Error as error:

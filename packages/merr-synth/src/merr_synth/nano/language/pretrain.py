@@ -23,7 +23,7 @@ from emotion_llama.prompts.tasks import pick_instruction
 from emotion_llama.prompts.tokenise import encode, load_tokenizer
 from emotion_llama.train.dataset import NO_CUES, PromptConfig, TrainingItem, sample_draws, validation_draws
 from emotion_llama.train.examples import Example, read_examples
-from emotion_llama.train.validation import LabelPrediction, label_metrics
+from emotion_llama.train.trainer import LabelPrediction, label_metrics
 from merr_synth.nano.language.corpus import write_corpus
 from merr_synth.nano.language.lessons import LAYOUT, TextLessons, padded, texts_of, tokens_of
 from merr_synth.nano.language.measured_like import Measuring, Pair
