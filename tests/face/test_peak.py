@@ -3,7 +3,7 @@ import pytest
 
 from emotion_llama.errors import InputError
 from emotion_llama.face import label_units
-from emotion_llama.face.peak import find_peak, find_peaks
+from emotion_llama.face.peak import find_peak
 from emotion_llama.records import AU_NAMES, ActionUnits
 
 FPS = 25.0
@@ -63,7 +63,6 @@ def test_a_lost_face_never_wins():
     """MER-Factory's peak was a frame with confidence 0 whose stale intensities were the largest."""
     units = units_of({"AU12": [1.0, 5.0, 2.0, 4.9]}, confidence=[1.0, 0.0, 1.0, 0.0])
     assert find_peak(units).row == 2
-    assert [peak.row for peak in find_peaks(units, min_distance_seconds=0)] == [0, 2]
     gap = units_of({"AU12": [1.0, 5.0, 2.0]}, confidence=[1.0, 0.0, 1.0], nan_rows=[1])
     assert find_peak(gap).row == 2
 
@@ -71,7 +70,6 @@ def test_a_lost_face_never_wins():
 def test_no_frame_no_peak():
     nothing = units_of({"AU12": [1.0, 5.0]}, confidence=[0.0, 0.0])
     assert find_peak(nothing) is None
-    assert find_peaks(nothing) == ()
 
 
 def test_frames_of_little_confidence_win_only_among_themselves():
@@ -87,7 +85,6 @@ def test_the_first_and_the_last_frame_can_win(where):
     values[where] = 3.0
     units = units_of({"AU12": values})
     assert find_peak(units).row == where
-    assert [peak.row for peak in find_peaks(units, min_height=2)] == [where]
 
 
 def test_the_earliest_of_equals_wins():
@@ -135,8 +132,6 @@ def test_published_tables_are_as_printed():
         "sad": ("AU01", "AU04", "AU15"),
         "angry": ("AU04", "AU05", "AU07", "AU23"),
     }
-    needed = {"happy": 2, "sad": 2, "surprise": 2, "fear": 4, "angry": 3, "contempt": 2, "worried": 1, "disgust": 1}
-    assert needed == label_units.MER_FACTORY_MIN_PRESENT
     assert label_units.units_of("sad") == ("AU01", "AU04", "AU15")
     assert label_units.units_of("sad", "mer-factory") == ("AU01", "AU04", "AU15", "AU14")
     assert label_units.units_of("contempt") == ("AU12", "AU10", "AU14", "AU17")
@@ -154,25 +149,6 @@ def test_labels_and_tables_that_do_not_exist():
         find_peak(units, rule="largest")
     with pytest.raises(InputError, match="AU28"):
         find_peak(units, rule="label", label_units=("AU28",))
-
-
-def test_peaks_of_a_timeline():
-    values = [0, 1, 0, 0, 3, 3, 3, 0, 0.5, 0, 0, 2]
-    peaks = find_peaks(units_of({"AU12": values}), min_distance_seconds=0)
-    # Of the plateau the first frame; 0.5 is below the height; the last frame is still rising.
-    assert [(peak.row, peak.score) for peak in peaks] == [(1, 1.0), (4, 3.0), (11, 2.0)]
-
-
-def test_near_peaks_keep_the_higher():
-    values = [0.0] * 30
-    values[10], values[14], values[25] = 2.0, 3.0, 1.0
-    units = units_of({"AU12": values})
-    assert [peak.row for peak in find_peaks(units, min_distance_seconds=0.3)] == [14, 25]
-    assert [peak.row for peak in find_peaks(units, min_distance_seconds=0.1)] == [10, 14, 25]
-
-
-def test_one_frame_is_its_own_peak():
-    assert [peak.row for peak in find_peaks(units_of({"AU12": [2.0]}))] == [0]
 
 
 def test_a_mesh_that_is_still_being_laid_a_turned_head_and_half_shut_eyes_do_not_win():

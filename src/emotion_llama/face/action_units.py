@@ -31,7 +31,6 @@ SIDES_EQUAL_DEGREES, NEAR_SIDE_ONLY_DEGREES = 25.0, 45.0
 CONFIDENT_TURN_DEGREES, LOST_TURN_DEGREES = 30.0, 70.0  # confidence 1 up to, and its floor from
 PITCH_COUNTS = 1.5  # FaceMesh reads a nod of 25 degrees as 12 to 20 (drawn faces), and bends the mesh by the rest
 CONFIDENT_EYES_PIXELS, LOST_EYES_PIXELS = 30.0, 8.0  # distance of the eyes; 1 px is then 0.2 cm, or 0.8
-EYES_CM = 6.3  # distance of the eyes' middles on the canonical face
 JUMP_CM_PER_SECOND = 8.0  # median feature speed that no face reaches: a full smile takes 0.3 s for 1 cm of few features
 MIN_CONFIDENCE = 0.05  # of a frame that was measured at all
 # 0 up to the first value of a blendshape, 1 from the second. Of 23 real clips mouthSmile reached .44 in a tenth of the

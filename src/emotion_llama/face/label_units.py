@@ -36,9 +36,6 @@ MER_FACTORY: Mapping[str, tuple[str, ...]] = MappingProxyType(
     }
 )
 PRESENT = 0.8  # intensity from which a unit counts as present: MER-Factory's threshold
-MER_FACTORY_MIN_PRESENT: Mapping[str, int] = MappingProxyType(
-    {label: (len(units) + 1) // 2 for label, units in MER_FACTORY.items()}
-)
 
 LABEL_UNIT_TABLES: Mapping[str, Mapping[str, tuple[str, ...]]] = MappingProxyType(
     {"merr": PUBLISHED, "mer-factory": MER_FACTORY}

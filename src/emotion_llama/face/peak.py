@@ -1,4 +1,4 @@
-"""The frame of strongest expression, by either published rule, and all peaks of a timeline.
+"""The frame of strongest expression, by either published rule.
 
 Legend: N frames, U units. Rules, both published for MERR (Emotion-LLaMA): "all" is the frame with the largest sum of
 all unit intensities (the authors' answer to how peaks were found; MER-Factory does the same), "label" the one with the
@@ -13,11 +13,10 @@ from collections.abc import Sequence
 from typing import Literal, NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 
 from emotion_llama.errors import InputError
 from emotion_llama.face.label_units import units_of
-from emotion_llama.face.rhythms import runs, typical_step
+from emotion_llama.face.rhythms import runs
 from emotion_llama.records import ActionUnits, Bool, Float, PeakFrame
 
 Rule = Literal["all", "label"]
@@ -31,8 +30,6 @@ FACING_SHARE = (
     0.75  # of the confidence of the best tenth: who turns away (40 degrees) does not win against who does not
 )
 HALF_SHUT = 2.5  # AU45 of eyes that are half shut, outside blinks too
-MIN_HEIGHT = 0.8  # MER-Factory's default threshold on the sum
-MIN_DISTANCE_SECONDS = 0.5
 
 
 class _Timeline(NamedTuple):
@@ -77,39 +74,6 @@ def find_peak(
         return None
     row = int(np.nanargmax(timeline.score))
     return _peak_frame(units, timeline, row, rule, label, report_above)
-
-
-def find_peaks(
-    units: ActionUnits,
-    *,
-    rule: Rule = "all",
-    label: str | None = None,
-    label_units: Sequence[str] | None = None,
-    include_blinks: bool = False,
-    include_speech: bool = False,
-    min_confidence: float = MIN_CONFIDENCE,
-    report_above: float = REPORT_ABOVE,
-    min_height: float = MIN_HEIGHT,
-    min_distance_seconds: float = MIN_DISTANCE_SECONDS,
-) -> tuple[PeakFrame, ...]:
-    """Every local maximum of the sum, in time order (MER-Factory's `find_peaks(height, distance)`).
-
-    Unlike there, the ends of the clip and of gaps count as falling, so an expression that is still rising in the last
-    frame is found, and of a plateau the first frame is given. Arguments as in `find_peak`; `min_height` is the least
-    sum, `min_distance_seconds` the least time between two peaks, of which the higher stays.
-    """
-    from scipy.signal import find_peaks as local_maxima
-
-    timeline = _timeline(units, rule, label, label_units, include_blinks, include_speech, min_confidence)
-    if not timeline.eligible:
-        return ()
-    floor = float(np.nanmin(timeline.score)) - 1.0
-    padded = np.concatenate([[floor], np.nan_to_num(timeline.score, nan=floor), [floor]])
-    step = typical_step(units.pts_seconds)
-    distance = max(1, round(min_distance_seconds / step)) if step else 1
-    _, found = local_maxima(padded, height=max(min_height, floor + 1e-9), distance=distance, plateau_size=1)
-    rows: npt.NDArray[np.int64] = found["left_edges"] - 1
-    return tuple(_peak_frame(units, timeline, int(row), rule, label, report_above) for row in rows)
 
 
 def _timeline(

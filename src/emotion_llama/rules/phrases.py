@@ -21,7 +21,6 @@ Phrases = Mapping[tuple[str, ...], Sequence[str]]  # units that are one gesture 
 ADVERBS: tuple[tuple[str, float], ...] = tuple(
     (word, least) for word, (_, least) in zip(reversed(_ENGLISH.strengths["how"]), DEGREES)
 )
-COMBINATIONS = _ENGLISH.combinations
 UNITS = _ENGLISH.units
 
 
