@@ -8,8 +8,6 @@ from functools import cache
 from importlib.resources import files
 from typing import Any
 
-import numpy as np
-
 from emotion_llama.errors import InputError
 from emotion_llama.evaluation.comparisons import Comparison, compare_runs
 from emotion_llama.evaluation.metrics.intervals import NUM_RESAMPLES
@@ -17,8 +15,6 @@ from emotion_llama.evaluation.records import EvalResult, Metric
 from emotion_llama.evaluation.run_folder import EvalRun
 
 RECALL = "recall/"
-# Rounding of seven recalls and of their mean to two places each can move a mean by 0.005 + 0.005.
-ROUNDING = 0.0101
 # A table as data/published.yaml has it; the head of that file explains the keys.
 Published = Mapping[str, Any]
 UNIBENCH = "unibench-"  # how the names of MER-UniBench's sets begin
@@ -114,7 +110,7 @@ def _section(benchmark: str, runs: Sequence[EvalRun], num_resamples: int) -> Sec
         results,
         {run.name: protocol_of(run.card, [result.parser for result in run.results]) for run in runs},
         tables,
-        tuple(sentence for table in tables for sentence in table_checks(table)),
+        tuple(sentence for table in tables for sentence in table.get("checks", ())),
         {run.name: dict(run.card.get("problems", {})) for run in runs},
         tuple(comparisons),
         tuple(not_compared),
@@ -254,44 +250,3 @@ def published_results(table: Published) -> list[EvalResult]:
         )
         for model, row in table["rows"].items()
     ]  # fmt: skip
-
-
-def recomputed(table: Published, sizes: Mapping[str, int]) -> dict[str, tuple[float, float]]:
-    """UAR and WAR of every row, in percent as printed, recomputed from its recalls: mean, and weighted by class size.
-
-    The sizes are those of the whole data set, from which those of a fold differ by a clip or two, so that WAR is near
-    and not exact.
-
-    Raises:
-        InputError: the table has no such columns, or the sizes are of other labels.
-    """
-    places = [place for place, name in enumerate(table["figures"]) if name.startswith(RECALL)]
-    labels = [table["figures"][place].removeprefix(RECALL) for place in places]
-    if not labels or not {"uar", "accuracy"} <= set(table["figures"]):
-        raise InputError(f"{table['name']} has no recalls by class, and cannot be recomputed")
-    if set(labels) != set(sizes):
-        raise InputError(f"recalls are of {sorted(labels)}, sizes of {sorted(sizes)}; give both for the same classes")
-    weights = [sizes[label] for label in labels]
-    found = {}
-    for model, row in table["rows"].items():
-        recalls = [row[place] for place in places]
-        found[model] = float(np.mean(recalls)), float(np.average(recalls, weights=weights))
-    return found
-
-
-def table_checks(table: Published) -> tuple[str, ...]:
-    """For tables with recalls: which printed UARs are not the mean of the printed recalls, up to rounding."""
-    if not {"uar", "accuracy"} <= set(table["figures"]):
-        return ()
-    from emotion_llama.evaluation.tasks.dfew import CLASS_SIZES
-
-    sentences = []
-    for model, (mean, _) in recomputed(table, CLASS_SIZES).items():
-        printed = table["rows"][model][table["figures"].index("uar")]
-        if abs(printed - mean) >= ROUNDING:
-            sentences.append(
-                f"{table['name']}, {model}: the printed UAR {printed:.2f} is not the mean of the printed recalls "
-                f"({mean:.2f})"
-            )
-    others = len(table["rows"]) - len(sentences)
-    return (*sentences, f"{table['name']}: of the other {others} rows, UAR is the mean of the recalls")
