@@ -59,5 +59,3 @@ def test_refusals() -> None:
         bootstrap(lambda rows: 0.0, 0)
     with pytest.raises(InputError, match="2 clips and 1 groups"):
         bootstrap(lambda rows: 0.0, 2, groups=["a"])
-    with pytest.raises(InputError, match="'kappa' is not a score"):
-        label_score(["a"], ["a"], "kappa")

@@ -307,15 +307,6 @@ def test_runs_that_cannot_be(table: Path, tmp_path: Path) -> None:
         evaluate(replace(whole, tables=[{"": lambda path: iter(())}]), Scripted(), file_problems=[])
 
 
-def test_a_system_that_answers_out_of_order_is_refused(table: Path) -> None:
-    class Wrong(Scripted):
-        def answer(self, cases: Sequence[EvalSample], task: Task) -> Iterator[Output]:
-            return iter(list(super().answer(cases, task))[::-1])
-
-    with pytest.raises(InputError, match="2 outputs for 2 samples"):
-        collect(Wrong(), benchmark(table).samples(), Task("emotion"), None)
-
-
 def test_a_run_is_read_back_strictly(table: Path, tmp_path: Path) -> None:
     out = tmp_path / "runs" / "a"
     evaluate(benchmark(table), Scripted(), out=out, num_resamples=QUICK)

@@ -7,8 +7,7 @@ import numpy as np
 import pytest
 import torch
 
-from emotion_llama.errors import InputError
-from emotion_llama.labels import DFEW7, MERR9
+from emotion_llama.labels import MERR9
 from emotion_llama.models import EmotionLlamaForConditionalGeneration, EmotionLlamaProcessor
 from emotion_llama.models.features.published_folders import open_features
 from emotion_llama.train.dataset import stored_media
@@ -27,8 +26,6 @@ def test_metrics_by_hand() -> None:
     assert found["uar"] == pytest.approx(0.75)
     assert found["weighted_f1"] == pytest.approx((2 * 2 / 3 + 2 / 3) / 3)
     assert found["ece"] == pytest.approx((0.1 + 0.6 + 0.0) / 3)
-    with pytest.raises(InputError, match="no validation clip has a label"):
-        label_metrics([])
 
 
 def test_every_clip_gets_probabilities_whatever_the_batch(workshop: Path) -> None:
@@ -47,6 +44,3 @@ def test_every_clip_gets_probabilities_whatever_the_batch(workshop: Path) -> Non
     assert sum(alone.values()) == pytest.approx(1.0)
     without_media = list(ASKED(model, processor, examples, lambda example: None, space=MERR9))
     assert without_media[0][1] == pytest.approx(without_media[2][1], abs=1e-6)
-    worried = Example("w", {"emotion": "worried"}, truths={"label": "worried"})
-    with pytest.raises(InputError, match="w: 'worried' is no label of dfew7"):
-        list(ASKED(model, processor, [worried], media, space=DFEW7))

@@ -217,9 +217,6 @@ def collect(
 
     Samples are asked in blocks of the model's batch size that do not depend on what was answered before: where an
     output may depend on its batch (half precision), a resumed run makes the same batches and gives the same metrics.
-
-    Raises:
-        InputError: the model answers out of order, or not every sample.
     """
     size = max(1, model.batch_size)
     blocks = [list(samples[i : i + size]) for i in range(0, len(samples), size)]
@@ -232,12 +229,7 @@ def collect(
         left = [one for one in block if one.sample_id not in known]
         if left:
             asked = block if whole else left
-            outputs = list(model.answer(asked, task))
-            if [output.sample_id for output in outputs] != [one.sample_id for one in asked]:
-                raise InputError(
-                    f"{model.name} gave {len(outputs)} outputs for {len(asked)} samples, or not in their order"
-                )
-            fresh = {output.sample_id: output for output in outputs}
+            fresh = {output.sample_id: output for output in model.answer(asked, task)}
             if cache is not None:
                 cache.keep(left, [fresh[one.sample_id] for one in left])
             known = fresh | known

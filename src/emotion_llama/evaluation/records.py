@@ -8,7 +8,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from types import MappingProxyType
 from typing import Literal
 
 from emotion_llama.errors import AnnotationError, EmotionLlamaError, InputError, MediaError
@@ -23,11 +22,6 @@ class Truth:
     words: tuple[str, ...] | None = None  # emotion words, open vocabulary or several labels
     sentiment: float | None = None  # a number, negative to positive
     description: str | None = None  # a text to be compared with
-
-    def __post_init__(self) -> None:
-        given = [x for x in (self.label, self.words, self.sentiment, self.description) if x is not None]
-        if len(given) != 1:
-            raise InputError(f"a truth is one of label, words, sentiment and description, got {len(given)} of them")
 
 
 @dataclass(frozen=True)
@@ -60,12 +54,6 @@ class Output:
     # tokens_in, tokens_out: where counted
     tokens_in: int | None = None
     tokens_out: int | None = None
-
-    def __post_init__(self) -> None:
-        if self.probabilities is not None:
-            object.__setattr__(self, "probabilities", MappingProxyType(dict(self.probabilities)))
-        if (self.problem is not None) == (self.text is not None or self.probabilities is not None):
-            raise InputError(f"the output for {self.sample_id} is an answer, or a problem, and not both")
 
 
 # Problems of outputs are worded alike for all samples of one kind, so that they can be counted.

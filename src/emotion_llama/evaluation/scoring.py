@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
 
-from emotion_llama.errors import InputError
 from emotion_llama.evaluation.metrics.classification import (
     LABEL_METRICS,
     NO_ANSWER,
@@ -32,7 +30,6 @@ from emotion_llama.evaluation.scoring_words import (
     score_hits,
     score_sentiments,
     score_wheels,
-    true_label,
 )
 from emotion_llama.evaluation.tasks.base import Benchmark, SynonymGroups
 
@@ -51,10 +48,9 @@ def score_outputs(
     """Metrics of some or all samples of a benchmark.
 
     Raises:
-        InputError: outputs do not fit the samples, a truth is not of the benchmark's kind, the parser does not apply,
-            or something that the metric needs is missing.
+        InputError: the parser does not apply, or something that the metric needs is missing.
     """
-    by_id = outputs_by_sample(samples, outputs)
+    by_id = {output.sample_id: output for output in outputs}
 
     def estimate(name: str, score: Callable[[Rows], float], some: Sequence[EvalSample]) -> Metric:
         if not num_resamples:
@@ -83,26 +79,6 @@ def applicable_parsers(
     return parsers_for(outputs)
 
 
-def outputs_by_sample(samples: Sequence[EvalSample], outputs: Iterable[Output]) -> dict[str, Output]:
-    """Outputs by their sample. Samples without one are counted when they are scored.
-
-    Raises:
-        InputError: there is no sample, two samples have one id, an output is for no sample, or two are for one.
-    """
-    ids = Counter(sample.sample_id for sample in samples)
-    if not samples or max(ids.values()) > 1:
-        doubled = next((name for name, count in ids.items() if count > 1), None)
-        raise InputError("there are no samples to score" if doubled is None else f"two samples are called {doubled!r}")
-    found: dict[str, Output] = {}
-    for output in outputs:
-        if output.sample_id not in ids:
-            raise InputError(f"an output is for {output.sample_id!r}, which is no sample here ({len(ids)} samples)")
-        if output.sample_id in found:
-            raise InputError(f"two outputs are for {output.sample_id!r}")
-        found[output.sample_id] = output
-    return found
-
-
 def bootstrap_groups(samples: Sequence[EvalSample | SampleRow]) -> list[str] | None:
     """A group for each sample, its own where it has none; None where no sample has one."""
     if all(sample.group is None for sample in samples):
@@ -127,7 +103,7 @@ def _score_labels(
     space = benchmark.scored.labels
     spaces = benchmark.asked, benchmark.scored
     answers = [parse_label(outputs.get(one.sample_id), parser, *spaces) for one in samples]
-    truth, predicted = [true_label(one, space) for one in samples], [one.label for one in answers]
+    truth, predicted = [one.truth.label or "" for one in samples], [one.label for one in answers]
     order = ("weighted_f1", "accuracy", "uar", "macro_f1", "micro_f1")
     if benchmark.primary == "uar":
         order = ("uar", "accuracy", "weighted_f1", "macro_f1", "micro_f1")

@@ -196,13 +196,8 @@ def sample_draws(
         balance: name of a truth ("label") by which examples are drawn evenly; None draws them as they are.
 
     Raises:
-        InputError: no draws, a weight that is not above 0, a task that no example answers, or a truth that no example
-            has.
+        InputError: a task that no example answers, or a truth that no example has.
     """
-    if num_draws < 1 or not tasks:
-        raise InputError(f"a run needs draws and tasks, got {num_draws} draws and {len(tasks)} tasks")
-    if wrong := next((task for task, weight in tasks.items() if not weight > 0), None):
-        raise InputError(f"the weight of task {wrong!r} is {tasks[wrong]}, expected a number above 0")
     names, weights = list(tasks), np.array(list(tasks.values()))
     columns = np.random.default_rng([seed, 1]).choice(len(names), size=num_draws, p=weights / weights.sum())
     numbers = np.zeros(num_draws, np.int64)

@@ -205,21 +205,6 @@ def test_foreign_columns_are_refused(make_build: Make, spec: Any, tmp_path: Path
         import_files([path], make_build())
 
 
-def test_value_of_another_kind_is_refused(make_build: Make, spec: Any) -> None:
-    wrong = Field("audio_tone", ["loud"], Provenance("rules", "r"), "zh")
-    caption = Field("coarse_caption", "x", Provenance("rules", "r"), "zh")
-    with pytest.raises(InputError, match="audio_tone_zh"):
-        export_build(make_build(spec("b", coarse={}, extra=(wrong, caption))), None, "csv")
-    wrong = Field("subtitle", "words", Provenance("rules", "r"))
-    store = make_build(spec("b"), folder="two")
-    from emotion_llama.merr.records import StageRun
-    from emotion_llama.merr.stage import StageOutput
-
-    store.record(StageRun("b", "subtitle", "done", "x", "y"), StageOutput((wrong,)))
-    with pytest.raises(InputError, match="subtitle"):
-        export_build(store, None, "csv")
-
-
 def test_columns_and_fields_name_each_other() -> None:
     assert key_of("fine_caption_zh") == ("fine_caption", "zh")
     assert key_of("label") == ("label", "")

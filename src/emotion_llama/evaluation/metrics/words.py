@@ -13,7 +13,6 @@ from collections.abc import Callable, Collection, Sequence
 import numpy as np
 import numpy.typing as npt
 
-from emotion_llama.errors import InputError
 from emotion_llama.labels import SYNONYMS
 
 Grouping = Callable[[str], str | None]
@@ -57,12 +56,7 @@ def clip_scores(
         truth: true words of each clip.
         answers: predicted words.
         grouping: from word to group or None; one for all clips, or one a clip.
-
-    Raises:
-        InputError: lengths differ.
     """
-    if len(truth) != len(answers):
-        raise InputError(f"expected answers for {len(truth)} clips, got {len(answers)}")
     rules = [grouping] * len(truth) if callable(grouping) else list(grouping)
     precision, recall = np.full(len(truth), np.nan), np.full(len(truth), np.nan)
     empty = np.zeros(len(truth), bool)
