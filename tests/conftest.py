@@ -2,6 +2,7 @@
 
 import os
 import re
+import tempfile
 from collections.abc import Generator
 from functools import cache
 from pathlib import Path
@@ -10,6 +11,9 @@ import pytest
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+# No test sees the models that this user chose or fetched, nor a test the other's.
+_USER = Path(tempfile.mkdtemp(prefix="emotion-llama-user-"))
+os.environ.update(XDG_CONFIG_HOME=str(_USER / "config"), XDG_DATA_HOME=str(_USER / "data"))
 
 pytest_plugins = ["made_evidence", "toy_training"]
 

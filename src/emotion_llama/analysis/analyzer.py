@@ -94,7 +94,8 @@ class Analyzer:
         """An Analyzer with the predictor `model`.
 
         Args:
-            model: "rules", "nano", or the folder of a model (`predictors.load_predictor`); None is "rules".
+            model: "rules", "nano", or the folder of a model (`predictors.load_predictor`); None is the one chosen
+                with `emotion-llama use`, else "rules".
             predictor_options: what that predictor takes, e.g. {"table": "mer-factory"} or {"layout": "released"}.
             **options: as the constructor's.
 
@@ -102,9 +103,9 @@ class Analyzer:
             InputError: no predictor has that name, or it has no such option.
             MissingDependency: what runs the model is not installed.
         """
-        from emotion_llama.predictors import DEFAULT_MODEL, load_predictor
+        from emotion_llama.predictors import default_model, load_predictor
 
-        return cls(load_predictor(model or DEFAULT_MODEL, **(predictor_options or {})), **options)
+        return cls(load_predictor(model or default_model(), **(predictor_options or {})), **options)
 
     def close(self) -> None:
         """Let the face backend and the recogniser go; the next clip starts them again."""

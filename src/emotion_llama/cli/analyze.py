@@ -9,11 +9,11 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from emotion_llama.cli.common import begin_file, input_paths, say_where_clips_go, shown, write_json
+from emotion_llama.cli.common import begin_file, complain, input_paths, say_where_clips_go, shown, write_json
 from emotion_llama.cli.options import Verbs, add_shared, add_verb, key_values, positive_number, whole_number
 from emotion_llama.cli.progress import ProgressLine, run_clips
 from emotion_llama.errors import InputError
-from emotion_llama.predictors import DEFAULT_MODEL, PREDICTORS
+from emotion_llama.predictors import DEFAULT_MODEL, PREDICTORS, default_model
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 VOICES = ("autocorrelation", "opensmile")
 MODEL_HELP = (
     f"the predictor: {', '.join(PREDICTORS)}, the folder of a model, openai:MODEL@URL or transformers:FOLDER "
-    f"(default: {DEFAULT_MODEL})"
+    f"(default: what `emotion-llama use` chose, else {DEFAULT_MODEL})"
 )
 EXAMPLES = """examples:
   emotion-llama analyze talk.mp4
@@ -99,6 +99,10 @@ def run(args: argparse.Namespace) -> int:
     jobs = collect_jobs(input_paths(args.inputs))
     if args.subtitle is not None and len(jobs) > 1:
         raise InputError(f"--subtitle is for one clip, got {len(jobs)}; use --transcript FILE.csv with name,sentence")
+    if args.model is None:
+        args.model = default_model()
+        if args.model != DEFAULT_MODEL and not args.quiet:
+            complain(f"{args.model} answers (chosen with `emotion-llama use`)")
     outputs = _outputs(args, single=len(jobs) == 1 and args.inputs != ["-"] and not Path(args.inputs[0]).is_dir())
     console, analyzer = _console(args), _analyzer(args)
     say_where_clips_go(analyzer.predictor)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from emotion_llama.cli.options import Verbs, add_shared, add_verb
 from emotion_llama.errors import InputError, MissingDependency
-from emotion_llama.predictors import DEFAULT_MODEL, PREDICTORS, can_run_models
+from emotion_llama.predictors import DEFAULT_MODEL, PREDICTORS, can_run_models, default_model
 
 if TYPE_CHECKING:
     from emotion_llama.serve.settings import ServeSettings
@@ -69,7 +69,7 @@ def add_parser(verbs: Verbs) -> None:
     add = parser.add_argument
     add("--model", action="append", metavar="[NAME=]MODEL",
         help=f"{', '.join(PREDICTORS)}, or the folder of a model; may be repeated, the first is the default "
-        f"(default: {', '.join(default_models())})")  # fmt: skip
+        "(default: what `emotion-llama use` chose, rules, and nano where it can run)")  # fmt: skip
     add_shared(parser, "device")
     add_shared(parser, "labels", help="labels that models choose from (default: as they were trained)")
     add_shared(parser, "layout", help="prompt layout of models (default: as they were trained)")
@@ -159,8 +159,8 @@ def settings_of(args: argparse.Namespace) -> ServeSettings:
 
 
 def default_models() -> list[str]:
-    """The models that are served without --model: the default one, and nano to compare it with where it can run."""
-    return [DEFAULT_MODEL, "nano"] if can_run_models() else [DEFAULT_MODEL]
+    """The models that are served without --model: the chosen one, the rules, and nano to compare where it can run."""
+    return list(dict.fromkeys([default_model(), DEFAULT_MODEL, *(["nano"] if can_run_models() else [])]))
 
 
 def named_models(given: list[str]) -> dict[str, str]:

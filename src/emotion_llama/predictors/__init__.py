@@ -10,8 +10,11 @@ from typing import Any
 
 from emotion_llama.errors import InputError
 from emotion_llama.predictors.base import Predictor, Sample, Task
+from emotion_llama.predictors.chosen import DEFAULT_MODEL, default_model
 
-__all__ = ["DEFAULT_MODEL", "PREDICTORS", "Predictor", "Sample", "Task", "can_run_models", "load_predictor"]
+__all__ = [
+    "DEFAULT_MODEL", "PREDICTORS", "Predictor", "Sample", "Task", "can_run_models", "default_model", "load_predictor",
+]  # fmt: skip
 
 _MODEL = "emotion_llama.predictors.emotion_llama:EmotionLlamaPredictor.load"
 # Name -> "module:what makes it", imported when it is asked for. Any other name is the folder of a model.
@@ -22,10 +25,6 @@ PREDICTORS: dict[str, str] = {
 _ALIASES = {"evidence": "rules"}
 # Models whose weights are part of the package.
 _SHIPPED = {"nano": Path(__file__).parents[1] / "models" / "nano"}
-
-# The predictor where nobody names one: the measured evidence. `nano` learned from drawn faces alone and is a worked
-# example of the architecture: it answers only where it is named.
-DEFAULT_MODEL = "rules"
 _RUN_MODELS = ("torch", "transformers", "peft", "safetensors")
 
 
