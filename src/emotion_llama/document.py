@@ -34,6 +34,7 @@ def analysis_document(analysis: Analysis, *, curves: bool = True) -> AnalysisDoc
                 what: {"read_seconds": read, "unread_seconds": unread}
                 for what, (read, unread) in analysis.coverage.items()
             },
+            "speakers": analysis.speakers,
         }
     )
 

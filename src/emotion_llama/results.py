@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import numpy as np
 
@@ -66,6 +66,15 @@ def _measured_times(units: ActionUnits) -> Iterator[tuple[str, Float, Float]]:
         rows = chosen & np.isfinite(units.column(name))
         if rows.any():
             yield name, units.column(name)[rows], lasting[rows]
+
+
+class Turn(NamedTuple):
+    """Somebody speaks: when, by which name, and which of the people in view that is, where it is known."""
+
+    start_seconds: float
+    end_seconds: float
+    speaker: str
+    person_id: int | None = None
 
 
 @dataclass(frozen=True)
@@ -256,6 +265,7 @@ class Analysis:
     waveform: Waveform | None = None
     # "video", "sound": seconds read, and seconds in the file that were not; "rest": of recordings behind their end
     coverage: Mapping[str, tuple[float, float]] = field(default_factory=dict)
+    speakers: tuple[Turn, ...] = ()  # who speaks when; empty where nothing tells voices apart
 
     def __post_init__(self) -> None:
         freeze(self, "settings", "versions", "seconds_by_stage", "coverage")

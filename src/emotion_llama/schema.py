@@ -281,6 +281,15 @@ class VoiceDocument(_Document):
     is_speech: list[bool]
 
 
+class TurnDocument(_Document):
+    """Somebody speaks."""
+
+    start_seconds: Digits3
+    end_seconds: Digits3
+    speaker: Text
+    person_id: int | None = Field(default=None, description="of the people, where lips or a lone voice say so")
+
+
 class CoverageDocument(_Document):
     """How much of a stream's data was read."""
 
@@ -304,6 +313,9 @@ class AnalysisDocument(_Document):
     voice: VoiceDocument | None
     coverage: dict[Text, CoverageDocument] = Field(
         default={}, description='"video", "sound": of the streams that were read; "rest": recordings behind their end'
+    )
+    speakers: list[TurnDocument] = Field(
+        default=[], description="from RTTM, from the speakers of lines, or two voices of clearly different pitch"
     )
 
 

@@ -171,12 +171,12 @@ def test_resuming_with_curves_does_not_take_a_result_without(tmp_path: Path, sou
 def test_a_new_version_of_what_measures_is_measured_again(
     tmp_path: Path, sounds: Sounds, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from emotion_llama.analysis import analyzer
+    from emotion_llama.analysis import options
 
     sounds("a.wav")
     outputs = Outputs(out_dir=tmp_path / "out", single=False)
     _run(CountingAnalyzer(), tmp_path / "in", outputs)
-    monkeypatch.setattr(analyzer, "installed_versions", lambda: {"onnxruntime": "9.9"})
+    monkeypatch.setattr(options, "installed_versions", lambda: {"onnxruntime": "9.9"})
     assert [o.status for o in _run(CountingAnalyzer(), tmp_path / "in", outputs)] == ["done"]
 
 

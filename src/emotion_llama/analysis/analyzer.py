@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -29,10 +29,11 @@ from emotion_llama.analysis.measure import (
     measure_clip,
     read_units,
 )
-from emotion_llama.analysis.options import Options, check_choice, file_and_hash, spans_of
+from emotion_llama.analysis.options import Options, check_choice, file_and_hash, installed_versions, spans_of
+from emotion_llama.analysis.voices import Voices, find_voices, heard_of, rttm_of, with_owners
 from emotion_llama.errors import InputError
 from emotion_llama.records import Transcript
-from emotion_llama.results import Analysis, Missing, PersonAnalysis, Segment
+from emotion_llama.results import Analysis, Missing, PersonAnalysis, Segment, Turn
 
 if TYPE_CHECKING:
     from emotion_llama.face.backends import MeshBackend
@@ -157,6 +158,7 @@ class Analyzer:
         audio_track: int | None = None,
         subtitle_track: int | None = None,
         encoding: str | None = None,
+        speakers: str | Path | None = None,
         progress: StageProgress | None = None,
     ) -> Analysis:
         """Measure one file and read the evidence.
@@ -177,6 +179,7 @@ class Analyzer:
                 unless it is silent and another is not.
             subtitle_track: which of the file's subtitle tracks holds what is said, from 1.
             encoding: of the transcript's file; by default UTF-8, or Windows-1252 where it makes words, which is said.
+            speakers: a .rttm file that says who speaks when; without it the one beside the clip.
             progress: called with the stage's name and its share done.
 
         Raises:
@@ -196,6 +199,7 @@ class Analyzer:
             encoding,
             asr_language,
             screen_text=screen_text,
+            speakers=None if speakers is None else Path(speakers),
         )
         return self.run(path, options, progress=progress, images=_every_segment if images else None)
 
@@ -264,7 +268,9 @@ class Analyzer:
                     clip.path, asked, found.waveform, warnings.append, file, recogniser, on_screen
                 )
         clock("reading")
-        people = self._people(file, found, transcript, options)
+        voices, transcript = find_voices(clip, options, transcript, found.voice)
+        warnings += voices.notes
+        people, turns = self._people(file, found, transcript, voices, options)
         return Analysis(
             clip,
             people,
@@ -276,6 +282,7 @@ class Analyzer:
             installed_versions(),
             found.waveform if keep_waveform else None,
             coverage=dict(file.coverage),
+            speakers=turns,
         )
 
     def _screen_text(self) -> ScreenText:
@@ -305,6 +312,7 @@ class Analyzer:
             "segment": options.segment,
             "peak_rule": options.peak_rule,
             "words": transcript_record(path, options),
+            **({} if (rttm := rttm_of(path, options)) is None else {"speakers": file_and_hash(rttm)}),
             "asr_model": None if options.asr_model is None else str(options.asr_model),
             **{
                 name: value
@@ -323,23 +331,26 @@ class Analyzer:
     # --- people and segments ----------------------------------------------------------------------------------------
 
     def _people(
-        self, file: ClipFile, found: Measurements, transcript: Transcript | Missing, options: Options
-    ) -> tuple[PersonAnalysis, ...]:
+        self, file: ClipFile, found: Measurements, transcript: Transcript | Missing, voices: Voices, options: Options
+    ) -> tuple[tuple[PersonAnalysis, ...], tuple[Turn, ...]]:
         from emotion_llama.predictors import Sample
 
-        everybody, voice = main_first(found), found.voice
+        voices, everybody = with_owners(voices, main_first(found), found)
+        voice = found.voice
         main = everybody[0]
         chosen = everybody if options.people == "all" else (main,)
         spans = spans_of(options.segment, file.clip.duration_seconds, voice)
         speakers = [whose_voice(everybody, voice, span) for span in spans]
         baseline = None
-        if voice is not None and len(spans) > 1 and len(found.people) <= 1:
+        if voice is not None and len(spans) > 1 and len(found.people) <= 1 and not voices.owners:
             baseline = summarise_voice(found, voice, (0.0, file.clip.duration_seconds), self._voice_backend)
 
         def segment(person: Person, span: Span, speaker: tuple[int, str]) -> Segment:
-            silent_because = why_silent(person, speaker)
+            heard, words, silent_because = found, transcript, why_silent(person, speaker)
+            if voices.owners:
+                heard, words, silent_because = heard_of(person.person_id, voices, found, transcript, span)
             evidence = gather(
-                found, transcript, person, span, silent_because=silent_because, baseline=baseline,
+                heard, words, person, span, silent_because=silent_because, baseline=baseline,
                 voice_backend=self._voice_backend,
             )  # fmt: skip
             inputs = self._inputs(file, found, person, span, silent_because)
@@ -352,7 +363,7 @@ class Analyzer:
         for person in chosen:
             segments = tuple(segment(person, *one) for one in zip(spans, speakers))
             people.append(PersonAnalysis(person.person_id, person is main, person.why, person.track, segments))
-        return tuple(people)
+        return tuple(people), voices.owned_turns()
 
     def _inputs(
         self, file: ClipFile, found: Measurements, person: Person, span: Span, silent_because: str | None
@@ -388,14 +399,3 @@ class Analyzer:
 
 def _every_segment(people: Sequence[PersonAnalysis]) -> list[tuple[int, int]]:
     return [(person.person_id, i) for person in people for i in range(len(person.segments))]
-
-
-def installed_versions() -> dict[str, str]:
-    """Versions of this package and of what measures for it."""
-    from importlib.metadata import PackageNotFoundError, version
-
-    found = {}
-    for name in ("emotion-llama", "onnxruntime", "av", "numpy", "opencv-python-headless"):
-        with suppress(PackageNotFoundError):  # running from a copied source tree
-            found[name] = version(name)
-    return found

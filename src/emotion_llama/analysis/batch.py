@@ -236,7 +236,7 @@ def _one(
 
 def _finished_document(result: Path, analyzer: Analyzer, job: Job, options: Options, curves: bool) -> str | None:
     """The stored document when it is of this clip, these settings and these versions; None: do it again."""
-    from emotion_llama.analysis.analyzer import installed_versions
+    from emotion_llama.analysis.options import installed_versions
     from emotion_llama.document import json_value
     from emotion_llama.media.probe import file_sha256
 

@@ -6,6 +6,7 @@ import codecs
 import itertools
 import math
 import re
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -41,6 +42,7 @@ class Options:
     asr_language: str | None = None
     asr_fallback: bool = False
     screen_text: bool = False
+    speakers: Path | None = None
 
     def __post_init__(self) -> None:
         sources = ("subtitle", "transcript", "subtitle_track", "asr_model")
@@ -112,3 +114,14 @@ def spans_of(
         segment = AUTO_SECONDS_WITHOUT_VOICE
     count = max(1, math.ceil((duration_seconds - MIN_SECONDS) / segment))
     return list(itertools.pairwise([*(i * segment for i in range(count)), duration_seconds]))
+
+
+def installed_versions() -> dict[str, str]:
+    """Versions of this package and of what measures for it."""
+    from importlib.metadata import PackageNotFoundError, version
+
+    found = {}
+    for name in ("emotion-llama", "onnxruntime", "av", "numpy", "opencv-python-headless"):
+        with suppress(PackageNotFoundError):  # running from a copied source tree
+            found[name] = version(name)
+    return found

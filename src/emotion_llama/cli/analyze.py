@@ -64,6 +64,8 @@ def add_parser(verbs: Verbs) -> None:
     words.add_argument("--asr", metavar="DIR", type=Path, help="recognise speech with the Whisper model in DIR")
     add("--screen-text", action="store_true", help="read subtitles that are burnt into the pictures (with --asr: too)")
     add("--asr-language", metavar="CODE", help="what is spoken: en, zh, ... (default: the recogniser finds it)")
+    add("--speakers", metavar="FILE", type=Path,
+        help="who speaks when: an .rttm file, of one clip or many (default: talk.rttm beside talk.mp4)")  # fmt: skip
     add("--encoding", metavar="NAME", help="of the subtitle file, where it is not UTF-8: cp1250, gb18030, ...")
     add("--people", choices=("main", "all"), default="main", help="the main person or all")
     add("--segment", type=_segment, default="none", metavar="none|auto|SECONDS",
@@ -109,6 +111,7 @@ def run(args: argparse.Namespace) -> int:
     options = Options(
         args.subtitle, args.transcript, args.asr, args.people, args.segment, args.peak, args.audio_track,
         args.subtitle_track, args.encoding, args.asr_language, screen_text=args.screen_text,
+        speakers=args.speakers,
     )  # fmt: skip
     write_document = _document_writer(args.json, indent=1 if outputs.single else None)
     processes = num_processes(args.jobs, len(jobs), args.model)

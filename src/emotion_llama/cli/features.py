@@ -94,8 +94,8 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _sinks(args: argparse.Namespace, extractor: FeatureExtractor, options: CropOptions, sha256: str) -> list[Sink]:
-    from emotion_llama.analysis.analyzer import installed_versions
     from emotion_llama.analysis.features import run_recipe
+    from emotion_llama.analysis.options import installed_versions
     from emotion_llama.models.features.feature_store import FeatureStore
     from emotion_llama.models.features.published_folders import FolderWriter
 

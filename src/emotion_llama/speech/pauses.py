@@ -21,7 +21,9 @@ def pauses(voice: VoiceTrack, min_seconds: float = MIN_PAUSE_SECONDS) -> list[Sp
     edge = voice.times_seconds - HOP_SECONDS / 2
     # The comparison is in whole frames: 0.2 s must not be lost to rounding of times.
     least = round(min_seconds / HOP_SECONDS)
-    return [(float(edge[first]), float(edge[stop])) for first, stop in gaps if stop - first >= least]
+    # By the number of frames: the time of other speakers may be cut out.
+    found = ((float(edge[first]), stop - first) for first, stop in gaps if stop - first >= least)
+    return [(start, start + count * HOP_SECONDS) for start, count in found]
 
 
 def split_at_pauses(

@@ -86,7 +86,7 @@ class PredictorModel(Model):
 
 def rules_model(table: str | None = None, **options: Any) -> PredictorModel:
     """The rules over measurements; InputError where an option cannot be used."""
-    from emotion_llama.analysis.analyzer import installed_versions
+    from emotion_llama.analysis.options import installed_versions
 
     predictor = load_predictor("rules", **({} if table is None else {"table": table}))
     settings = {

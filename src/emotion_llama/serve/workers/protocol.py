@@ -319,7 +319,7 @@ def _pairs(values: list[Any]) -> list[tuple[str, str]]:
 
 def options_message(options: Options) -> dict[str, Any]:  # as JSON
     """Options for the message "analyze", files by absolute paths."""
-    files = {"transcript": options.transcript, "asr_model": options.asr_model}
+    files = {"transcript": options.transcript, "asr_model": options.asr_model, "speakers": options.speakers}
     return {
         "subtitle": options.subtitle,
         "people": options.people,
@@ -339,5 +339,5 @@ def read_options(message: Mapping[str, Any]) -> Options:
     """What `options_message` made."""
     from emotion_llama.analysis.options import Options
 
-    files = {name: message[name] for name in ("transcript", "asr_model")}
+    files = {name: message[name] for name in ("transcript", "asr_model", "speakers")}
     return Options(**{**message, **{name: None if path is None else Path(path) for name, path in files.items()}})
