@@ -112,6 +112,9 @@ def test_a_speaker_is_the_person_whose_lips_move() -> None:
     assert dict(both.owners) == {"s1": 2, "s2": 1}
     off_screen = owners(person(1, 2.4, 4.4))
     assert dict(off_screen.owners) == {"s1": None, "s2": 1}
+    guess = Voices(turns, notes=("perhaps",), is_guess=True)
+    found = Measurements((person(1, 0.0, 4.4),), voice=voice)
+    assert with_owners(guess, main_first(found), found)[0] == Voices()  # one mouth with two pitches
     assert dict(owners(person(1, 0.0, 0.0)).owners) == {}  # a still face: nothing says who speaks
     found = Measurements((person(1, 2.4, 4.4),), voice=voice, waveform=Waveform(sound, RATE))
     heard, said, silent = heard_of(1, off_screen, found, words, (0.0, 4.4))

@@ -30,10 +30,10 @@ from emotion_llama.analysis.measure import (
     read_units,
 )
 from emotion_llama.analysis.options import Options, check_choice, file_and_hash, installed_versions, spans_of
-from emotion_llama.analysis.voices import Voices, find_voices, heard_of, rttm_of, with_owners
+from emotion_llama.analysis.voices import Voices, find_voices, heard_of, rttm_of, with_names, with_owners
 from emotion_llama.errors import InputError
 from emotion_llama.records import Transcript
-from emotion_llama.results import Analysis, Missing, PersonAnalysis, Segment, Turn
+from emotion_llama.results import Analysis, Missing, PersonAnalysis, Segment
 
 if TYPE_CHECKING:
     from emotion_llama.face.backends import MeshBackend
@@ -268,9 +268,9 @@ class Analyzer:
                     clip.path, asked, found.waveform, warnings.append, file, recogniser, on_screen
                 )
         clock("reading")
-        voices, transcript = find_voices(clip, options, transcript, found.voice)
+        voices, everybody = with_owners(find_voices(clip, options, transcript, found.voice), main_first(found), found)
         warnings += voices.notes
-        people, turns = self._people(file, found, transcript, voices, options)
+        people = self._people(file, found, with_names(transcript, voices), voices, everybody, options)
         return Analysis(
             clip,
             people,
@@ -282,7 +282,7 @@ class Analyzer:
             installed_versions(),
             found.waveform if keep_waveform else None,
             coverage=dict(file.coverage),
-            speakers=turns,
+            speakers=voices.owned_turns(),
         )
 
     def _screen_text(self) -> ScreenText:
@@ -331,13 +331,12 @@ class Analyzer:
     # --- people and segments ----------------------------------------------------------------------------------------
 
     def _people(
-        self, file: ClipFile, found: Measurements, transcript: Transcript | Missing, voices: Voices, options: Options
-    ) -> tuple[tuple[PersonAnalysis, ...], tuple[Turn, ...]]:
+        self, file: ClipFile, found: Measurements, transcript: Transcript | Missing, voices: Voices,
+        everybody: Sequence[Person], options: Options,
+    ) -> tuple[PersonAnalysis, ...]:  # fmt: skip
         from emotion_llama.predictors import Sample
 
-        voices, everybody = with_owners(voices, main_first(found), found)
-        voice = found.voice
-        main = everybody[0]
+        voice, main = found.voice, everybody[0]
         chosen = everybody if options.people == "all" else (main,)
         spans = spans_of(options.segment, file.clip.duration_seconds, voice)
         speakers = [whose_voice(everybody, voice, span) for span in spans]
@@ -363,7 +362,7 @@ class Analyzer:
         for person in chosen:
             segments = tuple(segment(person, *one) for one in zip(spans, speakers))
             people.append(PersonAnalysis(person.person_id, person is main, person.why, person.track, segments))
-        return tuple(people), voices.owned_turns()
+        return tuple(people)
 
     def _inputs(
         self, file: ClipFile, found: Measurements, person: Person, span: Span, silent_because: str | None

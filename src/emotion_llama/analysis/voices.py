@@ -28,11 +28,13 @@ class Voices(NamedTuple):
         owners: speaker -> person_id, or None for somebody who is not in view; empty where fewer than two speak, or
             nothing says who of them is in view: then a segment's voice is taken as a whole.
         notes: what to say about them.
+        is_guess: the turns are told apart by pitch alone.
     """
 
     turns: tuple[Turn, ...] = ()
     owners: Mapping[str, int | None] = MappingProxyType({})
     notes: tuple[str, ...] = ()
+    is_guess: bool = False
 
     def owned_turns(self) -> tuple[Turn, ...]:
         """The turns with whose they are."""
@@ -47,16 +49,14 @@ def rttm_of(path: Path, options: Options) -> Path | None:
     return beside if beside.is_file() else None
 
 
-def find_voices(
-    clip: Clip, options: Options, transcript: Transcript | Missing, voice: VoiceTrack | None
-) -> tuple[Voices, Transcript | Missing]:
-    """The turns of a clip, without owners, and the words with their speakers.
+def find_voices(clip: Clip, options: Options, transcript: Transcript | Missing, voice: VoiceTrack | None) -> Voices:
+    """The turns of a clip, without owners.
 
     Raises:
         InputError: the file of turns that was named cannot be used.
     """
     words = transcript if isinstance(transcript, Transcript) else None
-    turns, notes, path = list[Turn](), list[str](), rttm_of(clip.path, options)
+    turns, notes, is_guess, path = list[Turn](), list[str](), False, rttm_of(clip.path, options)
     if path is not None:
         try:
             turns, notes = read_rttm(path, clip.path.stem, clip.duration_seconds)
@@ -67,18 +67,26 @@ def find_voices(
     elif words is not None and (turns := line_turns(words)):
         pass
     elif voice is not None and (turns := pitch_turns(voice)):
+        is_guess = True
         others = [turn for turn in turns if turn.speaker != turns[0].speaker]
         when = ", ".join(f"{turn.start_seconds:.1f}-{turn.end_seconds:.1f} s" for turn in others[:3])
         notes = [f"perhaps another voice at {when}: its pitch lies clearly apart; --speakers FILE.rttm decides it"]
-    found = Voices(tuple(turns), notes=tuple(notes))
-    return found, transcript if words is None or not turns else with_speakers(words, turns)
+    return Voices(tuple(turns), notes=tuple(notes), is_guess=is_guess)
+
+
+def with_names(transcript: Transcript | Missing, voices: Voices) -> Transcript | Missing:
+    """The words, each line with who says it."""
+    return (
+        with_speakers(transcript, voices.turns) if isinstance(transcript, Transcript) and voices.turns else transcript
+    )
 
 
 def with_owners(voices: Voices, people: Sequence[Person], found: Measurements) -> tuple[Voices, tuple[Person, ...]]:
     """The voices with who of the people each is, and the people: of a clip without faces one a speaker.
 
     A speaker is the person whose lips move during most of their turns, at least 30 % of the speech in view; each person
-    is one speaker at most.
+    is one speaker at most. Two voices that are told apart by pitch alone and both go with one person's lips are that
+    person's.
     """
     names = list(dict.fromkeys(turn.speaker for turn in voices.turns))
     tracked = [person for person in people if person.track is not None]
@@ -104,6 +112,8 @@ def with_owners(voices: Voices, people: Sequence[Person], found: Measurements) -
             share = speaking_share(person.track, own, 0.0, float("inf"))
             if share is not None and share >= _LEAST_SHARE:
                 shares.append((-share, person.person_id, name))
+    if voices.is_guess and len({person_id for _, person_id, _ in shares}) < len({name for _, _, name in shares}):
+        return Voices(), tuple(people)
     owners: dict[str, int | None] = {}
     for _, person_id, name in sorted(shares):
         if name not in owners and person_id not in owners.values():
