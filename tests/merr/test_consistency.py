@@ -12,7 +12,6 @@ from emotion_llama.merr.recipe import ConsistencyPart
 from emotion_llama.merr.stages import consistency
 from emotion_llama.merr.stages.consistency import (
     INVENTED_QUOTE,
-    JUDGED,
     NEIGHBOURS,
     NO_CUES,
     NOT_NAMED,
@@ -35,10 +34,6 @@ CLUES_ZH = {"visual_expression": "双眼明显睁大，嘴巴高度张开", "aud
 
 def check_text(*given: Any) -> SimpleNamespace:
     return SimpleNamespace(**consistency.check_text(*given))
-
-
-def judged(found: SimpleNamespace, *given: Any) -> SimpleNamespace:
-    return SimpleNamespace(**consistency.judged(vars(found), *given))
 
 
 def problems(text: str, label: str = "surprise", clues: Mapping[str, str] = CLUES, **choices: object) -> list[str]:
@@ -125,14 +120,6 @@ def test_sentences() -> None:
     assert split_sentences("One at 2.5 s. Two! Three?  ", wording("en")) == ["One at 2.5 s.", "Two!", "Three?"]
     assert split_sentences("一。二！", wording("zh")) == ["一。", "二！"]
     assert split_sentences("", wording("en")) == []
-
-
-def test_a_second_judge_adds_its_problems() -> None:
-    held = check_text("Widened eyes: the person is surprised.", "surprise", CLUES, "en", ConsistencyPart())
-    assert judged(held, True, (), "m").judge == "m"
-    assert judged(held, True, ("a doubt",), "m").problems == []
-    assert judged(held, False, ("the eyes are closed",), "m").problems == [f"{JUDGED}: the eyes are closed"]
-    assert judged(held, False, (), "m").problems == [JUDGED]
 
 
 # --- conflicts --------------------------------------------------------------------------------------------------------

@@ -89,10 +89,10 @@ class KeptAnswers:
         if self._stopped():
             self.keep([key])
 
-    def settle(self, keys: Sequence[str], good: Sequence[str], *, is_through: bool) -> None:
-        """Let go of a clip's answers; the good ones are written down unless it is through and will be recorded."""
+    def settle(self, keys: Sequence[str], *, is_through: bool) -> None:
+        """Let go of a clip's answers; they are written down unless it is through and will be recorded."""
         if not is_through or self._stopped():
-            self.keep(good)
+            self.keep(keys)
         with self._lock:
             for key in keys:
                 self._held.pop(key, None)

@@ -20,7 +20,7 @@ from emotion_llama.chat.records import Answer
 from emotion_llama.merr.annotators import Annotator
 from emotion_llama.merr.records import Field, Json, Provenance, label_of, now
 from emotion_llama.merr.stage import Stage, StageInput, StageOutput
-from emotion_llama.merr.stages.descriptions import AskingStage, answer_text, answer_texts, facts_of
+from emotion_llama.merr.stages.descriptions import AskingStage, answer_texts, facts_of
 from emotion_llama.merr.stages.evidence import EVIDENCE, SOUND
 from emotion_llama.merr.stages.peak import FACE_CROP, PEAK_FRAME
 from emotion_llama.rules.wording import Wording, wording
@@ -90,12 +90,12 @@ class FineCaptionStage(AskingStage):
         provenance = self.provenance_of(answer, label_shown=self.label_shown)
         label = answer.values.get("label")
         clues: dict[str, Json] = {
-            "supporting": [*answer_texts(answer, "supporting")],
-            "misleading": [*answer_texts(answer, "misleading")],
+            "supporting": answer_texts(answer, "supporting"),
+            "misleading": answer_texts(answer, "misleading"),
             "label": label if isinstance(label, str) else None,
         }
         return (
-            Field("fine_caption", answer_text(answer, "text"), provenance, language),
+            Field("fine_caption", str(answer.values["text"]), provenance, language),
             Field("clues", clues, provenance, language),
         )
 

@@ -15,14 +15,13 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 from emotion_llama.chat.questions import Facts, Language, Question
 from emotion_llama.chat.records import Answer
-from emotion_llama.errors import AnnotationError
 from emotion_llama.labels import LabelSpace
 from emotion_llama.merr.annotators import Annotator
 from emotion_llama.merr.recipe import ConsistencyPart
 from emotion_llama.merr.records import Field, Json, Provenance, label_of, list_of, now, part
 from emotion_llama.merr.stage import StageInput, StageOutput
 from emotion_llama.merr.stages.captions import clues_of
-from emotion_llama.merr.stages.descriptions import AskingStage
+from emotion_llama.merr.stages.descriptions import AskingStage, answer_texts
 from emotion_llama.merr.stages.evidence import EVIDENCE, measured_of
 from emotion_llama.merr.stages.labels import judge, label_rules
 from emotion_llama.results import Evidence
@@ -148,12 +147,6 @@ def find_conflicts(
     return found
 
 
-def judged(found: Findings, holds: bool, problems: Sequence[str], judge: str) -> Findings:
-    """The findings with those of a second judge."""
-    added = [] if holds else [f"{JUDGED}: {'; '.join(problems)}" if problems else JUDGED]
-    return {**found, "problems": [*found["problems"], *added], "judge": judge}
-
-
 def _clear_label(source: str, sums: Mapping[str, float]) -> str | None:
     """The label that one modality clearly speaks for; None for none, or for neutral, which contradicts nothing."""
     top = max(sums, key=lambda label: sums[label], default=None)
@@ -229,10 +222,10 @@ class ConsistencyStage(AskingStage):
 
     def fields_of(self, item: StageInput, answer: Answer, language: Language) -> tuple[Field, ...]:
         """See `AskingStage`."""
-        holds, problems = answer.values.get("holds"), answer.values.get("problems", ())
-        if not isinstance(holds, bool) or not isinstance(problems, (list, tuple)):
-            raise AnnotationError("malformed", "expected 'holds' as true or false and 'problems' as texts")
-        found = judged(self._check(item, language), holds, [str(problem) for problem in problems], answer.model)
+        problems = "; ".join(map(str, answer_texts(answer, "problems")))
+        added = [] if answer.values["holds"] else [f"{JUDGED}: {problems}" if problems else JUDGED]
+        found = self._check(item, language)
+        found = {**found, "problems": [*found["problems"], *added], "judge": answer.model}
         rules, asked = self._by_rules(), self.provenance_of(answer, label_shown=True)
         source = replace(
             asked, annotator=f"{rules.annotator}, {asked.annotator}", model=f"{rules.model}, {asked.model}"

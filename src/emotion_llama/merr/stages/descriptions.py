@@ -22,12 +22,12 @@ import numpy as np
 from emotion_llama.chat.questions import LANGUAGES, Facts, Language, Question, Task
 from emotion_llama.chat.records import Answer, Outcome
 from emotion_llama.config import read_yaml
-from emotion_llama.errors import AnnotationError, EmotionLlamaError, InputError
+from emotion_llama.errors import EmotionLlamaError, InputError
 from emotion_llama.face.peak import SPEECH_UNITS
 from emotion_llama.media.scene_facts import scene_from_json
 from emotion_llama.merr.annotators import Annotator
 from emotion_llama.merr.measured import Measured
-from emotion_llama.merr.records import Field, Provenance, now, to_json
+from emotion_llama.merr.records import Field, Json, Provenance, now, to_json
 from emotion_llama.merr.stage import Results, Stage, StageInput, StageOutput, chance, sha256_of
 from emotion_llama.merr.stages.evidence import EVIDENCE, SOUND, measured_of
 from emotion_llama.merr.stages.peak import FACE_CROP, PEAK_FRAME
@@ -74,7 +74,7 @@ class AskingStage(Stage):
         raise NotImplementedError
 
     def fields_of(self, item: StageInput, answer: Answer, language: Language) -> tuple[Field, ...]:
-        """The fields of an answer; AnnotationError where it is not what was asked for."""
+        """The fields of an answer."""
         raise NotImplementedError
 
     def finish(self, item: StageInput, fields: Sequence[Field]) -> StageOutput:
@@ -128,7 +128,7 @@ class AskingStage(Stage):
         self, item: StageInput, plan: Sequence[Question | tuple[Field, ...]], answers: Iterator[tuple[str, Outcome]]
     ) -> StageOutput | EmotionLlamaError:
         fields: list[Field] = []
-        keys, good = [], []  # of the clip's answers; of those that became fields
+        keys = []  # of the clip's answers
         error: EmotionLlamaError | None = None
         for one in plan:
             if not isinstance(one, Question):
@@ -138,11 +138,10 @@ class AskingStage(Stage):
             keys.append(key)
             try:
                 fields += self._fields(item, outcome, one.language)
-                good.append(key)
             except EmotionLlamaError as problem:
                 error = error or problem
         if self.annotator is not None and self.annotator.kept is not None:
-            self.annotator.kept.settle(keys, good, is_through=error is None)
+            self.annotator.kept.settle(keys, is_through=error is None)
         try:
             return error or self.finish(item, fields)
         except EmotionLlamaError as problem:
@@ -195,31 +194,13 @@ def key_of(item: StageInput, question: Question, settings: Mapping[str, object])
     return sha256_of(json.dumps(whole, sort_keys=True, ensure_ascii=False, default=str))
 
 
-def answer_text(answer: Answer, key: str) -> str:
-    """A text of an answer, which its schema promises.
-
-    Raises:
-        AnnotationError: it is none, or blank; the annotator has let it through.
-    """
-    value = answer.values.get(key)
-    if not isinstance(value, str) or not value.strip():
-        raise AnnotationError("malformed", f"expected {key!r} as a text, got {type(value).__name__}", answer.attempts)
-    return value.strip()
+def answer_texts(answer: Answer, key: str) -> list[Json]:
+    """A list of texts of an answer, which was checked where it was made."""
+    texts: Any = answer.values[key]
+    return [str(text) for text in texts]
 
 
-def answer_texts(answer: Answer, key: str, *, least: int = 0) -> list[str]:
-    """A list of texts of an answer; raises as `answer_text`."""
-    value = answer.values.get(key)
-    if not isinstance(value, (list, tuple)) or not all(isinstance(text, str) and text.strip() for text in value):
-        raise AnnotationError("malformed", f"expected {key!r} as texts, got {type(value).__name__}", answer.attempts)
-    if len(value) < least:
-        raise AnnotationError("empty", f"expected {least} or more of {key!r}, got {len(value)}", answer.attempts)
-    return [text.strip() for text in value]
-
-
-_COLUMNS = ("language", "units", "phrase")
-
-
+_COLUMNS = ("language", "units", "phrase")  # of a table of phrases
 # Stage and field -> what it asks, the stages it needs, and the artifacts it reads. It needs "select", since clips that
 # are left out there are not worth a question.
 _OF_MODALITY: dict[str, tuple[Task, tuple[str, ...], tuple[str, ...]]] = {
@@ -270,8 +251,7 @@ class DescriptionStage(AskingStage):
 
     def fields_of(self, item: StageInput, answer: Answer, language: Language) -> tuple[Field, ...]:
         """See `AskingStage`."""
-        is_list = self.task == "expression"
-        value = to_json(answer_texts(answer, "phrases", least=1)) if is_list else answer_text(answer, "text")
+        value: Json = str(answer.values["text"]) if self.task != "expression" else answer_texts(answer, "phrases")
         return (Field(self.name, value, self.provenance_of(answer), language),)
 
 

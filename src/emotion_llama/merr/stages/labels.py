@@ -125,8 +125,6 @@ def units_of_label(label: str, rules: tuple[FaceRule, ...]) -> tuple[str, ...]:
 def _rows(table: str, own: Mapping[str, tuple[str, ...]]) -> list[FaceRule]:
     if table == "joined":
         return list(PUBLISHED.rules)
-    if table != "own" and table not in LABEL_UNIT_TABLES:
-        raise InputError(f"no table {table!r} of label units; use joined, {', '.join(LABEL_UNIT_TABLES)} or own")
     for label, units in own.items():
         unknown = [name for name in units if name not in _KNOWN_UNITS]
         if unknown or not units or len(set(units)) != len(units):

@@ -263,8 +263,6 @@ class Store(Ledger):
 
     def samples(self, scope: SampleScope = "all") -> Iterator[Sample]:
         """The clips of the build by id, each with everything that holds for the recipe in force, as of one moment."""
-        if scope not in _SCOPES:
-            raise InputError(f"scope must be one of {', '.join(_SCOPES)}, got {scope!r}")
         with Store.open(self.folder, read_only=True) as reader, reader.snapshot():
             sql = f"SELECT {_CLIPS} FROM clips c WHERE here AND {_SCOPES[scope]} ORDER BY clip_id"  # noqa: S608
             clips = [_clip_from_row(row) for row in reader.query(sql)]
