@@ -108,7 +108,7 @@ def label_rules(
     """The rows of a table for the labels of a space, in the space's order; a label may have several, or none.
 
     Raises:
-        InputError: no such table, units that do not exist, or no label of the space has a row.
+        InputError: units that do not exist, or no label of the space has a row.
     """
     rows = _rows(table, own or {})
     rules = tuple(rule for label in space.labels for rule in rows if rule.label == label)
