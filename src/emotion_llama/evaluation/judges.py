@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from emotion_llama.chat.model import ChatModel, load_chat
-from emotion_llama.chat.records import Answer, ChatRequest
+from emotion_llama.chat.records import ChatRequest
 from emotion_llama.errors import AnnotationError, InputError
 from emotion_llama.evaluation.cache import JsonlCache, hash_of
 from emotion_llama.evaluation.metrics.words import SENTIMENTS
@@ -183,19 +183,16 @@ class Judge:
         for begin in range(0, len(left), AT_ONCE):
             raws: dict[int, list[str]] = {row: [] for row in left[begin : begin + AT_ONCE]}
             outcomes = self._chat.ask([request(row, raw) for row, raw in raws.items()])
-            fresh = {keys[row]: _parsed(one, raw) for (row, raw), one in zip(raws.items(), outcomes)}
+            fresh = {}
+            for (row, raw), one in zip(raws.items(), outcomes):
+                failed = isinstance(one, AnnotationError)
+                fresh[keys[row]] = (None, tuple(raw), str(one)) if failed else (one.values["value"], tuple(raw), None)
             if self._cache is not None:
                 # What a busy server did not answer is asked again next time.
                 kept = {key: one for key, one in fresh.items() if not is_passing(one[2])}
                 self._cache.add([(key, dict(zip(("value", "raw", "problem"), one))) for key, one in kept.items()])
             found |= fresh
         return [found[key] for key in keys]
-
-
-def _parsed(outcome: Answer | AnnotationError, raw: Sequence[str]) -> Parsed:
-    if isinstance(outcome, AnnotationError):
-        return None, tuple(raw), str(outcome)
-    return outcome.values["value"], tuple(raw), None
 
 
 def _median(parsed: Sequence[Parsed]) -> Parsed:

@@ -88,7 +88,7 @@ def parse_label(output: Output | None, parser: str, asked: LabelSpace, scored: L
         scored: labels of the benchmark; others are converted by `labels.convert`, and are no answer ("other label")
             where nothing corresponds.
     """
-    why_none = _why_unreadable(output, parser)
+    why_none = why_unreadable(output, parser)
     if why_none is not None or output is None:
         return ParsedAnswer(why_none=why_none)
     if parser == "likelihood":
@@ -129,7 +129,7 @@ def parse_words(output: Output | None, parser: str) -> ParsedAnswer:
             itself; in prose the words that `labels.SYNONYMS` knows and that are not denied (our own choice: the
             published way asks a language model). "likelihood": the likeliest label alone.
     """
-    why_none = _why_unreadable(output, parser)
+    why_none = why_unreadable(output, parser)
     if why_none is not None or output is None:
         return ParsedAnswer(why_none=why_none)
     if parser == "likelihood":
@@ -152,7 +152,7 @@ def parse_sentiment(output: Output | None, parser: str) -> ParsedAnswer:
             of the three that the text names and does not deny; several are undecided. "likelihood": the likeliest of
             the three.
     """
-    why_none = _why_unreadable(output, parser)
+    why_none = why_unreadable(output, parser)
     if why_none is not None or output is None:
         return ParsedAnswer(why_none=why_none)
     if parser == "likelihood":
@@ -174,7 +174,8 @@ _SENTIMENT = re.compile(
 )
 
 
-def _why_unreadable(output: Output | None, parser: str) -> str | None:
+def why_unreadable(output: Output | None, parser: str) -> str | None:
+    """Why nothing can be parsed of an output, one of `REASONS`; None where something can."""
     if parser not in PARSERS:
         raise InputError(f"no parser {parser!r} (there are: {', '.join(PARSERS)})")
     if output is None:
@@ -225,7 +226,8 @@ def listed_words(text: str) -> list[str] | None:
         plain = _NUMBERING.sub("", candidate.strip()).rstrip(".")
         stripped = (item.strip(" \t\"'*.") for item in re.split(r"[,;\n]|\band\b", plain))
         items = [item for item in stripped if item]
-        if items and all(_is_item(item) for item in items):
+        is_short = all(len(item.split()) <= _MAX_WORDS_OF_ITEM for item in items)
+        if items and is_short and not any(DENIED.search(item) or _SENTENCE.search(item) for item in items):
             return items
     known = [
         word.lower()
@@ -235,11 +237,6 @@ def listed_words(text: str) -> list[str] | None:
         if word.lower() in _KNOWN
     ]
     return known or None
-
-
-def _is_item(item: str) -> bool:
-    is_short = len(item.split()) <= _MAX_WORDS_OF_ITEM
-    return is_short and not DENIED.search(item) and not _SENTENCE.search(item)
 
 
 def synonym_groups(text: str) -> list[list[str]]:

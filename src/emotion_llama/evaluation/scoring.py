@@ -136,15 +136,12 @@ def _score_labels(
     parts |= {name: tuple(map(Metric, order, scores(rows).values())) for name, rows in chosen.items()}
     for part in sorted({name for sample in samples for name in sample.parts}):
         some = [replace(one, parts=(), alone={}) for one in samples if part in one.parts]
-        parts[part] = tuple(_score_labels(benchmark, some, outputs, parser, _without_interval)[0])
+        plain: Estimate = lambda name, score, of: Metric(name, score(np.arange(len(of))))  # noqa: E731
+        parts[part] = tuple(_score_labels(benchmark, some, outputs, parser, plain)[0])
     for modality in dict.fromkeys(name for sample in samples for name in sample.alone):
         hits = [label == one.alone[modality] for one, label in zip(samples, predicted) if modality in one.alone]
         parts["follows"] = (*parts.get("follows", ()), Metric(modality, sum(hits) / len(hits)))
     return metrics, count_answers(answers), parts
-
-
-def _without_interval(name: str, score: Callable[[Rows], float], samples: Sequence[EvalSample]) -> Metric:
-    return Metric(name, score(np.arange(len(samples))))
 
 
 def _rows_by(keys: Iterable[object]) -> dict[object, Rows]:

@@ -19,7 +19,7 @@ from emotion_llama.evaluation.metrics.words import (
     named_in,
     named_overlap,
 )
-from emotion_llama.evaluation.parsers import ParsedAnswer, count_answers, parse_sentiment, parse_words
+from emotion_llama.evaluation.parsers import ParsedAnswer, count_answers, parse_sentiment, parse_words, why_unreadable
 from emotion_llama.evaluation.records import EvalSample, Metric, Output
 from emotion_llama.evaluation.tasks.base import Benchmark, SynonymGroups
 
@@ -181,7 +181,8 @@ def score_descriptions(
         raise InputError(f"descriptions are compared by {' or '.join(DESCRIPTION_PARSERS)}, not by {parser!r}")
     pairs = description_pairs(samples, outputs)
     counts = {"cases": len(samples), "answered": len(pairs), "unanswered": len(samples) - len(pairs)}
-    reasons = Counter(_why_no_text(outputs.get(one.sample_id)) for one in samples if one.sample_id not in pairs)
+    missing = (outputs.get(one.sample_id) for one in samples if one.sample_id not in pairs)
+    reasons = Counter(why_unreadable(output, "tolerant") or "empty" for output in missing)
     counts |= {f"unanswered: {why}": count for why, count in sorted(reasons.items())}
     values: dict[str, dict[str, float]] = {}
     if parser == "judge":
@@ -205,11 +206,3 @@ def score_descriptions(
     if not metrics:
         raise InputError(f"no clip of {len(samples)} has a score to average: {counts}")
     return metrics, counts, {}
-
-
-def _why_no_text(output: Output | None) -> str:
-    if output is None:
-        return "no reply"
-    if output.problem is not None:
-        return "failed"
-    return "no text" if output.text is None else "empty"

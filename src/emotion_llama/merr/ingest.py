@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence, Set
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import replace
+from operator import attrgetter
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -201,28 +202,21 @@ def ingest_phase(
 
 
 def _put(store: Store, found: Sequence[Taken], beyond: Set[str]) -> frozenset[str]:
-    old = {row.clip_id: row for row in store.all_clips()}
+    stated = {row.clip_id: row.stated_frame_count for row in store.all_clips()}  # by an import: not in the file
     with store.transaction():
         before = store.run_states(INGEST, set_aside=True)
-        store.put_clips(_keeping_imports(row, old.get(row.clip_id)) for row, _, _ in found)
+        store.put_clips(
+            row if row.stated_frame_count is not None else replace(row, stated_frame_count=stated.get(row.clip_id))
+            for row, _, _ in found
+        )
         ids = {row.clip_id for row, _, _ in found}
         left = [c for c, run in before.items() if c not in ids and not run.fingerprint.startswith(IMPORTED)]
         # What could not be read, and was perhaps only misspelt, never was a clip: nothing of it is worth keeping.
         store.remove([clip_id for clip_id in left if before[clip_id].status == "failed"])
         store.set_aside([clip_id for clip_id in left if clip_id in beyond], BEYOND_LIMIT)
         store.set_aside([clip_id for clip_id in left if clip_id not in beyond], GONE)
-        fresh = [run for _, run, _ in found if run.status == "failed" or not _same(run, before.get(run.clip_id))]
+        facts = attrgetter("status", "fingerprint", "scope")
+        known = {clip_id: facts(run) for clip_id, run in before.items()}
+        fresh = [run for _, run, _ in found if run.status == "failed" or facts(run) != known.get(run.clip_id)]
         store.record_many([(run, None if run.status == "failed" else StageOutput()) for run in fresh])
     return frozenset(run.clip_id for run in fresh)
-
-
-def _keeping_imports(row: ClipRow, old: ClipRow | None) -> ClipRow:
-    """What an import stated of the clip is not in its file, and stays."""
-    if old is None or row.stated_frame_count is not None:
-        return row
-    return replace(row, stated_frame_count=old.stated_frame_count)
-
-
-def _same(run: StageRun, state: StageRun | None) -> bool:
-    names = ("status", "fingerprint", "scope")
-    return state is not None and all(getattr(run, name) == getattr(state, name) for name in names)

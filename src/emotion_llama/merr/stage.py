@@ -194,7 +194,8 @@ def plan_phase(
         standing = {clip_id: "open" if where == "ok" else where for clip_id, where in standing.items()}
     coming = [clip_id for clip_id, where in standing.items() if where == "ok" and clip_id not in imported]
     prints = fingerprints(stage, {clip_id: clips[clip_id] for clip_id in coming}, runs)
-    finished = imported | {c for c, p in prints.items() if c in own and _holds(own[c], p, session)}
+    tried = {c for c, run in own.items() if run.status != "failed" or run.session == session}
+    finished = imported | {c for c, p in prints.items() if c in tried and own[c].fingerprint == p}
     pending = {c: p for c, p in prints.items() if c not in finished}
     standing |= dict.fromkeys(pending, "open")
     standing |= {clip_id: "out" if own[clip_id].is_out else "ok" for clip_id in finished}
@@ -276,10 +277,6 @@ def sha256_of(text: str) -> str:
 def _before(stage: Stage, clip_id: str, standings: Mapping[str, Mapping[str, Standing]]) -> Standing:
     where = [standings[need].get(clip_id, "open") for need in needed(stage)]
     return "out" if "out" in where else "open" if "open" in where else "ok"
-
-
-def _holds(run: StageRun, fingerprint: str, session: int) -> bool:
-    return run.fingerprint == fingerprint and (run.status != "failed" or run.session == session)
 
 
 def chance(seed: str, *names: str) -> int:

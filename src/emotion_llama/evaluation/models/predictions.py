@@ -46,7 +46,7 @@ class PredictionFile(Model):
         is_table = self.path.suffix != ".jsonl"
         self._outputs: dict[str, Output] = {}
         expected = "name and answer (or label, or p_LABEL), or problem, probabilities, generated"
-        is_known = _is_known if is_table else _KNOWN.__contains__
+        is_known = (lambda name: name in _KNOWN or _is_share(name)) if is_table else _KNOWN.__contains__
         for number, row in read_records(self.path, is_known, expected, needed=["name"]):
             where = f"{self.path}, line {number}"
             if is_table and not any(name in ("answer", "label", "probabilities") or _is_share(name) for name in row):
@@ -107,10 +107,6 @@ def write_predictions(path: Path, outputs: Sequence[Output]) -> Path:
         generated = int(output.text is not None)
         writer.writerow([output.sample_id, output.text or "", output.problem or "", generated, *cells])
     return write_whole(path, text.getvalue().encode("utf-8", "surrogatepass"))
-
-
-def _is_known(column: str) -> bool:
-    return column in _KNOWN or _is_share(column)
 
 
 def _is_share(column: str) -> bool:

@@ -126,7 +126,9 @@ def coarse_caption(clues: Mapping[str, str], language: str) -> str:
     """The caption; empty when there is no clue at all."""
     words = wording(language)
     parts = words.coarse
-    expression, tone = _bare(clues.get("visual_expression", ""), words), _tone(clues.get("audio_tone", ""), words)
+    expression, tone = (_bare(clues.get(name, ""), words) for name in ("visual_expression", "audio_tone"))
+    subject = re.match(words.coarse["tone.subject"], tone)
+    tone = tone[subject.end() :] if subject and subject.end() < len(tone) else tone
     sentences = [_visual(clues.get("visual_objective", "").strip(), words)]
     if expression and tone:
         sentences.append(parts["both"].format(expression=expression, tone=tone))
@@ -147,14 +149,6 @@ def _visual(text: str, words: Wording) -> str:
     else:
         sentence = text if is_whole else words.coarse["visual.free"].format(text=text)
     return sentence if is_whole else sentence + words.sentence_ends[0]
-
-
-def _tone(text: str, words: Wording) -> str:
-    bare = _bare(text, words)
-    subject = re.match(words.coarse["tone.subject"], bare)
-    if subject and subject.end() < len(bare):
-        return bare[subject.end() :]
-    return bare
 
 
 def _bare(text: str, words: Wording) -> str:

@@ -87,7 +87,10 @@ def check_text(
         `problems`: what is wrong with it, empty when it holds; `judge`: who judged beyond the rules, None for nobody.
     """
     words, subtitle = wording(language), clues.get("subtitle", "")
-    claims = _without_subtitle(without_quotations(text), subtitle)
+    claims = without_quotations(text)
+    # The subtitle is no claim where it stands unmarked; one word is no quotation ("sad" as all that is said).
+    if len(subtitle.split()) > 1 or (not subtitle.isascii() and len(subtitle) > _ONE_WORD):
+        claims = claims.replace(subtitle, " ")
     sentences = split_sentences(claims, words)
     last = sentences[-1] if sentences else ""
     names_label = holds_label(claims, label, words)
@@ -113,12 +116,6 @@ def check_text(
         "names_label": names_label, "label_at_end": at_end, "grounded_share": share, "ungrounded": ungrounded,
         "problems": problems, "judge": None,
     }  # fmt: skip
-
-
-def _without_subtitle(text: str, subtitle: str) -> str:
-    """The text without the subtitle where it stands unmarked; one word is no quotation ("sad" as all that is said)."""
-    is_said = len(subtitle.split()) > 1 or (not subtitle.isascii() and len(subtitle) > _ONE_WORD)
-    return text.replace(subtitle, " ") if is_said else text
 
 
 def split_sentences(text: str, words: Wording) -> list[str]:
