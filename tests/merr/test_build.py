@@ -14,7 +14,7 @@ from toy_stages import ImportsNothing, Toy, ToySet, calls, facts, write_clips, w
 from emotion_llama.errors import InputError
 from emotion_llama.merr import build as building
 from emotion_llama.merr import ingest
-from emotion_llama.merr.build import Interrupt, build
+from emotion_llama.merr.build import build, interruptible
 from emotion_llama.merr.engine import EngineOptions
 from emotion_llama.merr.recipe import Recipe
 from emotion_llama.merr.records import ClipRow, Field, Provenance, StageRun
@@ -430,10 +430,10 @@ def test_an_interrupt_while_files_are_taken_in_waits_for_none_of_the_others(
 def test_a_second_interrupt_is_not_held_back() -> None:
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
-        with Interrupt() as interrupt:
+        with interruptible() as interrupted:
             # To this thread: a signal to the process may be taken by another thread, and this one notices later.
             signal.raise_signal(signal.SIGINT)
-            assert interrupt.asked()
+            assert interrupted()
             with pytest.raises(KeyboardInterrupt):
                 signal.raise_signal(signal.SIGINT)
     finally:
@@ -444,8 +444,8 @@ def test_in_another_thread_nothing_is_caught() -> None:
     before, seen = signal.getsignal(signal.SIGINT), []
 
     def work() -> None:
-        with Interrupt() as interrupt:
-            seen.append((interrupt.asked(), signal.getsignal(signal.SIGINT)))
+        with interruptible() as interrupted:
+            seen.append((interrupted(), signal.getsignal(signal.SIGINT)))
 
     thread = threading.Thread(target=work)
     thread.start()

@@ -183,10 +183,11 @@ class Judge:
         for begin in range(0, len(left), AT_ONCE):
             raws: dict[int, list[str]] = {row: [] for row in left[begin : begin + AT_ONCE]}
             outcomes = self._chat.ask([request(row, raw) for row, raw in raws.items()])
-            fresh = {}
-            for (row, raw), one in zip(raws.items(), outcomes):
-                failed = isinstance(one, AnnotationError)
-                fresh[keys[row]] = (None, tuple(raw), str(one)) if failed else (one.values["value"], tuple(raw), None)
+            fresh: dict[str, Parsed] = {}
+            for (row, raw), outcome in zip(raws.items(), outcomes):
+                is_answer = isinstance(outcome, Answer)
+                value, problem = (outcome.values["value"], None) if is_answer else (None, str(outcome))
+                fresh[keys[row]] = value, tuple(raw), problem
             if self._cache is not None:
                 # What a busy server did not answer is asked again next time.
                 kept = {key: one for key, one in fresh.items() if not is_passing(one[2])}

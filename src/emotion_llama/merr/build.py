@@ -9,8 +9,8 @@ import os
 import signal
 import threading
 import time
-from collections.abc import Generator, Iterator, Mapping, Sequence
-from contextlib import closing
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager
 from itertools import islice
 from pathlib import Path
 from types import FrameType
@@ -91,22 +91,22 @@ def build(
     runner = load_engine(engine, options)
     plan = _plan_in_words(inputs, recipe, limit)
     with (
-        Interrupt() as interrupt,
+        interruptible() as interrupted,
         Store.create(Path(out)) as store,
-        building(store, plan, engine=engine, workers=options.workers, interrupted=interrupt.asked),
+        building(store, plan, engine=engine, workers=options.workers, interrupted=interrupted),
     ):
         store.put_recipe(recipe)
         rows = [(one.name, tuple(one.needs), "set" if one.sees_all else one.pool, one.version) for one in stages]
         store.put_stages([(INGEST, (), "inline", 1), *rows])
-        for line in ready_to_ask([s.annotator for s in stages if s.annotator], store.folder, interrupt.asked):
+        for line in ready_to_ask([s.annotator for s in stages if s.annotator], store.folder, interrupted):
             progress.say(line)
-        tallies = [ingest_phase(store, inputs, recipe, options.workers, limit, progress, interrupt.asked)]
-        phases = _Phases(store, runner, progress, interrupt)
+        tallies = [ingest_phase(store, inputs, recipe, options.workers, limit, progress, interrupted)]
+        phases = _Phases(store, runner, progress, interrupted)
         tallies += phases.run_all(stages)
-        if not interrupt.asked():
+        if not interrupted():
             store.prune()
         counts = (store.count(), store.count("coarse"), store.count("fine"), store.count_set_aside())
-    return BuildTally(Path(out), tuple(tallies), *counts, interrupt.asked(), time.perf_counter() - begun)
+    return BuildTally(Path(out), tuple(tallies), *counts, interrupted(), time.perf_counter() - begun)
 
 
 def load_engine(name: str, options: EngineOptions) -> LocalEngine:
@@ -132,34 +132,32 @@ def _plan_in_words(inputs: Sequence[str | os.PathLike[str]], recipe: Recipe, lim
     return words.encode("utf-8", "backslashreplace").decode("utf-8")
 
 
-class Interrupt:
-    """A context manager in which the first SIGINT or SIGTERM sets `asked`; a second one ends the program as usual.
+@contextmanager
+def interruptible() -> Iterator[Callable[[], bool]]:
+    """Gives a function that says whether SIGINT or SIGTERM has come; a second one ends the program as usual.
 
-    Outside the main thread, where Python hands out no signals, it is never asked.
+    Outside the main thread, where Python hands out no signals, none ever comes.
     """
+    came = False
+    before: dict[signal.Signals, Any] = {}  # handlers, as signal.signal has them
 
-    def __init__(self) -> None:
-        self._asked = False
-        self._before: dict[signal.Signals, Any] = {}  # handlers, as signal.signal has them
-
-    def asked(self) -> bool:
-        """Whether the build is to stop."""
-        return self._asked
-
-    def __enter__(self) -> Interrupt:
-        if threading.current_thread() is threading.main_thread():
-            for number in (signal.SIGINT, signal.SIGTERM):
-                self._before[number] = signal.signal(number, self._ask)
-        return self
-
-    def __exit__(self, *exc: object) -> None:
-        while self._before:
-            number, handler = self._before.popitem()
+    def restore() -> None:
+        while before:
+            number, handler = before.popitem()
             signal.signal(number, handler if handler is not None else signal.SIG_DFL)
 
-    def _ask(self, number: int, frame: FrameType | None) -> None:
-        self._asked = True
-        self.__exit__()
+    def note(number: int, frame: FrameType | None) -> None:
+        nonlocal came
+        came = True
+        restore()
+
+    if threading.current_thread() is threading.main_thread():
+        for number in (signal.SIGINT, signal.SIGTERM):
+            before[number] = signal.signal(number, note)
+    try:
+        yield lambda: came
+    finally:
+        restore()
 
 
 # --- phases -----------------------------------------------------------------------------------------------------------
@@ -168,23 +166,23 @@ class Interrupt:
 class _Phases:
     """Runs the stages of one build."""
 
-    def __init__(self, store: Store, engine: LocalEngine, progress: Progress, interrupt: Interrupt) -> None:
+    def __init__(self, store: Store, engine: LocalEngine, progress: Progress, interrupted: Callable[[], bool]) -> None:
         self._store = store
         self._engine = engine
         self._progress = progress
-        self._interrupt = interrupt
+        self._interrupted = interrupted
         self._clips: Mapping[str, ClipRow] = {clip.clip_id: clip for clip in store.clips()}
         self._standings: dict[str, Mapping[str, Standing]] = {}  # stage -> clip -> where it stands behind that stage
         self._in_work = 0
 
     def run_all(self, stages: Sequence[Stage]) -> Iterator[PhaseTally]:
         """One stage after the other, until an interrupt."""
-        if self._interrupt.asked():
+        if self._interrupted():
             return
         self._set_stale_runs_aside(stages)
         with self._engine:
             for stage in stages:
-                if self._interrupt.asked():
+                if self._interrupted():
                     break
                 yield self._run(stage)
                 if stage.annotator is not None and stage.annotator.kept is not None:
@@ -216,7 +214,7 @@ class _Phases:
                 failed += sum(run.status == "failed" for run in recorded)
                 seconds += sum(run.seconds for run in recorded)
                 self._progress.advance(len(finished) + len(done_now), failed)
-                if self._interrupt.asked():
+                if self._interrupted():
                     leave_at = leave_at or time.monotonic() + GRACE_SECONDS
                     if not self._in_work or time.monotonic() >= leave_at:
                         break
@@ -249,7 +247,7 @@ class _Phases:
         if stage.sees_all:
             # In its fingerprint are all clips that come; they share it, so all of them are pending, or none is.
             items = list(inputs)
-            if items and not self._interrupt.asked():
+            if items and not self._interrupted():
                 yield run_guarded(stage, items)
         else:
             with closing(self._engine.run(stage, inputs)) as running:
@@ -263,7 +261,7 @@ class _Phases:
         """Clips as the stage is given them; those whose input is lost go to `lost`."""
         size = INLINE_CLIPS if stage.pool == "inline" else max(1, stage.batch_size)
         ids = iter(clip_ids)
-        while (block := list(islice(ids, size))) and not self._interrupt.asked():
+        while (block := list(islice(ids, size))) and not self._interrupted():
             inputs: list[StageInput] = []
             for clip_id in block:
                 try:
