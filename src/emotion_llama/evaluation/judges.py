@@ -185,9 +185,10 @@ class Judge:
             outcomes = self._chat.ask([request(row, raw) for row, raw in raws.items()])
             fresh: dict[str, Parsed] = {}
             for (row, raw), outcome in zip(raws.items(), outcomes):
-                is_answer = isinstance(outcome, Answer)
-                value, problem = (outcome.values["value"], None) if is_answer else (None, str(outcome))
-                fresh[keys[row]] = value, tuple(raw), problem
+                if isinstance(outcome, AnnotationError):
+                    fresh[keys[row]] = None, tuple(raw), str(outcome)
+                else:
+                    fresh[keys[row]] = outcome.values["value"], tuple(raw), None
             if self._cache is not None:
                 # What a busy server did not answer is asked again next time.
                 kept = {key: one for key, one in fresh.items() if not is_passing(one[2])}
