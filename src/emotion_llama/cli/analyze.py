@@ -14,6 +14,7 @@ from emotion_llama.cli.options import Verbs, add_shared, add_verb, key_values, p
 from emotion_llama.cli.progress import ProgressLine, run_clips
 from emotion_llama.errors import InputError
 from emotion_llama.predictors import DEFAULT_MODEL, PREDICTORS, default_model
+from emotion_llama.predictors.chosen import fetched
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -61,7 +62,8 @@ def add_parser(verbs: Verbs) -> None:
         help=".srt, .vtt, .ass, .txt, or .csv with name,sentence")  # fmt: skip
     words.add_argument("--subtitle-track", type=whole_number(1, "the number of a subtitle track"), metavar="N",
         help="which text track of the file holds what is said")  # fmt: skip
-    words.add_argument("--asr", metavar="DIR", type=Path, help="recognise speech with the Whisper model in DIR")
+    words.add_argument("--asr", metavar="NAME|DIR", type=fetched,
+        help="recognise speech with a fetched Whisper model (whisper-small), or one in a folder")  # fmt: skip
     add("--screen-text", action="store_true", help="read subtitles that are burnt into the pictures (with --asr: too)")
     add("--asr-language", metavar="CODE", help="what is spoken: en, zh, ... (default: the recogniser finds it)")
     add("--speakers", metavar="FILE", type=Path,

@@ -13,13 +13,26 @@ from collections.abc import Sequence
 from contextlib import suppress
 
 from emotion_llama import __version__
-from emotion_llama.cli import analyze, compare, convert, doctor, encode, export, features, merr, serve, train, use
+from emotion_llama.cli import (
+    analyze,
+    compare,
+    convert,
+    doctor,
+    download,
+    encode,
+    export,
+    features,
+    merr,
+    serve,
+    train,
+    use,
+)
 from emotion_llama.cli import eval as evaluation
 from emotion_llama.cli.common import complain
 from emotion_llama.cli.options import AnyOrder
 from emotion_llama.errors import EmotionLlamaError
 
-VERBS = (analyze, serve, merr, features, encode, train, evaluation, compare, convert, export, use, doctor)
+VERBS = (analyze, serve, merr, features, encode, train, evaluation, compare, convert, export, download, use, doctor)
 
 
 def build_parser() -> argparse.ArgumentParser:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from emotion_llama.cli.options import Verbs, add_shared, add_verb
 from emotion_llama.errors import InputError, MissingDependency
 from emotion_llama.predictors import DEFAULT_MODEL, PREDICTORS, can_run_models, default_model
+from emotion_llama.predictors.chosen import fetched
 
 if TYPE_CHECKING:
     from emotion_llama.serve.settings import ServeSettings
@@ -75,9 +76,9 @@ def add_parser(verbs: Verbs) -> None:
     add_shared(parser, "layout", help="prompt layout of models (default: as they were trained)")
     add(
         "--asr",
-        type=Path,
-        metavar="DIR",
-        help="recognise speech where no words are given, with the Whisper model in DIR",
+        type=fetched,
+        metavar="NAME|DIR",
+        help="recognise speech where no words are given, with a fetched Whisper model (whisper-small) or a folder's",
     )
     _add_numbers(parser, "models")
     add("--host", default="127.0.0.1", metavar="ADDRESS", help="where to listen; the default is this machine alone")

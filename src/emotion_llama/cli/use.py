@@ -9,7 +9,7 @@ from pathlib import Path
 from emotion_llama.cli.options import Verbs, add_verb
 from emotion_llama.errors import InputError
 from emotion_llama.predictors import DEFAULT_MODEL, PREDICTORS
-from emotion_llama.predictors.chosen import choose_model, chosen_model, forget_model, user_folder
+from emotion_llama.predictors.chosen import choose_model, chosen_model, fetched, forget_model
 
 
 def add_parser(verbs: Verbs) -> None:
@@ -48,10 +48,8 @@ def use(model: str) -> None:
         forget_model()
         sys.stdout.write(f"{DEFAULT_MODEL} answers where no model is named\n")
         return
-    fetched = user_folder("data") / "models" / model
     if model not in PREDICTORS and not model.startswith(("openai:", "transformers:")):
-        if not Path(model).is_dir() and "/" not in model and fetched.is_dir():
-            model = str(fetched)
+        model = str(fetched(model))
         if not Path(model).is_dir():
             raise InputError(
                 f"no predictor and no folder {model!r}; give one of {', '.join(PREDICTORS)}, a model's folder, what "

@@ -10,7 +10,7 @@ from typing import Any
 
 from emotion_llama.errors import InputError
 from emotion_llama.predictors.base import Predictor, Sample, Task
-from emotion_llama.predictors.chosen import DEFAULT_MODEL, default_model
+from emotion_llama.predictors.chosen import DEFAULT_MODEL, default_model, fetched
 
 __all__ = [
     "DEFAULT_MODEL", "PREDICTORS", "Predictor", "Sample", "Task", "can_run_models", "default_model", "load_predictor",
@@ -37,7 +37,8 @@ def load_predictor(name: str, **options: Any) -> Predictor:
     """The predictor called `name`.
 
     Args:
-        name: one of `PREDICTORS`, the folder of a model, "openai:MODEL@URL", or "transformers:FOLDER" (or an id).
+        name: one of `PREDICTORS`, the folder of a model, what `emotion-llama download` fetched,
+            "openai:MODEL@URL", or "transformers:FOLDER" (or an id).
         options: what its kind takes, e.g. `table="mer-factory"` of the rules, `dtype="bfloat16"` of a model.
 
     Raises:
@@ -49,11 +50,12 @@ def load_predictor(name: str, **options: Any) -> Predictor:
 
         return ChatPredictor.load(name, **options)
     name = _ALIASES.get(name, name)
+    name = name if name in PREDICTORS else str(fetched(name))
     folder = shipped_folder(name) if name in _SHIPPED else Path(name) if name not in PREDICTORS else None
     if name not in PREDICTORS and not Path(name).is_dir():
         raise InputError(
             f"no predictor {name!r} (there are: {', '.join(PREDICTORS)}); a model is named by its folder, or as "
-            "openai:MODEL@URL"
+            "openai:MODEL@URL; `emotion-llama download` fetches the published one"
         )
     module, _, path = PREDICTORS.get(name, _MODEL).partition(":")
     kind_name, _, method = path.partition(".")

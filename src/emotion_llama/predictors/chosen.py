@@ -25,6 +25,12 @@ def user_folder(kind: str) -> Path:
     return (Path(parent) if Path(parent).is_absolute() else home) / "emotion-llama"
 
 
+def fetched(name: str) -> Path:
+    """The folder of what `emotion-llama download NAME` fetched, else the name as a path."""
+    folder = user_folder("data") / "models" / name
+    return folder if os.sep not in name and not Path(name).exists() and folder.is_dir() else Path(name)
+
+
 def chosen_model() -> str | None:
     """What `use` remembered; None where nothing was chosen.
 
