@@ -256,7 +256,9 @@ def test_load_predictor() -> None:
     assert (found.name, found.settings["table"]) == ("rules", "mer-factory")
     with pytest.raises(InputError, match=r"no predictor 'oracle' \(there are: rules, nano\)"):
         load_predictor("oracle")
-    with pytest.raises(InputError, match=r"'rules' takes no option 'model' \(it takes: label_space, lexicon, table"):
+    with pytest.raises(
+        InputError, match=r"'rules' takes no option 'model' \(it takes: cues, label_space, lexicon, table"
+    ):
         load_predictor("rules", model="x")
 
 

@@ -73,6 +73,8 @@ def add_parser(verbs: Verbs) -> None:
     add("--segment", type=_segment, default="none", metavar="none|auto|SECONDS",
         help="the whole clip, cut at pauses, or fixed lengths")  # fmt: skip
     add("--model", metavar="NAME", help=MODEL_HELP)
+    add("--cues", action="append", default=[], metavar="words=DIR",
+        help="for rules: a text-classification model of emotions as a further cue of the words")  # fmt: skip
     add_shared(parser, "layout", help="prompt layout of a model (default: the one it was trained with)")
     add_shared(parser, "labels", help="labels that a model chooses from (default: merr9)")
     add_shared(parser, "device", "faces", "face_option")
@@ -158,9 +160,13 @@ def _print(outcome: Outcome, console: Console, *, alone: bool) -> None:
 def _analyzer(args: argparse.Namespace) -> Analyzer:
     from emotion_llama.analysis import Analyzer
     from emotion_llama.labels import label_space
+    from emotion_llama.predictors import default_model
 
     labels = None if args.labels is None else label_space(args.labels)
-    given = {"layout": args.layout, "device": args.device, "label_space": labels}
+    cues = key_values("--cues", args.cues) or None
+    if cues and (args.model or default_model()) not in ("rules", "evidence"):
+        raise InputError(f"--cues is for the predictor rules, not for {args.model or default_model()}")
+    given = {"layout": args.layout, "device": args.device, "label_space": labels, "cues": cues}
     return Analyzer.load(
         args.model,
         predictor_options={name: value for name, value in given.items() if value is not None},

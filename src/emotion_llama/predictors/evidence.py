@@ -14,6 +14,7 @@ from emotion_llama.rules.lexicon import Lexicon
 from emotion_llama.rules.scoring import NAME, check_rules, predict_by_rules
 
 if TYPE_CHECKING:
+    from emotion_llama.predictors.text_emotion import TextEmotion
     from emotion_llama.prompts.builder import Turn
 
 TASKS = ("emotion", "reason", "reason_v2")  # a label, and why
@@ -26,24 +27,38 @@ class EvidencePredictor:
         table: which action units speak for which label, "published" or "mer-factory" (`rule_tables.FACE_TABLES`).
         label_space: labels to choose from.
         lexicon: patterns for the transcript; the package's English ones when None.
+        cues: folders of trained models as further cues: "words" -> a text-classification model (`text_emotion`).
 
     Raises:
-        InputError: no such table, or a label space of one label.
+        InputError: no such table, a label space of one label, or a folder that holds no such model.
+        MissingDependency: what runs such a model is not installed.
     """
 
     name = NAME
     frame_policy = None
 
     def __init__(
-        self, table: str = "published", label_space: LabelSpace = MERR9, lexicon: Lexicon | None = None
+        self,
+        table: str = "published",
+        label_space: LabelSpace = MERR9,
+        lexicon: Lexicon | None = None,
+        cues: Mapping[str, str] | None = None,
     ) -> None:
         check_rules(table, label_space)
+        if unknown := sorted(set(cues or {}) - {"words"}):
+            raise InputError(f"--cues {unknown[0]}=...: there are learned cues of words alone, as words=FOLDER")
+        self._text: TextEmotion | None = None
+        if cues:
+            from emotion_llama.predictors.text_emotion import TextEmotion
+
+            self._text = TextEmotion(cues["words"], label_space)
         self.label_space = label_space
         self._table, self._lexicon = table, lexicon
         self.settings: Mapping[str, object] = {
             "table": table,
             "label_space": label_space.name,
             "lexicon": "package" if lexicon is None else "given",
+            **({} if self._text is None else {"cues": {"words": dict(self._text.settings)}}),
         }
 
     def encode(self, sample: Sample) -> Sample:
@@ -56,12 +71,16 @@ class EvidencePredictor:
         The text of a task with labels is the label, of any other the reasons (without a label).
         """
         space = LabelSpace("asked", task.labels) if task is not None and task.labels else self.label_space
-        found = [predict_by_rules(one.evidence or Evidence(), self._table, space, self._lexicon) for one in samples]
+        found = [self._one(one.evidence or Evidence(), space) for one in samples]
         if task is None:
             return found
         if task.labels:
             return [replace(one, raw_text=one.label or "") for one in found]
         return [replace(one, label=None, probabilities=None, raw_text=one.reasoning) for one in found]
+
+    def _one(self, evidence: Evidence, space: LabelSpace) -> Prediction:
+        learned = ((), None) if self._text is None else self._text.cues(evidence.transcript)
+        return predict_by_rules(evidence, self._table, space, self._lexicon, learned)
 
     def stream(
         self,
