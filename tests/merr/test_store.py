@@ -242,7 +242,7 @@ def test_samples_are_of_one_moment(store: Store) -> None:
 
 def test_a_reader_cannot_write(store: Store) -> None:
     with Store.open(store.folder, read_only=True) as reader, pytest.raises(BackendError, match="readonly database"):
-        reader.put_meta("a", "b")
+        reader.set_aside(["a"], "gone")
 
 
 def test_writers_wait_for_each_other(store: Store) -> None:
@@ -267,13 +267,13 @@ def test_a_ledger_that_stays_locked_is_told_of(store: Store, monkeypatch: pytest
         Store.open(store.folder) as late,
         pytest.raises(BackendError, match="locked for 0 s"),
     ):
-        late.put_meta("a", "b")
+        late.set_aside(["a"], "gone")
 
 
 def test_an_error_within_a_transaction_undoes_it(store: Store) -> None:
     def half() -> None:
         with store.transaction():
-            store.put_meta("a", "b")
+            store.set_aside(["a"], "gone")
             raise KeyError("half way")
 
     with pytest.raises(KeyError, match="half way"):

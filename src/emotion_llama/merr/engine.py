@@ -76,11 +76,8 @@ class LocalEngine:
     def run(self, stage: Stage, items: Iterator[StageInput]) -> Generator[list[Done], None, None]:
         """What became of each of `items`, as it is there; an empty list now and then, so that the caller can act.
 
-        `items` is asked for the next clip only when there is room for it. Leaving the iteration ends what is being
-        done without waiting for it.
-
-        Raises:
-            BackendError: the stage cannot be sent to worker processes, or none of them comes up.
+        `items` is asked for the next clip only when there is room; leaving the iteration ends what is being done.
+        BackendError where the stage cannot be sent to worker processes, or none of them comes up.
         """
         return _inline(stage, items) if stage.pool == "inline" else _through(self._pools[stage.pool], stage, items)
 

@@ -47,7 +47,7 @@ def ingest(
         recipe: for its label space and its part `ingest`.
         known: path -> id of the clips that the build has already; they keep their ids.
         workers: files probed at a time.
-        limit: so many files at most, the first in the order of `inputs` (folders and manifests in theirs).
+        limit: so many files at most, in the order of `inputs`.
         progress: called with the number of files done, and of all.
 
     Raises:

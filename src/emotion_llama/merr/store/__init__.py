@@ -26,6 +26,7 @@ FIELD_COLUMNS = ("name", "language", "value", "why_missing", "provenance")
 _CLIPS, _RUNS = ", ".join(CLIP_COLUMNS), ", ".join(RUN_COLUMNS)
 _FIELDS = ", ".join(f"f.{name}" for name in FIELD_COLUMNS)
 _OF_CURRENT_RUN = "JOIN runs r ON r.clip_id = f.clip_id AND r.stage = f.stage AND r.current = 1"
+_LISTED = "(SELECT value FROM json_each(?))"
 _HAS_FIELD = (
     f"EXISTS (SELECT 1 FROM fields f {_OF_CURRENT_RUN} "  # noqa: S608  (constants)
     "WHERE f.clip_id = c.clip_id AND f.name = '{}' AND f.value IS NOT NULL)"
@@ -276,22 +277,18 @@ class Store(Ledger):
 
     def samples_of(self, clip_ids: Sequence[str]) -> Iterator[Sample]:
         """Samples of these ids, in their order; those that the build does not have are passed over."""
-        marks = ", ".join("?" * _CHUNK)
         for start in range(0, len(clip_ids), _CHUNK):
             ids = clip_ids[start : start + _CHUNK]
-            sql = f"SELECT {_CLIPS} FROM clips WHERE clip_id IN ({marks})"  # noqa: S608
-            rows = self.query(sql, (*ids, *[None] * (_CHUNK - len(ids))))
-            clips = {clip.clip_id: clip for clip in map(_clip_from_row, rows)}
+            sql = f"SELECT {_CLIPS} FROM clips WHERE clip_id IN {_LISTED}"  # noqa: S608
+            clips = {row[0]: _clip_from_row(row) for row in self.query(sql, [json.dumps(ids)])}
             yield from self._samples([clips[clip_id] for clip_id in ids if clip_id in clips])
 
     def _samples(self, clips: Sequence[ClipRow]) -> Iterator[Sample]:
-        ids = [clip.clip_id for clip in clips]
-        marks = ", ".join("?" * len(ids))
-        of_clips = f"{_OF_CURRENT_RUN} WHERE f.clip_id IN ({marks})"
+        by_clip: dict[str, tuple[list[Row], list[Row], list[Row]]] = {clip.clip_id: ([], [], []) for clip in clips}
+        ids, of_clips = [json.dumps(list(by_clip))], f"{_OF_CURRENT_RUN} WHERE f.clip_id IN {_LISTED}"
         fields = self.query(f"SELECT f.clip_id, {_FIELDS} FROM fields f {of_clips}", ids)  # noqa: S608
-        runs = self.query(f"SELECT {_RUNS} FROM runs WHERE current = 1 AND clip_id IN ({marks})", ids)  # noqa: S608
+        runs = self.query(f"SELECT {_RUNS} FROM runs WHERE current = 1 AND clip_id IN {_LISTED}", ids)  # noqa: S608
         files = self.query(f"SELECT f.clip_id, f.name, f.sha256, f.suffix FROM artifacts f {of_clips}", ids)  # noqa: S608
-        by_clip: dict[str, tuple[list[Row], list[Row], list[Row]]] = {clip_id: ([], [], []) for clip_id in ids}
         for kind, rows in enumerate((fields, runs, files)):
             for row in rows:
                 by_clip[row[0]][kind].append(row)

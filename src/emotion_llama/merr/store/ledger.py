@@ -184,9 +184,9 @@ class Ledger:
         """
         from emotion_llama.merr.recipe import Recipe
 
-        text = self.meta("recipe")
+        rows = self.query("SELECT value FROM meta WHERE key = 'recipe'")
         try:
-            return None if text is None else Recipe.model_validate_json(text)
+            return Recipe.model_validate_json(rows[0][0]) if rows else None
         except ValueError as error:
             raise InputError(
                 f"{self.folder}: this version does not understand the build's recipe; build it again with a recipe of "
@@ -197,21 +197,12 @@ class Ledger:
         """Put a recipe in force, and write it out as recipe.yaml."""
         from emotion_llama.merr.recipe import recipe_yaml
 
-        self.put_meta("recipe", recipe.model_dump_json())
+        with self.transaction() as db:
+            db.execute("INSERT OR REPLACE INTO meta VALUES ('recipe', ?)", (recipe.model_dump_json(),))
         try:
             write_whole(self.folder / RECIPE_NAME, recipe_yaml(recipe))
         except InputError as error:
             raise BackendError(f"{error}; set the folder's rights right") from error
-
-    def meta(self, key: str) -> str | None:
-        """A text kept under `key`."""
-        rows = self.query("SELECT value FROM meta WHERE key = ?", (key,))
-        return rows[0][0] if rows else None
-
-    def put_meta(self, key: str, value: str) -> None:
-        """Keep a text under `key`."""
-        with self.transaction() as db:
-            db.execute("INSERT OR REPLACE INTO meta VALUES (?, ?)", (key, value))
 
     def stages(self) -> list[tuple[str, tuple[str, ...], str, int]]:
         """The phases of the recipe in force, in their order: name, names of those needed, pool, version."""
