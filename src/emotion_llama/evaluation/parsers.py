@@ -122,12 +122,10 @@ def into(label: str, asked: LabelSpace, scored: LabelSpace) -> str | None:
 def parse_words(output: Output | None, parser: str) -> ParsedAnswer:
     """The emotion words of an output, in lower case, each once; an empty list is an answer.
 
-    Args:
-        output: None where the model gave none.
-        parser: "upstream": `metrics.words.parse_word_list`, the published rule for lists, of the whole text.
-            "tolerant": a list in JSON, in brackets, or after "emotions:" and the like; a short text that is a list
-            itself; in prose the words that `labels.SYNONYMS` knows and that are not denied (our own choice: the
-            published way asks a language model). "likelihood": the likeliest label alone.
+    Parser "upstream": `metrics.words.parse_word_list`, the published rule for lists, of the whole text. "tolerant": a
+    list in JSON, in brackets, or after "emotions:" and the like; a short text that is a list itself; in prose the words
+    that `labels.SYNONYMS` knows and that are not denied (our own choice: the published way asks a language model).
+    "likelihood": the likeliest label alone.
     """
     why_none = why_unreadable(output, parser)
     if why_none is not None or output is None:
@@ -146,11 +144,8 @@ def parse_words(output: Output | None, parser: str) -> ParsedAnswer:
 def parse_sentiment(output: Output | None, parser: str) -> ParsedAnswer:
     """One of `SENTIMENTS`.
 
-    Args:
-        output: None where the model gave none.
-        parser: "upstream": the whole text, without blanks around it and in lower case, is the word. "tolerant": the one
-            of the three that the text names and does not deny; several are undecided. "likelihood": the likeliest of
-            the three.
+    Parser "upstream": the whole text, without blanks around it and in lower case, is the word. "tolerant": the one of
+    the three that the text names and does not deny; several are undecided. "likelihood": the likeliest of the three.
     """
     why_none = why_unreadable(output, parser)
     if why_none is not None or output is None:

@@ -141,8 +141,7 @@ class Annotator:
     def ready(self) -> tuple[str, ...]:
         """Check that it could be asked now, without asking; what its user has to know before it is.
 
-        A build calls this once for each annotator before it begins and prints the lines, so that a missing key is found
-        at once and not after an hour, and nobody sends pictures of people away without having read so.
+        So a missing key is found at once and not after an hour, and nobody sends pictures away without having read so.
 
         Raises:
             InputError: an environment variable that holds a key is not set.

@@ -42,13 +42,8 @@ def ingest(
 ) -> list[Taken]:
     """Every clip that `inputs` mean, by id: probed and hashed, duplicates and unreadable files with their reasons.
 
-    Args:
-        inputs: media files, folders that are searched, manifests (.csv, .jsonl).
-        recipe: for its label space and its part `ingest`.
-        known: path -> id of the clips that the build has already; they keep their ids.
-        workers: files probed at a time.
-        limit: so many files at most, in the order of `inputs`.
-        progress: called with the number of files done, and of all.
+    Clips that are `known` (path -> id) keep their ids; `limit` takes the first files in the order of `inputs`;
+    `progress` is called with the number of files done, and of all.
 
     Raises:
         InputError: there is nothing to take in, a manifest has mistakes, or given splits divide a person or a source.

@@ -147,10 +147,7 @@ def usable(
 ) -> tuple[list[Example], dict[str, list[str]]]:
     """Examples that can be learnt from, and the names of the others by reason.
 
-    Args:
-        examples: to be sorted.
-        media: of an example.
-        text_alone: examples with words or cues and no media count as usable (modality dropout may leave no more).
+    With `text_alone`, examples with words or cues and no media are usable (modality dropout may leave no more).
     """
     kept: list[Example] = []
     left_out: dict[str, list[str]] = {}

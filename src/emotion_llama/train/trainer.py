@@ -46,18 +46,7 @@ def predict_labels(
     layout: str,
     batch_size: int = 8,
 ) -> Iterator[LabelPrediction]:
-    """A prediction for each example that has a true label, in order.
-
-    Args:
-        model: an EmotionLlamaForConditionalGeneration; its mode is put back afterwards.
-        processor: its EmotionLlamaProcessor.
-        examples: with `truths["label"]`.
-        media: features of an example.
-        instruction: in the prompt.
-        space: the labels.
-        layout: of the prompt.
-        batch_size: clips a pass.
-    """
+    """A prediction for each example that has a true label, in order; the model's mode is put back afterwards."""
     labelled = [example for example in examples if "label" in example.truths]
     predictor = EmotionLlamaPredictor(model, processor, label_space=space, layout=layout)
     task = Task("emotion", space.labels, instruction, 0)
@@ -94,18 +83,10 @@ LENGTH_POWERS: Mapping[str, float | None] = MappingProxyType({"tokens": None, "r
 def warmup_cosine(
     step: int, *, learning_rate: float, min_lr: float, warmup_start_lr: float, warmup_steps: int, num_steps: int
 ) -> float:
-    """The learning rate of a step, counted from 0: linear warm-up, then cosine.
+    """The learning rate of a step, counted from 0: linear warm-up (none with `warmup_steps` 0), then cosine.
 
     Source: `LinearWarmupCosineLRScheduler` of MiniGPT-4, which Emotion-LLaMA trains with: the cosine runs over all
     steps from the first, so that it is already a little below `learning_rate` when the warm-up ends.
-
-    Args:
-        step: counted from 0.
-        learning_rate: reached at the end of the warm-up.
-        min_lr: where the cosine ends.
-        warmup_start_lr: where the warm-up starts.
-        warmup_steps: 0 leaves the warm-up out.
-        num_steps: of the whole training.
     """
     if step < warmup_steps:
         return warmup_start_lr + (learning_rate - warmup_start_lr) * step / warmup_steps

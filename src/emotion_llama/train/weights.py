@@ -122,16 +122,9 @@ def _adapt(model: Any, recipe: TrainRecipe) -> None:
 
 
 def choose_trained(model: Any, parts: Iterable[str]) -> None:
-    """Let the weights of `parts` learn and freeze all others.
+    """Let the weights of `parts` (of `recipe.PARTS`) learn and freeze all others; InputError where "lora" is not there.
 
     The published training lets the projections and the LoRA learn and freezes encoders and language model.
-
-    Args:
-        model: an EmotionLlamaForConditionalGeneration, with its adapter where "lora" is among the parts.
-        parts: names of `recipe.PARTS`.
-
-    Raises:
-        InputError: "lora" is asked for and there is none.
     """
     wanted = set(parts)
     adapter = _adapter_names(model)

@@ -26,13 +26,8 @@ DEFAULT_BATCH = 8
 class PredictorModel(Model):
     """Asks a predictor, `batch_size` samples at a time.
 
-    Args:
-        predictor: what answers.
-        sample_of: from a benchmark's sample to the predictor's, or why there is none.
-        settings: of the model.
-        name: as reports print it; None is the predictor's own.
-        batch_size: samples at a time.
-        counts_details: problems differ in what stands behind a colon, which is left out so that they can be counted.
+    `sample_of` makes the predictor's sample of a benchmark's, or says why there is none. With `counts_details` problems
+    differ in what stands behind a colon, which is left out so that they can be counted.
     """
 
     def __init__(

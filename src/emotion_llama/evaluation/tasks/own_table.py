@@ -21,8 +21,10 @@ from emotion_llama.evaluation.tasks.readers import Convert, description, read_cs
 from emotion_llama.evaluation.tasks.unibench import SENTIMENT_TASK
 from emotion_llama.evaluation.tasks.wheels import chosen_wheels
 from emotion_llama.labels import LABEL_SPACES, MERR9, SYNONYMS, LabelSpace
+from emotion_llama.media.text_file import read_text
 from emotion_llama.predictors.base import Task
 from emotion_llama.prompts.tasks import emotion_instruction, pick_instruction
+from emotion_llama.tables import read_records
 
 
 def label_form(word: str) -> str:
@@ -41,6 +43,8 @@ TRUTHS: Mapping[str, Convert] = {
     "description": description,
 }
 OTHERS = ("subtitle", "group", "fold", "frame_count", "note")
+KNOWN = ("name", "video", *TRUTHS, *OTHERS)
+EXPECTED = f"name or video, one of {', '.join(TRUTHS)}, and any of {', '.join(OTHERS)}"
 
 
 def table_file(
@@ -85,15 +89,10 @@ def table_file(
 
 def read_table(path: Path) -> Iterator[EvalSample]:
     """The samples of a table, in order; InputError where the table is malformed or empty."""
-    rows = read_csv(path)
-    _, header = next(rows)
-    kind = kind_of(path)
-    number = 0
-    for number, row in rows:
+    kind, number = kind_of(path), 0
+    for number, row in read_records(path, KNOWN.__contains__, EXPECTED, text=read_text(path, None)):
         where = f"{path}, line {number}"
-        if len(row) != len(header):
-            raise InputError(f"{where}: {len(row)} cells came, {len(header)} were expected")
-        cells = {name: cell for name, cell in zip(header, row) if cell}
+        cells = {name: cell.strip() for name, cell in row.items() if cell.strip()}
         video = cells.get("video")
         name = cells.get("name") or Path(video or "").stem
         if not name:
@@ -120,13 +119,8 @@ def kind_of(path: Path) -> str:
     """What the truths of a table are, one of `TRUTHS`; InputError where its columns are not those of such a table."""
     _, header = next(read_csv(path))
     truths = [name for name in TRUTHS if name in header]
-    known = ("name", "video", *TRUTHS, *OTHERS)
-    is_known = set(header) <= {*known} and len(set(header)) == len(header)
-    if not is_known or len(truths) != 1 or not {"name", "video"} & set(header):
-        raise InputError(
-            f"{path} has the columns {', '.join(header) or '(none)'}; expected name or video, one of "
-            f"{', '.join(TRUTHS)}, and any of {', '.join(OTHERS)}"
-        )
+    if len(truths) != 1 or not {"name", "video"} & set(header):
+        raise InputError(f"{path} has the columns {', '.join(header) or '(none)'}; expected {EXPECTED}")
     return truths[0]
 
 
