@@ -7,13 +7,12 @@ describes (Ekman, Friesen & Hager, 2002) and ordinary words for them; figures an
 
 from __future__ import annotations
 
+import math
 import re
+from collections import Counter, defaultdict
 from collections.abc import Sequence
 from functools import lru_cache
 from typing import Literal
-
-import numpy as np
-import numpy.typing as npt
 
 # CJK unified ideographs with extension A, and the compatibility block (Unicode 15, blocks).
 _IDEOGRAPH = "\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff"
@@ -22,8 +21,6 @@ _LETTER = re.compile(r"[^\W\d_]")
 
 SHINGLE = 3  # tokens in a row: Broder 1997, "On the resemblance and containment of documents", shingles of words
 NEAR = 0.9  # Jaccard similarity of two texts' shingles from which they are near duplicates; own choice
-BANDS, ROWS = 16, 8  # own choice: a pair of similarity 0.9 shares a band with probability 1 - (1 - 0.9^8)^16 > 0.999
-_PRIME = (1 << 31) - 1
 
 # How such texts begin. Only beginnings: a description may well say "the man is sorry" later on. The forms are those of
 # HTTP clients and Python, of the published factory's messages ("Error ...", "An error occurred ..."), and of models
@@ -81,38 +78,24 @@ def error_like(text: str) -> bool:
 def near_duplicates(texts: Sequence[str]) -> list[int]:
     """For each text the number of the first text that it equals or nearly repeats, its own where there is none.
 
-    Nearly: the Jaccard similarity of the sets of 3-token shingles is at least 0.9. Candidates are found by MinHash with
-    banding (Broder 1997; Leskovec, Rajaraman & Ullman, "Mining of Massive Datasets", 3.4), then compared exactly.
+    Nearly: the Jaccard similarity of the sets of 3-token shingles is at least 0.9. Such sets share one of the rarest
+    tenth of their shingles (prefix filtering: Chaudhuri, Ganti & Kaushik, ICDE 2006), so that few are compared.
     """
     shingled = [frozenset(ngrams(tokens(text), SHINGLE) or [tuple(tokens(text))]) - {()} for text in texts]
+    rarity = Counter(shingle for shingles in shingled for shingle in shingles)
     first = list(range(len(texts)))
-    buckets: dict[tuple[int, bytes], list[int]] = {}
-    for row, (shingles, signature) in enumerate(zip(shingled, _signatures(shingled))):
-        if signature is None:
-            continue
-        keys = [(band, signature[band * ROWS : (band + 1) * ROWS].tobytes()) for band in range(BANDS)]
-        candidates = sorted({other for key in keys for other in buckets.get(key, ())})
+    holders: defaultdict[tuple[str, ...], list[int]] = defaultdict(list)  # rare shingle -> first ones that hold it
+    for row, shingles in enumerate(shingled):
+        rarest = sorted(shingles, key=lambda shingle: (rarity[shingle], shingle))
+        rarest = rarest[: len(shingles) - math.ceil(NEAR * len(shingles) - 1e-9) + 1]
+        candidates = sorted({other for shingle in rarest for other in holders[shingle]})
         match = next((o for o in candidates if len(shingled[o] & shingles) >= NEAR * len(shingled[o] | shingles)), None)
         if match is not None:
             first[row] = match
             continue  # only first ones are compared with: a chain of small changes is no duplicate of its start
-        for key in keys:
-            buckets.setdefault(key, []).append(row)
+        for shingle in rarest:
+            holders[shingle].append(row)
     return first
-
-
-def _signatures(shingled: Sequence[frozenset[tuple[str, ...]]]) -> list[npt.NDArray[np.int64] | None]:
-    """MinHash signature [BANDS * ROWS] of each set; None of an empty one. The same in every process."""
-    from zlib import crc32
-
-    rng = np.random.default_rng(0)
-    factor = rng.integers(1, _PRIME, BANDS * ROWS)[:, None]
-    shift = rng.integers(0, _PRIME, BANDS * ROWS)[:, None]
-    signatures: list[npt.NDArray[np.int64] | None] = []
-    for shingles in shingled:
-        hashes = np.array([crc32("\0".join(s).encode()) % _PRIME for s in shingles], dtype=np.int64)
-        signatures.append(((factor * hashes + shift) % _PRIME).min(axis=1) if len(hashes) else None)
-    return signatures
 
 
 _BROW = r"(?:eye-?)?brows?|forehead"
