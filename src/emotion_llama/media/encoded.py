@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import io
 import wave
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from emotion_llama.errors import AnnotationError, BackendError
 from emotion_llama.media.picture import shrunk
 from emotion_llama.records import Float, UInt8
 
-JPEG_QUALITY = 82
+JPEG_QUALITY, PNG_LEVEL = 82, 6
 
 
 def read_png(data: bytes) -> UInt8:
@@ -28,19 +30,35 @@ def read_png(data: bytes) -> UInt8:
     return np.asarray(cv2.cvtColor(found, cv2.COLOR_BGR2RGB), np.uint8)
 
 
+def write_png(image: UInt8) -> bytes:
+    """[H, W, 3] RGB as a PNG; the same picture gives the same bytes."""
+    import cv2
+
+    bgr = cv2.cvtColor(image, cv2.COLOR_RGB2BGR)
+    return bytes(cv2.imencode(".png", bgr, [cv2.IMWRITE_PNG_COMPRESSION, PNG_LEVEL])[1])
+
+
+def write_wav(samples: npt.NDArray[np.floating[Any]], sample_rate_hz: int = 16_000) -> bytes:
+    """Mono PCM16 of samples [S] in -1..1."""
+    whole = np.clip(np.rint(samples * 32768.0), -32768, 32767).astype("<i2")
+    out = io.BytesIO()
+    with wave.open(out, "wb") as file:
+        file.setnchannels(1)
+        file.setsampwidth(2)
+        file.setframerate(sample_rate_hz)
+        file.writeframes(whole.tobytes())
+    return out.getvalue()
+
+
 def smaller_png(data: bytes, max_side: int) -> bytes:
     """The PNG itself where its longer side is at most `max_side`, else a smaller one.
 
     Raises:
         AnnotationError: "cannot": the bytes are no picture.
     """
-    import cv2
-
     image = read_png(data)
     small = shrunk(image, max_side)
-    if small is image:
-        return data
-    return bytes(cv2.imencode(".png", cv2.cvtColor(small, cv2.COLOR_RGB2BGR))[1])
+    return data if small is image else write_png(small)
 
 
 def scaled_jpeg(image_bgr: UInt8, side: int) -> tuple[bytes, int, int]:

@@ -13,6 +13,7 @@ from datetime import datetime, timezone
 from types import MappingProxyType
 from typing import Any, Literal, TypeAlias
 
+from emotion_llama.chat.questions import LANGUAGES
 from emotion_llama.errors import InputError
 
 Json: TypeAlias = "bool | int | float | str | list[Json] | dict[str, Json] | None"
@@ -234,7 +235,6 @@ def now() -> str:
 # Fields whose value is an object with one word or text that people read and edit: it gets the column of the field's
 # name, the rest stands beside it as JSON.
 HEADLINES: Mapping[str, str] = {"label": "label", "subtitle": "text"}
-LANGUAGES = ("en", "zh")
 SPLITS = ("train", "validation", "test")
 _HASH_LETTERS = 16
 

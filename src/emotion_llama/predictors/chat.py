@@ -2,24 +2,21 @@
 
 from __future__ import annotations
 
-import io
-import wave
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-
-import numpy as np
 
 from emotion_llama.chat.model import ChatModel, load_chat
 from emotion_llama.chat.records import ChatRequest
 from emotion_llama.errors import AnnotationError, EmotionLlamaError, MediaError
 from emotion_llama.labels import MERR9, LabelSpace
+from emotion_llama.media.encoded import write_png, write_wav
 from emotion_llama.predictors.base import Sample, Task, TextStream
 from emotion_llama.prompts.answer_parser import parse_tolerant
 from emotion_llama.prompts.cues import cue_text
 from emotion_llama.prompts.prompt_files import checked_folder, load_prompt
 from emotion_llama.prompts.tasks import pick_instruction
-from emotion_llama.records import Clip, Float, UInt8
+from emotion_llama.records import Clip, UInt8
 from emotion_llama.results import Prediction
 from emotion_llama.rules.tone_text import has_evidence
 
@@ -219,13 +216,13 @@ class ChatPredictor:
         pictures: tuple[bytes, ...] = ()
         if "image" in takes and self._num_frames:
             if inputs.image is not None:
-                pictures = (_png(_scaled(inputs.image, self._max_side)),)
+                pictures = (write_png(_scaled(inputs.image, self._max_side)),)
             elif inputs.clip is not None and inputs.clip.video is not None:
                 pictures = clip_pictures(inputs.clip, self._num_frames, self._max_side)
         if "audio" not in takes:
             return pictures, None
         if inputs.samples is not None:
-            return pictures, wav_bytes(inputs.samples)
+            return pictures, write_wav(inputs.samples)
         # Where a reason is given, the file's sound is not this sample's.
         is_whole = inputs.clip is not None and not any(one.what == "sound" for one in inputs.missing)
         return pictures, clip_sound(inputs.clip) if inputs.clip is not None and is_whole else None
@@ -250,7 +247,7 @@ def clip_pictures(clip: Clip, num_frames: int, max_side: int) -> tuple[bytes, ..
     times = middles(clip.duration_seconds, num_frames)
     with opened(clip) as file:
         frames = (frame_at(file, seconds, max_side=max_side, warn=lambda line: None) for seconds in times)
-        return tuple(_png(frame.images[0]) for frame in frames)
+        return tuple(write_png(frame.images[0]) for frame in frames)
 
 
 def middles(duration_seconds: float, count: int) -> Sequence[float]:
@@ -265,28 +262,10 @@ def clip_sound(clip: Clip) -> bytes | None:
     if clip.audio is None:
         return None
     samples = read_audio(clip, warn=lambda line: None).samples
-    return wav_bytes(samples) if len(samples) else None
-
-
-def wav_bytes(samples: Float) -> bytes:
-    """Mono PCM16 at 16 kHz of samples [S] in -1..1."""
-    whole = np.clip(np.rint(samples * 32767.0), -32768, 32767).astype("<i2")
-    data = io.BytesIO()
-    with wave.open(data, "wb") as file:
-        file.setnchannels(1)
-        file.setsampwidth(2)
-        file.setframerate(SAMPLE_RATE_HZ)
-        file.writeframes(whole.tobytes())
-    return data.getvalue()
+    return write_wav(samples) if len(samples) else None
 
 
 def _scaled(image: UInt8, max_side: int) -> UInt8:
     from emotion_llama.media.picture import shrunk
 
     return shrunk(image, max_side)
-
-
-def _png(image: UInt8) -> bytes:
-    import cv2
-
-    return bytes(cv2.imencode(".png", cv2.cvtColor(image, cv2.COLOR_RGB2BGR))[1])

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, TypeAlias, get_args
 
+from emotion_llama.chat.questions import LANGUAGES
 from emotion_llama.errors import InputError
 from emotion_llama.merr.records import (
-    LANGUAGES,
     SPLITS,
     Sample,
     StageRun,

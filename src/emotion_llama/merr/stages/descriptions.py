@@ -25,7 +25,7 @@ from emotion_llama.config import read_yaml
 from emotion_llama.errors import EmotionLlamaError, InputError
 from emotion_llama.face.peak import SPEECH_UNITS
 from emotion_llama.media.scene_facts import scene_from_json
-from emotion_llama.merr.annotators import Annotator
+from emotion_llama.merr.annotators import Annotator, question_hash
 from emotion_llama.merr.measured import Measured
 from emotion_llama.merr.records import Field, Json, Provenance, now, to_json
 from emotion_llama.merr.stage import Results, Stage, StageInput, StageOutput, chance, sha256_of
@@ -183,14 +183,8 @@ def key_of(item: StageInput, question: Question, settings: Mapping[str, object])
 
     So a kept answer is only ever found by the very same question.
     """
-    facts = question.facts
-    whole = {
-        "clip": item.clip.clip_id,
-        "artifacts": {name: sha256(data).hexdigest() for name, data in sorted(item.artifacts.items())},
-        "question": [question.task, question.language, list(question.labels), question.variant],
-        "facts": [facts.label, dict(facts.clues), dict(facts.why_missing), dict(facts.peak_units), facts.text],
-        "settings": dict(settings),
-    }
+    artifacts = {name: sha256(data).hexdigest() for name, data in sorted(item.artifacts.items())}
+    whole = [item.clip.clip_id, artifacts, question_hash(question), dict(settings)]
     return sha256_of(json.dumps(whole, sort_keys=True, ensure_ascii=False, default=str))
 
 

@@ -5,9 +5,7 @@ Beside them stands what all later stages share: reading the measurements, and fi
 
 from __future__ import annotations
 
-import io
 import threading
-import wave
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -18,6 +16,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from emotion_llama.errors import InputError, MediaError
+from emotion_llama.media.encoded import write_wav
 from emotion_llama.merr.measured import Measured, from_analysis, from_bytes, to_bytes
 from emotion_llama.merr.recipe import EvidencePart
 from emotion_llama.merr.records import ClipRow, Field, Json, Provenance, now, to_json
@@ -70,7 +69,8 @@ class EvidenceStage(Stage):
         measured = replace(measured, evidence=_with_word_source(measured.evidence, item.clip))
         artifacts = {f"{EVIDENCE}.npz": to_bytes(measured)}
         if analysis.clip.audio is not None:
-            artifacts[f"{SOUND}.wav"] = wav_bytes(analysis.waveform or Waveform(np.empty(0, np.float32)))
+            sound = analysis.waveform or Waveform(np.empty(0, np.float32))
+            artifacts[f"{SOUND}.wav"] = write_wav(sound.samples, sound.sample_rate_hz)
         return StageOutput(_fields(measured, analysis), artifacts)
 
     def _options(self, clip: ClipRow) -> Options:
@@ -200,18 +200,6 @@ def _people(measured: Measured) -> Json:
         "num_frames": len(seen) if len(seen) else None,
         "main_share": float(seen.mean()) if len(seen) else 0.0,
     }
-
-
-def wav_bytes(sound: Waveform) -> bytes:
-    """Mono PCM16."""
-    samples = np.clip(np.rint(sound.samples * 32768.0), -32768, 32767).astype("<i2")
-    out = io.BytesIO()
-    with wave.open(out, "wb") as file:
-        file.setnchannels(1)
-        file.setsampwidth(2)
-        file.setframerate(sound.sample_rate_hz)
-        file.writeframes(samples.tobytes())
-    return out.getvalue()
 
 
 def _folder_facts(folder: Path) -> list[list[object]] | str:

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
 
-from emotion_llama.errors import InputError, MissingDependency
+from emotion_llama.errors import MissingDependency
+from emotion_llama.media.encoded import write_png
 from emotion_llama.merr.measured import Measured
 from emotion_llama.merr.records import Json, Provenance, label_of, now
 from emotion_llama.merr.stage import Stage, StageInput, StageOutput
@@ -24,7 +25,6 @@ if TYPE_CHECKING:
 
 PEAK_FRAME, FACE_CROP = "peak_frame", "face_crop"  # artifacts
 NO_VIDEO = "the file has no video"
-_PNG_LEVEL = 6
 
 _KEPT = threading.local()  # the hand finder, for the same reasons as the Analyzer
 
@@ -69,9 +69,9 @@ class PeakStage(Stage):
         with same_clip(item.clip) as file:
             picture = _picture(file, file.clip.duration_seconds / 2 if found is None else found.pts_seconds)
             scene, crop = self._scene(file, measured, picture)
-        artifacts = {f"{PEAK_FRAME}.png": png_bytes(picture[0])}
+        artifacts = {f"{PEAK_FRAME}.png": write_png(picture[0])}
         if crop is not None:
-            artifacts[f"{FACE_CROP}.png"] = png_bytes(crop)
+            artifacts[f"{FACE_CROP}.png"] = write_png(crop)
         from emotion_llama.media.scene_facts import scene_to_json
 
         why = measured.evidence.why_missing("action_units") or "no frame of the face could be judged"
@@ -129,17 +129,6 @@ class PeakStage(Stage):
             hands=_hand_finder() if self.part.hands else None,
         )
         return scene, crop
-
-
-def png_bytes(image: UInt8) -> bytes:
-    """[H, W, 3] RGB as a PNG; the same picture gives the same bytes."""
-    import cv2
-
-    bgr = cv2.cvtColor(image, cv2.COLOR_RGB2BGR)
-    done, data = cv2.imencode(".png", bgr, [cv2.IMWRITE_PNG_COMPRESSION, _PNG_LEVEL])
-    if not done:
-        raise InputError(f"a picture of {image.shape[1]} x {image.shape[0]} pixels cannot be stored as PNG")
-    return bytes(data)
 
 
 def _picture(file: ClipFile, pts_seconds: float) -> _Picture:
