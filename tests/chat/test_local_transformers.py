@@ -307,7 +307,7 @@ def test_folders_that_hold_no_model(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"there is no folder /no/such; expected a model's folder, or an id"):
         make(Path("/no/such"), None)
     (tmp_path / "config.json").write_text("{")
-    with pytest.raises(InputError, match="cannot be read as JSON"):
+    with pytest.raises(InputError, match="not JSON"):
         make(tmp_path, None)
     (tmp_path / "config.json").write_text("[]")
     with pytest.raises(InputError, match="expected a JSON object"):

@@ -158,7 +158,7 @@ def test_names(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="'nothing'"):
         load_model("nothing")
     (tmp_path / "llava" / "config.json").write_text("{")
-    with pytest.raises(InputError, match="cannot be read as JSON"):
+    with pytest.raises(InputError, match="not JSON"):
         load_model(str(tmp_path / "llava"))
     with pytest.raises(InputError, match="expected openai:MODEL@URL, such as"):
         load_model("openai:http://localhost/v1")

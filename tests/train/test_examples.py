@@ -107,7 +107,7 @@ def test_broken_merr_folders_are_named(merr: Path, tmp_path: Path) -> None:
     with pytest.raises(InputError, match="s1 has no caption"):
         read_examples([merr], TASKS, MERR9)
     (merr / "MERR_coarse_grained.json").write_text("[]")
-    with pytest.raises(InputError, match="got list"):
+    with pytest.raises(InputError, match="holds a list"):
         read_examples([merr], TASKS, MERR9)
     (merr / "MERR_coarse_grained.json").write_text("{")
     with pytest.raises(InputError, match="JSON"):

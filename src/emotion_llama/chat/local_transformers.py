@@ -6,7 +6,6 @@ gives what single requests give; in half precision a reply can differ where two 
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from inspect import signature
@@ -18,7 +17,7 @@ from emotion_llama.chat.records import ChatRequest, RawReply
 from emotion_llama.errors import AnnotationError, BackendError, InputError, MissingDependency
 from emotion_llama.media.encoded import read_png, read_wav
 from emotion_llama.media.picture import shrunk
-from emotion_llama.models.folders import folder_fingerprint
+from emotion_llama.models.folders import folder_fingerprint, read_json_object
 
 # Parts of a configuration that say what a model takes besides text.
 _VISION = frozenset({"vision_config", "vision_tower", "mm_vision_tower", "visual"})
@@ -65,14 +64,7 @@ def read_modalities(config: TransformersConfig) -> tuple[str, ...]:
             f"say what {config.model!r} takes, such as modalities: [text, image]: an id is not looked up before it is "
             "asked; of a folder it is read"
         )
-    path = Path(config.model).expanduser() / "config.json"
-    try:
-        found = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise InputError(f"{path}: cannot be read as JSON ({error})") from error
-    if not isinstance(found, dict):
-        raise InputError(f"{path}: expected a JSON object")
-    return modalities_of(found)
+    return modalities_of(read_json_object(Path(config.model).expanduser() / "config.json"))
 
 
 class LocalModel:

@@ -13,18 +13,17 @@ CSV or JSONL: columns `name` or `video` (one must be there), `label`, `descripti
 
 from __future__ import annotations
 
-import json
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any
 
 from emotion_llama.errors import InputError
 from emotion_llama.evaluation.tasks.readers import find_clips, label_list, one_of, transcripts_of
 from emotion_llama.labels import LabelSpace
 from emotion_llama.media.text_file import read_text
 from emotion_llama.merr.records import SPLITS
+from emotion_llama.models.folders import read_json_object
 from emotion_llama.prompts.tasks import check_task
 from emotion_llama.tables import read_records
 
@@ -121,7 +120,7 @@ def _merr(
             continue
         names = lists[stem]
         words = transcripts_of(names.parent)
-        captions = _json_table(names.parent / f"{stem}.json") if task in tasks else {}
+        captions = read_json_object(names.parent / f"{stem}.json") if task in tasks else {}
         for sample in label_list(one_of(space))(names):
             name, label = sample.sample_id, sample.truth.label or ""
             answers = {"emotion": label} if "emotion" in tasks else {}
@@ -161,16 +160,6 @@ def _caption(entry: object, key: str, where: str, task: str) -> str:
     if not isinstance(text, str) or not text.strip():
         raise InputError(f"{where} has no {key} in the JSON file beside it, which task {task!r} needs")
     return text
-
-
-def _json_table(path: Path) -> dict[str, Any]:
-    try:
-        table = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise InputError(f"{path} cannot be read as JSON ({error})") from None
-    if not isinstance(table, dict):
-        raise InputError(f"{path}: expected an object keyed by clip, got {type(table).__name__}")
-    return table
 
 
 # --- one's own tables -----------------------------------------------------------------------------------------------

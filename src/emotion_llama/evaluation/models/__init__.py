@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Mapping
 from inspect import Parameter, signature
 from pathlib import Path
@@ -53,6 +52,7 @@ def model_kind(spec: str) -> str:
     Raises:
         InputError: none of them.
     """
+    from emotion_llama.models.folders import read_json_object
     from emotion_llama.predictors import PREDICTORS
 
     if spec.startswith(("openai:", "transformers:", "pipeline:")):
@@ -63,7 +63,7 @@ def model_kind(spec: str) -> str:
     if place.suffix in PREDICTION_SUFFIXES and not place.is_dir():
         return "predictions"
     if (place / "config.json").is_file():
-        return "own" if _model_type(place) == _OWN_MODEL_TYPE else "transformers"
+        return "own" if read_json_object(place / "config.json").get("model_type") == _OWN_MODEL_TYPE else "transformers"
     raise InputError(
         f"no model {spec!r}; expected {', '.join(PREDICTORS)}, a model's folder, openai:MODEL@URL, "
         "transformers:FOLDER, pipeline:TASK@FOLDER, or a file of predictions (.csv or .jsonl)"
@@ -76,11 +76,3 @@ def checked_options(kind: str, make: Callable[..., Model], options: Mapping[str,
     if unknown := sorted(set(options) - set(known)):
         raise InputError(f"a {kind} model takes no option {unknown[0]!r} (it takes: {', '.join(known) or 'none'})")
     return options
-
-
-def _model_type(folder: Path) -> object:
-    try:
-        found = json.loads((folder / "config.json").read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise InputError(f"{folder / 'config.json'} cannot be read as JSON ({error})") from error
-    return found.get("model_type") if isinstance(found, dict) else None
