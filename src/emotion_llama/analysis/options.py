@@ -6,6 +6,7 @@ import codecs
 import itertools
 import math
 import re
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -116,12 +117,14 @@ def spans_of(
     return list(itertools.pairwise([*(i * segment for i in range(count)), duration_seconds]))
 
 
-def installed_versions() -> dict[str, str]:
-    """Versions of this package and of what measures for it."""
+def installed_versions(
+    names: Sequence[str] = ("emotion-llama", "onnxruntime", "av", "numpy", "opencv-python-headless"),
+) -> dict[str, str]:
+    """Versions of packages, without those that are not installed; by default this one and what measures for it."""
     from importlib.metadata import PackageNotFoundError, version
 
     found = {}
-    for name in ("emotion-llama", "onnxruntime", "av", "numpy", "opencv-python-headless"):
+    for name in names:
         with suppress(PackageNotFoundError):  # running from a copied source tree
             found[name] = version(name)
     return found

@@ -7,11 +7,11 @@ import os
 import platform
 import sys
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from emotion_llama.analysis.options import installed_versions
 from emotion_llama.errors import InputError
 from emotion_llama.evaluation.models.predictions import write_predictions
 from emotion_llama.evaluation.records import EvalResult, FileProblem, Metric, Output
@@ -111,13 +111,7 @@ def find_runs(folders: Sequence[Path]) -> list[EvalRun]:
 
 def installed(names: Sequence[str] = _PACKAGES) -> dict[str, str]:
     """Versions of Python and of packages, without those that are not installed."""
-    from importlib.metadata import PackageNotFoundError, version
-
-    found = {"python": platform.python_version()}
-    for name in names:
-        with suppress(PackageNotFoundError):
-            found[name] = version(name)
-    return found
+    return {"python": platform.python_version(), **installed_versions(names)}
 
 
 def machine() -> dict[str, Any]:
