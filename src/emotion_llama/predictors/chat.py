@@ -138,17 +138,7 @@ class ChatPredictor:
             for row, one in enumerate(found)
         ]
 
-    def stream(
-        self,
-        sample: Sample,
-        messages: Sequence[Turn],
-        *,
-        task: str = "free",
-        temperature: float = 0.0,
-        top_p: float = 1.0,
-        max_new_tokens: int = 200,
-        seed: int | None = None,
-    ) -> TextStream:
+    def stream(self, sample: Sample, messages: Sequence[Turn], *, task: str = "free", **decoding: object) -> TextStream:
         """The answer, at once; decoding is that of the model's configuration.
 
         Raises:

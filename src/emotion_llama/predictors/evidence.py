@@ -82,17 +82,7 @@ class EvidencePredictor:
         learned = ((), None) if self._text is None else self._text.cues(evidence.transcript)
         return predict_by_rules(evidence, self._table, space, self._lexicon, learned)
 
-    def stream(
-        self,
-        sample: Sample,
-        messages: Sequence[Turn],
-        *,
-        task: str = "free",
-        temperature: float = 0.0,
-        top_p: float = 1.0,
-        max_new_tokens: int = 200,
-        seed: int | None = None,
-    ) -> TextStream:
+    def stream(self, sample: Sample, messages: Sequence[Turn], *, task: str = "free", **decoding: object) -> TextStream:
         """The reasons, at once.
 
         Raises:
