@@ -35,3 +35,13 @@ def test_nano_comes_with_the_package() -> None:
     files = {path.name for path in shipped_folder("nano").iterdir()}
     assert {"config.json", "model.safetensors", "tokenizer.json", "processor_config.json"} <= files
     assert sum(path.stat().st_size for path in shipped_folder("nano").iterdir()) < 40_000_000
+
+
+def test_nano_does_what_it_was_trained_for_and_declines_the_rest() -> None:
+    """Asked what is seen, it answered with a label."""
+    from emotion_llama.serve.chat.answers import tasks_of
+
+    nano = predictors.load_predictor("nano")
+    assert tasks_of(nano) == ("emotion", "reason", "reason_v2")
+    assert tasks_of(predictors.load_predictor("rules")) == ("emotion", "reason", "reason_v2")
+    assert "not trained for the task [visual]" in str(nano.why_not("visual"))  # type: ignore[attr-defined]

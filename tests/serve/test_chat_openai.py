@@ -132,7 +132,7 @@ def test_whole_and_streamed_are_the_same(client: OpenAI, file_id: str) -> None:
 def test_drawn_answers(client: OpenAI, file_id: str) -> None:
     def drawn(seed: int) -> str | None:
         answer = client.chat.completions.create(
-            model="toy", messages=about(file_id, "Who is it?"), temperature=1.5, top_p=0.95, seed=seed,
+            model="toy", messages=about(file_id, "Tell me a story."), temperature=1.5, top_p=0.95, seed=seed,
             max_completion_tokens=16,
         )  # fmt: skip
         return answer.choices[0].message.content
@@ -145,7 +145,7 @@ def test_follow_ups_encode_nothing(client: OpenAI, state: Any, file_id: str) -> 
     client.chat.completions.create(model="toy", messages=about(file_id, "[reason]"), max_tokens=4)
     before, clips = state.engine.counts["toy"], state.pool.counts["clips"]
     first = client.chat.completions.create(model="toy", messages=about(file_id, "[visual]"), max_tokens=4)
-    history = [*about(file_id, "[visual]"), first.choices[0].message.to_dict(), {"role": "user", "content": "And why?"}]
+    history = [*about(file_id, "[visual]"), first.choices[0].message.to_dict(), {"role": "user", "content": "Go on."}]
     client.chat.completions.create(model="toy", messages=history, max_tokens=4)  # type: ignore[arg-type]
     after = state.engine.counts["toy"]
     assert after["questions"] == before["questions"] + 2
@@ -218,7 +218,7 @@ def test_examples_of_the_documentation(
     assert len(blocks) == 2
     for block in blocks:
         code = block.split("```")[0].replace("http://127.0.0.1:8000", str(client.base_url).removesuffix("/v1/"))
-        code = code.replace('"not needed on loopback"', repr(KEY)).replace("API_KEY", KEY)
+        code = code.replace('"the token or a key, if any"', repr(KEY)).replace("API_KEY", KEY)
         exec(code.replace('"nano"', '"toy"'), {})
     printed = capsys.readouterr().out
     assert any(printed.startswith(f"{label}\n{{'neutral': ") for label in LABELS)

@@ -101,7 +101,7 @@ def server(live: Callable[..., Any], pool: Any, engine: StandInEngine) -> Iterat
         if pool.measure_error is not None:
             raise pool.measure_error
         people = (1, 2) if options.people == "all" else (1,)
-        return [(person, 0.0, 2.0, seen(f"person {person}")) for person in people]
+        return [(person, 0.0, 2.0, seen(f"person {person}")) for person in people], pool.document
 
     pool.measure = measure
     model = SimpleNamespace(name="toy", frame_policy="peak", settings={})
@@ -202,7 +202,7 @@ def test_follow_ups_measure_nothing(server: Any, engine: StandInEngine, pool: An
 def test_a_file_is_measured_once_and_forgotten_with_it(server: Any, pool: Any, tone: bytes) -> None:
     file = server.client.post("/v1/files", files={"file": ("a b.mp4", tone)}).json()
     part = {"type": "file", "file": {"file_id": file["id"]}}
-    for words in ("[reason]", "Why?"):
+    for words in ("[reason]", "Tell me more."):
         ask(server, words, part).raise_for_status()
     ask(server, "[reason]", uri(tone)).raise_for_status()  # the same content in another way
     assert len(pool.measured) == 1
@@ -235,7 +235,7 @@ def test_where_nothing_was_measured(server: Any, engine: StandInEngine, tone: by
 
 
 def test_another_person(server: Any, engine: StandInEngine, pool: Any, tone: bytes) -> None:
-    answer = ask(server, "Why?", uri(tone), emotion_llama={"person_id": 2}).raise_for_status().json()
+    answer = ask(server, "Tell me more.", uri(tone), emotion_llama={"person_id": 2}).raise_for_status().json()
     assert answer["emotion_llama"]["person_id"] == 2
     assert engine.asked[0][1].transcript == "person 2"
     assert pool.measured[0][2].people == "all"
@@ -273,6 +273,23 @@ def test_rules_answer_what_they_can(server: Any, engine: StandInEngine, pool: An
     assert len(pool.calls) == 1
     assert (pool.calls[0]["model"], pool.calls[0]["curves"], pool.calls[0]["html"]) == (None, False, False)
     assert (engine.reads, engine.asked) == ([], [])
+
+
+def test_models_leave_measured_facts_to_the_measurements(
+    server: Any, engine: StandInEngine, pool: Any, tone: bytes
+) -> None:
+    """ "What is she saying?" was answered "angry"."""
+    said = ask(server, "What is said?", uri(tone)).raise_for_status().json()["choices"][0]["message"]["content"]
+    known = json.loads(pool.document)["people"][0]["segments"][0]["evidence"]["transcript"]
+    assert known["lines"][0]["text"] in said if known else "is not known" in said
+    assert engine.asked == []
+    # The label is the model's own, as [emotion] and the analysis have it.
+    why = ask(server, "Why?", uri(tone)).raise_for_status().json()["choices"][0]["message"]["content"]
+    assert why.startswith("Predicted: happy (happy ")
+    assert "Because." in why
+    assert engine.asked == []
+    ask(server, "Tell me more.", uri(tone)).raise_for_status()
+    assert len(engine.asked) == 1
 
 
 @pytest.mark.parametrize("words", ["[visual]", "[audio]"])

@@ -143,6 +143,10 @@ class EmotionLlamaPredictor:
 
     def why_not(self, task: str) -> str | None:
         """Why these weights cannot do a task of `prompts.TASKS`; None where they can, as far as is known."""
+        trained = getattr(self.model.config, "trained_tasks", None)
+        if trained and task not in trained:
+            known = ", ".join(f"[{name}]" for name in trained)
+            return f"these weights were not trained for the task [{task}]; they know {known}"
         return warn_if_classifier(task, self._manifest)
 
     # --- samples ----------------------------------------------------------------------------------------------------

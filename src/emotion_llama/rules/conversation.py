@@ -57,15 +57,23 @@ def answer(question: str, document: Json, person_id: int) -> str:
     person = next(one for one in document["people"] if one["person_id"] == person_id)
     language = "zh" if re.search("[\u4e00-\u9fff]", question) else "en"
     asked = _Asked(document, person, person["segments"][0], language)
-    for pattern, reply in _REPLIES:
-        if re.search(pattern, question, re.IGNORECASE):
-            return reply(asked)
+    if (reply := _reply_to(question)) is not None:
+        return reply(asked)
     return asked.pick(
         "I cannot answer that from what was measured; it needs a larger model. I can say which emotion is predicted, "
         "why and what speaks against it, how sure that is, when it shows, what is said, how face and voice were "
         "measured, and what could not be measured.",
         "测量结果回答不了这个问题，需要更大的模型。可以问：预测的情绪、依据和反面的线索、有多确定、何时出现、说了什么、面部和声音的测量，以及没能测到什么。",
     )
+
+
+def understands(question: str) -> bool:
+    """Whether a question is one that a document answers, or that is declined whoever is asked."""
+    return _reply_to(question) is not None
+
+
+def _reply_to(question: str) -> Callable[[_Asked], str] | None:
+    return next((reply for pattern, reply in _REPLIES if re.search(pattern, question, re.IGNORECASE)), None)
 
 
 def _identity(asked: _Asked) -> str:

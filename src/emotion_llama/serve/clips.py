@@ -27,7 +27,7 @@ class KnownPerson:
     Attributes:
         seen: what a model is shown; None where none is asked.
         predictions: by model; fills up as models are asked.
-        document: the analysis of the clip, as JSON values, where measurements alone are asked.
+        document: the analysis of the clip, as JSON values; where models are asked, their predictions are not in it.
     """
 
     person_id: int

@@ -70,6 +70,9 @@ def save_result(recipe: TrainRecipe, checkpoint: Path, folder: Path) -> None:
     choose_trained(model, recipe.model.train)
     load_trained(model, checkpoint)
     model.config.prompt_layout = recipe.data.layout
+    # Weights that do not say what they learned may know more than this training: these go on saying nothing.
+    if (known := getattr(model.config, "trained_tasks", None)) is not None:
+        model.config.trained_tasks = sorted({*known, *recipe.tasks})
     model.eval()
     with_cache(model)
     model.save_pretrained(folder)

@@ -72,7 +72,10 @@ def test_the_settings_tell_no_secret() -> None:
         told = client.get("/page/settings.json")
     assert key not in told.text
     assert "/home/me" not in told.text
-    assert told.json()["models"] == [{"name": "a", "is_rules": False}, {"name": "b", "is_rules": True}]
+    assert told.json()["models"] == [
+        {"name": "a", "is_rules": False, "tasks": ["emotion", "reason", "visual", "audio"]},
+        {"name": "b", "is_rules": True, "tasks": ["emotion", "reason", "visual", "audio"]},
+    ]
     assert told.json()["needs_key"] is True
     assert [example["name"] for example in told.json()["examples"]] == [
         "smile", "brave-face", "two-people", "surprise", "out-of-view",

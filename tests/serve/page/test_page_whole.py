@@ -42,6 +42,14 @@ def test_a_clip_goes_from_upload_to_result_to_chat_to_download(
     page.wait_for_selector(".chip:not([disabled])")
     assert "The person smiles" in page.inner_text(".bubble.answer .text")
 
+    # Questions are answered from what was measured; times in the answers lead there.
+    page.click(".chip:has-text('When is it strongest?')")
+    page.wait_for_selector(".bubble.answer .time")
+    page.click(".bubble.answer .time")
+    page.fill("#question", "What is she saying?")
+    page.keyboard.press("Enter")
+    page.wait_for_selector(".bubble.answer:has-text('wait to fly')")
+
     with page.expect_download() as download:
         page.click(".downloads button:has-text('JSON')")
     download.value.save_as(tmp_path / "smile.json")

@@ -7,14 +7,16 @@ import json
 import os
 import shutil
 import tempfile
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import ExitStack
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from emotion_llama.analysis.options import Options
+from emotion_llama.prompts.tasks import TASKS
 from emotion_llama.results import Prediction
-from emotion_llama.rules.conversation import answer
+from emotion_llama.rules.conversation import answer, understands
+from emotion_llama.schema import PredictionDocument
 from emotion_llama.serve.analysis import asked_model, clip_limits
 from emotion_llama.serve.chat.messages import ChatQuestion, ClipReference
 from emotion_llama.serve.chat.schemas import ClipAnswer, ClipOptions, Usage
@@ -23,9 +25,18 @@ from emotion_llama.serve.errors import NotFound, Problem
 from emotion_llama.serve.state import ServeState
 
 if TYPE_CHECKING:
+    from emotion_llama.predictors.base import Predictor
     from emotion_llama.serve.request_queue import TextAnswer
 
-_OF_RULES = ("emotion", "reason", "reason_v2", "free")  # tasks that a predictor over measurements answers
+_OF_RULES = ("emotion", "reason", "reason_v2")  # tasks that a predictor over measurements answers
+
+
+def tasks_of(predictor: Predictor) -> tuple[str, ...]:
+    """The tasks that a predictor can do, where its weights say what they learned; all, where they do not."""
+    if predictor.frame_policy is None:
+        return _OF_RULES
+    why_not: Callable[[str], str | None] = getattr(predictor, "why_not", lambda task: None)
+    return tuple(task for task in TASKS if why_not(task) is None)
 
 
 class Reply:
@@ -143,8 +154,13 @@ async def reply_to(
     about = ClipAnswer(
         person_id=person.person_id, start_seconds=person.start_seconds, end_seconds=person.end_seconds, task=query.task
     )
-    if query.task == "free" and person.document is not None:
-        return Reply(about, text=answer(query.turns[-1].text, person.document, person.person_id))
+    question = query.turns[-1].text
+    # Measured facts are told as they were measured; what goes beyond them is for a model that learned to write freely.
+    if query.task == "free" and person.document is not None and (understands(question) or not _is_free(state, model)):
+        document = person.document
+        if person.seen is not None:
+            document = _with(document, person, await _prediction(state, model, person))
+        return Reply(about, text=answer(question, document, person.person_id))
     if query.task == "emotion" or person.seen is None:
         return _predicted(about, await _prediction(state, model, person))
     assert state.engine is not None
@@ -152,6 +168,21 @@ async def reply_to(
     reply = Reply(about, writing=writing, stop=query.stop)
     await reply.begin()
     return reply
+
+
+def _is_free(state: ServeState, model: str) -> bool:
+    return "free" in tasks_of(state.predictors[model])
+
+
+def _with(document: dict[str, Any], person: KnownPerson, prediction: Prediction) -> dict[str, Any]:
+    """A copy of a document with a model's prediction of this person."""
+    known = PredictionDocument.model_validate(prediction, from_attributes=True).model_dump(mode="json")
+    people = [
+        one if one["person_id"] != person.person_id
+        else {**one, "segments": [{**segment, "prediction": known} for segment in one["segments"]]}
+        for one in document["people"]
+    ]  # fmt: skip
+    return {**document, "people": people}
 
 
 def _predicted(about: ClipAnswer, prediction: Prediction) -> Reply:
@@ -170,7 +201,7 @@ def _predicted(about: ClipAnswer, prediction: Prediction) -> Reply:
 
 
 def _check_able(state: ServeState, model: str, task: str) -> None:
-    if state.predictors[model].frame_policy is not None or task in _OF_RULES:
+    if state.predictors[model].frame_policy is not None or task in (*_OF_RULES, "free"):
         return
     others = [name for name, predictor in state.predictors.items() if predictor.frame_policy is not None]
     hint = f"; models that do: {', '.join(others)}" if others else ", and this server has no model that does"
@@ -249,8 +280,9 @@ async def _measured(state: ServeState, model: str, path: Path, options: Options,
     """A clip as chats need it; for a predictor over measurements with its predictions."""
     asked, limits = asked_model(state, model), clip_limits(state)
     if asked is not None:
-        parts = await state.pool.measure(path, options, model=asked, shown_name=name, limits=limits)
-        return tuple(KnownPerson(*part) for part in parts)
+        parts, measured = await state.pool.measure(path, options, model=asked, shown_name=name, limits=limits)
+        document = json.loads(measured)
+        return tuple(KnownPerson(*part, document=document) for part in parts)
     analyzed = await state.pool.analyze(path, options, shown_name=name, curves=False, limits=limits)
     clip, document = [], json.loads(analyzed.document_json)
     for person in document["people"]:

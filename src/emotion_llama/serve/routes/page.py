@@ -5,17 +5,22 @@ from __future__ import annotations
 import hashlib
 import json
 import re
+from collections.abc import Mapping
 from functools import lru_cache
 from importlib import resources
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from fastapi import APIRouter, Request
 from fastapi.responses import JSONResponse, Response
 
 from emotion_llama import __version__
+from emotion_llama.serve.chat.answers import tasks_of
 from emotion_llama.serve.errors import Problem
 from emotion_llama.serve.settings import ServeSettings
 from emotion_llama.serve.state import State
+
+if TYPE_CHECKING:
+    from emotion_llama.predictors import Predictor
 
 router = APIRouter(include_in_schema=False)  # the page is no API
 
@@ -35,6 +40,7 @@ _MEDIA_TYPES = {
 }
 
 
+_OFFERED = ["emotion", "reason", "visual", "audio"]  # tasks that have a button in the page, where a model can do them
 _File = tuple[bytes, str, str]  # content, media type, ETag
 
 
@@ -47,7 +53,9 @@ async def index(request: Request) -> Response:
 @router.get("/page/settings.json")
 async def page_settings(state: State) -> Response:
     """What the page has to know about the server; it holds no secret, and is the same for everybody."""
-    return JSONResponse(describe(state.settings), headers={"Cache-Control": "no-store"})
+    return JSONResponse(
+        describe(state.settings, getattr(state, "predictors", {})), headers={"Cache-Control": "no-store"}
+    )
 
 
 @router.get("/page/examples/{name}")
@@ -62,11 +70,19 @@ async def asset(request: Request, name: str) -> Response:
     return _answer(request, _packaged("", name))
 
 
-def describe(settings: ServeSettings) -> dict[str, Any]:  # as JSON
-    """The settings that the page shows or obeys."""
+def describe(settings: ServeSettings, predictors: Mapping[str, Predictor]) -> dict[str, Any]:  # as JSON
+    """The settings that the page shows or obeys, and the tasks that each model can do."""
+    tasks = {name: [task for task in tasks_of(one) if task in _OFFERED] for name, one in predictors.items()}
     return {
         "version": __version__,
-        "models": [{"name": name, "is_rules": kind == "rules"} for name, kind in settings.models.items()],
+        "models": [
+            {
+                "name": name,
+                "is_rules": kind == "rules",
+                "tasks": tasks.get(name, _OFFERED),
+            }
+            for name, kind in settings.models.items()
+        ],
         "default_model": settings.model,
         "needs_key": bool(settings.api_keys) or settings.token is not None,
         "is_local": settings.is_private,

@@ -5,11 +5,11 @@ import { el, say } from "./dom.js";
 import { t } from "./i18n.js";
 import { labelName, percent, personName, ranked } from "./wording.js";
 
-const TASKS = ["emotion", "reason", "visual", "audio"];
-const RULES_TASKS = ["emotion", "reason"]; // what a reader of measurements can answer
+const QUESTIONS = ["said", "against", "sure", "when"]; // of the many that what was measured answers
+const TIME = /(\d+\.\d\d)( s)(?![a-z])/;
 
 /** runs: the models that answer, in columns; `person()` gives who is meant, `words` what is said (or ""). */
-export function createChat({ clip, runs, person, words }) {
+export function createChat({ clip, runs, person, words, onSeek }) {
   const models = runs.filter((run) => !run.error);
   const isRulesOnly = models.every((run) => run.isRules);
   const log = el("div", { class: "chat-log", role: "log", "aria-live": "polite" });
@@ -27,7 +27,8 @@ export function createChat({ clip, runs, person, words }) {
   const form = el("form", { class: "chat-form", onsubmit: submit }, input, send);
   const warmth = el("span", { class: "heat" }, heatLabel, heat, heatValue);
   const node = el("section", { class: "chat" }, title, note, about, log, problem, shortcuts, form, el("p", { class: "chat-foot" }, warmth, clear));
-  form.hidden = warmth.hidden = isRulesOnly;
+  warmth.hidden = isRulesOnly;
+  const tasks = ["emotion", "reason", "visual", "audio"].filter((task) => models.some((run) => run.tasks.includes(task)));
   const histories = models.map(() => []); // messages as sent, a list for each model
   let fileId = null;
   let aboutPerson = null; // whom the conversation is about
@@ -42,8 +43,10 @@ export function createChat({ clip, runs, person, words }) {
     note.textContent = t(isRulesOnly ? "chat.rules" : "chat.note", { model: models[0].model });
     aboutWords();
     shortcuts.setAttribute("aria-label", t("chat.shortcuts"));
-    shortcuts.replaceChildren(...(isRulesOnly ? RULES_TASKS : TASKS).map((task) =>
-      el("button", { type: "button", class: "chip", disabled: stopper !== null, onclick: () => ask(`[${task}]`, t(`chat.task.${task}`)) }, el("code", {}, `[${task}]`), ` ${t(`chat.task.${task}`)}`)));
+    const chip = (question, shown, ...words) => el("button", { type: "button", class: "chip", disabled: stopper !== null, onclick: () => ask(question, shown) }, words);
+    shortcuts.replaceChildren(
+      ...tasks.map((task) => chip(`[${task}]`, t(`chat.task.${task}`), el("code", {}, `[${task}]`), ` ${t(`chat.task.${task}`)}`)),
+      ...QUESTIONS.map((name) => chip(t(`chat.question.${name}`), null, t(`chat.question.${name}`))));
     input.placeholder = t("chat.placeholder");
     input.setAttribute("aria-label", t("chat.placeholder"));
     send.textContent = t(stopper ? "chat.stop" : "chat.send");
@@ -113,11 +116,11 @@ export function createChat({ clip, runs, person, words }) {
     aboutPerson = id;
   }
 
-  async function reply({ model, isRules }, history, question, column) {
+  async function reply({ model, tasks: known }, history, question, column) {
     const text = column.querySelector(".text");
-    if (isRules && !RULES_TASKS.some((task) => question.trim() === `[${task}]`)) {
+    if (tasks.some((task) => question === `[${task}]` && !known.includes(task))) {
       column.classList.remove("waiting");
-      column.append(el("p", { class: "hint" }, t("chat.rules", { model })));
+      column.append(el("p", { class: "hint" }, t("chat.untrained", { model })));
       return;
     }
     const parts = history.length ? [] : [{ type: "file", file: { file_id: fileId } }];
@@ -131,7 +134,8 @@ export function createChat({ clip, runs, person, words }) {
         if (piece.text) text.textContent = written += piece.text;
         if (piece.chances) column.append(chances(piece.chances));
       }
-      if (!written) text.textContent = t("chat.nothing");
+      if (written) text.replaceChildren(...withTimes(written));
+      else text.textContent = t("chat.nothing");
     } catch (error) {
       if (error.name !== "AbortError") {
         text.textContent = error.message;
@@ -144,6 +148,17 @@ export function createChat({ clip, runs, person, words }) {
     }
     // What was stopped in the middle stays in the conversation as far as it got.
     if (written) history.push(asked, { role: "assistant", content: written });
+  }
+
+  /** A text whose times lead there in the clip. */
+  function withTimes(written) {
+    const pieces = written.split(TIME);
+    const parts = [pieces[0]];
+    for (let i = 1; i < pieces.length; i += 3) {
+      const seconds = Number(pieces[i]);
+      parts.push(el("button", { type: "button", class: "link time", onclick: () => onSeek(seconds) }, pieces[i] + pieces[i + 1]), pieces[i + 2]);
+    }
+    return parts;
   }
 
   function chances(probabilities) {

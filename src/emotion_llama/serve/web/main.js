@@ -113,7 +113,7 @@ async function analyze(asked) {
 
 /** One model's part: its result, or {model, error}. */
 async function run(mine, asked, model, lane, stages, isLong, signal) {
-  const isRules = settings.models.find(({ name }) => name === model)?.is_rules ?? false;
+  const { is_rules: isRules = false, tasks = [] } = settings.models.find(({ name }) => name === model) ?? {};
   const listen = (kind, told) => {
     if (kind === "progress") stages.progress(lane, told);
     else if (kind === "job") say($("#writing"), t("work.job-note", { id: told.id }));
@@ -122,7 +122,7 @@ async function run(mine, asked, model, lane, stages, isLong, signal) {
   try {
     const found = await (isLong ? api.analyzeAsJob : api.analyze)(mine, asked, model, { signal, listen });
     stages.done(lane);
-    return { ...found, isRules };
+    return { ...found, isRules, tasks };
   } catch (error) {
     if (error.name === "AbortError") return { model, isRules, error: t("error.stopped") };
     stages.failed(lane, error.message);

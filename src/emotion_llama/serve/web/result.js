@@ -25,7 +25,7 @@ export function showResult(root, { clip, runs, onAgain }) {
   const timeline = createTimeline({ onSeek: seek });
   const words = found.people.flatMap((p) => p.segments).flatMap((s) => s.evidence.transcript?.lines ?? []);
   const spoken = [...new Set(words.map((line) => line.text))].join(" ");
-  const chat = createChat({ clip, runs, person: () => personIn(main), words: spoken });
+  const chat = createChat({ clip, runs, person: () => personIn(main), words: spoken, onSeek: seek });
   const parts = Object.fromEntries(["people", "why", "verdict", "warnings", "moment", "downloads", "facts"].map((name) => [name, el("div", { class: `part-${name}` })]));
   const fileLine = el("p", { class: "file-name" });
   const stripNode = $("#strip");

@@ -225,10 +225,10 @@ class MeasuringPool:
 
     async def measure(
         self, path: Path, options: Options, *, model: Predictor, shown_name: str = "", limits: ClipLimits | None = None
-    ) -> list[tuple[int, float, float, Sample]]:
-        """The parts of a clip (person id, start and end in seconds) and what `model` would be shown of each.
+    ) -> tuple[list[tuple[int, float, float, Sample]], str]:
+        """What `model` would be shown of each part of a clip, and the document, whose predictions are still empty.
 
-        For questions later; otherwise as `analyze`.
+        For questions later; a part is person id, start and end in seconds. Otherwise as `analyze`.
         """
         kept: list[Sample] = []
 
@@ -236,8 +236,10 @@ class MeasuringPool:
             kept.append(sample)
             return Prediction(None, None, "", "", "measured", problem="nothing was asked yet")
 
-        analyzed = await self.analyze(path, options, shown_name=shown_name, model=model, answer=keep, limits=limits)
-        return [(*part, sample) for part, sample in zip(analyzed.parts, kept, strict=True)]
+        analyzed = await self.analyze(
+            path, options, shown_name=shown_name, model=model, answer=keep, curves=False, limits=limits
+        )
+        return [(*part, sample) for part, sample in zip(analyzed.parts, kept, strict=True)], analyzed.document_json
 
     async def _run(self, request: Mapping[str, Any], answer: Answer | None, progress: Progress) -> Analyzed:
         if self._own_folder is None:

@@ -83,7 +83,8 @@ def _whole_config(encoders: Path, language: Path, num_tokens: int, changes: dict
     fields = small.to_dict()
     kept = {key: fields[key] for key in ("vision_config", "face_config", "temporal_config", "audio_config",
             "patches_per_token", "prompt_layout", "frame_policy", "recipes")}  # fmt: skip
-    return EmotionLlamaConfig(**{**kept, **fresh, **changes})
+    # Training adds the tasks that it teaches.
+    return EmotionLlamaConfig(**{**kept, **fresh, "trained_tasks": [], **changes})
 
 
 def _encoder_weights(folder: Path) -> dict[str, torch.Tensor]:
