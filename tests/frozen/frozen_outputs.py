@@ -55,7 +55,7 @@ CONVERT = """--llama llama --eva eva_vit_g.pth --mae mae_checkpoint-340.pth --vi
 --hubert hubert --weights Emotion_LLaMA.pth --eva-heads 4 --mae-heads 4 --videomae-heads 4 --image-size 56
 --videomae-image-size 32"""
 VERBS = """analyze;serve;merr build;merr status;merr stats;merr show;merr validate;merr export;merr import;features;
-encode;train;eval run;eval ls;eval report;eval noise;compare;convert;export;doctor""".replace("\n", "")
+encode;train;eval run;eval ls;eval report;eval noise;compare;convert;export;download;use;doctor""".replace("\n", "")
 
 
 def command(*args: object) -> str:
@@ -77,7 +77,7 @@ def server(work: Path, *args: object) -> Any:
     """A client of `emotion-llama serve ARGS`."""
     import httpx2
 
-    line = [sys.executable, "-m", "emotion_llama", "serve", "--port=0", "--workers=1", *map(str, args)]
+    line = [sys.executable, "-m", "emotion_llama", "serve", "--port=0", "--workers=1", "--no-token", *map(str, args)]
     log = work / "serve.log"
     with log.open("w") as file, subprocess.Popen(line, stdout=subprocess.PIPE, stderr=file, text=True) as process:
         try:
