@@ -20,7 +20,7 @@ from emotion_llama.models.clips import ClipInputs
 from emotion_llama.predictors import Predictor, Sample, Task, load_predictor, shipped_folder
 from emotion_llama.predictors.emotion_llama import EmotionLlamaPredictor
 from emotion_llama.predictors.evidence import EvidencePredictor
-from emotion_llama.predictors.model_prompts import label_instruction, shortened
+from emotion_llama.predictors.model_prompts import label_instruction, readable, shortened
 from emotion_llama.prompts.tokenise import load_tokenizer
 from emotion_llama.records import Clip, Transcript, TranscriptLine, VideoInfo
 from emotion_llama.results import Evidence, Missing, Prediction
@@ -357,3 +357,24 @@ def test_memory_that_does_not_suffice_is_tried_in_halves(
     found = predictor.predict([Sample(WORDS, EVERYTHING)] * 2, Task("reason", max_new_tokens=2))
     assert asked == [2, 1, 1]
     assert [one.problem for one in found] == [None, "the model has no memory left for this clip"]
+
+
+def test_lines_that_a_model_cannot_read_are_left_out() -> None:
+    lines = (TranscriptLine("This is what I wanted to say."), TranscriptLine("我很生气。"))
+    mixed = Sample(Evidence(transcript=Transcript(lines, "a.srt")))
+    assert readable(mixed, None) == (mixed, ())
+    kept, (why,) = readable(mixed, ["en"])
+    assert kept.text == lines[0].text
+    assert why == Missing("words", "not read: 1 of 2 lines are Chinese, and this model reads English alone")
+    assert readable(kept, ["en"]) == (kept, ())
+    # A sample of another process has its words as one text.
+    alone, missing = readable(Sample(Evidence(), transcript="我很生气。"), ["en"])
+    assert (alone.text, len(missing)) == (None, 1)
+
+
+def test_words_alone_that_cannot_be_read_are_a_problem(tmp_path: Path) -> None:
+    one = EmotionLlamaPredictor.load(make_folder(tmp_path / "toy", languages=["en"]), max_new_tokens=6, device="cpu")
+    chinese = Evidence(transcript=Transcript((TranscriptLine("我很生气。"),), "given"))
+    answer = predict(one, chinese, ClipInputs(None, None, None, (Missing("sound", "no sound"),)))
+    assert answer.label is None
+    assert "no words (not read: 1 of 1 lines are Chinese" in (answer.problem or "")

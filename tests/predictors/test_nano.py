@@ -55,3 +55,14 @@ def test_it_declines_where_there_is_nothing_to_read(nano: Analyzer, tmp_path: Pa
     assert (answer.label, answer.probabilities, answer.reasoning) == (None, None, "")
     assert answer.problem is not None
     assert "no face" in answer.problem
+
+
+def test_words_in_another_language_do_not_reach_it(nano: Analyzer) -> None:
+    """It knows English words alone: Chinese ones changed its answer as noise does."""
+    with (EXAMPLES / "synth" / "manifest.csv").open(encoding="utf-8") as file:
+        clip = EXAMPLES / "synth" / next(row["path"] for row in csv.DictReader(file) if row["split"] != "train")
+    assert nano.predictor.model.config.languages == ["en"]
+    chinese, others = read(nano, clip, subtitle="我恨你，滚出去！"), read(nano, clip, subtitle="今天天气很好。")
+    assert chinese.probabilities == others.probabilities
+    assert "words (not read: 1 of 1 lines are Chinese, and this model reads English alone)" in chinese.reasoning
+    assert read(nano, clip, subtitle="I hate you, get out!").probabilities != others.probabilities

@@ -151,7 +151,7 @@ PRESETS: Mapping[str, Mapping[str, Any]] = MappingProxyType(
             "face_config": {**_vit(MAE_L_224, 64, 128, 3), "patch_size": 8},
             "temporal_config": _vit(VIDEOMAE_L_224, 64, 128, 4), "audio_config": _hubert(128, 4, 64),
             "text_config": _llama(192, 4, 512, 2048, tied=True),
-            "frame_policy": "peak", "prompt_layout": "evidence",
+            "frame_policy": "peak", "prompt_layout": "evidence", "languages": ["en"],
         },
         "toy": {
             "vision_config": _vit(EVA_G_448, 56, 32, 3), "face_config": _vit(MAE_L_224, 64, 24, 3),
@@ -179,6 +179,7 @@ class EmotionLlamaConfig(PreTrainedConfig):
         compat_zero_features: "upstream demo zeros": a missing face, clip or sound is a vector of zeros that is
             projected like any other, as the published demo does; otherwise its token is left out.
         absent_towers: encoders (`OPTIONAL_TOWERS`) that are not built because utterance features replace them.
+        languages: of spoken words that the weights can read (ISO 639-1); None is any.
     """
 
     model_type = "emotion_llama"
@@ -204,6 +205,7 @@ class EmotionLlamaConfig(PreTrainedConfig):
     recipes: dict[str, str] = field(default_factory=dict)
     compat_zero_features: bool = False
     absent_towers: list[str] = field(default_factory=list)
+    languages: list[str] | None = None
     tie_word_embeddings: bool = False
 
     def __post_init__(self, **kwargs: Any) -> None:

@@ -26,6 +26,7 @@ from emotion_llama.predictors.model_prompts import (
     load_domains,
     outside_domain,
     prompt_batch,
+    readable,
     reasons,
 )
 from emotion_llama.predictors.writer import SMALL_PARAMETERS, Writer, limited_threads, threads_for
@@ -160,20 +161,21 @@ class EmotionLlamaPredictor:
         Raises:
             InputError: neither inputs nor features: the measurements alone are not what this model takes.
         """
+        sample, unread = readable(sample, getattr(self.model.config, "languages", None))
         given: ClipInputs | ClipFeatures | None = sample.features or sample.inputs
         if given is None:
             raise InputError(f"predictor {self.name!r} needs the clip's frames and sound, got measurements alone")
         if not any(given.present) and not (sample.text or "").strip():
-            why = "; ".join(f"no {one.what} ({one.reason})" for one in given.missing)
+            why = "; ".join(f"no {one.what} ({one.reason})" for one in (*given.missing, *unread))
             return self._no_answer(f"{NOTHING}: {why}" if why else NOTHING)
         is_measured = sample.evidence is None or has_evidence(sample.evidence)
         if not (is_measured or given.num_faces):
-            return self._no_answer("nothing was measured to tell a feeling from: no face, no voice, no words")
-        if sample.features is not None:
-            return sample
-        assert sample.inputs is not None
+            why = "".join(f" ({one.reason})" for one in unread)
+            return self._no_answer(f"nothing was measured to tell a feeling from: no face, no voice, no words{why}")
         try:
-            return replace(sample, features=self._features(sample.inputs))
+            assert isinstance(given, ClipFeatures) or sample.inputs is not None
+            features = given if isinstance(given, ClipFeatures) else self._features(given)
+            return replace(sample, features=replace(features, missing=(*features.missing, *unread)))
         except InputError as error:  # the sound is too long for the recipe: the message says what to do
             return self._no_answer(str(error))
 

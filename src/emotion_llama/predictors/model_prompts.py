@@ -11,6 +11,7 @@ Legend: N clips, D width.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,13 +20,14 @@ import numpy.typing as npt
 
 from emotion_llama.errors import InputError
 from emotion_llama.labels import MERR9, LabelSpace
+from emotion_llama.media.language import NAMES, line_languages
 from emotion_llama.models.clips import ClipFeatures
 from emotion_llama.predictors.base import Sample
 from emotion_llama.prompts.answer_parser import parse_tolerant
 from emotion_llama.prompts.cues import cue_text
 from emotion_llama.prompts.layouts import Layout
 from emotion_llama.prompts.tasks import emotion_instruction, pick_instruction
-from emotion_llama.records import Float
+from emotion_llama.records import Float, Transcript, TranscriptLine
 from emotion_llama.results import Missing, OutOfDomain
 
 if TYPE_CHECKING:
@@ -73,6 +75,37 @@ def prompt_batch(
 
 def _cues(sample: Sample) -> str | None:
     return sample.cues if sample.cues is not None or sample.evidence is None else cue_text(sample.evidence)
+
+
+def readable(sample: Sample, languages: Sequence[str] | None) -> tuple[Sample, tuple[Missing, ...]]:
+    """The sample without the words that a model cannot read, and why they are missing.
+
+    Args:
+        sample: with words, or without.
+        languages: that the model reads; None is any.
+    """
+    evidence, text = sample.evidence, (sample.text or "").strip()
+    if languages is None or not text:
+        return sample, ()
+    if sample.transcript is not None or evidence is None or evidence.transcript is None:
+        words = Transcript((TranscriptLine(text),), "given")
+    else:
+        words = evidence.transcript
+    decided = line_languages([line.text for line in words.lines], words.language)
+    tags = [line.language or found for line, found in zip(words.lines, decided)]
+    kept = tuple(line for line, tag in zip(words.lines, tags) if tag is None or tag in languages)
+    if len(kept) == len(words.lines):
+        return sample, ()
+    others = " and ".join(sorted({NAMES.get(tag, tag) for tag in tags if tag is not None and tag not in languages}))
+    known = " and ".join(NAMES.get(tag, tag) for tag in languages)
+    why = Missing("words", f"not read: {len(words.lines) - len(kept)} of {len(words.lines)} lines are {others}, "
+                  f"and this model reads {known} alone")  # fmt: skip
+    left = replace(words, lines=kept)
+    if evidence is not None:
+        # No reason here: the prompt then says "not given", which a model knows from its training.
+        evidence = replace(evidence, transcript=left if kept else None)
+    given = None if sample.transcript is None or not kept else left.text
+    return replace(sample, evidence=evidence, transcript=given), (why,)
 
 
 def label_instruction(space: LabelSpace) -> str:
