@@ -98,7 +98,11 @@ def with_owners(voices: Voices, people: Sequence[Person], found: Measurements) -
         }
         ranked = sorted(names, key=lambda name: -round(seconds[name], 1))  # of equals the first
         heard = [
-            replace(people[0], person_id=i, why=f"speaks for {seconds[name]:.1f} s, as {name!r}; {found.why_nobody}")
+            replace(
+                people[0],
+                person_id=i,
+                why=f"speaks for {seconds[name]:.1f} s, as {name!r}, of {len(ranked)} speakers; {found.why_nobody}",
+            )
             for i, name in enumerate(ranked, 1)
         ]
         return voices._replace(owners={name: i for i, name in enumerate(ranked, 1)}), tuple(heard)
