@@ -200,8 +200,8 @@ def _orientation(picture: VideoFrame) -> tuple[int, bool]:
     """
     from av.sidedata.sidedata import Type
 
-    sides: Any = picture.side_data  # typed as a mapping, but gives its values
-    matrix = next((data for data in iter(sides) if data.type == Type.DISPLAYMATRIX), None)
+    sides: Any = picture.side_data  # iterating gives values until PyAV 18, keys from 19 on; both look up by kind
+    matrix = sides.get(Type.DISPLAYMATRIX)
     if matrix is None:
         return 0, False
     a, b, _, c, d = struct.unpack("=5i", bytes(matrix)[:20])
