@@ -10,6 +10,9 @@ from typing import IO, Any
 
 from emotion_llama.errors import InputError
 
+# Of the results of `analyze`, after the clip's whole name, so that talk.mp4 and talk.wav do not collide.
+RESULT_SUFFIX = ".emotion.json"
+
 
 def make_folder(folder: Path) -> Path:
     """Make a folder and those above it, where they are not there yet.

@@ -9,9 +9,10 @@ from pathlib import Path
 import pytest
 
 from emotion_llama.analysis import Analyzer
-from emotion_llama.analysis.batch import RESULT_SUFFIX, Outcome, Outputs, Tally, analyze_jobs, collect_jobs, name_with
+from emotion_llama.analysis.batch import Outcome, Outputs, Tally, analyze_jobs, collect_jobs, name_with
 from emotion_llama.analysis.options import Options
 from emotion_llama.errors import InputError
+from emotion_llama.files import RESULT_SUFFIX
 from emotion_llama.media.writing import write_clip
 from emotion_llama.predictors import load_predictor
 from emotion_llama.report.analysis_page import analysis_page

@@ -15,8 +15,8 @@ import jsonschema
 import pytest
 
 from emotion_llama.analysis import Analyzer
-from emotion_llama.analysis.batch import RESULT_SUFFIX
 from emotion_llama.cli.main import main
+from emotion_llama.files import RESULT_SUFFIX
 from emotion_llama.media.writing import write_clip
 from emotion_llama.schema import analysis_schema
 from merr_synth.render.voice import VoiceSpec, render_voice

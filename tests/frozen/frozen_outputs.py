@@ -55,7 +55,7 @@ CONVERT = """--llama llama --eva eva_vit_g.pth --mae mae_checkpoint-340.pth --vi
 --hubert hubert --weights Emotion_LLaMA.pth --eva-heads 4 --mae-heads 4 --videomae-heads 4 --image-size 56
 --videomae-image-size 32"""
 VERBS = """analyze;serve;merr build;merr status;merr stats;merr show;merr validate;merr export;merr import;features;
-encode;train;eval run;eval ls;eval report;eval noise;compare;convert;export;download;use;doctor""".replace("\n", "")
+encode;train;eval run;eval ls;eval report;eval noise;compare;convert;export;export-results;download;use;doctor""".replace("\n", "")
 
 
 def command(*args: object) -> str:

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Literal
 
 from emotion_llama import __version__
 from emotion_llama.errors import EmotionLlamaError, InputError
-from emotion_llama.files import make_folder, write_whole
+from emotion_llama.files import RESULT_SUFFIX, make_folder, write_whole
 
 if TYPE_CHECKING:
     from emotion_llama.analysis.analyzer import Analyzer, ChooseImages
@@ -28,7 +28,6 @@ if TYPE_CHECKING:
     from emotion_llama.schema import AnalysisDocument
 
 _MAX_NAME_BYTES = 255  # of the usual file systems
-RESULT_SUFFIX = ".emotion.json"  # after the clip's whole name, so that talk.mp4 and talk.wav do not collide
 
 # position of the clip, its name, stage, share of the stage 0..1
 Progress = Callable[[int, str, str, float], None]

@@ -13,6 +13,8 @@ from emotion_llama.cli.common import begin_file, complain, input_paths, say_wher
 from emotion_llama.cli.options import Verbs, add_shared, add_verb, key_values, positive_number, whole_number
 from emotion_llama.cli.progress import ProgressLine, run_clips
 from emotion_llama.errors import InputError
+from emotion_llama.exports import FORMATS, export, formats_of, names_of, read_result
+from emotion_llama.files import RESULT_SUFFIX
 from emotion_llama.predictors import DEFAULT_MODEL, PREDICTORS, default_model
 from emotion_llama.predictors.chosen import fetched
 
@@ -55,6 +57,11 @@ def add_parser(verbs: Verbs) -> None:
     add("--html", metavar="FILE", help="write the report as one HTML file; with several clips: a folder")
     add_shared(parser, "out", required=False, help="write one JSON file for each clip into DIR")
     add_shared(parser, "resume", help="keep results beside the clips (or in --out) and skip finished clips")
+    add(
+        "--export",
+        metavar="FORMAT[,FORMAT]",
+        help="write the results in --out in other formats too: " + ", ".join(FORMATS),
+    )
     add("--no-curves", dest="curves", action="store_false", help="leave frame-by-frame values out of the JSON")
     words = parser.add_mutually_exclusive_group()
     words.add_argument("--subtitle", metavar="TEXT", help="what the person says, for one clip")
@@ -102,6 +109,9 @@ def run(args: argparse.Namespace) -> int:
     from emotion_llama.report.analysis_page import analysis_page
     from emotion_llama.report.selection import choose_detailed
 
+    formats = () if args.export is None else formats_of(args.export)
+    if formats and args.out is None:
+        raise InputError("--export writes beside the results: give --out DIR, too")
     jobs = collect_jobs(input_paths(args.inputs))
     if args.subtitle is not None and len(jobs) > 1:
         raise InputError(f"--subtitle is for one clip, got {len(jobs)}; use --transcript FILE.csv with name,sentence")
@@ -120,8 +130,11 @@ def run(args: argparse.Namespace) -> int:
     write_document = _document_writer(args.json, indent=1 if outputs.single else None)
     processes = num_processes(args.jobs, len(jobs), args.model)
 
+    stored: list[Path] = []
+
     def report(outcome: Outcome) -> None:
         write_document(outcome)
+        stored.extend(path for path in outcome.written if path.name.endswith(RESULT_SUFFIX))
         if console is not None:
             _print(outcome, console, alone=len(jobs) == 1)
 
@@ -137,7 +150,11 @@ def run(args: argparse.Namespace) -> int:
         stage = AnalyzeClip(partial(_analyzer, args), width, encoding, **asked)
         return analyze_many(stage, jobs, args.engine, processes, progress)
 
-    return run_clips(len(jobs), outcomes, report, quiet=args.quiet)
+    code = run_clips(len(jobs), outcomes, report, quiet=args.quiet)
+    if formats and stored:
+        results = [(name, read_result(path)) for name, path in zip(names_of(stored), stored, strict=True)]
+        export(results, formats, Path(args.out), overwrite=True)  # as the results themselves are
+    return code
 
 
 def _print(outcome: Outcome, console: Console, *, alone: bool) -> None:

@@ -21,6 +21,7 @@ from emotion_llama.cli import (
     download,
     encode,
     export,
+    export_results,
     features,
     merr,
     serve,
@@ -32,7 +33,22 @@ from emotion_llama.cli.common import complain
 from emotion_llama.cli.options import AnyOrder
 from emotion_llama.errors import EmotionLlamaError
 
-VERBS = (analyze, serve, merr, features, encode, train, evaluation, compare, convert, export, download, use, doctor)
+VERBS = (
+    analyze,
+    serve,
+    merr,
+    features,
+    encode,
+    train,
+    evaluation,
+    compare,
+    convert,
+    export,
+    export_results,
+    download,
+    use,
+    doctor,
+)
 
 
 def build_parser() -> argparse.ArgumentParser:
