@@ -73,7 +73,7 @@ def desktop(browser: Browser, url: str) -> None:
     page.set_viewport_size({"width": 1280, "height": 1500})
     page.set_input_files("#file", CLIPS / "brave-face.mp4")
     page.set_input_files("#words-file", CLIPS / "brave-face.srt")
-    page.select_option("#other-model", "rules")
+    page.select_option("#other-model", "nano")
     page.click("#analyze")
     finished(page)
     shot(page, "serve-models")

@@ -262,10 +262,9 @@ def person_headline(person: PersonAnalysis) -> Headline:
     strange = [one.out_of_domain for one in predictions if one.out_of_domain]
     if strange:
         return f"A guess overall: {label}", unfamiliar(max(strange, key=len)) + rest
-    detail = (
-        f"Mean over {count - uncertain - unanswered} segments, weighted by length. {_ahead_of(label, ranked(mean))}"
-    )
-    return f"Predicted overall: {label} · {percent(share)}", detail + rest
+    labelled = count - uncertain - unanswered
+    over = f"Mean over {labelled} segments, weighted by length." if labelled > 1 else "One segment has a label."
+    return f"Predicted overall: {label} · {percent(share)}", f"{over} {_ahead_of(label, ranked(mean))}{rest}"
 
 
 def person_name(person: PersonAnalysis) -> str:

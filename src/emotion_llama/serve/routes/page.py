@@ -84,7 +84,7 @@ def describe(settings: ServeSettings, predictors: Mapping[str, Predictor]) -> di
             for name, kind in settings.models.items()
         ],
         "default_model": settings.model,
-        "needs_key": bool(settings.api_keys) or settings.token is not None,
+        "needs_key": bool(settings.api_keys),
         "is_local": settings.is_private,
         "keeps_uploads": settings.keep_uploads,
         "file_minutes": settings.file_minutes,

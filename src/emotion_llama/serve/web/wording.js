@@ -133,7 +133,8 @@ export function personHeadline(person) {
     return { title: t("result.uncertain"), detail: [likeliest(probabilities), ...rest].join(" "), label: null, probabilities };
   const strange = segments.find((s) => s.prediction.out_of_domain?.length)?.prediction.out_of_domain;
   if (strange) return { title: t("result.guess", { label: labelName(label) }), detail: [unfamiliar(strange), ...rest].join(" "), label, probabilities };
-  const parts = [t("result.mean", { count: segments.length - unanswered - uncertain }), ahead(label, ranking), ...rest];
+  const labelled = segments.length - unanswered - uncertain;
+  const parts = [t(labelled === 1 ? "result.one" : "result.mean", { count: labelled }), ahead(label, ranking), ...rest];
   return { title: t("result.mostly", { label: labelName(label), percent: percent(share) }), detail: parts.join(" "), label, probabilities };
 }
 
