@@ -54,8 +54,10 @@ run: {epochs: 2, steps_per_epoch: 4, batch_size: 3, log_every: 1, loss: tokens}
 CONVERT = """--llama llama --eva eva_vit_g.pth --mae mae_checkpoint-340.pth --videomae videomae_checkpoint-399.pth
 --hubert hubert --weights Emotion_LLaMA.pth --eva-heads 4 --mae-heads 4 --videomae-heads 4 --image-size 56
 --videomae-image-size 32"""
-VERBS = """analyze;serve;merr build;merr status;merr stats;merr show;merr validate;merr export;merr import;features;
-encode;train;eval run;eval ls;eval report;eval noise;compare;convert;export;export-results;download;use;doctor""".replace("\n", "")
+VERBS = (
+    "analyze;serve;merr build;merr status;merr stats;merr show;merr validate;merr export;merr import;features;encode;"
+    "train;eval run;eval ls;eval report;eval noise;compare;convert;export;export-results;download;use;doctor"
+)
 
 
 def command(*args: object) -> str:

@@ -175,7 +175,9 @@ class EmotionLlamaPredictor:
         try:
             assert isinstance(given, ClipFeatures) or sample.inputs is not None
             features = given if isinstance(given, ClipFeatures) else self._features(given)
-            return replace(sample, features=replace(features, missing=(*features.missing, *unread)))
+            if new := [one for one in unread if one not in features.missing]:  # it may be encoded already
+                features = replace(features, missing=(*features.missing, *new))
+            return replace(sample, features=features)
         except InputError as error:  # the sound is too long for the recipe: the message says what to do
             return self._no_answer(str(error))
 

@@ -106,7 +106,9 @@ def test_measured_for_later() -> None:
             models = [asked_model(policy=policy) for policy in ("first", "first", "middle")]
             return [await pool.measure(ASTRONAUT, Options(), model=model) for model in models]
 
-    ((part,), (again,), (middle,)) = run(work)
+    measured = run(work)
+    ((part,), (again,), (middle,)) = (parts for parts, _ in measured)
+    assert all(json.loads(text)["people"][0]["person_id"] == 1 for _, text in measured)
     assert part[:3] == (1, 0.0, 6.0)
     assert part[3].sample_id == again[3].sample_id != ""
     assert middle[3].sample_id != part[3].sample_id  # another frame
