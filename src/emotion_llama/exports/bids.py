@@ -28,6 +28,6 @@ def bids(document: AnalysisDocument, clip: str) -> dict[str, str]:
         for tier in tiers(document)
         for one in tier.intervals
     ]  # fmt: skip
-    table = csv_text(list(_COLUMNS), sorted(rows, key=lambda row: float(row[0])), "\t", "n/a")
+    table = csv_text(list(_COLUMNS), sorted(rows, key=lambda row: float(str(row[0]))), "\t", "n/a")
     about = {**_COLUMNS, "GeneratedBy": {"Name": document.generator}}
     return {"_events.tsv": table, "_events.json": json.dumps(about, indent=1, ensure_ascii=False) + "\n"}

@@ -24,4 +24,4 @@ def boris(document: AnalysisDocument, clip: str) -> str:
             for kind, at in (("START", one.start_seconds), ("STOP", one.end_seconds)):
                 rows.append((clip, document.clip.duration_seconds, Path(document.clip.path).name, subject, behaviour,
                              tier.kind, modifier, kind, f"{at:.3f}", None))  # fmt: skip
-    return csv_text(_COLUMNS, sorted(rows, key=lambda row: (float(row[8]), row[7] == "START")))
+    return csv_text(_COLUMNS, sorted(rows, key=lambda row: (float(str(row[8])), row[7] == "START")))
