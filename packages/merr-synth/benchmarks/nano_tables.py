@@ -242,7 +242,7 @@ def temperature_rows(
             found = calibration(truth, [probabilities_of(one, temperature) for one in own])
             assert found is not None
             values = {name: found[name] for name in ("ece", "brier", "log_loss")}
-            yield {"layout": channel, "temperature": temperature, **values, "bins": [list(b) for b in found["bins"]]}
+            yield {"layout": channel, "temperature": temperature, **values}
 
 
 def ablation_rows(
