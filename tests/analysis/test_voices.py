@@ -1,13 +1,14 @@
 """Words and voice of a person against other people's: turns of RTTM, of labelled lines, and of pitch, by lips."""
 
 import wave
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from emotion_llama.analysis.analyzer import Analyzer
-from emotion_llama.analysis.evidence import main_first
+from emotion_llama.analysis.evidence import gather, main_first, whose_voice, why_silent
 from emotion_llama.analysis.measure import Measurements, Person
 from emotion_llama.analysis.voices import Voices, heard_of, with_owners
 from emotion_llama.document import analysis_document
@@ -125,6 +126,26 @@ def test_a_speaker_is_the_person_whose_lips_move() -> None:
     assert heard.waveform.samples[round(2.4 * RATE) :].any()
     _, _, silent = heard_of(1, off_screen, found, words, (0.0, 2.0))
     assert "'s1' is nobody whose lips move with it" in silent
+
+
+def test_a_voice_beside_a_silent_face_is_not_its_own() -> None:
+    """A boy who only listens was given the voice of an adult beside the camera, and their words."""
+    silent, sound = person(1, 0.0, 0.0), two_sentences()
+    assert silent.track is not None
+    nods = np.outer(3 * np.sin(np.arange(len(silent.track.valid))), [1.0, 0.0, 0.0])
+    alive = replace(silent, track=replace(silent.track, head_pose_degrees=nods))
+    voice, span = measure_voice([Waveform(sound, RATE)]), (0.0, 4.4)
+    assert whose_voice([silent], voice, span)[0] == 1  # a photograph: nothing says whose it is
+    speaker = whose_voice([alive], voice, span)
+    assert speaker[0] is None
+    assert whose_voice([alive, person(2, 0.0, 4.4)], voice, span)[0] == 2
+    because = why_silent(alive, speaker)
+    words = Transcript((TranscriptLine("I hate this", 0.1, 1.9),), "speech")
+    found = Measurements((alive,), voice=voice, waveform=Waveform(sound, RATE))
+    evidence = gather(found, words, alive, span, silent_because=because)
+    assert (evidence.prosody, evidence.tone, evidence.transcript) == (None, None, None)
+    assert {one.what: one.reason for one in evidence.missing}["prosody"] == because
+    assert gather(found, words, alive, span, silent_because=because, keep_words=True).transcript == words
 
 
 def test_a_named_file_must_be_one_and_one_beside_the_clip_costs_nothing(tmp_path: Path) -> None:

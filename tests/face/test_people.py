@@ -1,5 +1,7 @@
 """Who the main person is, and who speaks: known mouths, known sound."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from scenes import SIZE, STUDIO, follow
@@ -15,6 +17,7 @@ from emotion_llama.face.people import (
     mouth_opening,
     rank_people,
     speaking_share,
+    why_not_speaking,
 )
 from emotion_llama.records import FaceTrack, VoiceTrack
 from merr_synth.render.face import ANNA, BEN, DrawnFace, Placement, jaw_drop
@@ -23,7 +26,7 @@ FPS = 25.0
 FRAME_SIZE = (640, 400)
 
 
-def person(track_id: int, opening, *, height: float = 100.0, seen=None) -> FaceTrack:
+def person(track_id: int, opening, *, height: float = 100.0, seen=None, nods_degrees: float = 0.0) -> FaceTrack:
     """A track of a face of `height` px whose lips are `opening` cm apart."""
     n = len(opening)
     seen = np.ones(n, bool) if seen is None else seen
@@ -31,9 +34,9 @@ def person(track_id: int, opening, *, height: float = 100.0, seen=None) -> FaceT
     features[:, FEATURE_NAMES.index("lip_gap")] = opening
     boxes = np.tile([100.0, 50.0, 180.0, 50.0 + height], (n, 1))
     features[~seen], boxes[~seen] = np.nan, np.nan
-    unused = np.zeros((n, 3))
+    nods = np.outer(nods_degrees * np.sin(np.arange(n)), [1.0, 0.0, 0.0])
     return FaceTrack(
-        track_id, FRAME_SIZE, np.arange(n) / FPS, np.arange(n), seen, boxes, np.ones(n), np.zeros((n, 5, 2)), unused,
+        track_id, FRAME_SIZE, np.arange(n) / FPS, np.arange(n), seen, boxes, np.ones(n), np.zeros((n, 5, 2)), nods,
         features, np.zeros(1),
     )  # fmt: skip
 
@@ -239,6 +242,21 @@ def test_voice_of_nobody_in_view() -> None:
     sound = voice(8, [(1, 7)])
     assert find_speaker(still, sound, 0, 8) == (None, "nobody's lips move during the speech (at most 0 % of it)")
     assert find_speaker([], sound, 0, 8) == (None, "no face is in view during the speech")
+
+
+def test_lips_that_rest_do_not_speak() -> None:
+    """A voice beside a silent face was taken for the face's; of a photograph nobody can say who speaks."""
+    sound = voice(8, bursts(1, 7))
+    silent = person(0, np.zeros(200), nods_degrees=2)
+    assert why_not_speaking(silent, sound, 0, 8) == "the lips move in 0 % of 4.0 s of speech"
+    assert why_not_speaking(person(0, np.zeros(200)), sound, 0, 8) is None  # a photograph
+    assert why_not_speaking(silent, voice(8, [(1, 2)]), 0, 8) is None  # too little speech
+    assert why_not_speaking(person(0, syllables(8, 1, 7), nods_degrees=2), sound, 0, 8) is None  # lips that speak
+    mumbled = person(0, 0.12 * syllables(8, 1, 7), nods_degrees=2)  # below what counts as moving, and with the sound
+    assert speaking_share(mumbled, sound, 0, 8) == 0.0
+    assert why_not_speaking(mumbled, sound, 0, 8) is None
+    slow = replace(silent, pts_seconds=silent.pts_seconds * 2)  # 12.5 frames a second show no syllables
+    assert why_not_speaking(slow, voice(16, bursts(1, 14)), 0, 16) is None
 
 
 def test_through_drawing_and_mediapipe() -> None:

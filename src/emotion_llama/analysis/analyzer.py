@@ -344,12 +344,14 @@ class Analyzer:
         if voice is not None and len(spans) > 1 and len(found.people) <= 1 and not voices.owners:
             baseline = summarise_voice(found, voice, (0.0, file.clip.duration_seconds), self._voice_backend)
 
-        def segment(person: Person, span: Span, speaker: tuple[int, str]) -> Segment:
+        def segment(person: Person, span: Span, speaker: tuple[int | None, str]) -> Segment:
             heard, words, silent_because = found, transcript, why_silent(person, speaker)
             if voices.owners:
                 heard, words, silent_because = heard_of(person.person_id, voices, found, transcript, span)
+            # Words that are given for a clip are those of the person whom it is about, seen to speak or not.
+            keep = options.subtitle is not None and person is main and speaker[0] is None
             evidence = gather(
-                heard, words, person, span, silent_because=silent_because, baseline=baseline,
+                heard, words, person, span, silent_because=silent_because, keep_words=keep, baseline=baseline,
                 voice_backend=self._voice_backend,
             )  # fmt: skip
             inputs = self._inputs(file, found, person, span, silent_because)

@@ -53,15 +53,19 @@ def main_first(found: Measurements) -> tuple[Person, ...]:
     return tuple(replace(by_track[one.track_id], why=one.why) for one in ranked)
 
 
-def whose_voice(people: Sequence[Person], voice: VoiceTrack | None, span: Span) -> tuple[int, str]:
-    """Who speaks within `span`, and why: the only person, else the one whose lips move, else the main person."""
+def whose_voice(people: Sequence[Person], voice: VoiceTrack | None, span: Span) -> tuple[int | None, str]:
+    """Who speaks within `span`, and why: the one whose lips move, None where everybody's rest, else the main person."""
     main, tracks = people[0], _tracks(people)
+    if voice is None or not tracks or len(tracks) < len(people):
+        alone = "nobody else is in view"
+        return main.person_id, alone if len(people) == 1 else "nothing tells who speaks, and that is the main person"
+    from emotion_llama.face.people import find_speaker, why_not_speaking
+
+    resting = [why_not_speaking(track, voice, *span) for track in tracks]
+    if all(why is not None for why in resting):
+        return None, str(resting[0])
     if len(people) == 1:
         return main.person_id, "nobody else is in view"
-    if voice is None or len(tracks) < len(people):
-        return main.person_id, "nothing tells who speaks, and that is the main person"
-    from emotion_llama.face.people import find_speaker
-
     speaker = find_speaker(tracks, voice, *span)
     if speaker.track_id is None:
         return main.person_id, f"{speaker.why}, and that is the main person"
@@ -69,12 +73,13 @@ def whose_voice(people: Sequence[Person], voice: VoiceTrack | None, span: Span) 
     return ids[speaker.track_id], speaker.why
 
 
-def why_silent(person: Person, speaker: tuple[int, str]) -> str | None:
+def why_silent(person: Person, speaker: tuple[int | None, str]) -> str | None:
     """Why the voice and the words of a segment are not this person's; None when they are."""
     person_id, why = speaker
     if person.person_id == person_id:
         return None
-    return f"the voice of this segment is taken to be person {person_id}'s: {why}"
+    owner = "nobody's in view" if person_id is None else f"person {person_id}'s"
+    return f"the voice of this segment is taken to be {owner}: {why}"
 
 
 def _most_seen_first(found: Measurements) -> tuple[Person, ...]:
@@ -275,6 +280,7 @@ def gather(
     span: Span,
     *,
     silent_because: str | None = None,
+    keep_words: bool = False,
     baseline: Prosody | None = None,
     voice_backend: str = "autocorrelation",
 ) -> Evidence:
@@ -286,6 +292,7 @@ def gather(
         person: the person.
         span: start and end in seconds.
         silent_because: why voice and words of this span are somebody else's; None when they are this person's.
+        keep_words: the words are this person's all the same.
         baseline: how the speaker sounds over the whole clip, for words such as "louder than usual"; None where the
             clip is one segment, or where several people are in view, who may all have been heard.
         voice_backend: see `summarise_voice`.
@@ -311,7 +318,7 @@ def gather(
             missing.append(Missing("tone", problem))
         else:
             tone = describe_tone(prosody, baseline)
-    spoken = _spoken(transcript, span, silent_because, missing)
+    spoken = _spoken(transcript, span, None if keep_words else silent_because, missing)
     return Evidence(units, peak, prosody, tone, spoken, tuple(missing), None if prosody is None else baseline)
 
 
