@@ -36,10 +36,10 @@ _TRUSTED_SECONDS = 5.0  # a correlation over so many seconds counts half
 _MOVING_CM_PER_SECOND = 2.0
 _LEAST_SPEAKING_SHARE = 0.3
 _LEAST_SPEECH_SECONDS = 0.3
-# Lips that rest while a voice is heard: over so much speech, in pictures fast enough to see syllables, they move in less
-# of it. Sixteen public drama clips were looked at by eye (published repository): those who speak in view move their lips
-# in 24 % of their speech or more, a boy beside whom somebody else speaks in 6 %. One who speaks softly in the dark, with
-# the head bent, reaches 0 % of 1.1 s: so little decides nothing.
+# Lips that rest while a voice is heard move in less of the speech than this, over at least so much of it, in pictures
+# fast enough to show syllables. On the sixteen public clips of the published repository, by eye, those who speak in
+# view move the lips in 24 % of the speech or more, a boy beside whom somebody else speaks in 6 %. A woman who speaks
+# softly in the dark with her head bent reaches 0 % of 1.1 s: so little decides nothing.
 _RESTING_SHARE, _RESTING_SECONDS, _RESTING_FPS = 0.12, 1.5, 20.0
 _STILL_PICTURE_DEGREES = 0.5  # the mesh of one photograph, shown for 6 s, turns by 0.35 (standard deviation)
 
