@@ -23,7 +23,7 @@ FLOORS = (
     ("models",),
     ("prompts", "media", "face", "speech"),
     ("document",),
-    ("schema", "config", "files", "tables"),
+    ("schema", "config", "files", "tables", "peaks"),
     ("records", "results", "labels", "errors", "__init__"),
 )
 FLOOR_OF = {name: floor for floor, names in enumerate(reversed(FLOORS)) for name in names}

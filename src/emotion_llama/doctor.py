@@ -72,7 +72,6 @@ _BASE = (
     ("av", "decoding"),
     ("numpy", "arrays"),
     ("opencv-python-headless", "image geometry"),
-    ("scipy", "signals, assignment"),
     ("soxr", "resampling"),
     ("pydantic", "JSON"),
     ("rich", "terminal output"),

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from scipy.stats import binomtest
 
 from emotion_llama.errors import InputError
 from emotion_llama.evaluation.metrics.classification import label_score, score_labels
@@ -49,6 +50,10 @@ def test_mcnemar_by_hand() -> None:
     ]
     assert mcnemar(first, second) == (pytest.approx(2 * (1 + 12 + 66) / 4096), 10, 2)
     assert mcnemar(first, first) == (1.0, 0, 0)
+    for only_first, only_second in ((0, 1), (3, 3), (0, 40), (700, 800), (60, 2000)):
+        sides = [True] * only_first + [False] * only_second, [False] * only_first + [True] * only_second
+        expected = binomtest(only_first, only_first + only_second).pvalue
+        assert mcnemar(*sides)[0] == pytest.approx(expected, rel=1e-9, abs=1e-300)
     difference = bootstrap(lambda rows: share[0](rows) - share[1](rows), 100)
     assert difference.value == pytest.approx(0.08)
     assert 0 < difference.low < 0.08 < difference.high

@@ -1,6 +1,7 @@
 """Reports: ours beside published rows, paired tests by hand, one judge a table, and text that fits and is escaped."""
 
 import re
+import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -11,7 +12,7 @@ import pytest
 from confusion import from_confusion
 from rich.cells import cell_len
 
-from emotion_llama.errors import InputError
+from emotion_llama.errors import InputError, MissingDependency
 from emotion_llama.evaluation.comparisons import MCNEMAR, compare_labels, compare_scores
 from emotion_llama.evaluation.models import load_model
 from emotion_llama.evaluation.records import EvalResult, Metric
@@ -148,7 +149,7 @@ def test_labels_are_compared_pairwise_on_shared_cases() -> None:
         compare_labels(("a", "tolerant", first), ("b", "tolerant", rows([("fear", "fear")])), "accuracy")
 
 
-def test_judged_figures_are_compared_where_both_have_one() -> None:
+def test_judged_figures_are_compared_where_both_have_one(monkeypatch: pytest.MonkeyPatch) -> None:
     def scored(values: Sequence[float | None]) -> list[SampleRow]:
         return [
             SampleRow(f"c{i}", None, f"g{i}", {}, {} if v is None else {"judge": {"clue_overlap": v}})
@@ -165,6 +166,9 @@ def test_judged_figures_are_compared_where_both_have_one() -> None:
     assert same.p_value == 1.0
     with pytest.raises(InputError, match="label_overlap"):
         compare_scores(("a", "judge", first), ("b", "judge", second), "label_overlap")
+    monkeypatch.setitem(sys.modules, "scipy.stats", None)
+    with pytest.raises(MissingDependency, match=r"emotion-llama\[evaluation\]"):
+        compare_scores(("a", "judge", first), ("b", "judge", second), "clue_overlap")
 
 
 def test_the_report_names_the_rule_that_was_applied(tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ from emotion_llama.face.backends import FaceObservation, load_backend
 from emotion_llama.face.cuts import CutDetector
 from emotion_llama.face.geometry import FEATURE_NAMES
 from emotion_llama.face.track import Tracker
-from emotion_llama.face.tracklets import Candidate, Tracklet, match
+from emotion_llama.face.tracklets import Candidate, Tracklet, assign, match
 from emotion_llama.records import Frames
 from merr_synth.render.face import ANNA, BEN, CLEO, DREW, DrawnFace, Placement, render
 
@@ -411,3 +411,18 @@ def test_shaken_camera_is_no_cut_for_long() -> None:
     """
     wall = np.kron(np.random.default_rng(0).integers(0, 255, (12, 20, 3)), np.ones((40, 40, 1))).astype(np.uint8)
     assert len(_cuts(wall[:360, 40 * (i % 2) : 40 * (i % 2) + 640] for i in range(30))) <= 2
+
+
+def test_an_assignment_costs_what_that_of_scipy_costs_and_pairs_the_same():
+    from scipy.optimize import linear_sum_assignment
+
+    draw = np.random.default_rng(11)
+    for _ in range(300):
+        costs = draw.uniform(0, 3, draw.integers(1, 9, 2))
+        costs[draw.random(costs.shape) < draw.choice([0.0, 0.3, 0.7])] = 1e6
+        rows, columns = linear_sum_assignment(costs)
+        found = assign(costs.tolist())
+        assert len({i for i, _ in found}) == len({j for _, j in found}) == len(found) == min(costs.shape)
+        assert sum(costs[pair] for pair in found) == pytest.approx(costs[rows, columns].sum(), rel=1e-12)
+        # Which of the forbidden pairs are in it is open where several solutions are as good; no other is.
+        assert [p for p in found if costs[p] < 1e6] == [p for p in zip(rows, columns) if costs[p] < 1e6]

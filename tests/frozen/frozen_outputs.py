@@ -258,6 +258,8 @@ def plain(value: Any, work: Path, key: str = "") -> Any:
     text = value.replace(str(work), "(work)").replace(str(ROOT), "(repository)")
     text = re.sub(rf"(?<![\d.]){re.escape(emotion_llama.__version__)}(?![\d.])", "(version)", text)
     text = re.sub(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d[\d.]*(Z|[+-]\d\d:\d\d)?", "(time)", text)
+    # Of compressed tables: it changes with the last bit of any number in them.
+    text = re.sub(r"(download_size: |\| (?:train|validation|test) \| \d+ \| )[\d,]+", r"\1(bytes)", text)
     return re.sub(r"(?<![0-9A-Za-z])[0-9a-f]{16,}(?![0-9A-Za-z])", "(hash)", text)
 
 

@@ -5,7 +5,7 @@ import pytest
 from sounds import RATE, sine, times, waveform, white_noise
 
 from emotion_llama.speech.prosody import summarise
-from emotion_llama.speech.tempo import find_nuclei
+from emotion_llama.speech.tempo import _smoothed, find_nuclei
 from emotion_llama.speech.voice_track import measure_voice
 from merr_synth.render.voice import VoiceSpec, render_voice
 
@@ -116,3 +116,11 @@ def test_a_run_of_plucked_notes_counts_its_notes():
 @pytest.mark.parametrize("samples", [np.zeros(RATE), white_noise()], ids=["silence", "noise"])
 def test_no_speech_no_nuclei(samples):
     assert len(find_nuclei(measure_voice([waveform(samples)]))) == 0
+
+
+@pytest.mark.parametrize("length", [1, 2, 5, 500])
+def test_smoothing_is_that_of_scipy(length):
+    from scipy.ndimage import gaussian_filter1d
+
+    level = np.random.default_rng(2).normal(-40, 20, length)
+    np.testing.assert_allclose(_smoothed(level, 0.75), gaussian_filter1d(level, 0.75, mode="nearest"), rtol=1e-13)

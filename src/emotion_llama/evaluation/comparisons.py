@@ -8,7 +8,7 @@ from itertools import combinations
 
 import numpy as np
 
-from emotion_llama.errors import InputError
+from emotion_llama.errors import InputError, MissingDependency
 from emotion_llama.evaluation.metrics.classification import LABEL_METRICS, label_score
 from emotion_llama.evaluation.metrics.intervals import NUM_RESAMPLES, Interval, bootstrap, mcnemar
 from emotion_llama.evaluation.run_folder import EvalRun, SampleRow
@@ -97,8 +97,10 @@ def compare_scores(first: Side, second: Side, metric: str, *, num_resamples: int
     Raises:
         InputError: no sample has the metric in both runs.
     """
-    from scipy.stats import wilcoxon
-
+    try:
+        from scipy.stats import wilcoxon
+    except ImportError as error:
+        raise MissingDependency("scipy", "comparing scores", "pip install 'emotion-llama[evaluation]'") from error
     pairs = [
         (one, one.scores.get(first[1], {}).get(metric), other.scores.get(second[1], {}).get(metric))
         for one, other in _shared(first, second)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from array import array
 from collections.abc import Sequence
-from math import isnan, log
+from math import inf, isnan, log
 from typing import NamedTuple
 
 import numpy as np
@@ -84,13 +84,44 @@ def match(tracklets: Sequence[Tracklet], candidates: Sequence[Candidate], pts_se
     Solved by the Hungarian method (Kuhn 1955), as in SORT (Bewley et al., ICIP 2016), whose constant-speed prediction
     is used too; the appearance term follows DeepSORT (Wojke et al., ICIP 2017) with colour in place of a network.
     """
-    from scipy.optimize import linear_sum_assignment
-
     if not tracklets or not candidates:
         return []
-    costs = np.array([[tracklet.cost(candidate, pts_seconds) for candidate in candidates] for tracklet in tracklets])
-    rows, columns = linear_sum_assignment(costs)
-    return [(int(i), int(j)) for i, j in zip(rows, columns) if costs[i, j] < _FORBIDDEN]
+    costs = [[tracklet.cost(candidate, pts_seconds) for candidate in candidates] for tracklet in tracklets]
+    return [(i, j) for i, j in assign(costs) if costs[i][j] < _FORBIDDEN]
+
+
+def assign(costs: Sequence[Sequence[float]]) -> list[tuple[int, int]]:
+    """Pairs (row, column) of least total cost, in the order of rows, each row and each column once at most.
+
+    The Hungarian method by shortest augmenting paths (Jonker & Volgenant 1987), in plain Python: a frame has few faces.
+    """
+    if len(costs) > len(costs[0]):
+        return sorted((row, column) for column, row in assign(list(zip(*costs))))
+    free, width = -1, len(costs[0])
+    row_of = [free] * (width + 1)  # of each column; the one more at the end begins the path
+    row_price, column_price = [0.0] * len(costs), [0.0] * (width + 1)
+    for start in range(len(costs)):
+        column, row_of[width] = width, start
+        cheapest, came_from = [inf] * width, [width] * width  # of each column: the path there, and its column before
+        open_columns, passed = set(range(width)), []
+        while (row := row_of[column]) != free:
+            passed.append(column)
+            for j in open_columns:
+                price = costs[row][j] - row_price[row] - column_price[j]
+                if price < cheapest[j]:
+                    cheapest[j], came_from[j] = price, column
+            column = min(open_columns, key=cheapest.__getitem__)
+            open_columns.remove(column)
+            step = cheapest[column]
+            for j in passed:
+                row_price[row_of[j]] += step
+                column_price[j] -= step
+            for j in open_columns:
+                cheapest[j] -= step
+        while column != width:
+            before = came_from[column]
+            row_of[column], column = row_of[before], before
+    return sorted((row, column) for column, row in enumerate(row_of[:width]) if row != free)
 
 
 def group(tracklets: Sequence[Tracklet], max_distance: float) -> list[list[Tracklet]]:

@@ -69,10 +69,8 @@ def window() -> Float:
 @lru_cache(maxsize=1)
 def _window_correlation() -> Float:
     """[L] autocorrelation of the window, 1 at lag 0, on the oversampled lags that are searched."""
-    from scipy.fft import irfft, rfft
-
-    spectrum = rfft(window().astype(np.float64), FFT_LENGTH)
-    lags = irfft(np.abs(spectrum) ** 2, FFT_LENGTH * LAG_OVERSAMPLING)
+    spectrum = np.fft.rfft(window().astype(np.float64), FFT_LENGTH)
+    lags = np.fft.irfft(np.abs(spectrum) ** 2, FFT_LENGTH * LAG_OVERSAMPLING)
     return np.asarray(lags[: _longest_lag() + 2] / lags[0], dtype=np.float32)
 
 
@@ -106,9 +104,7 @@ def find_candidates(power: Float) -> Candidates:
 
 def _autocorrelation(power: Float) -> Float:
     """[T, L] window-corrected autocorrelation, 1 at lag 0."""
-    from scipy.fft import irfft
-
-    lags = irfft(power, FFT_LENGTH * LAG_OVERSAMPLING, axis=1)[:, : _longest_lag() + 2]
+    lags = np.fft.irfft(power, FFT_LENGTH * LAG_OVERSAMPLING, axis=1)[:, : _longest_lag() + 2]
     return np.asarray(lags / np.maximum(lags[:, :1], np.finfo(np.float32).tiny) / _window_correlation())
 
 

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from emotion_llama.peaks import find_peaks
 from emotion_llama.records import Float, VoiceTrack
 from emotion_llama.speech.activity import HOP_SECONDS
 
@@ -31,23 +32,22 @@ def find_nuclei(voice: VoiceTrack) -> Float:
 
     Vowels that meet without a dip between them ("di-et", "the-a-ter") are mostly counted as one.
     """
-    from scipy.ndimage import gaussian_filter1d
-    from scipy.signal import find_peaks
-
     if not voice.is_speech.any():
         return np.zeros(0)
-    level = np.maximum(voice.sonority_db, -100.0).astype(np.float64)
-    level = gaussian_filter1d(level, SMOOTHING_SECONDS / HOP_SECONDS, mode="nearest")
+    level: Float = np.maximum(voice.sonority_db, -100.0).astype(np.float64)
+    level = _smoothed(level, SMOOTHING_SECONDS / HOP_SECONDS)
     level += TIE_DB * np.arange(len(level))
     # Silence at both ends gives a syllable at the edge of the stretch its dip.
     level = np.concatenate([[level.min() - DIP_DB - 1], level, [level.min() - DIP_DB - 1]])
     loudest = np.percentile(level[1:-1][voice.is_speech], LOUD_PERCENTILE)
-    peaks, _ = find_peaks(
-        level,
-        height=loudest - RANGE_DB,
-        prominence=DIP_DB,
-        distance=round(SHORTEST_DISTANCE_SECONDS / HOP_SECONDS),
-    )
-    rows = peaks - 1
+    distance = round(SHORTEST_DISTANCE_SECONDS / HOP_SECONDS)
+    rows = find_peaks(level, loudest - RANGE_DB, distance=distance, prominence=DIP_DB) - 1
     voiced = np.isfinite(voice.f0_hz) & (voice.harmonicity_db >= LEAST_HARMONICITY_DB) & voice.is_speech
     return np.asarray(voice.times_seconds[rows[voiced[rows]]])
+
+
+def _smoothed(level: Float, sigma: float) -> Float:
+    """`scipy.ndimage.gaussian_filter1d(level, sigma, mode="nearest")`, to the last bit but one."""
+    reach = int(4 * sigma + 0.5)
+    weights = np.exp(-0.5 * (np.arange(-reach, reach + 1) / sigma) ** 2)
+    return np.convolve(np.pad(level, reach, mode="edge"), weights / weights.sum(), mode="valid")

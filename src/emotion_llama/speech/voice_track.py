@@ -109,11 +109,9 @@ def _frames(samples: Float) -> Float:
 
 
 def _measure_frames(frames: Float) -> _Block:
-    from scipy.fft import rfft
-
     own = frames[:, CONTEXT : CONTEXT + HOP]
     weighted = (frames - frames.mean(axis=1, keepdims=True)) * pitch.window()
-    spectrum = rfft(weighted, pitch.FFT_LENGTH, axis=1)
+    spectrum = np.fft.rfft(weighted, pitch.FFT_LENGTH, axis=1)
     power = spectrum.real**2 + spectrum.imag**2
     # Parseval: the one-sided sum over bins is FFT_LENGTH / 2 of the energy; a sine of amplitude 1 gives 0 dB.
     scale = 4 / (pitch.FFT_LENGTH * float(np.sum(pitch.window() ** 2)))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from math import comb
 from typing import NamedTuple
 
 import numpy as np
@@ -72,10 +73,9 @@ def mcnemar(right_first: Sequence[bool], right_second: Sequence[bool]) -> tuple[
     Returns:
         The two-sided p value, and the clips that only the first, and only the second, has right.
     """
-    from scipy.stats import binomtest
-
     first, second = np.asarray(right_first, bool), np.asarray(right_second, bool)
     only_first, only_second = int((first & ~second).sum()), int((second & ~first).sum())
     disagreements = only_first + only_second
-    p_value = float(binomtest(only_first, disagreements).pvalue) if disagreements else 1.0
+    outcomes = sum(comb(disagreements, count) for count in range(min(only_first, only_second) + 1))
+    p_value = min(1.0, 2 * outcomes / 2**disagreements)  # both tails; integers, which Python divides at any size
     return p_value, only_first, only_second

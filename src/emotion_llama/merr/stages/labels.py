@@ -35,6 +35,7 @@ from emotion_llama.merr.recipe import PseudoLabelPart
 from emotion_llama.merr.records import Field, Provenance, now, pseudo_label
 from emotion_llama.merr.stage import Stage, StageInput, StageOutput
 from emotion_llama.merr.stages.evidence import EVIDENCE, field, measured_of
+from emotion_llama.peaks import find_peaks
 from emotion_llama.records import AU_NAMES, ActionUnits, Bool, Float, frame_seconds
 from emotion_llama.results import Evidence, held_value
 from emotion_llama.rules.rule_tables import OWN, PUBLISHED, STRENGTH, FaceRule, FaceTable
@@ -221,10 +222,8 @@ def strength(score: float, part: PseudoLabelPart) -> Strength:
 
 
 def _factory(units: ActionUnits, rules: Sequence[FaceRule], part: PseudoLabelPart) -> Verdict:
-    from scipy.signal import find_peaks
-
     intensity = np.nan_to_num(np.asarray(units.intensity, dtype=np.float64))
-    rows, _ = find_peaks(intensity.sum(axis=1), height=part.threshold, distance=part.min_peak_distance_frames)
+    rows = find_peaks(intensity.sum(axis=1), part.threshold, distance=part.min_peak_distance_frames)
     best: dict[str, tuple[FaceRule, int, float]] = {}
     for row in rows:
         for rule in rules:
