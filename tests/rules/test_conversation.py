@@ -1,17 +1,22 @@
 """Questions about a clip: each is answered from its document, or declined with the reason."""
 
+import ast
 import json
+import re
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
+from emotion_llama.analysis import evidence as evidence_module
+from emotion_llama.analysis.evidence import NO_WORDS
 from emotion_llama.document import analysis_document
 from emotion_llama.records import AudioInfo, Clip, FaceTrack, PeakFrame, Tone, Transcript, TranscriptLine
 from emotion_llama.results import Analysis, Evidence, Missing, OutOfDomain, PersonAnalysis, Prediction, Segment
 from emotion_llama.rules.conversation import answer
 from emotion_llama.rules.scoring import predict_by_rules
+from emotion_llama.rules.wording.chinese_reasons import in_chinese
 
 
 @pytest.fixture
@@ -65,9 +70,9 @@ QUESTIONS = [
     ("为什么？", "笑"),
     ("有多确定？", "不是证明"),
     ("什么时候最强？", "1.25 s"),
-    ("她的声音怎么样？", "slow voice"),
+    ("她的声音怎么样？", "语速慢"),
     ("表情怎么样？", "AU12 3.0"),
-    ("有什么相反的线索？", "a slow voice"),
+    ("有什么相反的线索？", "悲伤：语速慢"),
     ("她是谁？", "不猜测"),
     ("她穿什么？", "能看画面的模型"),
     ("写一首诗", "更大的模型"),
@@ -79,6 +84,39 @@ def test_each_question_is_answered_or_declined(question: str, held: str, documen
     reply = answer(question, document, 1)
     assert held in reply
     assert reply.strip(" .") not in ("happy", "高兴")  # never a bare label
+    if re.search("[\u4e00-\u9fff]", question):  # nothing in it stays English but quotations and names
+        rest = re.sub(r"“[^”]*”|AU\d\d|talk\.srt|\d s\b", "", reply)
+        assert not re.search("[A-Za-z]", rest), rest
+
+
+@pytest.mark.parametrize(
+    "reason",
+    [
+        NO_WORDS,
+        "the voice of this segment is taken to be nobody's in view: the lips move in 6 % of 1.9 s of speech",
+        "the voice of this segment is taken to be person 2's: lips move during 61 % of the speech",
+        "the voice of this segment is somebody else's: 's1' is person 2; 's2' is nobody whose lips move with it",
+        "the face is turned away (by 45 degrees or more) in 40 of 90 frames, which were not measured",
+        "no face was found in 120 frames",
+    ],
+)
+def test_reasons_are_put_into_chinese(reason: str) -> None:
+    chinese = in_chinese(reason)
+    assert chinese is not None
+    assert not re.search("[A-Za-z]", re.sub("'s[12]'", "", chinese))
+    assert sorted(figures(chinese)) == sorted(figures(reason))
+
+
+def figures(text: str) -> list[str]:
+    return re.findall(r"[\d.]+", re.sub("'s[12]'", "", text))
+
+
+def test_every_plain_reason_of_the_evidence_has_its_chinese() -> None:
+    tree = ast.parse(Path(evidence_module.__file__).read_text(encoding="utf-8"))
+    calls = [node for node in ast.walk(tree) if isinstance(node, ast.Call) and ast.unparse(node.func) == "Missing"]
+    plain = [call.args[1].value for call in calls if isinstance(call.args[1], ast.Constant)]
+    assert len(plain) >= 4
+    assert [reason for reason in plain if in_chinese(str(reason)) is None] == []
 
 
 def test_what_is_missing_is_said_and_not_made_up() -> None:

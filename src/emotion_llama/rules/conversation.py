@@ -11,10 +11,14 @@ import re
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
+from emotion_llama.records import Prosody, Tone
 from emotion_llama.rules.phrases import expression_phrases
+from emotion_llama.rules.tone_text import describe_voice
 from emotion_llama.rules.wording import wording
+from emotion_llama.rules.wording.chinese_reasons import WHATS, in_chinese, voice_in_chinese
 
 Json = Mapping[str, Any]  # parts of `schema.AnalysisDocument`
+_UNIT = re.compile(r"\((AU\d\d)\) ([\d.]+)")  # of a cue of the face, with its intensity
 
 
 class _Asked(NamedTuple):
@@ -42,8 +46,33 @@ class _Asked(NamedTuple):
 
     def missing(self, what: str) -> str:
         """Why a field of the evidence is missing."""
-        why = next((one["reason"] for one in self.evidence["missing"] if one["what"] == what), None)
-        return why or self.pick("it was not measured", "未测量")
+        why = next((one["reason"] for one in self.evidence["missing"] if one["what"] == what), "it was not measured")
+        return self.reason(why)
+
+    def unknown(self, english: str, chinese: str, why: str) -> str:
+        """That something is not known, and why."""
+        return self.pick(f"{english}: {why}.", f"{chinese}：{why}。")
+
+    def reason(self, reason: str) -> str:
+        """A reason of the document in the language of the question, in English where there is no translation."""
+        if self.language == "en":
+            return reason
+        return in_chinese(reason) or f"{reason}（原文为英文）"
+
+    def what(self, name: str) -> str:
+        """A part of the evidence, or a source of words, by name."""
+        return name.replace("_", " ") if self.language == "en" else WHATS.get(name, name)
+
+    def phrase(self, cue: Json) -> str:
+        """A cue in words."""
+        plain: str = cue["phrase"] or cue["text"]
+        if self.language == "en" or cue["source"] == "words":
+            return plain
+        if cue["source"] == "voice":
+            tones = wording("zh").tones
+            return voice_in_chinese(plain, {word: texts[0] for word, texts in tones.items()})
+        units = {unit: float(value) for unit, value in _UNIT.findall(cue["text"])}
+        return "、".join(expression_phrases(units, language="zh")) or plain
 
 
 def answer(question: str, document: Json, person_id: int) -> str:
@@ -100,19 +129,21 @@ def _scene(asked: _Asked) -> str:
 def _said(asked: _Asked) -> str:
     words = asked.evidence["transcript"]
     if words is None:
-        return asked.pick("What is said is not known", "不知道说了什么") + f": {asked.missing('transcript')}."
+        return asked.unknown("What is said is not known", "不知道说了什么", asked.missing("transcript"))
     lines = []
     for line in words["lines"]:
         when = "" if line["start_seconds"] is None else f" ({line['start_seconds']:.2f} s)"
         speaker = f"{line['speaker']}: " if line["speaker"] else ""
         lines.append(f"{speaker}“{line['text']}”{when}")
-    return " ".join(lines) + asked.pick(f" Source: {words['source']}.", f" 来源：{words['source']}。")
+    source = asked.what(words["source"])
+    return " ".join(lines) + asked.pick(f" Source: {source}.", f" 来源：{source}。")
 
 
 def _label(asked: _Asked) -> str:
     found = asked.prediction
     if found["probabilities"] is None:
-        return asked.pick("There is no answer", "没有答案") + f": {found['problem']}."
+        why = asked.pick(str(found["problem"]), "；".join(_listed_missing(asked)) or str(found["problem"]))
+        return asked.unknown("There is no answer", "没有答案", why)
     ranked = sorted(found["probabilities"].items(), key=lambda item: -item[1])[:3]
     listed = asked.pick(", ", "、").join(f"{asked.name(label)} {100 * share:.0f} %" for label, share in ranked)
     if found["label"] is None:
@@ -121,7 +152,7 @@ def _label(asked: _Asked) -> str:
             f"不确定：测量结果中没有明确的线索。最可能的是{listed}。",
         )
     if found["out_of_domain"]:
-        strange = ", ".join(part["what"] for part in found["out_of_domain"])
+        strange = asked.pick(", ", "、").join(asked.what(part["what"]) for part in found["out_of_domain"])
         return asked.pick(
             f"A guess: {found['label']}. Unlike all that the model learned from: {strange}.",
             f"猜测：{asked.name(found['label'])}。与模型学过的一切都不同：{strange}。",
@@ -137,25 +168,33 @@ def _why(asked: _Asked) -> str:
 
 def _against(asked: _Asked) -> str:
     found = asked.prediction
-    if found["label"] is None:
-        return _label(asked)
     others: dict[str, list[str]] = {}
     for cue in found["cues"]:
         top = max(cue["weights"], key=lambda label: cue["weights"][label], default=None)
         if top is not None and cue["weights"][top] > 0 and top != found["label"]:
-            others.setdefault(top, []).append(cue["phrase"] or cue["text"])
+            others.setdefault(top, []).append(asked.phrase(cue))
     if not others:
-        return asked.pick(
-            f"No measured cue speaks for another label than {found['label']}.",
-            f"没有测量到支持“{asked.name(found['label'])}”以外标签的线索。",
+        return (
+            _label(asked)
+            if found["label"] is None
+            else asked.pick(
+                f"No measured cue speaks for another label than {found['label']}.",
+                f"没有测量到支持“{asked.name(found['label'])}”以外标签的线索。",
+            )
         )
-    listed = "; ".join(f"{asked.name(label)}: {', '.join(phrases)}" for label, phrases in others.items())
-    return asked.pick(f"For other labels than {found['label']} speak: ", "支持其他标签的线索：") + f"{listed}."
+    colon, comma = asked.pick(": ", "："), asked.pick(", ", "、")
+    listed = [f"{asked.name(label)}{colon}{comma.join(phrases)}" for label, phrases in others.items()]
+    if found["label"] is None:
+        return _label(asked) + asked.pick(f" Single cues: {'; '.join(listed)}.", f"各自的线索：{'；'.join(listed)}。")
+    return asked.pick(
+        f"For other labels than {found['label']} speak: {'; '.join(listed)}.",
+        f"支持其他标签的线索：{'；'.join(listed)}。",
+    )
 
 
 def _sure(asked: _Asked) -> str:
     note = asked.pick(
-        " A percentage was right that often on few clips; it is no proof.", " 百分比来自少量片段上的正确率，不是证明。"
+        " A percentage was right that often on few clips; it is no proof.", "百分比来自少量片段上的正确率，不是证明。"
     )
     return _label(asked) + (note if asked.prediction["label"] else "")
 
@@ -163,7 +202,7 @@ def _sure(asked: _Asked) -> str:
 def _when(asked: _Asked) -> str:
     peak = asked.evidence["peak_frame"]
     if peak is None:
-        return asked.pick("No moment stands out", "没有突出的时刻") + f": {asked.missing('peak_frame')}."
+        return asked.unknown("No moment stands out", "没有突出的时刻", asked.missing("peak_frame"))
     shown = asked.pick(" and ", "、").join(expression_phrases(peak["units"], language=asked.language))
     when = f"{peak['pts_seconds']:.2f} s"
     return asked.pick(
@@ -174,9 +213,11 @@ def _when(asked: _Asked) -> str:
 
 def _face(asked: _Asked) -> str:
     if asked.evidence["peak_frame"] is None:
-        return asked.pick("No face could be measured", "没能测到面部") + f": {asked.missing('action_units')}."
-    units = ", ".join(f"{name} {value:.1f}" for name, value in asked.evidence["peak_frame"]["units"].items())
-    figures = asked.pick(f" In units of 5: {units}.", f" 动作单元（满分 5）：{units}。") if units else ""
+        return asked.unknown("No face could be measured", "没能测到面部", asked.missing("action_units"))
+    units = asked.pick(", ", "、").join(
+        f"{name} {value:.1f}" for name, value in asked.evidence["peak_frame"]["units"].items()
+    )
+    figures = asked.pick(f" In units of 5: {units}.", f"动作单元（满分 5）：{units}。") if units else ""
     return _when(asked) + figures
 
 
@@ -184,9 +225,14 @@ def _voice(asked: _Asked) -> str:
     tone = asked.evidence["tone"]
     if tone is None:
         why = asked.missing("tone") if asked.evidence["prosody"] else asked.missing("prosody")
-        return asked.pick("The voice says nothing", "声音没有信息") + f": {why}."
+        return asked.unknown("The voice says nothing", "声音没有信息", why)
     figures = "; ".join(tone["words"].values())
-    return asked.pick(f"The voice: {tone['phrase']} ({figures}).", f"声音：{tone['phrase']}（{figures}）。")
+    if asked.language == "en":
+        return f"The voice: {tone['phrase']} ({figures})."
+    prosody, usual = (
+        None if asked.evidence.get(name) is None else Prosody(**asked.evidence[name]) for name in ("prosody", "usual")
+    )
+    return f"声音：{describe_voice(prosody, Tone(**tone), usual, 'zh') or tone['phrase']}。"
 
 
 def _people(asked: _Asked) -> str:
@@ -201,17 +247,20 @@ def _people(asked: _Asked) -> str:
 def _speaker(asked: _Asked) -> str:
     heard = asked.evidence["prosody"] is not None
     if heard:
-        return asked.pick("The voice is taken to be this person's. ", "声音被认为是这个人的。") + str(
-            asked.person["why"]
-        )
-    return asked.pick("Nobody is taken to speak here", "这里没有人说话") + f": {asked.missing('prosody')}."
+        return asked.pick(f"The voice is taken to be this person's: {asked.person['why']}.", "声音被认为是这个人的。")
+    return asked.unknown("This person is not taken to speak", "没有听到这个人说话", asked.missing("prosody"))
 
 
 def _missing(asked: _Asked) -> str:
-    listed = "; ".join(f"{one['what'].replace('_', ' ')} ({one['reason']})" for one in asked.evidence["missing"])
-    if not listed:
+    if not (listed := _listed_missing(asked)):
         return asked.pick("Everything that is looked for was measured.", "要测的都测到了。")
-    return asked.pick("Not measured: ", "没能测到：") + f"{listed}."
+    return asked.pick(f"Not measured: {'; '.join(listed)}.", f"没能测到：{'；'.join(listed)}。")
+
+
+def _listed_missing(asked: _Asked) -> list[str]:
+    """What is missing, each with its reason."""
+    found = [(asked.what(one["what"]), asked.reason(one["reason"])) for one in asked.evidence["missing"]]
+    return [asked.pick(f"{what} ({why})", f"{what}（{why}）") for what, why in found]
 
 
 def _length(asked: _Asked) -> str:

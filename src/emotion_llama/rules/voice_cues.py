@@ -95,7 +95,10 @@ VOICE_RULES: tuple[VoiceRule, ...] = (
         {"sad": 0.35, "worried": 0.1, "angry": -0.35},
     ),
     VoiceRule(
-        Scale("loudness_range_db", "loudness range", "dB", "narrow", 8.0, "wide", 35.0, None, 0.0, 0.0, _OWN_BOUNDS),
+        Scale(
+            "loudness_range_db", "loudness range", "dB", "evenly loud", 8.0, "unevenly loud", 35.0, None, 0.0, 0.0,
+            _OWN_BOUNDS,
+        ),
         8.0,
         {"sad": 0.25, "angry": -0.2},
         {"angry": 0.3, "surprise": 0.2, "fear": 0.15, "happy": 0.1},
@@ -103,7 +106,7 @@ VOICE_RULES: tuple[VoiceRule, ...] = (
     # From 10 ms values: steady voices read 0.2-0.5, a local jitter of 5 % (very rough) about 1 (synthetic voices).
     VoiceRule(
         Scale(
-            "pitch_perturbation_percent", "pitch perturbation", "%", None, -1.0, "high", 0.8, None, 0.0, 0.0,
+            "pitch_perturbation_percent", "pitch perturbation", "%", None, -1.0, "unsteady", 0.8, None, 0.0, 0.0,
             _OWN_BOUNDS,
         ),
         0.6,
@@ -112,7 +115,7 @@ VOICE_RULES: tuple[VoiceRule, ...] = (
     ),
     VoiceRule(
         Scale(
-            "harmonicity_db", "harmonicity", "dB", "low", NOISY_BELOW_DB, None, math.inf, None, 0.0, 0.0, _OWN_BOUNDS
+            "harmonicity_db", "harmonicity", "dB", "noisy", NOISY_BELOW_DB, None, math.inf, None, 0.0, 0.0, _OWN_BOUNDS
         ),
         5.0,
         {"sad": 0.15, "angry": 0.1, "fear": 0.1},
@@ -190,7 +193,8 @@ def _cue(rule: VoiceRule, judgement: Judgement) -> Cue:
     against = "" if judgement.usual is None else f" against a usual {_number(judgement.usual)}"
     word = judgement.word or ("high" if judgement.direction > 0 else "low")
     text = f"{scale.name} {_number(judgement.value)}{unit}, {side} {_number(bound)}{against} ({word})"
-    phrase = f"a {judgement.word} voice" if judgement.word else f"a voice with {word} {scale.name}"
+    article = "an" if word[0] in "aeiou" else "a"
+    phrase = f"{article} {judgement.word} voice" if judgement.word else f"a voice with {word} {scale.name}"
     return Cue("voice", text, _weights(rule, deviation(rule, judgement)), VOICE_ORIGIN, phrase)
 
 
