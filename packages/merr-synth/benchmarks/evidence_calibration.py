@@ -28,6 +28,7 @@ from emotion_llama.results import Evidence
 from emotion_llama.rules.scoring import predict_by_rules
 
 SEEDS = 20
+WORDS = ("words as written", "some words wrong", "without words")
 WRONG_WORDS = 0.42  # of the plans' words, 95 of 100 of which are right, this leaves 55 of 100
 Row = tuple[str, str | None, str, float]  # true label, given label, likeliest label, its probability
 
@@ -105,21 +106,34 @@ def measured(folder: Path) -> list[tuple[str, Evidence]]:
 
 
 def plot(rows: dict[str, list[Row]], path: Path) -> None:
-    """A reliability diagram: share of right ones against the probability, of clips with a label."""
+    """A diagram for each kind of words: share of right ones against the probability, where there are 5 clips or more."""
     import matplotlib
 
     matplotlib.use("Agg")
     from matplotlib import pyplot
 
-    figure, axes = pyplot.subplots(figsize=(5, 5), layout="constrained")
-    axes.plot([0, 1], [0, 1], color="0.7", linewidth=1)
-    for name, found in rows.items():
-        levels = sorted({round(row[3], 2) for row in found if row[1] is not None})
-        shares = [np.mean([row[0] == row[1] for row in found if row[1] and round(row[3], 2) == p]) for p in levels]
-        axes.plot(levels, shares, marker="o", label=name)
-    axes.set(xlabel="stated probability", ylabel="share that is right", xlim=(0, 1), ylim=(0, 1.02))
-    axes.legend(fontsize=8)
+    figure, panels = pyplot.subplots(1, len(WORDS), figsize=(10, 3.6), layout="constrained", sharey=True)
+    for axes, words in zip(panels, WORDS):
+        axes.plot([0, 1], [0, 1], color="0.7", linewidth=1)
+        for shift, condition in enumerate(CONDITIONS):
+            given = [row for row in rows[f"{condition}, {words}"] if row[1] is not None]
+            draws = 1 if _is_drawn_once(condition, words) else SEEDS
+            levels = sorted({round(row[3], 2) for row in given})
+            at = {level: [row[0] == row[1] for row in given if round(row[3], 2) == level] for level in levels}
+            kept = {level: right for level, right in at.items() if len(right) >= 5 * draws}
+            sizes = [6 * len(right) / draws for right in kept.values()]
+            places = [level + 0.008 * (shift - 1.5) for level in kept]
+            axes.scatter(places, [np.mean(right) for right in kept.values()], sizes, alpha=0.6, label=condition)
+        axes.set(title=words, xlabel="stated probability", xlim=(0.3, 1), ylim=(0.3, 1.02))
+    panels[0].set(ylabel="share that is right")
+    legend = panels[0].legend(fontsize=8, loc="lower right")
+    for handle in legend.legend_handles:
+        handle.set_sizes([30])
     figure.savefig(path, dpi=120)
+
+
+def _is_drawn_once(condition: str, words: str) -> bool:
+    return condition == "as measured" and words != "some words wrong"
 
 
 def main() -> None:
@@ -130,10 +144,10 @@ def main() -> None:
     args = parser.parse_args()
     evidence, drawn = measured(args.folder), {}
     print(f"{'condition':<32}{'clips':>6}{'label':>7}{'right':>7}{'ECE':>7}{'ECE all':>9}")
-    for words in ("words as written", "some words wrong", "without words"):
+    for words in WORDS:
         for condition in CONDITIONS:
             name = f"{condition}, {words}"
-            seeds = range(1 if name in ("as measured, words as written", "as measured, without words") else SEEDS)
+            seeds = range(1 if _is_drawn_once(condition, words) else SEEDS)
             rows = drawn[name] = [row for seed in seeds for row in predictions(evidence, condition, words, seed)]
             given = [row for row in rows if row[1] is not None]
             right = sum(row[0] == row[1] for row in given) / max(1, len(given))
