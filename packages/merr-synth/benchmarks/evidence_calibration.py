@@ -106,7 +106,7 @@ def measured(folder: Path) -> list[tuple[str, Evidence]]:
 
 
 def plot(rows: dict[str, list[Row]], path: Path) -> None:
-    """A diagram for each kind of words: share of right ones against the probability, where there are 5 clips or more."""
+    """A diagram for each kind of words: share of right ones against the probability, of 5 clips or more."""
     import matplotlib
 
     matplotlib.use("Agg")
