@@ -348,10 +348,9 @@ class Analyzer:
             heard, words, silent_because = found, transcript, why_silent(person, speaker)
             if voices.owners:
                 heard, words, silent_because = heard_of(person.person_id, voices, found, transcript, span)
-            # Words that are given for a clip are those of the person whom it is about, seen to speak or not.
-            keep = options.subtitle is not None and person is main and speaker[0] is None
             evidence = gather(
-                heard, words, person, span, silent_because=silent_because, keep_words=keep, baseline=baseline,
+                heard, words, person, span, silent_because=silent_because, baseline=baseline,
+                keep_words=options.subtitle is not None and person is main and speaker[0] is None,
                 voice_backend=self._voice_backend,
             )  # fmt: skip
             inputs = self._inputs(file, found, person, span, silent_because)

@@ -292,7 +292,7 @@ def gather(
         person: the person.
         span: start and end in seconds.
         silent_because: why voice and words of this span are somebody else's; None when they are this person's.
-        keep_words: the words are this person's all the same.
+        keep_words: the words are this person's all the same, as those that are given for a clip are.
         baseline: how the speaker sounds over the whole clip, for words such as "louder than usual"; None where the
             clip is one segment, or where several people are in view, who may all have been heard.
         voice_backend: see `summarise_voice`.
