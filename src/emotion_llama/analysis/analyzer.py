@@ -49,8 +49,7 @@ ChooseImages = Callable[[Sequence[PersonAnalysis]], Collection[tuple[int, int]]]
 class Analyzer:
     """Reads clips: who feels what, how sure, on which evidence.
 
-    One Analyzer holds its models and is used for many clips, one after the other. It is not safe to share between
-    threads; make one a thread.
+    One holds its models, for many clips one after the other. It is not safe to share between threads; make one a thread.
 
     Example:
         >>> from emotion_llama import Analyzer
