@@ -49,7 +49,7 @@ ChooseImages = Callable[[Sequence[PersonAnalysis]], Collection[tuple[int, int]]]
 class Analyzer:
     """Reads clips: who feels what, how sure, on which evidence.
 
-    One holds its models, for many clips one after the other. It is not safe to share between threads; make one a thread.
+    One holds its models for many clips, one after the other. Threads cannot share it safely; make one a thread.
 
     Example:
         >>> from emotion_llama import Analyzer
