@@ -2,7 +2,9 @@
 
 The clip is rendered by the project: 1280x720, 25 frames a second, H.264, one moving face before a detailed background,
 a synthetic voice. CPU seconds are user + system of the whole process, all threads, so that "times real time per core"
-does not depend on the number of cores. Memory is the largest resident size of a fresh process for each length.
+does not depend on the number of cores. Memory is the largest resident size of a fresh process for each length. Start-up
+and output are the wall seconds of `emotion-llama analyze` less what its result says of its stages. Wall seconds of
+eight clips with --jobs 2 stand beside those of two commands side by side with four clips each: what the cores give.
 
 Options: --seconds N (length for the stage table, 20), --long N (length of the long clip, 600; 0 leaves it out).
 """
@@ -10,12 +12,14 @@ Options: --seconds N (length for the stage table, 20), --long N (length of the l
 from __future__ import annotations
 
 import argparse
+import json
 import resource
 import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from itertools import cycle, islice
 from pathlib import Path
 
@@ -118,8 +122,33 @@ def peak_megabytes(path: Path) -> float:
     return int(done.stdout) / 1024
 
 
+def analyze(*arguments: object) -> float:
+    """Wall seconds of `emotion-llama analyze`."""
+    begun = time.perf_counter()
+    subprocess.run([sys.executable, "-m", "emotion_llama", "analyze", "--quiet", *map(str, arguments)], check=True)
+    return time.perf_counter() - begun
+
+
+def beyond_measuring(path: Path, result: Path) -> float:
+    """Seconds of a run that are no stage of its clip: starting Python, imports, writing the document."""
+    whole = analyze(path, "--json", result)
+    return whole - sum(json.loads(result.read_text())["seconds_by_stage"].values())
+
+
+def shared_out(path: Path, folder: Path) -> tuple[float, float, float]:
+    """Wall seconds of eight clips: by one process, with --jobs 2, and by two commands with four clips each."""
+    clips = [folder / f"{i}.mp4" for i in range(8)]
+    for clip in clips:
+        clip.symlink_to(path)
+    one, two = (analyze(*clips, "--out", folder / f"jobs{jobs}", "--jobs", jobs) for jobs in (1, 2))
+    begun = time.perf_counter()
+    with ThreadPoolExecutor() as pool:
+        list(pool.map(lambda half: analyze(*half, "--out", folder / "halves", "--jobs", 1), (clips[:4], clips[4:])))
+    return one, two, time.perf_counter() - begun
+
+
 def main() -> None:
-    """Print both tables."""
+    """Print the table and the single figures."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seconds", type=int, default=20)
     parser.add_argument("--long", type=int, default=600)
@@ -133,6 +162,10 @@ def main() -> None:
         print(f"{'stage':<28}{'CPU s':>8}{'ms/frame':>10}{'wall s':>8}{'x real time per core':>22}")
         for name, cpu, wall in stages(path):
             print(f"{name:<28}{cpu:8.2f}{1000 * cpu / count:10.2f}{wall:8.2f}{args.seconds / cpu:22.1f}")
+        extra = min(beyond_measuring(path, Path(folder) / "result.json") for _ in range(5))
+        print(f"start-up and output, beyond measuring, least of 5: {extra:.2f} s")
+        one, two, halves = shared_out(path, Path(folder))
+        print(f"eight clips: --jobs 1 {one:.1f} s, --jobs 2 {two:.1f} s, two commands side by side {halves:.1f} s")
         for seconds in (10, 60, args.long):
             if seconds:
                 make_clip(path, seconds, frames)

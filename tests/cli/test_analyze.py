@@ -1,5 +1,6 @@
 """`emotion-llama analyze`, as a user types it."""
 
+import contextlib
 import io
 import json
 import os
@@ -8,16 +9,21 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from unittest.mock import Mock
 
 import jsonschema
+import numpy as np
 import pytest
 
 from emotion_llama.analysis import Analyzer
+from emotion_llama.analysis.batch import Job
+from emotion_llama.cli import many_clips
 from emotion_llama.cli.main import main
 from emotion_llama.files import RESULT_SUFFIX
 from emotion_llama.media.writing import write_clip
+from emotion_llama.merr.stage import Done
 from emotion_llama.schema import analysis_schema
 from merr_synth.render.voice import VoiceSpec, render_voice
 
@@ -195,6 +201,49 @@ def test_killed_and_resumed_loses_nothing_and_repeats_nothing(sounds: Callable[[
     assert f"{6 - len(finished)} done, {len(finished)} skipped (already done), 0 failed" in done.stderr
     assert sorted(p.name for p in out.glob("*.json")) == [f"{i}.wav{RESULT_SUFFIX}" for i in range(6)]
     assert all(path.stat().st_mtime_ns == before for path, before in finished.items())
+
+
+def test_ctrl_c_ends_all_processes_and_the_same_command_goes_on(sounds: Callable[[int], Path], tmp_path: Path) -> None:
+    """SIGINT to the whole group, as a terminal sends it, once two clips are done and two long ones are in work."""
+    folder, out = sounds(2), tmp_path / "out"
+    write_clip(folder / "2.wav", audio=np.zeros(3600 * 8_000, np.float32), sample_rate_hz=8_000)
+    for name in ("3.wav", "4.wav"):
+        (folder / name).symlink_to(folder / "2.wav")
+    command = [sys.executable, "-m", "emotion_llama", "analyze", str(folder)]
+    command += ["--out", str(out), "--jobs", "2", "--resume"]
+    process = subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True
+    )
+    assert process.stdout is not None
+    assert any("wrote" in line and DONE[1] in line for line in process.stdout)
+    os.killpg(process.pid, signal.SIGINT)
+    _, error = process.communicate()  # ends when the last worker has closed the pipes
+    assert process.returncode == 130
+    assert error.endswith("2 done, 0 skipped (already done), 0 failed, 3 left\nemotion-llama: interrupted\n")
+    assert sorted(path.name for path in out.iterdir()) == DONE
+
+    (folder / "2.wav").write_bytes((folder / "1.wav").read_bytes())
+    before = [(out / name).stat().st_mtime_ns for name in DONE]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert done.stderr.endswith("3 done, 2 skipped (already done), 0 failed\n")
+    assert [(out / name).stat().st_mtime_ns for name in DONE] == before
+
+
+DONE = [f"{i}.wav{RESULT_SUFFIX}" for i in range(2)]
+
+
+def test_what_is_done_before_its_turn_is_reported_when_ctrl_c_comes(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Engine(contextlib.nullcontext[object]):
+        def run(self, stage: object, items: object) -> Iterator[list[Done]]:
+            yield [Done("c.wav", "too dark", 0.1), Done("b.wav", "too loud", 0.1)]
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(many_clips, "load_engine", lambda name, options: Engine(Engine()))
+    jobs = [Job(Path(name), Path(name)) for name in ("a.wav", "b.wav", "c.wav")]
+    found = many_clips.analyze_many(Mock(), jobs, "local", 2, lambda *progress: None)
+    assert [next(found).error, next(found).error] == ["b.wav: too loud", "c.wav: too dark"]
+    with pytest.raises(KeyboardInterrupt):
+        next(found)
 
 
 def test_a_closed_pipe_is_no_error(talk: Path) -> None:

@@ -126,6 +126,11 @@ class Tally:
         if outcome.features is not None:
             self._missing.update(missing.what for missing in outcome.features.missing)
 
+    @property
+    def total(self) -> int:
+        """Clips that were counted."""
+        return self._counts.total()
+
     def text(self) -> str:
         """`12 done (without face: 2), 3 skipped (already done), 1 failed`."""
         without = ", ".join(f"{what}: {count}" for what, count in sorted(self._missing.items()))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 from collections.abc import Callable, Iterable
 from functools import partial
 from pathlib import Path
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from emotion_llama.analysis import Analyzer
     from emotion_llama.analysis.batch import Outcome, Outputs
 
+_CLIPS_PER_PROCESS = 4  # to start a process takes as long as a short clip
 VOICES = ("autocorrelation", "opensmile")
 MODEL_HELP = (
     f"the predictor: {', '.join(PREDICTORS)}, the folder of a model, openai:MODEL@URL or transformers:FOLDER "
@@ -105,7 +107,6 @@ def run(args: argparse.Namespace) -> int:
     """Analyse all inputs; 0 when every one was done, else 1."""
     from emotion_llama.analysis.batch import analyze_jobs, collect_jobs
     from emotion_llama.analysis.options import Options
-    from emotion_llama.cli.many_clips import AnalyzeClip, analyze_many, num_processes
     from emotion_llama.report.analysis_page import analysis_page
     from emotion_llama.report.selection import choose_detailed
 
@@ -128,7 +129,7 @@ def run(args: argparse.Namespace) -> int:
         speakers=args.speakers,
     )  # fmt: skip
     write_document = _document_writer(args.json, indent=1 if outputs.single else None)
-    processes = num_processes(args.jobs, len(jobs), args.model)
+    processes = _num_processes(args.jobs, len(jobs), args.model)
 
     stored: list[Path] = []
 
@@ -146,6 +147,8 @@ def run(args: argparse.Namespace) -> int:
     def outcomes(progress: ProgressLine) -> Iterable[Outcome]:
         if processes == 1 and args.engine == "local":
             return analyze_jobs(analyzer, jobs, progress=progress, **asked)
+        from emotion_llama.cli.many_clips import AnalyzeClip, analyze_many  # a quarter of a second, for many clips only
+
         width, encoding = (80, "utf-8") if console is None else (console.width, console.encoding)
         stage = AnalyzeClip(partial(_analyzer, args), width, encoding, **asked)
         return analyze_many(stage, jobs, args.engine, processes, progress)
@@ -155,6 +158,14 @@ def run(args: argparse.Namespace) -> int:
         results = [(name, read_result(path)) for name, path in zip(names_of(stored), stored, strict=True)]
         export(results, formats, Path(args.out), overwrite=True)  # as the results themselves are
     return code
+
+
+def _num_processes(asked: int | None, num_clips: int, model: str | None) -> int:
+    """How many processes a run takes: as many as asked, else one a core where a model does not fill the machine."""
+    if asked is not None:
+        return min(asked, num_clips)
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return max(1, min(cores, num_clips // _CLIPS_PER_PROCESS)) if model in (None, "rules") else 1
 
 
 def _print(outcome: Outcome, console: Console, *, alone: bool) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import pickle
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
@@ -19,16 +18,7 @@ from emotion_llama.report.terminal import render_line
 if TYPE_CHECKING:
     from emotion_llama.analysis import Analyzer
 
-CLIPS_PER_PROCESS = 4  # to start a process takes as long as a short clip
 _NO_LIMIT_SECONDS = 1e6  # a long film takes as long as it takes
-
-
-def num_processes(asked: int | None, num_clips: int, model: str | None) -> int:
-    """How many processes a run takes: as many as asked, else one a core where a model does not fill the machine."""
-    if asked is not None:
-        return min(asked, num_clips)
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return max(1, min(cores, num_clips // CLIPS_PER_PROCESS)) if model in (None, "rules") else 1
 
 
 class AnalyzeClip(Stage):
@@ -65,8 +55,8 @@ def analyze_many(
 ) -> Iterator[Outcome]:
     """The outcomes of `jobs` in their order, each as soon as it and those before it are there.
 
-    A clip that ends its process fails with that reason, and costs no other clip anything. Leaving the iteration, as
-    Ctrl-C does, ends the workers; files are whole or not there.
+    A clip that ends its process fails with that reason, and costs no other clip anything. Ctrl-C ends the workers at
+    once, after the outcomes of clips that are done though one before them is not; files are whole or not there.
 
     Args:
         stage: what is done to each.
@@ -81,15 +71,22 @@ def analyze_many(
     found: dict[str, Outcome] = {}
     following = next(waiting, None)
     with load_engine(engine, EngineOptions(processes, limit_seconds=_NO_LIMIT_SECONDS)) as running:
-        for results in running.run(stage, items):
-            for clip_id, result, _ in results:
-                job = order[clip_id]
-                if isinstance(result, StageOutput):
-                    found[clip_id] = pickle.loads(result.artifacts["outcome"])  # noqa: S301  (from our own worker)
-                else:
-                    found[clip_id] = Outcome(job.path, "failed", error=f"{job.path}: {result or 'it was interrupted'}")
-                count += 1
-                progress(count - 1, job.path.name, "done", 1.0)
-            while following in found:
-                yield found.pop(following)
-                following = next(waiting, None)
+        try:
+            for results in running.run(stage, items):
+                for clip_id, result, _ in results:
+                    found[clip_id] = _outcome(order[clip_id], result)
+                    count += 1
+                    progress(count - 1, order[clip_id].path.name, "done", 1.0)
+                while following in found:
+                    yield found.pop(following)
+                    following = next(waiting, None)
+        except KeyboardInterrupt:
+            yield from (found[clip_id] for clip_id in order if clip_id in found)
+            raise
+
+
+def _outcome(job: Job, result: StageOutput | str | None) -> Outcome:
+    if isinstance(result, StageOutput):
+        outcome: Outcome = pickle.loads(result.artifacts["outcome"])  # noqa: S301  (from our own worker)
+        return outcome
+    return Outcome(job.path, "failed", error=f"{job.path}: {result or 'it was interrupted'}")

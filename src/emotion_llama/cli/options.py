@@ -148,9 +148,11 @@ def key_values(option: str, given: Sequence[str]) -> dict[str, Any]:
     Raises:
         InputError: one is no such pair, a key is there twice, or a value is no YAML.
     """
+    found: dict[str, Any] = {}
+    if not given:
+        return found
     import yaml
 
-    found: dict[str, Any] = {}
     for text in given:
         key, separator, value = text.partition("=")
         if not separator or not key or key in found:

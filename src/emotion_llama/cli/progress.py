@@ -80,7 +80,8 @@ def run_clips(
                 report(outcome)
     finally:
         if total > 1 and not quiet:
-            sys.stderr.write(tally.text() + "\n")
+            left = total - tally.total
+            sys.stderr.write(tally.text() + (f", {left} left" if left else "") + "\n")
     return 1 if tally.failed else 0
 
 

@@ -107,7 +107,8 @@ def read_words(transcript: Transcript | None, lexicon: Lexicon | None = None) ->
     # A line of a subtitle ends a sentence even where nobody put a full stop.
     hits = _find(tokens(" ".join(text if text[-1:] in ".!?," else f"{text}." for text in lines)), lexicon or english())
     spoken = [text for text, language in zip(texts, languages) if language == "zh"]
-    hits += _find_chinese(signs("".join(text if text[-1:] in "。！？，.!?," else f"{text}。" for text in spoken)))
+    if spoken:
+        hits += _find_chinese(signs("".join(text if text[-1:] in "。！？，.!?," else f"{text}。" for text in spoken)))
     if hits or lines or spoken:
         return WordsReading(hits, None if hits else "none of the words is in the emotion lexicon")
     return WordsReading((), foreign)
