@@ -162,6 +162,8 @@ class Prediction:
         tokens_in, tokens_out: of prompt and generated text, where they are counted.
         is_cut_off: the text is longer than was allowed, and ends in the middle.
         out_of_domain: what of the clip is unlike all that the model learned from; the label is then a guess.
+        probabilities_from: "likelihood" of the labels' tokens, "first tokens" of them, "stated" by the model in its
+            reply; None where that is not said.
     """
 
     label: str | None
@@ -175,6 +177,7 @@ class Prediction:
     tokens_out: int | None = None
     is_cut_off: bool = False
     out_of_domain: tuple[OutOfDomain, ...] = ()
+    probabilities_from: str | None = None
 
     def __post_init__(self) -> None:
         if self.probabilities is not None:

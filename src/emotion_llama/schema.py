@@ -234,6 +234,9 @@ class PredictionDocument(_Document):
     problem: Text | None
     is_uncertain: bool = Field(default=False, description="probabilities without a label: nothing carries one")
     out_of_domain: list[OutOfDomainDocument] = Field(default=[], description="where given, the label is a guess")
+    probabilities_from: Text | None = Field(
+        default=None, description='of a chat model: "likelihood", "first tokens", or "stated" in its reply'
+    )
 
 
 class SegmentDocument(_Document):

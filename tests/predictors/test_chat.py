@@ -97,3 +97,26 @@ def test_by_name() -> None:
     assert (found.name, found.settings["frames"], found.settings["label_space"]) == ("vlm", 2, "mer6")
     with pytest.raises(InputError, match="no option 'layout'"):
         load_predictor("openai:vlm@http://localhost:1/v1", layout="train")
+
+
+def test_probabilities_by_likelihood_else_as_the_model_states_them() -> None:
+    shares = {"neutral": 0.1, "angry": 0.2, "happy": 0.5, "sad": 0.1, "worried": 0.05, "surprise": 0.05}
+    scored = ScriptedChatModel(lambda request, problem: "A smile.", shares=lambda request: shares)
+    (found,) = ChatPredictor(scored, "m", label_space=MER6).predict([SAMPLE])
+    assert (found.label, found.probability, found.probabilities_from) == ("happy", 0.5, "likelihood")
+    assert found.reasoning == "A smile."
+    task = Task("emotion", MER6.labels)
+    (found,) = ChatPredictor(scored, "m", label_space=MER6).predict([SAMPLE], task)
+    assert (found.label, found.raw_text, found.probability) == ("happy", "A smile.", 0.5)
+
+    sent: list[ChatRequest] = []
+    said = '{"neutral": 20, "angry": 0, "happy": 0, "sad": 60, "worried": 0, "surprise": 0}'
+    (found,) = predictor(said, "Tears.", sent=sent).predict([SAMPLE])
+    assert (found.label, found.probability, found.probabilities_from) == ("sad", 0.75, "stated")
+    assert sent[0].schema is not None
+    assert sent[0].schema[1]["required"] == list(MER6.labels)
+    unscored = ChatPredictor(ScriptedChatModel(lambda request, problem: "Sad."), "m", probabilities="none")
+    (found,) = unscored.predict([SAMPLE])
+    assert (found.label, found.probabilities, found.probabilities_from) == ("sad", None, None)
+    with pytest.raises(InputError, match="stated"):
+        load_predictor("openai:m@http://localhost:1/v1", probabilities="certain")

@@ -218,13 +218,13 @@ def check_reply(question: Question, reply: str, *, wording: str = "") -> dict[st
     Raises:
         AnnotationError: "empty", "refused" or "malformed".
     """
-    text = _visible(reply)
+    text = visible(reply)
     if not text:
         raise empty("the reply holds no text")
     if len(text) > MAX_REPLY_CHARACTERS:
         raise malformed(f"the reply has {len(text)} characters, expected at most {MAX_REPLY_CHARACTERS}")
     try:
-        found = _one_object(text)
+        found = one_object(text)
     except AnnotationError:
         check_not_refused(text, question)
         raise
@@ -241,7 +241,7 @@ def check_text(question: Question, reply: str) -> str:
     Raises:
         AnnotationError: "empty", "refused" or "malformed".
     """
-    text = _visible(reply)
+    text = visible(reply)
     if not text:
         raise empty("the reply holds no text")
     return prose(question, text, "")
@@ -258,13 +258,14 @@ _FENCE = re.compile(
 )
 
 
-def _visible(reply: str) -> str:
+def visible(reply: str) -> str:
     """The reply without hidden reasoning at its beginning; a reasoning that never ends leaves nothing."""
     bare = _UNOPENED_THINK.sub("", _THINK.sub("", reply, count=1), count=1)
     return "" if _UNCLOSED_THINK.match(bare) else bare.strip()
 
 
-def _one_object(text: str) -> object:
+def one_object(text: str) -> object:
+    """The one JSON object of a reply, around which a fence and a lead-in may stand; AnnotationError "malformed"."""
     fenced = _FENCE.match(text)
     # A remark before or behind the only fence is none of the object, unless it holds one itself.
     is_clear = fenced is not None and not set("{[<") & set(fenced["before"] + fenced["after"])

@@ -7,18 +7,20 @@ gives what single requests give; in half precision a reply can differ where two 
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from inspect import signature
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from emotion_llama.chat.config import TransformersConfig
+from emotion_llama.chat.label_scores import Scored, log_likelihoods, shares
 from emotion_llama.chat.records import ChatRequest, RawReply
 from emotion_llama.errors import AnnotationError, BackendError, InputError, MissingDependency
 from emotion_llama.media.encoded import read_png, read_wav
 from emotion_llama.media.picture import shrunk
 from emotion_llama.models.folders import folder_fingerprint, read_json_object
 
+T = TypeVar("T")
 # Parts of a configuration that say what a model takes besides text.
 _VISION = frozenset({"vision_config", "vision_tower", "mm_vision_tower", "visual"})
 _AUDIO = frozenset({"audio_config", "audio_encoder_config", "speech_config"})
@@ -130,6 +132,11 @@ class LocalModel:
                     found[row] = reply if isinstance(reply, AnnotationError) else self._reply(*reply, seconds)
         return [found[row] for row in range(len(sent))]
 
+    def score(self, requests: Sequence[ChatRequest], labels: Sequence[str]) -> list[Scored | AnnotationError]:
+        """The labels' shares as the reply to each request, by the model's own log-probabilities; errors as `send`."""
+        self._loaded = self._loaded or _Loaded(self.config, self.modalities)
+        return [self._loaded.score(request, labels) for request in requests]
+
     def close(self) -> None:
         """Let the model go."""
         self._loaded = None
@@ -180,25 +187,39 @@ class _Loaded:
 
     def generate(self, sent: Sequence[tuple[ChatRequest, str | None]]) -> list[_Generated | AnnotationError]:
         """Greedy replies to requests of one form, all at once where memory suffices."""
-        torch = self._torch
+        found = self._tried(lambda: list(self._replies(sent)))
+        if not isinstance(found, AnnotationError):
+            return [*found]
+        if len(sent) == 1:
+            return [found]
+        if self._torch.cuda.is_available():
+            self._torch.cuda.empty_cache()
+        half = len(sent) // 2
+        return [*self.generate(sent[:half]), *self.generate(sent[half:])]
+
+    def score(self, request: ChatRequest, labels: Sequence[str]) -> Scored | AnnotationError:
+        """Shares of the labels as the reply: one pass over the prompt, one over all labels behind it."""
+        return self._tried(lambda: (shares(self._scores(request, labels)), "likelihood"))
+
+    def _tried(self, work: Callable[[], T]) -> T | AnnotationError:
         try:
-            return list(self._replies(sent))
+            return work()
         except AnnotationError as error:  # the bytes of a picture or a sound are none
-            if len(sent) == 1:
-                return [error]
-            problem = error.message
-        except torch.OutOfMemoryError:
+            return error
+        except self._torch.OutOfMemoryError:
             problem = "the model has no memory left for this question; choose a smaller model, or bits: 4"
         except ValueError as error:  # too long, or something the processor cannot take
             problem = f"the model cannot take this question: {_first_line(error)}"
         except RuntimeError as error:
             raise BackendError(f"the model {self.config.model!r} failed: {_first_line(error)}") from error
-        if len(sent) == 1:
-            return [AnnotationError("cannot", problem)]
-        if torch.cuda.is_available():
-            torch.cuda.empty_cache()
-        half = len(sent) // 2
-        return [*self.generate(sent[:half]), *self.generate(sent[half:])]
+        return AnnotationError("cannot", problem)
+
+    def _scores(self, request: ChatRequest, labels: Sequence[str]) -> dict[str, float]:
+        inputs = self._prepared([(request, None)])
+        self._check_length(inputs["input_ids"].shape[1])
+        tokens = [self.tokenizer(label, add_special_tokens=False)["input_ids"] for label in labels]
+        with self._torch.inference_mode():
+            return dict(zip(labels, log_likelihoods(self.model, inputs, tokens), strict=True))
 
     def _options(self, torch: Any) -> dict[str, Any]:
         c = self.config
@@ -220,10 +241,7 @@ class _Loaded:
         return str(device)
 
     def _replies(self, sent: Sequence[tuple[ChatRequest, str | None]]) -> Iterator[_Generated]:
-        inputs = self._inputs(sent).to(self.model.device)
-        for name, value in inputs.items():
-            if value.is_floating_point():
-                inputs[name] = value.to(self.model.dtype)
+        inputs = self._prepared(sent)
         length = inputs["input_ids"].shape[1]
         self._check_length(length)
         with self._torch.inference_mode():
@@ -237,6 +255,14 @@ class _Loaded:
             tokens = row if end is None else row[:end]
             text = self.tokenizer.decode(tokens, skip_special_tokens=True)
             yield text, end is not None, int(mask.sum()), len(tokens) + (end is not None)
+
+    def _prepared(self, sent: Sequence[tuple[ChatRequest, str | None]]) -> Any:
+        """The inputs on the model's device, in its precision."""
+        inputs = self._inputs(sent).to(self.model.device)
+        for name, value in inputs.items():
+            if value.is_floating_point():
+                inputs[name] = value.to(self.model.dtype)
+        return inputs
 
     def _inputs(self, sent: Sequence[tuple[ChatRequest, str | None]]) -> Any:
         from jinja2.exceptions import TemplateError

@@ -13,6 +13,7 @@ from typing import Any
 
 from emotion_llama.chat.budget import Budget
 from emotion_llama.chat.config import ChatConfig, OpenAIConfig, chat_config
+from emotion_llama.chat.label_scores import Scored
 from emotion_llama.chat.local_transformers import LocalModel
 from emotion_llama.chat.openai_server import OpenAIServer
 from emotion_llama.chat.records import Answer, ChatRequest, Outcome, RawReply
@@ -103,6 +104,17 @@ class ChatModel:
                     keep_refused(self.refused_file, turn.request, turn.error)
         return [turn.outcome() for turn in turns]
 
+    def score(self, requests: Sequence[ChatRequest], labels: Sequence[str]) -> list[Scored | AnnotationError]:
+        """For each request the labels' shares as its reply, by the model's log-probabilities, and how they were had.
+
+        AnnotationError in place of them says why there are none; its kind is "cannot" where the server gives no
+        log-probabilities.
+
+        Raises:
+            InputError, MissingDependency, BackendError: as `ask`.
+        """
+        return self.backend.score(requests, labels) if requests else []
+
     def close(self) -> None:
         """Give connections back; a later request opens new ones."""
         self.backend.close()
@@ -169,15 +181,22 @@ class ScriptedBackend:
         self,
         reply: Callable[[ChatRequest, str | None], str | AnnotationError],
         modalities: tuple[str, ...] = ("text", "image", "audio"),
+        shares: Callable[[ChatRequest], Mapping[str, float]] | None = None,
         **settings: object,
     ) -> None:
-        self._reply, self.modalities = reply, modalities
+        self._reply, self.modalities, self._shares = reply, modalities, shares
         self.settings: Mapping[str, object] = {"model": "scripted", "modalities": list(modalities), **settings}
 
     def send(self, sent: Sequence[tuple[ChatRequest, str | None]]) -> list[RawReply | AnnotationError]:
         """What the function gives, in order."""
         replies = (self._reply(request, problem) for request, problem in sent)
         return [one if isinstance(one, AnnotationError) else RawReply(one, "scripted") for one in replies]
+
+    def score(self, requests: Sequence[ChatRequest], labels: Sequence[str]) -> list[Scored | AnnotationError]:
+        """What `shares` gives; "cannot" without it."""
+        if self._shares is None:
+            return [AnnotationError("cannot", "there are no log-probabilities") for _ in requests]
+        return [(dict(self._shares(request)), "likelihood") for request in requests]
 
     def check_installed(self) -> None:
         """Needs nothing."""
@@ -195,10 +214,11 @@ class ScriptedChatModel(ChatModel):
         *,
         max_repeats: int = 1,
         modalities: tuple[str, ...] = ("text", "image", "audio"),
+        shares: Callable[[ChatRequest], Mapping[str, float]] | None = None,
         **settings: object,
     ) -> None:
         self.max_repeats = max_repeats
-        self.backend = ScriptedBackend(reply, modalities, **settings)
+        self.backend = ScriptedBackend(reply, modalities, shares, **settings)
 
 
 def load_chat(spec: str, options: Mapping[str, Any]) -> ChatModel:
@@ -218,7 +238,7 @@ def load_chat(spec: str, options: Mapping[str, Any]) -> ChatModel:
             raise InputError(
                 f"model {spec!r}: expected openai:MODEL@URL, such as openai:qwen2.5-vl@http://localhost:8000/v1"
             )
-        given = {"name": "openai", "model": model, "base_url": url, "structured": "plain", **options}
+        given = {"name": "openai", "model": model, "base_url": url, **options}
     elif kind == "transformers" and rest:
         given = {"name": "transformers", "model": rest, **options}
     else:

@@ -20,6 +20,7 @@ from urllib.parse import urlsplit
 from emotion_llama.chat.budget import Budget, Pace
 from emotion_llama.chat.config import OpenAIConfig, is_this_machine
 from emotion_llama.chat.http_chat import ChatServer, RequestFailed
+from emotion_llama.chat.label_scores import LabelScorer, Scored
 from emotion_llama.chat.records import ChatRequest, RawReply
 from emotion_llama.errors import AnnotationError, InputError
 from emotion_llama.media.encoded import smaller_png
@@ -49,6 +50,7 @@ class OpenAIServer:
         # How replies are asked for at the moment; `structured: auto` steps down when the server refuses it.
         self.form: Form = "json_schema" if config.structured == "auto" else config.structured
         self._has_bounds, self._length_name = True, "max_tokens"
+        self.scorer = LabelScorer(self.post)
         self.stopped: Callable[[], bool] = lambda: False  # from then on nothing is sent: "interrupted"
 
     @property
@@ -84,6 +86,23 @@ class OpenAIServer:
             return [self._send(*one) for one in sent]
         with ThreadPoolExecutor(min(self.config.at_once, len(sent))) as pool:
             return list(pool.map(lambda one: self._send(*one), sent))
+
+    def score(self, requests: Sequence[ChatRequest], labels: Sequence[str]) -> list[Scored | AnnotationError]:
+        """The labels' shares as the reply to each request, or why there are none (`LabelScorer.score`)."""
+
+        def one(request: ChatRequest) -> Scored | AnnotationError:
+            try:
+                return self.scorer.score(request, labels)
+            except AnnotationError as error:
+                return error
+
+        with ThreadPoolExecutor(max(1, min(self.config.at_once, len(requests)))) as pool:
+            return list(pool.map(one, requests))
+
+    def post(self, request: ChatRequest) -> Mapping[str, Any]:
+        """The JSON of a reply with status 200; AnnotationError where there is none."""
+        with self._places:
+            return self._reach(request, None, _Count())
 
     def close(self) -> None:
         """Give the connections back; a later request opens new ones."""
@@ -205,7 +224,11 @@ class OpenAIServer:
         messages.append({"role": "user", "content": self._content(request)})
         if problem is not None:
             messages.append({"role": "user", "content": request.again(problem)})
-        body: dict[str, Any] = {"model": c.model, "messages": messages, length_name: c.max_tokens, **c.extra_body}
+        if request.begun is not None:
+            messages.append({"role": "assistant", "content": request.begun})
+        fields = dict(request.fields)
+        most = fields.pop("max_tokens", c.max_tokens)
+        body: dict[str, Any] = {"model": c.model, "messages": messages, length_name: most, **c.extra_body, **fields}
         if c.temperature is not None:
             body["temperature"] = c.temperature
         if c.seed is not None:

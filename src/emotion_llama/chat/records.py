@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
@@ -30,6 +30,8 @@ class ChatRequest:
         parse: from a reply's text to its values; raises AnnotationError where it is no answer.
         again: asks once more, given what was wrong with the last reply.
         schema: name and JSON schema of the reply, for servers with structured output; None asks for plain text.
+        begun: what the reply begins with, which is to be continued; None where it begins anew.
+        fields: further fields of the request to a server, in place of its own.
     """
 
     user: str
@@ -40,6 +42,8 @@ class ChatRequest:
     parse: Callable[[str], dict[str, object]] = plain_text
     again: Callable[[str], str] = str
     schema: tuple[str, Mapping[str, Any]] | None = None
+    begun: str | None = None
+    fields: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def media(self) -> tuple[int, bool]:

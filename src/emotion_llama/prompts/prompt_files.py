@@ -44,7 +44,11 @@ MERR_NEEDED: Mapping[str, tuple[str, ...]] = MappingProxyType(
 FIELDS: Mapping[Use, Mapping[str, tuple[str, ...]]] = MappingProxyType(
     {
         "merr": {f"{question}.{language}": MERR_FIELDS[question] for question in MERR_FIELDS for language in LANGUAGES},
-        "evaluation": {"label": ("words", "instruction", "labels"), "free": ("words", "instruction")},
+        "evaluation": {
+            "label": ("words", "instruction", "labels"),
+            "stated": ("words", "instruction", "labels"),
+            "free": ("words", "instruction"),
+        },
         "judge": {
             "clue_overlap": ("truth", "answer", "low", "high"),
             "label_overlap": ("truth", "answer", "low", "high"),

@@ -194,6 +194,8 @@ def prediction_headline(prediction: Prediction) -> Headline:
     if share is None:
         return f"Predicted: {prediction.label}", "The model gave no probability for its answer."
     detail = _ahead_of(prediction.label, ranked(prediction.probabilities))
+    if prediction.probabilities_from == "stated":
+        detail += " The model was asked for these percentages and states them itself."
     return f"Predicted: {prediction.label} · {percent(share)}", detail
 
 

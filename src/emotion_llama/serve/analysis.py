@@ -183,4 +183,5 @@ def prediction_json(prediction: Prediction) -> dict[str, Any]:
         "problem": prediction.problem,
         "is_uncertain": prediction.is_uncertain,
         "out_of_domain": [asdict(one) for one in prediction.out_of_domain],
+        "probabilities_from": prediction.probabilities_from,
     }

@@ -280,6 +280,7 @@ def prediction_message(prediction: Prediction) -> Message:
         ],
         "problem": prediction.problem,
         "out_of_domain": [asdict(one) for one in prediction.out_of_domain],
+        "probabilities_from": prediction.probabilities_from,
     }
 
 
@@ -292,7 +293,7 @@ def read_prediction(message: Mapping[str, Any]) -> Prediction:
     text = (str, type(None))
     types: _Types = {
         "label": text, "probabilities": (dict, type(None)), "reasoning": str, "raw_text": str, "model": str,
-        "cues": list, "problem": text, "out_of_domain": list,
+        "cues": list, "problem": text, "out_of_domain": list, "probabilities_from": text,
     }  # fmt: skip
     _check_fields("an answer", message, types)
     try:
