@@ -9,6 +9,7 @@ from textwrap import fill
 from typing import NamedTuple
 
 from emotion_llama.face.unit_formulas import UNIT_FORMULAS, UnitFormula
+from emotion_llama.predictors import learned_cues
 from emotion_llama.records import AU_DESCRIPTIONS, AU_NAMES, Prosody
 from emotion_llama.rules import rule_tables, verdict, voice_cues, words
 from emotion_llama.speech import activity, pauses, prosody, tempo, tone, voice_track
@@ -204,6 +205,21 @@ def voice_rule_table() -> str:
     return _table(header, rows)
 
 
+def known_cue_table() -> str:
+    """Published models that can be a cue, and what is known of each."""
+    head = ("model", "of", "licence", "trained on", "language", "right, by its authors", "source")
+    rows = [
+        (
+            f"`{one.name}`", one.kind, one.licence, one.trained_on, one.languages,
+            "not published" if one.accuracy is None
+            else f"{100 * one.accuracy:.1f} % of {one.classes} classes, {one.measured_on}",
+            one.source,
+        )
+        for one in learned_cues.KNOWN_MODELS
+    ]  # fmt: skip
+    return _table(head, rows)
+
+
 def modifiers() -> str:
     """What changes the weight of a word."""
     changes = "; ".join(f"{what}, x {factor:g} ({origin})" for what, factor, origin in _MODIFIERS)
@@ -224,6 +240,7 @@ BLOCKS: Mapping[str, Mapping[str, Callable[[], str]]] = {
         "lone units": lone_units,
         "voice rules": voice_rule_table,
         "modifiers": modifiers,
+        "known cues": known_cue_table,
     },
     "docs/synth.md": reference_synth.BLOCKS,
 }

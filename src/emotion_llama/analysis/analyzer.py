@@ -377,7 +377,7 @@ class Analyzer:
         from emotion_llama.analysis.inputs import CropOptions, person_inputs
 
         part = None if span == (0.0, file.clip.duration_seconds) else span
-        options = CropOptions(policy, max_fps=self._max_fps, max_side=self._max_side)
+        options = CropOptions(policy, self._max_fps, self._max_side, masked=self.predictor.name != "rules")
         return person_inputs(file, person, options, waveform=found.waveform, span=part, silent_because=silent_because)
 
     def _with_images(self, file: ClipFile, analysis: Analysis, chosen: frozenset[tuple[int, int]]) -> Analysis:

@@ -82,8 +82,8 @@ def add_parser(verbs: Verbs) -> None:
     add("--segment", type=_segment, default="none", metavar="none|auto|SECONDS",
         help="the whole clip, cut at pauses, or fixed lengths")  # fmt: skip
     add("--model", metavar="NAME", help=MODEL_HELP)
-    add("--cues", action="append", default=[], metavar="words=DIR",
-        help="for rules: a text-classification model of emotions as a further cue of the words")  # fmt: skip
+    add("--cues", action="append", default=[], metavar="KIND=PLACE",
+        help="for rules: a trained classifier as a further cue: words=DIR, voice=DIR, face=DIR|FILE.onnx")  # fmt: skip
     add_shared(parser, "layout", help="prompt layout of a model (default: the one it was trained with)")
     add_shared(parser, "labels", help="labels that a model chooses from (default: merr9)")
     add_shared(parser, "device", "faces", "face_option")

@@ -11,10 +11,11 @@ from emotion_llama.labels import MERR9, LabelSpace
 from emotion_llama.predictors.base import Sample, Task, TextStream
 from emotion_llama.results import Evidence, Prediction
 from emotion_llama.rules.lexicon import Lexicon
-from emotion_llama.rules.scoring import NAME, check_rules, predict_by_rules
+from emotion_llama.rules.scoring import NAME, SOURCES, check_rules, predict_by_rules
 
 if TYPE_CHECKING:
-    from emotion_llama.predictors.text_emotion import TextEmotion
+    from emotion_llama.models.inputs import FramePolicy
+    from emotion_llama.predictors.learned_cues import LearnedCue
     from emotion_llama.prompts.builder import Turn
 
 TASKS = ("emotion", "reason", "reason_v2")  # a label, and why
@@ -27,7 +28,7 @@ class EvidencePredictor:
         table: which action units speak for which label, "published" or "mer-factory" (`rule_tables.FACE_TABLES`).
         label_space: labels to choose from.
         lexicon: patterns for the transcript; the package's English ones when None.
-        cues: folders of trained models as further cues: "words" -> a text-classification model (`text_emotion`).
+        cues: trained models as further cues: "words", "voice" or "face" -> its place (`learned_cues.LearnedCue`).
 
     Raises:
         InputError: no such table, a label space of one label, or a folder that holds no such model.
@@ -35,7 +36,6 @@ class EvidencePredictor:
     """
 
     name = NAME
-    frame_policy = None
 
     def __init__(
         self,
@@ -45,20 +45,22 @@ class EvidencePredictor:
         cues: Mapping[str, str] | None = None,
     ) -> None:
         check_rules(table, label_space)
-        if unknown := sorted(set(cues or {}) - {"words"}):
-            raise InputError(f"--cues {unknown[0]}=...: there are learned cues of words alone, as words=FOLDER")
-        self._text: TextEmotion | None = None
+        if unknown := sorted(set(cues or {}) - set(SOURCES)):
+            raise InputError(f"--cues {unknown[0]}=...: learned cues are of {', '.join(SOURCES)}")
+        self._learned: dict[str, LearnedCue] = {}
         if cues:
-            from emotion_llama.predictors.text_emotion import TextEmotion
+            from emotion_llama.predictors.learned_cues import KINDS, LearnedCue
 
-            self._text = TextEmotion(cues["words"], label_space)
+            self._learned = {kind: LearnedCue(kind, cues[kind], label_space) for kind in KINDS if kind in cues}
+        # Face and voice models are shown crops and sound; which frame of the scene comes with them is all the same.
+        self.frame_policy: FramePolicy | None = "first" if set(self._learned) - {"words"} else None
         self.label_space = label_space
         self._table, self._lexicon = table, lexicon
         self.settings: Mapping[str, object] = {
             "table": table,
             "label_space": label_space.name,
             "lexicon": "package" if lexicon is None else "given",
-            **({} if self._text is None else {"cues": {"words": dict(self._text.settings)}}),
+            **({"cues": {kind: dict(one.settings) for kind, one in self._learned.items()}} if self._learned else {}),
         }
 
     def encode(self, sample: Sample) -> Sample:
@@ -71,16 +73,16 @@ class EvidencePredictor:
         The text of a task with labels is the label, of any other the reasons (without a label).
         """
         space = LabelSpace("asked", task.labels) if task is not None and task.labels else self.label_space
-        found = [self._one(one.evidence or Evidence(), space) for one in samples]
+        found = [self._one(one, space) for one in samples]
         if task is None:
             return found
         if task.labels:
             return [replace(one, raw_text=one.label or "") for one in found]
         return [replace(one, label=None, probabilities=None, raw_text=one.reasoning) for one in found]
 
-    def _one(self, evidence: Evidence, space: LabelSpace) -> Prediction:
-        learned = ((), None) if self._text is None else self._text.cues(evidence.transcript)
-        return predict_by_rules(evidence, self._table, space, self._lexicon, learned)
+    def _one(self, sample: Sample, space: LabelSpace) -> Prediction:
+        learned = {kind: one.cues(sample) for kind, one in self._learned.items()}
+        return predict_by_rules(sample.evidence or Evidence(), self._table, space, self._lexicon, learned)
 
     def stream(self, sample: Sample, messages: Sequence[Turn], *, task: str = "free", **decoding: object) -> TextStream:
         """The reasons, at once.

@@ -72,7 +72,9 @@ class _Asked(NamedTuple):
             tones = wording("zh").tones
             return voice_in_chinese(plain, {word: texts[0] for word, texts in tones.items()})
         units = {unit: float(value) for unit, value in _UNIT.findall(cue["text"])}
-        return "、".join(expression_phrases(units, language="zh")) or plain
+        return "、".join(expression_phrases(units, language="zh")) or plain.replace("what ", "").replace(
+            " says", "的判断"
+        )
 
 
 def answer(question: str, document: Json, person_id: int) -> str:

@@ -151,7 +151,7 @@ def predict_by_rules(
     table: str | FaceTable = "published",
     label_space: LabelSpace = MERR9,
     lexicon: Lexicon | None = None,
-    learned: tuple[tuple[Cue, ...], str | None] = ((), None),
+    learned: Mapping[str, tuple[tuple[Cue, ...], str | None]] = MappingProxyType({}),
 ) -> Prediction:
     """The prediction for one person in one segment; a `problem` when there is no evidence.
 
@@ -161,7 +161,7 @@ def predict_by_rules(
         label_space: labels to choose from. Cues for other labels are left out, so that the probabilities are those of
             the label being one of the space.
         lexicon: patterns for the transcript; the package's English ones when None.
-        learned: cues of the words by a trained model, beside the lexicon's and within the same bound; or why none.
+        learned: source -> its cues by a trained model, beside the rules' and within the same bound; or why none.
 
     Raises:
         InputError: no such table, or a label space of one label.
@@ -172,13 +172,17 @@ def predict_by_rules(
     face = read_face(evidence.action_units, evidence.peak_frame, table)
     voice = read_voice(voice_figures(evidence), evidence.tone, evidence.usual)
     words = read_words(evidence.transcript, lexicon)
-    spoken = (*_word_cues(words.hits), *learned[0])
-    cues = _within([*_capped(face.cues), *_capped(voice.cues, DECIDING_CAPS), *_capped(spoken)], label_space)
+    more = {source: learned.get(source, ((), None)) for source in SOURCES}
+    spoken = (*_word_cues(words.hits), *more["words"][0])
+    heard, seen = (*voice.cues, *more["voice"][0]), (*face.cues, *more["face"][0])
+    cues = _within([*_capped(seen), *_capped(heard, DECIDING_CAPS), *_capped(spoken)], label_space)
     raw_text = coarse_sentence(evidence, face.units)
     why_not = {
-        "face": evidence.why_missing("action_units") or face.problem,
-        "voice": evidence.why_missing("prosody") or evidence.why_missing("tone") or voice.problem,
-        "words": evidence.why_missing("transcript") or "; ".join(why for why in (words.problem, learned[1]) if why),
+        "face": evidence.why_missing("action_units") or _all_of(face.problem, more["face"][1]),
+        "voice": evidence.why_missing("prosody")
+        or evidence.why_missing("tone")
+        or _all_of(voice.problem, more["voice"][1]),
+        "words": evidence.why_missing("transcript") or _all_of(words.problem, more["words"][1]),
     }
     if not cues:
         problem = "no evidence: " + "; ".join(f"no {source} ({why or 'not given'})" for source, why in why_not.items())
@@ -187,9 +191,14 @@ def predict_by_rules(
     probabilities = spread(score(cues, label_space).probabilities, verdict)
     label = None if verdict is None else verdict.label
     reasons = explain(probabilities, verdict, cues, why_not)
-    if spoken and learned[1] is not None:  # where no words speak it is said why none do
-        reasons += f" Left out: {learned[1]}."
+    # Where nothing of a source speaks it is said why; where something does, why the learned cue does not.
+    silent = [why for source, (_, why) in more.items() if why is not None and _of(source, cues)]
+    reasons += f" Left out: {'; '.join(silent)}." if silent else ""
     return Prediction(label, probabilities, reasons, raw_text, NAME, cues)
+
+
+def _all_of(*reasons: str | None) -> str | None:
+    return "; ".join(why for why in reasons if why) or None
 
 
 def check_table(table: str) -> None:
