@@ -42,7 +42,7 @@ _ABBREVIATIONS = {"neu": "neutral", "hap": "happy", "ang": "angry"}  # IEMOCAP's
 # The classes of HSEmotion's networks by their number, in the order of AffectNet (hsemotion-onnx, Apache-2.0).
 _AFFECTNET8 = ("Anger", "Contempt", "Disgust", "Fear", "Happiness", "Neutral", "Sadness", "Surprise")
 _AFFECTNET7 = tuple(name for name in _AFFECTNET8 if name != "Contempt")
-_MEAN, _SCALE = np.float32([0.485, 0.456, 0.406]), np.float32([0.229, 0.224, 0.225])  # ImageNet's, of RGB in 0..1
+_MEAN, _SCALE = np.array([0.485, 0.456, 0.406]), np.array([0.229, 0.224, 0.225])  # ImageNet's, of RGB in 0..1
 
 
 Kind = Literal["face", "voice", "words"]
@@ -254,7 +254,7 @@ class LearnedCue:
         session, (labels, name, size) = self._loaded
         found = []
         for crop in _spread(sample.inputs):
-            picture = (cv2.resize(crop, (size, size)) / np.float32(255) - _MEAN) / _SCALE
+            picture = (cv2.resize(crop, (size, size)) / 255 - _MEAN) / _SCALE
             logits = session.run(None, {name: picture.transpose(2, 0, 1)[None].astype(np.float32)})[0][0]
             found.append(dict(zip(labels, _softmax(logits[: len(labels)].astype(np.float64)))))
         return self._mean(found)
