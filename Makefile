@@ -55,6 +55,7 @@ bench: $(VENV)/.dev ## speed and memory, the table of all units, agreement of vo
 	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/prosody_agreement.py
 	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/features_speed.py --sizes toy
 	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/label_scoring.py
+	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/model_speed.py
 
 example: $(VENV)/.dev ## make the example clip again (needs espeak-ng)
 	$(BIN)/python examples/clips/make_astronaut.py
