@@ -1,4 +1,4 @@
-"""Reviews in the ledger: recorded, never changed, the newest of a reviewer counts; ledgers of older versions."""
+"""Reviews in the ledger: recorded, never changed, the newest of a reviewer counts."""
 
 import sqlite3
 import threading
@@ -21,9 +21,6 @@ from emotion_llama.merr.review.decisions import (
 )
 from emotion_llama.merr.stage import StageOutput
 from emotion_llama.merr.store import Store
-from emotion_llama.merr.store.ledger import VERSION
-
-LEDGER_V1 = Path(__file__).with_name("ledger_v1.sql")
 
 
 def put_sample(store: Store, clip_id: str, label: str = "happy", *changed: Field) -> None:
@@ -189,71 +186,6 @@ def test_two_reviewers_write_at_once(store: Store) -> None:
     for thread in threads:
         thread.join()
     assert sorted(r.number for r in history(store, "a")) == list(range(1, 41))
-
-
-# --- ledgers of version 1
-
-
-@pytest.fixture
-def older(tmp_path: Path) -> Path:
-    """A build as the first version left it."""
-    folder = tmp_path / "older"
-    folder.mkdir()
-    connection = sqlite3.connect(folder / "merr.sqlite")
-    connection.executescript(LEDGER_V1.read_text(encoding="utf-8"))
-    connection.close()
-    return folder
-
-
-def version(folder: Path) -> int:
-    connection = sqlite3.connect(folder / "merr.sqlite")
-    try:
-        return int(connection.execute("PRAGMA user_version").fetchone()[0])
-    finally:
-        connection.close()
-
-
-def test_an_older_ledger_is_read_without_being_changed(older: Path) -> None:
-    with Store.open(older, read_only=True) as store:
-        assert newest_reviews(store) == {}
-        assert (history(store, "a"), reviewers(store)) == ([], [])
-        assert [s.clip.clip_id for s in store.samples("fine")] == ["a", "b"]
-    assert version(older) == 1
-
-
-def test_an_older_ledger_takes_reviews_once_it_is_written(older: Path) -> None:
-    with Store.open(older, read_only=True) as store:
-        before = list(store.samples("all"))
-    with Store.open(older) as store:
-        put_review(store, Review("b", "anna", "fix", fixes={"label": "worried"}))
-    assert version(older) == VERSION
-    with Store.open(older, read_only=True) as store:
-        assert list(store.samples("all")) == before
-        assert [r.decision for r in newest_reviews(store)["b"]] == ["fix"]
-
-
-def test_an_older_ledger_is_brought_up_by_many_at_once(older: Path) -> None:
-    errors: list[BaseException] = []
-
-    def open_it() -> None:
-        try:
-            Store.open(older).close()
-        except BaseException as error:  # noqa: BLE001
-            errors.append(error)
-
-    threads = [threading.Thread(target=open_it) for _ in range(8)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert (errors, version(older)) == ([], VERSION)
-
-
-def test_a_new_ledger_and_one_brought_up_have_the_same_tables(older: Path, store: Store) -> None:
-    tables = "SELECT type, name, sql FROM sqlite_master WHERE name LIKE 'reviews%' ORDER BY name"
-    with Store.open(older) as brought_up:
-        assert brought_up.query(tables) == store.query(tables)
-        assert len(store.query(tables)) == 2
 
 
 def test_the_store_refuses_stars_and_decisions_that_are_none(store: Store) -> None:

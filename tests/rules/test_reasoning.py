@@ -15,7 +15,7 @@ from emotion_llama.rules.answers import answer_by_rules
 from emotion_llama.rules.clues import Clue, cues_in, find_clues, quotations, without_quotations
 from emotion_llama.rules.reasoning import holds_label, reason, sort_clues
 from emotion_llama.rules.rule_tables import FACE_TABLES
-from emotion_llama.rules.wording import LANGUAGE_FILES, wording
+from emotion_llama.rules.wording import LANGUAGES, wording
 
 SMILE, FROWN = {"AU06": 1.5, "AU12": 2.5}, {"AU04": 2.5, "AU07": 1.7, "AU23": 1.2}
 SAID = {
@@ -95,7 +95,7 @@ def random_cases(language: str, count: int):
         yield make_clues(units, prosody, said, language, number), MERR9.labels[number % 9], number
 
 
-@pytest.mark.parametrize("language", LANGUAGE_FILES)
+@pytest.mark.parametrize("language", LANGUAGES)
 def test_on_random_evidence_everything_named_was_given_and_the_label_comes_last(language: str) -> None:
     words = wording(language)
     for facts, label, variant in random_cases(language, 270):
@@ -106,7 +106,7 @@ def test_on_random_evidence_everything_named_was_given_and_the_label_comes_last(
         *before, last = parts
         # The subtitle's own words count too: the raw text, quotations included, has no word for the label early.
         early = text[: text.rfind(last.strip())]
-        assert not any(holds_label(early, label, wording(name)) for name in LANGUAGE_FILES), (label, text)
+        assert not any(holds_label(early, label, wording(name)) for name in LANGUAGES), (label, text)
         assert holds_label(last, label, words), (label, text)
         given = {cue for clue in facts.clues.values() for cue in cues_in(clue, words)}
         named = {cue for part in before for cue in cues_in(part, words)}
@@ -120,7 +120,7 @@ def test_on_random_evidence_everything_named_was_given_and_the_label_comes_last(
         assert judged.values == {"holds": True, "problems": []}, text
 
 
-@pytest.mark.parametrize("language", LANGUAGE_FILES)
+@pytest.mark.parametrize("language", LANGUAGES)
 def test_the_page_s_example_a_smile_with_angry_words(language: str) -> None:
     said = {"en": "I hate you. Leave me alone!", "zh": "我很生气！"}[language]
     facts = make_clues(SMILE, None, said, language)

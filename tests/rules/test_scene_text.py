@@ -6,7 +6,7 @@ import pytest
 
 from emotion_llama.media.scene_facts import Colours, Framing, Gaze, Hands, Head, Light, Motion, SceneFacts
 from emotion_llama.rules.scene.scene_text import describe_scene
-from emotion_llama.rules.wording import LANGUAGE_FILES
+from emotion_llama.rules.wording import LANGUAGES
 
 BARE = SceneFacts(640, 480)
 FULL = SceneFacts(
@@ -57,7 +57,7 @@ def test_everything_in_chinese(plain: None) -> None:
     )
 
 
-@pytest.mark.parametrize("language", LANGUAGE_FILES)
+@pytest.mark.parametrize("language", LANGUAGES)
 def test_what_was_not_measured_is_not_mentioned(language: str) -> None:
     assert every_variant(BARE, language) == {""}
     alone = {
@@ -116,7 +116,7 @@ def test_gaze_beside_the_head(turn: str, gaze: Gaze, text: str) -> None:
     assert text in describe_scene(replace(BARE, head=head, gaze=gaze), "en")
 
 
-@pytest.mark.parametrize("language", LANGUAGE_FILES)
+@pytest.mark.parametrize("language", LANGUAGES)
 def test_closed_eyes_look_nowhere(language: str) -> None:
     texts = every_variant(replace(BARE, eyes="closed", gaze=FULL.gaze), language)
     assert all("closed" in text or "shut" in text or "闭" in text for text in texts)

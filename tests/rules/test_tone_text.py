@@ -6,7 +6,7 @@ import pytest
 
 from emotion_llama.records import Prosody, Tone
 from emotion_llama.rules.tone_text import describe_voice, tone_index, tone_words
-from emotion_llama.rules.wording import LANGUAGE_FILES, wording
+from emotion_llama.rules.wording import LANGUAGES, wording
 from emotion_llama.speech.tone import describe_tone
 
 
@@ -69,7 +69,7 @@ def test_no_voice_no_words() -> None:
     assert describe_voice(sine, None, None, "en") is None
 
 
-@pytest.mark.parametrize("language", LANGUAGE_FILES)
+@pytest.mark.parametrize("language", LANGUAGES)
 def test_the_words_are_those_of_the_tone(language: str) -> None:
     """Whatever the figures, every word of `describe_tone` is there in the language, and none besides."""
     index = tone_index(language)

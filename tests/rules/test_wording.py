@@ -10,7 +10,7 @@ from emotion_llama.media.picture import COLOUR_WORDS
 from emotion_llama.rules.clues import cues_in
 from emotion_llama.rules.lexicon import english, tokens
 from emotion_llama.rules.reasoning import holds_label
-from emotion_llama.rules.wording import LANGUAGE_FILES, Wording, pick_for, wording
+from emotion_llama.rules.wording import LANGUAGES, Wording, pick_for, wording
 from emotion_llama.rules.words import FILLERS
 from emotion_llama.speech.tone import SCALES
 
@@ -23,7 +23,7 @@ def _slots(text: str) -> set[str]:
     return {name for _, name, _, _ in Formatter().parse(text) if name}
 
 
-@pytest.mark.parametrize("language", LANGUAGE_FILES)
+@pytest.mark.parametrize("language", LANGUAGES)
 def test_every_language_has_the_same_keys(language: str) -> None:
     words = wording(language)
     assert words.language == language
@@ -33,7 +33,7 @@ def test_every_language_has_the_same_keys(language: str) -> None:
             assert set(getattr(words, table)) == set(getattr(ENGLISH, table)), table
 
 
-@pytest.mark.parametrize("language", LANGUAGE_FILES)
+@pytest.mark.parametrize("language", LANGUAGES)
 @pytest.mark.parametrize("table", ["scene", "reason"])
 def test_sentences_have_the_same_slots_in_every_language_and_variant(language: str, table: str) -> None:
     for key, texts in getattr(wording(language), table).items():
@@ -42,7 +42,7 @@ def test_sentences_have_the_same_slots_in_every_language_and_variant(language: s
         assert len(set(texts)) == len(texts), key
 
 
-@pytest.mark.parametrize("language", LANGUAGE_FILES)
+@pytest.mark.parametrize("language", LANGUAGES)
 def test_all_that_is_measured_has_words(language: str) -> None:
     words = wording(language)
     tones = {w for scale in SCALES for w in (scale.low_word, scale.high_word) if w}
@@ -55,7 +55,7 @@ def test_all_that_is_measured_has_words(language: str) -> None:
     assert all(len(strength) == 3 for strength in words.strengths.values())
 
 
-@pytest.mark.parametrize("language", LANGUAGE_FILES)
+@pytest.mark.parametrize("language", LANGUAGES)
 def test_descriptions_of_the_picture_hold_no_word_of_emotion(language: str) -> None:
     words = wording(language)
     for texts in words.scene.values():
@@ -67,7 +67,7 @@ def test_descriptions_of_the_picture_hold_no_word_of_emotion(language: str) -> N
             assert [hit[0].text for hit in hits if hit is not None and hit[0].text != "dark"] == [], text
 
 
-@pytest.mark.parametrize("language", LANGUAGE_FILES)
+@pytest.mark.parametrize("language", LANGUAGES)
 @pytest.mark.parametrize("label", LABELS)
 def test_templates_of_reasons_do_not_name_the_label_before_the_last_sentence(language: str, label: str) -> None:
     words = wording(language)
@@ -96,7 +96,7 @@ TONE_CUES = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize("language", LANGUAGE_FILES)
+@pytest.mark.parametrize("language", LANGUAGES)
 def test_the_judge_knows_every_unit_in_every_phrase(language: str) -> None:
     words = wording(language)
     missed = []
@@ -111,7 +111,7 @@ def test_the_judge_knows_every_unit_in_every_phrase(language: str) -> None:
     assert all("face at rest" in cues_in(text, words) for text in words.at_rest)
 
 
-@pytest.mark.parametrize("language", LANGUAGE_FILES)
+@pytest.mark.parametrize("language", LANGUAGES)
 def test_the_judge_knows_every_word_of_tone_and_takes_it_for_no_other(language: str) -> None:
     words = wording(language)
     for table in (words.tones, words.tones_relative):
@@ -120,7 +120,7 @@ def test_the_judge_knows_every_word_of_tone_and_takes_it_for_no_other(language: 
                 assert set(cues_in(f"the voice is {text}.", words)) == {TONE_CUES[tone]}, text
 
 
-@pytest.mark.parametrize("language", LANGUAGE_FILES)
+@pytest.mark.parametrize("language", LANGUAGES)
 def test_the_judge_takes_no_template_for_a_cue(language: str) -> None:
     words = wording(language)
     texts = [text for key, texts in words.reason.items() for text in texts]

@@ -18,7 +18,7 @@ from emotion_llama.rules.scene.scene_text import describe_scene
 from emotion_llama.rules.scoring import predict_by_rules
 from emotion_llama.rules.tone_text import describe_voice
 from emotion_llama.rules.voice_cues import voice_figures
-from emotion_llama.rules.wording import LANGUAGE_FILES, pick, wording
+from emotion_llama.rules.wording import LANGUAGES, pick, wording
 
 VERSION = 1
 MODEL = f"rules {VERSION}"
@@ -33,8 +33,8 @@ def answer_by_rules(question: Question, table: str = "published", own: Phrases |
         table: which action units speak for which label (`rule_tables.FACE_TABLES`), for "reason".
         own: phrases for the face in place of the package's, as `phrases.own_phrases` makes them.
     """
-    if question.language not in LANGUAGE_FILES:
-        return _cannot(f"no wording for language {question.language!r} (there are: {', '.join(LANGUAGE_FILES)})")
+    if question.language not in LANGUAGES:
+        return _cannot(f"no wording for language {question.language!r} (there are: {', '.join(LANGUAGES)})")
     if question.task == "reason":
         values = _reason(question, table, own)
     elif question.task == "expression":

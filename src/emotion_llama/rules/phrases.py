@@ -14,14 +14,13 @@ from emotion_llama.face.label_units import PRESENT
 from emotion_llama.records import AU_NAMES
 from emotion_llama.rules.rule_tables import DEGREES
 from emotion_llama.rules.wording import Wording, pick, wording
-from emotion_llama.rules.wording.en import WORDING as _ENGLISH
 
 Phrases = Mapping[tuple[str, ...], Sequence[str]]  # units that are one gesture -> phrases
 
 ADVERBS: tuple[tuple[str, float], ...] = tuple(
-    (word, least) for word, (_, least) in zip(reversed(_ENGLISH.strengths["how"]), DEGREES)
+    (word, least) for word, (_, least) in zip(reversed(wording("en").strengths["how"]), DEGREES)
 )
-UNITS = _ENGLISH.units
+UNITS = wording("en").units
 
 
 class Gesture(NamedTuple):

@@ -14,7 +14,7 @@ from typing import NamedTuple
 from emotion_llama.chat.questions import Facts
 from emotion_llama.rules.clues import MAX_CHARACTERS, MODALITIES, Clue, Source
 from emotion_llama.rules.rule_tables import EVIDENCE_FLOOR
-from emotion_llama.rules.wording import LANGUAGE_FILES, Wording, joined, pick_for, wording
+from emotion_llama.rules.wording import LANGUAGES, Wording, joined, pick_for, wording
 
 # Log-odds for the label from which a clue counts for it, and those for another label from which it misleads. Own; the
 # weights' scale is 0.3 a hint, 1 a clear cue (`rule_tables`).
@@ -164,7 +164,7 @@ class _Phrasing:
 
     def _tells(self, text: str) -> bool:
         """Whether a text gives the label away, in any language: a subtitle need not be in the description's."""
-        return any(holds_label(text, self._label, wording(language)) for language in LANGUAGE_FILES)
+        return any(holds_label(text, self._label, wording(language)) for language in LANGUAGES)
 
     def _source(self, source: Source) -> str:
         return self(f"source.{source}")

@@ -231,8 +231,6 @@ def newest_reviews(ledger: Ledger, clip_ids: Iterable[str] | None = None) -> dic
 
 def reviewers(ledger: Ledger) -> list[str]:
     """Who has ever reviewed something of the build, by name."""
-    if not _has_table(ledger):
-        return []
     return [row[0] for row in ledger.query("SELECT DISTINCT reviewer FROM reviews ORDER BY reviewer")]
 
 
@@ -243,18 +241,11 @@ def label_space(ledger: Ledger) -> LabelSpace:
 
 
 def _read(ledger: Ledger, where: str, parameters: tuple[object, ...]) -> list[Review]:
-    if not _has_table(ledger):
-        return []
     sql = f"SELECT id, {', '.join(_COLUMNS)} FROM reviews r WHERE {where} ORDER BY id"  # noqa: S608  (constants)
     return [
         Review(clip_id, reviewer, decision, stars, comment, json.loads(fixes), json.loads(seen), at, number)
         for number, clip_id, reviewer, decision, stars, comment, fixes, seen, at in ledger.query(sql, parameters)
     ]
-
-
-def _has_table(ledger: Ledger) -> bool:
-    """Whether the ledger has been opened for writing since there are reviews at all."""
-    return bool(ledger.query("SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = 'reviews'"))
 
 
 def _json(value: Mapping[str, Json] | Mapping[str, str]) -> str:

@@ -1,6 +1,6 @@
 """A build's ledger: one SQLite file in WAL mode, its tables, transactions and snapshots, the recipe in force.
 
-Version 3 (older ones are brought up to it when they are next opened for writing):
+Version 3; a ledger of another version is refused:
 
 - `clips`: what the build is made of. `here` = 0: set aside by the last build (file gone, beyond the limit).
 - `runs`: one row a clip and stage, the last one. `current` = 0: kept, but not of recipe and inputs in force; nothing
@@ -16,7 +16,7 @@ from __future__ import annotations
 import os
 import sqlite3
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
@@ -36,30 +36,7 @@ VERSION = 3
 APPLICATION_ID = 0x4D455252  # "MERR": tells this file from other SQLite files
 BUSY_SECONDS = 60.0  # how long a writer waits for another's transaction; each takes milliseconds
 
-REVIEWS = """
-CREATE TABLE reviews (
-    id INTEGER PRIMARY KEY, clip_id TEXT NOT NULL, reviewer TEXT NOT NULL,
-    decision TEXT NOT NULL CHECK (decision IN ('accept', 'fix', 'reject', 'withdraw')),
-    stars INTEGER CHECK (stars BETWEEN 1 AND 5), comment TEXT NOT NULL,
-    fixes TEXT NOT NULL, seen TEXT NOT NULL, reviewed_at TEXT NOT NULL
-);
-CREATE INDEX reviews_by_clip ON reviews (clip_id, reviewer);
-"""
-BUILDS = """
-CREATE TABLE builds (
-    id INTEGER PRIMARY KEY, plan TEXT NOT NULL, host TEXT NOT NULL, pid INTEGER NOT NULL,
-    engine TEXT NOT NULL, workers INTEGER NOT NULL, began_at TEXT NOT NULL, ended_at TEXT, how_ended TEXT,
-    phase TEXT, running INTEGER NOT NULL DEFAULT 0
-);
-"""
-_LOG = "id, plan, host, pid, engine, workers, began_at, ended_at, how_ended, phase"
-# A version -> what makes the next one of it.
-MIGRATIONS: Mapping[int, str] = {
-    1: REVIEWS,
-    2: f"{BUILDS} INSERT INTO builds ({_LOG}) SELECT {_LOG} FROM builders; DROP TABLE claims; DROP TABLE builders",  # noqa: S608
-}
-SCHEMA = (
-    """
+SCHEMA = """
 CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
 CREATE TABLE stages (
     name TEXT PRIMARY KEY, position INTEGER NOT NULL, needs TEXT NOT NULL, pool TEXT NOT NULL, version INTEGER NOT NULL
@@ -98,10 +75,19 @@ CREATE TABLE failures (
     fingerprint TEXT NOT NULL, reason TEXT NOT NULL, seconds REAL NOT NULL, failed_at TEXT NOT NULL
 );
 CREATE INDEX failures_by_clip ON failures (clip_id, stage);
+CREATE TABLE builds (
+    id INTEGER PRIMARY KEY, plan TEXT NOT NULL, host TEXT NOT NULL, pid INTEGER NOT NULL,
+    engine TEXT NOT NULL, workers INTEGER NOT NULL, began_at TEXT NOT NULL, ended_at TEXT, how_ended TEXT,
+    phase TEXT, running INTEGER NOT NULL DEFAULT 0
+);
+CREATE TABLE reviews (
+    id INTEGER PRIMARY KEY, clip_id TEXT NOT NULL, reviewer TEXT NOT NULL,
+    decision TEXT NOT NULL CHECK (decision IN ('accept', 'fix', 'reject', 'withdraw')),
+    stars INTEGER CHECK (stars BETWEEN 1 AND 5), comment TEXT NOT NULL,
+    fixes TEXT NOT NULL, seen TEXT NOT NULL, reviewed_at TEXT NOT NULL
+);
+CREATE INDEX reviews_by_clip ON reviews (clip_id, reviewer);
 """
-    + BUILDS
-    + REVIEWS
-)
 
 
 class Ledger:
@@ -118,14 +104,14 @@ class Ledger:
         """The build in `folder`, which is made when it is not there yet.
 
         Raises:
-            InputError: the folder cannot be used: other things are in it, it is damaged, or a newer version's.
+            InputError: the folder cannot be used: other things are in it, it is damaged, or another version's.
         """
         _create(folder)
         return cls.open(folder)
 
     @classmethod
     def open(cls: type[Own], folder: Path, *, read_only: bool = False) -> Own:
-        """The build in `folder`; InputError where it is no build, damaged, or a newer version's."""
+        """The build in `folder`; InputError where it is no build, damaged, or another version's."""
         return cls(folder, _connect(folder, read_only=read_only))
 
     def __enter__(self: Own) -> Own:
@@ -276,7 +262,6 @@ def _connect(folder: Path, *, read_only: bool = False) -> sqlite3.Connection:
                 _write_ahead(connection)
                 # A crash of the machine may cost the last results, never the ledger; one of the process costs nothing.
                 connection.execute("PRAGMA synchronous=NORMAL")
-                _migrate(connection)
             connection.execute("PRAGMA foreign_keys=ON")
         except BaseException:
             connection.close()
@@ -297,17 +282,6 @@ def _write_ahead(connection: sqlite3.Connection) -> None:
     connection.execute("PRAGMA journal_mode=WAL")
 
 
-def _migrate(connection: sqlite3.Connection) -> None:
-    if _version(connection) == VERSION:
-        return
-    with _whole(connection, "IMMEDIATE"):
-        # Asked again: another process may have been quicker.
-        for version in range(_version(connection), VERSION):
-            for statement in MIGRATIONS[version].split(";"):
-                connection.execute(statement)
-        connection.execute(f"PRAGMA user_version={VERSION}")
-
-
 def _version(connection: sqlite3.Connection) -> int:
     return int(connection.execute("PRAGMA user_version").fetchone()[0])
 
@@ -323,11 +297,9 @@ def _check(connection: sqlite3.Connection, path: Path) -> None:
     application = connection.execute("PRAGMA application_id").fetchone()[0]
     if application != APPLICATION_ID:
         raise InputError(f"{path} is a SQLite file, but no ledger of a build; give the folder of a build")
-    if (version := _version(connection)) > VERSION:
-        raise InputError(
-            f"{path} was made by a newer emotion-llama (ledger version {version}, this one knows {VERSION}); "
-            "upgrade emotion-llama"
-        )
+    if (version := _version(connection)) != VERSION:
+        todo = "upgrade emotion-llama" if version > VERSION else "build again in another folder"
+        raise InputError(f"{path} has ledger version {version}, this emotion-llama reads version {VERSION}; {todo}")
 
 
 def _refusal(path: Path, error: sqlite3.Error) -> BackendError:
