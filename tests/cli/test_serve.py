@@ -46,6 +46,7 @@ def test_options_reach_the_settings(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     ]
     assert told == {
         "models": {"b": "rules"},
+        "model_options": {},
         "default_model": None,
         "device": "cpu",
         "labels": "mer6",

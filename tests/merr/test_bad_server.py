@@ -21,7 +21,7 @@ from scripted_server import ScriptedServer, media_hash
 from emotion_llama.chat import openai_server
 from emotion_llama.errors import InputError
 from emotion_llama.media.writing import write_clip
-from emotion_llama.merr.annotators import ready_to_ask
+from emotion_llama.merr.annotators import ready_to_ask, unreachable
 from emotion_llama.merr.build import build
 from emotion_llama.merr.engine import EngineOptions
 from emotion_llama.merr.recipe import Recipe, load_recipe
@@ -181,6 +181,14 @@ def test_who_gets_the_pictures_is_told_once_and_before_anything_is_done(
         "Pictures, sound or words of the clips leave this machine: annotator openai sends them to models.example.com.",
     )
     assert not any(b"secret-7" in file.read_bytes() for file in tmp_path.rglob("*") if file.is_file())
+
+
+def test_a_server_that_is_not_there_is_named_before_clips_are_measured(tmp_path: Path) -> None:
+    path = tmp_path / "recipe.yaml"
+    path.write_text("annotators: {visual: {name: openai, base_url: 'http://127.0.0.1:9/v1', model: m}}\n")
+    (line,) = unreachable(annotators_of(load_recipe(path)))
+    assert "no answer from the server at http://127.0.0.1:9/v1" in line
+    assert "the next build asks" in line
 
 
 def test_annotators_of_one_server_and_model_share_the_smallest_budget(tmp_path: Path) -> None:

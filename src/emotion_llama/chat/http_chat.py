@@ -28,6 +28,8 @@ PARAMETERS: Mapping[str, tuple[str, ...]] = {
     "bounds": ("minitems", "maxitems", "minlength", "maxlength", "grammar", "repetition"),
     "response_format": ("response_format", "json_schema", "json_object", "guided", "structured output"),
     "max_tokens": ("max_completion_tokens",),
+    "logprobs": ("logprobs", "logits_all"),
+    "image": ("image_url", "image input", "mmproj", "multimodal"),
 }
 
 
@@ -59,7 +61,7 @@ class RequestFailed(AnnotationError):
 
 
 class ChatServer:
-    """A server's `/chat/completions`; safe to share between threads.
+    """A server's `/chat/completions` and `/models`; safe to share between threads.
 
     Redirects are not followed: they would carry pictures and key to another host.
 
@@ -79,7 +81,7 @@ class ChatServer:
         except ImportError as error:
             raise MissingDependency("httpx2", "asking a server", "pip install 'emotion-llama[api]'") from error
         self._httpx = httpx2
-        self._url = f"{base_url.rstrip('/')}/chat/completions"
+        self._base_url = base_url.rstrip("/")
         self._timeout_seconds = timeout_seconds
         headers = {"Accept": "application/json", "User-Agent": "emotion-llama"}
         if key is not None:
@@ -97,15 +99,22 @@ class ChatServer:
         weakref.finalize(self, self._client.close)
 
     def post(self, request: Mapping[str, Any]) -> dict[str, Any]:
-        """The JSON object of a reply with status 200; the time limit begins here.
+        """The JSON object of a chat reply with status 200; the time limit begins here.
 
         Raises:
             RequestFailed: there is none.
         """
+        return self._asked("POST", "chat/completions", json=dict(request))
+
+    def models(self) -> dict[str, Any]:
+        """What `GET /models` gives; errors as `post`."""
+        return self._asked("GET", "models")
+
+    def _asked(self, method: str, place: str, **body: Any) -> dict[str, Any]:
         h = self._httpx
         end = time.monotonic() + self._timeout_seconds
         try:
-            with self._client.stream("POST", self._url, json=dict(request)) as response:
+            with self._client.stream(method, f"{self._base_url}/{place}", **body) as response:
                 data = bytearray()
                 for chunk in response.iter_bytes():
                     data += chunk

@@ -117,7 +117,7 @@ class LocalModel:
             MissingDependency: torch, transformers or what the model's processor needs is not installed.
             BackendError: the model fails on a single request in a way that says nothing of the request.
         """
-        self._loaded = self._loaded or _Loaded(self.config, self.modalities)
+        loaded = self.load()
         by_form: dict[tuple[int, bool], list[int]] = {}
         for row, (request, _) in enumerate(sent):
             by_form.setdefault(request.media, []).append(row)
@@ -126,7 +126,7 @@ class LocalModel:
             for begin in range(0, len(rows), self.batch_size):
                 some = rows[begin : begin + self.batch_size]
                 start = time.monotonic()
-                replies = self._loaded.generate([sent[row] for row in some])
+                replies = loaded.generate([sent[row] for row in some])
                 seconds = time.monotonic() - start
                 for row, reply in zip(some, replies, strict=True):
                     found[row] = reply if isinstance(reply, AnnotationError) else self._reply(*reply, seconds)
@@ -134,8 +134,13 @@ class LocalModel:
 
     def score(self, requests: Sequence[ChatRequest], labels: Sequence[str]) -> list[Scored | AnnotationError]:
         """The labels' shares as the reply to each request, by the model's own log-probabilities; errors as `send`."""
+        loaded = self.load()
+        return [loaded.score(request, labels) for request in requests]
+
+    def load(self) -> _Loaded:
+        """The model in memory; errors as `send`."""
         self._loaded = self._loaded or _Loaded(self.config, self.modalities)
-        return [self._loaded.score(request, labels) for request in requests]
+        return self._loaded
 
     def close(self) -> None:
         """Let the model go."""

@@ -85,6 +85,31 @@ class ChatModel:
         """
         self.backend.check_installed()
 
+    def check_reachable(self) -> None:
+        """As `check_installed`, and that somebody answers at a server's address; no question is asked.
+
+        Raises:
+            InputError, MissingDependency: as `check_installed`, or nobody answers.
+        """
+        from emotion_llama.chat.probe import check_reachable
+
+        self.check_installed()
+        if isinstance(self.backend, OpenAIServer):
+            check_reachable(self.backend)
+
+    def probe(self) -> str:
+        """What the model can do, in a line; a local model is loaded, a server is asked a few short questions.
+
+        Raises:
+            InputError: it cannot be reached or loaded, is not known there, or takes less than its configuration says.
+            MissingDependency: a package is not installed.
+        """
+        from emotion_llama.chat.probe import probe_local, probe_server
+
+        if isinstance(self.backend, ScriptedBackend):
+            return "scripted"
+        return probe_server(self.backend) if isinstance(self.backend, OpenAIServer) else probe_local(self.backend)
+
     def ask(self, requests: Sequence[ChatRequest]) -> list[Outcome]:
         """An answer, or the reason why there is none, for each request in order.
 

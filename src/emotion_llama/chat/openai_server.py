@@ -61,7 +61,7 @@ class OpenAIServer:
             "annotator": "openai",
             "server": c.identity or c.base_url.rstrip("/"),
             "model": c.model,
-            "modalities": list(c.modalities),
+            "modalities": list(self.modalities),
             "temperature": c.temperature,
             "seed": c.seed,
             "max_tokens": c.max_tokens,
@@ -78,7 +78,7 @@ class OpenAIServer:
 
     def check_installed(self) -> None:
         """Raises InputError where a key is named and not set, MissingDependency where httpx2 is not installed."""
-        self._connected()
+        self.connected()
 
     def send(self, sent: Sequence[tuple[ChatRequest, str | None]]) -> list[RawReply | AnnotationError]:
         """A reply, or the reason why there is none, for each request and what was wrong with its last reply."""
@@ -144,7 +144,7 @@ class OpenAIServer:
                 self._pause(tries, failure)
 
     def _post(self, body: Mapping[str, Any], request: ChatRequest, count: _Count) -> Mapping[str, Any]:
-        server, most = self._connected(), _max_tokens(request, self.config.max_tokens)
+        server, most = self.connected(), _max_tokens(request, self.config.max_tokens)
         self._check_stopped()
         self.budget.take(most)
         used: int | None = 0
@@ -168,7 +168,8 @@ class OpenAIServer:
         if self.stopped():
             raise AnnotationError("interrupted", "nothing more is asked", attempts=0)
 
-    def _connected(self) -> ChatServer:
+    def connected(self) -> ChatServer:
+        """The server; InputError where a key is named and not set."""
         with self._lock:
             if self._server is None:
                 c = self.config

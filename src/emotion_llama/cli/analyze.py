@@ -10,7 +10,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from emotion_llama.cli.common import begin_file, complain, input_paths, say_where_clips_go, shown, write_json
+from emotion_llama.cli.common import begin_file, check_model, complain, input_paths, shown, write_json
 from emotion_llama.cli.options import Verbs, add_shared, add_verb, key_values, positive_number, whole_number
 from emotion_llama.cli.progress import ProgressLine, run_clips
 from emotion_llama.errors import InputError
@@ -35,6 +35,7 @@ EXAMPLES = """examples:
   emotion-llama analyze talk.mp4
   emotion-llama analyze talk.mp4 --subtitle "Are you stupid or just pretending?"
   emotion-llama analyze talk.mp4 --json - --no-curves | jq .people[0].segments
+  emotion-llama analyze talk.mp4 --model openai:NAME@http://localhost:8000/v1
   emotion-llama analyze debate.mkv --people all --segment auto --html debate.html
   emotion-llama analyze videos/ --out results/ --resume --jobs 8
   find . -name '*.webm' | emotion-llama analyze - --json all.jsonl
@@ -84,6 +85,7 @@ def add_parser(verbs: Verbs) -> None:
     add("--model", metavar="NAME", help=MODEL_HELP)
     add("--cues", action="append", default=[], metavar="KIND=PLACE",
         help="for rules: a trained classifier as a further cue: words=DIR, voice=DIR, face=DIR|FILE.onnx")  # fmt: skip
+    add_shared(parser, "option")
     add_shared(parser, "layout", help="prompt layout of a model (default: the one it was trained with)")
     add_shared(parser, "labels", help="labels that a model chooses from (default: merr9)")
     add_shared(parser, "device", "faces", "face_option")
@@ -122,7 +124,7 @@ def run(args: argparse.Namespace) -> int:
             complain(f"{args.model} answers (chosen with `emotion-llama use`)")
     outputs = _outputs(args, single=len(jobs) == 1 and args.inputs != ["-"] and not Path(args.inputs[0]).is_dir())
     console, analyzer = _console(args), _analyzer(args)
-    say_where_clips_go(analyzer.predictor)
+    check_model(analyzer.predictor, quiet=args.quiet)
     options = Options(
         args.subtitle, args.transcript, args.asr, args.people, args.segment, args.peak, args.audio_track,
         args.subtitle_track, args.encoding, args.asr_language, screen_text=args.screen_text,
@@ -150,7 +152,7 @@ def run(args: argparse.Namespace) -> int:
         from emotion_llama.cli.many_clips import AnalyzeClip, analyze_many  # a quarter of a second, for many clips only
 
         width, encoding = (80, "utf-8") if console is None else (console.width, console.encoding)
-        stage = AnalyzeClip(partial(_analyzer, args), width, encoding, **asked)
+        stage = AnalyzeClip(partial(_checked, args), width, encoding, **asked)
         return analyze_many(stage, jobs, args.engine, processes, progress)
 
     code = run_clips(len(jobs), outcomes, report, quiet=args.quiet)
@@ -188,19 +190,26 @@ def _print(outcome: Outcome, console: Console, *, alone: bool) -> None:
 def _analyzer(args: argparse.Namespace) -> Analyzer:
     from emotion_llama.analysis import Analyzer
     from emotion_llama.labels import label_space
-    from emotion_llama.predictors import default_model
 
     labels = None if args.labels is None else label_space(args.labels)
     cues = key_values("--cues", args.cues) or None
     if cues and (args.model or default_model()) not in ("rules", "evidence"):
         raise InputError(f"--cues is for the predictor rules, not for {args.model or default_model()}")
     given = {"layout": args.layout, "device": args.device, "label_space": labels, "cues": cues}
+    chosen = {name: value for name, value in given.items() if value is not None}
     return Analyzer.load(
-        args.model,
-        predictor_options={name: value for name, value in given.items() if value is not None},
+        args.model, predictor_options={**chosen, **key_values("--option", args.option)},
         faces=args.faces, face_model=args.face_model, face_options=key_values("--face-option", args.face_option),
         units=args.units, voice=args.voice, max_side=args.max_side, max_fps=args.max_fps,
     )  # fmt: skip
+
+
+def _checked(args: argparse.Namespace) -> Analyzer:
+    """The analyzer of a worker, whose chat model knows what its server takes."""
+    analyzer = _analyzer(args)
+    if (probe := getattr(analyzer.predictor, "probe", None)) is not None:
+        probe()
+    return analyzer
 
 
 def _outputs(args: argparse.Namespace, *, single: bool) -> Outputs:

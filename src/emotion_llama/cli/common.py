@@ -45,10 +45,22 @@ def complain(message: str) -> None:
     sys.stderr.write(f"emotion-llama: {shown(message)}\n")
 
 
-def say_where_clips_go(model: object) -> None:
-    """A line on stderr where a model sends what it is given to another machine."""
+def check_model(model: object, *, quiet: bool = False) -> None:
+    """Where a model sends clips to another machine, and what a chat model can do, each a line on stderr.
+
+    Args:
+        model: a predictor, or the model of an evaluation.
+        quiet: say nothing but where clips go; a chat model is checked all the same.
+
+    Raises:
+        InputError: a chat model cannot be reached or loaded; said before any clip is measured for it.
+        MissingDependency: a package is not installed.
+    """
     if (host := getattr(model, "sends_to", None)) is not None:
         complain(f"images, audio and transcripts of the clips leave this machine: they are sent to {host}")
+    probe = getattr(model, "probe", None)
+    if probe is not None and (line := probe()) is not None and not quiet:
+        complain(line)
 
 
 def shown(text: object) -> str:

@@ -7,7 +7,7 @@ import sys
 from contextlib import ExitStack
 from pathlib import Path
 
-from emotion_llama.cli.common import begin_file, say_where_clips_go, shown, style_of
+from emotion_llama.cli.common import begin_file, check_model, shown, style_of
 from emotion_llama.cli.options import Verbs, add_shared, add_verb, key_values, names_in
 from emotion_llama.errors import InputError
 
@@ -32,8 +32,7 @@ def add_parser(verbs: Verbs) -> None:
     add("clip", type=Path, metavar="CLIP", help="a video or sound file")
     add("--models", required=True, type=names_in, metavar="A,B,C", help="the models, separated by commas")
     add("--subtitle", metavar="TEXT", help="what is said (default: a subtitle file beside the clip)")
-    add("--option", metavar="KEY=VALUE", action="append", default=[],
-        help="an option of the chat models (openai:, transformers:), such as modalities=[text]")  # fmt: skip
+    add_shared(parser, "option")
     add_shared(parser, "html")
 
 
@@ -55,7 +54,7 @@ def run(args: argparse.Namespace) -> int:
         for name in args.models:
             models.append(load_model(name, **of_chat.get(name, {})))
             closing.callback(models[-1].close)
-            say_where_clips_go(models[-1])
+            check_model(models[-1])
         sides = compare_clip(args.clip, models, words=words)
     if args.html is None:
         sys.stdout.write(render_comparison_text(args.clip, words, sides, **style_of(sys.stdout)))

@@ -34,6 +34,12 @@ SHARED: Mapping[str, tuple[tuple[str, ...], Mapping[str, Any]]] = {
         ("--device",),
         {"metavar": "DEVICE", "help": "where models run: cpu, cuda, cuda:1 (default: a GPU if there is one)"},
     ),
+    "option": (
+        ("--option",),
+        {"metavar": "KEY=VALUE", "action": "append", "default": [],
+         "help": "an option of the model: of openai: and transformers: such as modalities=[text], frames=4, "
+                 "api_key_env=NAME, probabilities=stated; repeatable"},
+    ),
     "labels": (("--labels",), {"choices": tuple(LABEL_SPACES)}),
     "layout": (("--layout",), {"choices": tuple(LAYOUTS)}),
     "language": (("--language",), {"choices": ("en", "zh")}),

@@ -10,7 +10,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from emotion_llama.cli.options import Verbs, add_shared, add_verb
+from emotion_llama.cli.common import check_model
+from emotion_llama.cli.options import Verbs, add_shared, add_verb, key_values
 from emotion_llama.errors import InputError, MissingDependency
 from emotion_llama.predictors import DEFAULT_MODEL, PREDICTORS, can_run_models, default_model
 from emotion_llama.predictors.chosen import fetched
@@ -69,10 +70,12 @@ def add_parser(verbs: Verbs) -> None:
     )  # fmt: skip
     add = parser.add_argument
     add("--model", action="append", metavar="[NAME=]MODEL",
-        help=f"{', '.join(PREDICTORS)}, or the folder of a model; may be repeated, the first is the default "
-        "(default: what `emotion-llama use` chose, rules, and nano where it can run)")  # fmt: skip
+        help=f"{', '.join(PREDICTORS)}, the folder of a model, openai:MODEL@URL or transformers:FOLDER; may be "
+        "repeated, the first is the default (default: what "
+        "`emotion-llama use` chose, rules, and nano where it can run)")  # fmt: skip
     add_shared(parser, "device")
     add_shared(parser, "labels", help="labels that models choose from (default: as they were trained)")
+    add_shared(parser, "option")
     add_shared(parser, "layout", help="prompt layout of models (default: as they were trained)")
     add(
         "--asr",
@@ -123,7 +126,7 @@ def run(args: argparse.Namespace) -> int:
         raise MissingDependency(error.name or "FastAPI", "serve", "pip install 'emotion-llama[serve]'") from error
 
     settings = settings_of(args)
-    serve(settings, lambda address: _announce(address, settings, opens=args.open))
+    serve(settings, lambda address: _announce(address, settings, opens=args.open), check_model)
     return 0
 
 
@@ -143,6 +146,7 @@ def settings_of(args: argparse.Namespace) -> ServeSettings:
     try:
         return ServeSettings(
             **{**given, "workers": default_workers() if args.workers is None else args.workers},
+            model_options=key_values("--option", args.option),
             models=named_models(args.model or default_models()),
             allowed_hosts=tuple(args.allow_host),
             cors_origins=tuple(args.allow_origin),
@@ -173,12 +177,21 @@ def named_models(given: list[str]) -> dict[str, str]:
     models: dict[str, str] = {}
     for text in given:
         name, sign, model = text.partition("=")
-        if not sign:
-            name, model = Path(text).name if Path(text).is_dir() else text, text
+        if not sign or name.startswith(("openai:", "transformers:")):
+            name, model = _own_name(text), text
         if name in models:
             raise InputError(f"two models are called {name!r}; give one another name, as --model NAME={model}")
         models[name] = model
     return models
+
+
+def _own_name(text: str) -> str:
+    """A folder's name, a chat model's, or the text itself."""
+    kind, _, rest = text.partition(":")
+    if kind == "openai":
+        return rest.rpartition("@")[0].rpartition("/")[2] or text
+    place = Path(rest if kind == "transformers" else text)
+    return place.name if place.is_dir() or kind == "transformers" else text
 
 
 def _announce(address: str, settings: ServeSettings, *, opens: bool) -> None:

@@ -247,6 +247,20 @@ def _asked(chat: ChatModel, questions: Sequence[Question], prompts: Path | None)
 # --- before a build asks ----------------------------------------------------------------------------------------------
 
 
+def unreachable(annotators: Iterable[Annotator]) -> tuple[str, ...]:
+    """A line for each server that does not answer; what it was asked before is kept, so that a build need not stop."""
+    chats = {id(one.chat): one.chat for one in annotators if one.chat is not None}.values()
+    return tuple(dict.fromkeys(line for chat in chats if (line := _unreachable(chat)) is not None))
+
+
+def _unreachable(chat: ChatModel) -> str | None:
+    try:
+        chat.check_reachable()
+    except InputError as error:
+        return f"{error}; until then clips are measured, and the next build asks what is open"
+    return None
+
+
 def ready_to_ask(
     annotators: Iterable[Annotator], folder: Path, stopped: Callable[[], bool] = lambda: False
 ) -> tuple[str, ...]:

@@ -17,7 +17,7 @@ from types import FrameType
 from typing import TYPE_CHECKING, Any
 
 from emotion_llama.errors import InputError
-from emotion_llama.merr.annotators import ready_to_ask
+from emotion_llama.merr.annotators import ready_to_ask, unreachable
 from emotion_llama.merr.engine import INLINE_CLIPS, EngineOptions, LocalEngine
 from emotion_llama.merr.ingest import ingest_phase
 from emotion_llama.merr.records import ClipRow, StageRun, now
@@ -98,7 +98,8 @@ def build(
         store.put_recipe(recipe)
         rows = [(one.name, tuple(one.needs), "set" if one.sees_all else one.pool, one.version) for one in stages]
         store.put_stages([(INGEST, (), "inline", 1), *rows])
-        for line in ready_to_ask([s.annotator for s in stages if s.annotator], store.folder, interrupted):
+        annotators = [s.annotator for s in stages if s.annotator]
+        for line in (*ready_to_ask(annotators, store.folder, interrupted), *unreachable(annotators)):
             progress.say(line)
         tallies = [ingest_phase(store, inputs, recipe, options.workers, limit, progress, interrupted)]
         phases = _Phases(store, runner, progress, interrupted)

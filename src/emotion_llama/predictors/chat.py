@@ -126,6 +126,10 @@ class ChatPredictor:
         """The host that clips go to; None where they stay on this machine."""
         return self.chat.sends_to
 
+    def probe(self) -> str:
+        """What the model can do, in a line, found out before clips are measured; errors as `ChatModel.probe`."""
+        return self.chat.probe()
+
     def encode(self, sample: Sample) -> Sample:
         """The sample itself: there is nothing to encode."""
         return sample

@@ -5,7 +5,7 @@ from __future__ import annotations
 import ipaddress
 import os
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, StringConstraints, model_validator
 
@@ -25,6 +25,7 @@ class ServeSettings(BaseModel):
         device: where models run; None is a GPU if there is one.
         labels: label space that models choose from; None is the one they were trained with.
         layout: prompt layout of models; None is the one they were trained with.
+        model_options: of chat models (openai:, transformers:), such as {"modalities": ["text"]}.
         asr: folder of a Whisper model, for clips that come without words; None recognises no speech.
         host, port: where the server listens; port 0 takes a free one.
         allowed_hosts: names by which clients may call the server (the Host header), beside loopback's; if none are
@@ -63,6 +64,7 @@ class ServeSettings(BaseModel):
     device: str | None = None
     labels: Literal["merr9", "mer6", "dfew7"] | None = None
     layout: Literal["train", "released", "evidence", "demo"] | None = None
+    model_options: dict[str, Any] = {}
     asr: Path | None = None
     host: str = "127.0.0.1"
     port: int = Field(default=8000, ge=0, le=65535)

@@ -50,7 +50,13 @@ def load_predictors(settings: ServeSettings) -> dict[str, Predictor]:
     if settings.labels is not None:
         options["label_space"] = label_space(settings.labels)
     given = {name: value for name, value in options.items() if value is not None}
-    return {name: load_predictor(kind, **({} if kind == "rules" else given)) for name, kind in settings.models.items()}
+    found = {}
+    for name, kind in settings.models.items():
+        is_chat = kind.startswith(("openai:", "transformers:"))
+        found[name] = load_predictor(
+            kind, **({} if kind == "rules" else {**given, **(settings.model_options if is_chat else {})})
+        )
+    return found
 
 
 def build_state(settings: ServeSettings, predictors: dict[str, Predictor] | None = None) -> ServeState:
@@ -98,12 +104,15 @@ def assemble(
     return state
 
 
-def serve(settings: ServeSettings, announce: Callable[[str], None]) -> None:
+def serve(
+    settings: ServeSettings, announce: Callable[[str], None], check: Callable[[Predictor], None] = lambda one: None
+) -> None:
     """Serve until SIGINT or SIGTERM, then finish what runs within the grace.
 
     Args:
         settings: of the server.
         announce: called with the address when the server is warm and listens.
+        check: called with each predictor before; may raise.
 
     Raises:
         InputError: the address cannot be had, or a setting cannot be used.
@@ -112,6 +121,8 @@ def serve(settings: ServeSettings, announce: Callable[[str], None]) -> None:
     with listener:
         state = build_state(settings)
         try:
+            for predictor in state.predictors.values():
+                check(predictor)
             server = Server(state, lambda: announce(address_of(listener)))
             server.run(sockets=[listener])
         finally:

@@ -9,7 +9,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from emotion_llama.cli.common import complain, quiet_transformers, say_where_clips_go, shown, style_of
+from emotion_llama.cli.common import check_model, complain, quiet_transformers, shown, style_of
 from emotion_llama.cli.options import Verbs, add_shared, add_verb, key_values, names_in, whole_number
 from emotion_llama.cli.progress import StatusLine
 from emotion_llama.errors import InputError
@@ -148,8 +148,7 @@ def _model(args: argparse.Namespace, layout: str | None, shard: Shard) -> Model:
             # Encoders run once for all layouts and for every resumed run; each process has a store of its own.
             options.setdefault("keep", args.out / f"features.{shard.rank}")
     model = load_model(args.model, **options)
-    if shard.is_first:
-        say_where_clips_go(model)
+    check_model(model, quiet=args.quiet or not shard.is_first)
     return model
 
 

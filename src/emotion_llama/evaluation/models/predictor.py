@@ -58,6 +58,14 @@ class PredictorModel(Model):
             for sample, one in zip(some, found, strict=True):
                 yield self._output(sample.sample_id, one, seconds)
 
+    def probe(self) -> str | None:
+        """What a chat model can do, in a line (`ChatModel.probe`), after which the settings say what it is sent."""
+        if (probe := getattr(self.predictor, "probe", None)) is None:
+            return None
+        line = str(probe())
+        self.settings = {**self.settings, "chat": self.predictor.settings["chat"]}
+        return line
+
     def close(self) -> None:
         """Let go of what samples are made with, and of connections."""
         for part in (self._sample_of, getattr(self.predictor, "chat", None)):
