@@ -22,6 +22,7 @@ from emotion_llama.serve.workers.worker import Analyzed, Answer, Progress
 STAGES = ("words", "voice", "faces", "reading")  # of a document; an analysis for a page also has "report"
 _STAGES = re.compile(r'"seconds_by_stage":\s*')
 Answered = Callable[[Prediction], None]
+Seen = list[tuple[Sample, Prediction]]  # what a model was shown of each part of a clip, and what it predicted
 
 
 class AnalyzeForm(BaseModel):
@@ -52,6 +53,9 @@ class AnalyzeForm(BaseModel):
     asr: bool = Field(default=True, description="recognise speech where no words come with the clip, if the server can")
     asr_language: Annotated[str, Field(pattern="^[a-z]{2,3}$")] | None = Field(
         default=None, description="what is spoken (ISO 639): en, zh, ...; by default the recogniser finds it"
+    )
+    file_id: Annotated[str, Field(pattern="^file-[0-9a-f]{32}$")] | None = Field(
+        default=None, description="of /v1/files, in place of `file`; what is measured of it is remembered for chats"
     )
     curves: bool = Field(default=True, description="frame-by-frame values in the JSON document")
     format: Literal["json", "html"] = Field(default="json", description="the published document, or a page")
@@ -93,6 +97,7 @@ async def analyze_clip(
     as_job: bool = False,
     progress: Progress | None = None,
     answered: Answered | None = None,
+    seen: Seen | None = None,
 ) -> Analyzed:
     """Analyse a received file; cancelling the call ends the work.
 
@@ -105,6 +110,7 @@ async def analyze_clip(
         as_job: with the limits of jobs.
         progress: called with the stages.
         answered: called with each prediction of a model.
+        seen: is filled with what a model is shown.
 
     Raises:
         Problem: 404, no such model.
@@ -112,17 +118,16 @@ async def analyze_clip(
         InputError: options that do not go together.
     """
     name = state.model_name(form.model)
-    subtitle = None if form.subtitle is None or not form.subtitle.strip() else form.subtitle
     options = Options(
-        subtitle, transcript, state.settings.asr if form.asr else None, form.people, form.segment, form.peak_rule,
-        form.audio_track, form.subtitle_track, form.encoding, form.asr_language, asr_fallback=True,
+        spoken(form.subtitle), transcript, state.settings.asr if form.asr else None, form.people, form.segment,
+        form.peak_rule, form.audio_track, form.subtitle_track, form.encoding, form.asr_language, asr_fallback=True,
     )  # fmt: skip
     analyzed = await state.pool.analyze(
         clip,
         options,
         shown_name=shown_name,
         model=asked_model(state, name),
-        answer=_answer(state, name, answered),
+        answer=_answer(state, name, answered, seen),
         progress=progress,
         html=form.format == "html",
         curves=form.curves,
@@ -157,7 +162,12 @@ def asked_model(state: ServeState, name: str) -> Predictor | None:
     return None if predictor.frame_policy is None else predictor
 
 
-def _answer(state: ServeState, name: str, answered: Answered | None) -> Answer | None:
+def spoken(subtitle: str | None) -> str | None:
+    """What is said; None where nothing but blanks is given."""
+    return subtitle if subtitle and subtitle.strip() else None
+
+
+def _answer(state: ServeState, name: str, answered: Answered | None, kept: Seen | None) -> Answer | None:
     """Asks the server's model; None for a predictor over measurements, which runs in the child."""
     engine = state.engine
     if engine is None or asked_model(state, name) is None:
@@ -167,6 +177,8 @@ def _answer(state: ServeState, name: str, answered: Answered | None) -> Answer |
         prediction = await engine.predict(name, seen)
         if answered is not None:
             answered(prediction)
+        if kept is not None:
+            kept.append((seen, prediction))
         return prediction
 
     return answer

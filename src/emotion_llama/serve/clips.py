@@ -99,6 +99,15 @@ class ClipMemory:
         finally:
             self._leave(clip_id, task)
 
+    def put(self, clip_id: ClipId, clip: KnownClip) -> None:
+        """Remember a clip that was measured elsewhere."""
+        self._keep(clip_id, clip)
+
+    def find(self, clip_id: ClipId) -> KnownClip | None:
+        """The clip, if it is known."""
+        self.sweep()
+        return self._known[clip_id][1] if clip_id in self._known else None
+
     def forget(self, owner: str, sha256: str) -> None:
         """Forget an owner's clip, also one that is being measured (those who wait for it still get it)."""
         for clip_id in [one for one in (*self._known, *self._measuring) if one[:2] == (owner, sha256)]:

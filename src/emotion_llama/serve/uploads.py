@@ -65,7 +65,7 @@ async def receive_upload(
     """Texts and files of a multipart request by name, in a private folder (mode 0700) that is removed on every way out.
 
     A caller that wants to keep a file moves it away inside. The part called "transcript" is text; any other file has
-    to be a recording. "file" has to be there where it is allowed.
+    to be a recording. "file" has to be there where it is allowed, or the text "file_id" in its place.
 
     Args:
         request: its body has not been read.
@@ -196,7 +196,7 @@ class _Parts:
 
     def received(self) -> tuple[dict[str, str], dict[str, ReceivedFile]]:
         """Texts and files by name, files under the suffix of what they are."""
-        if "file" in self._allowed_files and "file" not in self._files:
+        if "file" in self._allowed_files and "file" not in self._files and "file_id" not in self._texts:
             raise Problem(422, "the part 'file' is missing: the recording", code="missing", param="file")
         return self._texts, {name: _identified(name, path, shown) for name, (path, shown) in self._files.items()}
 

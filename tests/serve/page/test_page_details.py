@@ -51,6 +51,18 @@ def test_two_models_stand_side_by_side_and_their_difference_is_told(
     assert sorted(chat["model"] for chat in stand_in.chats) == ["first", "second"]
 
 
+@pytest.mark.parametrize("seconds", [0.0, 1e-9, 1e9])
+def test_a_clip_of_no_length_or_a_wrong_one_is_still_drawn(
+    stand_in: Any, open_page: Callable[..., Any], seconds: float
+) -> None:
+    stand_in.documents["rules"] = stand_in.documents["first"]
+    stand_in.documents["rules"].document["clip"]["duration_seconds"] = seconds
+    page = open_page(stand_in.url).page
+    open_example(page)
+    page.wait_for_selector(".plot svg")
+    assert 1 <= page.locator(".plot .tick").count() < 40
+
+
 def test_one_model_may_fail_beside_another(stand_in: Any, open_page: Callable[..., Any]) -> None:
     stand_in.refusals = [(503, {}, "the model is not there")]
     page = open_page(stand_in.url, forgiven=("status of 503",)).page

@@ -93,7 +93,16 @@ def test_a_thinned_curve_keeps_its_peak_and_its_gaps(run: Callable[..., Any]) ->
 
 
 def test_ticks_are_round_and_not_too_many(run: Callable[..., Any]) -> None:
-    assert run("[[6, 12], [6, 4], [600, 10], [14400, 10]].map(([s, n]) => c.tickStep(s, n))") == [0.5, 2, 60, 1800]
+    found = run("[[6, 12], [6, 4], [600, 10], [14400, 10]].map(([s, n]) => c.ticks(s, n))")
+    assert [ticks[1] for ticks in found] == pytest.approx([0.5, 2, 60, 1800])
+    assert [ticks[-1] for ticks in found] == pytest.approx([6, 6, 600, 14400])
+
+
+def test_ticks_of_no_length_or_any_length_come_to_an_end(run: Callable[..., Any]) -> None:
+    lengths = run("[0, 1e-9, 1e9, 1e300, Infinity, NaN, -1].map((s) => c.ticks(s, 10).length)")
+    assert lengths[:2] == [1, 1]
+    assert max(lengths) <= 11
+    assert lengths[4:] == [0, 0, 0]
 
 
 def test_flags_become_stretches_that_end_where_the_next_frame_begins(run: Callable[..., Any]) -> None:

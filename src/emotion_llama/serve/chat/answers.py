@@ -8,7 +8,7 @@ import os
 import shutil
 import tempfile
 from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import ExitStack
+from contextlib import AsyncExitStack, ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -17,12 +17,14 @@ from emotion_llama.prompts.tasks import TASKS
 from emotion_llama.results import Prediction
 from emotion_llama.rules.conversation import answer, understands
 from emotion_llama.schema import PredictionDocument
-from emotion_llama.serve.analysis import asked_model, clip_limits
+from emotion_llama.serve.analysis import AnalyzeForm, Seen, asked_model, clip_limits, spoken
 from emotion_llama.serve.chat.messages import ChatQuestion, ClipReference
 from emotion_llama.serve.chat.schemas import ClipAnswer, ClipOptions, Usage
-from emotion_llama.serve.clips import KnownClip, KnownPerson
+from emotion_llama.serve.clips import ClipId, KnownClip, KnownPerson
 from emotion_llama.serve.errors import NotFound, Problem
+from emotion_llama.serve.files import StoredFile
 from emotion_llama.serve.state import ServeState
+from emotion_llama.serve.workers.worker import Analyzed
 
 if TYPE_CHECKING:
     from emotion_llama.predictors.base import Predictor
@@ -240,7 +242,7 @@ async def _known_clip(
     state: ServeState, owner: str, model: str, reference: ClipReference, options: ClipOptions, folder: ExitStack
 ) -> KnownClip:
     """The clip of a chat as this model is shown it, measured now if it is not known; raises as `reply_to`."""
-    subtitle = options.subtitle if options.subtitle and options.subtitle.strip() else None
+    subtitle = spoken(options.subtitle)
     people: Literal["main", "all"] = "main" if options.person_id is None else "all"
     sha256, path, name, stored = reference.sha256, reference.path, reference.name, None
     if reference.file_id is not None:
@@ -249,21 +251,68 @@ async def _known_clip(
 
     async def measure() -> KnownClip:
         with folder.pop_all() as own:  # others who ask meanwhile may wait for this longer than this request does
-            clip = path
-            if stored is not None:
-                clip = Path(tempfile.mkdtemp(prefix="chat-", dir=state.uploads_dir)) / stored.path.name
-                own.callback(shutil.rmtree, clip.parent, ignore_errors=True)
-                try:
-                    await asyncio.to_thread(link_or_copy, stored.path, clip)
-                except FileNotFoundError:  # it was deleted just now
-                    raise NotFound("file", stored.id) from None
+            clip = path if stored is None else await linked(state, stored, own)
             assert clip is not None
             asked = Options(subtitle, None, state.settings.asr, people, asr_fallback=True)
             return await _measured(state, model, clip, asked, name)
 
-    # Models that are shown the same frame share the measurement; predictions of rules are theirs alone.
-    how = (state.predictors[model].frame_policy or f"predictor {model}", people, subtitle)
-    return await state.clips.get((owner, sha256, how), measure)
+    whole = state.clips.find(_clip_id(state, owner, model, sha256, "main", subtitle))
+    if whole is not None and any(person.person_id == options.person_id for person in whole):
+        people = "main"  # measured with the main person alone, who is meant
+    return await state.clips.get(_clip_id(state, owner, model, sha256, people, subtitle), measure)
+
+
+def _clip_id(state: ServeState, owner: str, model: str, sha256: str, people: str, subtitle: str | None) -> ClipId:
+    """Models that are shown the same frame share the measurement; predictions of rules are theirs alone."""
+    return owner, sha256, (state.predictors[model].frame_policy or f"predictor {model}", people, subtitle)
+
+
+async def remember(
+    state: ServeState, owner: str, stored: StoredFile, form: AnalyzeForm, analyzed: Analyzed, seen: Seen
+) -> None:
+    """Keep what was measured of a stored clip for the chats about it, as long as these are remembered.
+
+    Only of a clip that was read as a whole with nothing but a subtitle: that is what chats are about.
+    """
+    plain = form.model_copy(update={"file_id": None, "model": None, "subtitle": None, "people": "main"})
+    if plain.model_copy(update={"format": "json", "curves": True}) != AnalyzeForm():
+        return
+    model = state.model_name(form.model)
+    document = await asyncio.to_thread(_without_curves, analyzed.document_json)
+    if asked_model(state, model) is None:
+        clip = _read_by_rules(model, document)
+    else:
+        clip = tuple(
+            KnownPerson(*part, sample, {model: prediction}, document)
+            for part, (sample, prediction) in zip(analyzed.parts, seen, strict=True)
+        )
+    state.clips.put(_clip_id(state, owner, model, stored.sha256, form.people, spoken(form.subtitle)), clip)
+
+
+def _without_curves(document_json: str) -> dict[str, Any]:
+    """A document without its frame-by-frame values, which are most of it."""
+    document: dict[str, Any] = json.loads(document_json)
+    document["voice"] = None
+    for person in document["people"]:
+        for part in (person["face"], *(segment["evidence"]["action_units"] for segment in person["segments"])):
+            if part is not None:
+                part["curves"] = None
+    return document
+
+
+async def linked(state: ServeState, stored: StoredFile, own: ExitStack | AsyncExitStack) -> Path:
+    """A name of its own for a stored file, in a folder that goes with `own`.
+
+    Raises:
+        NotFound: it was deleted just now.
+    """
+    clip = Path(tempfile.mkdtemp(prefix="stored-", dir=state.uploads_dir)) / stored.path.name
+    own.callback(shutil.rmtree, clip.parent, ignore_errors=True)
+    try:
+        await asyncio.to_thread(link_or_copy, stored.path, clip)
+    except FileNotFoundError:
+        raise NotFound("file", stored.id) from None
+    return clip
 
 
 def link_or_copy(source: Path, target: Path) -> None:
@@ -284,7 +333,12 @@ async def _measured(state: ServeState, model: str, path: Path, options: Options,
         document = json.loads(measured)
         return tuple(KnownPerson(*part, document=document) for part in parts)
     analyzed = await state.pool.analyze(path, options, shown_name=name, curves=False, limits=limits)
-    clip, document = [], json.loads(analyzed.document_json)
+    return _read_by_rules(model, json.loads(analyzed.document_json))
+
+
+def _read_by_rules(model: str, document: dict[str, Any]) -> KnownClip:
+    """The people of a document with its own predictions."""
+    clip = []
     for person in document["people"]:
         segment = person["segments"][0]
         found = {key: segment["prediction"][key] for key in ("label", "probabilities", "reasoning", "problem")}

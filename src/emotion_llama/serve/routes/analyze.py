@@ -5,13 +5,16 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
-from typing import Any
+from typing import Any, NamedTuple
 
 from fastapi import APIRouter, Request, Response
 
 from emotion_llama.schema import AnalysisDocument
-from emotion_llama.serve.analysis import FIELDS, AnalyzeForm, analyze_clip, parse_form, prediction_json
+from emotion_llama.serve.analysis import FIELDS, AnalyzeForm, Seen, analyze_clip, parse_form, prediction_json
 from emotion_llama.serve.auth import Owner
+from emotion_llama.serve.chat.answers import linked, remember
+from emotion_llama.serve.errors import Problem
+from emotion_llama.serve.files import StoredFile
 from emotion_llama.serve.problems import error_json, error_responses, problem_of
 from emotion_llama.serve.state import ServeState, State
 from emotion_llama.serve.streams import EventStream, event, event_of_json, unless_gone, with_signs_of_life
@@ -42,7 +45,7 @@ def multipart_body(form: type[AnalyzeForm] = AnalyzeForm) -> dict[str, Any]:
                        "or .txt file"},
         **{name: _sendable(field) for name, field in schema["properties"].items()},
     }  # fmt: skip
-    schema["required"] = ["file"]
+    schema["anyOf"] = [{"required": ["file"]}, {"required": ["file_id"]}]
     return {"requestBody": {"required": True, "content": {"multipart/form-data": {"schema": schema}}}}
 
 
@@ -79,18 +82,47 @@ async def analyze(request: Request, state: State, owner: Owner) -> Response:
     """
     wants_events = EVENTS in request.headers.get("accept", "")
     async with AsyncExitStack() as stack:
-        fields, files = await stack.enter_async_context(receive_upload(request, state, fields=FIELDS))
-        form = parse_form(fields)
-        state.model_name(form.model)
+        asked = await receive_clip(request, state, owner, stack)
         if wants_events:
-            return EventStream(_events(state, files, form), stack.pop_all())
-        return _answer(form, await unless_gone(request.receive, _analyze(state, files, form)))
+            return EventStream(_events(state, owner, asked), stack.pop_all())
+        return _answer(asked.form, await unless_gone(request.receive, _analyze(state, owner, asked)))
 
 
-async def _analyze(state: ServeState, files: dict[str, ReceivedFile], form: AnalyzeForm, **callbacks: Any) -> Analyzed:
-    clip, transcript = files["file"], files.get("transcript")
-    path = None if transcript is None else transcript.path
-    return await analyze_clip(state, clip.path, form, shown_name=clip.name, transcript=path, **callbacks)
+class Asked(NamedTuple):
+    """A recording, and what is asked of it; `stored` where it was named by its id."""
+
+    form: AnalyzeForm
+    files: dict[str, ReceivedFile]
+    stored: StoredFile | None
+
+
+async def receive_clip(request: Request, state: ServeState, owner: str, stack: AsyncExitStack) -> Asked:
+    """A request's recording, received or stored, in folders that go with `stack`.
+
+    Raises:
+        Problem: as `receive_upload` and `parse_form`; 404 no such model or stored file, 422 both kinds of file.
+    """
+    fields, files = await stack.enter_async_context(receive_upload(request, state, fields=FIELDS))
+    form = parse_form(fields)
+    state.model_name(form.model)
+    if form.file_id is None:
+        return Asked(form, files, None)
+    if "file" in files:
+        raise Problem(422, "file_id: the recording is sent as well; send one of both", code="option", param="file_id")
+    stored = await asyncio.to_thread(state.files.get, owner, form.file_id)
+    path = await linked(state, stored, stack)
+    return Asked(form, {**files, "file": ReceivedFile(path, stored.name, stored.num_bytes, stored.kind)}, stored)
+
+
+async def _analyze(state: ServeState, owner: str, asked: Asked, **callbacks: Any) -> Analyzed:
+    clip, transcript, seen = asked.files["file"], asked.files.get("transcript"), Seen()
+    analyzed = await analyze_clip(
+        state, clip.path, asked.form, shown_name=clip.name, transcript=None if transcript is None else transcript.path,
+        seen=None if asked.stored is None else seen, **callbacks,
+    )  # fmt: skip
+    if asked.stored is not None and transcript is None:
+        await remember(state, owner, asked.stored, asked.form, analyzed, seen)
+    return analyzed
 
 
 def _answer(form: AnalyzeForm, analyzed: Analyzed) -> Response:
@@ -101,15 +133,15 @@ def _answer(form: AnalyzeForm, analyzed: Analyzed) -> Response:
     return Response(analyzed.document_json, media_type="application/json")
 
 
-async def _events(state: ServeState, files: dict[str, ReceivedFile], form: AnalyzeForm) -> AsyncIterator[bytes]:
+async def _events(state: ServeState, owner: str, asked: Asked) -> AsyncIterator[bytes]:
     queue: asyncio.Queue[bytes | None] = asyncio.Queue()
 
     async def work() -> None:
         try:
             analyzed = await _analyze(
                 state,
-                files,
-                form,
+                owner,
+                asked,
                 progress=lambda stage, share: queue.put_nowait(event("progress", {"stage": stage, "share": share})),
                 answered=lambda prediction: queue.put_nowait(event("answer", prediction_json(prediction))),
             )

@@ -4,21 +4,22 @@ from __future__ import annotations
 
 import asyncio
 import shutil
+from contextlib import AsyncExitStack
 from typing import Annotated, Literal
 
 from fastapi import APIRouter, Path, Query, Request, Response
 from pydantic import Field
 
 from emotion_llama.schema import AnalysisDocument
-from emotion_llama.serve.analysis import FIELDS, AnalyzeForm, parse_form
+from emotion_llama.serve.analysis import AnalyzeForm
 from emotion_llama.serve.auth import Owner
 from emotion_llama.serve.errors import Problem, no_room
 from emotion_llama.serve.jobs.database import Job, JobStatus
 from emotion_llama.serve.jobs.runner import JobRunner, JobSpec, spec_of
 from emotion_llama.serve.problems import Schema, error_responses
-from emotion_llama.serve.routes.analyze import PAGE_EXAMPLE, PAGE_POLICY, multipart_body
+from emotion_llama.serve.routes.analyze import PAGE_EXAMPLE, PAGE_POLICY, multipart_body, receive_clip
 from emotion_llama.serve.state import State
-from emotion_llama.serve.uploads import ReceivedFile, receive_upload
+from emotion_llama.serve.uploads import ReceivedFile
 
 router = APIRouter(tags=["jobs"])
 
@@ -81,10 +82,10 @@ class JobDeleted(Schema):
 async def create(request: Request, response: Response, state: State, owner: Owner) -> JobObject:
     """As /v1/analyze, for recordings of hours: the answer is a job, which outlives the server's restarts."""
     runner: JobRunner = state.jobs
-    async with receive_upload(request, state, fields=FIELDS) as (fields, files):
-        form = parse_form(fields)
-        form = form.model_copy(update={"model": state.model_name(form.model)})
-        job = await asyncio.to_thread(_submit, runner, owner, files, form)
+    async with AsyncExitStack() as stack:
+        asked = await receive_clip(request, state, owner, stack)
+        form = asked.form.model_copy(update={"model": state.model_name(asked.form.model)})
+        job = await asyncio.to_thread(_submit, runner, owner, asked.files, form)
     runner.wake()
     response.headers["Location"] = f"/v1/jobs/{job.id}"
     return await _shown(runner, job)

@@ -81,8 +81,26 @@ function analyzeForm(clip, options, model) {
   for (const name of ["people", "segment", "peak_rule"]) form.set(name, options[name]);
   if (clip.wordsFile) form.set("transcript", clip.wordsFile, clip.wordsFile.name);
   else if (options.words.trim()) form.set("subtitle", options.words);
-  form.set("file", clip.blob, clip.name);
+  if (clip.fileId) form.set("file_id", clip.fileId);
+  else form.set("file", clip.blob, clip.name);
   return form;
+}
+
+/** Put the clip on the server once, for all models and the questions after; where there is no room it goes with each analysis. */
+async function stored(clip, signal) {
+  clip.uploading ??= upload(clip, signal).then((id) => (clip.fileId = id));
+  try {
+    await clip.uploading;
+  } catch (error) {
+    clip.uploading = null;
+    if (error.code !== "store_full") throw error;
+  }
+}
+
+/** Ask the server to forget a clip, also while the page goes away. */
+export function letGoOf(clip) {
+  if (clip?.fileId) forget(clip.fileId);
+  if (clip) clip.fileId = clip.uploading = null;
 }
 
 /**
@@ -90,10 +108,19 @@ function analyzeForm(clip, options, model) {
  * `listen` hears progress {stage, share} and answers as they come.
  */
 export async function analyze(clip, options, model, { signal, listen }) {
-  const body = analyzeForm(clip, options, model);
-  body.set("format", "html");
   listen("progress", { stage: "upload", share: 0 });
-  const answer = await request("v1/analyze", { method: "POST", body, signal, headers: { Accept: "text/event-stream" } });
+  await stored(clip, signal);
+  const ask = () => {
+    const body = analyzeForm(clip, options, model);
+    body.set("format", "html");
+    return request("v1/analyze", { method: "POST", body, signal, headers: { Accept: "text/event-stream" } });
+  };
+  const answer = await ask().catch(async (error) => {
+    if (error.code !== "file_not_found") throw error;
+    clip.fileId = clip.uploading = null; // the server kept it for a while alone
+    await stored(clip, signal);
+    return ask();
+  });
   let html = null;
   let result = null;
   try {
@@ -148,8 +175,7 @@ export async function upload(clip, signal) {
   return (await answer.json()).id;
 }
 
-/** Ask the server to forget the clip; also while the page goes away. */
-export function forget(id) {
+function forget(id) {
   void fetch(`v1/files/${encodeURIComponent(id)}`, { method: "DELETE", headers: withKey({}), keepalive: true }).catch(() => {});
 }
 

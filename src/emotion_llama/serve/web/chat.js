@@ -1,4 +1,4 @@
-// Questions about the clip. The clip is sent for it with the first question, and the server asked to forget it after.
+// Questions about the clip, which the server has from its analysis; it is sent again where the server has it no more.
 
 import * as api from "./api.js";
 import { el, say } from "./dom.js";
@@ -30,7 +30,7 @@ export function createChat({ clip, runs, person, words, onSeek }) {
   warmth.hidden = isRulesOnly;
   const tasks = ["emotion", "reason", "visual", "audio"].filter((task) => models.some((run) => run.tasks.includes(task)));
   const histories = models.map(() => []); // messages as sent, a list for each model
-  let fileId = null;
+  let isRenewed = false; // whether the clip was sent again for this question
   let aboutPerson = null; // whom the conversation is about
   let stopper = null;
 
@@ -99,8 +99,15 @@ export function createChat({ clip, runs, person, words, onSeek }) {
       el("div", { class: "replies" }, columns));
     log.lastChild.scrollIntoView({ block: "nearest", behavior: "smooth" });
     try {
-      fileId ??= await api.upload(clip, stopper.signal);
-      await Promise.all(models.map((run, i) => reply(run, histories[i], question, columns[i])));
+      clip.fileId ??= await api.upload(clip, stopper.signal);
+      const all = () => Promise.all(models.map((run, i) => reply(run, histories[i], question, columns[i])));
+      isRenewed = false;
+      if ((await all()).includes("gone")) {
+        isRenewed = true;
+        clip.fileId = await api.upload(clip, stopper.signal); // the server keeps it for a while alone
+        for (const [first] of histories) if (first) first.content[0].file.file_id = clip.fileId;
+        await all();
+      }
     } catch (error) {
       if (error.name !== "AbortError") say(problem, error.message);
       for (const column of columns) if (column.classList.contains("waiting")) column.remove();
@@ -123,7 +130,7 @@ export function createChat({ clip, runs, person, words, onSeek }) {
       column.append(el("p", { class: "hint" }, t("chat.untrained", { model })));
       return;
     }
-    const parts = history.length ? [] : [{ type: "file", file: { file_id: fileId } }];
+    const parts = history.length ? [] : [{ type: "file", file: { file_id: clip.fileId } }];
     const asked = { role: "user", content: [...parts, { type: "text", text: question }] };
     const options = { person_id: aboutPerson, ...(words ? { subtitle: words } : {}) };
     let written = "";
@@ -138,9 +145,9 @@ export function createChat({ clip, runs, person, words, onSeek }) {
       else text.textContent = t("chat.nothing");
     } catch (error) {
       if (error.name !== "AbortError") {
+        if (error.code === "file_not_found" && !isRenewed) return "gone";
         text.textContent = error.message;
         column.classList.add("failed");
-        if (error.code === "file_not_found" || error.status === 404) fileId = null;
         return;
       }
     } finally {
@@ -174,8 +181,6 @@ export function createChat({ clip, runs, person, words, onSeek }) {
     personChanged: aboutWords,
     close() {
       stopper?.abort();
-      if (fileId) api.forget(fileId);
-      fileId = null;
     },
   };
 }

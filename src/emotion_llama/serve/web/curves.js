@@ -1,9 +1,11 @@
 // Measured curves as paths. Pure functions; time runs along x.
 
-/** Least "round" step (1, 2, 5 times a power of ten, or of a minute) that leaves at most `most` ticks in `seconds`. */
-export function tickStep(seconds, most) {
+/** Times from 0 to `seconds` by the least "round" step (1, 2, 5 times a power of ten, or of a minute) that leaves at most `most` steps. */
+export function ticks(seconds, most) {
+  if (!Number.isFinite(seconds) || seconds < 0) return [];
   const steps = [0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 30, 60, 120, 300, 600, 1200, 1800, 3600];
-  return steps.find((step) => seconds / step <= most) ?? 7200;
+  const step = steps.find((one) => seconds / one <= most) ?? 3600 * Math.ceil(seconds / 3600 / most);
+  return Array.from({ length: Math.floor(seconds / step + 1e-9) + 1 }, (_, i) => i * step);
 }
 
 /**

@@ -26,6 +26,7 @@ function letGo() {
   stopper = null;
   for (const id of ["#preview", "#work-preview"]) $(id).removeAttribute("src");
   if (clip) URL.revokeObjectURL(clip.url);
+  api.letGoOf(clip);
   clip = null;
 }
 
@@ -40,10 +41,14 @@ function startAgain() {
 function playedLength(url) {
   return new Promise((resolve) => {
     const probe = document.createElement("video");
+    const end = (seconds) => {
+      resolve(seconds);
+      probe.removeAttribute("src"); // or the browser holds a decoder for it
+    };
     probe.preload = "metadata";
-    probe.addEventListener("loadedmetadata", () => resolve(probe.duration));
-    probe.addEventListener("error", () => resolve(null));
-    setTimeout(() => resolve(null), 3000);
+    probe.addEventListener("loadedmetadata", () => end(probe.duration));
+    probe.addEventListener("error", () => end(null));
+    setTimeout(() => end(null), 3000);
     probe.src = url;
   });
 }
@@ -223,7 +228,7 @@ async function boot() {
   labelPage();
   window.addEventListener("language", labelPage);
   window.addEventListener("keydown", onKey, { capture: true });
-  window.addEventListener("pagehide", () => result?.forget());
+  window.addEventListener("pagehide", () => api.letGoOf(clip));
   $("#cancel").addEventListener("click", cancel);
   $("#preview").addEventListener("error", previewFailed);
   $("#work-preview").addEventListener("error", () => ($("#work-preview").closest(".preview").hidden = true));

@@ -52,6 +52,8 @@ export async function faceFromVideo(url, face, seconds, margin = 0.35) {
       video.src = url;
     });
   } catch {
+    video.removeAttribute("src"); // or a busy browser decodes on for nobody
+    video.load();
     return null;
   }
   const scale = video.videoWidth / face.frame_size[0];

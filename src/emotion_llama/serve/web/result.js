@@ -195,6 +195,5 @@ export function showResult(root, { clip, runs, onAgain }) {
       root.replaceChildren();
       document.title = "Emotion-LLaMA";
     },
-    forget: () => chat.close(),
   };
 }

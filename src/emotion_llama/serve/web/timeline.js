@@ -1,6 +1,6 @@
 // What was read and measured over time, drawn once for a person; a playhead moves over it.
 
-import { areaPath, indexAt, linePath, percentile, spans, thinned, tickStep } from "./curves.js";
+import { areaPath, indexAt, linePath, percentile, spans, thinned, ticks } from "./curves.js";
 import { el, svg } from "./dom.js";
 import { t, tOr } from "./i18n.js";
 import { clock, figure, headline, labelName, percent } from "./wording.js";
@@ -54,7 +54,7 @@ export function createTimeline({ onSeek }) {
   let playhead = null;
   let now = 0;
 
-  const x = (seconds) => scaleX.left + (scaleX.width * seconds) / shown.duration;
+  const x = (seconds) => scaleX.left + (scaleX.width * seconds) / (shown.duration || 1);
   const secondsAt = (event) => {
     const box = plot.getBoundingClientRect();
     return Math.min(Math.max(((event.clientX - box.left - scaleX.left) / scaleX.width) * shown.duration, 0), shown.duration);
@@ -108,10 +108,8 @@ export function createTimeline({ onSeek }) {
   }
 
   function ruler(bottom) {
-    const step = tickStep(shown.duration, Math.max(2, scaleX.width / 70));
     const parts = [];
-    for (let i = 0; i * step <= shown.duration + 1e-9; i += 1) {
-      const seconds = i * step;
+    for (const seconds of ticks(shown.duration, Math.max(2, scaleX.width / 70))) {
       const text = seconds < 60 && shown.duration < 60 ? `${Number(seconds.toFixed(1))} s` : clock(seconds).replace(/\.0$/, "");
       parts.push(svg("line", { class: "grid", x1: x(seconds), x2: x(seconds), y1: RULER - 4, y2: bottom }));
       parts.push(svg("text", { class: "tick", x: x(seconds), y: 12, "text-anchor": "middle" }, text));
