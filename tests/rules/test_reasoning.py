@@ -228,10 +228,8 @@ def test_sorting_by_hand() -> None:
         Clue("words", "g", {"neutral": 2.0}),  # neutral has no claim beside another label
         Clue("words", "h", {}),
     ]
-    found = sort_clues(clues, "angry")
-    assert [clue.text for clue in found.supporting] == ["a", "e"]
-    assert [clue.text for clue in found.misleading] == ["b", "d", "f"]
-    assert [clue.text for clue in found.undecided] == ["c", "g", "h"]
+    found = [[clue.text for clue in group] for group in sort_clues(clues, "angry")]
+    assert found == [["a", "e"], ["b", "d", "f"], ["c", "g", "h"]]
 
 
 def test_misleading_clues_of_different_kinds_are_given_no_common_name() -> None:

@@ -79,4 +79,4 @@ def test_the_words_are_those_of_the_tone(language: str) -> None:
         prosody = make_prosody(**dict(zip(names, map(float, values))))
         tone = describe_tone(prosody)
         assert tone is not None
-        assert [item.word for item in tone_words(prosody)] == list(tone.words)
+        assert [word for word, _ in tone_words(prosody)] == list(tone.words)

@@ -66,11 +66,11 @@ def whose_voice(people: Sequence[Person], voice: VoiceTrack | None, span: Span) 
         return None, str(resting[0])
     if len(people) == 1:
         return main.person_id, "nobody else is in view"
-    speaker = find_speaker(tracks, voice, *span)
-    if speaker.track_id is None:
-        return main.person_id, f"{speaker.why}, and that is the main person"
+    track_id, why = find_speaker(tracks, voice, *span)
+    if track_id is None:
+        return main.person_id, f"{why}, and that is the main person"
     ids = {person.track.track_id: person.person_id for person in people if person.track is not None}
-    return ids[speaker.track_id], speaker.why
+    return ids[track_id], why
 
 
 def why_silent(person: Person, speaker: tuple[int | None, str]) -> str | None:

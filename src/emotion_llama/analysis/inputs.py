@@ -147,7 +147,7 @@ def _crops(file: ClipFile, track: FaceTrack, rows: npt.NDArray[np.int64], option
     for frames in iter_frames(
         file, fps=rate, start_seconds=start, end_seconds=end, chunk_size=_CHUNK_FRAMES, warn=lambda line: None
     ):
-        cut = [crop.image for crop in crops([frames], track, masked=options.masked) if crop.row in wanted]
+        cut = [image for row, _, image in crops([frames], track, masked=options.masked) if row in wanted]
         if cut:
             yield np.stack(cut)
 

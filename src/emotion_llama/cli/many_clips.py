@@ -12,7 +12,7 @@ from emotion_llama.analysis.batch import Job, Outcome, Progress, analyze_jobs
 from emotion_llama.merr.build import load_engine
 from emotion_llama.merr.engine import EngineOptions
 from emotion_llama.merr.records import ClipRow
-from emotion_llama.merr.stage import Stage, StageInput, StageOutput
+from emotion_llama.merr.stage import ClipStage, StageInput, StageOutput
 from emotion_llama.report.terminal import render_line
 
 if TYPE_CHECKING:
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 _NO_LIMIT_SECONDS = 1e6  # a long film takes as long as it takes
 
 
-class AnalyzeClip(Stage):
+class AnalyzeClip(ClipStage):
     """One clip analysed and its files written, as `analyze_jobs` does it; the artifact is its outcome, pickled.
 
     The analysis itself stays in the worker: the line of the terminal and the document go along.
@@ -36,7 +36,7 @@ class AnalyzeClip(Stage):
         self._width, self._encoding, self._arguments = width, encoding, arguments
 
     def one(self, item: StageInput) -> StageOutput:
-        """See `Stage.one`."""
+        """See `ClipStage`."""
         if self._analyzer is None:
             self._analyzer = self._load()
         job = Job(Path(str(item.clip.path)), Path(item.clip.clip_id))

@@ -5,6 +5,7 @@ An output without an answer says why, and is counted; nothing stands in for it.
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -78,7 +79,7 @@ def is_passing(problem: str | None) -> bool:
     return problem is not None and problem.partition(":")[0] in PASSING_KINDS
 
 
-class Model:
+class Model(ABC):
     """What answers a benchmark: a predictor over clips, a classifier, a file of predictions.
 
     Attributes:
@@ -97,11 +98,11 @@ class Model:
     depends_on_batch = False
     sends_to: str | None = None
 
+    @abstractmethod
     def answer(self, samples: Sequence[EvalSample], task: Task) -> Iterator[Output]:
         """An output for each sample, in order, as they come; one with a problem where there is no answer."""
-        raise NotImplementedError
 
-    def close(self) -> None:
+    def close(self) -> None:  # noqa: B027  (most have nothing to close)
         """Finish what is kept, and let files, models and connections go."""
 
 

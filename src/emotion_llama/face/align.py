@@ -10,7 +10,6 @@ were fed such crops. Here the transform is fitted to the eyes and the corners of
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from typing import NamedTuple
 
 import numpy as np
 
@@ -36,14 +35,6 @@ _HULL_RIGHT = np.array([
     (-72.4, -30.1 - _LIFT), (-71.6, -11.3), (-69.4, 7.5), (-65.6, 25.8), (-58.6, 42.5), (-47.4, 56.4),
     (-33.4, 67.1), (-17.7, 74.9), (0.0, 77.1),
 ])  # fmt: skip
-
-
-class Crop(NamedTuple):
-    """One aligned face: row of the track, its time, the picture [size, size, 3] uint8 RGB."""
-
-    row: int
-    pts_seconds: float
-    image: UInt8
 
 
 def template_points(size: int = DEFAULT_SIZE) -> Float:
@@ -106,8 +97,10 @@ def align_face(
 
 def crops(
     chunks: Iterable[Frames], track: FaceTrack, *, size: int = DEFAULT_SIZE, masked: bool = False
-) -> Iterator[Crop]:
-    """Aligned faces of one person, frame by frame; frames where the person was not seen are skipped.
+) -> Iterator[tuple[int, float, UInt8]]:
+    """Aligned faces of one person: row of the track, its time, the picture [size, size, 3] RGB.
+
+    Frames where the person was not seen are skipped.
 
     Args:
         chunks: frames of the clip the track was made of, of any size, all of them or some.
@@ -123,7 +116,7 @@ def crops(
             row = row_of.get(int(index))
             if row is not None and track.valid[row]:
                 face = align_face(image, track.points[row] * scale, size=size, masked=masked)
-                yield Crop(row, float(track.pts_seconds[row]), face)
+                yield row, float(track.pts_seconds[row]), face
 
 
 def _mean_hull(size: int) -> Float:

@@ -80,13 +80,6 @@ class SoundMatch(NamedTuple):
     by_chance: float
 
 
-class Speaker(NamedTuple):
-    """Who speaks in a stretch of time: track_id None when nobody's lips tell, with the reason in `why`."""
-
-    track_id: int | None
-    why: str
-
-
 def mouth_opening(track: FaceTrack) -> Float:
     """[N] gap between the lips, cm of the canonical face; NaN where the face was not seen, or its mouth is covered."""
     hidden = turned_away(track) | mouth_covered(track)
@@ -176,16 +169,21 @@ def speaking_share(track: FaceTrack, voice: VoiceTrack, start_seconds: float, en
     return float(np.average(speed[counted] > _MOVING_CM_PER_SECOND, weights=frame_seconds(track.pts_seconds)[counted]))
 
 
-def find_speaker(tracks: Sequence[FaceTrack], voice: VoiceTrack, start_seconds: float, end_seconds: float) -> Speaker:
-    """Who speaks in a stretch of time: the one whose lips move during most of the speech, at least 30 % of it."""
+def find_speaker(
+    tracks: Sequence[FaceTrack], voice: VoiceTrack, start_seconds: float, end_seconds: float
+) -> tuple[int | None, str]:
+    """Who speaks in a stretch of time, and why: whose lips move during most of the speech, at least 30 % of it.
+
+    The track's id is None where nobody's lips tell.
+    """
     shares = [(speaking_share(track, voice, start_seconds, end_seconds), track.track_id) for track in tracks]
     known = [(share, track_id) for share, track_id in shares if share is not None]
     if not known:
-        return Speaker(None, "no face is in view during the speech")
+        return (None, "no face is in view during the speech")
     share, track_id = max(known, key=lambda pair: (pair[0], -pair[1]))
     if share < _LEAST_SPEAKING_SHARE:
-        return Speaker(None, f"nobody's lips move during the speech (at most {100 * share:.0f} % of it)")
-    return Speaker(track_id, f"lips move during {100 * share:.0f} % of the speech")
+        return (None, f"nobody's lips move during the speech (at most {100 * share:.0f} % of it)")
+    return (track_id, f"lips move during {100 * share:.0f} % of the speech")
 
 
 def why_not_speaking(track: FaceTrack, voice: VoiceTrack, start_seconds: float, end_seconds: float) -> str | None:

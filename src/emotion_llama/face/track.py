@@ -46,11 +46,6 @@ class DroppedTrack(NamedTuple):
     reason: str
 
 
-class _Seen(NamedTuple):
-    candidate: Candidate
-    row: Float | None  # None: a box without a mesh
-
-
 class Tracker:
     """Takes chunks of frames with the faces seen in them; gives the people at the end.
 
@@ -96,7 +91,7 @@ class Tracker:
         for i, faces in enumerate(observations):
             if self._cuts.is_cut(frames.images[i]):
                 self._end_shot()
-            seen = [_Seen(_candidate(frames.images[i], face, scale), next(rows)) for face in faces]
+            seen = [(_candidate(frames.images[i], face, scale), next(rows)) for face in faces]
             self._follow(seen, float(frames.pts_seconds[i]), len(self._pts_seconds))
             self._pts_seconds.append(float(frames.pts_seconds[i]))
             self._frame_index.append(int(frames.index[i]))
@@ -128,21 +123,22 @@ class Tracker:
         self._ended += self._following
         self._following = []
 
-    def _follow(self, seen: list[_Seen], pts_seconds: float, position: int) -> None:
+    def _follow(self, seen: list[tuple[Candidate, Float | None]], pts_seconds: float, position: int) -> None:
+        """Give each face that is seen, and its row of measurements (None without a mesh), to a tracklet."""
         lost = [t for t in self._following if pts_seconds - t.last_seconds > MAX_GAP_SECONDS]
         self._ended += lost
         self._following = [t for t in self._following if t not in lost]
-        candidates = [face.candidate for face in seen]
+        candidates = [candidate for candidate, _ in seen]
         owner: dict[int, Tracklet] = {}
         for i, j in match(self._following, candidates, pts_seconds):
             owner[j] = self._following[i]
             owner[j].follow(candidates[j], pts_seconds)
-        for j, face in enumerate(seen):
+        for j, (candidate, row) in enumerate(seen):
             if j not in owner:
-                owner[j] = Tracklet(face.candidate, pts_seconds)
+                owner[j] = Tracklet(candidate, pts_seconds)
                 self._following.append(owner[j])
-            if face.row is not None:
-                owner[j].append(position, face.row)
+            if row is not None:
+                owner[j].append(position, row)
 
     def _track(self, track_id: int, members: list[Tracklet]) -> tuple[FaceTrack, DroppedTrack | None]:
         """One person, and the frames of it whose mesh lay the wrong way up."""

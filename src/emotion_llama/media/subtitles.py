@@ -85,9 +85,8 @@ def read_subtitles(
         marks = [text for kind, text in _MARKS.items() if kind in kinds]
         return replace(words, source=f"{path.name} ({', '.join(marks)})") if marks else words
     if suffix in (".csv", ".tsv"):
-        found = find_sentence(path, clip_name, encoding)
-        lines = (TranscriptLine(found.text),) if found.text else ()
-        return Transcript(lines, path.name, found.language, found.notes)
+        text, language, table_notes = find_sentence(path, clip_name, encoding)
+        return Transcript((TranscriptLine(text),) if text else (), path.name, language, table_notes)
     if suffix == ".txt":
         texts = (" ".join(line.split()) for line in lines_of(read_text(path, encoding, notes.append)))
         return Transcript(tuple(TranscriptLine(line) for line in texts if line), path.name, None, tuple(notes))

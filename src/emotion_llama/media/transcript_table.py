@@ -10,7 +10,6 @@ import io
 import time
 from collections.abc import Iterable
 from pathlib import Path
-from typing import NamedTuple
 
 from emotion_llama.errors import InputError
 from emotion_llama.media.text_file import read_text, unreadable
@@ -39,31 +38,22 @@ _COMPARED_NAMES = 50  # careful comparison with all of 80,000 names takes 2 s
 _SETTLED_NANOSECONDS = 2_000_000_000
 
 
-class Sentence(NamedTuple):
-    """What a table says of one clip: "" where nothing was said."""
-
-    text: str
-    language: str | None
-    notes: tuple[str, ...] = ()
+# Name -> sentence; stem -> names; the language of the sentences; notes.
+_Table = tuple[dict[str, str], dict[str, list[str]], "str | None", tuple[str, ...]]
 
 
-class _Table(NamedTuple):
-    texts: dict[str, str]
-    names_by_stem: dict[str, list[str]]
-    language: str | None
-    notes: tuple[str, ...]
-
-
-def find_sentence(path: Path, clip_name: str | None, encoding: str | None) -> Sentence:
+def find_sentence(path: Path, clip_name: str | None, encoding: str | None) -> tuple[str, str | None, tuple[str, ...]]:
     """The sentence of `clip_name`, with or without the clip's suffix; of the only row where no name is given.
+
+    "" where nothing was said; with its language, where the table states one, and notes for the user.
 
     The last table is kept, so that it is parsed once for all clips of a run; a file that changed is read again.
 
     Raises:
         InputError: the file cannot be read as a table, or has no such row or columns.
     """
-    table = _table(path, encoding)
-    return Sentence(table.texts[_name_of(path, table, clip_name)], table.language, table.notes)
+    texts, names_by_stem, language, notes = _table(path, encoding)
+    return texts[_name_of(path, texts, names_by_stem, clip_name)], language, notes
 
 
 def _table(path: Path, encoding: str | None) -> _Table:
@@ -106,7 +96,7 @@ def _parse(path: Path, encoding: str | None) -> _Table:
         ) from None
     for name in texts:
         names_by_stem.setdefault(Path(name).stem, []).append(name)
-    return _Table(texts, names_by_stem, language, tuple(notes))
+    return texts, names_by_stem, language, tuple(notes)
 
 
 def _columns(path: Path, header: list[str]) -> tuple[int, int, str | None]:
@@ -122,21 +112,21 @@ def _columns(path: Path, header: list[str]) -> tuple[int, int, str | None]:
     return name_column, columns.index(text_name), TEXT_COLUMNS[text_name]
 
 
-def _name_of(path: Path, table: _Table, clip_name: str | None) -> str:
+def _name_of(path: Path, texts: dict[str, str], by_stem: dict[str, list[str]], clip_name: str | None) -> str:
     """The clip's name as the table spells it."""
     if clip_name is None:
-        if len(table.texts) == 1:
-            return next(iter(table.texts))
-        raise InputError(f"{path}: the table has {len(table.texts)} rows; say which clip's (clip_name)")
+        if len(texts) == 1:
+            return next(iter(texts))
+        raise InputError(f"{path}: the table has {len(texts)} rows; say which clip's (clip_name)")
     stem = Path(clip_name).stem
     for wanted in (clip_name, stem):
-        if wanted in table.texts:
+        if wanted in texts:
             return wanted
-    same_stem = table.names_by_stem.get(stem, [])
+    same_stem = by_stem.get(stem, [])
     if len(same_stem) == 1:
         return same_stem[0]
-    near = ", ".join(table.names_by_stem[known][0] for known in _nearest(stem, table.names_by_stem))
-    raise InputError(f"{path}: no row named {stem!r} among {len(table.texts)}; the nearest are {near}")
+    near = ", ".join(by_stem[known][0] for known in _nearest(stem, by_stem))
+    raise InputError(f"{path}: no row named {stem!r} among {len(texts)}; the nearest are {near}")
 
 
 def _nearest(stem: str, stems: Iterable[str]) -> list[str]:

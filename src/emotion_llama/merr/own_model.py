@@ -153,7 +153,7 @@ class OwnModel:
         return replace(encoded, inputs=None, features=replace(encoded.features, face=face))
 
     def _why_not(self, question: Question) -> str | None:
-        from emotion_llama.models.checkpoints.keys import warn_if_classifier
+        from emotion_llama.models.checkpoints.published import warn_if_classifier
         from emotion_llama.models.folders import read_manifest
 
         if question.task not in OWN_TASKS:

@@ -11,6 +11,7 @@ import hashlib
 import json
 import time
 import traceback
+from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -63,7 +64,7 @@ class StageOutput:
 Results: TypeAlias = list[StageOutput | EmotionLlamaError]
 
 
-class Stage:
+class Stage(ABC):
     """A step of a build. Instances travel to worker processes: they are small and picklable."""
 
     name: str  # in the ledger and in recipes
@@ -80,8 +81,16 @@ class Stage:
     batch_size: int = 1  # clips it is given at once; 1 unless a model is quicker with more
     annotator: Annotator | None = None  # whom it asks, if anybody
 
+    @abstractmethod
     def run(self, items: Sequence[StageInput]) -> Results:
         """One output, or the error, for each clip in order. An error of one clip never costs another its output."""
+
+
+class ClipStage(Stage):
+    """A stage that takes one clip at a time."""
+
+    def run(self, items: Sequence[StageInput]) -> Results:
+        """See `Stage`."""
         results: Results = []
         for item in items:
             try:
@@ -90,9 +99,9 @@ class Stage:
                 results.append(error)
         return results
 
+    @abstractmethod
     def one(self, item: StageInput) -> StageOutput:
         """The output for one clip; an error that the package raises on purpose is that clip's result."""
-        raise NotImplementedError
 
 
 class Done(NamedTuple):

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from emotion_llama.errors import BackendError, InputError
 from emotion_llama.labels import MERR9, LabelSpace
-from emotion_llama.models.checkpoints.keys import warn_if_classifier
+from emotion_llama.models.checkpoints.published import warn_if_classifier
 from emotion_llama.models.clips import ClipFeatures
 from emotion_llama.models.features.loaded_model import LoadedModel
 from emotion_llama.models.folders import folder_fingerprint, read_manifest

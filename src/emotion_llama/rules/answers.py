@@ -85,8 +85,8 @@ def _reason(question: Question, table: str, own: Phrases | None) -> Values:
     text = reason(found, label, facts, question.language, variant=question.variant, is_given=is_given)
     return {
         "text": text,
-        "supporting": [clue.text for clue in found.supporting],
-        "misleading": [clue.text for clue in found.misleading],
+        "supporting": [clue.text for clue in found[0]],
+        "misleading": [clue.text for clue in found[1]],
         "label": label,
     }
 

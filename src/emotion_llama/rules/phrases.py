@@ -7,7 +7,6 @@ clear from 1.6, strong from 2.4 of 5 (MER-Factory's thresholds).
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import NamedTuple
 
 from emotion_llama.errors import InputError
 from emotion_llama.face.label_units import PRESENT
@@ -23,14 +22,6 @@ ADVERBS: tuple[tuple[str, float], ...] = tuple(
 UNITS = wording("en").units
 
 
-class Gesture(NamedTuple):
-    """One phrase, the units it is for, and their mean intensity 0..5."""
-
-    phrase: str
-    units: tuple[str, ...]
-    intensity: float
-
-
 def expression_phrases(
     units: Mapping[str, float], *, variant: int = 0, language: str = "en", own: Phrases | None = None
 ) -> list[str]:
@@ -44,24 +35,24 @@ def expression_phrases(
         language: "en" or "zh".
         own: phrases that take the place of the package's for the units they name (`own_phrases` checks them).
     """
-    return [found.phrase for found in gestures(units, variant=variant, language=language, own=own)]
+    return [phrase for phrase, _, _ in gestures(units, variant=variant, language=language, own=own)]
 
 
 def gestures(
     units: Mapping[str, float], *, variant: int = 0, language: str = "en", own: Phrases | None = None
-) -> list[Gesture]:
-    """The same with the units behind each phrase; arguments as `expression_phrases`."""
+) -> list[tuple[str, tuple[str, ...], float]]:
+    """The same with the units behind each phrase, and their mean intensity 0..5; arguments as `expression_phrases`."""
     words = wording(language)
     left = {name: x for name, x in units.items() if x >= PRESENT and name in words.units}
     found = []
     for group, phrases in _tables(words, own):
         if all(name in left for name in group):
             intensity = sum(left.pop(name) for name in group) / len(group)
-            found.append(Gesture(_worded(pick(phrases, variant), intensity, words), group, intensity))
-    named = {name for gesture in found for name in gesture.units}
+            found.append((_worded(pick(phrases, variant), intensity, words), group, intensity))
+    named = {name for _, group, _ in found for name in group}
     # A jaw that drops parts the lips: said once.
-    kept = [gesture for gesture in found if gesture.units != ("AU25",) or "AU26" not in named]
-    return sorted(kept, key=lambda gesture: -gesture.intensity)
+    kept = [gesture for gesture in found if gesture[1] != ("AU25",) or "AU26" not in named]
+    return sorted(kept, key=lambda gesture: -gesture[2])
 
 
 def phrase_index(language: str, own: Phrases | None = None) -> dict[str, tuple[tuple[str, ...], float]]:

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from typing import NamedTuple
 
 from emotion_llama.chat.questions import Facts
 from emotion_llama.rules.clues import MAX_CHARACTERS, MODALITIES, Clue, Source
@@ -23,12 +22,9 @@ MAX_NAMED = 4  # clues of one source in one sentence
 MAX_SENTENCES = 6
 
 
-class Sorted(NamedTuple):
-    """Clues by what they do for the label, each in the order given."""
-
-    supporting: tuple[Clue, ...]
-    misleading: tuple[Clue, ...]
-    undecided: tuple[Clue, ...]
+# Clues that speak for the label, that mislead, and that decide nothing, each in the order given.
+Sorted = tuple[list[Clue], list[Clue], list[Clue]]
+_Group = tuple[Source, list[Clue]]  # the clues of one modality
 
 
 def sort_clues(clues: Sequence[Clue], label: str) -> Sorted:
@@ -36,14 +32,14 @@ def sort_clues(clues: Sequence[Clue], label: str) -> Sorted:
 
     "neutral" has no claim beside another label: a voice without anything unusual is no contradiction of anger.
     """
-    groups: tuple[list[Clue], list[Clue], list[Clue]] = ([], [], [])
+    groups: Sorted = ([], [], [])
     for clue in clues:
         own = clue.weights.get(label, 0.0)
         rival = max((w for name, w in clue.weights.items() if name not in (label, "neutral")), default=0.0)
         is_rival = rival >= MISLEADS and (own < SUPPORTS or rival >= 2 * own)
         misleads = is_rival or own <= AGAINST
         groups[1 if misleads else 0 if own >= SUPPORTS else 2].append(clue)
-    return Sorted(*(tuple(group) for group in groups))
+    return groups
 
 
 def reason(found: Sorted, label: str, facts: Facts, language: str, *, variant: int = 0, is_given: bool = True) -> str:
@@ -58,15 +54,16 @@ def reason(found: Sorted, label: str, facts: Facts, language: str, *, variant: i
         is_given: the label came with the clip, so that it stays where no clue bears it out.
     """
     write = _Phrasing(wording(language), variant, label)
-    leading = _by_source(found.supporting, label)
+    supporting, rivals, undecisive = found
+    leading = _by_source(supporting, label)
     first = [write.first(leading[0])] if leading else [write("unsupported")]
     second = [write("second", clues=write.clauses(leading[1:], "outright"))] if len(leading) > 1 else []
-    unread = [clue for clue in found.undecided if clue.source == "words" and not clue.weights]
+    unread = [clue for clue in undecisive if clue.source == "words" and not clue.weights]
     said = write.said(unread)
-    undecided = write.undecided([clue for clue in found.undecided if clue not in unread])
-    misleading = write.misleading(found.misleading, "misleading" if leading else "contrary")
+    undecided = write.undecided([clue for clue in undecisive if clue not in unread])
+    misleading = write.misleading(rivals, "misleading" if leading else "contrary")
     missing = write.missing(facts)
-    last = write.last(found, leading, is_given)
+    last = write.last(leading, is_given, is_contested=bool(rivals))
     if not misleading and leading and not unread:
         misleading = [write("none.misleading")]
     sentences = [*first, *second, *misleading, *said, *missing, last]
@@ -87,19 +84,11 @@ def holds_label(text: str, label: str, words: Wording) -> bool:
     return False
 
 
-class _Source(NamedTuple):
-    source: Source
-    clues: tuple[Clue, ...]
-
-
-def _by_source(clues: Sequence[Clue], label: str) -> list[_Source]:
+def _by_source(clues: Sequence[Clue], label: str) -> list[_Group]:
     """Clues grouped by modality, the weightiest modality first; within it in their order."""
-    groups = []
-    for source in MODALITIES:
-        own = [clue for clue in clues if clue.source == source]
-        if own:
-            groups.append(_Source(source, tuple(own)))
-    return sorted(groups, key=lambda g: -sum(c.weights.get(label, 0.0) for c in g.clues))
+    groups = [(source, [clue for clue in clues if clue.source == source]) for source in MODALITIES]
+    found = [group for group in groups if group[1]]
+    return sorted(found, key=lambda group: -sum(clue.weights.get(label, 0.0) for clue in group[1]))
 
 
 class _Phrasing:
@@ -111,9 +100,9 @@ class _Phrasing:
     def __call__(self, key: str, **slots: object) -> str:
         return pick_for(key, self.words.reason[key], self._variant).format(**slots)
 
-    def first(self, leading: _Source) -> str:
+    def first(self, leading: _Group) -> str:
         clue = self._clause(leading, "outright", "lead")
-        return self("first", source=self._source(leading.source), clue=clue)
+        return self("first", source=self._source(leading[0]), clue=clue)
 
     def setting(self, facts: Facts) -> list[str]:
         """The first sentence of the picture's description, as it was given."""
@@ -136,7 +125,7 @@ class _Phrasing:
         if not clues:
             return []
         groups = _by_source(clues, self._label)
-        moods = {self._mood(group.clues) for group in groups}
+        moods = {self._mood(own) for _, own in groups}
         mood = moods.pop() if len(moods) == 1 else None
         text = self.clauses(groups)
         return [self(f"{key}.plain", clues=text) if mood is None else self(key, clues=text, mood=mood)]
@@ -151,15 +140,15 @@ class _Phrasing:
             return []
         return [self("missing", sources=self.words.listed([self(f"missing.{source}") for source in absent]))]
 
-    def last(self, found: Sorted, leading: Sequence[_Source], is_given: bool) -> str:
+    def last(self, leading: Sequence[_Group], is_given: bool, *, is_contested: bool) -> str:
         feeling = self.words.feelings.get(self._label, self._label)
-        if leading and found.misleading:
-            return self("last.conflict", feeling=feeling, source=self._source(leading[0].source))
+        if leading and is_contested:
+            return self("last.conflict", feeling=feeling, source=self._source(leading[0][0]))
         if leading:
             return self("last", feeling=feeling)
         return self("last.unsupported" if is_given else "last.unmeasured", feeling=feeling)
 
-    def clauses(self, groups: Sequence[_Source], hidden: str = "mentioned") -> str:
+    def clauses(self, groups: Sequence[_Group], hidden: str = "mentioned") -> str:
         return joined([self._clause(group, hidden) for group in groups], self.words.clause_comma, self("and"))
 
     def _tells(self, text: str) -> bool:
@@ -169,9 +158,10 @@ class _Phrasing:
     def _source(self, source: Source) -> str:
         return self(f"source.{source}")
 
-    def _clause(self, group: _Source, hidden: str, kind: str = "clue") -> str:
+    def _clause(self, group: _Group, hidden: str, kind: str = "clue") -> str:
         """The clues of one source as a clause; those that hold the label itself are not named."""
-        plain = [c for c in group.clues if not self._tells(c.text)]
+        source, clues = group
+        plain = [c for c in clues if not self._tells(c.text)]
         if not plain:
             return self(f"clue.{hidden}")
         heaviest = sorted(plain, key=lambda c: -abs(c.weights.get(self._label, 0.0)))[:MAX_NAMED]
@@ -179,9 +169,9 @@ class _Phrasing:
         described = [c for c in plain if c.is_described]
         if described:
             items = self.words.listed([self.words.quoted(c.text) for c in plain])
-            return self("clue.described", source=self._source(group.source), items=items)
-        texts = [self.words.quoted(c.text) if group.source == "words" else c.text for c in plain]
-        return self(f"{kind}.{group.source}", items=self.words.listed(texts))
+            return self("clue.described", source=self._source(source), items=items)
+        texts = [self.words.quoted(c.text) if source == "words" else c.text for c in plain]
+        return self(f"{kind}.{source}", items=self.words.listed(texts))
 
     def _mood(self, clues: Sequence[Clue]) -> str | None:
         """What the clues would suggest by themselves, together; None when that is nothing clear, or has no name."""

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
 from emotion_llama.records import Prosody, Tone
 from emotion_llama.results import Evidence
 from emotion_llama.rules.voice_cues import TONE_WORDS
@@ -20,7 +18,7 @@ def has_evidence(evidence: Evidence) -> bool:
 def _has_voice(evidence: Evidence) -> bool:
     """Whether there is a word for the voice; a tone whose words nobody knows says nothing."""
     known = wording("en").tones
-    return any(item.word in known for item in tone_words(None, evidence.tone))
+    return any(word in known for word, _ in tone_words(None, evidence.tone))
 
 
 _FIGURE_OF_QUALITY = "harmonicity_db"  # breathy, harsh, hoarse
@@ -31,11 +29,7 @@ _FIGURES: dict[str, tuple[str, ...]] = {
 }
 
 
-class ToneWord(NamedTuple):
-    """A word of `speech.tone`, and whether it is relative to the person's usual voice."""
-
-    word: str
-    is_relative: bool
+ToneWord = tuple[str, bool]  # a word of `speech.tone`, and whether it is relative to the person's usual voice
 
 
 def tone_words(prosody: Prosody | None, tone: Tone | None = None, usual: Prosody | None = None) -> tuple[ToneWord, ...]:
@@ -45,9 +39,7 @@ def tone_words(prosody: Prosody | None, tone: Tone | None = None, usual: Prosody
         return ()
     judged = {} if prosody is None else _judged(prosody, usual)
     known = found.words or dict.fromkeys(found.phrase.removesuffix(" voice").split(", "), "")
-    return tuple(
-        ToneWord(word, any(j.word == word and j.usual is not None for _, j in judged.values())) for word in known
-    )
+    return tuple((word, any(j.word == word and j.usual is not None for _, j in judged.values())) for word in known)
 
 
 def describe_voice(
@@ -63,7 +55,7 @@ def describe_voice(
         variant: chooses among wordings.
     """
     words = wording(language)
-    found = [item for item in tone_words(prosody, tone, usual) if item.word in words.tones]
+    found = [item for item in tone_words(prosody, tone, usual) if item[0] in words.tones]
     if not found:
         return None
     text = words.listed([tone_word_text(item, words, variant) for item in found])
@@ -76,8 +68,8 @@ def describe_voice(
 
 def tone_word_text(item: ToneWord, words: Wording, variant: int) -> str:
     """One word of the tone in a language."""
-    table = words.tones_relative if item.is_relative else words.tones
-    return pick(table[item.word], variant)
+    word, is_relative = item
+    return pick((words.tones_relative if is_relative else words.tones)[word], variant)
 
 
 def tone_index(language: str) -> dict[str, str]:
@@ -95,7 +87,7 @@ def _judged(prosody: Prosody, usual: Prosody | None) -> dict[str, tuple[Scale, J
 
 def _figures(found: list[ToneWord], prosody: Prosody, usual: Prosody | None, words: Wording) -> list[str]:
     """The figures behind the words, each once."""
-    names = dict.fromkeys(name for item in found for name in _FIGURES.get(item.word, (_FIGURE_OF_QUALITY,)))
+    names = dict.fromkeys(name for word, _ in found for name in _FIGURES.get(word, (_FIGURE_OF_QUALITY,)))
     judged = _judged(prosody, usual)
     texts = []
     for name in names:

@@ -117,17 +117,12 @@ def _emphasis() -> Float:
     return np.asarray(weight, dtype=np.float32)
 
 
-class _Vertex(NamedTuple):
-    shift: Float  # in lags, from the middle value
-    height: Float
-
-
-def _parabola(y0: Float, y1: Float, y2: Float) -> _Vertex:
-    """Top of the parabola through three neighbours; the middle value where they do not form a peak."""
+def _parabola(y0: Float, y1: Float, y2: Float) -> tuple[Float, Float]:
+    """Shift in lags and height of the top of the parabola of three neighbours; the middle one where it has none."""
     bend = y0 - 2 * y1 + y2
     is_peak = (bend < 0) & (y1 >= y0) & (y1 >= y2)
     shift = np.where(is_peak, 0.5 * (y0 - y2) / np.where(is_peak, bend, -1.0), 0.0)
-    return _Vertex(shift, _mirrored(y1 - 0.25 * (y0 - y2) * shift))
+    return shift, _mirrored(y1 - 0.25 * (y0 - y2) * shift)
 
 
 def _mirrored(height: Float) -> Float:
@@ -138,7 +133,7 @@ def _mirrored(height: Float) -> Float:
 def _height_near(lags: Float, index: npt.NDArray[np.int64]) -> Float:
     """[T, K] height of the peak within one lag of `index`, where the low-passed spectrum has its own."""
     taps = np.stack([np.take_along_axis(lags, np.clip(index + d, 0, lags.shape[1] - 1), axis=1) for d in range(-2, 3)])
-    return np.asarray(np.max([_parabola(*taps[d : d + 3]).height for d in range(3)], axis=0))
+    return np.asarray(np.max([_parabola(*taps[d : d + 3])[1] for d in range(3)], axis=0))
 
 
 def unvoiced_strength(candidates: Candidates, audible: Bool, background_share: Float) -> Float:

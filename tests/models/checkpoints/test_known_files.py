@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from emotion_llama.models.checkpoints.keys import KNOWN_FILES, known_file, warn_if_classifier
+from emotion_llama.models.checkpoints.published import KNOWN_FILES, known_file, warn_if_classifier
 
 
 @pytest.mark.parametrize(
@@ -29,7 +29,7 @@ from emotion_llama.models.checkpoints.keys import KNOWN_FILES, known_file, warn_
 def test_a_published_name_is_known(name: str, title: str) -> None:
     known = known_file(name)
     assert known is not None
-    assert known.title == title
+    assert known.name == title
 
 
 def test_other_names_are_not() -> None:
@@ -39,8 +39,8 @@ def test_other_names_are_not() -> None:
 
 def test_each_name_is_one_file_only() -> None:
     for known in KNOWN_FILES:
-        name = "maeVideo_checkpoint-399.pth" if " " in known.title else known.title
-        assert [one.title for one in KNOWN_FILES if re.fullmatch(one.pattern, name, re.IGNORECASE)] == [known.title]
+        name = "maeVideo_checkpoint-399.pth" if " " in known.name else known.name
+        assert [one.name for one in KNOWN_FILES if re.fullmatch(one.pattern, name, re.IGNORECASE)] == [known.name]
 
 
 def record(name: str) -> dict[str, object]:

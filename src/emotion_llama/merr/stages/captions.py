@@ -19,7 +19,7 @@ from emotion_llama.chat.questions import Language, Question
 from emotion_llama.chat.records import Answer
 from emotion_llama.merr.annotators import Annotator
 from emotion_llama.merr.records import Field, Json, Provenance, label_of, now
-from emotion_llama.merr.stage import Stage, StageInput, StageOutput
+from emotion_llama.merr.stage import ClipStage, StageInput, StageOutput
 from emotion_llama.merr.stages.descriptions import AskingStage, answer_texts, facts_of
 from emotion_llama.merr.stages.evidence import EVIDENCE, SOUND
 from emotion_llama.merr.stages.peak import FACE_CROP, PEAK_FRAME
@@ -32,7 +32,7 @@ COARSE_VERSION = 2
 CLUES = ("visual_expression", "visual_objective", "audio_tone", "subtitle")
 
 
-class CoarseCaptionStage(Stage):
+class CoarseCaptionStage(ClipStage):
     """Field coarse_caption, a language each; clauses of what is missing are left out."""
 
     name = "coarse_caption"
@@ -45,7 +45,7 @@ class CoarseCaptionStage(Stage):
         self.settings = {"languages": list(self.languages)}
 
     def one(self, item: StageInput) -> StageOutput:
-        """See `Stage`."""
+        """See `ClipStage`."""
         provenance = Provenance("rules", f"coarse template {COARSE_VERSION}", made_at=now())
         fields = []
         for language in self.languages:

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from abc import abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from hashlib import sha256
 from pathlib import Path
@@ -69,13 +70,13 @@ class AskingStage(Stage):
             )
         self.annotator, self.pool, self.batch_size = annotator, annotator.where, annotator.batch_size
 
+    @abstractmethod
     def plan(self, item: StageInput, language: Language) -> Question | tuple[Field, ...]:
         """The question, or the fields that are there without asking."""
-        raise NotImplementedError
 
+    @abstractmethod
     def fields_of(self, item: StageInput, answer: Answer, language: Language) -> tuple[Field, ...]:
         """The fields of an answer."""
-        raise NotImplementedError
 
     def finish(self, item: StageInput, fields: Sequence[Field]) -> StageOutput:
         """The output of the fields of all languages."""

@@ -20,7 +20,7 @@ from emotion_llama.media.encoded import write_wav
 from emotion_llama.merr.measured import Measured, from_analysis, from_bytes, to_bytes
 from emotion_llama.merr.recipe import EvidencePart
 from emotion_llama.merr.records import ClipRow, Field, Json, Provenance, now, to_json
-from emotion_llama.merr.stage import Stage, StageInput, StageOutput
+from emotion_llama.merr.stage import ClipStage, StageInput, StageOutput
 from emotion_llama.records import Transcript, Waveform
 from emotion_llama.results import Evidence
 
@@ -39,7 +39,7 @@ EVIDENCE, SOUND = "evidence", "sound"  # artifacts
 _KEPT = threading.local()
 
 
-class EvidenceStage(Stage):
+class EvidenceStage(ClipStage):
     """Measures a clip. Fields people, prosody, tone; artifacts evidence (`measured.py`) and sound (16 kHz PCM16)."""
 
     name = "evidence"
@@ -60,7 +60,7 @@ class EvidenceStage(Stage):
         }
 
     def one(self, item: StageInput) -> StageOutput:
-        """See `Stage`."""
+        """See `ClipStage`."""
         if item.clip.path is None:
             raise InputError(f"{item.clip.clip_id}: it was imported without a media file; name the folder that has it")
         with same_clip(item.clip) as file:
@@ -83,7 +83,7 @@ class EvidenceStage(Stage):
         return Options(asr_model=self.part.asr_model, screen_text=self.part.screen_text, people="all")
 
 
-class SubtitleStage(Stage):
+class SubtitleStage(ClipStage):
     """Field subtitle: {"text", "source", "language"}."""
 
     name = "subtitle"
@@ -95,7 +95,7 @@ class SubtitleStage(Stage):
         self.settings = {}
 
     def one(self, item: StageInput) -> StageOutput:
-        """See `Stage`."""
+        """See `ClipStage`."""
         evidence = measured_of(item).evidence
         words = evidence.transcript
         text = "" if words is None else " ".join(words.text.split())

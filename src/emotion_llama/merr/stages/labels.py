@@ -33,7 +33,7 @@ from emotion_llama.face.peak import MIN_CONFIDENCE
 from emotion_llama.labels import LabelSpace
 from emotion_llama.merr.recipe import PseudoLabelPart
 from emotion_llama.merr.records import Field, Provenance, now, pseudo_label
-from emotion_llama.merr.stage import Stage, StageInput, StageOutput
+from emotion_llama.merr.stage import ClipStage, StageInput, StageOutput
 from emotion_llama.merr.stages.evidence import EVIDENCE, field, measured_of
 from emotion_llama.peaks import find_peaks
 from emotion_llama.records import AU_NAMES, ActionUnits, Bool, Float, frame_seconds
@@ -61,7 +61,7 @@ Label: TypeAlias = dict[str, Any]  # JSON values, as `records.pseudo_label` make
 Verdict: TypeAlias = "tuple[Label | None, str | None, str]"
 
 
-class PseudoLabelStage(Stage):
+class PseudoLabelStage(ClipStage):
     """Field label. A clip without one is dropped, its field says why."""
 
     name = "pseudo_label"
@@ -80,7 +80,7 @@ class PseudoLabelStage(Stage):
         }  # fmt: skip
 
     def one(self, item: StageInput) -> StageOutput:
-        """See `Stage`."""
+        """See `ClipStage`."""
         evidence, given = measured_of(item).evidence, item.clip.given_label
         if given is not None and self.part.mode != "rules":
             label = support(evidence, given, self.rules, self.part, self.space)

@@ -11,7 +11,7 @@ from emotion_llama.errors import MissingDependency
 from emotion_llama.media.encoded import write_png
 from emotion_llama.merr.measured import Measured
 from emotion_llama.merr.records import Json, Provenance, label_of, now
-from emotion_llama.merr.stage import Stage, StageInput, StageOutput
+from emotion_llama.merr.stage import ClipStage, StageInput, StageOutput
 from emotion_llama.merr.stages.evidence import EVIDENCE, analyzer_of, field, measured_of, same_clip
 from emotion_llama.merr.stages.labels import label_rules, units_of_label
 from emotion_llama.merr.stages.sets import picture_hash
@@ -32,7 +32,7 @@ _KEPT = threading.local()  # the hand finder, for the same reasons as the Analyz
 _Picture: TypeAlias = "tuple[UInt8, int, float]"  # a frame in full size, its index in the stream, its time
 
 
-class PeakStage(Stage):
+class PeakStage(ClipStage):
     """Fields peak and scene (`SceneFacts`); artifacts peak_frame and face_crop.
 
     Where there is a picture but no expression was measured, the middle frame stands for the clip: the field peak is
@@ -59,7 +59,7 @@ class PeakStage(Stage):
         self.settings = settings
 
     def one(self, item: StageInput) -> StageOutput:
-        """See `Stage`."""
+        """See `ClipStage`."""
         measured = measured_of(item)
         units = measured.evidence.action_units
         source = Provenance("measured", "video" if units is None else units.source, made_at=now())

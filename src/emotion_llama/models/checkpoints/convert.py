@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 from emotion_llama import __version__
 from emotion_llama.errors import InputError
-from emotion_llama.models.checkpoints.keys import ADAPTER_PREFIX, LANGUAGE_MODEL, TITLES, Role, known_file
+from emotion_llama.models.checkpoints.keys import ADAPTER_PREFIX, LANGUAGE_MODEL, TITLES
 from emotion_llama.models.checkpoints.plan import FEATURE_PROJECTIONS, LAYER_NORM, Plan, make_plan
+from emotion_llama.models.checkpoints.published import Role, known_file
 from emotion_llama.models.checkpoints.sizes import ConversionOptions
 from emotion_llama.models.checkpoints.tensor_files import (
     FileRecords,

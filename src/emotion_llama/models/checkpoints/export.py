@@ -11,7 +11,8 @@ from typing import Any
 
 from emotion_llama.errors import InputError
 from emotion_llama.models.checkpoints.convert import ADAPTER_CONFIG_NAME, ADAPTER_WEIGHTS_NAME
-from emotion_llama.models.checkpoints.keys import Role, published_name
+from emotion_llama.models.checkpoints.keys import published_name
+from emotion_llama.models.checkpoints.published import Role
 from emotion_llama.models.checkpoints.tensor_files import TensorSource, open_source, write_shards
 from emotion_llama.models.folders import read_json_object, read_manifest
 

@@ -14,13 +14,11 @@ from emotion_llama.models.checkpoints.convert import NEEDED
 from emotion_llama.models.checkpoints.keys import (
     PROJECTIONS,
     TITLES,
-    Ability,
-    Role,
     block_count,
-    known_file,
     place,
     recognise,
 )
+from emotion_llama.models.checkpoints.published import Ability, Role, known_file
 from emotion_llama.models.checkpoints.tensor_files import TensorInfo, open_source
 from emotion_llama.models.folders import read_manifest
 
@@ -98,7 +96,7 @@ def _part(path: Path) -> FileReport:
     facts += _DETAILS[role](source.infos)
     problems = []
     if known is not None and known.role != role:
-        named, found = f"{known.title} ({TITLES[known.role]})", TITLES[role]
+        named, found = known.name if known.role is None else f"{known.name} ({TITLES[known.role]})", TITLES[role]
         problems.append(f"its name says {named}, its tensors are those of a {found}")
     unknown = [name for name in source.infos if place(role, name) is None]
     if unknown:
@@ -106,7 +104,7 @@ def _part(path: Path) -> FileReport:
     problems += _missing(source.infos) if role == "weights" else []
     abilities: tuple[Ability, ...] | None = ("start",) if role == "base" else None
     if known is not None and known.role == role:
-        facts.append(f"by its name it is {known.title}: {known.facts} ({known.source})")
+        facts.append(f"by its name it is {known.name}: {known.facts} ({known.source})")
         abilities = tuple(sorted(known.abilities)) if role in ("weights", "base") else None
     elif role == "weights":
         facts.append("its name is not a published one: whether it can reason is not in its tensors")

@@ -12,11 +12,11 @@ from emotion_llama.models.checkpoints.keys import (
     ADAPTER_PREFIX,
     LANGUAGE_MODEL,
     TITLES,
-    Role,
     check_roles,
     place,
     published_name,
 )
+from emotion_llama.models.checkpoints.published import Role
 from emotion_llama.models.checkpoints.sizes import ConversionOptions, model_config, read_vocabulary, unused_blocks
 from emotion_llama.models.checkpoints.tensor_files import TensorInfo, TensorSource
 
