@@ -347,17 +347,6 @@ def test_without_torch_the_extra_is_named(viewer: Path, monkeypatch: pytest.Monk
         annotator.answer([seen(10)])
 
 
-def test_a_processor_that_needs_more_names_it(tmp_path: Path) -> None:
-    """Qwen2-VL's processor reads videos with torchvision."""
-    from transformers import Qwen2VLConfig
-
-    Qwen2VLConfig().save_pretrained(tmp_path)
-    (tmp_path / "preprocessor_config.json").write_text('{"processor_class": "Qwen2VLProcessor"}')
-    (tmp_path / "processor_config.json").write_text('{"processor_class": "Qwen2VLProcessor"}')
-    with pytest.raises(MissingDependency, match="torchvision"):
-        make(tmp_path, None).answer([seen(10)])
-
-
 def test_sound_is_resampled() -> None:
     samples = read_wav(wav(440, 8_000), 16_000)
     assert (samples.dtype, len(samples)) == (np.float32, 16_000)

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -20,11 +21,14 @@ from transformers import (
     LlavaForConditionalGeneration,
     LlavaProcessor,
     PreTrainedTokenizerFast,
+    Qwen2_5OmniConfig,
+    Qwen2_5OmniForConditionalGeneration,
     Qwen2AudioConfig,
     Qwen2AudioForConditionalGeneration,
     Qwen2AudioProcessor,
     WhisperFeatureExtractor,
 )
+from transformers.models.qwen2_vl.image_processing_pil_qwen2_vl import Qwen2VLImageProcessorPil
 
 from emotion_llama.chat.asking import request_of
 from emotion_llama.chat.config import TransformersConfig
@@ -42,8 +46,19 @@ TEMPLATE = """\
 NO_SYSTEM = "{% if messages[0]['role'] == 'system' %}{{ raise_exception('no') }}{% endif %}" + TEMPLATE
 
 
-def tokenizer(template: str | None = None) -> PreTrainedTokenizerFast:
-    vocabulary = {token: index for index, token in enumerate(SPECIAL)}
+# The marks of Qwen's omni models, by what transformers calls them.
+OMNI = {"image_token": "<|IMAGE|>", "audio_token": "<|AUDIO|>", "video_token": "<|VIDEO|>",
+        "vision_bos_token": "<|vision_bos|>", "vision_eos_token": "<|vision_eos|>",
+        "audio_bos_token": "<|audio_bos|>", "audio_eos_token": "<|audio_eos|>"}  # fmt: skip
+OMNI_TEMPLATE = TEMPLATE.replace("<image>", "<|vision_bos|><|IMAGE|><|vision_eos|>")
+
+
+def omni_tokenizer() -> PreTrainedTokenizerFast:
+    return tokenizer(OMNI_TEMPLATE, [*SPECIAL[:4], *OMNI.values()], extra_special_tokens=OMNI)
+
+
+def tokenizer(template: str | None = None, special: Sequence[str] = SPECIAL, **options: Any) -> PreTrainedTokenizerFast:
+    vocabulary = {token: index for index, token in enumerate(special)}
     for byte in sorted(pre_tokenizers.ByteLevel.alphabet()):
         vocabulary[byte] = len(vocabulary)
     backend = Tokenizer(models.BPE(vocab=vocabulary, merges=[]))
@@ -51,7 +66,7 @@ def tokenizer(template: str | None = None) -> PreTrainedTokenizerFast:
     backend.decoder = decoders.ByteLevel()
     made = PreTrainedTokenizerFast(
         tokenizer_object=backend, bos_token="<s>", eos_token="</s>", pad_token="<pad>", unk_token="<unk>",
-        additional_special_tokens=SPECIAL[4:],
+        **(options or {"additional_special_tokens": list(special[4:])}),
     )  # fmt: skip
     made.chat_template = template
     return made
@@ -97,6 +112,40 @@ def sound_model(folder: Path) -> Path:
     Qwen2AudioForConditionalGeneration(config).save_pretrained(folder)
     sounds = WhisperFeatureExtractor(feature_size=20, chunk_length=2)
     Qwen2AudioProcessor(sounds, tokenizer(), chat_template=TEMPLATE).save_pretrained(folder)
+    return folder
+
+
+def omni_model(folder: Path) -> Path:
+    """A whole Qwen2.5-Omni, as its folder is published (one preprocessor_config.json), without what speaks."""
+    torch.manual_seed(5)
+    tokens = omni_tokenizer()
+    ids = {name: tokens.convert_tokens_to_ids(token) for name, token in OMNI.items()}
+    rope = {"rope_type": "default", "rope_theta": 10_000.0, "mrope_section": [2, 3, 3]}
+    thinker = {
+        "text_config": {
+            "vocab_size": len(tokens), "hidden_size": 64, "intermediate_size": 128, "num_hidden_layers": 2,
+            "num_attention_heads": 4, "num_key_value_heads": 2, "max_position_embeddings": CONTEXT,
+            "rope_parameters": rope, "tie_word_embeddings": False, "initializer_range": 0.2,
+        },
+        "vision_config": {"depth": 2, "hidden_size": 32, "intermediate_size": 64, "num_heads": 4, "out_hidden_size": 64,
+                          "patch_size": 14, "fullatt_block_indexes": [1], "window_size": 56, "initializer_range": 0.3},
+        "audio_config": {"d_model": 32, "encoder_layers": 1, "encoder_attention_heads": 4, "encoder_ffn_dim": 64,
+                         "num_mel_bins": 20, "max_source_positions": 100, "n_window": 50, "output_dim": 64,
+                         "initializer_range": 0.3},
+        "audio_token_index": ids["audio_token"], "image_token_index": ids["image_token"],
+        "video_token_index": ids["video_token"], "audio_start_token_id": ids["audio_bos_token"],
+        "audio_end_token_id": ids["audio_eos_token"], "vision_start_token_id": ids["vision_bos_token"],
+        "vision_end_token_id": ids["vision_eos_token"], "pad_token_id": 0,
+    }  # fmt: skip
+    config = Qwen2_5OmniConfig(thinker_config=thinker, enable_audio_output=False)
+    Qwen2_5OmniForConditionalGeneration(config).save_pretrained(folder)
+    tokens.save_pretrained(folder)
+    Qwen2VLImageProcessorPil(min_pixels=28 * 28, max_pixels=56 * 56).save_pretrained(folder)
+    sounds = WhisperFeatureExtractor(feature_size=20, chunk_length=2).to_dict()
+    path = folder / "preprocessor_config.json"
+    pictures = json.loads(path.read_text())
+    sounds = {key: value for key, value in sounds.items() if key != "mel_filters"}
+    path.write_text(json.dumps({**pictures, **sounds, "processor_class": "Qwen2_5OmniProcessor"}))
     return folder
 
 

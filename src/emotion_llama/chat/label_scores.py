@@ -40,7 +40,7 @@ def shares(scores: Mapping[str, float]) -> dict[str, float]:
 
 
 def log_likelihoods(model: Any, inputs: Mapping[str, Any], answers: Sequence[Sequence[int]]) -> list[float]:
-    """The sum of the log-probabilities of each answer's tokens behind one prompt, by a model of transformers.
+    """The sum of the log-probabilities of each answer's tokens behind one prompt [1, L], by a model of transformers.
 
     The prompt is computed once; all answers are computed behind its cache, in one pass.
     """
@@ -53,9 +53,8 @@ def log_likelihoods(model: Any, inputs: Mapping[str, Any], answers: Sequence[Seq
     if width > 1:
         cache = prompt.past_key_values
         cache.batch_repeat_interleave(len(answers))
-        mask = inputs["attention_mask"].expand(len(answers), -1)
-        mask = torch.cat([mask, mask.new_ones(len(answers), width - 1)], dim=1)
-        later = model(input_ids=given[:, :-1], attention_mask=mask, past_key_values=cache, use_cache=True).logits
+        # No mask: one prompt is not filled up, and without it models with their own positions count on from the cache.
+        later = model(input_ids=given[:, :-1], past_key_values=cache, use_cache=True).logits
         rows = torch.cat([rows, later.to(rows.device)], dim=1)
     logs = rows.float().log_softmax(dim=-1).gather(2, given.to(rows.device)[..., None])[..., 0].tolist()
     return [float(sum(row[: len(answer)])) for row, answer in zip(logs, answers, strict=True)]

@@ -14,6 +14,7 @@ from typing import Any, TypeVar
 
 from emotion_llama.chat.config import TransformersConfig
 from emotion_llama.chat.label_scores import Scored, log_likelihoods, shares
+from emotion_llama.chat.model_parts import load_processor, model_class
 from emotion_llama.chat.records import ChatRequest, RawReply
 from emotion_llama.errors import AnnotationError, BackendError, InputError, MissingDependency
 from emotion_llama.media.encoded import read_png, read_wav
@@ -169,15 +170,11 @@ class _Loaded:
         is_text = set(modalities) == {"text"}
         place = str(Path(config.model).expanduser()) if is_folder(config.model) else config.model
         where: dict[str, Any] = {"local_files_only": True} if is_folder(config.model) else {"revision": config.revision}
-        loader = transformers.AutoTokenizer if is_text else transformers.AutoProcessor
-        kind = transformers.AutoModelForCausalLM if is_text else transformers.AutoModelForMultimodalLM
         try:
-            self.processor: Any = loader.from_pretrained(place, **where)
+            self.processor: Any = load_processor(transformers, place, where, is_text=is_text)
+            kind = model_class(transformers, place, where, is_text=is_text)
             self.model: Any = kind.from_pretrained(place, **where, **self._options(torch))
         except (ImportError, OSError, ValueError, KeyError) as error:
-            if "torchvision" in str(error):  # processors that can read videos, such as Qwen2-VL's
-                install = "pip install torchvision (of the same release as your torch)"
-                raise MissingDependency("torchvision", f"the model {config.model}", install) from error
             raise InputError(f"the model {config.model!r} cannot be loaded: {_first_line(error)}") from error
         if config.device != "auto" and config.bits is None:
             self.model.to(self._device(torch))
@@ -249,12 +246,14 @@ class _Loaded:
         inputs = self._prepared(sent)
         length = inputs["input_ids"].shape[1]
         self._check_length(length)
+        ends = self._end_tokens()
         with self._torch.inference_mode():
             made = self.model.generate(
                 **inputs, max_new_tokens=self.config.max_new_tokens, do_sample=False, num_beams=1,
-                pad_token_id=self.tokenizer.pad_token_id,
+                pad_token_id=self.tokenizer.pad_token_id, eos_token_id=sorted(ends) or None,
             )  # fmt: skip
-        ends = self._end_tokens()
+        if isinstance(made, tuple):  # of models that speak: the text's tokens, then the waveform
+            made = made[0]
         for row, mask in zip(made[:, length:].tolist(), inputs["attention_mask"]):
             end = next((i for i, token in enumerate(row) if token in ends), None)
             tokens = row if end is None else row[:end]
