@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from emotion_llama.errors import InputError, MissingDependency
+from emotion_llama.errors import BackendError, InputError, MissingDependency
 from emotion_llama.labels import MERR9
 from emotion_llama.media.writing import write_clip
 from emotion_llama.models.clips import ClipInputs
@@ -129,6 +129,25 @@ def test_folders_that_are_no_such_model(tmp_path: Path) -> None:
         load_predictor("rules", cues={"words": str(tmp_path / "bare")})
 
 
+def test_a_folder_without_its_last_layer_is_no_classifier(tmp_path: Path) -> None:
+    """As published folders whose last layers are named in their own way: transformers would make them up."""
+    from safetensors.torch import load_file, save_file
+
+    weights = tiny(tmp_path / "model") / "model.safetensors"
+    state = {name.replace("classifier.", "head."): value for name, value in load_file(weights).items()}
+    save_file(state, weights, metadata={"format": "pt"})
+    with pytest.raises(BackendError, match=r"classifier\.weight"):
+        predicted(tmp_path / "model", said("the office"))
+
+
+def test_a_snapshot_of_the_hub_has_the_name_of_its_model(tmp_path: Path) -> None:
+    name = "emotion-english-distilroberta-base"
+    snapshots = tmp_path / f"models--j-hartmann--{name}" / "snapshots"
+    snapshots.mkdir(parents=True)
+    cue = LearnedCue("words", tiny(snapshots / "0e1cd914e3d46199ed785853e12b57304e04178b"), MERR9)
+    assert (cue.name, cue.known is not None) == (name, True)
+
+
 def test_without_torch_one_line_says_what_to_install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     folder = tiny(tmp_path / "model")
     monkeypatch.setitem(sys.modules, "torch", None)
@@ -228,6 +247,7 @@ def test_what_its_authors_published_bounds_what_it_says(tmp_path: Path) -> None:
     assert cue.weights["happy"] == pytest.approx(min(MAX_WEIGHT, np.log(known.accuracy / even)), abs=0.02)
     assert cue.weights["sad"] == pytest.approx(max(-MAX_WEIGHT, np.log(wrong / even)), abs=0.05)
     assert "61 % of 8 classes on AffectNet" in cue.origin
+    assert cue.weights["neutral"] == -MAX_WEIGHT  # what speaks against neutral besides does not pass the bound
 
 
 def voice_model(folder: Path, bias: tuple[float, ...], card: str = "en") -> Path:

@@ -38,6 +38,7 @@ WINDOW_SECONDS = 15.0  # of sound that a voice model hears at a time
 _RATE = 16_000
 _FLOOR = 1e-3  # of a probability, before its logarithm
 _SHOWN = 3  # likeliest labels that are shown
+_UNUSED = {"wav2vec2.masked_spec_embed", "hubert.masked_spec_embed", "wavlm.masked_spec_embed"}  # but in training
 _ABBREVIATIONS = {"neu": "neutral", "hap": "happy", "ang": "angry"}  # IEMOCAP's
 # The classes of HSEmotion's networks by their number, in the order of AffectNet (hsemotion-onnx, Apache-2.0).
 _AFFECTNET8 = ("Anger", "Contempt", "Disgust", "Fear", "Happiness", "Neutral", "Sadness", "Surprise")
@@ -123,7 +124,7 @@ class LearnedCue:
             for package in ("torch", "transformers"):
                 self._import(package)
             self._classify = {"words": self._words, "voice": self._voice, "face": self._faces}[kind]
-            self.name, self.languages = self.path.resolve().name, _languages(self.path)
+            self.name, self.languages = _name(self.path.resolve()), _languages(self.path)
             self.labels = _labels(self.path)
             self._fingerprint = folder_fingerprint(self.path)
         found = {name: space.find(_ABBREVIATIONS.get(name.lower(), name.replace("_", " "))) for name in self.labels}
@@ -168,7 +169,8 @@ class LearnedCue:
             return (), f"{self.name} says {shown}, which means none of the labels here"
         weights = self._weights(shares)
         strongest = max((weight for label, weight in weights.items() if label != "neutral"), default=0.0)
-        weights["neutral"] = weights.get("neutral", 0.0) - AGAINST_NEUTRAL * max(strongest, 0.0)
+        neutral = weights.get("neutral", 0.0) - AGAINST_NEUTRAL * max(strongest, 0.0)
+        weights["neutral"] = max(neutral, -MAX_WEIGHT)
         return (Cue(self.kind, f"{self.name} says {shown}", weights, self._origin(), f"what {self.name} says"),), None
 
     def _weights(self, shares: Mapping[str, float]) -> dict[str, float]:
@@ -280,13 +282,19 @@ class LearnedCue:
         if self._loaded is None:
             transformers = self._import("transformers")
             try:
-                loaded = [
-                    getattr(transformers, name).from_pretrained(self.path, local_files_only=True)
-                    for name in (processor, model)
-                ]
+                prepare = getattr(transformers, processor).from_pretrained(self.path, local_files_only=True)
+                loaded, about = getattr(transformers, model).from_pretrained(
+                    self.path, local_files_only=True, output_loading_info=True
+                )
             except (OSError, ValueError, KeyError, RuntimeError, ImportError) as error:
                 raise BackendError(f"{self.path} cannot be loaded as a {self.kind} classifier: {error}") from error
-            self._loaded = loaded[0], loaded[1].eval()
+            # Some published folders name their last layers in their own way: random ones would take their place.
+            if missing := sorted({*about["missing_keys"]} - _UNUSED):
+                raise BackendError(
+                    f"{self.path} lacks {len(missing)} weights of {type(loaded).__name__} ({', '.join(missing[:3])}), "
+                    "which would be random; take a folder whose weights fit the class that transformers loads"
+                )
+            self._loaded = prepare, loaded.eval()
         return self._loaded
 
     def _said(self, model: Any, given: Mapping[str, Any]) -> dict[str, float]:
@@ -353,6 +361,11 @@ def _labels(folder: Path) -> tuple[str, ...]:
     if len(set(labels)) < len(labels):
         raise InputError(f"{path}: id2label names one label twice ({', '.join(labels)})")
     return labels
+
+
+def _name(folder: Path) -> str:
+    """The folder's name; in the hub's cache, where folders are named by revision, the model's."""
+    return folder.parents[1].name.rpartition("--")[2] if folder.parent.name == "snapshots" else folder.name
 
 
 def _languages(folder: Path) -> tuple[str, ...]:
