@@ -122,9 +122,9 @@ def test_the_form_of_an_analysis_is_the_one_that_is_checked(openapi) -> None:
     assert body["required"]
     assert set(schema["properties"]) == {
         "file", "transcript", "model", "subtitle", "people", "segment", "peak_rule", "audio_track",
-        "subtitle_track", "encoding", "curves", "format", "asr", "asr_language",
+        "subtitle_track", "encoding", "curves", "format", "asr", "asr_language", "file_id",
     }  # fmt: skip
-    assert schema["required"] == ["file"]
+    assert schema["anyOf"] == [{"required": ["file"]}, {"required": ["file_id"]}]
     assert schema["properties"]["people"]["enum"] == ["main", "all"]
     assert schema["properties"]["segment"]["anyOf"][1]["minimum"] == 0.5
     assert "anyOf" not in schema["properties"]["subtitle"]

@@ -275,10 +275,13 @@ async def remember(
     Only of a clip that was read as a whole with nothing but a subtitle: that is what chats are about.
     """
     plain = form.model_copy(update={"file_id": None, "model": None, "subtitle": None, "people": "main"})
-    if plain.model_copy(update={"format": "json", "curves": True}) != AnalyzeForm():
+    if plain.model_copy(update={"format": "json", "curves": True, "segment": "none"}) != AnalyzeForm():
         return
     model = state.model_name(form.model)
     document = await asyncio.to_thread(_without_curves, analyzed.document_json)
+    seconds = document["clip"]["duration_seconds"]
+    if form.segment != "none" and any(end - start < seconds - 0.01 for _, start, end in analyzed.parts):
+        return  # it was cut; a short clip with no pause is one segment
     if asked_model(state, model) is None:
         clip = _read_by_rules(model, document)
     else:
