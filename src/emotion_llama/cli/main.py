@@ -14,6 +14,7 @@ from contextlib import suppress
 
 from emotion_llama import __version__
 from emotion_llama.cli import (
+    agree,
     analyze,
     compare,
     convert,
@@ -45,6 +46,7 @@ VERBS = (
     convert,
     export,
     export_results,
+    agree,
     download,
     use,
     doctor,
