@@ -14,7 +14,6 @@ from contextlib import suppress
 
 from emotion_llama import __version__
 from emotion_llama.cli import (
-    agree,
     analyze,
     compare,
     convert,
@@ -46,7 +45,6 @@ VERBS = (
     convert,
     export,
     export_results,
-    agree,
     download,
     use,
     doctor,
