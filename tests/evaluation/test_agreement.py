@@ -5,9 +5,9 @@ import pytest
 from sklearn import metrics as sklearn
 
 from emotion_llama.errors import InputError
-from emotion_llama.evaluation.agreement import MACHINE, Agreement, Coding, agree, intensity_of
+from emotion_llama.evaluation.agreement import MACHINE, Agreement, Coding, agree
 from emotion_llama.evaluation.metrics import agreement as metrics
-from emotion_llama.evaluation.metrics.agreement import DIFFERENCE, HUMANS, OURS
+from emotion_llama.evaluation.metrics.agreement import DIFFERENCE, HUMANS, OURS, intensity_of
 from emotion_llama.evaluation.metrics.intervals import bootstrap
 from emotion_llama.merr.review.figures import agreement as review_agreement
 
@@ -175,8 +175,9 @@ def test_what_does_not_fit_is_said_and_counted() -> None:
     ]
     found = agree([*anna, *ben, *ours], step_seconds=1.0)
     said = "\n".join(found.notes)
-    for part in ('"bored" of anna', "1 not among our results: x", "1 not coded by any human: y",
-                 "1 not coded by ben: b", "ben: no label for 1.0 of 3.0 s", "machine: no answer for 1.0 of 4.0 s",
+    for part in ('"bored" of anna', "clips that are not among our results: 1 (x)", "clips that no human codes: 1 (y)",
+                 "clips that ben does not code: 1 (b)", "ben: no label for 1.0 of 3.0 s",
+                 "machine: no answer for 1.0 of 4.0 s",
                  "label episodes: anna 3, machine 4, matched 2"):  # fmt: skip
         assert part in said
     assert found.labels[-2:] == ("bored", "(no answer)")

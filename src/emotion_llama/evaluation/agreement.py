@@ -15,7 +15,18 @@ import numpy as np
 
 from emotion_llama.errors import InputError
 from emotion_llama.evaluation.metrics import agreement as metrics
-from emotion_llama.evaluation.metrics.agreement import HUMANS, OURS, Array, Codes, Figure, Pair, Score, Span, ratio
+from emotion_llama.evaluation.metrics.agreement import (
+    HUMANS,
+    OURS,
+    Array,
+    Codes,
+    Figure,
+    Pair,
+    Score,
+    Span,
+    intensity_of,
+    ratio,
+)
 from emotion_llama.evaluation.metrics.classification import NO_ANSWER
 from emotion_llama.evaluation.metrics.intervals import NUM_RESAMPLES
 from emotion_llama.labels import LABEL_SPACES, SYNONYMS
@@ -129,13 +140,15 @@ def _items(codings: Sequence[Coding]) -> tuple[dict[tuple[str, int | None], Item
     for (clip, person), item in sorted(found.items(), key=str):
         if len(item) == 1 or MACHINE not in item:
             who = f" (person {person})" if sum(clip == name for name, _ in found) > 1 else ""
-            alone["not coded by any human" if MACHINE in item else "not among our results"].append(f"{clip}{who}")
-    notes = [f"{len(names)} {what}: {', '.join(names)}" for what, names in alone.items()]
+            alone["clips that no human codes" if MACHINE in item else "clips that are not among our results"].append(
+                f"{clip}{who}"
+            )
+    notes = [f"{what}: {len(names)} ({', '.join(names)})" for what, names in alone.items()]
     kept = {key: item for key, item in found.items() if len(item) > 1}
     for name in sorted({one.coder for one in codings} - {MACHINE}):
         missing = [clip for clip in dict.fromkeys(c for c, _ in kept) if not any(
             name in item for (c, _), item in kept.items() if c == clip)]  # fmt: skip
-        notes += [f"{len(missing)} not coded by {name}: {', '.join(missing)}"] if missing else []
+        notes += [f"clips that {name} does not code: {len(missing)} ({', '.join(missing)})"] if missing else []
     if not kept:
         clips = [", ".join(sorted({c.clip for c in codings if (c.coder == MACHINE) == ours})) for ours in (0, 1)]
         raise InputError(f"no clip is coded twice; the humans' are {clips[0]}, ours {clips[1]}: name files after clips")
@@ -230,8 +243,12 @@ def _label_figures(
     figures += score("labels", "Krippendorff's alpha", metrics.alpha_nominal, both | together)
     for which, name in enumerate(("precision", "recall", "F1")):
         pooled = {("", OURS): confusion} | ({("", HUMANS): np.sum(human, axis=0)} if human and name == "F1" else {})
-        figures += score("label", name, lambda c, i=which: metrics.precision_recall_f1(c)[i], pooled, labels, "macro")
+        figures += score("label", name, partial(_of_labels, which=which), pooled, labels, "macro")
     return figures, confusion.sum(axis=0)
+
+
+def _of_labels(confusion: Array, which: int) -> Array:
+    return metrics.precision_recall_f1(confusion)[which]
 
 
 def _ordered(
@@ -289,12 +306,12 @@ def _unit_figures(
             both = np.array([_intensities(item[name], unit, times) for name in pair])
             for j, threshold in enumerate(THRESHOLDS):
                 codes = np.where(np.isnan(both), -1, both >= threshold).astype(int)
-                present[pair][row, i, j] += metrics.confusion_counts(*codes, 2)
+                present[pair][row, i, j] += metrics.confusion_counts(codes[0], codes[1], 2)
             if not plain[unit] & {*pair}:
                 rounded = np.where(np.isnan(both), -1, np.rint(both)).astype(int)
                 iccs[pair][row, i] += metrics.icc_sums(both)
                 intervals[pair][row, i] += metrics.interval_sums(both)
-                degrees[pair][row, i] += metrics.confusion_counts(*rounded, 6)
+                degrees[pair][row, i] += metrics.confusion_counts(rounded[0], rounded[1], 6)
     of, found = (units, "mean of units"), list[Figure]()
     if units:
         found += score("unit", "ICC(2,1)", metrics.icc, iccs, *of)
@@ -324,18 +341,6 @@ def _intensities(coding: Coding, unit: str, times: Array) -> Array:
     for start, end, text in coding.units.get(unit, ()):
         values[(times >= start) & (times < end)] = intensity_of(text)
     return values
-
-
-def intensity_of(text: str) -> float:
-    """0..5 of a figure or of FACS's A..E; infinite of anything else, which says no more than that a unit is present."""
-    word = text.strip().upper()
-    if len(word) == 1 and word in "ABCDE":
-        return 1.0 + "ABCDE".index(word)
-    try:
-        value = float(word)
-    except ValueError:
-        return np.inf
-    return value if 0 <= value <= 5 else np.inf
 
 
 # --- times ------------------------------------------------------------------------------------------------------------
@@ -390,8 +395,8 @@ def _episodes(coding: Coding, names: Mapping[str, str], units: set[str] | None) 
 def _timing(first: Sequence[Span], second: Sequence[Span]) -> Array:
     """Matched, all of the first, all of the second; sums of onset difference, its size, offset difference, its size."""
     pairs = metrics.matched_episodes(first, second)
-    found = np.array([[second[j][k] - first[i][k] for k in (0, 1)] for i, j in pairs]).reshape(-1, 2)
-    on, off = found.T
+    on = np.array([second[j][0] - first[i][0] for i, j in pairs])
+    off = np.array([second[j][1] - first[i][1] for i, j in pairs])
     sums = (on.sum(), np.abs(on).sum(), off.sum(), np.abs(off).sum())
     return np.array([len(pairs), len(first), len(second), *sums], float)
 

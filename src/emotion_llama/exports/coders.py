@@ -167,7 +167,7 @@ def _of_result(path: Path, coder: str | None) -> list[Coding]:
         found.append(Coding(
             coder or MACHINE, _clip_of(Path(document.clip.path), None)[0], person.person_id,
             tuple((one.start_seconds, one.end_seconds, one.prediction.label or NO_ANSWER) for one in segments),
-            {name: tuple(map(tuple, episodes.get(name, ()))) for name in names} if document.has_curves else {},
+            {name: tuple((a, b, text) for a, b, text in episodes.get(name, ())) for name in names} if document.has_curves else {},
             tuple(one.evidence.peak_frame.pts_seconds for one in segments if one.evidence.peak_frame),
             document.clip.duration_seconds, person.is_main,
             tuple(dict.fromkeys(label for one in segments for label in one.prediction.probabilities or ())),
@@ -180,15 +180,16 @@ def _eaf(path: Path, content: bytes) -> Iterator[Mark]:
     """ELAN: annotations of aligned tiers, and those that refer to them; slots without a time lie evenly between."""
     try:
         root = ElementTree.fromstring(content)  # noqa: S314  expat 2.4.1 and newer bounds what entities expand to
-    except ElementTree.ParseError as error:
+        slots = [(one.get("TIME_SLOT_ID", ""), one.get("TIME_VALUE")) for one in root.iter("TIME_SLOT")]
+        known = {i: int(value) / 1000 for i, (_, value) in enumerate(slots) if value is not None}
+    except (ElementTree.ParseError, ValueError) as error:
         raise InputError(f"{path} is no ELAN file ({error}); save it again in ELAN") from None
     header = root.find("HEADER")
     units = "milliseconds" if header is None else header.get("TIME_UNITS", "milliseconds")
     if root.tag != "ANNOTATION_DOCUMENT" or units != "milliseconds":
         raise InputError(f"{path}: expected ELAN's ANNOTATION_DOCUMENT in milliseconds, got {root.tag} in {units}")
-    slots = [(slot.get("TIME_SLOT_ID", ""), slot.get("TIME_VALUE")) for slot in root.iter("TIME_SLOT")]
-    known = [(i, int(value) / 1000) for i, (_, value) in enumerate(slots) if value is not None]
-    at = dict(zip((name for name, _ in slots), np.interp(range(len(slots)), *zip(*known)).tolist())) if known else {}
+    seconds = np.interp(np.arange(len(slots)), [*known], [*known.values()]).tolist() if known else []
+    at = dict(zip((name for name, _ in slots), seconds))
     spans: dict[str | None, tuple[float, float]] = {}
     for one in root.iter("ALIGNABLE_ANNOTATION"):
         ends = [at.get(one.get(f"TIME_SLOT_REF{i}", "")) for i in (1, 2)]

@@ -11,7 +11,7 @@ from emotion_llama.report.pages import render
 
 WIDTH = 80
 TITLES = {
-    "labels": "Labels, by sample", "label": "Each label, F1", "unit": "Action units",
+    "labels": "Labels, by sample", "label": "Each label", "unit": "Action units",
     "label episodes": "Label episodes (s)", "unit episodes": "Unit episodes (s)", "peaks": "Peaks (s)",
 }  # fmt: skip
 _IN_SHORT = ("F1", "ICC(2,1)", "F1 at 1")  # of labels and units; the page and the table have all
@@ -86,7 +86,7 @@ def shown(figure: Figure | None) -> str:
 
 
 def _name(figure: Figure) -> str:
-    return figure.of if figure.of and figure.name == "F1" else f"{figure.of} {figure.name}".strip()
+    return f"{figure.of} {figure.name}".strip()
 
 
 def _heading(found: Agreement) -> str:

@@ -58,7 +58,7 @@ def kappa(confusion: Array, weights: Array | None = None) -> Array:
 def distances(size: int, power: int) -> Array:
     """Weights [size, size] for weighted kappa: |i - j| to the power, 1 linear and 2 quadratic."""
     places = np.arange(size)
-    return np.abs(places[:, None] - places).astype(float) ** power
+    return np.asarray(np.abs(places[:, None] - places).astype(float) ** power)
 
 
 def alpha_nominal(counts: Array) -> Array:
@@ -79,6 +79,18 @@ def precision_recall_f1(confusion: Array) -> tuple[Array, Array, Array]:
 
 
 # --- intensities ------------------------------------------------------------------------------------------------------
+
+
+def intensity_of(text: str) -> float:
+    """0..5 of a figure or of FACS's A..E; infinite of anything else, which says no more than that a unit is present."""
+    word = text.strip().upper()
+    if len(word) == 1 and word in "ABCDE":
+        return 1.0 + "ABCDE".index(word)
+    try:
+        value = float(word)
+    except ValueError:
+        return np.inf
+    return value if 0 <= value <= 5 else np.inf
 
 
 def interval_sums(values: Array) -> Array:
