@@ -15,18 +15,7 @@ import numpy as np
 
 from emotion_llama.errors import InputError
 from emotion_llama.evaluation.metrics import agreement as metrics
-from emotion_llama.evaluation.metrics.agreement import (
-    HUMANS,
-    OURS,
-    Array,
-    Codes,
-    Figure,
-    Pair,
-    Score,
-    Span,
-    intensity_of,
-    ratio,
-)
+from emotion_llama.evaluation.metrics.agreement import HUMANS, OURS, Array, Codes, Figure, Pair, Score, Span
 from emotion_llama.evaluation.metrics.classification import NO_ANSWER
 from emotion_llama.evaluation.metrics.intervals import NUM_RESAMPLES
 from emotion_llama.labels import LABEL_SPACES, SYNONYMS
@@ -292,7 +281,7 @@ def _unit_figures(
     for _, item in table:
         for name, one in item.items():
             for unit, spans in one.units.items():
-                plain[unit] |= {name} if any(np.isinf(intensity_of(text)) for *_, text in spans) else set()
+                plain[unit] |= {name} if any(np.isinf(metrics.intensity_of(text)) for *_, text in spans) else set()
     units = sorted({unit for one, other in score.pairs for unit in coded[one] & coded[other]})
     notes += [f"{unit}: {', '.join(sorted(who))} code presence without intensity: no ICC, alpha, weighted kappa"
               for unit, who in plain.items() if who and unit in units]  # fmt: skip
@@ -339,7 +328,7 @@ def _intensities(coding: Coding, unit: str, times: Array) -> Array:
         return np.where(times - at[place] > _GAP_SECONDS, np.nan, values)
     values = np.zeros(len(times))
     for start, end, text in coding.units.get(unit, ()):
-        values[(times >= start) & (times < end)] = intensity_of(text)
+        values[(times >= start) & (times < end)] = metrics.intensity_of(text)
     return values
 
 
@@ -362,7 +351,7 @@ def _timing_figures(
             matched, of_one, of_other = found[:, :3].sum(axis=0).astype(int)
             if of_one != of_other or matched < of_one:
                 notes.append(f"{section}: {one} {of_one}, {other} {of_other}, matched {matched}")
-        figures += score(section, "F1 of episodes", lambda s: ratio(2 * s[..., 0], s[..., 1] + s[..., 2]), sums)
+        figures += score(section, "F1 of episodes", lambda s: metrics.ratio(2 * s[..., 0], s[..., 1] + s[..., 2]), sums)
         ours = {pair: found for pair, found in sums.items() if MACHINE in pair}
         for place, name in enumerate(_ERRORS, 3):
             figures += score(section, name, partial(_per_match, place=place), ours if "machine" in name else sums)
@@ -374,7 +363,7 @@ def _timing_figures(
                 nearest = np.abs(first[:, None] - second).min(axis=1)
                 sums[pair][row] += len(nearest), nearest.sum()
     kept = {pair: found for pair, found in sums.items() if found.any()}
-    return figures + score("peaks", "distance", lambda s: ratio(s[..., 1], s[..., 0]), kept)
+    return figures + score("peaks", "distance", lambda s: metrics.ratio(s[..., 1], s[..., 0]), kept)
 
 
 def _episodes(coding: Coding, names: Mapping[str, str], units: set[str] | None) -> list[Span]:
@@ -402,4 +391,4 @@ def _timing(first: Sequence[Span], second: Sequence[Span]) -> Array:
 
 
 def _per_match(sums: Array, place: int) -> Array:
-    return ratio(sums[..., place], sums[..., 0])
+    return metrics.ratio(sums[..., place], sums[..., 0])

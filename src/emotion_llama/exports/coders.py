@@ -160,14 +160,14 @@ def _of_result(path: Path, coder: str | None) -> list[Coding]:
     for person in document.people:
         segments = person.segments
         measured = [units for one in segments if (units := one.evidence.action_units) is not None]
-        names = measured[0].names if measured else []
+        names = measured[0].names if measured and document.has_curves else []
         rows = [(at, row) for units in measured if units.curves and units.names == names
                 for at, row in zip(units.curves.pts_seconds, units.curves.intensity, strict=True)]  # fmt: skip
         episodes = unit_episodes(person)
         found.append(Coding(
             coder or MACHINE, _clip_of(Path(document.clip.path), None)[0], person.person_id,
             tuple((one.start_seconds, one.end_seconds, one.prediction.label or NO_ANSWER) for one in segments),
-            {name: tuple((a, b, text) for a, b, text in episodes.get(name, ())) for name in names} if document.has_curves else {},
+            {name: tuple((a, b, text) for a, b, text in episodes.get(name, ())) for name in names},
             tuple(one.evidence.peak_frame.pts_seconds for one in segments if one.evidence.peak_frame),
             document.clip.duration_seconds, person.is_main,
             tuple(dict.fromkeys(label for one in segments for label in one.prediction.probabilities or ())),
