@@ -81,7 +81,7 @@ def run_agree(args: argparse.Namespace) -> int:
     from emotion_llama.evaluation.agreement import agree
     from emotion_llama.exports.coders import read_codings
     from emotion_llama.exports.tiers import csv_text
-    from emotion_llama.report.agreement import render_agreement_page, render_agreement_text
+    from emotion_llama.report.evaluation import render_agreement_page, render_agreement_text
 
     *humans, ours = map(Path, input_paths(args.codings))
     if not humans:
