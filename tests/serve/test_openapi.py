@@ -121,8 +121,8 @@ def test_the_form_of_an_analysis_is_the_one_that_is_checked(openapi) -> None:
     schema = body["content"]["multipart/form-data"]["schema"]
     assert body["required"]
     assert set(schema["properties"]) == {
-        "file", "transcript", "model", "subtitle", "people", "segment", "peak_rule", "audio_track",
-        "subtitle_track", "encoding", "curves", "format", "asr", "asr_language", "file_id",
+        "file", "file_id", "transcript", "model", "subtitle", "people", "segment", "peak_rule", "audio_track",
+        "subtitle_track", "encoding", "curves", "format", "asr", "asr_language",
     }  # fmt: skip
     assert schema["anyOf"] == [{"required": ["file"]}, {"required": ["file_id"]}]
     assert schema["properties"]["people"]["enum"] == ["main", "all"]
