@@ -317,6 +317,27 @@ def test_folders_that_hold_no_model(tmp_path: Path) -> None:
         make(tmp_path, None).answer([REASON])
 
 
+@pytest.mark.parametrize(
+    ("config", "says"),
+    [
+        ({"model_type": "hubert", "architectures": ["HubertModel"]}, "an encoder"),
+        ({"model_type": "bert", "architectures": ["BertForSequenceClassification"]}, "a classifier"),
+        ({"model_type": "emotion_llama"}, "--model"),
+    ],
+)
+def test_folders_of_models_that_write_no_text(config: dict[str, object], says: str, tmp_path: Path) -> None:
+    (tmp_path / "config.json").write_text(json.dumps(config))
+    with pytest.raises(InputError, match=says):
+        LocalModel(TransformersConfig(model=str(tmp_path)))
+
+
+def test_weights_that_are_cut_off_are_an_error_of_one_line(tmp_path: Path) -> None:
+    folder = text_model(tmp_path)
+    (folder / "model.safetensors").write_bytes(b"")
+    with pytest.raises(InputError, match="cannot be loaded"):
+        LocalModel(TransformersConfig(model=str(folder))).load()
+
+
 def test_an_id_is_not_looked_up_before_it_is_asked(monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(*address: object) -> None:
         raise AssertionError(f"network: {address}")

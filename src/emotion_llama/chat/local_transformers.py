@@ -24,6 +24,8 @@ from emotion_llama.models.folders import folder_fingerprint, read_json_object
 T = TypeVar("T")
 # Parts of a configuration that say what a model takes besides text.
 _VISION = frozenset({"vision_config", "vision_tower", "mm_vision_tower", "visual"})
+_ENCODERS = frozenset({"bert", "clip", "deberta-v2", "data2vec-audio", "dinov2", "hubert", "roberta", "siglip", "videomae",
+                       "vit", "vit_mae", "wav2vec2", "wavlm", "xlm-roberta"})  # fmt: skip
 _AUDIO = frozenset({"audio_config", "audio_encoder_config", "speech_config"})
 
 
@@ -59,15 +61,30 @@ def read_modalities(config: TransformersConfig) -> tuple[str, ...]:
     Raises:
         InputError: the folder holds no model, or an id comes without modalities.
     """
+    found = is_folder(config.model)
+    about = read_json_object(Path(config.model).expanduser() / "config.json") if found else {}
+    check_chats(config.model, about)
     if config.modalities is not None:
-        is_folder(config.model)
         return config.modalities
-    if not is_folder(config.model):
+    if not found:
         raise InputError(
             f"say what {config.model!r} takes, such as modalities: [text, image]: an id is not looked up before it is "
             "asked; of a folder it is read"
         )
-    return modalities_of(read_json_object(Path(config.model).expanduser() / "config.json"))
+    return modalities_of(about)
+
+
+def check_chats(model: str, config: Mapping[str, Any]) -> None:
+    """InputError where a model's configuration says that it writes no text."""
+    kind, names = str(config.get("model_type", "")), " ".join(map(str, config.get("architectures") or ()))
+    if kind == "emotion_llama":
+        raise InputError(f"{model} holds an Emotion-LLaMA model; name it by its folder alone: --model {model}")
+    if kind in _ENCODERS or "Classification" in names:
+        what = "a classifier" if "Classification" in names else "an encoder"
+        raise InputError(
+            f"{model} holds {what} ({kind}), which writes no text; expected a model that chats (a classifier of "
+            "emotions can be a cue of the rules: --cues)"
+        )
 
 
 class LocalModel:
@@ -165,6 +182,8 @@ class _Loaded:
 
     def __init__(self, config: TransformersConfig, modalities: tuple[str, ...]) -> None:
         torch, transformers = need("torch"), need("transformers")
+        from safetensors import SafetensorError
+
         self._torch = torch
         self.config = config
         is_text = set(modalities) == {"text"}
@@ -174,7 +193,7 @@ class _Loaded:
             self.processor: Any = load_processor(transformers, place, where, is_text=is_text)
             kind = model_class(transformers, place, where, is_text=is_text)
             self.model: Any = kind.from_pretrained(place, **where, **self._options(torch))
-        except (ImportError, OSError, ValueError, KeyError) as error:
+        except (ImportError, OSError, ValueError, KeyError, TypeError, RuntimeError, SafetensorError) as error:
             raise InputError(f"the model {config.model!r} cannot be loaded: {_first_line(error)}") from error
         if config.device != "auto" and config.bits is None:
             self.model.to(self._device(torch))
