@@ -24,8 +24,10 @@ from emotion_llama.models.folders import folder_fingerprint, read_json_object
 T = TypeVar("T")
 # Parts of a configuration that say what a model takes besides text.
 _VISION = frozenset({"vision_config", "vision_tower", "mm_vision_tower", "visual"})
-_ENCODERS = frozenset({"bert", "clip", "deberta-v2", "data2vec-audio", "dinov2", "hubert", "roberta", "siglip", "videomae",
-                       "vit", "vit_mae", "wav2vec2", "wavlm", "xlm-roberta"})  # fmt: skip
+_ENCODERS = frozenset(
+    {"bert", "clip", "deberta-v2", "data2vec-audio", "dinov2", "hubert", "roberta", "siglip", "videomae", "vit"}
+    | {"vit_mae", "wav2vec2", "wavlm"}
+)
 _AUDIO = frozenset({"audio_config", "audio_encoder_config", "speech_config"})
 
 
