@@ -24,7 +24,7 @@ from emotion_llama.media.audio import read_audio
 from emotion_llama.media.discover import find_media
 from emotion_llama.media.probe import probe
 from emotion_llama.records import Transcript, Waveform
-from emotion_llama.speech.transcribe import Heard, Recogniser, load_recogniser, transcribe
+from emotion_llama.speech.transcribe import FasterWhisper, Heard, Recogniser, transcribe
 
 SENTENCES = {
     "en": (
@@ -71,7 +71,7 @@ class Kept:
 
 def main() -> None:
     """Print the tables."""
-    recogniser = Kept(load_recogniser(sys.argv[1]))
+    recogniser = Kept(FasterWhisper(sys.argv[1]))
     for language, sentences in SENTENCES.items():
         _print_errors(recogniser, language, sentences)
     _print_invented(recogniser)

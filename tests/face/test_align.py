@@ -97,15 +97,6 @@ def test_mask_keeps_the_face_and_blackens_the_corners() -> None:
     assert np.flatnonzero(masked[36, :, 0])[[0, -1]] == pytest.approx([56 - 50.7, 56 + 50.7], abs=1.5)
 
 
-def test_mask_by_the_outline_of_the_face() -> None:
-    """An outline in the picture's pixels: here a square of 40 px around the middle of a face of twice the size."""
-    points = np.insert(template_points() * 2, 2, [112, 100], axis=0)
-    outline = np.array([[72, 72], [152, 72], [152, 152], [72, 152]], float)
-    masked = align_face(np.full((224, 224, 3), 255, np.uint8), points, masked=True, outline=outline)
-    rows, columns = np.nonzero(masked[..., 0])
-    assert (rows.min(), rows.max(), columns.min(), columns.max()) == (36, 76, 36, 76)
-
-
 def test_outside_of_the_picture_is_black() -> None:
     points = np.insert(template_points() - np.array([40.0, 0.0]), 2, [16, 50], axis=0)
     crop = align_face(np.full((112, 112, 3), 255, np.uint8), points)

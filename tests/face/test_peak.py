@@ -56,7 +56,6 @@ def test_rule_all_sums_every_unit():
 def test_only_units_above_the_threshold_are_reported():
     units = units_of({"AU06": [0.7], "AU12": [2.5]})
     assert dict(find_peak(units).units) == {"AU12": pytest.approx(2.5)}
-    assert list(find_peak(units, report_above=0.5).units) == ["AU12", "AU06"]
 
 
 def test_a_lost_face_never_wins():
@@ -75,7 +74,6 @@ def test_no_frame_no_peak():
 def test_frames_of_little_confidence_win_only_among_themselves():
     units = units_of({"AU12": [1.0, 5.0]}, confidence=[0.9, 0.1])
     assert find_peak(units).row == 0
-    assert find_peak(units, min_confidence=0.0).row == 1
     assert find_peak(units_of({"AU12": [1.0, 5.0]}, confidence=[0.1, 0.1])).row == 1
 
 
@@ -133,16 +131,13 @@ def test_published_tables_are_as_printed():
         "angry": ("AU04", "AU05", "AU07", "AU23"),
     }
     assert label_units.units_of("sad") == ("AU01", "AU04", "AU15")
-    assert label_units.units_of("sad", "mer-factory") == ("AU01", "AU04", "AU15", "AU14")
     assert label_units.units_of("contempt") == ("AU12", "AU10", "AU14", "AU17")
 
 
-def test_labels_and_tables_that_do_not_exist():
+def test_labels_that_do_not_exist():
     units = units_of({"AU12": [1.0]})
     with pytest.raises(InputError, match="no published units for 'doubt'"):
         find_peak(units, rule="label", label="doubt")
-    with pytest.raises(InputError, match="is not a table of label units"):
-        label_units.units_of("happy", "openface")
     with pytest.raises(InputError, match="needs label or label_units"):
         find_peak(units, rule="label")
     with pytest.raises(InputError, match='peak rule must be "all" or "label"'):
@@ -159,5 +154,4 @@ def test_a_mesh_that_is_still_being_laid_a_turned_head_and_half_shut_eyes_do_not
     confidence[20], lids[25] = 0.6, 3.0
     units = units_of({"AU12": values.tolist(), "AU45": lids.tolist()}, confidence=confidence)
     assert find_peak(units).row == 30
-    assert find_peak(units, min_confidence=0.0).row == 20
     assert find_peak(units_of({"AU12": values[:10].tolist()})).row == 0  # of a short stretch every frame counts

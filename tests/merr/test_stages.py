@@ -348,7 +348,7 @@ def test_words_come_from_one_place(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setitem(transcribe.RECOGNISERS, "faster-whisper", Recogniser)
+    monkeypatch.setattr(transcribe, "FasterWhisper", Recogniser)
     tone = (0.1 * np.sin(np.arange(16_000) / 9)).astype(np.float32)
     write_clip(tmp_path / "a.wav", None, audio=tone, sample_rate_hz=16_000)
     (tmp_path / "a.srt").write_text("1\n00:00:00,000 --> 00:00:01,000\nbeside\n")

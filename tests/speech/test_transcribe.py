@@ -10,7 +10,7 @@ from sounds import RATE, waveform
 
 from emotion_llama.errors import BackendError, InputError, MissingDependency
 from emotion_llama.records import TranscriptLine, Waveform
-from emotion_llama.speech.transcribe import TEMPERATURES, load_recogniser, repeats, transcribe
+from emotion_llama.speech.transcribe import TEMPERATURES, FasterWhisper, repeats, transcribe
 
 
 def segment(text, start, end, avg_logprob=-0.3, no_speech_prob=0.05, compression_ratio=1.1, words=(), sure=0.9):
@@ -73,7 +73,7 @@ def sound():
 @pytest.fixture
 def heard(faster_whisper, model, sound):
     """Recognises the six seconds."""
-    return lambda **options: transcribe(sound, load_recogniser(model), **options)
+    return lambda **options: transcribe(sound, FasterWhisper(model), **options)
 
 
 def test_lines_keep_their_times_and_lose_their_spaces(faster_whisper, model, heard):
@@ -101,7 +101,7 @@ def test_words_have_times_and_confidences_of_their_own(faster_whisper, heard):
 
 
 def test_one_model_serves_many_clips(faster_whisper, model, sound):
-    recogniser = load_recogniser(model)
+    recogniser = FasterWhisper(model)
     for _ in range(3):
         transcribe(sound, recogniser)
     assert len(faster_whisper.loaded) == 1
@@ -110,7 +110,7 @@ def test_one_model_serves_many_clips(faster_whisper, model, sound):
 
 def test_times_count_from_the_start_of_the_file(faster_whisper, model, sound):
     later = Waveform(sound.samples, RATE, 30.0)
-    (line,) = transcribe(later, load_recogniser(model)).lines
+    (line,) = transcribe(later, FasterWhisper(model)).lines
     assert (line.start_seconds, line.end_seconds) == (30.0, 32.0)
 
 
@@ -252,39 +252,32 @@ def test_repeats(text, count):
 # --- the model ------------------------------------------------------------------------------------------------------
 
 
-def test_nothing_is_downloaded_unless_asked(faster_whisper):
+def test_nothing_is_downloaded(faster_whisper):
     with pytest.raises(InputError, match="converted"):
-        load_recogniser("small")
+        FasterWhisper("small")
     assert faster_whisper.loaded == []
-    load_recogniser("small", allow_download=True)
-    assert faster_whisper.loaded == [("small", "auto", "default", False)]
 
 
 def test_a_folder_without_a_model_is_refused(faster_whisper, tmp_path):
     with pytest.raises(InputError, match=r"holds no model\.bin"):
-        load_recogniser(tmp_path)
+        FasterWhisper(tmp_path)
 
 
 def test_a_model_that_cannot_be_loaded_is_named(faster_whisper, model):
     faster_whisper.problem = RuntimeError("Unsupported model binary version")
     with pytest.raises(BackendError, match="Unsupported"):
-        load_recogniser(model)
+        FasterWhisper(model)
 
 
 def test_without_faster_whisper_the_install_command_is_named(monkeypatch, model):
     monkeypatch.setitem(sys.modules, "faster_whisper", None)
     with pytest.raises(MissingDependency, match=r"emotion-llama\[asr\]"):
-        load_recogniser(model)
-
-
-def test_an_unknown_recogniser_is_refused(model):
-    with pytest.raises(InputError, match="faster-whisper"):
-        load_recogniser(model, backend="vosk")
+        FasterWhisper(model)
 
 
 def test_another_sample_rate_is_refused(faster_whisper, model):
     with pytest.raises(InputError, match="16000"):
-        transcribe(Waveform(np.zeros(8000, dtype=np.float32), 8000), load_recogniser(model))
+        transcribe(Waveform(np.zeros(8000, dtype=np.float32), 8000), FasterWhisper(model))
 
 
 # --- in an analysis -------------------------------------------------------------------------------------------------

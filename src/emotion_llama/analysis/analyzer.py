@@ -133,12 +133,12 @@ class Analyzer:
         """The speech recogniser with the model in a folder, loaded at first use and kept for the next clips.
 
         Raises:
-            InputError, MissingDependency, BackendError: as `speech.transcribe.load_recogniser`.
+            InputError, MissingDependency, BackendError: as `speech.transcribe.FasterWhisper`.
         """
         if self._recogniser is None or self._recogniser[0] != model:
-            from emotion_llama.speech.transcribe import load_recogniser
+            from emotion_llama.speech.transcribe import FasterWhisper
 
-            self._recogniser = model, load_recogniser(model)
+            self._recogniser = model, FasterWhisper(model)
         return self._recogniser[1]
 
     def analyze(

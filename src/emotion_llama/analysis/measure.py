@@ -247,8 +247,8 @@ def _track_faces(
         return Measurements(why_nobody="the video has no readable frame")
     tracks = tracker.finish()
     people = tuple(Person(track.track_id + 1, track, action_units.estimate(track)) for track in tracks)
-    for lost in tracker.dropped:
-        warn(lost.reason)
+    for line in tracker.dropped:
+        warn(line)
     return Measurements(people, count, f"no face was found in {count} frames")
 
 

@@ -67,18 +67,14 @@ def alignment(points: Float, *, size: int = DEFAULT_SIZE) -> Float:
     return np.array([[a.real, -a.imag, b.real], [a.imag, a.real, b.imag]])
 
 
-def align_face(
-    image: UInt8, points: Float, *, size: int = DEFAULT_SIZE, masked: bool = False, outline: Float | None = None
-) -> UInt8:
+def align_face(image: UInt8, points: Float, *, size: int = DEFAULT_SIZE, masked: bool = False) -> UInt8:
     """[size, size, 3] uint8 crop of one face.
 
     Args:
         image: [H, W, 3].
         points: [5, 2] as in FaceTrack.points, pixels of `image`.
         size: side of the crop; 112 is OpenFace's.
-        masked: blacken what lies outside the face, as OpenFace does by default.
-        outline: [K, 2] the face's own outline in pixels of `image` (for instance the oval of its mesh), whose convex
-            hull is kept; without it the hull of OpenFace's mean face, brows lifted, is.
+        masked: blacken what lies outside the hull of OpenFace's mean face, brows lifted, as OpenFace does by default.
 
     Raises:
         InputError: points that cannot be aligned (see `alignment`).
@@ -89,8 +85,7 @@ def align_face(
     crop: UInt8 = np.asarray(cv2.warpAffine(image, matrix, (size, size), flags=cv2.INTER_LINEAR), np.uint8)
     if not masked:
         return crop
-    hull = _mean_hull(size) if outline is None else _moved(outline, matrix)
-    corners = cv2.convexHull(np.asarray(np.round(hull), np.int32))
+    corners = cv2.convexHull(np.asarray(np.round(_mean_hull(size)), np.int32))
     mask = cv2.fillConvexPoly(np.zeros((size, size), np.uint8), corners, (1,))
     return np.asarray(crop * mask[..., None], np.uint8)
 
@@ -106,7 +101,7 @@ def crops(
         chunks: frames of the clip the track was made of, of any size, all of them or some.
         track: the person.
         size: side of the crops.
-        masked: as in `align_face`, with the mean face's outline.
+        masked: as in `align_face`.
     """
     row_of = {int(index): row for row, index in enumerate(track.frame_index)}
     for frames in chunks:
@@ -122,7 +117,3 @@ def crops(
 def _mean_hull(size: int) -> Float:
     both = np.concatenate([_HULL_RIGHT, _HULL_RIGHT[::-1] * [-1, 1]])
     return np.asarray(both * _SIM_SCALE * (size / DEFAULT_SIZE) + size / 2)
-
-
-def _moved(points: Float, matrix: Float) -> Float:
-    return np.asarray(np.asarray(points, float)[:, :2] @ matrix[:, :2].T + matrix[:, 2])

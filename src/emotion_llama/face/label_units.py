@@ -42,17 +42,10 @@ LABEL_UNIT_TABLES: Mapping[str, Mapping[str, tuple[str, ...]]] = MappingProxyTyp
 )
 
 
-def units_of(label: str, table: str | None = None) -> tuple[str, ...]:
-    """The units of `label` in `table`, or in the first table that has the label.
-
-    Raises:
-        InputError: no such table, or no table holds the label (neutral and doubt have no published units).
-    """
-    if table is not None and table not in LABEL_UNIT_TABLES:
-        raise InputError(f"{table!r} is not a table of label units; use one of: {', '.join(LABEL_UNIT_TABLES)}")
-    tables = [LABEL_UNIT_TABLES[table]] if table is not None else list(LABEL_UNIT_TABLES.values())
-    for units in tables:
+def units_of(label: str) -> tuple[str, ...]:
+    """The units of `label` in the first table that has it; InputError where none has (neutral, doubt)."""
+    for units in LABEL_UNIT_TABLES.values():
         if label in units:
             return units[label]
-    known = sorted({name for units in tables for name in units})
+    known = sorted({name for units in LABEL_UNIT_TABLES.values() for name in units})
     raise InputError(f"no published units for {label!r}; known: {', '.join(known)}; else pass label_units")

@@ -10,14 +10,14 @@ not count unless asked for. `include_blinks=True, include_speech=True` is the pu
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Literal, NamedTuple
+from typing import Literal
 
 import numpy as np
 
 from emotion_llama.errors import InputError
 from emotion_llama.face.label_units import units_of
 from emotion_llama.face.rhythms import runs
-from emotion_llama.records import ActionUnits, Bool, Float, PeakFrame
+from emotion_llama.records import ActionUnits, Bool, PeakFrame
 
 Rule = Literal["all", "label"]
 BLINK_UNIT = "AU45"
@@ -32,16 +32,6 @@ FACING_SHARE = (
 HALF_SHUT = 2.5  # AU45 of eyes that are half shut, outside blinks too
 
 
-class _Timeline(NamedTuple):
-    """score [N] (NaN where a frame cannot win), what it sums, counts for the sentence."""
-
-    score: Float
-    units: tuple[str, ...]
-    eligible: int
-    blinks_left_out: int
-    speech_left_out: bool
-
-
 def find_peak(
     units: ActionUnits,
     *,
@@ -50,8 +40,6 @@ def find_peak(
     label_units: Sequence[str] | None = None,
     include_blinks: bool = False,
     include_speech: bool = False,
-    min_confidence: float = MIN_CONFIDENCE,
-    report_above: float = REPORT_ABOVE,
 ) -> PeakFrame | None:
     """The frame with the largest sum; the earliest of equals; None when no frame can be judged.
 
@@ -62,31 +50,12 @@ def find_peak(
         label_units: the units to sum, such as ("AU05", "AU26"); those that were not measured are skipped.
         include_blinks: let blink frames win and count AU45.
         include_speech: count AU25 and AU26 in frames where the person talks.
-        min_confidence: frames at or below it cannot win unless all are; frames without a face (confidence 0) never can.
-            Above 0, a face that is turned further away than it mostly is does not win either.
-        report_above: intensity from which a unit is listed in `PeakFrame.units`.
 
     Raises:
         InputError: unknown rule, a label without published units, or none of the units measured.
     """
-    timeline = _timeline(units, rule, label, label_units, include_blinks, include_speech, min_confidence)
-    if not timeline.eligible:
-        return None
-    row = int(np.nanargmax(timeline.score))
-    return _peak_frame(units, timeline, row, rule, label, report_above)
-
-
-def _timeline(
-    units: ActionUnits,
-    rule: Rule,
-    label: str | None,
-    label_units: Sequence[str] | None,
-    include_blinks: bool,
-    include_speech: bool,
-    min_confidence: float,
-) -> _Timeline:
     summed = _summed_units(units, rule, label, label_units, include_blinks)
-    can_win = units.valid & (units.confidence > min_confidence)
+    can_win = units.valid & (units.confidence > MIN_CONFIDENCE)
     if not can_win.any():
         can_win = units.valid
     blinks = can_win & units.is_blink
@@ -94,25 +63,35 @@ def _timeline(
         can_win = can_win & ~units.is_blink
     judged = can_win
     if can_win.any():
-        can_win = _preferred(units, can_win, min_confidence, include_blinks)
+        can_win = _preferred(units, can_win, include_blinks)
     counted = np.nan_to_num(units.intensity[:, [units.names.index(name) for name in summed]])
     talking = np.array([name in SPEECH_UNITS for name in summed])[None] & units.is_speech[:, None]
     if not include_speech:
         counted = np.where(talking, 0.0, counted)
+    if not can_win.any():
+        return None
     score = np.where(can_win, counted.sum(axis=1), np.nan)
-    left_out = not include_speech and bool(talking[can_win].any())
-    return _Timeline(score, summed, int(can_win.sum()), int((blinks & ~judged).sum()), left_out)
+    row = int(np.nanargmax(score))
+    values = {name: float(v) for name, v in zip(units.names, units.intensity[row]) if v > REPORT_ABOVE}
+    strongest = dict(sorted(values.items(), key=lambda item: -item[1]))
+    notes = [f"{int(can_win.sum())} of {len(units.pts_seconds)} frames could be judged"]
+    if (left_out := blinks & ~judged).any():
+        notes.append(f"{int(left_out.sum())} blink frames left out")
+    if not include_speech and talking[can_win].any():
+        notes.append("AU25 and AU26 not counted while talking")
+    total = float(score[row])
+    what = _what(dict(zip(units.names, np.nan_to_num(units.intensity[row]).tolist())), summed, total, rule, label)
+    why = f"{what}; {', '.join(notes)}."
+    return PeakFrame(row, float(units.pts_seconds[row]), total, rule, label, strongest, why)
 
 
-def _preferred(units: ActionUnits, can_win: Bool, min_confidence: float, include_blinks: bool) -> Bool:
+def _preferred(units: ActionUnits, can_win: Bool, include_blinks: bool) -> Bool:
     """Of [N] frames those that show a settled mesh of a face that looks here with open eyes, where there are such."""
     settled = np.ones(len(can_win), bool)
     for start, end in runs(units.valid):
         if end - start >= LONGER_STRETCH:
             settled[start : start + SETTLING_FRAMES] = False
-    wanted = [settled]
-    if min_confidence > 0:
-        wanted.append(units.confidence >= FACING_SHARE * np.quantile(units.confidence[can_win], 0.9))
+    wanted = [settled, units.confidence >= FACING_SHARE * np.quantile(units.confidence[can_win], 0.9)]
     if BLINK_UNIT in units.names and not include_blinks:
         wanted.append(~(np.nan_to_num(units.column(BLINK_UNIT)) >= HALF_SHUT))
     for condition in wanted:
@@ -138,31 +117,12 @@ def _summed_units(
     return measured
 
 
-def _peak_frame(
-    units: ActionUnits, timeline: _Timeline, row: int, rule: Rule, label: str | None, report_above: float
-) -> PeakFrame:
-    values = {name: float(v) for name, v in zip(units.names, units.intensity[row]) if v > report_above}
-    strongest = dict(sorted(values.items(), key=lambda item: -item[1]))
-    score = float(timeline.score[row])
-    return PeakFrame(
-        row, float(units.pts_seconds[row]), score, rule, label, strongest, _why(units, timeline, row, rule, label)
-    )
-
-
-def _why(units: ActionUnits, timeline: _Timeline, row: int, rule: Rule, label: str | None) -> str:
-    at = dict(zip(units.names, np.nan_to_num(units.intensity[row]).tolist()))
-    parts = sorted(((at[name], name) for name in timeline.units), reverse=True)
-    score = float(timeline.score[row])
+def _what(at: dict[str, float], summed: tuple[str, ...], total: float, rule: Rule, label: str | None) -> str:
+    """What was summed, by the intensities of the frame."""
     if rule == "label":
         whose = f"the units of {label}" if label else "the given units"
-        terms = " + ".join(f"{name} {at[name]:.2f}" for name in timeline.units)
-        what = f"largest sum of {whose}: {terms} = {score:.2f}"
-    else:
-        first = ", ".join(f"{name} {value:.2f}" for value, name in parts[:3] if value > 0)
-        what = f"largest sum of {len(timeline.units)} units: {score:.2f}" + (f" ({first} lead)" if first else "")
-    notes = [f"{timeline.eligible} of {len(units.pts_seconds)} frames could be judged"]
-    if timeline.blinks_left_out:
-        notes.append(f"{timeline.blinks_left_out} blink frames left out")
-    if timeline.speech_left_out:
-        notes.append("AU25 and AU26 not counted while talking")
-    return f"{what}; {', '.join(notes)}."
+        terms = " + ".join(f"{name} {at[name]:.2f}" for name in summed)
+        return f"largest sum of {whose}: {terms} = {total:.2f}"
+    strongest = sorted(((at[name], name) for name in summed), reverse=True)[:3]
+    first = ", ".join(f"{name} {value:.2f}" for value, name in strongest if value > 0)
+    return f"largest sum of {len(summed)} units: {total:.2f}" + (f" ({first} lead)" if first else "")

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 from array import array
 from collections.abc import Sequence
-from typing import NamedTuple
 
 import numpy as np
 
@@ -37,15 +36,6 @@ _BOX, _SCORE, _POINTS, _POSE, _CONTRAST = slice(0, 4), 4, slice(5, 15), slice(15
 _BLENDSHAPES, _FEATURES = slice(19, 19 + len(blendshapes.NAMES)), slice(19 + len(blendshapes.NAMES), None)
 
 
-class DroppedTrack(NamedTuple):
-    """Frames of a face that was seen but did not become a track, or a part of it, and why."""
-
-    first_seconds: float
-    last_seconds: float
-    num_frames: int
-    reason: str
-
-
 class Tracker:
     """Takes chunks of frames with the faces seen in them; gives the people at the end.
 
@@ -68,7 +58,7 @@ class Tracker:
                 f"{frame_size = }, {max_people = }"
             )
         self._max_people = max_people
-        self.dropped: tuple[DroppedTrack, ...] = ()
+        self.dropped: tuple[str, ...] = ()
         self._frame_size = frame_size
         self._cuts = CutDetector()
         self._pts_seconds, self._frame_index = array("d"), array("q")
@@ -99,7 +89,7 @@ class Tracker:
     def finish(self) -> tuple[FaceTrack, ...]:
         """The people, in order of first appearance; each track has a row for every frame given.
 
-        What was seen too shortly is left out and listed in `dropped`.
+        What was seen too shortly is left out, and `dropped` says when that was, and why.
         """
         self._end_shot()
         self._ended.sort(key=lambda tracklet: tracklet.first_seconds)
@@ -140,8 +130,8 @@ class Tracker:
             if row is not None:
                 owner[j].append(position, row)
 
-    def _track(self, track_id: int, members: list[Tracklet]) -> tuple[FaceTrack, DroppedTrack | None]:
-        """One person, and the frames of it whose mesh lay the wrong way up."""
+    def _track(self, track_id: int, members: list[Tracklet]) -> tuple[FaceTrack, str | None]:
+        """One person, and a line about frames of it whose mesh lay the wrong way up."""
         n, times = len(self._pts_seconds), np.array(self._pts_seconds)
         positions = np.concatenate([np.frombuffer(t.positions, np.int64) for t in members])
         values = np.concatenate([np.frombuffer(t.values, np.float32) for t in members]).reshape(len(positions), -1)
@@ -151,8 +141,7 @@ class Tracker:
         rows[wrong] = np.nan
         dropped = None
         if wrong.any():
-            reason = f"a mesh that lay the wrong way up was left out in {int(wrong.sum())} frames"
-            dropped = DroppedTrack(float(times[wrong][0]), float(times[wrong][-1]), int(wrong.sum()), reason)
+            dropped = f"a mesh that lay the wrong way up was left out in {int(wrong.sum())} frames"
         looks = appearance.MeanDescriptor()
         for tracklet in members:
             looks.merge(tracklet.looks)
@@ -213,7 +202,6 @@ def _num_frames(members: list[Tracklet]) -> int:
     return sum(len(tracklet.positions) for tracklet in members)
 
 
-def _dropped(members: list[Tracklet], problem: str) -> DroppedTrack:
+def _dropped(members: list[Tracklet], problem: str) -> str:
     first, last = min(t.first_seconds for t in members), max(t.last_seconds for t in members)
-    reason = f"a face at {first:.2f}-{last:.2f} s was left out: {problem}"
-    return DroppedTrack(first, last, _num_frames(members), reason)
+    return f"a face at {first:.2f}-{last:.2f} s was left out: {problem}"

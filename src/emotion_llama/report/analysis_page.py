@@ -92,6 +92,7 @@ def render_page(
     num_charts = len(detailed) + sum(len(person.segments) > 1 for person in analysis.people)
     return render(
         "analysis.html.j2",
+        *_HELPERS,
         analysis=analysis,
         headline=_headline(analysis),
         caveat=caveat(analysis.model) if is_answered(analysis.people) else "",
@@ -102,7 +103,8 @@ def render_page(
         settings=[(name, _setting(value)) for name, value in analysis.settings.items()],
         versions=list({"model": analysis.model, "emotion-llama": __version__, **(versions or {})}.items()),
         shown_segments=lambda person: sum(key[0] == person.person_id for key in detailed),
-        **_HELPERS,
+        max_printed_rows=MAX_PRINTED_ROWS,
+        time_axis=TimeAxis,
     )
 
 
@@ -269,15 +271,8 @@ def stage_facts(seconds_by_stage: Mapping[str, float]) -> list[Row]:
 
 
 # What the template calls.
-_HELPERS = {
-    "max_printed_rows": MAX_PRINTED_ROWS,
-    "time_axis": TimeAxis,
-    **{
-        helper.__name__: helper
-        for helper in (
-            clip_facts, cue_rows, image_description, joined_units, lead_segment, marked_peaks, missing_items, overlay,
-            probability_rows, prosody_rows, scale_of, segment_rows, source_of, stage_facts, timeline, unit_chart,
-            unit_keys, unit_rows, voice_chart, why_no_image,
-        )
-    },
-}  # fmt: skip
+_HELPERS = (
+    clip_facts, cue_rows, image_description, joined_units, lead_segment, marked_peaks, missing_items, overlay,
+    probability_rows, prosody_rows, scale_of, segment_rows, source_of, stage_facts, timeline, unit_chart, unit_keys,
+    unit_rows, voice_chart, why_no_image,
+)  # fmt: skip

@@ -41,13 +41,13 @@ def render_dataset_page(overview: Overview) -> str:
     recipe = yaml.safe_dump(dict(overview.recipe), sort_keys=False, allow_unicode=True) if overview.recipe else ""
     return render(
         "dataset.html.j2",
+        *_HELPERS,
         overview=overview,
         found=overview.statistics,
         sections=SECTIONS,
         problems=_problems(overview.statistics),
         example_groups=_example_groups(overview.examples),
         recipe=recipe.rstrip(),
-        **_HELPERS,
     )
 
 
@@ -227,17 +227,7 @@ def _list(value: Json) -> list[Json]:
 
 
 # What the template calls.
-_HELPERS = {
-    "agreement_rows": agreement_rows,
-    "conflict_bars": conflict_bars,
-    "counted_bars": counted_bars,
-    "label_bars": label_bars,
-    "phase_bars": phase_bars,
-    "review_lines": review_lines,
-    "strength_bars": strength_bars,
-    "unit_bars": unit_bars,
-    "unit_shares": unit_shares,
-    "cells": cells,
-    "counts_in_words": counts_in_words,
-    "share_text": share_text,
-}
+_HELPERS = (
+    agreement_rows, conflict_bars, counted_bars, label_bars, phase_bars, review_lines, strength_bars, unit_bars,
+    unit_shares, cells, counts_in_words, share_text,
+)  # fmt: skip

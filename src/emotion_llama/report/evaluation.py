@@ -53,11 +53,11 @@ def render_evaluation_page(report: Sequence[Section]) -> str:
     """The whole page as HTML text, to be written as UTF-8."""
     return render(
         "evaluation.html.j2",
+        *_HELPERS,
         report=report,
         verdict=_verdict(report),
         detail=_detail(report),
         units=UNITS,
-        **_HELPERS,
     )
 
 
@@ -148,18 +148,10 @@ def run_cards(section: Section) -> list[tuple[str, str, str]]:
 
 
 # What the template calls.
-_HELPERS = {
-    "by_sentence": by_sentence,
-    "chart": chart,
-    "comparison_table": comparison_table,
-    "confusion_tables": confusion_tables,
-    "count_table": count_table,
-    "metric_table": metric_table,
-    "part_tables": part_tables,
-    "problem_table": problem_table,
-    "recall_table": recall_table,
-    "run_cards": run_cards,
-}
+_HELPERS = (
+    by_sentence, chart, comparison_table, confusion_tables, count_table, metric_table, part_tables, problem_table,
+    recall_table, run_cards,
+)  # fmt: skip
 
 
 # --- text -------------------------------------------------------------------------------------------------------------

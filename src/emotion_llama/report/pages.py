@@ -9,7 +9,7 @@ Coordinates of drawings over an image are its pixels, the origin at its upper le
 from __future__ import annotations
 
 import base64
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import cache
 from importlib import resources
 from types import MappingProxyType
@@ -59,9 +59,9 @@ UNIT_POINTS: Mapping[str, tuple[int, ...]] = MappingProxyType(
 )
 
 
-def render(template: str, **values: Any) -> str:  # whatever the template shows
-    """A page as HTML text, to be written as UTF-8."""
-    return environment().get_template(template).render(values)
+def render(template: str, *helpers: Callable[..., object], **values: Any) -> str:  # whatever the template shows
+    """A page as HTML text, to be written as UTF-8; the template calls `helpers` by their names."""
+    return environment().get_template(template).render({one.__name__: one for one in helpers}, **values)
 
 
 @cache

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from functools import partial
 from importlib import import_module
 from itertools import pairwise
@@ -99,29 +99,24 @@ class FasterWhisper:
     """Whisper on CTranslate2 (SYSTRAN/faster-whisper 1.x), with the voice activity detector that it brings.
 
     Args:
-        model: a folder with a converted model (model.bin, config.json, tokenizer.json, vocabulary).
-        allow_download: let a name such as "small" be fetched from the Hugging Face Hub instead.
-        device: "auto", "cpu" or "cuda".
+        model: a folder with a converted model (model.bin, config.json, tokenizer.json, vocabulary); nothing is fetched.
 
     Raises:
         MissingDependency: faster-whisper is not installed.
-        InputError: `model` is no folder and downloading was not allowed, or the folder holds no model.
+        InputError: the folder holds no model.
         BackendError: the model cannot be loaded.
     """
 
     name = "faster-whisper"
 
-    def __init__(self, model: str | Path, *, allow_download: bool = False, device: str = "auto") -> None:
+    def __init__(self, model: str | Path) -> None:
         try:
             package = import_module("faster_whisper")
         except ImportError as error:
             raise MissingDependency("faster-whisper", "speech recognition", INSTALL) from error
-        if not allow_download:
-            _check_folder(Path(model))
+        _check_folder(Path(model))
         try:
-            self._model = package.WhisperModel(
-                str(model), device=device, compute_type="default", local_files_only=not allow_download
-            )
+            self._model = package.WhisperModel(str(model), device="auto", compute_type="default", local_files_only=True)
         except (RuntimeError, ValueError, OSError) as error:
             raise BackendError(f"faster-whisper cannot load {model}: {error}") from error
         self._find = import_module("faster_whisper.vad").get_speech_timestamps
@@ -156,27 +151,6 @@ class FasterWhisper:
         return Heard(lines, info.language, None if language is not None else float(info.language_probability))
 
 
-RECOGNISERS: dict[str, Callable[..., Recogniser]] = {"faster-whisper": FasterWhisper}
-
-
-def load_recogniser(model: str | Path, *, backend: str = "faster-whisper", allow_download: bool = False) -> Recogniser:
-    """A recogniser with its model loaded, for as many clips as come.
-
-    Args:
-        model: folder of the model, or a name where `allow_download`.
-        backend: a key of RECOGNISERS.
-        allow_download: fetch a model that is not there. Nothing is ever fetched otherwise.
-
-    Raises:
-        InputError: unknown backend, or no model folder.
-        MissingDependency: the backend's package is not installed.
-        BackendError: the model cannot be loaded.
-    """
-    if backend not in RECOGNISERS:
-        raise InputError(f"unknown recogniser {backend!r}; choose from {', '.join(RECOGNISERS)}")
-    return RECOGNISERS[backend](model, allow_download=allow_download)
-
-
 def transcribe(waveform: Waveform, recogniser: Recogniser, *, language: str | None = None) -> Transcript:
     """What is said in a waveform, with times from the start of the file; no lines where nothing is said.
 
@@ -187,7 +161,7 @@ def transcribe(waveform: Waveform, recogniser: Recogniser, *, language: str | No
 
     Args:
         waveform: mono, 16 kHz.
-        recogniser: `load_recogniser`.
+        recogniser: such as `FasterWhisper`.
         language: ISO 639-1 code; None lets the recogniser find it.
 
     Raises:

@@ -77,31 +77,24 @@ class PublishedFolders:
         self,
         root: str | Path,
         *,
-        layout: str | None = None,
         size: int | Mapping[Modality, int] | None = 1024,
-        zeros: bool = False,
     ) -> None:
         """Find the folders.
 
         Args:
-            root: what the folders lie in.
-            layout: whose folder names (`FOLDERS`); None takes those of which the most are there.
+            root: what the folders lie in; of the names in `FOLDERS` those of which the most are there count.
             size: D, of all modalities or of each; None takes any.
-            zeros: give vectors of zeros as they are ("upstream demo zeros"), not as missing.
 
         Raises:
-            InputError: no such layout, or none of its folders is there.
+            InputError: none of the folders is there.
         """
         self.root = Path(root)
-        if layout is not None and layout not in FOLDERS:
-            raise InputError(f"layout {layout!r} is not known; expected one of: {', '.join(FOLDERS)}")
         found = {name: sum((self.root / f).is_dir() for f in FOLDERS[name].values()) for name in FOLDERS}
-        self.layout = layout or max(found, key=lambda name: found[name])
+        self.layout = max(found, key=lambda name: found[name])
         if not found[self.layout]:
             names = ", ".join(f for folders in FOLDERS.values() for f in folders.values())
             raise InputError(f"{self.root} holds no feature folder; expected some of: {names}")
         self._sizes = size if isinstance(size, Mapping) else dict.fromkeys(MODALITIES, size)
-        self._zeros = zeros
 
     def file(self, name: str, modality: Modality) -> Path:
         """Where the vector of one clip and modality lies, or would lie."""
@@ -130,7 +123,7 @@ class PublishedFolders:
             missing.append(Missing(modality, f"{file.relative_to(self.root)} does not exist"))
             return None
         vector = read_vector(file, self._sizes[modality])
-        if not vector.any() and not self._zeros:
+        if not vector.any():
             missing.append(
                 Missing(modality, f"{file.relative_to(self.root)} holds zeros, which stand for nothing found")
             )
