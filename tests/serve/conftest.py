@@ -38,6 +38,7 @@ class StandInPool:
         self.calls: list[dict[str, Any]] = []
         self.finished = 0
         self.cancelled = 0
+        self.shown: Any = None  # what a model is asked about
         self.hold = False
         self.is_stubborn = False
         self.error: Exception | None = None
@@ -75,6 +76,8 @@ class StandInPool:
         except asyncio.CancelledError:
             self.cancelled += 1
             raise
+        if answer is not None:
+            await answer(self.shown)
         self.finished += 1
         document = json.loads(self.document)
         document["clip"]["path"] = shown_name

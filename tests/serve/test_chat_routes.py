@@ -292,6 +292,43 @@ def test_models_leave_measured_facts_to_the_measurements(
     assert len(engine.asked) == 1
 
 
+@pytest.mark.parametrize(("model", "question"), [("rules", "[reason]"), ("rules", "How long?"), ("toy", "[emotion]")])
+def test_the_first_question_after_an_analysis_measures_nothing(
+    server: Any, engine: StandInEngine, pool: Any, tone: bytes, model: str, question: str
+) -> None:
+    """It sent the clip again and measured it again, which took longer than the analysis."""
+    pool.shown, document = seen("said"), json.loads(pool.document)
+    said = {"label": "sad", "probabilities": CHANCES, "reasoning": "The voice is low.", "problem": None}
+    document["people"][0]["segments"][0]["prediction"].update(said)
+    pool.document = json.dumps(document)
+    file = server.client.post("/v1/files", files={"file": ("a b.mp4", tone)}).json()
+    part = {"type": "file", "file": {"file_id": file["id"]}}
+    form = {"model": model, "file_id": file["id"], "people": "main", "format": "html", "subtitle": " Well  now "}
+    server.client.post("/v1/analyze", files={name: (None, value) for name, value in form.items()}).raise_for_status()
+    about = {"emotion_llama": {"subtitle": "Well now"}}
+    answer = ask(server, question, part, model=model, **about).raise_for_status().json()
+    assert (len(pool.calls), pool.measured) == (1, [])
+    assert len(engine.reads) == (model == "toy")  # and its label is known
+    assert answer["choices"][0]["message"]["content"]
+    ask(server, question, part, model=model).raise_for_status()  # other words are another analysis
+    assert len(pool.calls) + len(pool.measured) == 2
+    server.client.delete(f"/v1/files/{file['id']}").raise_for_status()
+    assert not len(server.state.clips)
+
+
+def test_a_stored_file_is_analysed_by_its_owner_alone(server: Any, pool: Any, tone: bytes) -> None:
+    file = server.client.post("/v1/files", files={"file": ("a.mp4", tone)}).json()
+    both = server.client.post("/v1/analyze", data={"file_id": file["id"]}, files={"file": ("b.wav", tone)})
+    refusal(both, 422, "option")
+    gone = server.client.post("/v1/analyze", files={"file_id": (None, "file-" + "0" * 32)})
+    refusal(gone, 404, "file_not_found")
+    refusal(server.client.post("/v1/analyze", files={"file_id": (None, "../etc")}), 422, "option")
+    done = server.client.post("/v1/analyze", files={"file_id": (None, file["id"])}).raise_for_status()
+    assert done.json()["clip"]["path"] == "a.mp4"
+    assert pool.calls[-1]["content"] == tone
+    assert not list(server.state.uploads_dir.iterdir())
+
+
 @pytest.mark.parametrize("words", ["[visual]", "[audio]"])
 def test_rules_refuse_what_they_cannot(server: Any, pool: Any, tone: bytes, words: str) -> None:
     told = refusal(ask(server, words, uri(tone), model="rules"), 400, "task_not_supported")

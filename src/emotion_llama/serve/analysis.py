@@ -163,8 +163,8 @@ def asked_model(state: ServeState, name: str) -> Predictor | None:
 
 
 def spoken(subtitle: str | None) -> str | None:
-    """What is said; None where nothing but blanks is given."""
-    return subtitle if subtitle and subtitle.strip() else None
+    """What is said, with single blanks; None where nothing else is given."""
+    return " ".join((subtitle or "").split()) or None
 
 
 def _answer(state: ServeState, name: str, answered: Answered | None, kept: Seen | None) -> Answer | None:

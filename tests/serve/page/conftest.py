@@ -191,6 +191,8 @@ class StandIn:
         self.forms: list[dict[str, str]] = []
         self.chats: list[dict[str, Any]] = []
         self.reply = ["The ", "lips ", "part."]
+        self.uploads: list[str] = []  # name and size
+        self.is_full = self.is_forgetful = False  # no room for files; the next question finds its file gone
         self.calls: list[str] = []  # "DELETE v1/files/file-1"
         self.job: dict[str, Any] = {}
         self.cancelled = 0
@@ -235,7 +237,7 @@ def _app(stand_in: StandIn) -> FastAPI:
             stand_in.calls.append(f"{request.method} {path.removeprefix('/')}")
             if stand_in.key is not None and request.headers.get("authorization") != f"Bearer {stand_in.key}":
                 return error(401, "a key is needed")
-            if stand_in.refusals:
+            if stand_in.refusals and path != "/v1/files":
                 status, headers, message = stand_in.refusals.pop(0)
                 return error(status, message, headers)
         response: Response = await call_next(request)
@@ -271,17 +273,26 @@ def _app(stand_in: StandIn) -> FastAPI:
         return Response(known.html) if format == "html" else JSONResponse(known.document)
 
     @app.post("/v1/files")
-    async def upload(request: Request) -> dict[str, str]:
-        await request.body()
-        return {"id": "file-1"}
+    async def upload(request: Request) -> Response:
+        form = await request.form()
+        stand_in.uploads.append(f"{form['file'].filename}:{form['file'].size}")  # type: ignore[union-attr]
+        await form.close()
+        if stand_in.is_full:
+            body = {"message": "there is no room", "type": "x", "code": "store_full", "param": None}
+            return JSONResponse({"error": body}, status_code=429)
+        return JSONResponse({"id": f"file-{len(stand_in.uploads)}"})
 
-    @app.delete("/v1/files/file-1")
-    async def forget() -> dict[str, bool]:
+    @app.delete("/v1/files/{file_id}")
+    async def forget(file_id: str) -> dict[str, bool]:
         return {"deleted": True}
 
     @app.post("/v1/chat/completions")
     async def chat(request: Request) -> Response:
         stand_in.chats.append(await request.json())
+        if stand_in.is_forgetful:
+            stand_in.is_forgetful = False
+            body = {"message": "there is no file", "type": "x", "code": "file_not_found", "param": None}
+            return JSONResponse({"error": body}, status_code=404)
         return StreamingResponse(stand_in.spoken(), media_type="text/event-stream")
 
     app.add_middleware(Edge)

@@ -81,7 +81,7 @@ def test_a_conversation_is_streamed_remembered_and_forgotten_by_the_server(
     stand_in.settings = ServeSettings(models={"second": "folder"})
     page = open_page(stand_in.url).page
     open_example(page)
-    assert stand_in.calls == ["POST v1/analyze"]  # no copy for questions before one is asked
+    assert stand_in.calls == ["POST v1/files", "POST v1/analyze"]
     page.fill("#temperature", "0.7")
     page.click(".chip:has-text('[visual]')")
     expect(page.locator(".bubble.answer .text")).to_have_text("The lips part.")
@@ -379,8 +379,40 @@ def test_a_clip_can_be_dropped_with_its_choices(stand_in: Any, open_page: Callab
     page.wait_for_selector("#result:not([hidden]) .verdict")
     assert stand_in.forms == [
         {"model": "first", "people": "main", "segment": "5", "peak_rule": "label", "transcript": "said.txt:11",
-         "file": "drop.webm:3", "format": "html"}
+         "file_id": "file-1", "format": "html"}
     ]  # fmt: skip
+    assert stand_in.uploads == ["drop.webm:3"]
+
+
+def test_a_clip_is_sent_once_for_two_models_and_questions(stand_in: Any, open_page: Callable[..., Any]) -> None:
+    """The first question sent the clip again and measured it again; each model had its own copy."""
+    page = open_page(stand_in.url, forgiven=("status of 404",)).page
+    page.select_option("#other-model", "second", force=True)
+    page.set_input_files("#file", {**CLIP, "buffer": b"not played"})
+    page.click("#analyze")
+    page.wait_for_selector(".compared .answers")
+    assert [form["file_id"] for form in stand_in.forms] == ["file-1", "file-1"]
+    page.fill("#question", "Is she afraid?")
+    page.keyboard.press("Enter")
+    expect(page.locator(".bubble.answer .text").nth(1)).to_have_text("The lips part.")
+    assert len(stand_in.uploads) == 1
+    # Where the server has it no more, the page sends it again and asks again.
+    stand_in.is_forgetful = True
+    page.fill("#question", "Why?")
+    page.keyboard.press("Enter")
+    expect(page.locator(".bubble.answer .text").nth(3)).to_have_text("The lips part.")
+    assert len(stand_in.uploads) == 2
+    named = [chat["messages"][0]["content"][0]["file"]["file_id"] for chat in stand_in.chats]
+    assert named == ["file-1"] * 4 + ["file-2"]  # one of the two had it still
+
+
+def test_where_there_is_no_room_the_clip_goes_with_the_analysis(stand_in: Any, open_page: Callable[..., Any]) -> None:
+    stand_in.is_full = True
+    page = open_page(stand_in.url, forgiven=("status of 429",)).page
+    page.set_input_files("#file", {**CLIP, "buffer": b"not played"})
+    page.click("#analyze")
+    page.wait_for_selector("#result:not([hidden]) .verdict")
+    assert stand_in.forms[0]["file"] == f"{CLIP['name']}:10"
 
 
 def test_a_name_that_looks_like_markup_is_text(stand_in: Any, open_page: Callable[..., Any]) -> None:

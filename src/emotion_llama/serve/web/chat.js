@@ -100,13 +100,14 @@ export function createChat({ clip, runs, person, words, onSeek }) {
     log.lastChild.scrollIntoView({ block: "nearest", behavior: "smooth" });
     try {
       clip.fileId ??= await api.upload(clip, stopper.signal);
-      const all = () => Promise.all(models.map((run, i) => reply(run, histories[i], question, columns[i])));
+      const replies = (lanes) => Promise.all(lanes.map((i) => reply(models[i], histories[i], question, columns[i])));
       isRenewed = false;
-      if ((await all()).includes("gone")) {
+      const told = await replies([...models.keys()]);
+      if (told.includes("gone")) {
         isRenewed = true;
         clip.fileId = await api.upload(clip, stopper.signal); // the server keeps it for a while alone
         for (const [first] of histories) if (first) first.content[0].file.file_id = clip.fileId;
-        await all();
+        await replies([...models.keys()].filter((i) => told[i] === "gone"));
       }
     } catch (error) {
       if (error.name !== "AbortError") say(problem, error.message);

@@ -112,7 +112,7 @@ async function analyze(asked) {
     return;
   }
   show("result");
-  result = showResult($("#result"), { clip: mine, runs, onAgain: startAgain });
+  result = showResult($("#result"), { clip: mine, runs, hasWords: Boolean(mine.wordsFile || asked.words.trim()), onAgain: startAgain });
   $("#main").focus({ preventScroll: true });
 }
 

@@ -14,7 +14,7 @@ import { clock, leadSegment, length, personHeadline, personName, segmentAt, sent
  * Show `runs` (a result, or {model, error}, of each model) of a clip in `root`.
  * Gives {relabel, close, onKey}; onAgain() is called when the reader wants another clip.
  */
-export function showResult(root, { clip, runs, onAgain }) {
+export function showResult(root, { clip, runs, hasWords, onAgain }) {
   const main = runs.find((run) => !run.error);
   const found = main.document;
   const portraits = portraitsOf(main.html);
@@ -25,7 +25,8 @@ export function showResult(root, { clip, runs, onAgain }) {
   const timeline = createTimeline({ onSeek: seek });
   const words = found.people.flatMap((p) => p.segments).flatMap((s) => s.evidence.transcript?.lines ?? []);
   const spoken = [...new Set(words.map((line) => line.text))].join(" ");
-  const chat = createChat({ clip, runs, person: () => personIn(main), words: spoken, onSeek: seek });
+  // Words that the server found by itself it finds again.
+  const chat = createChat({ clip, runs, person: () => personIn(main), words: hasWords ? spoken : "", onSeek: seek });
   const parts = Object.fromEntries(["people", "why", "verdict", "warnings", "moment", "downloads", "facts"].map((name) => [name, el("div", { class: `part-${name}` })]));
   const fileLine = el("p", { class: "file-name" });
   const stripNode = $("#strip");
