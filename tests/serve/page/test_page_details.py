@@ -400,7 +400,8 @@ def test_a_clip_is_sent_once_for_two_models_and_questions(stand_in: Any, open_pa
     stand_in.is_forgetful = True
     page.fill("#question", "Why?")
     page.keyboard.press("Enter")
-    expect(page.locator(".bubble.answer .text").nth(3)).to_have_text("The lips part.")
+    for lane in (2, 3):  # either may be the one that is asked again
+        expect(page.locator(".bubble.answer .text").nth(lane)).to_have_text("The lips part.")
     assert len(stand_in.uploads) == 2
     named = [chat["messages"][0]["content"][0]["file"]["file_id"] for chat in stand_in.chats]
     assert named == ["file-1"] * 4 + ["file-2"]  # one of the two had it still
