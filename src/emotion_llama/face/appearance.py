@@ -8,7 +8,11 @@ dress alike.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import Any
+
 import numpy as np
+import numpy.typing as npt
 
 from emotion_llama.records import Bool, Float, UInt8
 
@@ -47,8 +51,8 @@ def describe(image: UInt8, box_xyxy: tuple[float, float, float, float], landmark
         box_xyxy: the face, pixels of `image`.
         landmarks: [478, 3] pixels, or None: then the proportions are NaN.
     """
-    parts = [_histogram(_region(image, box_xyxy, region)) for region in _REGIONS]
-    return np.asarray(np.concatenate([*parts, _proportions(landmarks)]), np.float32)
+    histograms = _histograms([_region(image, box_xyxy, region) for region in _REGIONS])
+    return np.asarray(np.concatenate([histograms.ravel(), _proportions(landmarks)]), np.float32)
 
 
 def contradicts(one: Float, many: Float) -> Bool:
@@ -123,20 +127,29 @@ def _region(
     return image[cut_y1:cut_y2, cut_x1:cut_x2]
 
 
-def _histogram(patch: UInt8 | None) -> Float:
-    """[72] lightness and colour shares, 0.5 each in sum; NaN without a patch."""
+def _histograms(patches: Sequence[UInt8 | None]) -> Float:
+    """[P, 72] lightness and colour shares, 0.5 each in sum; NaN without a patch."""
     import cv2
 
-    if patch is None:
-        return np.full(_BLOCK, np.nan)
-    small = cv2.resize(patch, (_PATCH, _PATCH), interpolation=cv2.INTER_AREA)
-    lab = cv2.cvtColor(small, cv2.COLOR_RGB2LAB).reshape(-1, 3)
+    found = np.full((len(patches), _BLOCK), np.nan)
+    seen = [i for i, patch in enumerate(patches) if patch is not None]
+    if not seen:
+        return found
+    small = [cv2.resize(p, (_PATCH, _PATCH), interpolation=cv2.INTER_AREA) for p in patches if p is not None]
+    lab = cv2.cvtColor(np.concatenate(small), cv2.COLOR_RGB2LAB).reshape(len(seen), -1, 3)
     low, high = _COLOUR_RANGE
-    colour = np.clip((lab[:, 1:] - low) * (_COLOUR_BINS / (high - low)), 0, _COLOUR_BINS - 1).astype(np.int64)
-    lightness = np.bincount(lab[:, 0] // (256 // _LIGHTNESS_BINS), minlength=_LIGHTNESS_BINS)
-    joint = np.bincount(colour[:, 0] * _COLOUR_BINS + colour[:, 1], minlength=_COLOUR_BINS**2)
-    smooth = _NEIGHBOURS @ joint.reshape(_COLOUR_BINS, _COLOUR_BINS) @ _NEIGHBOURS.T
-    return np.asarray(np.concatenate([_NEIGHBOURS @ lightness, smooth.ravel()]) / (2.0 * len(lab)))
+    colour = np.clip((lab[..., 1:] - low) * (_COLOUR_BINS / (high - low)), 0, _COLOUR_BINS - 1).astype(np.int64)
+    lightness = _counts(lab[..., 0] // (256 // _LIGHTNESS_BINS), _LIGHTNESS_BINS)
+    joint = _counts(colour[..., 0] * _COLOUR_BINS + colour[..., 1], _COLOUR_BINS**2)
+    smooth = _NEIGHBOURS @ joint.reshape(-1, _COLOUR_BINS, _COLOUR_BINS) @ _NEIGHBOURS.T
+    found[seen] = np.concatenate([lightness @ _NEIGHBOURS.T, smooth.reshape(len(seen), -1)], axis=1)
+    return np.asarray(found / (2.0 * lab.shape[1]))
+
+
+def _counts(bins: npt.NDArray[np.integer[Any]], num_bins: int) -> npt.NDArray[np.int64]:
+    """[P, num_bins] how often each bin is in each row."""
+    rows = np.arange(len(bins))[:, None] * num_bins
+    return np.bincount((bins + rows).ravel(), minlength=len(bins) * num_bins).reshape(len(bins), num_bins)
 
 
 def _smoothing(bins: int) -> Float:

@@ -36,6 +36,7 @@ class CutDetector:
 def _thumbnail(image: UInt8) -> Float:
     import cv2
 
-    # Every 4th pixel is enough for a mean over a cell, and 16 times faster than all.
-    small = np.ascontiguousarray(image[::4, ::4]) if min(image.shape[:2]) >= 4 * _GRID[1] else image
+    # Every 4th pixel is enough for a mean over a cell, and 10 times faster than all; a pixel is copied as one item.
+    is_large = min(image.shape[:2]) >= 4 * _GRID[1]
+    small = np.ascontiguousarray(image).view("V3")[::4, ::4].copy().view(np.uint8) if is_large else image
     return np.asarray(cv2.resize(small, _GRID[::-1], interpolation=cv2.INTER_AREA), np.float32)

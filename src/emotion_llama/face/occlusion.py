@@ -59,7 +59,7 @@ def lip_contrast(image: UInt8, landmarks: Float | None) -> float:
     at = np.clip(at, 0, high - low - 1)
     colours = cv2.cvtColor(crop[at[:, 1], at[:, 0]][None].astype(np.float32) / 255, cv2.COLOR_RGB2LAB)[0]
     parts = np.split(colours, np.cumsum([len(lips) // 2, len(lips) // 2, len(_AROUND)]))
-    lower, upper, around, forehead = (np.median(part, axis=0) for part in parts)
+    lower, upper, around, forehead = (np.sort(part, axis=0)[len(part) // 2] for part in parts)  # medians of odd counts
     chroma = float(np.hypot(forehead[1], forehead[2]))
     if around[0] < _LEAST_LIGHTNESS or chroma < _LEAST_CHROMA or eyes < _LEAST_EYES_PIXELS:
         return float("nan")

@@ -68,16 +68,15 @@ class OnnxMesh(FollowingBackend):
         height, width = image.shape[:2]
         side = max(height, width)
         whole = crop(image, Region(width / 2, height / 2, float(side), 0.0), _DETECTOR_SIZE, is_black=True)
-        pixels = (whole.astype(np.float32) / 127.5 - 1).transpose(2, 0, 1)[None]
-        boxes, scores = self._detector.run(None, {self._inputs[0][0]: pixels})
+        boxes, scores = self._detector.run(None, {self._inputs[0][0]: _planes(whole, 127.5) - 1})
         margin = np.array([width - side, height - side]) / 2
         found = merged_detections(boxes[0], scores[0, :, 0], self._min_score)
         return [region_of(*(found_points * side + margin)[:4]) for found_points in found]
 
     def fit(self, image: UInt8, region: Region) -> FaceObservation | None:
         """The mesh of the face in `region`; None where the network sees no face (presence below 0.5)."""
-        pixels = crop(image, region, _MESH_SIZE).astype(np.float32).transpose(2, 0, 1)[None] / np.float32(255)
-        mesh, flag, features = self._mesh.run(None, {self._inputs[1][0]: pixels})
+        pixels = crop(image, region, _MESH_SIZE)
+        mesh, flag, features = self._mesh.run(None, {self._inputs[1][0]: _planes(pixels, 255.0)})
         presence = 1 / (1 + np.exp(-float(flag.ravel()[0])))
         if presence < _LEAST_PRESENCE:
             return None
@@ -105,6 +104,13 @@ class OnnxMesh(FollowingBackend):
         for iris_points, eye_points in zip(irises, (of_eye, of_other)):
             points[iris_points, 2] = mesh[eye_points[:_EYE_OUTLINE], 2].mean()
         return points
+
+
+def _planes(image: UInt8, divisor: float) -> Float:
+    """[1, 3, H, W] float32, side by side in memory: the networks would copy anything else."""
+    planes = np.empty((1, 3, *image.shape[:2]), np.float32)
+    np.divide(image.transpose(2, 0, 1), np.float32(divisor), out=planes[0])
+    return planes
 
 
 def crop(image: UInt8, region: Region, size: int, *, is_black: bool = False) -> UInt8:
