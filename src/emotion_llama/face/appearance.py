@@ -146,7 +146,7 @@ def _histograms(patches: Sequence[UInt8 | None]) -> Float:
     return np.asarray(found / (2.0 * lab.shape[1]))
 
 
-def _counts(bins: npt.NDArray[np.integer[Any]], num_bins: int) -> npt.NDArray[np.int64]:
+def _counts(bins: npt.NDArray[Any], num_bins: int) -> npt.NDArray[np.int64]:
     """[P, num_bins] how often each bin is in each row."""
     rows = np.arange(len(bins))[:, None] * num_bins
     return np.bincount((bins + rows).ravel(), minlength=len(bins) * num_bins).reshape(len(bins), num_bins)
