@@ -1,10 +1,12 @@
 """Agreement figures against hand-computed values, published examples and independent implementations."""
 
+import sys
+
 import numpy as np
 import pytest
 from sklearn import metrics as sklearn
 
-from emotion_llama.errors import InputError
+from emotion_llama.errors import InputError, MissingDependency
 from emotion_llama.evaluation.agreement import MACHINE, Agreement, Coding, agree
 from emotion_llama.evaluation.metrics import agreement as metrics
 from emotion_llama.evaluation.metrics.agreement import DIFFERENCE, HUMANS, OURS, intensity_of
@@ -71,6 +73,12 @@ def test_episodes_match_one_to_one_with_the_most_overlap() -> None:
     second = [(1.9, 2.5, "happy"), (0.5, 1.8, "happy"), (3.0, 4.0, "angry")]
     assert metrics.matched_episodes(first, second) == [(0, 1)]
     assert metrics.matched_episodes(first, []) == []
+
+
+def test_without_scipy_the_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "scipy.optimize", None)
+    with pytest.raises(MissingDependency, match=r"emotion-llama\[evaluation\]"):
+        metrics.matched_episodes([], [])
 
 
 def test_intensities() -> None:

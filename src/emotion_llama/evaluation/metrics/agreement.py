@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from emotion_llama.errors import MissingDependency
 from emotion_llama.evaluation.metrics.intervals import LEVEL
 
 Array = npt.NDArray[np.floating[Any]]
@@ -136,7 +137,10 @@ def icc(sums: Array) -> Array:
 
 def matched_episodes(first: Sequence[Span], second: Sequence[Span]) -> list[tuple[int, int]]:
     """Numbers of episodes that belong together: of one label, one to one, with the most overlap in all."""
-    from scipy.optimize import linear_sum_assignment
+    try:
+        from scipy.optimize import linear_sum_assignment
+    except ImportError as error:
+        raise MissingDependency("scipy", "matching episodes", "pip install 'emotion-llama[evaluation]'") from error
 
     if not first or not second:
         return []
