@@ -77,17 +77,20 @@ class _Asked(NamedTuple):
         )
 
 
-def answer(question: str, document: Json, person_id: int) -> str:
-    """The answer to a question about one person, from the first segment of the document.
+def answer(question: str, document: Json, person_id: int, start_seconds: float | None = None) -> str:
+    """The answer to a question about one person, from one segment of the document.
 
     Args:
         question: as it was typed; Chinese characters make the answer Chinese.
         document: as `schema.analysis_document` gives it, as JSON values.
         person_id: of one of its people.
+        start_seconds: of the segment; the first where none begins there.
     """
     person = next(one for one in document["people"] if one["person_id"] == person_id)
     language = "zh" if re.search("[\u4e00-\u9fff]", question) else "en"
-    asked = _Asked(document, person, person["segments"][0], language)
+    segments: list[Json] = person["segments"]
+    segment = next((one for one in segments if one["start_seconds"] == start_seconds), segments[0])
+    asked = _Asked(document, person, segment, language)
     if (reply := _reply_to(question)) is not None:
         return reply(asked)
     return asked.pick(

@@ -106,7 +106,11 @@ class ClipMemory:
     def find(self, clip_id: ClipId) -> KnownClip | None:
         """The clip, if it is known."""
         self.sweep()
-        return self._known[clip_id][1] if clip_id in self._known else None
+        if clip_id not in self._known:
+            return None
+        _, clip = self._known[clip_id]
+        self._keep(clip_id, clip)
+        return clip
 
     def forget(self, owner: str, sha256: str) -> None:
         """Forget an owner's clip, also one that is being measured (those who wait for it still get it)."""

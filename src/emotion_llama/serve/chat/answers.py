@@ -152,7 +152,7 @@ async def reply_to(
         InputError: as the engine.
     """
     _check_able(state, model, query.task)
-    person = _person(await _known_clip(state, owner, model, query.clip, options, folder), options.person_id)
+    person = _person(await _known_clip(state, owner, model, query.clip, options, folder), options)
     about = ClipAnswer(
         person_id=person.person_id, start_seconds=person.start_seconds, end_seconds=person.end_seconds, task=query.task
     )
@@ -162,7 +162,7 @@ async def reply_to(
         document = person.document
         if person.seen is not None:
             document = _with(document, person, await _prediction(state, model, person))
-        return Reply(about, text=answer(question, document, person.person_id))
+        return Reply(about, text=answer(question, document, person.person_id, person.start_seconds))
     if query.task == "emotion" or person.seen is None:
         return _predicted(about, await _prediction(state, model, person))
     assert state.engine is not None
@@ -181,7 +181,13 @@ def _with(document: dict[str, Any], person: KnownPerson, prediction: Prediction)
     known = PredictionDocument.model_validate(prediction, from_attributes=True).model_dump(mode="json")
     people = [
         one if one["person_id"] != person.person_id
-        else {**one, "segments": [{**segment, "prediction": known} for segment in one["segments"]]}
+        else {
+            **one,
+            "segments": [
+                {**segment, "prediction": known} if segment["start_seconds"] == person.start_seconds else segment
+                for segment in one["segments"]
+            ],
+        }
         for one in document["people"]
     ]  # fmt: skip
     return {**document, "people": people}
@@ -224,15 +230,17 @@ async def _prediction(state: ServeState, model: str, person: KnownPerson) -> Pre
     return person.predictions[model]
 
 
-def _person(clip: KnownClip, person_id: int | None) -> KnownPerson:
-    found = [person for person in clip if person_id in (None, person.person_id)]
+def _person(clip: KnownClip, options: ClipOptions) -> KnownPerson:
+    """Who is meant, in the segment that is meant where the clip was cut."""
+    found = [person for person in clip if options.person_id in (None, person.person_id)]
     if not found:
-        there = ", ".join(str(person.person_id) for person in clip)
+        there = ", ".join(str(number) for number in sorted({person.person_id for person in clip}))
         raise Problem(
-            422, f"there is no person {person_id} in the clip; there are: {there}", code="person_not_found",
+            422, f"there is no person {options.person_id} in the clip; there are: {there}", code="person_not_found",
             param="emotion_llama.person_id",
         )  # fmt: skip
-    return found[0]
+    at = options.at_seconds
+    return next((one for one in found if at is not None and one.start_seconds <= at < one.end_seconds), found[0])
 
 
 # --- measuring
@@ -256,6 +264,11 @@ async def _known_clip(
             asked = Options(subtitle, None, state.settings.asr, people, asr_fallback=True)
             return await _measured(state, model, clip, asked, name)
 
+    if options.at_seconds is not None:
+        for kind in ("main", "all"):
+            cut = state.clips.find(_clip_id(state, owner, model, sha256, f"{kind}, cut", subtitle))
+            if cut is not None and any(options.person_id in (None, person.person_id) for person in cut):
+                return cut
     whole = state.clips.find(_clip_id(state, owner, model, sha256, "main", subtitle))
     if whole is not None and any(person.person_id == options.person_id for person in whole):
         people = "main"  # measured with the main person alone, who is meant
@@ -272,7 +285,8 @@ async def remember(
 ) -> None:
     """Keep what was measured of a stored clip for the chats about it, as long as these are remembered.
 
-    Only of a clip that was read as a whole with nothing but a subtitle: that is what chats are about.
+    Only of a clip that was read with nothing but a subtitle: that is what chats are about. The segments of one that was
+    cut are kept apart, for questions that name a moment.
     """
     plain = form.model_copy(update={"file_id": None, "model": None, "subtitle": None, "people": "main"})
     if plain.model_copy(update={"format": "json", "curves": True, "segment": "none"}) != AnalyzeForm():
@@ -280,8 +294,11 @@ async def remember(
     model = state.model_name(form.model)
     document = await asyncio.to_thread(_without_curves, analyzed.document_json)
     seconds = document["clip"]["duration_seconds"]
-    if form.segment != "none" and any(end - start < seconds - 0.01 for _, start, end in analyzed.parts):
-        return  # it was cut; a short clip with no pause is one segment
+    # A short clip with no pause is one segment.
+    segments = [segment for person in document["people"] for segment in person["segments"]]
+    is_cut = form.segment != "none" and any(
+        one["end_seconds"] - one["start_seconds"] < seconds - 0.01 for one in segments
+    )
     if asked_model(state, model) is None:
         clip = _read_by_rules(model, document)
     else:
@@ -289,7 +306,8 @@ async def remember(
             KnownPerson(*part, sample, {model: prediction}, document)
             for part, (sample, prediction) in zip(analyzed.parts, seen, strict=True)
         )
-    state.clips.put(_clip_id(state, owner, model, stored.sha256, form.people, spoken(form.subtitle)), clip)
+    people = f"{form.people}, cut" if is_cut else form.people
+    state.clips.put(_clip_id(state, owner, model, stored.sha256, people, spoken(form.subtitle)), clip)
 
 
 def _without_curves(document_json: str) -> dict[str, Any]:
@@ -340,12 +358,12 @@ async def _measured(state: ServeState, model: str, path: Path, options: Options,
 
 
 def _read_by_rules(model: str, document: dict[str, Any]) -> KnownClip:
-    """The people of a document with its own predictions."""
+    """The people of a document, in each of its segments, with its own predictions."""
     clip = []
     for person in document["people"]:
-        segment = person["segments"][0]
-        found = {key: segment["prediction"][key] for key in ("label", "probabilities", "reasoning", "problem")}
-        prediction = Prediction(**found, raw_text="", model=model)
-        start, end = segment["start_seconds"], segment["end_seconds"]
-        clip.append(KnownPerson(person["person_id"], start, end, None, {model: prediction}, document))
+        for segment in person["segments"]:
+            found = {key: segment["prediction"][key] for key in ("label", "probabilities", "reasoning", "problem")}
+            prediction = Prediction(**found, raw_text="", model=model)
+            start, end = segment["start_seconds"], segment["end_seconds"]
+            clip.append(KnownPerson(person["person_id"], start, end, None, {model: prediction}, document))
     return tuple(clip)

@@ -108,6 +108,9 @@ class ClipOptions(Schema):
 
     subtitle: str | None = Field(default=None, max_length=16_000, description="what the person says")
     person_id: int | None = Field(default=None, ge=1, description="who is meant, as /v1/analyze numbers people")
+    at_seconds: float | None = Field(
+        default=None, ge=0, description="of a stored recording that was analysed in segments: the one that is meant"
+    )
 
 
 class ChatRequest(Schema):

@@ -3,13 +3,13 @@
 import * as api from "./api.js";
 import { el, say } from "./dom.js";
 import { t } from "./i18n.js";
-import { labelName, percent, personName, ranked } from "./wording.js";
+import { labelName, percent, personName, ranked, span } from "./wording.js";
 
 const QUESTIONS = ["said", "against", "sure", "when"]; // of the many that what was measured answers
 const TIME = /(\d+\.\d\d)( s)(?![a-z])/;
 
-/** runs: the models that answer, in columns; `person()` gives who is meant, `words` what is said (or ""). */
-export function createChat({ clip, runs, person, words, onSeek }) {
+/** runs: the models that answer, in columns; `person()` gives who is meant, `segment()` which of several segments (or null), `words` what is said (or ""). */
+export function createChat({ clip, runs, person, segment, words, onSeek }) {
   const models = runs.filter((run) => !run.error);
   const isRulesOnly = models.every((run) => run.isRules);
   const log = el("div", { class: "chat-log", role: "log", "aria-live": "polite" });
@@ -31,7 +31,7 @@ export function createChat({ clip, runs, person, words, onSeek }) {
   const tasks = ["emotion", "reason", "visual", "audio"].filter((task) => models.some((run) => run.tasks.includes(task)));
   const histories = models.map(() => []); // messages as sent, a list for each model
   let isRenewed = false; // whether the clip was sent again for this question
-  let aboutPerson = null; // whom the conversation is about
+  let aboutWhom = null; // whom and which segment the conversation is about
   let stopper = null;
 
   function heatWords() {
@@ -56,7 +56,8 @@ export function createChat({ clip, runs, person, words, onSeek }) {
   }
 
   function aboutWords() {
-    about.textContent = t("chat.about", { person: personName(person()) });
+    const part = segment();
+    about.textContent = t(part ? "chat.about-part" : "chat.about", { person: personName(person()), span: part ? span(part.start_seconds, part.end_seconds) : "" });
   }
 
   function startOver() {
@@ -87,7 +88,8 @@ export function createChat({ clip, runs, person, words, onSeek }) {
 
   async function ask(question, shown) {
     if (stopper) return;
-    if (aboutPerson !== person().person_id) startOverFor(person().person_id);
+    const meant = `${person().person_id} ${segment()?.start_seconds ?? ""}`;
+    if (aboutWhom !== meant) startOverFor(meant);
     stopper = new AbortController();
     input.value = "";
     input.style.height = "auto";
@@ -118,10 +120,10 @@ export function createChat({ clip, runs, person, words, onSeek }) {
     }
   }
 
-  function startOverFor(id) {
+  function startOverFor(meant) {
     for (const history of histories) history.length = 0;
     log.replaceChildren();
-    aboutPerson = id;
+    aboutWhom = meant;
   }
 
   async function reply({ model, tasks: known }, history, question, column) {
@@ -133,7 +135,8 @@ export function createChat({ clip, runs, person, words, onSeek }) {
     }
     const parts = history.length ? [] : [{ type: "file", file: { file_id: clip.fileId } }];
     const asked = { role: "user", content: [...parts, { type: "text", text: question }] };
-    const options = { person_id: aboutPerson, ...(words ? { subtitle: words } : {}) };
+    const part = segment();
+    const options = { person_id: person().person_id, ...(part ? { at_seconds: part.start_seconds } : {}), ...(words ? { subtitle: words } : {}) };
     let written = "";
     try {
       const pieces = api.chat({ model, messages: [...history, asked], temperature: Number(heat.value), options, signal: stopper.signal });
@@ -179,7 +182,7 @@ export function createChat({ clip, runs, person, words, onSeek }) {
     node,
     relabel,
     focus: () => input.focus(),
-    personChanged: aboutWords,
+    meantChanged: aboutWords,
     close() {
       stopper?.abort();
     },

@@ -26,7 +26,7 @@ export function showResult(root, { clip, runs, hasWords, onAgain }) {
   const words = found.people.flatMap((p) => p.segments).flatMap((s) => s.evidence.transcript?.lines ?? []);
   const spoken = [...new Set(words.map((line) => line.text))].join(" ");
   // Words that the server found by itself it finds again.
-  const chat = createChat({ clip, runs, person: () => personIn(main), words: hasWords ? spoken : "", onSeek: seek });
+  const chat = createChat({ clip, runs, person: () => personIn(main), segment: segmentMeant, words: hasWords ? spoken : "", onSeek: seek });
   const parts = Object.fromEntries(["people", "why", "verdict", "warnings", "moment", "downloads", "facts"].map((name) => [name, el("div", { class: `part-${name}` })]));
   const fileLine = el("p", { class: "file-name" });
   const stripNode = $("#strip");
@@ -45,9 +45,16 @@ export function showResult(root, { clip, runs, hasWords, onAgain }) {
   }
   const people = () => runs.map(personIn);
 
+  function segmentMeant() {
+    const { segments } = personIn(main);
+    return segments.length > 1 ? segments[index] : null;
+  }
+
   function passed(seconds, isPlaying) {
     timeline.setTime(seconds);
-    if (isPlaying) timeline.setCurrent(segmentAt(personIn(main).segments, seconds));
+    const there = segmentAt(personIn(main).segments, seconds);
+    if (isPlaying && there !== index && !parts.moment.contains(document.activeElement)) showSegment(there);
+    else if (isPlaying) timeline.setCurrent(there);
   }
 
   function seek(seconds) {
@@ -60,6 +67,7 @@ export function showResult(root, { clip, runs, hasWords, onAgain }) {
     index = there;
     timeline.setCurrent(index);
     drawMoment();
+    chat.meantChanged();
   }
 
   function goToSegment(there) {
@@ -83,7 +91,7 @@ export function showResult(root, { clip, runs, hasWords, onAgain }) {
     const hadFocus = parts.people.contains(document.activeElement);
     draw();
     if (hadFocus) parts.people.querySelector('[aria-pressed="true"]')?.focus();
-    chat.personChanged();
+    chat.meantChanged();
   }
 
   function drawPeople() {
