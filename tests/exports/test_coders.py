@@ -1,6 +1,7 @@
 """Files of coders, as their tools write them, and the verb that compares them with our results."""
 
 import csv
+import re
 from pathlib import Path
 
 import pytest
@@ -180,6 +181,9 @@ def test_our_own_exports_come_back_as_the_result(results: Path) -> None:
     assert (ours.coder, ours.clip, ours.is_main) == (MACHINE, "smile", True)
     assert ours.curves is not None
     assert ours.curves[1].shape == (len(ours.curves[0]), len(ours.units))
+    # `analyze --out results/ --export ...` leaves both in one folder, where each clip was coded twice.
+    [again] = [one for one in read_codings([results]) if one.is_main]
+    assert again.labels == ours.labels
     for suffix in ("eaf", "TextGrid", "boris.csv"):
         [found] = read_codings([results / "exports" / f"smile.mp4.{suffix}"], clips=["smile"])
         assert (found.coder, found.clip, found.person_id) == ("exports", "smile", ours.person_id)
@@ -217,6 +221,21 @@ def test_the_verb_prints_within_80_columns_and_writes_table_and_page(
     assert "anna &amp; machine" in html
     assert "Human-human" in html
     assert "<script" not in html
+
+
+def test_differences_with_intervals_fit_into_80_columns(
+    results: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Differences below nought were cut off at their end: "-0.14 [-.15, -.…"."""
+    ours = (results / "ours" / "smile.mp4.emotion.json").read_text(encoding="utf-8")
+    for clip in ("smile", "other"):
+        written(tmp_path, f"ours/{clip}.mp4.emotion.json", ours)
+        for coder, end in (("anna", 1.5), ("ben", 1.6)):
+            written(tmp_path, f"{coder}/{clip}.csv", f"onset,offset,label\n0,{end},AU12E\n{end},6,AU12A\n0,6,joy\n")
+    assert main(["agree", *(str(tmp_path / name) for name in ("anna", "ben", "ours"))]) == 0
+    printed = capsys.readouterr().out
+    assert max(map(len, printed.splitlines())) <= 80
+    assert re.search(r"AU12 ICC\(2,1\) .* -\.\d\d \[-\.\d\d, -\.\d\d\]$", printed, re.M), printed
 
 
 def test_the_verb_wants_humans_and_ours(results: Path, capsys: pytest.CaptureFixture[str]) -> None:

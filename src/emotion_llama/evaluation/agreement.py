@@ -301,7 +301,7 @@ def _unit_figures(
                 iccs[pair][row, i] += metrics.icc_sums(both)
                 intervals[pair][row, i] += metrics.interval_sums(both)
                 degrees[pair][row, i] += metrics.confusion_counts(rounded[0], rounded[1], 6)
-    of, found = (units, "mean of units"), list[Figure]()
+    of, found = (units, "mean unit"), list[Figure]()
     if units:
         found += score("unit", "ICC(2,1)", metrics.icc, iccs, *of)
         found += score("unit", "Krippendorff's alpha", metrics.alpha_interval, intervals, *of)

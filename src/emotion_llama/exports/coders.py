@@ -20,6 +20,7 @@ from emotion_llama.evaluation.agreement import MACHINE, Coding
 from emotion_llama.evaluation.metrics.classification import NO_ANSWER
 from emotion_llama.exports import read_result
 from emotion_llama.exports.tiers import unit_episodes
+from emotion_llama.files import RESULT_SUFFIX
 
 # Coder, clip, person (each None where the file does not say), tier, start, end (seconds), text, place in the file.
 Mark: TypeAlias = tuple[str | None, str | None, str | None, str, float, float, str, str]
@@ -59,6 +60,8 @@ def read_codings(given: Sequence[Path], *, clips: Sequence[str] | None = None, t
     found: list[Coding] = []
     for path in given:
         paths = sorted(p for p in path.rglob("*") if p.suffix.lower() in SUFFIXES) if path.is_dir() else [path]
+        if clips is None and path.is_dir():  # exports beside our results say the same once more
+            paths = [one for one in paths if one.name.endswith(RESULT_SUFFIX)] or paths
         if not paths:
             raise InputError(f"{path} holds none of {', '.join(SUFFIXES)}; give files of coders, or their folder")
         for one in paths:

@@ -306,13 +306,16 @@ def _with_interval(figure: Figure | None) -> str:
     """The figure and its interval."""
     if figure is None or figure.value is None:
         return "–"
-    value = f"{figure.value:.2f}"
+    value = _short(figure.value)
     if figure.low is None or figure.high is None:
         return value
-    low, high = (
-        f"{end:.2f}".replace("0.", ".", 1) if abs(end) < 1 else f"{end:.2f}" for end in (figure.low, figure.high)
-    )
-    return f"{value} [{low}, {high}]"
+    return f"{value} [{_short(figure.low)}, {_short(figure.high)}]"
+
+
+def _short(value: float) -> str:
+    """Two digits, no nought before the point, and no minus before nothing: .86, -.14, 1.00."""
+    text = f"{value:.2f}"
+    return ".00" if float(text) == 0 else text.replace("0.", ".", 1) if abs(float(text)) < 1 else text
 
 
 def _figure_name(figure: Figure) -> str:
