@@ -229,7 +229,7 @@ def test_differences_with_intervals_fit_into_80_columns(
     """Differences below nought were cut off at their end: "-0.14 [-.15, -.…"."""
     ours = (results / "ours" / "smile.mp4.emotion.json").read_text(encoding="utf-8")
     for clip in ("smile", "other"):
-        written(tmp_path, f"ours/{clip}.mp4.emotion.json", ours)
+        written(tmp_path, f"ours/{clip}.mp4.emotion.json", ours.replace("smile.mp4", f"{clip}.mp4"))
         for coder, end in (("anna", 1.5), ("ben", 1.6)):
             written(tmp_path, f"{coder}/{clip}.csv", f"onset,offset,label\n0,{end},AU12E\n{end},6,AU12A\n0,6,joy\n")
     assert main(["agree", *(str(tmp_path / name) for name in ("anna", "ben", "ours"))]) == 0
