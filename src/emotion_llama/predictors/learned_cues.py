@@ -117,10 +117,8 @@ class LearnedCue:
         else:
             if not self.path.is_dir() or not is_folder(str(self.path)):
                 also = ", or an .onnx file" if kind == "face" else ""
-                task = {"words": "text", "voice": "audio", "face": "image"}[kind]
-                raise InputError(
-                    f"{self._option}: there is no such folder; expected a {task}-classification model's{also}"
-                )
+                task = {"words": "a text", "voice": "an audio", "face": "an image"}[kind]
+                raise InputError(f"{self._option}: no such folder; expected {task}-classification model's{also}")
             for package in ("torch", "transformers"):
                 self._import(package)
             self._classify = {"words": self._words, "voice": self._voice, "face": self._faces}[kind]
