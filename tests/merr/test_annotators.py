@@ -22,7 +22,8 @@ LEAST: dict[str, dict[str, object]] = {
 
 @pytest.mark.parametrize("name", CONFIGS)
 def test_every_annotator_loads_from_its_least_configuration(name: str, tmp_path: Path) -> None:
-    (tmp_path / "config.json").write_text('{"model_type": "emotion_llama"}')
+    kind = "qwen2" if name == "transformers" else "emotion_llama"
+    (tmp_path / "config.json").write_text(f'{{"model_type": "{kind}"}}')
     save_file({"x": np.zeros(1, np.float32)}, tmp_path / "model.safetensors")
     given = {key: str(tmp_path) if value == "<folder>" else value for key, value in LEAST[name].items()}
     annotator = load_annotator({"name": name, **given})
