@@ -211,7 +211,7 @@ def known_cue_table() -> str:
     rows = [
         (
             f"`{one.name}`", one.kind, one.licence, one.trained_on, one.languages,
-            "not published" if one.accuracy is None
+            "not known to us" if one.accuracy is None
             else f"{100 * one.accuracy:.1f} % of {one.classes} classes, {one.measured_on}",
             one.source,
         )

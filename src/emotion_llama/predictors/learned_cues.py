@@ -55,7 +55,7 @@ class KnownModel(NamedTuple):
 
     Attributes:
         kind: "words", "voice" or "face".
-        accuracy: share of right answers, as its authors published it; None where they did not.
+        accuracy: share of right answers, as its authors published it; None where we do not know it.
         measured_on: what that share is of.
     """
 
@@ -70,7 +70,7 @@ class KnownModel(NamedTuple):
     source: str
 
 
-_SUPERB = "Yang et al., SUPERB, Interspeech 2021, table 2"
+_SUPERB = "Yang et al., SUPERB, Interspeech 2021"
 _HSEMOTION = "github.com/av-savchenko/face-emotion-recognition, README"
 KNOWN_MODELS: tuple[KnownModel, ...] = (
     KnownModel("enet_b0_8_best_afew.onnx", "face", "Apache-2.0", "AffectNet", "-", 8, 0.6095, "AffectNet", _HSEMOTION),
@@ -78,12 +78,12 @@ KNOWN_MODELS: tuple[KnownModel, ...] = (
     KnownModel("enet_b0_8_va_mtl.onnx", "face", "Apache-2.0", "AffectNet", "-", 8, 0.6193, "AffectNet", _HSEMOTION),
     KnownModel("enet_b2_8.onnx", "face", "Apache-2.0", "AffectNet", "-", 8, 0.6303, "AffectNet", _HSEMOTION),
     KnownModel("enet_b2_7.onnx", "face", "Apache-2.0", "AffectNet", "-", 7, 0.6591, "AffectNet", _HSEMOTION),
-    KnownModel("wav2vec2-base-superb-er", "voice", "Apache-2.0", "IEMOCAP", "en", 4, 0.6343, "IEMOCAP, acted", _SUPERB),
-    KnownModel("hubert-base-superb-er", "voice", "Apache-2.0", "IEMOCAP", "en", 4, 0.6492, "IEMOCAP, acted", _SUPERB),
-    KnownModel("hubert-large-superb-er", "voice", "Apache-2.0", "IEMOCAP", "en", 4, 0.6762, "IEMOCAP, acted", _SUPERB),
+    KnownModel("wav2vec2-base-superb-er", "voice", "Apache-2.0", "IEMOCAP", "en", 4, None, "-", _SUPERB),
+    KnownModel("hubert-base-superb-er", "voice", "Apache-2.0", "IEMOCAP", "en", 4, None, "-", _SUPERB),
+    KnownModel("hubert-large-superb-er", "voice", "Apache-2.0", "IEMOCAP", "en", 4, None, "-", _SUPERB),
     KnownModel(
-        "emotion-english-distilroberta-base", "words", "not stated", "six sets of English texts", "en", 7, 0.66,
-        "a part of these", "its model card (j-hartmann)",
+        "emotion-english-distilroberta-base", "words", "not stated", "six sets of English texts", "en", 7, None,
+        "-", "its model card (j-hartmann)",
     ),
 )  # fmt: skip
 
