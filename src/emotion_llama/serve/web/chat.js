@@ -88,8 +88,8 @@ export function createChat({ clip, runs, person, segment, words, onSeek }) {
 
   async function ask(question, shown) {
     if (stopper) return;
-    const meant = `${person().person_id} ${segment()?.start_seconds ?? ""}`;
-    if (aboutWhom !== meant) startOverFor(meant);
+    const meant = { person_id: person().person_id, at_seconds: segment()?.start_seconds };
+    if (aboutWhom?.person_id !== meant.person_id || aboutWhom.at_seconds !== meant.at_seconds) startOverFor(meant);
     stopper = new AbortController();
     input.value = "";
     input.style.height = "auto";
@@ -122,7 +122,8 @@ export function createChat({ clip, runs, person, segment, words, onSeek }) {
 
   function startOverFor(meant) {
     for (const history of histories) history.length = 0;
-    log.replaceChildren();
+    // A playing clip goes through its segments: what was said of another one stays to be read.
+    if (aboutWhom?.person_id !== meant.person_id) log.replaceChildren();
     aboutWhom = meant;
   }
 
@@ -135,8 +136,7 @@ export function createChat({ clip, runs, person, segment, words, onSeek }) {
     }
     const parts = history.length ? [] : [{ type: "file", file: { file_id: clip.fileId } }];
     const asked = { role: "user", content: [...parts, { type: "text", text: question }] };
-    const part = segment();
-    const options = { person_id: person().person_id, ...(part ? { at_seconds: part.start_seconds } : {}), ...(words ? { subtitle: words } : {}) };
+    const options = { ...aboutWhom, ...(words ? { subtitle: words } : {}) }; // as it was when the question was asked
     let written = "";
     try {
       const pieces = api.chat({ model, messages: [...history, asked], temperature: Number(heat.value), options, signal: stopper.signal });

@@ -253,7 +253,7 @@ class RemotePredictor:
 
     def stream(self, sample: Sample, messages: Sequence[Turn], **options: Any) -> TextStream:
         """Chats go to the model itself."""
-        raise NotImplementedError
+        raise InputError("a process that measures does not chat; ask the model in the server")
 
     def _seen(self, sample: Sample) -> Sample:
         inputs, longest = sample.inputs, self._limits.max_segment_seconds
