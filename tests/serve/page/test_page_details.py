@@ -407,6 +407,27 @@ def test_a_clip_is_sent_once_for_two_models_and_questions(stand_in: Any, open_pa
     assert named == ["file-1"] * 4 + ["file-2"]  # one of the two had it still
 
 
+def test_a_question_is_about_the_segment_in_view_and_what_was_said_stays(
+    stand_in: Any, open_page: Callable[..., Any]
+) -> None:
+    person = stand_in.documents["first"].document["people"][0]
+    (segment,) = person["segments"]
+    half = segment["end_seconds"] / 2
+    person["segments"] = [segment | {"end_seconds": half}, copy.deepcopy(segment) | {"start_seconds": half}]
+    page = open_page(stand_in.url).page
+    page.set_input_files("#file", {**CLIP, "buffer": b"not played"})
+    page.click("#analyze")
+    for number, at in enumerate((0, half)):
+        page.click(f".segments button >> nth={number}")
+        page.fill("#question", "Why?")
+        page.click(".chat-form button")
+        expect(page.locator(".bubble.answer .text").nth(number)).to_have_text("The lips part.")
+        page.wait_for_selector(".chip:not([disabled])")
+        assert stand_in.chats[number]["emotion_llama"]["at_seconds"] == pytest.approx(at)
+        assert len(stand_in.chats[number]["messages"]) == 1  # another segment is another conversation
+    expect(page.locator(".bubble.answer")).to_have_count(2)
+
+
 def test_where_there_is_no_room_the_clip_goes_with_the_analysis(stand_in: Any, open_page: Callable[..., Any]) -> None:
     stand_in.is_full = True
     page = open_page(stand_in.url, forgiven=("status of 429",)).page
